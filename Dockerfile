@@ -1,0 +1,67 @@
+# wmhflow as a BIDS-App. Build:  docker build -t wmhflow .
+# Run:  docker run --rm -u "$(id -u):$(id -g)" -v BIDS:/data:ro -v OUT:/out wmhflow /data /out participant
+
+# ---- build: the environment, from the lock --------------------------------------------------------
+FROM debian:bookworm-slim AS build
+RUN apt-get -qq update \
+ && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends python3 python3-venv >/dev/null \
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt
+
+COPY requirements.lock /src/
+RUN python3 -m venv /opt/wmhflow \
+ && /opt/wmhflow/bin/pip install --quiet --no-cache-dir --disable-pip-version-check \
+      --no-deps --only-binary :all: --require-hashes -r /src/requirements.lock
+
+COPY pyproject.toml README.md LICENSE /src/
+COPY wmhflow /src/wmhflow
+ARG VERSION=0.1.0
+# What only builds or tests is taken out. numpy keeps its tests: numpy.testing imports from them.
+RUN cd /opt/wmhflow \
+ && bin/pip install --quiet --no-cache-dir --disable-pip-version-check --no-deps --no-build-isolation /src \
+ && bin/python -c "import sys, wmhflow; sys.exit(wmhflow.__version__ != '$VERSION')" \
+ && bin/pip uninstall --yes --quiet editables hatchling trove-classifiers pip setuptools \
+ && cd lib/python3*/site-packages \
+ && rm -rf matplotlib/tests numba/tests pandas/tests prov/tests pyarrow/tests pyarrow/include \
+ && find scipy sklearn statsmodels networkx nilearn -type d -name tests -prune -exec rm -rf {} + \
+ && find . \( -name '*.pyx' -o -name '*.a' \) -delete
+
+# The kernels are compiled here, once, for one named kind of CPU rather than for this machine's own:
+# so the cache serves wherever the image runs, and the same input gives the same bytes there.
+# x86-64-v3 is every x86 since 2013; for older ones and for ARM, build with --build-arg CPU=generic.
+ARG CPU=x86-64-v3
+ENV NUMBA_CACHE_DIR=/opt/wmhflow/cache/numba NUMBA_CPU_NAME=${CPU} NUMBA_CPU_FEATURES=
+RUN /opt/wmhflow/bin/python -m wmhflow.core.warm \
+ && /opt/wmhflow/bin/wmhflow --help >/dev/null \
+ && chmod -R a+rX /opt/wmhflow
+
+# ---- the image: Debian's Python and that environment ----------------------------------------------
+FROM debian:bookworm-slim
+RUN apt-get -qq update \
+ && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends python3 >/dev/null \
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt /var/log/apt /var/log/dpkg.log
+
+COPY --from=build /opt/wmhflow /opt/wmhflow
+
+# HOME, for a user whom the image does not know. Packages of the host's user stay out of the image.
+ARG CPU=x86-64-v3
+ENV PATH=/opt/wmhflow/bin:/usr/local/bin:/usr/bin:/bin \
+    LANG=C.UTF-8 \
+    LC_ALL=C.UTF-8 \
+    HOME=/tmp \
+    PYTHONNOUSERSITE=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    NO_ET=1 \
+    NUMBA_CACHE_DIR=/opt/wmhflow/cache/numba \
+    NUMBA_CPU_NAME=${CPU} \
+    NUMBA_CPU_FEATURES=
+
+ARG VERSION=0.1.0
+LABEL org.opencontainers.image.title="wmhflow" \
+      org.opencontainers.image.description="Samples quantitative maps in regions around white matter hyperintensities" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.vendor="The wmhflow developers" \
+      org.opencontainers.image.base.name="debian:bookworm-slim"
+
+WORKDIR /tmp
+ENTRYPOINT ["/opt/wmhflow/bin/wmhflow"]

@@ -1,0 +1,31 @@
+"""Sphinx settings; the options table is made from the settings tree at every build."""
+
+from pathlib import Path
+
+import wmhflow
+from wmhflow.settings import options_table
+
+project = "wmhflow"
+author = "The wmhflow developers"
+copyright = author
+version = release = wmhflow.__version__
+
+extensions = ["myst_parser", "numpydoc", "sphinx.ext.autodoc", "sphinx.ext.autosummary"]
+exclude_patterns = ["_build"]
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+
+# Types stand in the docstrings, with shape and unit; in the signatures they would be there twice.
+autodoc_typehints = "none"
+autodoc_member_order = "bysource"
+autosummary_generate = True
+autosummary_ignore_module_all = False
+numpydoc_show_class_members = False
+
+html_theme = "furo"
+html_title = f"wmhflow {release}"
+html_copy_source = False
+
+_generated = Path(__file__).parent / "_generated"
+_generated.mkdir(exist_ok=True)
+(_generated / "options.md").write_text(options_table(), encoding="utf-8")
