@@ -1,0 +1,229 @@
+"""Brain masks: telling a skull-stripped image from a whole head, and tidying a rough mask."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import ndimage
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+# A skull-stripped image holds this much; adult brains with their CSF have 0.9 to 2 litres.
+STRIPPED_VOLUME_L = (0.6, 2.2)
+# Share of the image's outermost faces that a stripped brain may touch (a head's neck does more).
+FACE_SHARE = 0.02
+
+
+def background_value(data: NDArray[Any]) -> float | None:
+    """Find the one value that fills the surroundings.
+
+    Parameters
+    ----------
+    data
+        3D image.
+
+    Returns
+    -------
+    float or None
+        The commonest value of the outermost faces if at least half of their voxels have it.
+
+    Examples
+    --------
+    >>> image = np.zeros((5, 5, 5))
+    ... image[2, 2, 2] = 7
+    >>> background_value(image)
+    0.0
+    """
+    values, counts = np.unique(_faces(data), return_counts=True)
+    common = int(np.argmax(counts))
+    return float(values[common]) if counts[common] >= counts.sum() / 2 else None
+
+
+def _faces(data: NDArray[Any]) -> NDArray[Any]:
+    """Gather the voxels of the six outermost faces."""
+    faces = [np.take(data, index, axis=axis).ravel() for axis in range(3) for index in (0, -1)]
+    return np.concatenate(faces)
+
+
+def filled_foreground(data: NDArray[Any]) -> NDArray[np.bool_]:
+    """Take everything that is not background as one body without holes.
+
+    Parameters
+    ----------
+    data
+        3D image with a constant background.
+
+    Returns
+    -------
+    ndarray
+        Largest component of the foreground, filled; empty if there is no constant background.
+
+    Examples
+    --------
+    >>> image = np.ones((7, 7, 7))
+    ... image[0] = image[-1] = 0
+    >>> image[:, [0, -1]] = image[:, :, [0, -1]] = image[3, 3, 3] = 0
+    >>> int(filled_foreground(image).sum())
+    125
+    """
+    value = background_value(data)
+    if value is None:
+        return np.zeros(data.shape, bool)
+    return ndimage.binary_fill_holes(largest_component(data != value))
+
+
+def largest_component(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Keep the largest face-connected component.
+
+    Parameters
+    ----------
+    mask
+        Any mask.
+
+    Returns
+    -------
+    ndarray
+        Its largest component; empty for an empty mask.
+
+    Examples
+    --------
+    >>> largest_component(np.array([1, 0, 1, 1], bool)).tolist()
+    [False, False, True, True]
+    """
+    labels, n_labels = ndimage.label(mask)
+    if n_labels == 0:
+        return np.zeros(mask.shape, bool)
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    return labels == int(np.argmax(sizes))
+
+
+def looks_skull_stripped(data: NDArray[Any], voxel_volume_mm3: float) -> bool:
+    """Tell whether an image shows a brain on a constant background, and nothing else.
+
+    Parameters
+    ----------
+    data
+        3D image.
+    voxel_volume_mm3
+        Volume of a voxel.
+
+    Returns
+    -------
+    bool
+        True if the background is constant, and what is left has a brain's volume and does not
+        run out of the image as a neck does.
+    """
+    body = filled_foreground(data)
+    litres = float(body.sum()) * voxel_volume_mm3 / 1e6
+    low, high = STRIPPED_VOLUME_L
+    return low <= litres <= high and float(_faces(body).mean()) <= FACE_SHARE
+
+
+def ball(radius_mm: float, voxel_sizes_mm: Sequence[float]) -> NDArray[np.bool_]:
+    """Make a ball as a structuring element, in mm.
+
+    Parameters
+    ----------
+    radius_mm
+        Radius.
+    voxel_sizes_mm
+        Voxel size along each axis.
+
+    Returns
+    -------
+    ndarray
+        The ball, at least one voxel.
+
+    Examples
+    --------
+    >>> ball(1.0, (1, 1, 3)).shape
+    (3, 3, 1)
+    """
+    reach = [int(radius_mm / size) for size in voxel_sizes_mm]
+    axes = np.ogrid[tuple(slice(-n, n + 1) for n in reach)]
+    squared = sum((axis * size) ** 2 for axis, size in zip(axes, voxel_sizes_mm, strict=True))
+    return np.asarray(squared <= radius_mm**2)
+
+
+def within(mask: NDArray[np.bool_], distance_mm: float, voxel_sizes_mm: Sequence[float]) -> Any:
+    """Find the voxels at most some distance from a mask.
+
+    Parameters
+    ----------
+    mask
+        Any mask.
+    distance_mm
+        The distance.
+    voxel_sizes_mm
+        Voxel size along each axis.
+
+    Returns
+    -------
+    ndarray
+        The mask, grown.
+    """
+    if not mask.any():
+        return np.zeros(mask.shape, bool)
+    return ndimage.distance_transform_edt(~mask, sampling=voxel_sizes_mm) <= distance_mm
+
+
+def deeper(mask: NDArray[np.bool_], distance_mm: float, voxel_sizes_mm: Sequence[float]) -> Any:
+    """Find the voxels of a mask that lie more than some distance from its outside.
+
+    Parameters
+    ----------
+    mask
+        Any mask.
+    distance_mm
+        The distance.
+    voxel_sizes_mm
+        Voxel size along each axis.
+
+    Returns
+    -------
+    ndarray
+        The mask, shrunk.
+    """
+    return ndimage.distance_transform_edt(mask, sampling=voxel_sizes_mm) > distance_mm
+
+
+def refine_brain_mask(
+    data: NDArray[np.float32],
+    rough: NDArray[np.bool_],
+    voxel_sizes_mm: Sequence[float],
+) -> NDArray[np.bool_]:
+    """Tidy a warped brain mask by the image: no air, no bright scalp, one smooth body.
+
+    Parameters
+    ----------
+    data
+        Image in any unit.
+    rough
+        Warped mask, right to a few mm.
+    voxel_sizes_mm
+        Voxel size along each axis.
+
+    Returns
+    -------
+    ndarray
+        The mask. Its inside, 6 mm and more below the surface, is that of the rough mask.
+    """
+    if not rough.any():
+        return rough
+    inside = deeper(rough, 6.0, voxel_sizes_mm)
+    core = data[inside] if inside.any() else data[rough]
+    middle = float(np.median(core))
+    bright = middle + 4 * 1.4826 * float(np.median(np.abs(core - middle)))
+    plausible = (data > 0.08 * middle) & (data < bright)
+    kept = inside | (rough & plausible)
+    # Bridges to dura and eyes are thinner than 4 mm.
+    opened = largest_component(deeper(kept, 2.0, voxel_sizes_mm) | inside)
+    body = within(opened, 2.5, voxel_sizes_mm) & kept
+    sigma = [1.5 / size for size in voxel_sizes_mm]
+    smooth = ndimage.gaussian_filter(body.astype(np.float32), sigma) > 0.5
+    return ndimage.binary_fill_holes(largest_component(smooth))

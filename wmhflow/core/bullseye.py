@@ -1,0 +1,187 @@
+"""The bullseye: white matter by depth between ventricle and cortex, and by lobe.
+
+References
+----------
+Sudre CH, Gomez Anson B, Davagnanam I, et al. Bullseye's representation of cerebral white matter
+hyperintensities. Journal of Neuroradiology 2018;45:114-122. doi:10.1016/j.neurad.2017.10.001
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import ArrayLike, NDArray
+
+from wmhflow.core._checks import (
+    check_same_shape,
+    checked_distance,
+    checked_labels,
+    checked_mask,
+    kernel_ready,
+)
+from wmhflow.core._threads import over_ranges
+from wmhflow.core.distance import nearest
+
+LEFT, RIGHT = 10, 20
+LARGEST_DIGIT = 9
+
+
+def depth(ventricle_distance: ArrayLike, cortex_distance: ArrayLike) -> NDArray[np.float32]:
+    """Return how deep each voxel lies on the way from the ventricle to the cortex.
+
+    Parameters
+    ----------
+    ventricle_distance, cortex_distance : (I, J, K) arrays
+        Distances in mm.
+
+    Returns
+    -------
+    (I, J, K) float32 array
+        ``ventricle / (ventricle + cortex)``: 0 at the ventricle, 1 at the cortex. NaN where both
+        are 0, or one is infinite, negative or NaN: there the way has no length.
+
+    Raises
+    ------
+    ValueError
+        If shapes differ or an image is not three-dimensional.
+    TypeError
+        If an image does not hold numbers.
+
+    Examples
+    --------
+    >>> depth([[[0.0, 1.0, 0.0]]], [[[4.0, 3.0, 0.0]]]).ravel()
+    array([0.  , 0.25,  nan], dtype=float32)
+    """
+    to_ventricle = checked_distance(ventricle_distance, "ventricle_distance")
+    to_cortex = checked_distance(cortex_distance, "cortex_distance")
+    check_same_shape(ventricle_distance=to_ventricle, cortex_distance=to_cortex)
+    kind = np.result_type(to_ventricle, to_cortex)
+    distances = [kernel_ready(to_ventricle, kind), kernel_ready(to_cortex, kind)]
+    result = np.empty(to_ventricle.shape, dtype=np.float32)
+    over_ranges(
+        lambda start, stop: _depth(*distances, result, start, stop),
+        len(result),
+        result.size,
+    )
+    return result
+
+
+def propagate_lobes(
+    cortex_lobes: ArrayLike,
+    right_cortex: ArrayLike,
+    white_matter: ArrayLike,
+    right: ArrayLike,
+    spacing: ArrayLike,
+) -> NDArray[np.uint8]:
+    """Give every white-matter voxel the lobe of the nearest cortex of its own hemisphere.
+
+    Parameters
+    ----------
+    cortex_lobes : (I, J, K) integer array
+        Lobe k of every cortex voxel, 1 to 9; 0 elsewhere.
+    right_cortex : (I, J, K) array of booleans or numbers
+        True where the cortex is of the right hemisphere.
+    white_matter : (I, J, K) array of booleans or numbers
+        Voxels that are to get a lobe.
+    right : (I, J, K) array of booleans or numbers
+        True where the white matter is of the right hemisphere.
+    spacing : three floats
+        Voxel sizes in mm.
+
+    Returns
+    -------
+    (I, J, K) uint8 array
+        10 + k on the left, 20 + k on the right, the smaller k of equally near ones; 0 outside the
+        white matter and in a hemisphere that has no cortex.
+
+    Raises
+    ------
+    ValueError
+        If shapes differ, a lobe is above 9 or a voxel size is not positive.
+    TypeError
+        If an image has the wrong type.
+
+    Examples
+    --------
+    >>> cortex = np.array([[[1, 0, 0, 0, 2]]])
+    >>> left = np.zeros((1, 1, 5), bool)
+    >>> propagate_lobes(cortex, left, cortex == 0, left, (1, 1, 1)).ravel()
+    array([ 0, 11, 11, 12,  0], dtype=uint8)
+    """
+    lobes = checked_labels(cortex_lobes, "cortex_lobes")
+    right_source = checked_mask(right_cortex, "right_cortex")
+    matter, right_side = checked_mask(white_matter, "white_matter"), checked_mask(right, "right")
+    check_same_shape(
+        cortex_lobes=lobes, right_cortex=right_source, white_matter=matter, right=right_side
+    )
+    if lobes.max() > LARGEST_DIGIT:
+        raise ValueError(f"cortex_lobes has lobe {lobes.max()}: lobes are numbered from 1 to 9")
+    result = np.zeros(lobes.shape, dtype=np.uint8)
+    for side, source, target in (
+        (LEFT, ~right_source, matter & ~right_side),
+        (RIGHT, right_source, matter & right_side),
+    ):
+        _, owners = nearest(np.where(source, lobes, 0), spacing, within=target)
+        np.add(owners, side, out=result, where=owners != 0, casting="unsafe")
+    return result
+
+
+def bullseye_labels(depth: ArrayLike, lobes: ArrayLike, layers: int = 4) -> NDArray[np.int16]:
+    """Label the cells of the bullseye.
+
+    Parameters
+    ----------
+    depth : (I, J, K) array
+        From 0 at the ventricle to 1 at the cortex, as `depth` makes it.
+    lobes : (I, J, K) integer array
+        10 + k on the left and 20 + k on the right, as `propagate_lobes` makes it; 0 elsewhere.
+    layers : int
+        Number of layers of equal depth, 1 to 9.
+
+    Returns
+    -------
+    (I, J, K) int16 array
+        ``100 * h + 10 * k + layer`` with h 1 on the left and 2 on the right; layer 1 lies next to
+        the ventricle, depth 0 included, and each layer includes its outer edge. 0 where there is
+        no lobe or the depth is NaN.
+
+    Raises
+    ------
+    ValueError
+        If shapes differ, there are fewer than 1 or more than 9 layers, or a lobe is not 11 to 19
+        or 21 to 29.
+    TypeError
+        If an image has the wrong type.
+
+    Examples
+    --------
+    >>> bullseye_labels([[[0.0, 0.25, 0.3, 1.0]]], [[[11, 11, 25, 25]]]).ravel()
+    array([111, 111, 252, 254], dtype=int16)
+    """
+    share = checked_distance(depth, "depth")
+    lobe = checked_labels(lobes, "lobes")
+    check_same_shape(depth=share, lobes=lobe)
+    if not 1 <= layers <= LARGEST_DIGIT:
+        raise ValueError(f"layers is {layers}: 1 to 9 layers are possible")
+    if lobe.max() > RIGHT + LARGEST_DIGIT or np.isin(np.unique(lobe), [*range(1, 11), 20]).any():
+        raise ValueError("lobes has other labels than 0, 11 to 19 (left) and 21 to 29 (right)")
+    # Edges in the precision of the depth, so that a third lies on the edge of a third.
+    edges = (np.arange(1, layers) / layers).astype(share.dtype)
+    layer = np.searchsorted(edges, share, side="left") + 1
+    labelled = (lobe != 0) & np.isfinite(share)
+    return np.where(labelled, lobe.astype(np.int16) * 10 + layer, 0).astype(np.int16)
+
+
+@njit(cache=True, nogil=True)
+def _depth(to_ventricle, to_cortex, result, start, stop):  # type: ignore[no-untyped-def]
+    """Fill `result` from `start` to `stop` of axis 0."""
+    for i in range(start, stop):
+        for j in range(result.shape[1]):
+            for k in range(result.shape[2]):
+                ventricle = np.float64(to_ventricle[i, j, k])
+                cortex = np.float64(to_cortex[i, j, k])
+                way = ventricle + cortex
+                if ventricle >= 0 and cortex >= 0 and 0 < way < np.inf:
+                    result[i, j, k] = ventricle / way
+                else:
+                    result[i, j, k] = np.nan

@@ -1,0 +1,738 @@
+"""Sampling of maps in regions, each map in its own grid.
+
+The weight of a map voxel in a region is the fraction of its volume that the region covers. It is
+computed exactly, as the volume in which two boxes of any relative position intersect, and not by
+points; so a region's weights add up to its volume on any grid that holds it.
+
+Weights depend on the grids only: all maps on one grid share them. Unions of regions need no second
+pass: `merge_regions` adds weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import ArrayLike, NDArray
+
+from wmhflow.core._boxes import bounding_box
+from wmhflow.core._checks import checked_labels, checked_mask, kernel_ready
+from wmhflow.core._threads import over_ranges
+from wmhflow.core.geometry import checked_affine, spacing_of
+
+# A region that covers less of a map voxel than this part of the smaller of a map's and a label's
+# voxel does so by the rounding of headers.
+SMALLEST_OVERLAP = 1e-4
+# Label values up to here are looked up in a table.
+LARGEST_TABLE = 1 << 22
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+# Two cumulated weights closer than this part of the whole are the same up to rounding.
+SAME_WEIGHT = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class CoverageWeights:
+    """The fraction of each voxel of a map's grid that each region covers (sparse).
+
+    Attributes
+    ----------
+    index : (R,) int64 array
+        Labels of the regions, in the order of the rows that `region_statistics` gives.
+    volume_mm3 : (R,) float64 array
+        The regions' own volumes, inside the map's field of view or not.
+    map_shape : three ints
+        Shape of the map's grid.
+    map_voxel_mm3 : float
+        Volume of a voxel of the map.
+    voxels : (V,) int64 array
+        Map voxels of which any part is covered, as rising flat indices in C order.
+    starts : (V + 1,) int64 array
+        Entries ``starts[v]`` to ``starts[v + 1]`` of the next two belong to ``voxels[v]``.
+    regions : (E,) int32 array
+        Places in `index`.
+    fractions : (E,) float64 array
+        Above 0 and, for regions that do not overlap, at most 1.
+    """
+
+    index: NDArray[np.int64]
+    volume_mm3: NDArray[np.float64]
+    map_shape: tuple[int, int, int]
+    map_voxel_mm3: float
+    voxels: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    regions: NDArray[np.int32]
+    fractions: NDArray[np.float64]
+
+    def dense(self, index: int) -> NDArray[np.float64]:
+        """Return the weights of one region as an image of `map_shape` (zeros if it has none)."""
+        image = np.zeros(int(np.prod(self.map_shape)))
+        entries = self.index[self.regions] == index
+        image[np.repeat(self.voxels, np.diff(self.starts))[entries]] = self.fractions[entries]
+        return image.reshape(self.map_shape)
+
+
+def coverage_weights(
+    labels: ArrayLike, label_affine: ArrayLike, map_shape: Sequence[int], map_affine: ArrayLike
+) -> CoverageWeights:
+    """Compute which fraction of each voxel of a map each region of a label image covers.
+
+    Parameters
+    ----------
+    labels : (I, J, K) integer array
+        Regions; 0 outside them.
+    label_affine : (4, 4) array
+        From voxel indices of `labels` to world RAS coordinates in mm.
+    map_shape : three ints
+        Shape of the map's grid (its first three axes).
+    map_affine : (4, 4) array
+        From voxel indices of the map to the same world coordinates in mm.
+
+    Returns
+    -------
+    CoverageWeights
+        One region for each label that occurs, by rising label. A voxel is the box around its
+        centre. The grids may differ in orientation, obliqueness, voxel size and field of view.
+
+    Raises
+    ------
+    ValueError
+        If the labels are not three-dimensional, one is negative, or a grid cannot be used.
+    TypeError
+        If the labels are not integers.
+
+    Notes
+    -----
+    By the divergence theorem the volume of the map voxel inside a label voxel is a sum over the
+    six faces of the map voxel, clipped to the label voxel's walls; each clipped face is a planar
+    polygon. The result is exact up to rounding; a region that covers less of a map voxel than
+    10^-4 of the smaller of the two grids' voxels does not count there.
+
+    Examples
+    --------
+    >>> labels = np.array([[[5, 5, 5, 0]]])
+    >>> weights = coverage_weights(labels, np.eye(4), (1, 1, 2), np.diag([1, 1, 2, 1.0]))
+    >>> weights.index, weights.volume_mm3, weights.dense(5).ravel()
+    (array([5]), array([3.]), array([0.75, 0.75]))
+    """
+    image = checked_labels(labels, "labels")
+    shape = _checked_shape(map_shape)
+    label_mm3, map_mm3 = (float(np.prod(spacing_of(a))) for a in (label_affine, map_affine))
+    index, counts, places, origin = _regions(image)
+    to_labels = np.linalg.inv(checked_affine(label_affine)) @ checked_affine(map_affine)
+    to_labels[:3, 3] -= origin
+    low, high = _covered_range(to_labels, places.shape, shape)
+    smallest = SMALLEST_OVERLAP * min(label_mm3 / map_mm3, 1.0)
+    edges = to_labels[:3, :3]
+    half, faces, volume = 0.5 * np.abs(edges).sum(axis=1), _faces(edges), abs(np.linalg.det(edges))
+    parts = over_ranges(
+        lambda start, stop: _coverage(
+            places,
+            to_labels,
+            half,
+            faces,
+            low,
+            high,
+            low[0] + start,
+            low[0] + stop,
+            shape,
+            volume,
+            smallest,
+            index.size,
+        ),
+        int(max(0, high[0] - low[0])),
+        int(np.prod(np.maximum(0, high - low))) * 8,
+    )
+    voxels, sizes, regions, fractions = (
+        np.concatenate([part[field] for part in parts]) if parts else np.empty(0, dtype)
+        for field, dtype in enumerate((np.int64, np.int64, np.int32, np.float64))
+    )
+    return CoverageWeights(
+        index=index,
+        volume_mm3=counts.astype(np.float64) * label_mm3,
+        map_shape=shape,
+        map_voxel_mm3=map_mm3,
+        voxels=voxels,
+        starts=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
+        regions=regions,
+        fractions=fractions,
+    )
+
+
+def merge_regions(
+    weights: CoverageWeights, membership: Sequence[tuple[int, Sequence[int]]]
+) -> CoverageWeights:
+    """Make regions that are unions of others.
+
+    Parameters
+    ----------
+    weights : CoverageWeights
+        Of regions that do not overlap.
+    membership : sequence of (new index, old indices)
+        The new regions in the order wanted. They may share old ones; an old index that `weights`
+        does not have is an empty region, so that a union may turn out empty.
+
+    Returns
+    -------
+    CoverageWeights
+        With the new regions only; to keep an old region, name it as a union of itself.
+
+    Raises
+    ------
+    ValueError
+        If a new index is named twice, or one old index twice in the same union.
+
+    Examples
+    --------
+    >>> weights = coverage_weights([[[1, 2, 7]]], np.eye(4), (1, 1, 1), np.diag([1, 1, 6, 1.0]))
+    >>> both = merge_regions(weights, [(100, [1, 2]), (7, [7]), (8, [8])])
+    >>> both.index, both.volume_mm3
+    (array([100,   7,   8]), array([2., 1., 0.]))
+    """
+    new = np.array([index for index, _ in membership], dtype=np.int64)
+    if np.unique(new).size != new.size:
+        raise ValueError("membership names a new region twice")
+    place = {int(old): position for position, old in enumerate(weights.index)}
+    unions: list[list[int]] = [[] for _ in place]
+    volume = np.zeros(new.size)
+    for position, (index, olds) in enumerate(membership):
+        if len(set(olds)) != len(olds):
+            raise ValueError(f"the union {index} names an old region twice")
+        for old in sorted(place[int(old)] for old in olds if int(old) in place):
+            unions[old].append(position)
+            volume[position] += weights.volume_mm3[old]
+    lengths = np.array([len(union) for union in unions], dtype=np.int64)
+    targets = np.array([position for union in unions for position in union], dtype=np.int32)
+    voxels, sizes, regions, fractions = _merged(
+        weights.voxels,
+        weights.starts,
+        weights.regions,
+        weights.fractions,
+        np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        targets,
+        new.size,
+    )
+    return CoverageWeights(
+        index=new,
+        volume_mm3=volume,
+        map_shape=weights.map_shape,
+        map_voxel_mm3=weights.map_voxel_mm3,
+        voxels=voxels,
+        starts=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
+        regions=regions,
+        fractions=fractions,
+    )
+
+
+def region_statistics(
+    values: ArrayLike, weights: CoverageWeights, valid: ArrayLike | None = None
+) -> dict[str, NDArray]:
+    """Summarise a map in every region, weighting each voxel by the fraction that is covered.
+
+    Parameters
+    ----------
+    values : (I, J, K) array of numbers
+        The map, on the grid of `weights`. NaN and infinite voxels do not count; zeros do.
+    weights : CoverageWeights
+        What each region covers.
+    valid : (I, J, K) array of booleans or numbers, optional
+        Voxels that may count, for instance those inside the map's valid range.
+
+    Returns
+    -------
+    dict of (R,) arrays
+        ``index`` (int64)
+            The region's label.
+        ``n`` (int64)
+            Number of counted voxels of which the region covers any part.
+        ``n_effective``
+            Kish's effective number, ``sum(w)**2 / sum(w**2)``.
+        ``volume_mm3``
+            The region's own volume, counted or not.
+        ``coverage``
+            Volume covered by counted voxels over the region's own volume.
+        ``mean``
+            ``sum(w * x) / sum(w)``.
+        ``sd``
+            Standard deviation for reliability weights: the weighted variance about the mean times
+            ``n_effective / (n_effective - 1)``; NaN for a single voxel.
+        ``median``, ``q05``, ``q25``, ``q75``, ``q95``
+            Quantiles of the distribution by volume: the smallest value up to which the share of
+            the weight reaches q; the mean of this and the next where the share is exactly q. So
+            the median of equal weights is the usual one, and a voxel split in two changes
+            nothing.
+        ``mad``
+            Median absolute deviation from the median, by the same definition, not scaled.
+
+        An empty region has n and coverage 0, and NaN elsewhere save for its index and volume.
+
+    Raises
+    ------
+    ValueError
+        If the map or `valid` is not on the grid of the weights.
+    TypeError
+        If the map does not hold real numbers.
+
+    References
+    ----------
+    Hyndman RJ, Fan Y. Sample quantiles in statistical packages. The American Statistician
+    1996;50:361-365 (definition 2). doi:10.1080/00031305.1996.10473566
+
+    Examples
+    --------
+    >>> weights = coverage_weights(np.ones((1, 1, 4), int), np.eye(4), (1, 1, 4), np.eye(4))
+    >>> statistics = region_statistics([[[1.0, 2.0, 4.0, np.nan]]], weights)
+    >>> {name: float(statistics[name][0]) for name in ("n", "coverage", "median", "mad")}
+    {'n': 3.0, 'coverage': 0.75, 'median': 2.0, 'mad': 1.0}
+    """
+    image = np.asarray(values)
+    if image.dtype.kind not in "fiub":
+        raise TypeError(f"values has type {image.dtype}: a map of real numbers is needed")
+    sampled = _gathered(image, weights, "values").astype(np.float64)
+    counted = np.isfinite(sampled)
+    if valid is not None:
+        counted &= _gathered(checked_mask(valid, "valid"), weights, "valid")
+    order = np.argsort(sampled, kind="stable")
+    order = order[counted[order]]
+    n, sums, squares, moments = _statistics(
+        sampled,
+        order,
+        weights.starts,
+        weights.regions,
+        weights.fractions,
+        np.bincount(weights.regions, minlength=weights.index.size),
+        np.array(QUANTILES),
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        coverage = sums * weights.map_voxel_mm3 / weights.volume_mm3
+        n_effective = np.where(n > 0, sums**2 / squares, np.nan)
+    return {
+        "index": weights.index.copy(),
+        "n": n,
+        "n_effective": n_effective,
+        "volume_mm3": weights.volume_mm3.copy(),
+        "coverage": np.where(n > 0, coverage, 0.0),
+        "mean": moments[:, 0],
+        "sd": moments[:, 1],
+        "median": moments[:, 4],
+        "q05": moments[:, 2],
+        "q25": moments[:, 3],
+        "q75": moments[:, 5],
+        "q95": moments[:, 6],
+        "mad": moments[:, 7],
+    }
+
+
+def _checked_shape(map_shape: Sequence[int]) -> tuple[int, int, int]:
+    """Return the three lengths of the map's grid."""
+    lengths = tuple(int(length) for length in map_shape)
+    if len(lengths) != 3 or min(lengths) < 1:
+        raise ValueError(f"map_shape is {lengths}: three axes of at least one voxel are needed")
+    return lengths[0], lengths[1], lengths[2]
+
+
+def _regions(
+    image: NDArray,
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32], NDArray[np.int64]]:
+    """Return the labels that occur, their voxel counts, and the box of regions with its origin.
+
+    The box holds 1 + the place of each voxel's label, and 0 outside the regions.
+    """
+    box = bounding_box(image != 0)
+    if box is None:
+        nothing = np.zeros((1, 1, 1), dtype=np.int32)
+        empty = np.empty(0, dtype=np.int64)
+        return empty, empty, nothing, np.zeros(3, dtype=np.int64)
+    part = image[box]
+    if int(part.max()) < LARGEST_TABLE:
+        counts = _label_counts(kernel_ready(part, np.int32), int(part.max()))
+        index = np.flatnonzero(counts)
+        table = np.zeros(counts.size, dtype=np.int32)
+        table[index] = np.arange(1, index.size + 1)
+        places, counts = table[part], counts[index]
+    else:
+        index, found = np.unique(part[part != 0], return_inverse=True)
+        places = np.zeros(part.shape, dtype=np.int32)
+        places[part != 0] = found + 1
+        counts = np.bincount(found, minlength=index.size)
+    origin = np.array([side.start for side in box])
+    return index.astype(np.int64), counts, kernel_ready(places), origin
+
+
+def _covered_range(
+    to_labels: NDArray[np.float64], label_shape: tuple[int, ...], map_shape: tuple[int, int, int]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the range of map voxels that can touch the box of labels."""
+    ends = np.stack(np.meshgrid(*[(-0.5, n - 0.5) for n in label_shape], indexing="ij"), -1)
+    corners = np.linalg.solve(to_labels[:3, :3], (ends.reshape(-1, 3) - to_labels[:3, 3]).T)
+    low = np.floor(corners.min(axis=1) + 0.5 - 1e-6)
+    high = np.ceil(corners.max(axis=1) + 0.5 + 1e-6)
+    limits = np.array(map_shape)
+    return (
+        np.clip(low, 0, limits).astype(np.int64),
+        np.clip(high, 0, limits).astype(np.int64),
+    )
+
+
+def _gathered(image: NDArray, weights: CoverageWeights, name: str) -> NDArray:
+    """Return the covered voxels of `image`, whatever its memory order, without copying it."""
+    if image.shape != weights.map_shape:
+        raise ValueError(
+            f"{name} has shape {image.shape}, but the weights are for a map of {weights.map_shape}"
+        )
+    if image.flags.c_contiguous:
+        return image.reshape(-1)[weights.voxels]
+    return image[np.unravel_index(weights.voxels, weights.map_shape)]
+
+
+def _faces(edges: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the corners of a map voxel's six faces about its centre, turning one way."""
+    halves = 0.5 * edges.T
+    faces = [
+        sign * halves[axis] + turn * halves[axis - 2] + sign * other * halves[axis - 1]
+        for axis in range(3)
+        for sign in (1, -1)
+        for turn, other in ((-1, -1), (1, -1), (1, 1), (-1, 1))
+    ]
+    return np.array(faces).reshape(6, 4, 3)
+
+
+@njit(cache=True, nogil=True)
+def _label_counts(labels, largest):  # type: ignore[no-untyped-def]
+    """Count the voxels of each label above 0."""
+    counts = np.zeros(largest + 1, dtype=np.int64)
+    for i in range(labels.shape[0]):
+        for j in range(labels.shape[1]):
+            for k in range(labels.shape[2]):
+                counts[labels[i, j, k]] += 1
+    counts[0] = 0
+    return counts
+
+
+@njit(cache=True, nogil=True)
+def _grown(array, needed):  # type: ignore[no-untyped-def]
+    """Return `array`, copied to twice its length if it is shorter than `needed`."""
+    if array.size >= needed:
+        return array
+    longer = np.empty(max(2 * array.size, needed), dtype=array.dtype)
+    longer[: array.size] = array
+    return longer
+
+
+@njit(cache=True, nogil=True)
+def _coverage(  # type: ignore[no-untyped-def]
+    places, to_labels, half, faces, low, high, start, stop, map_shape, volume, smallest, n_regions
+):
+    """Return voxels, entries per voxel, regions and fractions for `start` to `stop` of axis 0."""
+    voxels, sizes = np.empty(1024, dtype=np.int64), np.empty(1024, dtype=np.int64)
+    regions, fractions = np.empty(1024, dtype=np.int32), np.empty(1024)
+    n_voxels, n_entries = 0, 0
+    # As many label voxels as a map voxel can reach over.
+    boxes = np.empty((int(2 * half[0]) + 3, int(2 * half[1]) + 3, int(2 * half[2]) + 3))
+    scratch = np.empty((6, 16, 3))
+    sums = np.zeros(n_regions + 1)
+    first, last = np.empty(3, dtype=np.int64), np.empty(3, dtype=np.int64)
+    centre = np.empty(3)
+    for i in range(start, stop):
+        for j in range(low[1], high[1]):
+            for k in range(low[2], high[2]):
+                inside, whole = True, True
+                for axis in range(3):
+                    centre[axis] = (
+                        to_labels[axis, 0] * i
+                        + to_labels[axis, 1] * j
+                        + to_labels[axis, 2] * k
+                        + to_labels[axis, 3]
+                    )
+                    # A hair's breadth over the wall of a label voxel is rounding.
+                    first[axis] = np.floor(centre[axis] - half[axis] + 0.5 + 1e-6)
+                    last[axis] = np.ceil(centre[axis] + half[axis] + 0.5 - 1e-6)
+                    whole = whole and first[axis] >= 0 and last[axis] <= places.shape[axis]
+                    first[axis] = max(first[axis], 0)
+                    last[axis] = min(last[axis], places.shape[axis])
+                    inside = inside and first[axis] < last[axis]
+                if not inside:
+                    continue
+                place = _uniform(places, first, last)
+                if place == 0:
+                    continue
+                before = n_entries
+                regions = _grown(regions, n_entries + n_regions)
+                fractions = _grown(fractions, n_entries + n_regions)
+                if place > 0 and whole:
+                    regions[n_entries], fractions[n_entries] = place - 1, 1.0
+                    n_entries += 1
+                else:
+                    _intersections(faces, centre, first, last, scratch, boxes)
+                    n_entries = _collected(
+                        places, first, last, boxes, volume, smallest, sums,
+                        regions, fractions, n_entries,
+                    )  # fmt: skip
+                if n_entries > before:
+                    voxels = _grown(voxels, n_voxels + 1)
+                    sizes = _grown(sizes, n_voxels + 1)
+                    voxels[n_voxels] = (i * map_shape[1] + j) * map_shape[2] + k
+                    sizes[n_voxels] = n_entries - before
+                    n_voxels += 1
+    return voxels[:n_voxels], sizes[:n_voxels], regions[:n_entries], fractions[:n_entries]
+
+
+@njit(cache=True, nogil=True)
+def _uniform(places, first, last):  # type: ignore[no-untyped-def]
+    """Return the place that all voxels of a box have, or -1 if they differ."""
+    place = places[first[0], first[1], first[2]]
+    for a in range(first[0], last[0]):
+        for b in range(first[1], last[1]):
+            for c in range(first[2], last[2]):
+                if places[a, b, c] != place:
+                    return -1
+    return place
+
+
+@njit(cache=True, nogil=True)
+def _intersections(faces, centre, first, last, scratch, boxes):  # type: ignore[no-untyped-def]
+    """Fill `boxes` with the signed volume of the map voxel inside each label voxel of a box.
+
+    Column by column along the third axis: below the wall at height c, the voxel's volume is the
+    integral over its faces of min(z, c), up to a constant; differences between walls follow.
+    """
+    n0, n1, n2 = last[0] - first[0], last[1] - first[1], last[2] - first[2]
+    boxes[:n0, :n1, :n2] = 0.0
+    polygon, rest0, slab, rest1, column, below = (
+        scratch[0], scratch[1], scratch[2], scratch[3], scratch[4], scratch[5],
+    )  # fmt: skip
+    for face in range(6):
+        # Coordinates from the lower corner of the box of label voxels.
+        for corner in range(4):
+            for axis in range(3):
+                polygon[corner, axis] = faces[face, corner, axis] + centre[axis] - first[axis] + 0.5
+        size = _clip(polygon, 4, 0, 0.0, -1.0, rest0)
+        for a in range(n0):
+            if size == 0:
+                break
+            slab_size = _clip(rest0, size, 0, a + 1.0, 1.0, slab)
+            size = _clip(rest0, size, 0, a + 1.0, -1.0, polygon)
+            rest0, polygon = polygon, rest0
+            slab_size = _clip(slab, slab_size, 1, 0.0, -1.0, rest1)
+            for b in range(n1):
+                if slab_size == 0:
+                    break
+                column_size = _clip(rest1, slab_size, 1, b + 1.0, 1.0, column)
+                slab_size = _clip(rest1, slab_size, 1, b + 1.0, -1.0, slab)
+                rest1, slab = slab, rest1
+                if column_size >= 3:
+                    _add_column(column, column_size, below, boxes[a, b], n2)
+
+
+@njit(cache=True, nogil=True)
+def _add_column(polygon, size, below, cells, n):  # type: ignore[no-untyped-def]
+    """Add one clipped face's part of the volume to the cells of a column."""
+    lowest, highest = np.inf, -np.inf
+    for corner in range(size):
+        lowest, highest = min(lowest, polygon[corner, 2]), max(highest, polygon[corner, 2])
+    area, integral = _integral(polygon, size)
+    previous = 0.0
+    for wall in range(n + 1):
+        if wall <= lowest:
+            value = wall * area
+        elif wall >= highest:
+            value = integral
+        else:
+            part = _clip(polygon, size, 2, float(wall), 1.0, below)
+            part_area, part_integral = _integral(below, part)
+            value = part_integral + wall * (area - part_area)
+        if wall > 0:
+            cells[wall - 1] += value - previous
+        previous = value
+
+
+@njit(cache=True, nogil=True)
+def _clip(polygon, size, axis, wall, side, clipped):  # type: ignore[no-untyped-def]
+    """Keep the part of a convex polygon below (`side` 1) or above (-1) a wall; return its size."""
+    kept = 0
+    for corner in range(size):
+        following = corner + 1 if corner + 1 < size else 0
+        here = side * (wall - polygon[corner, axis])
+        there = side * (wall - polygon[following, axis])
+        if here >= 0:
+            for c in range(3):
+                clipped[kept, c] = polygon[corner, c]
+            kept += 1
+        if (here > 0 and there < 0) or (here < 0 and there > 0):
+            share = here / (here - there)
+            for c in range(3):
+                clipped[kept, c] = polygon[corner, c] + share * (
+                    polygon[following, c] - polygon[corner, c]
+                )
+            clipped[kept, axis] = wall
+            kept += 1
+    return kept if kept >= 3 else 0
+
+
+@njit(cache=True, nogil=True)
+def _integral(polygon, size):  # type: ignore[no-untyped-def]
+    """Return the signed area of a polygon seen along the third axis, and the integral of z."""
+    area, integral = 0.0, 0.0
+    for corner in range(1, size - 1):
+        triangle = 0.5 * (
+            (polygon[corner, 0] - polygon[0, 0]) * (polygon[corner + 1, 1] - polygon[0, 1])
+            - (polygon[corner + 1, 0] - polygon[0, 0]) * (polygon[corner, 1] - polygon[0, 1])
+        )
+        area += triangle
+        integral += triangle * (polygon[0, 2] + polygon[corner, 2] + polygon[corner + 1, 2]) / 3.0
+    return area, integral
+
+
+@njit(cache=True, nogil=True)
+def _collected(  # type: ignore[no-untyped-def]
+    places, first, last, boxes, volume, smallest, sums, regions, fractions, n_entries
+):
+    """Add up the boxes per region, write the entries by rising region and return their end."""
+    touched = n_entries
+    for a in range(first[0], last[0]):
+        for b in range(first[1], last[1]):
+            for c in range(first[2], last[2]):
+                place = places[a, b, c]
+                if place == 0:
+                    continue
+                share = abs(boxes[a - first[0], b - first[1], c - first[2]]) / volume
+                if share == 0.0:
+                    continue
+                if sums[place] == 0.0:
+                    regions[touched] = place - 1
+                    touched += 1
+                sums[place] += share
+    _sort(regions, n_entries, touched)
+    kept = n_entries
+    for entry in range(n_entries, touched):
+        place = regions[entry] + 1
+        if sums[place] >= smallest:
+            regions[kept], fractions[kept] = place - 1, min(sums[place], 1.0)
+            kept += 1
+        sums[place] = 0.0
+    return kept
+
+
+@njit(cache=True, nogil=True)
+def _sort(array, start, stop):  # type: ignore[no-untyped-def]
+    """Sort a few entries in place."""
+    for place in range(start + 1, stop):
+        value, slot = array[place], place
+        while slot > start and array[slot - 1] > value:
+            array[slot] = array[slot - 1]
+            slot -= 1
+        array[slot] = value
+
+
+@njit(cache=True, nogil=True)
+def _merged(voxels, starts, regions, fractions, union_starts, unions, n):  # type: ignore[no-untyped-def]
+    """Return voxels, entries per voxel, regions and fractions of the unions."""
+    total = 0
+    for entry in range(regions.size):
+        total += union_starts[regions[entry] + 1] - union_starts[regions[entry]]
+    new_voxels, sizes = np.empty(voxels.size, np.int64), np.empty(voxels.size, np.int64)
+    new_regions, new_fractions = np.empty(total, np.int32), np.empty(total)
+    sums = np.zeros(n)
+    n_voxels, n_entries = 0, 0
+    for place in range(voxels.size):
+        before = n_entries
+        for entry in range(starts[place], starts[place + 1]):
+            region = regions[entry]
+            for position in range(union_starts[region], union_starts[region + 1]):
+                union = unions[position]
+                if sums[union] == 0.0:
+                    new_regions[n_entries] = union
+                    n_entries += 1
+                sums[union] += fractions[entry]
+        if n_entries == before:
+            continue
+        _sort(new_regions, before, n_entries)
+        for entry in range(before, n_entries):
+            new_fractions[entry] = min(sums[new_regions[entry]], 1.0)
+            sums[new_regions[entry]] = 0.0
+        new_voxels[n_voxels], sizes[n_voxels] = voxels[place], n_entries - before
+        n_voxels += 1
+    # Copies, so that the space reserved for entries that were added up is given back.
+    return (
+        new_voxels[:n_voxels].copy(),
+        sizes[:n_voxels].copy(),
+        new_regions[:n_entries].copy(),
+        new_fractions[:n_entries].copy(),
+    )
+
+
+@njit(cache=True, nogil=True)
+def _statistics(sampled, order, starts, regions, fractions, capacity, quantiles):  # type: ignore[no-untyped-def]
+    """Return n, sum of weights, sum of their squares, and the moments and quantiles per region.
+
+    The covered voxels come in the order of their values, so that each region's list is sorted
+    without a sort of its own.
+    """
+    n_regions = capacity.size
+    begins = np.zeros(n_regions + 1, dtype=np.int64)
+    begins[1:] = np.cumsum(capacity)
+    filled = np.zeros(n_regions, dtype=np.int64)
+    values, weights = np.empty(fractions.size), np.empty(fractions.size)
+    for place in range(order.size):
+        voxel = order[place]
+        for entry in range(starts[voxel], starts[voxel + 1]):
+            region = regions[entry]
+            slot = begins[region] + filled[region]
+            values[slot], weights[slot] = sampled[voxel], fractions[entry]
+            filled[region] += 1
+    sums, squares = np.zeros(n_regions), np.zeros(n_regions)
+    moments = np.full((n_regions, quantiles.size + 3), np.nan)
+    for region in range(n_regions):
+        count = filled[region]
+        if count == 0:
+            continue
+        x = values[begins[region] : begins[region] + count]
+        w = weights[begins[region] : begins[region] + count]
+        sums[region], squares[region] = w.sum(), (w * w).sum()
+        _describe(x, w, sums[region], squares[region], quantiles, moments[region])
+    return filled, sums, squares, moments
+
+
+@njit(cache=True, nogil=True)
+def _describe(x, w, total, squares, quantiles, out):  # type: ignore[no-untyped-def]
+    """Fill `out` with mean, SD, the quantiles and MAD of sorted values."""
+    # Relative to the first value, so that a constant region has exactly that mean.
+    mean = x[0] + (w * (x - x[0])).sum() / total
+    out[0] = mean
+    if x.size > 1:
+        out[1] = np.sqrt((w * (x - mean) ** 2).sum() / (total - squares / total))
+    place, cumulated = 0, w[0]
+    for q in range(quantiles.size):
+        share = quantiles[q] * total
+        while place + 1 < x.size and cumulated < share - SAME_WEIGHT * total:
+            place += 1
+            cumulated += w[place]
+        out[2 + q] = x[place]
+        if place + 1 < x.size and cumulated <= share + SAME_WEIGHT * total:
+            out[2 + q] = 0.5 * (x[place] + x[place + 1])
+    out[2 + quantiles.size] = _deviation(x, w, total, out[2 + quantiles.size // 2])
+
+
+@njit(cache=True, nogil=True)
+def _deviation(x, w, total, median):  # type: ignore[no-untyped-def]
+    """Return the weighted median of the distances of sorted values from their median."""
+    upper = np.searchsorted(x, median)
+    lower = upper - 1
+    cumulated, share, reached = 0.0, 0.5 * total, np.nan
+    # The nearest value left on either side is the next larger deviation.
+    while lower >= 0 or upper < x.size:
+        if upper >= x.size or (lower >= 0 and median - x[lower] <= x[upper] - median):
+            deviation, weight = median - x[lower], w[lower]
+            lower -= 1
+        else:
+            deviation, weight = x[upper] - median, w[upper]
+            upper += 1
+        if not np.isnan(reached):
+            return 0.5 * (reached + deviation)
+        cumulated += weight
+        if cumulated > share + SAME_WEIGHT * total:
+            return deviation
+        if cumulated >= share - SAME_WEIGHT * total:
+            reached = deviation
+    return reached

@@ -1,0 +1,197 @@
+"""The tissue image: one label per voxel of the brain, from posteriors and warped priors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import ndimage
+
+from wmhflow.core.ventricles import lateral_ventricles
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+CSF, VENTRICLES, CORTEX, DEEP_GREY, WHITE, WMH, INFRATENTORIAL = range(1, 8)
+LEFT, RIGHT = 1, 2
+HEMISPHERE_STEP = 10
+# Grey matter or CSF where the template has less than this probability of any is a lesion.
+LEAST_OTHER_PRIOR = 0.1
+SURE_DEEP_PRIOR = 0.5
+SURE_WHITE_PRIOR = 0.9
+MAD_TO_SD = 1.4826
+PRIOR_FLOOR = 0.02
+
+
+@dataclass(frozen=True)
+class WarpedPriors:
+    """The template's priors on the person's grid: probabilities 0..1 and masks."""
+
+    csf: NDArray[np.float32]
+    cortex: NDArray[np.float32]
+    deep_grey: NDArray[np.float32]
+    white: NDArray[np.float32]
+    ventricles: NDArray[np.bool_]
+    infratentorial: NDArray[np.bool_]
+    hemispheres: NDArray[np.uint8]
+
+
+def class_priors(
+    priors: WarpedPriors, brain: NDArray[np.bool_], lesions: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """Make the three priors of the intensity model: CSF, grey and white matter.
+
+    Parameters
+    ----------
+    priors
+        Warped priors.
+    brain
+        Brain mask; where the template has no brain, CSF is likeliest.
+    lesions
+        Lesions, which are white matter.
+
+    Returns
+    -------
+    ndarray, (3, x, y, z)
+        Probabilities that sum to 1 inside the brain and are 0 outside.
+    """
+    stack = np.array([priors.csf, priors.cortex + priors.deep_grey, priors.white], np.float32)
+    stack = np.clip(stack, 0, 1)
+    stack[0] += stack.sum(axis=0) < 0.5
+    stack += PRIOR_FLOOR
+    stack[:, lesions] = np.array([0, 0, 1], np.float32)[:, None]
+    return np.where(brain, stack / stack.sum(axis=0), 0).astype(np.float32)
+
+
+def tame_outliers(
+    data: NDArray[np.float32], white_prior: NDArray[np.float32], brain: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """Clip what is far brighter than white matter: vessels, fat, dura, and lesions on FLAIR.
+
+    Parameters
+    ----------
+    data
+        Image of any contrast.
+    white_prior
+        Probability of white matter.
+    brain
+        Brain mask.
+
+    Returns
+    -------
+    ndarray
+        The image, clipped at 0 below and at three SD of the likely white matter above.
+    """
+    likely = brain & (white_prior > SURE_WHITE_PRIOR)
+    if not likely.any():
+        return data
+    median = float(np.median(data[likely]))
+    spread = MAD_TO_SD * float(np.median(np.abs(data[likely] - median)))
+    return np.clip(data, 0.0, median + 3 * spread if spread > 0 else None)
+
+
+def complete_hemispheres(hemispheres: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Give voxels outside the template's field of view the side of the nearest voxel inside.
+
+    Parameters
+    ----------
+    hemispheres
+        1 left, 2 right, 0 unknown.
+
+    Returns
+    -------
+    ndarray
+        1 or 2 everywhere.
+
+    Raises
+    ------
+    ValueError
+        If no voxel has a side.
+
+    Examples
+    --------
+    >>> complete_hemispheres(np.array([0, 1, 2, 0], dtype=np.uint8)).tolist()
+    [1, 1, 2, 2]
+    """
+    known = hemispheres > 0
+    if not known.any():
+        raise ValueError("the warped hemispheres are empty; look at the template registration")
+    if known.all():
+        return hemispheres
+    nearest = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
+    return hemispheres[tuple(nearest)]
+
+
+def label_tissue(
+    posteriors: NDArray[np.float32],
+    priors: WarpedPriors,
+    brain: NDArray[np.bool_],
+    lesions: NDArray[np.bool_],
+    voxel_sizes_mm: Sequence[float],
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Label every voxel of the brain, and find the lateral ventricles.
+
+    Parameters
+    ----------
+    posteriors
+        Probabilities of CSF, grey and white matter, (3, x, y, z).
+    priors
+        Warped priors.
+    brain
+        Brain mask.
+    lesions
+        Lesions, which are white matter.
+    voxel_sizes_mm
+        Voxel size along each axis.
+
+    Returns
+    -------
+    tuple of ndarray
+        Labels (10 + k left, 20 + k right; 0 outside the brain), and the ventricles.
+    """
+    winner = np.argmax(posteriors, axis=0)
+    cerebrum = brain & ~priors.infratentorial & ~lesions
+    csf = cerebrum & (winner == 0)
+    ventricles = lateral_ventricles(csf, priors.ventricles, priors.cortex, voxel_sizes_mm)
+    ventricles &= cerebrum
+    # Dark holes in white matter, where the template has nothing else, are lesions.
+    depth_of_white = priors.cortex + priors.deep_grey + priors.csf < LEAST_OTHER_PRIOR
+    csf &= ventricles | ~depth_of_white
+    no_grey_here = priors.cortex + priors.deep_grey < LEAST_OTHER_PRIOR
+    grey = cerebrum & (winner == 1) & ~no_grey_here
+    # Pallidum and thalamus are as bright as white matter: there the prior decides.
+    deep = grey & (priors.deep_grey > priors.cortex)
+    deep |= cerebrum & (winner != 0) & (priors.deep_grey > SURE_DEEP_PRIOR)
+    labels = np.where(brain, WHITE, 0)
+    labels[csf] = CSF
+    labels[grey] = CORTEX
+    labels[deep] = DEEP_GREY
+    labels[ventricles] = VENTRICLES
+    labels[brain & priors.infratentorial & ~lesions] = INFRATENTORIAL
+    sides = complete_hemispheres(priors.hemispheres)
+    split = labels + HEMISPHERE_STEP * sides * (labels > 0)
+    return split.astype(np.uint8), ventricles
+
+
+def merge_sides(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Take the hemisphere out of tissue labels.
+
+    Parameters
+    ----------
+    labels
+        Labels 10 + k (left) and 20 + k (right), or k.
+
+    Returns
+    -------
+    ndarray
+        Labels k.
+
+    Examples
+    --------
+    >>> merge_sides(np.array([0, 15, 25, 5], dtype=np.uint8)).tolist()
+    [0, 5, 5, 5]
+    """
+    return labels % HEMISPHERE_STEP

@@ -1,0 +1,100 @@
+"""Compiles every kernel for the kinds of arrays that the program hands to it.
+
+Run as ``python -m wmhflow.core.warm``. numba keeps what it compiles in ``NUMBA_CACHE_DIR``; the
+container is built with that folder filled, so that no run in it has to wait for a compiler.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wmhflow.core.bullseye import bullseye_labels, depth, propagate_lobes
+from wmhflow.core.distance import distance_to, nearest, signed_distance
+from wmhflow.core.lesions import label_lesions, lesion_measures
+from wmhflow.core.sampling import coverage_weights, merge_regions, region_statistics
+from wmhflow.core.shells import shell_labels
+from wmhflow.core.zones import zone_labels
+
+SHAPE = (6, 7, 8)
+SPACING_MM = (1.0, 1.0, 1.0)
+LIMIT_MM = 3.0
+
+
+class _Head(NamedTuple):
+    """A few voxels of everything: ventricle, lesion, white matter and cortex, on both sides."""
+
+    ventricle: NDArray[np.bool_]
+    lesion: NDArray[np.bool_]
+    white_matter: NDArray[np.bool_]
+    cortex: NDArray[np.bool_]
+    right: NDArray[np.bool_]
+
+
+def main() -> None:
+    """Call every compiled function on tiny volumes."""
+    # C order is what numpy makes, Fortran order what nibabel reads.
+    for arranged in (np.ascontiguousarray, np.asfortranarray):
+        head = _Head(*map(arranged, _head()))
+        _warm_distances(head)
+        _warm_regions(head, arranged)
+        _warm_sampling(head)
+
+
+def _head() -> _Head:
+    axis0 = np.broadcast_to(np.arange(SHAPE[0])[:, None, None], SHAPE)
+    cortex = np.ones(SHAPE, dtype=bool)
+    cortex[1:-1, 1:-1, 1:-1] = False
+    ventricle = np.zeros(SHAPE, dtype=bool)
+    ventricle[2:4, 3:5, 3:5] = True
+    lesion = np.zeros(SHAPE, dtype=bool)
+    lesion[2, 2, 2] = lesion[4, 4, 5] = True
+    return _Head(ventricle, lesion, ~(cortex | ventricle), cortex, axis0 >= SHAPE[0] // 2)
+
+
+def _warm_distances(head: _Head) -> None:
+    # With a limit, in a part of the volume and over all of it are different types to the compiler.
+    for limit in (None, LIMIT_MM):
+        for within in (None, head.white_matter, head.right | ~head.right):
+            for target in (head.ventricle, head.cortex):
+                distance_to(target, SPACING_MM, limit=limit, within=within)
+                nearest(target.astype(np.int32), SPACING_MM, limit=limit, within=within)
+        signed_distance(head.lesion, SPACING_MM, limit=limit)
+
+
+def _warm_regions(head: _Head, arranged: Callable[..., NDArray[Any]]) -> None:
+    to_ventricle = arranged(distance_to(head.ventricle, SPACING_MM))
+    to_cortex = arranged(distance_to(head.cortex, SPACING_MM))
+    affine = np.diag([*SPACING_MM, 1.0])
+    labels, n_lesions = label_lesions(head.lesion, affine)
+    lesion_measures(labels, affine, {"ventricle_distance": to_ventricle})
+    zone_labels(to_ventricle, to_cortex, head.white_matter, head.right)
+    for inner in (True, False):
+        shell_labels(
+            arranged(labels),
+            n_lesions,
+            [True] * n_lesions,
+            head.white_matter,
+            SPACING_MM,
+            head.right,
+            inner=inner,
+        )
+    lobes = propagate_lobes(
+        head.cortex.astype(np.uint8), head.right, head.white_matter, head.right, SPACING_MM
+    )
+    bullseye_labels(depth(to_ventricle, to_cortex), lobes)
+
+
+def _warm_sampling(head: _Head) -> None:
+    affine = np.diag([*SPACING_MM, 1.0])
+    weights = coverage_weights(1 + head.white_matter, affine, SHAPE, affine)
+    merged = merge_regions(weights, [(1, [1]), (3, [1, 2])])
+    values = head.white_matter.astype(np.float32)
+    region_statistics(values, merged, head.white_matter)
+
+
+if __name__ == "__main__":
+    main()
