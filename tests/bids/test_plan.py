@@ -1,0 +1,241 @@
+"""What is decided about a person, and what a person is refused for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.builders import AFFINE, PHANTOM, describe, save_image
+
+from wmhflow.bids.outputs import map_groups, promised_files
+from wmhflow.bids.plan import VisitPlan, format_plan
+from wmhflow.cli.parser import parse_settings
+from wmhflow.cli.run import make_plans
+from wmhflow.errors import UsageError
+
+
+def plan_one(raw: Path, *derivatives: Path, more: tuple[str, ...] = ()) -> VisitPlan:
+    words = [str(raw), "out", "participant", *more]
+    if derivatives:
+        words += ["-d", *(f"{path.name}={path}" for path in derivatives)]
+    (participant,) = make_plans(parse_settings(words))
+    return participant.visits[0]
+
+
+def states(visit: VisitPlan) -> dict[str, str]:
+    return {entry.what: entry.state for entry in visit.decisions}
+
+
+def mask(root: Path, name: str = "sub-01_space-T1w_label-WMH_mask", **how: Any) -> Path:
+    data = np.zeros((8, 9, 10))
+    data[3, 3, 3] = 1
+    return save_image(root / "sub-01" / "anat" / f"{name}.nii.gz", how.pop("data", data), **how)
+
+
+def test_nothing_given_means_everything_computed(raw: Path) -> None:
+    visit = plan_one(raw)
+    assert visit.problem is None
+    assert visit.reference == "T1w"
+    assert states(visit)["WMH"] == "computed"
+    assert states(visit)["parcellation"] == "missing"
+
+
+def test_a_given_mask_is_taken(raw: Path, derivatives: Path) -> None:
+    mask(derivatives)
+    visit = plan_one(raw, derivatives)
+    assert visit.wmh is not None
+    assert visit.wmh.space == "T1w"
+
+
+def test_given_is_not_recomputed_unless_asked(raw: Path, derivatives: Path) -> None:
+    mask(derivatives)
+    assert plan_one(raw, derivatives, more=("--wmh-source", "compute")).wmh is None
+
+
+def test_a_demanded_mask_that_is_missing_is_said(raw: Path) -> None:
+    visit = plan_one(raw, more=("--wmh-source", "given"))
+    assert "no WMH mask" in (visit.problem or "")
+
+
+def test_an_empty_mask_is_no_error(raw: Path, derivatives: Path) -> None:
+    mask(derivatives, data=np.zeros((8, 9, 10)))
+    visit = plan_one(raw, derivatives)
+    assert visit.problem is None
+    assert any("EMPTY" in entry.why for entry in visit.decisions)
+
+
+def test_two_masks_are_refused_by_name(raw: Path, derivatives: Path) -> None:
+    mask(derivatives)
+    mask(derivatives, "sub-01_space-T1w_label-WMH_desc-other_mask")
+    problem = plan_one(raw, derivatives).problem or ""
+    assert "2 files answer for one WMH" in problem
+    assert "desc-other" in problem
+
+
+def test_a_filter_chooses_between_two_masks(
+    raw: Path, derivatives: Path, tmp_path: Path
+) -> None:
+    mask(derivatives)
+    mask(derivatives, "sub-01_space-T1w_label-WMH_desc-other_mask")
+    chosen = tmp_path / "filter.json"
+    chosen.write_text(json.dumps({"wmh": {"desc": "other"}}))
+    visit = plan_one(raw, derivatives, more=("--bids-filter-file", str(chosen)))
+    assert visit.wmh is not None
+    assert "desc-other" in visit.wmh.file.path.name
+
+
+def test_a_mask_without_space_is_placed_by_its_grid(raw: Path, derivatives: Path) -> None:
+    other = AFFINE.copy()
+    other[:3, 3] = 3
+    save_image(raw / "sub-01" / "anat" / "sub-01_FLAIR.nii.gz", affine=other)
+    mask(derivatives, "sub-01_label-WMH_mask", affine=other)
+    visit = plan_one(raw, derivatives)
+    assert visit.wmh is not None
+    assert visit.wmh.space == "FLAIR"
+
+
+def test_a_mask_without_space_on_no_known_grid_is_refused(raw: Path, derivatives: Path) -> None:
+    other = AFFINE.copy()
+    other[:3, 3] = 3
+    mask(derivatives, "sub-01_label-WMH_mask", affine=other)
+    assert "states no space" in (plan_one(raw, derivatives).problem or "")
+
+
+def test_a_mask_on_another_grid_of_the_stated_space_is_noted(raw: Path, derivatives: Path) -> None:
+    fine = np.diag([1.0, 1.0, 1.0, 1.0])
+    data = np.zeros((16, 18, 20))
+    data[6, 6, 6] = 1
+    mask(derivatives, data=data, affine=fine)
+    visit = plan_one(raw, derivatives)
+    assert any("resampled by its header" in entry.why for entry in visit.decisions)
+
+
+def test_a_mask_far_away_is_refused(raw: Path, derivatives: Path) -> None:
+    far = AFFINE.copy()
+    far[0, 3] = 500
+    mask(derivatives, affine=far)
+    assert "lies outside the T1w image" in (plan_one(raw, derivatives).problem or "")
+
+
+def test_a_mask_in_template_space_is_not_taken(raw: Path, derivatives: Path) -> None:
+    mask(derivatives, "sub-01_space-MNI152NLin6Asym_label-WMH_mask")
+    visit = plan_one(raw, derivatives)
+    assert visit.wmh is None
+    assert any("ignored" in entry.why for entry in visit.decisions)
+
+
+def test_no_anatomical_image_is_refused(raw: Path) -> None:
+    for suffix in ("T1w", "FLAIR"):
+        (raw / "sub-01" / "anat" / f"sub-01_{suffix}.nii.gz").unlink()
+    assert "no T1w and no FLAIR" in (plan_one(raw).problem or "")
+
+
+def test_flair_alone_is_the_reference(raw: Path) -> None:
+    (raw / "sub-01" / "anat" / "sub-01_T1w.nii.gz").unlink()
+    visit = plan_one(raw)
+    assert visit.reference == "FLAIR"
+    assert any("space-FLAIR" in str(path) for path in promised_files(visit))
+
+
+def test_the_first_of_several_runs_is_taken_and_said(raw: Path) -> None:
+    anat = raw / "sub-01" / "anat"
+    (anat / "sub-01_T1w.nii.gz").rename(anat / "sub-01_run-1_T1w.nii.gz")
+    save_image(anat / "sub-01_run-2_T1w.nii.gz")
+    visit = plan_one(raw)
+    assert visit.t1w is not None
+    assert "run-1" in visit.t1w.path.name
+    assert any("first of 2 runs" in entry.why for entry in visit.decisions)
+
+
+def test_two_different_t1w_are_refused(raw: Path) -> None:
+    save_image(raw / "sub-01" / "anat" / "sub-01_acq-other_T1w.nii.gz")
+    assert "2 images answer for one T1w" in (plan_one(raw).problem or "")
+
+
+def test_one_image_stored_twice_is_refused(raw: Path) -> None:
+    save_image(raw / "sub-01" / "anat" / "sub-01_T1w.nii")
+    assert "two files for one T1w" in (plan_one(raw).problem or "")
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (np.ones((8, 9, 10, 2)), "8×9×10×2"),
+        (np.zeros((8, 9, 10)), "no value other than 0"),
+        (np.full((8, 9, 10), np.nan), "no value other than 0"),
+    ],
+)
+def test_an_unusable_t1w_is_refused(raw: Path, data: Any, message: str) -> None:
+    save_image(raw / "sub-01" / "anat" / "sub-01_T1w.nii.gz", data)
+    assert message in (plan_one(raw).problem or "")
+
+
+def test_a_map_out_of_its_valid_range_is_refused(raw: Path, derivatives: Path) -> None:
+    name = "sub-01_space-T1w_model-tensor_param-md_dwimap.nii.gz"
+    save_image(derivatives / "sub-01" / "dwi" / name, np.full((8, 9, 10), 0.8))
+    mask(derivatives)
+    problem = plan_one(raw, derivatives).problem or ""
+    assert "valid range 0 to 0.01 mm^2/s" in problem
+    assert "--maps" in problem
+
+
+def test_maps_of_one_grid_share_a_group(raw: Path, derivatives: Path) -> None:
+    for param in ("fa", "md"):
+        name = f"sub-01_space-T1w_model-tensor_param-{param}_dwimap.nii.gz"
+        save_image(derivatives / "sub-01" / "dwi" / name, np.full((8, 9, 10), 0.001))
+    save_image(
+        derivatives / "sub-01" / "perf" / "sub-01_space-T1w_cbf.nii.gz", np.ones((4, 4, 4)) * 20
+    )
+    visit = plan_one(raw, derivatives)
+    assert [[entry.name for entry in group] for group in map_groups(visit)] == [
+        ["FA", "MD"],
+        ["CBF"],
+    ]
+
+
+def test_a_users_map_joins_the_registry(raw: Path, derivatives: Path, tmp_path: Path) -> None:
+    save_image(derivatives / "sub-01" / "anat" / "sub-01_space-T1w_desc-x_foomap.nii.gz")
+    more = tmp_path / "maps.toml"
+    more.write_text(
+        '[[map]]\nname = "FOO"\nunit = "1"\nvalid_range = [0, 200]\nquery = {suffix = "foomap"}\n'
+    )
+    assert [entry.name for entry in plan_one(raw, derivatives, more=("--maps", str(more))).maps] == [
+        "FOO"
+    ]
+
+
+def test_only_the_persons_asked_for_are_read(raw: Path) -> None:
+    broken = raw / "sub-02" / "anat" / "sub-02_T1w.nii.gz"
+    broken.parent.mkdir(parents=True)
+    broken.write_bytes(b"broken")
+    words = [str(raw), "out", "participant", "--participant-label", "sub-01"]
+    (participant,) = make_plans(parse_settings(words))
+    assert participant.subject == "01"
+    assert participant.visits[0].problem is None
+
+
+def test_a_label_is_stripped_of_its_prefix_only(tmp_path: Path) -> None:
+    root = describe(tmp_path / "raw")
+    save_image(root / "sub-bus01" / "anat" / "sub-bus01_T1w.nii.gz")
+    words = [str(root), "out", "participant", "--participant-label", "bus01"]
+    (participant,) = make_plans(parse_settings(words))
+    assert participant.subject == "bus01"
+
+
+def test_an_unknown_person_or_visit_is_wrong_use(raw: Path) -> None:
+    words = [str(raw), "out", "participant"]
+    with pytest.raises(UsageError, match="no sub-99; it has sub-01"):
+        make_plans(parse_settings([*words, "--participant-label", "99"]))
+    with pytest.raises(UsageError, match="ses-x"):
+        make_plans(parse_settings([*words, "--session-label", "x"]))
+
+
+def test_the_phantoms_plan_says_what_was_found_and_why() -> None:
+    given = [f"{name}={PHANTOM}/derivatives/{name}" for name in ("lesions", "parcellation", "maps")]
+    text = format_plan(make_plans(parse_settings([str(PHANTOM), "o", "participant", "-d", *given])))
+    assert text.count("sub-01 ses-1\n") == 1
+    assert "sub-01_ses-2_space-FLAIR_label-WMH_mask.nii.gz in FLAIR space" in text
+    assert "robust threshold" in text.split("sub-02\n")[1]

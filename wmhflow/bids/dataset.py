@@ -1,0 +1,129 @@
+"""The files that describe the output dataset as a whole; every job writes the same ones."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import wmhflow
+from wmhflow.bids.boilerplate import citation_files
+from wmhflow.bids.writer import table_text, write_json, write_text
+from wmhflow.data.registry import Region, load_regions
+from wmhflow.settings import Settings
+
+BIDS_VERSION = "1.11.0"
+IGNORED = (
+    "*.html",
+    "sub-*/figures/",
+    "logs/",
+    "group/",
+    "*_xfm.*",
+    "*_distance.*",
+    "*_regions.*",
+    "*_lesions.*",
+    "*_profiles.*",
+    "*_penumbra.*",
+    "*_qc.*",
+)
+DESCRIPTIONS = {
+    "preproc": "On the reference grid, in single precision, non-finite voxels set to 0",
+    "ventricles": "Distance to the lateral ventricles in mm",
+    "WMH": "Distance to the edge of the nearest lesion in mm, negative inside",
+    "cortex": "Distance to the cerebral cortex in mm",
+    "depth": "Ventricle distance / (ventricle distance + cortex distance)",
+    "volumes": "Volume of every region and of the lesions in it",
+    "maps": "Quantitative maps sampled in every region, in their own grids",
+    "wmhflow": "Quality control of the whole run",
+}
+README = """# wmhflow derivatives
+
+White matter hyperintensities, the zones and shells around them, and quantitative maps sampled in
+them, made by wmhflow {version} from the BIDS dataset linked as `raw`.
+
+- `sub-*.html`: a report per person; open it in a browser.
+- `sub-*/…/anat`: images on the grid of the reference image, tables, transforms.
+- `seg-*_dseg.tsv`: what the numbers in the label images mean. Numbers from 10 on name one side;
+  the tables also hold both sides together (hemisphere B), whose numbers do not occur in images.
+- `logs/CITATION.md`: a methods text with the parameters of this run, and its references.
+
+Every table has a `.json` file that says what its columns mean. `n/a` is missing: an empty region
+has no mean, which is not a mean of 0.
+"""
+
+
+def write_dataset_files(settings: Settings) -> None:
+    """Write dataset_description.json, look-up tables, README, .bidsignore and the methods text.
+
+    Parameters
+    ----------
+    settings
+        The run's settings. The files depend on nothing else, so that jobs that run side by side
+        write the same bytes.
+    """
+    out = settings.output_dir
+    write_json(out / "dataset_description.json", _description(settings))
+    write_text(out / ".bidsignore", "".join(f"{line}\n" for line in IGNORED))
+    write_text(out / "README", README.format(version=wmhflow.__version__))
+    rows = [{"desc_id": key, "description": text} for key, text in DESCRIPTIONS.items()]
+    write_text(out / "descriptions.tsv", table_text(["desc_id", "description"], rows))
+    for seg in ("tissue", "zones", "shells", "lobes"):
+        write_text(out / f"seg-{seg}_dseg.tsv", look_up_table(in_images(seg, settings)))
+    for name, text in citation_files(settings).items():
+        write_text(out / "logs" / name, text)
+
+
+def _description(settings: Settings) -> dict[str, object]:
+    out = settings.output_dir.resolve()
+    datasets = {"raw": settings.bids_dir}
+    datasets |= {named.name: named.path for named in settings.inputs.derivatives}
+    links = {name: _relative(path.resolve(), out) for name, path in datasets.items()}
+    return {
+        "Name": "wmhflow: white matter hyperintensities and what surrounds them",
+        "BIDSVersion": BIDS_VERSION,
+        "DatasetType": "derivative",
+        "GeneratedBy": [
+            {
+                "Name": "wmhflow",
+                "Version": wmhflow.__version__,
+                "Description": "Zones, shells and samples of quantitative maps around "
+                "white matter hyperintensities",
+            }
+        ],
+        "SourceDatasets": [{"URL": link} for link in links.values()],
+        "DatasetLinks": links,
+        "HowToAcknowledge": "Please cite the references in logs/CITATION.md.",
+        "License": "n/a",
+    }
+
+
+def _relative(path: Path, start: Path) -> str:
+    # a relative link stays true when the study's folder is moved, and gives the same bytes
+    return Path(os.path.relpath(path, start)).as_posix()
+
+
+def in_images(seg: str, settings: Settings) -> list[Region]:
+    """List the regions whose numbers can occur in a label image of this run."""
+    regions = [region for region in load_regions(seg).values() if region.hemisphere != "B"]
+    if seg != "shells":
+        return regions
+    count = round(settings.regions.shell_max / settings.regions.shell_width)
+    return [
+        region
+        for region in regions
+        if region.index % 1000 // 100 and not count < region.index % 100 < 50
+    ]
+
+
+def look_up_table(regions: Iterable[Region]) -> str:
+    """Write a label image's look-up table in the form of BIDS."""
+    rows = [
+        {
+            "index": region.index,
+            "name": region.name,
+            "abbreviation": region.abbreviation,
+            "color": region.colour,
+        }
+        for region in regions
+    ]
+    return table_text(["index", "name", "abbreviation", "color"], rows)

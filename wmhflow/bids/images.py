@@ -1,0 +1,161 @@
+"""A first look at an image file, so that bad input is found before an hour is spent on it."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
+from numpy.typing import NDArray
+
+from wmhflow.errors import GridError, InputError
+
+_UNREADABLE = (OSError, EOFError, zlib.error, ImageFileError, HeaderDataError, ValueError)
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """What a first full read of an image tells.
+
+    ``affine`` maps voxels to world RAS mm (sform if its code is > 0, else qform); ``low`` and
+    ``high`` are the extreme finite values.
+    """
+
+    path: Path
+    shape: tuple[int, int, int]
+    affine: NDArray[np.float64]
+    n_nonfinite: int
+    n_nonzero: int
+    low: float
+    high: float
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no finite voxel differs from zero."""
+        return self.n_nonzero == 0
+
+
+def load_volume(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64], nib.Nifti1Image]:
+    """Read a 3D image completely.
+
+    Parameters
+    ----------
+    path
+        A NIfTI file; a fourth dimension of length one is dropped.
+
+    Returns
+    -------
+    data : ndarray of shape (X, Y, Z)
+        Scaled values, non-finite ones as they are.
+    affine : ndarray of shape (4, 4)
+        Voxel to world RAS, mm.
+    image : nibabel image
+        For its header.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read to its end, or is not 3D.
+    GridError
+        If its header says nothing valid about where it lies.
+    """
+    try:
+        image = nib.load(path)
+        shape = image.shape
+        if len(shape) > 3 and all(length == 1 for length in shape[3:]):
+            shape = shape[:3]
+        if len(shape) != 3:
+            raise InputError(
+                f"{path} has the shape {'×'.join(map(str, image.shape))} where one 3D image is "
+                "meant; give one volume, or one file per volume."
+            )
+        data = np.asanyarray(image.dataobj).reshape(shape)
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist.") from None
+    except _UNREADABLE as error:
+        raise InputError(
+            f"{path} cannot be read to its end ({_first_line(error)}); copy or make it again."
+        ) from None
+    return data, _valid_affine(path, image), image
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip().split("\n")[0]
+    return text or type(error).__name__
+
+
+def _valid_affine(path: Path, image: nib.Nifti1Image) -> NDArray[np.float64]:
+    header = image.header
+    if "sform_code" in header and int(header["sform_code"]) <= 0 and int(header["qform_code"]) <= 0:
+        raise GridError(
+            f"{path} does not say where it lies (sform and qform codes are both 0); "
+            "copy the header of the image that it was made from."
+        )
+    affine = np.asarray(image.affine, dtype=np.float64)
+    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-6:
+        raise GridError(
+            f"{path} has an affine that cannot be inverted or is not finite; "
+            "copy the header of the image that it was made from."
+        )
+    axes = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    if np.abs(axes.T @ axes - np.eye(3)).max() > 1e-3:
+        raise GridError(
+            f"{path} has a sheared affine (its axes are not at right angles), on which distances "
+            "in mm are not defined; resample it to an unsheared grid."
+        )
+    return affine
+
+
+def inspect_image(path: Path) -> ImageFacts:
+    """Read an image once and keep what the plan needs to know of it.
+
+    Parameters
+    ----------
+    path
+        A NIfTI file.
+
+    Raises
+    ------
+    InputError
+        As :func:`load_volume`.
+    """
+    data, affine, _ = load_volume(path)
+    finite = np.isfinite(data)
+    values = data[finite]
+    return ImageFacts(
+        path,
+        data.shape,
+        affine,
+        n_nonfinite=int(data.size - values.size),
+        n_nonzero=int(np.count_nonzero(values)),
+        low=float(values.min()) if values.size else float("nan"),
+        high=float(values.max()) if values.size else float("nan"),
+    )
+
+
+def same_lattice(one: ImageFacts, other: ImageFacts, tolerance_mm: float = 1e-2) -> bool:
+    """Whether two images have the same voxel centres, in whatever order they are stored.
+
+    Parameters
+    ----------
+    one, other
+        Facts of both images.
+    tolerance_mm
+        Largest difference of a corner voxel's centre.
+    """
+    return bool(
+        sorted(one.shape) == sorted(other.shape)
+        and np.abs(_corners(one) - _corners(other)).max() <= tolerance_mm
+    )
+
+
+def _corners(facts: ImageFacts) -> NDArray[np.float64]:
+    last = np.array(facts.shape) - 1
+    index = np.array(np.meshgrid(*[[0, 1]] * 3, indexing="ij")).reshape(3, 8) * last[:, None]
+    world = (facts.affine[:3, :3] @ index + facts.affine[:3, 3:]).T
+    rounded = np.round(world, 1)
+    return world[np.lexsort((rounded[:, 2], rounded[:, 1], rounded[:, 0]))]

@@ -1,0 +1,579 @@
+"""What will be done: plain objects that say what was found, what is missing and why it is computed.
+
+The graph (:mod:`wmhflow.workflows`) is made from these objects and decides nothing itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from wmhflow.bids.images import ImageFacts, inspect_image, load_volume, same_lattice
+from wmhflow.bids.naming import TEMPLATE, visit_label
+from wmhflow.bids.query import IMAGE_EXTENSIONS, FoundFile, Query, matches
+from wmhflow.data.registry import MapDefinition, load_freesurfer_codes
+from wmhflow.errors import AmbiguousInputError, InputError
+from wmhflow.settings import Settings
+
+WMH_LABELS = ("WMH", "WML", "lesion", "L")
+NATIVE_SPACES = ("T1w", "FLAIR")
+PARCELLATION_ORDER = ("aparcaseg", "aparcasegdkt", "aparcDKTaseg", "synthseg", "SynthSeg", "aseg")
+
+
+@dataclass(frozen=True)
+class GivenImage:
+    """An image that was found, the native space it lies in, and whether voxels must be weighed.
+
+    ``space`` is ``T1w`` or ``FLAIR``; the image is brought from there to the reference.
+    """
+
+    file: FoundFile
+    space: str
+    is_probability: bool = False
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """How an image comes to lie on the reference: ``header``, ``transform`` or ``register``."""
+
+    how: str
+    transform: FoundFile | None = None
+    companion: FoundFile | None = None
+
+
+@dataclass(frozen=True)
+class MapPlan:
+    """A quantitative map, and how it is aligned."""
+
+    definition: MapDefinition
+    file: FoundFile
+    alignment: Alignment
+
+    @property
+    def name(self) -> str:
+        """The map's name in the tables."""
+        return self.definition.name
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One line of the plan: a thing, its state (found, missing, computed, note) and why."""
+
+    what: str
+    state: str
+    why: str
+
+
+@dataclass(frozen=True)
+class VisitPlan:
+    """Everything that is decided about one visit of one person.
+
+    ``problem`` is the one sentence why the visit cannot be processed; then nothing else counts.
+    """
+
+    subject: str
+    session: str | None
+    reference: str = "T1w"
+    t1w: FoundFile | None = None
+    flair: FoundFile | None = None
+    flair_alignment: Alignment = Alignment("register")
+    template_transforms: tuple[FoundFile, FoundFile] | None = None
+    wmh: GivenImage | None = None
+    parcellation: GivenImage | None = None
+    maps: tuple[MapPlan, ...] = ()
+    decisions: tuple[Decision, ...] = ()
+    problem: str | None = None
+
+    @property
+    def label(self) -> str:
+        """How the visit is named in messages."""
+        return visit_label(self.subject, self.session)
+
+    @property
+    def reference_file(self) -> FoundFile:
+        """The raw image whose grid holds all label images."""
+        chosen = self.t1w if self.reference == "T1w" else self.flair
+        if chosen is None:
+            raise InputError(f"{self.label} has no {self.reference} image.")
+        return chosen
+
+    @property
+    def other_anatomical(self) -> FoundFile | None:
+        """The T1w or FLAIR that is not the reference."""
+        return self.flair if self.reference == "T1w" else self.t1w
+
+    @property
+    def has_wmh(self) -> bool:
+        """Whether a WMH mask is given or can be computed."""
+        return self.wmh is not None or self.flair is not None
+
+    @property
+    def sources(self) -> tuple[FoundFile, ...]:
+        """Every file that the visit reads."""
+        found: list[FoundFile | None] = [self.t1w, self.flair, self.flair_alignment.transform]
+        found += list(self.template_transforms or ())
+        found += [given.file for given in (self.wmh, self.parcellation) if given]
+        for entry in self.maps:
+            found += [entry.file, entry.alignment.transform, entry.alignment.companion]
+        unique = {file.path: file for file in found if file is not None}
+        return tuple(unique.values())
+
+
+@dataclass(frozen=True)
+class ParticipantPlan:
+    """The visits of one person."""
+
+    subject: str
+    visits: tuple[VisitPlan, ...]
+
+
+def plan_participant(
+    query: Query, subject: str, settings: Settings, maps: Mapping[str, MapDefinition]
+) -> ParticipantPlan:
+    """Decide everything about one person.
+
+    Parameters
+    ----------
+    query
+        The indexed datasets.
+    subject
+        Label without ``sub-``.
+    settings
+        The run's settings.
+    maps
+        The registry of maps.
+
+    Returns
+    -------
+    ParticipantPlan
+        A visit that cannot be processed carries its problem; nothing is raised for it.
+    """
+    sessions = _sessions(query, subject, settings.inputs.session_label)
+    visits = []
+    for session in sessions:
+        planner = _VisitPlanner(query, subject, session, settings, len(sessions) == 1)
+        try:
+            visits.append(planner.plan(maps))
+        except InputError as error:
+            visits.append(VisitPlan(subject, session, problem=str(error)))
+    return ParticipantPlan(subject, tuple(visits))
+
+
+def _sessions(query: Query, subject: str, wanted: Sequence[str]) -> list[str | None]:
+    there = {
+        file.get("session")
+        for file in query.raw.of(subject)
+        if file.get("suffix") in NATIVE_SPACES and file.get("extension") in IMAGE_EXTENSIONS
+    }
+    if wanted:
+        return [session for session in sorted(there, key=str) if session in wanted]
+    return sorted(there, key=str) or [None]
+
+
+class _VisitPlanner:
+    """Collects the decisions about one visit, in the order in which the plan prints them."""
+
+    def __init__(
+        self, query: Query, subject: str, session: str | None, settings: Settings, only_visit: bool
+    ) -> None:
+        self.query = query
+        self.subject = subject
+        self.session = session
+        self.settings = settings
+        self.only_visit = only_visit
+        self.decisions: list[Decision] = []
+        self._facts: dict[Path, ImageFacts] = {}
+
+    def plan(self, maps: Mapping[str, MapDefinition]) -> VisitPlan:
+        t1w, flair = self._raw("T1w"), self._raw("FLAIR")
+        visit = VisitPlan(self.subject, self.session, self._reference(t1w, flair), t1w, flair)
+        visit = replace(visit, flair_alignment=self._anatomical_alignment(visit))
+        visit = replace(visit, template_transforms=self._template_transforms(visit))
+        visit = replace(visit, parcellation=self._parcellation(visit))
+        visit = replace(visit, wmh=self._wmh(visit))
+        visit = replace(visit, maps=tuple(self._maps(visit, maps)))
+        return replace(visit, decisions=tuple(self.decisions))
+
+    def _say(self, what: str, state: str, why: str) -> None:
+        self.decisions.append(Decision(what, state, why))
+
+    def facts(self, file: FoundFile) -> ImageFacts:
+        if file.path not in self._facts:
+            self._facts[file.path] = inspect_image(file.path)
+        return self._facts[file.path]
+
+    @property
+    def label(self) -> str:
+        return visit_label(self.subject, self.session)
+
+    # -- raw images ---------------------------------------------------------------------------
+
+    def _raw(self, suffix: str) -> FoundFile | None:
+        found = self.query.raw_images(
+            suffix.lower(),
+            self.subject,
+            session=self.session,
+            suffix=suffix,
+            extension=list(IMAGE_EXTENSIONS),
+        )
+        if not found:
+            self._say(suffix, "missing", "the raw dataset has none for this visit")
+            return None
+        chosen = self._one_run(suffix, found)
+        facts = self.facts(chosen)
+        if facts.is_empty:
+            raise InputError(f"{chosen.path} holds no value other than 0; it cannot be used.")
+        if facts.n_nonfinite:
+            self._say(suffix, "note", f"{facts.n_nonfinite} NaN or infinite voxels count as 0")
+        return chosen
+
+    def _one_run(self, what: str, found: Sequence[FoundFile]) -> FoundFile:
+        """Take the first run; anything else that differs is the user's to decide."""
+
+        def without_run(file: FoundFile) -> dict[str, Any]:
+            ignored = ("run", "extension")
+            return {key: value for key, value in file.entities.items() if key not in ignored}
+
+        if any(without_run(file) != without_run(found[0]) for file in found):
+            names = " and ".join(file.path.name for file in found[:3])
+            raise AmbiguousInputError(
+                f"{self.label}: {len(found)} images answer for one {what} ({names}); "
+                "choose with --bids-filter-file."
+            )
+        runs = sorted(found, key=lambda file: int(file.get("run") or 0))
+        if len({str(file.get("run")) for file in runs}) < len(runs):
+            raise AmbiguousInputError(
+                f"{self.label}: {runs[0].path.name} and {runs[1].path.name} are two files for one "
+                f"{what}; remove one."
+            )
+        why = runs[0].path.name
+        if len(runs) > 1:
+            why += f", the first of {len(runs)} runs (choose another with --bids-filter-file)"
+        self._say(what, "found", why)
+        return runs[0]
+
+    def _reference(self, t1w: FoundFile | None, flair: FoundFile | None) -> str:
+        wanted = self.settings.anatomy.reference
+        if t1w is None and flair is None:
+            raise InputError(
+                f"{self.label} has no T1w and no FLAIR image in {self.query.raw.root}; "
+                "one of them is needed as the reference."
+            )
+        present = {"T1w": t1w, "FLAIR": flair}
+        if wanted != "auto":
+            if present[wanted] is None:
+                raise InputError(f"{self.label} has no {wanted} image, which --reference demands.")
+            self._say("reference", "chosen", f"{wanted} (--reference)")
+            return wanted
+        chosen = "T1w" if t1w is not None else "FLAIR"
+        self._say("reference", "chosen", f"{chosen}" + ("" if t1w else ", there is no T1w"))
+        return chosen
+
+    # -- transforms ---------------------------------------------------------------------------
+
+    def _transform(self, sources: Iterable[str], target: str) -> FoundFile | None:
+        found = self._of_visit(
+            self.query.derived(
+                "transform",
+                self.subject,
+                suffix="xfm",
+                **{"from": list(sources), "to": target},
+                extension=[".txt", ".h5", ".mat"],
+            )
+        )
+        if len(found) > 1:
+            names = " and ".join(file.path.name for file in found[:3])
+            raise AmbiguousInputError(
+                f"{self.label}: {len(found)} transforms answer for one "
+                f"({names}); choose with --bids-filter-file."
+            )
+        return found[0] if found else None
+
+    def _of_visit(self, files: Iterable[FoundFile]) -> list[FoundFile]:
+        """Keep the visit's own files, and those without a session if it is the only visit."""
+        found = list(files)
+        own = [file for file in found if file.get("session") == self.session]
+        if own or not self.only_visit:
+            return own
+        return [file for file in found if file.get("session") is None]
+
+    def _anatomical_alignment(self, visit: VisitPlan) -> Alignment:
+        other = visit.other_anatomical
+        if other is None:
+            return Alignment("header")
+        name = "FLAIR" if visit.reference == "T1w" else "T1w"
+        given = self._transform([name], visit.reference)
+        what = f"{name} to {visit.reference}"
+        if given:
+            self._say(what, "found", given.path.name)
+            return Alignment("transform", given)
+        self._say(what, "computed", "rigid registration; no transform is given")
+        return Alignment("register")
+
+    def _template_transforms(self, visit: VisitPlan) -> tuple[FoundFile, FoundFile] | None:
+        forward = self._transform([visit.reference], TEMPLATE)
+        inverse = self._transform([TEMPLATE], visit.reference)
+        what = f"{visit.reference} to template"
+        if forward and inverse:
+            self._say(what, "found", f"{forward.path.name} and {inverse.path.name}")
+            return forward, inverse
+        why = "no transform is given"
+        if forward or inverse:
+            why = "only one direction is given, and both are needed"
+        self._say(what, "computed", f"affine and SyN to {TEMPLATE}; {why}")
+        return None
+
+    # -- masks --------------------------------------------------------------------------------
+
+    def _wmh(self, visit: VisitPlan) -> GivenImage | None:
+        source = self.settings.anatomy.wmh_source
+        given = None if source == "compute" else self._given_wmh(visit)
+        if given:
+            return given
+        if source == "given":
+            raise InputError(
+                f"{self.label} has no WMH mask in the derivative datasets, "
+                "which --wmh-source given demands."
+            )
+        if visit.flair is None:
+            self._say("WMH", "missing", "no mask is given and there is no FLAIR to compute it from")
+            raise InputError(
+                f"{self.label} has neither a WMH mask nor a FLAIR to compute one from; "
+                "add one of them, or leave the person out."
+            )
+        why = "--wmh-source compute" if source == "compute" else "no mask is given"
+        self._say("WMH", "computed", f"robust threshold of the FLAIR in white matter; {why}")
+        return None
+
+    def _given_wmh(self, visit: VisitPlan) -> GivenImage | None:
+        for suffix in ("mask", "probseg"):
+            found = self._of_visit(
+                self.query.derived(
+                    "wmh",
+                    self.subject,
+                    suffix=suffix,
+                    label=list(WMH_LABELS),
+                    extension=list(IMAGE_EXTENSIONS),
+                )
+            )
+            given = self._native("WMH", visit, found)
+            if given:
+                empty = self.facts(given.file).is_empty
+                note = "; it is EMPTY: volumes are 0 and samples n/a" if empty else ""
+                self._say("WMH", "found", f"{given.file.path.name} in {given.space} space{note}")
+                return replace(given, is_probability=suffix == "probseg")
+        return None
+
+    def _parcellation(self, visit: VisitPlan) -> GivenImage | None:
+        found = [
+            file
+            for file in self._of_visit(
+                self.query.derived(
+                    "parcellation",
+                    self.subject,
+                    suffix="dseg",
+                    atlas=None,
+                    extension=list(IMAGE_EXTENSIONS),
+                )
+            )
+            if _parcellation_rank(file) < len(PARCELLATION_ORDER)
+        ]
+        best = min((_parcellation_rank(file) for file in found), default=None)
+        given = self._native(
+            "parcellation", visit, [file for file in found if _parcellation_rank(file) == best]
+        )
+        if given is None:
+            self._say("parcellation", "missing", "tissues and ventricles are computed; no lobes")
+            return None
+        self._check_freesurfer(given.file)
+        name = given.file.path.name
+        self._say("parcellation", "found", f"{name} in {given.space} space (FreeSurfer codes)")
+        return given
+
+    def _check_freesurfer(self, file: FoundFile) -> None:
+        import numpy as np
+
+        codes = load_freesurfer_codes()
+        present = {int(code) for code in np.unique(load_volume(file.path)[0])}
+        known = present & set(codes)
+        if not {2, 41} <= known or not known & {4, 43}:
+            raise InputError(
+                f"{file.path} is no FreeSurfer-coded parcellation (2 and 41 for white matter, "
+                "4 and 43 for the lateral ventricles are expected); narrow what is used with "
+                "--bids-filter-file."
+            )
+
+    def _native(self, what: str, visit: VisitPlan, found: Sequence[FoundFile]) -> GivenImage | None:
+        """Choose the one image that lies in a native space, the reference's first."""
+        placed = []
+        for file in found:
+            space = file.get("space")
+            if space is None:
+                space = self._space_by_grid(visit, file)
+            if space in NATIVE_SPACES and self._has(visit, space):
+                placed.append(GivenImage(file, space))
+            else:
+                self._say(what, "note", f"{file.path.name} is ignored: it lies in space-{space}")
+        for space in sorted(NATIVE_SPACES, key=lambda name: name != visit.reference):
+            there = [given for given in placed if given.space == space]
+            if len(there) > 1:
+                names = " and ".join(given.file.path.name for given in there[:3])
+                raise AmbiguousInputError(
+                    f"{self.label}: {len(there)} files answer for one {what} ({names}); "
+                    "choose with --bids-filter-file."
+                )
+            if there:
+                self._check_overlap(visit, there[0])
+                return there[0]
+        return None
+
+    def _has(self, visit: VisitPlan, space: str) -> bool:
+        return (visit.t1w if space == "T1w" else visit.flair) is not None
+
+    def _raw_of(self, visit: VisitPlan, space: str) -> FoundFile:
+        chosen = visit.t1w if space == "T1w" else visit.flair
+        if chosen is None:
+            raise InputError(f"{self.label} has no {space} image.")
+        return chosen
+
+    def _space_by_grid(self, visit: VisitPlan, file: FoundFile) -> str:
+        for space in NATIVE_SPACES:
+            if self._has(visit, space) and same_lattice(
+                self.facts(file), self.facts(self._raw_of(visit, space))
+            ):
+                return space
+        raise InputError(
+            f"{file.path} states no space and lies neither on the T1w's nor on the FLAIR's grid; "
+            "put space-T1w or space-FLAIR into its name."
+        )
+
+    def _check_overlap(self, visit: VisitPlan, given: GivenImage) -> None:
+        """Refuse an image whose field of view does not meet its space's; note another grid."""
+        native = self.facts(self._raw_of(visit, given.space))
+        facts = self.facts(given.file)
+        if same_lattice(facts, native):
+            return
+        if not _boxes_meet(facts, native):
+            raise InputError(
+                f"{given.file.path} lies outside the {given.space} image {native.path.name} "
+                "although its name says the same space; check its header."
+            )
+        self._say("grid", "note", f"{given.file.path.name} is resampled by its header")
+
+    # -- maps ---------------------------------------------------------------------------------
+
+    def _maps(self, visit: VisitPlan, maps: Mapping[str, MapDefinition]) -> Iterable[MapPlan]:
+        for definition in maps.values():
+            found = self._of_visit(
+                self.query.derived(
+                    "map", self.subject, **definition.query, extension=list(IMAGE_EXTENSIONS)
+                )
+            )
+            native = [file for file in found if self._is_native(visit, file)]
+            ignored = [file for file in found if file not in native]
+            for file in ignored:
+                why = f"{file.path.name} is ignored: it lies in space-{file.get('space')}"
+                self._say(definition.name, "note", why)
+            in_reference = [file for file in native if file.get("space") == visit.reference]
+            native = in_reference or native
+            if len(native) > 1:
+                names = " and ".join(file.path.name for file in native[:3])
+                raise AmbiguousInputError(
+                    f"{self.label}: {len(native)} files answer for one map {definition.name} "
+                    f"({names}); choose with --bids-filter-file."
+                )
+            if native:
+                self._check_map(definition, native[0])
+                yield MapPlan(
+                    definition, native[0], self._map_alignment(visit, definition, native[0])
+                )
+
+    def _is_native(self, visit: VisitPlan, file: FoundFile) -> bool:
+        space = file.get("space")
+        return space in (None, visit.reference, "ACPC", "orig", "native", "dwi", "asl", "aslref")
+
+    def _check_map(self, definition: MapDefinition, file: FoundFile) -> None:
+        import numpy as np
+
+        low, high = definition.valid_range
+        data, _, _ = load_volume(file.path)
+        self._facts[file.path] = inspect_image(file.path)
+        inside = np.isfinite(data) & (data >= low) & (data <= high) & (data != 0)
+        if not inside.any():
+            raise InputError(
+                f"{file.path}: no value of {definition.name} other than 0 lies in its valid range "
+                f"{low:g} to {high:g} {definition.unit}; if the unit is another, "
+                "define the map with --maps."
+            )
+
+    def _map_alignment(
+        self, visit: VisitPlan, definition: MapDefinition, file: FoundFile
+    ) -> Alignment:
+        name = definition.name
+        if file.get("space") == visit.reference:
+            self._say(name, "found", f"{file.path.name}, aligned by its header")
+            return Alignment("header")
+        given = self._transform([*definition.transform_from, name], visit.reference)
+        if given:
+            self._say(name, "found", f"{file.path.name}, aligned by {given.path.name}")
+            return Alignment("transform", given)
+        companion = self._companion(definition, file)
+        moved = companion.path.name if companion else "the map itself, lacking a companion image"
+        self._say(name, "found", f"{file.path.name}; registered rigidly by {moved}")
+        return Alignment("register", companion=companion)
+
+    def _companion(self, definition: MapDefinition, file: FoundFile) -> FoundFile | None:
+        near = [f for f in self.query.derived("map", self.subject) if f.dataset == file.dataset]
+        for wanted in definition.companions:
+            for files in (near, self.query.raw.of(self.subject)):
+                for candidate in self._of_visit(f for f in files if matches(f, wanted)):
+                    if candidate.get("extension") in IMAGE_EXTENSIONS and same_lattice(
+                        self.facts(candidate), self.facts(file)
+                    ):
+                        return candidate
+        return None
+
+
+def _parcellation_rank(file: FoundFile) -> int:
+    for entity in ("segmentation", "desc"):
+        value = file.get(entity)
+        if value in PARCELLATION_ORDER:
+            return PARCELLATION_ORDER.index(value)
+    return len(PARCELLATION_ORDER)
+
+
+def _boxes_meet(one: ImageFacts, other: ImageFacts) -> bool:
+    import numpy as np
+
+    corners = np.array(np.meshgrid(*[[0, 1]] * 3, indexing="ij")).reshape(3, 8)
+    boxes = []
+    for facts in (one, other):
+        index = corners * (np.array(facts.shape) - 1)[:, None]
+        world = facts.affine[:3, :3] @ index + facts.affine[:3, 3:]
+        boxes.append((world.min(axis=1), world.max(axis=1)))
+    (low_a, high_a), (low_b, high_b) = boxes
+    return bool(np.all(low_a < high_b) and np.all(low_b < high_a))
+
+
+def format_plan(participants: Iterable[ParticipantPlan]) -> str:
+    """Write plans as the text of ``--dry-run``.
+
+    Parameters
+    ----------
+    participants
+        The plans.
+    """
+    lines: list[str] = []
+    for participant in participants:
+        for visit in participant.visits:
+            lines.append(visit.label)
+            if visit.problem:
+                lines.append(f"  cannot be processed: {visit.problem}")
+            width = max((len(entry.what) for entry in visit.decisions), default=0)
+            lines += [
+                f"  {entry.what:<{width}}  {entry.state:<8}  {entry.why}"
+                for entry in visit.decisions
+            ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,97 @@
+"""What a finished visit was made from, so that a second run knows that nothing is left to do."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cache
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from wmhflow.bids.outputs import promised_files, record_path
+from wmhflow.bids.plan import VisitPlan
+from wmhflow.bids.sidecars import software_versions
+from wmhflow.bids.writer import write_json
+from wmhflow.settings import Settings
+
+
+def visit_record(visit: VisitPlan, settings: Settings) -> dict[str, Any]:
+    """State everything that a visit's outputs depend on.
+
+    Parameters
+    ----------
+    visit
+        The plan.
+    settings
+        The run's settings.
+
+    Returns
+    -------
+    dict
+        Checksums of all inputs, the settings that change results, and versions.
+    """
+    anatomy, regions = settings.anatomy, settings.regions
+    return {
+        "inputs": {file.uri: checksum(file.path) for file in visit.sources},
+        "settings": {
+            "reference": visit.reference,
+            "fill_holes": anatomy.fill_holes,
+            "tissue_guard": anatomy.tissue_guard,
+            "zones": regions.zones,
+            "lesion_rule": regions.lesion_rule,
+            "shell_width": regions.shell_width,
+            "shell_max": regions.shell_max,
+            "random_seed": settings.execution.random_seed,
+        },
+        "maps": {
+            entry.name: {
+                "file": entry.file.uri,
+                "unit": entry.definition.unit,
+                "valid_range": list(entry.definition.valid_range),
+                "alignment": entry.alignment.how,
+            }
+            for entry in visit.maps
+        },
+        "versions": software_versions(),
+    }
+
+
+def finished_record(visit: VisitPlan, settings: Settings) -> dict[str, Any]:
+    """Return a visit's record together with the sizes of what was written."""
+    outputs = {
+        str(path): (settings.output_dir / path).stat().st_size for path in promised_files(visit)
+    }
+    return visit_record(visit, settings) | {"outputs": outputs}
+
+
+def is_finished(visit: VisitPlan, settings: Settings) -> bool:
+    """Tell whether a visit's outputs exist and were made from the same inputs and settings."""
+    path = settings.output_dir / record_path(visit.subject, visit.session)
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return False
+    outputs = record.pop("outputs", {})
+    if set(outputs) != {str(path) for path in promised_files(visit)}:
+        return False
+    if not all(_has_size(settings.output_dir, name, size) for name, size in outputs.items()):
+        return False
+    return bool(record == visit_record(visit, settings))
+
+
+def _has_size(folder: Path, name: str, size: int) -> bool:
+    path = folder / PurePosixPath(name)
+    return path.is_file() and path.stat().st_size == size
+
+
+def write_record(visit: VisitPlan, settings: Settings) -> None:
+    """Note that a visit is finished; this is the last thing written for it."""
+    path = settings.output_dir / record_path(visit.subject, visit.session)
+    write_json(path, finished_record(visit, settings))
+
+
+@cache
+def checksum(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

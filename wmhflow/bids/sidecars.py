@@ -1,0 +1,166 @@
+"""The JSON file beside every image: direct sources, parameters, seed and versions."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import metadata
+from pathlib import PurePosixPath
+from typing import Any
+
+import wmhflow
+from wmhflow.bids.outputs import image_paths, transform_paths
+from wmhflow.bids.plan import GivenImage, VisitPlan
+from wmhflow.settings import Settings
+
+PACKAGES = ("antspyx", "nilearn", "numba", "numpy", "scipy", "nibabel", "nipype", "pybids")
+CAPTIONS = {
+    "brain": "Brain",
+    "WMH": "White matter hyperintensities",
+    "ventricles": "Lateral ventricles with inferior horns and choroid plexus",
+    "NAWM": "Normal-appearing white matter",
+    "tissue": "Tissue classes, by hemisphere, lesions included",
+    "lesions": "One number per 26-connected lesion",
+    "zones": "White matter by distance from ventricle and cortex",
+    "shells": "Shells around (and inside) lesions, by class of the nearest lesion",
+    "lobes": "Lobe of the nearest cortex of the same hemisphere",
+}
+DISTANCE_CAPTIONS = {
+    "ventricles": "Euclidean distance to the nearest voxel of the lateral ventricles",
+    "WMH": "Signed Euclidean distance to the lesion edge, negative inside lesions",
+    "cortex": "Euclidean distance to the nearest voxel of the cerebral cortex",
+    "depth": "Ventricle distance / (ventricle distance + cortex distance)",
+}
+
+
+@cache
+def software_versions() -> dict[str, str]:
+    """Return the versions of the program and of the libraries that its numbers depend on."""
+    versions = {"wmhflow": wmhflow.__version__}
+    return versions | {name: metadata.version(name) for name in PACKAGES}
+
+
+def image_sidecar(
+    visit: VisitPlan, settings: Settings, key: str, *, skull_stripped: bool
+) -> dict[str, Any]:
+    """Describe one output image.
+
+    Parameters
+    ----------
+    visit
+        The visit's plan.
+    settings
+        The run's settings.
+    key
+        As in :func:`wmhflow.bids.outputs.image_paths`.
+    skull_stripped
+        Whether the raw anatomical images hold the brain alone.
+
+    Returns
+    -------
+    dict
+        The content of the JSON file.
+    """
+    kind, _, name = key.partition("_")
+    content: dict[str, Any] = {"Description": _description(kind, name)}
+    content["Sources"] = _sources(visit, key)
+    if kind == "preproc":
+        content["SkullStripped"] = skull_stripped
+    if kind == "mask":
+        content["Type"] = {"brain": "Brain", "WMH": "Lesion"}.get(name, "ROI")
+    content["SpatialReference"] = f"bids:raw:{_relative(visit)}"
+    if kind == "distance":
+        content["Units"] = "arbitrary" if name == "depth" else "mm"
+    content["Parameters"] = _parameters(visit, settings, key)
+    content["RandomSeed"] = settings.execution.random_seed
+    content["SoftwareVersions"] = software_versions()
+    return content
+
+
+def _relative(visit: VisitPlan) -> str:
+    file = visit.reference_file
+    return file.path.relative_to(file.root).as_posix()
+
+
+def _description(kind: str, name: str) -> str:
+    if kind == "preproc":
+        return f"{name} in single precision on the reference grid, non-finite voxels set to 0"
+    if kind == "distance":
+        return DISTANCE_CAPTIONS[name]
+    if kind == "probseg":
+        return "Probability of white matter hyperintensity"
+    return CAPTIONS[name]
+
+
+def _own(path: PurePosixPath) -> str:
+    return f"bids::{path.as_posix()}"
+
+
+def _sources(visit: VisitPlan, key: str) -> list[str]:
+    images = {name: _own(path) for name, path in image_paths(visit).items()}
+    transforms = {name: _own(path) for name, path in transform_paths(visit).items()}
+    reference = images[f"preproc_{visit.reference}"]
+    prior = transforms.get("inverse") or (
+        visit.template_transforms[1].uri if visit.template_transforms else reference
+    )
+    parcellation = [visit.parcellation.file.uri] if visit.parcellation else []
+    tissue, mask = images["seg_tissue"], images["mask_WMH"]
+    fixed = {
+        f"preproc_{visit.reference}": [visit.reference_file.uri],
+        "mask_brain": parcellation or [reference],
+        "mask_ventricles": parcellation or [reference, prior],
+        "mask_NAWM": [tissue],
+        "seg_tissue": [*(parcellation or [reference, prior]), mask],
+        "seg_lesions": [mask],
+        "seg_zones": [tissue, images["distance_ventricles"], images["distance_cortex"]],
+        "seg_shells": [images["seg_lesions"], images["mask_NAWM"]],
+        "seg_lobes": [tissue, *parcellation],
+        "distance_ventricles": [images["mask_ventricles"]],
+        "distance_WMH": [mask],
+        "distance_cortex": [tissue],
+        "distance_depth": [images["distance_ventricles"], images["distance_cortex"]],
+    }
+    if key in fixed:
+        return fixed[key]
+    if key.startswith("preproc"):
+        return _other_anatomical_sources(visit, transforms)
+    return _wmh_sources(visit, images, transforms)
+
+
+def _other_anatomical_sources(visit: VisitPlan, transforms: dict[str, str]) -> list[str]:
+    other = visit.other_anatomical
+    sources = [other.uri] if other else []
+    return sources + _anatomical_transform(visit, transforms)
+
+
+def _anatomical_transform(visit: VisitPlan, transforms: dict[str, str]) -> list[str]:
+    if visit.flair_alignment.transform is not None:
+        return [visit.flair_alignment.transform.uri]
+    name = "FLAIR" if visit.reference == "T1w" else "T1w"
+    return [transforms[name]] if name in transforms else []
+
+
+def _wmh_sources(visit: VisitPlan, images: dict[str, str], transforms: dict[str, str]) -> list[str]:
+    given: GivenImage | None = visit.wmh
+    if given is None:
+        return [images["preproc_FLAIR"], images["mask_brain"]]
+    moved = given.space != visit.reference
+    return [given.file.uri, *(_anatomical_transform(visit, transforms) if moved else [])]
+
+
+def _parameters(visit: VisitPlan, settings: Settings, key: str) -> dict[str, Any]:
+    anatomy, regions = settings.anatomy, settings.regions
+    guard = anatomy.tissue_guard
+    chosen: dict[str, dict[str, Any]] = {
+        "mask_WMH": {
+            "source": "given" if visit.wmh else "computed",
+            "fill_holes": anatomy.fill_holes or visit.wmh is None,
+        },
+        "mask_NAWM": {"tissue_guard_mm": guard or "smallest voxel edge"},
+        "seg_zones": {"scheme": regions.zones},
+        "seg_shells": {
+            "width_mm": regions.shell_width,
+            "max_mm": regions.shell_max,
+            "lesion_rule": regions.lesion_rule,
+        },
+    }
+    return chosen.get(key, {})

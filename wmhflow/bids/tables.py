@@ -1,0 +1,96 @@
+"""The columns of every table, once: order, description and unit."""
+
+from __future__ import annotations
+
+from wmhflow.bids.writer import Column
+
+_REGION: tuple[Column, ...] = (
+    ("seg", "Label image that the region comes from (seg-<name>_dseg)", None),
+    ("index", "Number of the region in the registry", None),
+    ("name", "Name of the region", None),
+    ("hemisphere", "L, R, or B for both sides together", None),
+)
+
+LESIONS: tuple[Column, ...] = (
+    ("index", "Number of the lesion in seg-lesions_dseg, by first voxel in RAS order", None),
+    ("volume_mm3", "Volume", "mm^3"),
+    ("x", "Centroid, to the right, world RAS of the reference", "mm"),
+    ("y", "Centroid, to the front", "mm"),
+    ("z", "Centroid, upwards", "mm"),
+    ("extent_mm", "Diagonal of the box around the lesion's voxel centres along the axes", "mm"),
+    ("ventricle_distance_min", "Smallest distance of a voxel to the lateral ventricles", "mm"),
+    ("cortex_distance_min", "Smallest distance of a voxel to the cortex", "mm"),
+    ("hemisphere", "Side that holds most of its voxels: L or R", None),
+    ("continuity", "PV if any voxel lies within 3 mm of the ventricle, else deep", None),
+    ("majority", "Zone that holds most of its voxels", None),
+    ("lobe", "Lobe that holds most of its voxels; n/a without a parcellation", None),
+    ("territory", "Arterial territory; n/a without an arterial atlas", None),
+)
+
+VOLUMES: tuple[Column, ...] = (
+    *_REGION,
+    ("volume_mm3", "Volume of the region, lesions included", "mm^3"),
+    ("wmh_volume_mm3", "Volume of white matter hyperintensities in the region", "mm^3"),
+    ("wmh_fraction", "wmh_volume_mm3 / volume_mm3; n/a if the region is empty", "1"),
+    ("n_lesions", "Number of lesions with at least one voxel in the region", None),
+)
+
+MAPS: tuple[Column, ...] = (
+    *_REGION,
+    ("tissue", "Part of the region: all, WMH, or NAWM (normal-appearing white matter)", None),
+    ("map", "Name of the quantitative map", None),
+    ("unit", "Unit of mean, sd, median, quantiles and mad", None),
+    ("n", "Number of map voxels with a valid value and any overlap with the region", None),
+    ("n_effective", "(sum of weights)^2 / sum of squared weights", None),
+    ("volume_mm3", "Volume of the region", "mm^3"),
+    ("coverage", "Volume covered by valid map voxels / volume of the region", "1"),
+    ("mean", "Weighted mean; a voxel weighs the fraction of it that the region covers", None),
+    ("sd", "Weighted standard deviation", None),
+    ("median", "Weighted median", None),
+    ("q05", "Weighted 5th percentile", None),
+    ("q25", "Weighted 25th percentile", None),
+    ("q75", "Weighted 75th percentile", None),
+    ("q95", "Weighted 95th percentile", None),
+    ("mad", "Weighted median absolute deviation from the median", None),
+)
+
+PROFILES: tuple[Column, ...] = (
+    ("map", "Name of the quantitative map", None),
+    ("lesion_class", "all, PV (periventricular) or deep", None),
+    ("shell", "1 is the first outside the lesion edge, -1 the first inside, rest beyond", None),
+    ("distance_lo", "Open lower edge; negative inside the lesion", "mm"),
+    ("distance_hi", "Closed upper edge", "mm"),
+    ("distance_mean", "Mean true distance of the shell's reference voxels", "mm"),
+    ("n_effective", "(sum of weights)^2 / sum of squared weights", None),
+    ("mean", "Weighted mean of the map in the shell", None),
+    ("sd", "Weighted standard deviation", None),
+    ("median", "Weighted median", None),
+    ("reference_mean", "Mean in NAWM beyond the last shell", None),
+    ("difference", "mean - reference_mean", None),
+)
+
+PENUMBRA: tuple[Column, ...] = (
+    ("map", "Name of the quantitative map", None),
+    ("lesion_class", "all, PV (periventricular) or deep", None),
+    ("width_mm", "Distance from the lesion edge at which the profile meets its plateau", "mm"),
+    ("width_lo", "Lower end of the 95 % confidence interval", "mm"),
+    ("width_hi", "Upper end of the 95 % confidence interval", "mm"),
+    ("peak_mm", "Distance at which the profile turns, if it does", "mm"),
+    ("plateau", "Value of the plateau", None),
+    ("amplitude", "Value at the lesion edge minus the plateau", None),
+    ("model", "flat, hinge, two hinges (the profile turns), or none; chosen by AICc", None),
+    ("reason", "Why there is no width", None),
+)
+
+QC: tuple[Column, ...] = (
+    ("metric", "What was measured", None),
+    ("value", "Its value", None),
+    ("low", "Lowest value that is not remarkable", None),
+    ("high", "Highest value that is not remarkable", None),
+    ("verdict", "ok, check (outside the bounds), or info (no bounds)", None),
+)
+
+
+def names(columns: tuple[Column, ...]) -> list[str]:
+    """Return the names of a table's columns in order."""
+    return [name for name, _, _ in columns]
