@@ -1,0 +1,92 @@
+"""A killed worker ends the run in seconds, says so, and harms nobody else's steps."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from nipype import Node, Workflow
+from nipype.interfaces.base import BaseInterfaceInputSpec, SimpleInterface, TraitedSpec, traits
+
+from wmhflow.workflows.plugin import KILLED, ResilientMultiProcPlugin
+
+
+class _In(BaseInterfaceInputSpec):
+    what = traits.Str(mandatory=True)
+    number = traits.Int(0, usedefault=True)
+
+
+class _Out(TraitedSpec):
+    number = traits.Int()
+
+
+class Step(SimpleInterface):
+    """Adds one; or kills its own process, or fails."""
+
+    input_spec = _In
+    output_spec = _Out
+
+    def _run_interface(self, runtime: Any) -> Any:
+        if self.inputs.what == "die":
+            time.sleep(1)  # so that another step runs beside it
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.inputs.what == "fail":
+            raise ValueError("this step was asked to fail")
+        if self.inputs.what == "slow":
+            time.sleep(2)
+        self._results["number"] = self.inputs.number + 1
+        return runtime
+
+
+def run(tmp_path: Path, **persons: list[str]) -> ResilientMultiProcPlugin:
+    """Run one chain of steps per person on two processes."""
+    workflow = Workflow(name="test_wf", base_dir=str(tmp_path))
+    workflow.config["execution"].update(
+        {"crashfile_format": "txt", "poll_sleep_duration": "0.05", "crashdump_dir": str(tmp_path)}
+    )
+    for person, steps in persons.items():
+        nodes = [Node(Step(what=what), name=f"{person}_{i}") for i, what in enumerate(steps)]
+        workflow.add_nodes(nodes)
+        for one, next_one in zip(nodes, nodes[1:], strict=False):
+            workflow.connect(one, "number", next_one, "number")
+    # fork: the interface of this test module cannot be imported by a fresh process
+    plugin = ResilientMultiProcPlugin({"n_procs": 2, "memory_gb": 4, "mp_context": "fork"})
+    try:
+        workflow.run(plugin=plugin)
+    except RuntimeError:
+        assert plugin.failures
+    finally:
+        plugin.close()
+    return plugin
+
+
+def finished(tmp_path: Path, node: str) -> bool:
+    return (tmp_path / "test_wf" / node / f"result_{node}.pklz").is_file()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_killed_worker_fails_its_own_step_only(tmp_path: Path) -> None:
+    started = time.monotonic()
+    plugin = run(tmp_path, bad=["add", "die", "add"], good=["slow", "slow", "add"])
+    assert time.monotonic() - started < 30
+    assert [failure.step.split(".")[-1] for failure in plugin.failures] == ["bad_1"]
+    assert KILLED in plugin.failures[0].reason
+    assert finished(tmp_path, "good_2")
+    assert not finished(tmp_path, "bad_2")
+
+
+def test_an_ordinary_failure_stops_its_own_chain_only(tmp_path: Path) -> None:
+    plugin = run(tmp_path, bad=["fail", "add"], good=["add", "add"])
+    assert "this step was asked to fail" in plugin.failures[0].reason
+    assert finished(tmp_path, "good_1")
+    assert not finished(tmp_path, "bad_1")
+    (crash,) = tmp_path.glob("crash-*.txt")
+    assert "ValueError" in crash.read_text()
+
+
+def test_a_run_without_failures_has_none(tmp_path: Path) -> None:
+    assert run(tmp_path, good=["add", "add"]).failures == []

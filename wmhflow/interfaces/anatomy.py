@@ -1,0 +1,271 @@
+"""Interfaces that prepare images and masks on the reference grid and name its tissues."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from nipype.interfaces.base import (
+    BaseInterfaceInputSpec,
+    File,
+    InputMultiObject,
+    SimpleInterface,
+    TraitedSpec,
+    traits,
+)
+
+from wmhflow.bids.images import load_volume
+from wmhflow.core.geometry import spacing_of
+from wmhflow.core.lesions import count_hole_voxels, fill_holes
+from wmhflow.core.nawm import combine_tissues, normal_appearing_white_matter
+from wmhflow.core.parcellation import complete_hemispheres, recode, unknown_codes
+from wmhflow.data.registry import load_freesurfer_codes
+from wmhflow.errors import InputError
+from wmhflow.interfaces._files import load, load_labels, load_mask, save
+from wmhflow.interfaces.registration import apply_transforms
+
+PROBABILITIES = ("csf", "cortex", "deep_grey", "white")
+
+
+class _PrepareInput(BaseInterfaceInputSpec):
+    in_file = File(exists=True, mandatory=True, desc="raw 3D image")
+
+
+class _PrepareOutput(TraitedSpec):
+    out_file = File(exists=True, desc="single precision, finite, position in both forms")
+    facts = traits.Dict(desc="voxels that were NaN or infinite and became 0")
+
+
+class PrepareImage(SimpleInterface):
+    """Make an image safe to compute with; its grid stays as it is."""
+
+    input_spec = _PrepareInput
+    output_spec = _PrepareOutput
+
+    def _run_interface(self, runtime: Any) -> Any:
+        data, affine, _ = load_volume(Path(self.inputs.in_file))
+        values = np.asarray(data, dtype=np.float32)
+        finite = np.isfinite(values)
+        self._results["facts"] = {"nonfinite_voxels": int(np.count_nonzero(~finite))}
+        self._results["out_file"] = save(
+            runtime.cwd, "prepared", np.where(finite, values, 0), affine, np.float32
+        )
+        return runtime
+
+
+class _GivenMaskInput(BaseInterfaceInputSpec):
+    in_file = File(exists=True, mandatory=True, desc="mask or probability image as given")
+    reference = File(exists=True, mandatory=True, desc="image with the grid to fill")
+    transforms = InputMultiObject(File(exists=True), desc="from the mask's space to the reference")
+    is_probability = traits.Bool(False, usedefault=True)
+    fill_holes = traits.Bool(False, usedefault=True)
+
+
+class _GivenMaskOutput(TraitedSpec):
+    mask = File(exists=True, desc="mask on the reference grid")
+    probseg = File(desc="probabilities on the reference grid, if they were given")
+    facts = traits.Dict(desc="counts for the QC table")
+
+
+class GivenMask(SimpleInterface):
+    """Bring a given lesion mask to the reference grid, once, by nearest neighbour."""
+
+    input_spec = _GivenMaskInput
+    output_spec = _GivenMaskOutput
+
+    def _run_interface(self, runtime: Any) -> Any:
+        path = Path(self.inputs.in_file)
+        data, affine, _ = load_volume(path)
+        values = np.nan_to_num(np.asarray(data, dtype=np.float32), posinf=0.0, neginf=0.0)
+        native = values if self.inputs.is_probability else (values != 0).astype(np.float32)
+        placed, grid = self._place(runtime.cwd, native, affine)
+        mask = placed > 0.5 if self.inputs.is_probability else placed != 0
+        facts = {
+            "wmh_nonfinite_voxels": int(np.count_nonzero(~np.isfinite(data))),
+            "wmh_given_volume_mm3": _volume(native > 0.5, affine),
+            "wmh_hole_voxels": int(count_hole_voxels(mask)),
+        }
+        mask = fill_holes(mask) if self.inputs.fill_holes else mask
+        if self.inputs.is_probability:
+            self._results["probseg"] = save(runtime.cwd, "probseg", placed, grid, np.float32)
+        self._results["mask"] = save(runtime.cwd, "wmh", mask, grid)
+        self._results["facts"] = facts
+        return runtime
+
+    def _place(self, folder: str, values: Any, affine: Any) -> tuple[Any, Any]:
+        native = save(folder, "native", values, affine, np.float32)
+        interpolation = "linear" if self.inputs.is_probability else "nearest"
+        placed = apply_transforms(
+            native,
+            self.inputs.reference,
+            self.inputs.transforms or [],
+            Path(folder) / "placed.nii",
+            interpolation,
+        )
+        data, grid, _ = load_volume(Path(placed))
+        return data, grid
+
+
+def _volume(mask: Any, affine: Any) -> float:
+    return float(np.count_nonzero(mask) * abs(np.linalg.det(affine[:3, :3])))
+
+
+class _ParcellationInput(BaseInterfaceInputSpec):
+    in_file = File(exists=True, mandatory=True, desc="FreeSurfer-coded label image as given")
+    reference = File(exists=True, mandatory=True, desc="image with the grid to fill")
+    transforms = InputMultiObject(File(exists=True), desc="from its space to the reference")
+
+
+class _ParcellationOutput(TraitedSpec):
+    tissue = File(exists=True, desc="tissue classes 1 to 7")
+    ventricles = File(exists=True, desc="lateral ventricles")
+    brain_mask = File(exists=True, desc="everything that has a tissue")
+    hemispheres = File(exists=True, desc="1 left, 2 right, everywhere")
+    cortex_lobes = File(exists=True, desc="lobe of every cortical voxel")
+    facts = traits.Dict(desc="counts for the QC table")
+
+
+class TissuesFromParcellation(SimpleInterface):
+    """Read tissues, ventricles, sides and lobes from a given FreeSurfer-coded parcellation."""
+
+    input_spec = _ParcellationInput
+    output_spec = _ParcellationOutput
+
+    def _run_interface(self, runtime: Any) -> Any:
+        codes, affine = self._place(runtime.cwd)
+        known = load_freesurfer_codes()
+        side = {"L": 1, "R": 2, "B": 0}
+        tissue = recode(codes, {code: entry.tissue for code, entry in known.items()})
+        sides = recode(codes, {code: side[entry.hemisphere] for code, entry in known.items()})
+        lobes = recode(codes, {code: entry.lobe for code, entry in known.items()})
+        unknown = unknown_codes(codes, {code: entry.tissue for code, entry in known.items()})
+        images = {
+            "tissue": tissue,
+            "ventricles": tissue == 2,
+            "brain_mask": tissue > 0,
+            "hemispheres": complete_hemispheres(sides, affine),
+            "cortex_lobes": lobes,
+        }
+        for name, image in images.items():
+            self._results[name] = save(runtime.cwd, name, image, affine)
+        self._results["facts"] = {"parcellation_unknown_voxels": sum(unknown.values())}
+        return runtime
+
+    def _place(self, folder: str) -> tuple[Any, Any]:
+        data, affine, _ = load_volume(Path(self.inputs.in_file))
+        native = save(folder, "native", np.nan_to_num(data), affine, np.int32)
+        placed = apply_transforms(
+            native,
+            self.inputs.reference,
+            self.inputs.transforms or [],
+            Path(folder) / "placed.nii",
+            "nearest",
+        )
+        codes, grid = load_labels(placed)
+        if not codes.any():
+            raise InputError(
+                f"{self.inputs.in_file} has no label on the reference grid; check its header."
+            )
+        return codes, grid
+
+
+class _WarpPriorsInput(BaseInterfaceInputSpec):
+    reference = File(exists=True, mandatory=True, desc="image with the grid to fill")
+    inverse = File(exists=True, mandatory=True, desc="transform from the template to the reference")
+    csf = File(exists=True, desc="probability")
+    cortex = File(exists=True, desc="probability")
+    deep_grey = File(exists=True, desc="probability")
+    white = File(exists=True, desc="probability")
+    ventricles = File(exists=True, desc="mask")
+    infratentorial = File(exists=True, desc="mask")
+
+
+class _WarpPriorsOutput(TraitedSpec):
+    csf = File(exists=True)
+    cortex = File(exists=True)
+    deep_grey = File(exists=True)
+    white = File(exists=True)
+    ventricles = File(exists=True)
+    infratentorial = File(exists=True)
+    hemispheres = File(exists=True, desc="completed, so that every voxel has a side")
+
+
+class WarpPriors(SimpleInterface):
+    """Bring the template's priors to the reference: masks by nearest neighbour."""
+
+    input_spec = _WarpPriorsInput
+    output_spec = _WarpPriorsOutput
+
+    def _run_interface(self, runtime: Any) -> Any:
+        for name in PROBABILITIES:
+            self._results[name] = self._warp(
+                runtime.cwd, getattr(self.inputs, name), name, "linear"
+            )
+        for name in ("ventricles", "infratentorial"):
+            self._results[name] = self._warp(
+                runtime.cwd, getattr(self.inputs, name), name, "nearest"
+            )
+        values, grid = load(self.inputs.white)
+        x = save(runtime.cwd, "template_x", template_x(values.shape, grid), grid, np.float32)
+        warped, affine = load(self._warp(runtime.cwd, x, "x", "linear"))
+        # exactly 0 is what lies outside the template's field of view
+        sides = np.where(warped < 0, 1, np.where(warped > 0, 2, 0))
+        self._results["hemispheres"] = save(
+            runtime.cwd, "hemispheres", complete_hemispheres(sides, affine), affine
+        )
+        return runtime
+
+    def _warp(self, folder: str, path: str, name: str, interpolation: str) -> str:
+        return apply_transforms(
+            path,
+            self.inputs.reference,
+            [self.inputs.inverse],
+            Path(folder) / f"{name}.nii",
+            interpolation,
+        )
+
+
+def template_x(shape: tuple[int, ...], affine: Any) -> Any:
+    """Return every voxel's x in mm: once warped, its sign tells the side without rounding."""
+    index = np.indices(shape).reshape(3, -1)
+    return (affine[0, :3] @ index + affine[0, 3]).reshape(shape)
+
+
+class _CombineInput(BaseInterfaceInputSpec):
+    tissue = File(exists=True, mandatory=True)
+    hemispheres = File(exists=True, mandatory=True)
+    wmh = File(exists=True, mandatory=True)
+    guard_mm = traits.Either(None, traits.Float, desc="distance kept from CSF and grey matter")
+
+
+class _CombineOutput(TraitedSpec):
+    tissue = File(exists=True, desc="seg-tissue with lesions in it")
+    nawm = File(exists=True, desc="normal-appearing white matter")
+    facts = traits.Dict(desc="counts for the QC table")
+
+
+class CombineTissues(SimpleInterface):
+    """Put the lesions into the tissue image and find normal-appearing white matter."""
+
+    input_spec = _CombineInput
+    output_spec = _CombineOutput
+
+    def _run_interface(self, runtime: Any) -> Any:
+        tissue, affine = load_labels(self.inputs.tissue)
+        hemispheres, _ = load_labels(self.inputs.hemispheres)
+        wmh, _ = load_mask(self.inputs.wmh)
+        spacing = spacing_of(affine)
+        combined = combine_tissues(tissue, hemispheres, wmh)
+        guard = self.inputs.guard_mm or float(spacing.min())
+        nawm, removed = normal_appearing_white_matter(combined, spacing, guard)
+        self._results["tissue"] = save(runtime.cwd, "tissue", combined, affine)
+        self._results["nawm"] = save(runtime.cwd, "nawm", nawm, affine)
+        was_white = tissue % 10 == 5
+        inside = np.count_nonzero(wmh)
+        self._results["facts"] = {
+            **{f"nawm_removed_{reason}_voxels": count for reason, count in removed.items()},
+            "tissue_guard_mm": guard,
+            "wmh_outside_white_matter": float(np.mean(~was_white[wmh])) if inside else None,
+        }
+        return runtime

@@ -1,0 +1,298 @@
+"""Interfaces that fill the rows of the tables: volumes, samples of maps, quality."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from nipype.interfaces.base import (
+    BaseInterfaceInputSpec,
+    File,
+    InputMultiObject,
+    SimpleInterface,
+    TraitedSpec,
+    traits,
+)
+
+from wmhflow.bids.images import load_volume
+from wmhflow.core.regional import (
+    ALL,
+    TISSUES,
+    Partition,
+    Row,
+    partition,
+    region_volumes,
+    sample_regions,
+)
+from wmhflow.data.registry import leaves_of, load_regions
+from wmhflow.interfaces._files import load_json, load_labels, load_mask, save, save_json
+from wmhflow.interfaces.registration import read_itk_affine
+
+REST, FIRST_INNER = 50, 51
+SEGMENTATIONS = ("tissue", "zones", "shells", "lobes")
+
+
+class _PartitionInput(BaseInterfaceInputSpec):
+    tissue = File(exists=True, mandatory=True)
+    zones = File(exists=True, mandatory=True)
+    shells = File(exists=True, mandatory=True)
+    lobes = File(exists=True)
+    wmh = File(exists=True, mandatory=True)
+    nawm = File(exists=True, mandatory=True)
+
+
+class _PartitionOutput(TraitedSpec):
+    labels = File(exists=True, desc="a number per combination of labels")
+    columns = File(exists=True, desc="the labels of every combination")
+
+
+class FinestPartition(SimpleInterface):
+    """Divide the reference grid by all label images at once."""
+
+    input_spec = _PartitionInput
+    output_spec = _PartitionOutput
+
+    def _run_interface(self, runtime: Any) -> Any:
+        paths = {name: getattr(self.inputs, name) for name in SEGMENTATIONS}
+        images = {name: load_labels(path)[0] for name, path in paths.items() if path}
+        images["WMH"] = load_mask(self.inputs.wmh)[0]
+        images["NAWM"], affine = load_mask(self.inputs.nawm)
+        found = partition(images)
+        columns = {name: values.tolist() for name, values in found.columns.items()}
+        self._results["labels"] = save(runtime.cwd, "partition", found.labels, affine, np.int32)
+        self._results["columns"] = save_json(runtime.cwd, "columns", columns)
+        return runtime
+
+
+def load_partition(labels: str, columns: str) -> tuple[Partition, Any]:
+    """Read what :class:`FinestPartition` wrote."""
+    numbers, affine = load_labels(labels)
+    table = {name: np.array(values, dtype=np.int64) for name, values in load_json(columns).items()}
+    return Partition(numbers.astype(np.int32), table), affine
+
+
+def table_regions(found: Partition, n_shells: int) -> list[Row]:
+    """List the regions of the tables in registry order.
+
+    Shells beyond the settings' last one, and inner shells deeper than any lesion of the person,
+    are left out.
+    """
+    ordinals = found.columns["shells"] % 100
+    deepest = int(ordinals.max(initial=0))
+    rows = []
+    for seg in SEGMENTATIONS:
+        if seg not in found.columns:
+            continue
+        for index in load_regions(seg):
+            ordinal = index % 100
+            if seg == "shells" and not (
+                ordinal <= n_shells or ordinal == REST or FIRST_INNER <= ordinal <= deepest
+            ):
+                continue
+            rows.append(Row(seg, index))
+    return rows
+
+
+def _leaves(rows: list[Row]) -> dict[str, dict[int, tuple[int, ...]]]:
+    return {seg: leaves_of(seg) for seg in dict.fromkeys(row.seg for row in rows)}
+
+
+def _describe(row: Row) -> dict[str, Any]:
+    region = load_regions(row.seg)[row.index]
+    return {
+        "seg": row.seg,
+        "index": row.index,
+        "name": region.name,
+        "hemisphere": region.hemisphere,
+    }
+
+
+class _VolumesInput(BaseInterfaceInputSpec):
+    labels = File(exists=True, mandatory=True)
+    columns = File(exists=True, mandatory=True)
+    lesions = File(exists=True, mandatory=True)
+    n_shells = traits.Int(mandatory=True)
+
+
+class _RowsOutput(TraitedSpec):
+    rows = File(exists=True, desc="rows of the table")
+
+
+class Volumes(SimpleInterface):
+    """Measure every region and the lesions in it."""
+
+    input_spec = _VolumesInput
+    output_spec = _RowsOutput
+
+    def _run_interface(self, runtime: Any) -> Any:
+        found, affine = load_partition(self.inputs.labels, self.inputs.columns)
+        rows = table_regions(found, self.inputs.n_shells)
+        voxel_mm3 = float(abs(np.linalg.det(affine[:3, :3])))
+        lesions, _ = load_labels(self.inputs.lesions)
+        measured = region_volumes(found, rows, _leaves(rows), lesions, voxel_mm3)
+        table = [_describe(row) | values for row, values in zip(rows, measured, strict=True)]
+        self._results["rows"] = save_json(runtime.cwd, "volumes", table)
+        return runtime
+
+
+class _SampleInput(BaseInterfaceInputSpec):
+    labels = File(exists=True, mandatory=True)
+    columns = File(exists=True, mandatory=True)
+    maps = InputMultiObject(File(exists=True), mandatory=True, desc="maps on one grid")
+    names = traits.List(traits.Str, mandatory=True)
+    units = traits.List(traits.Str, mandatory=True)
+    lows = traits.List(traits.Float, mandatory=True)
+    highs = traits.List(traits.Float, mandatory=True)
+    transform = File(exists=True, desc="ITK, map to reference; none: headers agree")
+    n_shells = traits.Int(mandatory=True)
+
+
+class _SampleOutput(TraitedSpec):
+    rows = File(exists=True, desc="rows of the table of maps")
+    facts = traits.Dict(desc="counts for the QC table")
+
+
+class SampleMaps(SimpleInterface):
+    """Sample maps that share a grid in every region, each in its own grid."""
+
+    input_spec = _SampleInput
+    output_spec = _SampleOutput
+
+    def _run_interface(self, runtime: Any) -> Any:
+        inputs = self.inputs
+        found, affine = load_partition(inputs.labels, inputs.columns)
+        regions = table_regions(found, inputs.n_shells)
+        rows = [Row(row.seg, row.index, tissue) for row in regions for tissue in TISSUES]
+        maps, map_affine = self._load_maps()
+        if inputs.transform:
+            map_affine = np.linalg.inv(read_itk_affine(inputs.transform)) @ map_affine
+        sampled = sample_regions(found, affine, maps, map_affine, rows, _leaves(rows))
+        table = [
+            _describe(row)
+            | {"tissue": row.tissue, "map": name, "unit": unit}
+            | {key: _number(values[i]) for key, values in sampled[name].items() if key != "index"}
+            for name, unit in zip(inputs.names, inputs.units, strict=True)
+            for i, row in enumerate(rows)
+        ]
+        self._results["rows"] = save_json(runtime.cwd, "maps", table)
+        self._results["facts"] = self._facts(maps, table)
+        return runtime
+
+    def _load_maps(self) -> tuple[dict[str, Any], Any]:
+        maps = {}
+        entries = zip(
+            self.inputs.names, self.inputs.maps, self.inputs.lows, self.inputs.highs, strict=True
+        )
+        for name, path, low, high in entries:
+            data, affine, _ = load_volume(Path(path))
+            values = np.asarray(data, dtype=np.float64)
+            valid = np.isfinite(values) & (values >= low) & (values <= high)
+            maps[name] = (values, valid)
+        return maps, affine
+
+    def _facts(self, maps: dict[str, Any], table: list[dict[str, Any]]) -> dict[str, Any]:
+        facts: dict[str, Any] = {}
+        for name, (values, valid) in maps.items():
+            facts[f"map_{name}_invalid_voxels"] = int(np.count_nonzero(~valid))
+            facts[f"map_{name}_nonfinite_voxels"] = int(np.count_nonzero(~np.isfinite(values)))
+            for tissue in TISSUES:
+                coverage = next(
+                    row["coverage"]
+                    for row in table
+                    if (row["map"], row["seg"], row["name"], row["tissue"])
+                    == (name, "tissue", WHITE_ROWS[tissue], tissue)
+                )
+                facts[f"map_{name}_coverage_{tissue}"] = coverage
+        return facts
+
+
+# which row of seg-tissue tells how much of the white matter, lesions and NAWM a map covers
+WHITE_ROWS = {
+    ALL: "cerebral white matter",
+    "WMH": "white matter hyperintensity",
+    "NAWM": "cerebral white matter",
+}
+
+
+def _number(value: Any) -> int | float:
+    number = value.item()
+    return number if isinstance(number, int) else float(number)
+
+
+class _QualityInput(BaseInterfaceInputSpec):
+    facts = InputMultiObject(traits.Dict, mandatory=True, desc="what the steps measured")
+    prefixes = traits.List(traits.Str, mandatory=True, desc="put before the names of each step")
+    volumes = File(exists=True, mandatory=True)
+    brain_mask = File(exists=True, mandatory=True)
+    lesions = File(exists=True, mandatory=True)
+
+
+class Quality(SimpleInterface):
+    """Gather what the steps counted into the table of quality."""
+
+    input_spec = _QualityInput
+    output_spec = _RowsOutput
+
+    def _run_interface(self, runtime: Any) -> Any:
+        facts = _volume_facts(load_json(self.inputs.volumes))
+        brain, affine = load_mask(self.inputs.brain_mask)
+        facts["brain_volume_mm3"] = float(np.count_nonzero(brain) * abs(np.linalg.det(affine)))
+        facts["n_lesions"] = int(load_labels(self.inputs.lesions)[0].max(initial=0))
+        for prefix, group in zip(self.inputs.prefixes, self.inputs.facts, strict=True):
+            facts |= {f"{prefix}{name}": value for name, value in group.items()}
+        rows = [
+            quality_row(metric, value)
+            for metric, value in facts.items()
+            if value is None or isinstance(value, int | float)
+        ]
+        self._results["rows"] = save_json(runtime.cwd, "quality", rows)
+        return runtime
+
+
+# The range outside which a person should look. Volumes: literature of adults; registration and
+# coverage: what clearly failed cases of the project's own tests gave.
+BOUNDS: dict[str, tuple[float | None, float | None]] = {
+    "brain_volume_mm3": (800_000, 2_000_000),
+    "ventricle_volume_mm3": (3_000, 150_000),
+    "wmh_volume_mm3": (0, 150_000),
+    "wmh_outside_white_matter": (0, 0.5),
+    "wmh_asymmetry": (-0.6, 0.6),
+    "wmh_hole_voxels": (0, 0),
+    "wmh_nonfinite_voxels": (0, 0),
+    "reference_nonfinite_voxels": (0, 0),
+    "other_anatomical_nonfinite_voxels": (0, 0),
+    "parcellation_unknown_voxels": (0, 0),
+}
+SUFFIX_BOUNDS: dict[str, tuple[float | None, float | None]] = {
+    "_rotation_deg": (0, 45),
+    "_translation_mm": (0, 60),
+    "_jacobian_min": (0, None),
+    "_coverage_NAWM": (0.5, 1.01),
+}
+
+
+def quality_row(metric: str, value: float | None) -> dict[str, Any]:
+    """Judge one measured value by its bounds."""
+    suffix = next((end for end in SUFFIX_BOUNDS if metric.endswith(end)), "")
+    low, high = BOUNDS.get(metric, SUFFIX_BOUNDS.get(suffix, (None, None)))
+    verdict = "info"
+    if (low is not None or high is not None) and value is not None:
+        inside = (low is None or value >= low) and (high is None or value <= high)
+        verdict = "ok" if inside else "check"
+    return {"metric": metric, "value": value, "low": low, "high": high, "verdict": verdict}
+
+
+def _volume_facts(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    volume = {
+        (row["name"], row["hemisphere"]): row["volume_mm3"]
+        for row in rows
+        if row["seg"] == "tissue"
+    }
+    name = "white matter hyperintensity"
+    left, right = volume[f"left {name}", "L"], volume[f"right {name}", "R"]
+    return {
+        "ventricle_volume_mm3": volume["lateral ventricle", "B"],
+        "wmh_volume_mm3": volume[name, "B"],
+        "wmh_asymmetry": (left - right) / (left + right) if left + right else None,
+    }

@@ -1,0 +1,462 @@
+"""Template priors, brain extraction, tissue classes, ventricles and WMH as nipype interfaces."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import nibabel as nib
+import numpy as np
+from nipype.interfaces.base import (
+    BaseInterfaceInputSpec,
+    File,
+    SimpleInterface,
+    TraitedSpec,
+    traits,
+)
+from scipy import ndimage
+
+from wmhflow.core import brain as brain_core
+from wmhflow.core import templates, tissue, wmh
+from wmhflow.errors import InputError, MissingProgramError
+from wmhflow.interfaces.registration import (
+    Grid3D,
+    ants_image,
+    correct_bias,
+    load_grid,
+    register_linear,
+    register_nonlinear,
+    resample_isotropic,
+    resample_through,
+    robust_range,
+    save_like,
+    single_threaded_ants,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+TEMPLATE_FILE = "mni_icbm152_{}_tal_nlin_sym_09a_converted.nii.gz"
+MASK_PRIORS = ("brain_mask", "ventricles", "infratentorial", "hemispheres")
+# A warped template brain this much smaller than the foreground means that there is a skull.
+STRIPPED_RATIO = 1.5
+
+
+# --- the template -------------------------------------------------------------------------------
+
+
+def template_path(kind: str) -> Path:
+    """Find an image of the symmetric ICBM152 template in nilearn's package.
+
+    Parameters
+    ----------
+    kind
+        ``t1``, ``gm`` or ``wm``.
+
+    Returns
+    -------
+    Path
+        The image.
+
+    Raises
+    ------
+    MissingProgramError
+        If nilearn, or the file in it, is not there.
+    """
+    spec = importlib.util.find_spec("nilearn")
+    if spec is None or spec.origin is None:
+        raise MissingProgramError("nilearn is not installed; the template lies in its package.")
+    path = Path(spec.origin).parent / "datasets" / "data" / TEMPLATE_FILE.format(kind)
+    if not path.is_file():
+        raise MissingProgramError(f"{path} is not in nilearn's package; install nilearn 0.14.")
+    return path
+
+
+def write_template_priors(out_dir: Path, resolution: int) -> dict[str, str]:
+    """Write the template and every prior drawn on it.
+
+    Parameters
+    ----------
+    out_dir
+        Folder to write into.
+    resolution
+        Voxel size in mm, 1 or 2.
+
+    Returns
+    -------
+    dict
+        Paths by name: ``t1w`` and the fields of ``TemplatePriors``.
+    """
+    image: Any = nib.load(template_path("t1"))
+    arrays = [np.asanyarray(nib.load(template_path(k)).dataobj) for k in ("t1", "gm", "wm")]
+    priors = dataclasses.asdict(templates.make_priors(*arrays, image.affine))
+    affine = image.affine @ np.diag([resolution, resolution, resolution, 1.0])
+    written = {}
+    for name, values in {"t1w": arrays[0].astype(np.float32), **priors}.items():
+        coarse = templates.coarsen(values.astype(np.float32), resolution)
+        if name == "hemispheres":
+            coarse = values[::resolution, ::resolution, ::resolution]
+        elif name in MASK_PRIORS:
+            coarse = coarse > 0.5
+        dtype = np.uint8 if name in MASK_PRIORS else np.float32
+        saved = nib.Nifti1Image(coarse.astype(dtype), affine)
+        saved.set_sform(affine, code="mni")
+        saved.set_qform(affine, code="mni")
+        saved.header.set_xyzt_units("mm")
+        nib.save(saved, out_dir / f"{name}.nii.gz")
+        written[name] = str((out_dir / f"{name}.nii.gz").absolute())
+    return written
+
+
+class _PriorsInput(BaseInterfaceInputSpec):
+    resolution = traits.Enum(1, 2, usedefault=True, desc="voxel size in mm")
+
+
+class _PriorsOutput(TraitedSpec):
+    t1w = File(exists=True, desc="skull-stripped template")
+    brain_mask = File(exists=True, desc="its brain")
+    csf = File(exists=True, desc="probability of CSF")
+    cortex = File(exists=True, desc="probability of cortical grey matter")
+    deep_grey = File(exists=True, desc="probability of basal ganglia and thalamus")
+    white = File(exists=True, desc="probability of white matter")
+    ventricles = File(exists=True, desc="generous region of the lateral ventricles")
+    infratentorial = File(exists=True, desc="cerebellum and brain stem")
+    hemispheres = File(exists=True, desc="1 where x < 0, 2 where x >= 0")
+
+
+class TemplatePriors(SimpleInterface):
+    """Write the packaged template and the priors drawn on it into the working folder."""
+
+    input_spec = _PriorsInput
+    output_spec = _PriorsOutput
+
+    def _run_interface(self, runtime: Any) -> Any:
+        self._results.update(write_template_priors(Path(runtime.cwd), self.inputs.resolution))
+        return runtime
+
+
+# --- brain --------------------------------------------------------------------------------------
+
+
+def extract_brain(
+    head: Grid3D, template: Grid3D, template_mask: NDArray[np.bool_], work_dir: Path, seed: int
+) -> tuple[NDArray[np.bool_], bool]:
+    """Find the brain in a whole head or in a skull-stripped image.
+
+    Parameters
+    ----------
+    head
+        T1w or FLAIR.
+    template
+        Skull-stripped template.
+    template_mask
+        Its brain.
+    work_dir
+        Folder for transforms.
+    seed
+        Seed of everything random in ANTs.
+
+    Returns
+    -------
+    tuple of ndarray and bool
+        Brain mask, and whether the image was skull-stripped already.
+    """
+    volume = float(abs(np.linalg.det(head.affine[:3, :3])))
+    if brain_core.looks_skull_stripped(head.data, volume):
+        return brain_core.filled_foreground(head.data), True
+    rough = warp_template_mask(head, template, template_mask, work_dir, seed)
+    body = brain_core.filled_foreground(head.data)
+    stripped = bool(body.any()) and body.sum() < STRIPPED_RATIO * (rough & body).sum()
+    sizes = tuple(np.linalg.norm(head.affine[:3, :3], axis=0))
+    corrected = correct_bias(head, rough, seed) if rough.any() else head.data
+    refined = brain_core.refine_brain_mask(corrected, rough, sizes)
+    return (refined & body if stripped else refined), stripped
+
+
+def warp_template_mask(
+    head: Grid3D, template: Grid3D, template_mask: NDArray[np.bool_], work_dir: Path, seed: int
+) -> NDArray[np.bool_]:
+    """Lay the template's brain mask over a head: affine from several starts, then a quick SyN.
+
+    Parameters
+    ----------
+    head
+        T1w or FLAIR.
+    template
+        Skull-stripped template.
+    template_mask
+        Its brain.
+    work_dir
+        Folder for transforms.
+    seed
+        Seed of everything random in ANTs.
+
+    Returns
+    -------
+    ndarray
+        Mask on the head's grid.
+    """
+    voxel = tuple(np.linalg.norm(template.affine[:3, :3], axis=0))
+    around = brain_core.within(template_mask, 6.0, voxel)
+    fit = register_linear(template, head, ("Rigid", "Affine"), seed, spacing_mm=3.0, mask=around)
+    coarse = [
+        resample_isotropic(Grid3D(robust_range(grid.data), grid.affine), 2.0)
+        for grid in (template, head)
+    ]
+    mask = resample_isotropic(Grid3D(around.astype(np.float32), template.affine), 2.0).data > 0.5
+    _, inverse = register_nonlinear(
+        coarse[0],
+        coarse[1],
+        fit.matrix,
+        str(work_dir / "brain"),
+        seed,
+        iterations=(40, 15),
+        spacings_mm=(8.0, 4.0),
+        template_mask=mask,
+    )
+    filled = Grid3D(template_mask.astype(np.float32), template.affine)
+    return resample_through(filled, head, [inverse], seed=seed) > 0.5
+
+
+class _BrainInput(BaseInterfaceInputSpec):
+    image = File(exists=True, mandatory=True, desc="T1w or FLAIR, whole head or skull-stripped")
+    template_t1w = File(exists=True, mandatory=True, desc="skull-stripped template")
+    template_mask = File(exists=True, mandatory=True, desc="its brain")
+    seed = traits.Int(42, usedefault=True, desc="seed of everything random")
+
+
+class _BrainOutput(TraitedSpec):
+    brain_mask = File(exists=True, desc="brain on the image's grid")
+    is_skull_stripped = traits.Bool(desc="whether the image had no skull")
+
+
+class BrainExtraction(SimpleInterface):
+    """Find the brain."""
+
+    input_spec = _BrainInput
+    output_spec = _BrainOutput
+
+    def _run_interface(self, runtime: Any) -> Any:
+        mask, stripped = extract_brain(
+            load_grid(self.inputs.image),
+            load_grid(self.inputs.template_t1w),
+            load_grid(self.inputs.template_mask).data > 0,
+            Path(runtime.cwd),
+            self.inputs.seed,
+        )
+        out = Path(runtime.cwd) / "brain_mask.nii.gz"
+        self._results["brain_mask"] = save_like(mask, self.inputs.image, out, np.uint8)
+        self._results["is_skull_stripped"] = stripped
+        return runtime
+
+
+# --- tissue -------------------------------------------------------------------------------------
+
+
+def classify(
+    image: Grid3D,
+    brain: NDArray[np.bool_],
+    class_priors: NDArray[np.float32],
+    counted: NDArray[np.bool_],
+    seed: int,
+    prior_weight: float = 0.25,
+) -> NDArray[np.float32]:
+    """Classify the brain with Atropos, started from and held by the priors.
+
+    Parameters
+    ----------
+    image
+        Bias-corrected image of any contrast.
+    brain
+        Brain mask.
+    class_priors
+        Prior of each class, (n, x, y, z).
+    counted
+        Voxels of the brain that the intensity model is fitted to; the others keep their prior.
+    seed
+        Seed of everything random in ANTs.
+    prior_weight
+        Weight of the priors against intensity.
+
+    Returns
+    -------
+    ndarray, (n, x, y, z)
+        Posterior of each class.
+
+    Raises
+    ------
+    InputError
+        If there is nothing to classify.
+
+    References
+    ----------
+    Avants BB et al. An open source multivariate framework for n-tissue segmentation with
+    evaluation on public data. Neuroinformatics 2011. doi:10.1007/s12021-011-9109-y
+    """
+    ants = single_threaded_ants(seed)
+    fitted = brain & counted
+    if not fitted.any():
+        raise InputError("the brain mask is empty, or all of it is lesion; look at the mask.")
+    box = ndimage.find_objects(fitted.astype(np.uint8))[0]
+    # Atropos needs neither orientation nor origin, and priors pass through files: leave them out.
+    plain = np.diag([*np.linalg.norm(image.affine[:3, :3], axis=0), 1.0])
+    images = [
+        ants_image(Grid3D(values[box], plain), seed)
+        for values in (robust_range(image.data), fitted, *class_priors)
+    ]
+    result = ants.atropos(
+        a=images[0],
+        x=images[1],
+        i=images[2:],
+        m="[0.1,1x1x1]",
+        c="[5,0]",
+        priorweight=prior_weight,
+        **{"use-random-seed": 0},
+    )
+    posteriors = class_priors.copy()
+    for index, probability in enumerate(result["probabilityimages"]):
+        inner = posteriors[index][box]
+        inner[fitted[box]] = probability.numpy()[fitted[box]]
+    return posteriors
+
+
+def segment_tissue(
+    image: Grid3D,
+    brain: NDArray[np.bool_],
+    priors: tissue.WarpedPriors,
+    lesions: NDArray[np.bool_],
+    seed: int,
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.float32]]:
+    """Correct the bias, classify, and label.
+
+    Parameters
+    ----------
+    image
+        T1w, or FLAIR if there is no T1w.
+    brain
+        Brain mask.
+    priors
+        The template's priors on the image's grid.
+    lesions
+        Lesions; empty if unknown.
+    seed
+        Seed of everything random in ANTs.
+
+    Returns
+    -------
+    tuple of ndarray
+        Tissue labels, ventricles, bias-corrected image.
+    """
+    tamed = tissue.tame_outliers(image.data, priors.white, brain)
+    unusual = lesions | (tamed < image.data)
+    corrected = correct_bias(image, brain, seed, weight=~unusual)
+    sizes = tuple(np.linalg.norm(image.affine[:3, :3], axis=0))
+    stack = tissue.class_priors(priors, brain, lesions)
+    tamed = tissue.tame_outliers(corrected, priors.white, brain)
+    posteriors = classify(Grid3D(tamed, image.affine), brain, stack, ~lesions, seed)
+    labels, ventricles = tissue.label_tissue(posteriors, priors, brain, lesions, sizes)
+    return labels, ventricles, corrected
+
+
+class _TissueInput(BaseInterfaceInputSpec):
+    image = File(exists=True, mandatory=True, desc="T1w, or FLAIR if there is none")
+    brain_mask = File(exists=True, mandatory=True, desc="brain")
+    csf = File(exists=True, mandatory=True, desc="warped prior")
+    cortex = File(exists=True, mandatory=True, desc="warped prior")
+    deep_grey = File(exists=True, mandatory=True, desc="warped prior")
+    white = File(exists=True, mandatory=True, desc="warped prior")
+    ventricles = File(exists=True, mandatory=True, desc="warped region of the ventricles")
+    infratentorial = File(exists=True, mandatory=True, desc="warped mask")
+    hemispheres = File(exists=True, mandatory=True, desc="warped, nearest neighbour")
+    lesion_mask = File(exists=True, desc="lesions, on the image's grid")
+    seed = traits.Int(42, usedefault=True, desc="seed of everything random")
+
+
+class _TissueOutput(TraitedSpec):
+    tissue = File(exists=True, desc="labels, 10 + k left and 20 + k right")
+    ventricles = File(exists=True, desc="lateral ventricles")
+    bias_corrected = File(exists=True, desc="the image without its bias field")
+
+
+class TissueSegmentation(SimpleInterface):
+    """Label the tissues of the brain and find the lateral ventricles."""
+
+    input_spec = _TissueInput
+    output_spec = _TissueOutput
+
+    def _run_interface(self, runtime: Any) -> Any:
+        inputs, out = self.inputs, Path(runtime.cwd)
+        image = load_grid(inputs.image)
+        labels, ventricles, corrected = segment_tissue(
+            image,
+            _load_on_grid(inputs.brain_mask, image) > 0,
+            _load_priors(inputs, image),
+            _load_on_grid(inputs.lesion_mask, image) > 0,
+            inputs.seed,
+        )
+        for name, data, dtype in (
+            ("tissue", labels, np.uint8),
+            ("ventricles", ventricles, np.uint8),
+            ("bias_corrected", corrected, np.float32),
+        ):
+            self._results[name] = save_like(data, inputs.image, out / f"{name}.nii.gz", dtype)
+        return runtime
+
+
+def _load_priors(inputs: Any, image: Grid3D) -> tissue.WarpedPriors:
+    loaded = {
+        field.name: _load_on_grid(getattr(inputs, field.name), image)
+        for field in dataclasses.fields(tissue.WarpedPriors)
+    }
+    for name in ("ventricles", "infratentorial"):
+        loaded[name] = loaded[name] > 0.5
+    loaded["hemispheres"] = np.rint(loaded["hemispheres"]).astype(np.uint8)
+    return tissue.WarpedPriors(**loaded)
+
+
+def _load_on_grid(path: Any, image: Grid3D) -> NDArray[np.float32]:
+    """Load an image that must lie on a grid; nothing given is an image of zeros."""
+    if not path:
+        return np.zeros(image.data.shape, np.float32)
+    data = load_grid(path).data
+    if data.shape != image.data.shape:
+        raise InputError(f"{path} is not on the grid of its image; resample it first.")
+    return data
+
+
+# --- WMH ----------------------------------------------------------------------------------------
+
+
+class _WMHInput(BaseInterfaceInputSpec):
+    flair = File(exists=True, mandatory=True, desc="FLAIR on the reference grid")
+    tissue = File(exists=True, mandatory=True, desc="tissue labels")
+    brain_mask = File(exists=True, mandatory=True, desc="brain")
+    threshold_z = traits.Float(wmh.THRESHOLD_Z, usedefault=True, desc="lowest threshold")
+
+
+class _WMHOutput(TraitedSpec):
+    mask = File(exists=True, desc="WMH")
+    probseg = File(exists=True, desc="probability of WMH")
+    threshold = traits.Dict(desc="the numbers that the threshold rests on")
+
+
+class WMHSegmentation(SimpleInterface):
+    """Segment white matter hyperintensities."""
+
+    input_spec = _WMHInput
+    output_spec = _WMHOutput
+
+    def _run_interface(self, runtime: Any) -> Any:
+        inputs, out = self.inputs, Path(runtime.cwd)
+        flair = load_grid(inputs.flair)
+        brain = _load_on_grid(inputs.brain_mask, flair) > 0
+        labels = _load_on_grid(inputs.tissue, flair).astype(np.uint8)
+        sizes = tuple(np.linalg.norm(flair.affine[:3, :3], axis=0))
+        found = wmh.segment_wmh(flair.data, labels, brain, sizes, inputs.threshold_z)
+        mask, probseg = out / "wmh_mask.nii.gz", out / "wmh_probseg.nii.gz"
+        self._results["mask"] = save_like(found.mask, inputs.flair, mask, np.uint8)
+        self._results["probseg"] = save_like(found.probability, inputs.flair, probseg, np.float32)
+        self._results["threshold"] = found.numbers()
+        return runtime

@@ -1,0 +1,124 @@
+"""Interfaces that write a visit's promised files, whole or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from nipype.interfaces.base import (
+    BaseInterfaceInputSpec,
+    SimpleInterface,
+    TraitedSpec,
+    traits,
+)
+
+from wmhflow.bids.outputs import (
+    TABLES,
+    image_paths,
+    json_path,
+    table_paths,
+    transform_paths,
+    tsv_path,
+)
+from wmhflow.bids.sidecars import image_sidecar
+from wmhflow.bids.tables import names
+from wmhflow.bids.writer import (
+    dictionary_of,
+    image_bytes,
+    make_image,
+    smallest_label_type,
+    table_text,
+    write_bytes,
+    write_json,
+    write_text,
+)
+from wmhflow.interfaces._files import load, load_json
+
+
+class _SinkInput(BaseInterfaceInputSpec):
+    visit = traits.Any(mandatory=True, desc="the visit's plan")
+    settings = traits.Any(mandatory=True, desc="the run's settings")
+    keys = traits.List(traits.Str, mandatory=True, desc="what each work file is")
+    files = traits.List(traits.Str, mandatory=True, desc="work files")
+
+
+class _SinkOutput(TraitedSpec):
+    out_files = traits.List(traits.Str, desc="what exists now")
+
+
+class ImageSink(SimpleInterface):
+    """Write the images of a visit, with sidecars and the look-up table of its lesions."""
+
+    input_spec = _SinkInput
+    output_spec = _SinkOutput
+
+    def _run_interface(self, runtime: Any) -> Any:
+        inputs = self.inputs
+        out, paths = inputs.settings.output_dir, image_paths(inputs.visit)
+        works = dict(zip(inputs.keys, inputs.files, strict=True))
+        stripped = is_skull_stripped(works[f"preproc_{inputs.visit.reference}"])
+        written = []
+        for key, work in works.items():
+            content = image_sidecar(inputs.visit, inputs.settings, key, skull_stripped=stripped)
+            write_bytes(out / paths[key], image_bytes(final_image(key, work)))
+            write_json(out / json_path(paths[key]), content)
+            written.append(str(out / paths[key]))
+        self._write_lesion_names(out / tsv_path(paths["seg_lesions"]), works["seg_lesions"])
+        self._results["out_files"] = written
+        return runtime
+
+    def _write_lesion_names(self, path: Path, work: str) -> None:
+        count = int(load(work)[0].max(initial=0))
+        rows = [{"index": i, "name": f"lesion {i}"} for i in range(1, count + 1)]
+        write_text(path, table_text(["index", "name"], rows))
+
+
+def final_image(key: str, work: str) -> nib.Nifti1Image:
+    """Give a work image the type that it has on disk."""
+    data, affine = load(work)
+    kind = key.partition("_")[0]
+    if kind == "seg":
+        labels = np.rint(data).astype(np.int64)
+        return make_image(labels, affine, smallest_label_type(labels))
+    if kind == "mask":
+        return make_image(data != 0, affine)
+    return make_image(data, affine, np.float32)
+
+
+def is_skull_stripped(path: str) -> bool:
+    """Tell whether an image holds a brain on an exactly constant background."""
+    data, _ = load(path)
+    shell = np.concatenate([np.take(data, [0, -1], axis=axis).ravel() for axis in range(3)])
+    return bool(np.mean(data == np.median(shell)) > 0.4)
+
+
+class TransformSink(SimpleInterface):
+    """Write the transforms of a visit."""
+
+    input_spec = _SinkInput
+    output_spec = _SinkOutput
+
+    def _run_interface(self, runtime: Any) -> Any:
+        out, paths = self.inputs.settings.output_dir, transform_paths(self.inputs.visit)
+        for key, work in zip(self.inputs.keys, self.inputs.files, strict=True):
+            write_bytes(out / paths[key], Path(work).read_bytes())
+        self._results["out_files"] = [str(out / paths[key]) for key in self.inputs.keys]
+        return runtime
+
+
+class TableSink(SimpleInterface):
+    """Write the tables of a visit, with their data dictionaries."""
+
+    input_spec = _SinkInput
+    output_spec = _SinkOutput
+
+    def _run_interface(self, runtime: Any) -> Any:
+        out, paths = self.inputs.settings.output_dir, table_paths(self.inputs.visit)
+        for key, work in zip(self.inputs.keys, self.inputs.files, strict=True):
+            columns = TABLES[key]
+            write_text(out / paths[key], table_text(names(columns), load_json(work)))
+            write_json(out / json_path(paths[key]), dictionary_of(columns))
+        self._results["out_files"] = [str(out / paths[key]) for key in self.inputs.keys]
+        return runtime

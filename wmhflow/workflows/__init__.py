@@ -1,0 +1,1 @@
+"""Functions that turn a plan into a nipype graph."""

@@ -1,0 +1,144 @@
+"""Running a graph: nipype's configuration, its messages, and the list of what failed."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from nipype import Workflow
+from nipype import logging as nipype_logging
+
+from wmhflow.cli.resources import Resources
+from wmhflow.errors import UsageError
+from wmhflow.settings import Settings
+from wmhflow.workflows.plugin import Failure, ResilientMultiProcPlugin
+
+LOGGERS = ("nipype.workflow", "nipype.utils", "nipype.interface", "nipype.filemanip")
+# what workers import once, before they are forked
+PRELOADED = ["wmhflow.workflows.visit", "wmhflow.interfaces.report"]
+
+
+def execute(
+    workflow: Workflow,
+    settings: Settings,
+    resources: Resources,
+    on_step: Callable[[Any, str], None],
+    log_file: Path,
+) -> list[Failure]:
+    """Run a graph to its end, whatever fails on the way.
+
+    Parameters
+    ----------
+    workflow
+        The graph.
+    settings
+        The run's settings.
+    resources
+        How many steps may run at once, and their memory.
+    on_step
+        Called with a node and ``start``, ``end`` or ``exception``.
+    log_file
+        Where nipype's messages go.
+
+    Returns
+    -------
+    list of Failure
+        Empty if every step ended well.
+    """
+    _configure(workflow, settings)
+    _send_messages_to(log_file, settings.reporting.verbose)
+    if settings.reporting.write_graph:
+        write_graph(workflow, log_file.with_suffix(".dot"))
+    plugin = _make_plugin(settings, resources, on_step)
+    try:
+        workflow.run(plugin=plugin)
+    except (RuntimeError, OSError) as error:
+        # nipype raises the first failure again; one that no step explains is not to be hidden
+        if not plugin.failures:
+            raise RuntimeError(f"the graph could not be run: {error}") from error
+    finally:
+        plugin.close()
+    return plugin.failures
+
+
+def _configure(workflow: Workflow, settings: Settings) -> None:
+    workflow.config["execution"].update(
+        {
+            "stop_on_first_crash": str(settings.execution.stop_on_first_crash).lower(),
+            "crashfile_format": "txt",
+            "hash_method": "content",
+            "poll_sleep_duration": "0.1",
+            "check_version": "false",
+            "remove_unnecessary_outputs": "false",
+            "create_report": "false",
+            "parameterize_dirs": "false",
+        }
+    )
+
+
+def _send_messages_to(log_file: Path, verbose: int) -> None:
+    log_file.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(log_file, encoding="utf-8", delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s: %(message)s"))
+    for name in LOGGERS:
+        logger = nipype_logging.getLogger(name) or logging.getLogger(name)
+        logger.setLevel([logging.WARNING, logging.INFO, logging.DEBUG][min(verbose, 2)])
+        logger.handlers = [handler]
+        logger.propagate = False
+
+
+def _make_plugin(
+    settings: Settings, resources: Resources, on_step: Callable[[Any, str], None]
+) -> ResilientMultiProcPlugin:
+    import multiprocessing
+
+    multiprocessing.set_forkserver_preload(PRELOADED)
+    arguments: dict[str, Any] = {
+        "n_procs": resources.nprocs,
+        "memory_gb": resources.mem_gb,
+        "raise_insufficient": False,
+        "status_callback": on_step,
+        "scheduler": "mem_thread",
+    }
+    path = settings.execution.use_plugin
+    return ResilientMultiProcPlugin(arguments | (_plugin_arguments(path) if path else {}))
+
+
+def _plugin_arguments(path: Path) -> dict[str, Any]:
+    """Read the plugin's arguments; another plugin than MultiProc could hang or hide failures."""
+    import yaml
+
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"--use-plugin {path} does not exist.") from None
+    except yaml.YAMLError as error:
+        raise UsageError(f"--use-plugin {path} is not valid YAML: {error}.") from None
+    if not isinstance(content, dict) or content.get("plugin", "MultiProc") != "MultiProc":
+        raise UsageError(
+            f"--use-plugin {path}: only 'plugin: MultiProc' with 'plugin_args' is supported."
+        )
+    return dict(content.get("plugin_args") or {})
+
+
+def write_graph(workflow: Workflow, path: Path) -> None:
+    """Write the graph's steps and what they pass on as a Graphviz DOT file."""
+    import networkx as nx
+
+    flat = nx.DiGraph()
+    expanded = workflow._create_flat_graph()
+    for node in expanded.nodes():
+        flat.add_node(_dot_name(node.fullname))
+    for giver, taker in expanded.edges():
+        flat.add_edge(_dot_name(giver.fullname), _dot_name(taker.fullname))
+    lines = [f'  "{node}";' for node in sorted(flat.nodes())]
+    lines += [f'  "{giver}" -> "{taker}";' for giver, taker in sorted(flat.edges())]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("digraph wmhflow {\n" + "\n".join(lines) + "\n}\n", encoding="utf-8")
+
+
+def _dot_name(fullname: str) -> str:
+    return re.sub(r"[^\w.]", "_", fullname)

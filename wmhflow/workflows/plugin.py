@@ -1,0 +1,147 @@
+"""Running a graph on several processes, in a way that ends when one of them is killed.
+
+Nipype's own plugin waits for ever after a worker was killed, because the exception that its pool
+raises gets lost in a callback (nipype issue 2548). Here a killed worker's step fails with a
+message, the steps that ran beside it are started again in a new pool, and the run goes on.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import psutil
+from nipype.pipeline.plugins.multiproc import MultiProcPlugin, process_initializer, run_node
+
+KILLED = (
+    "a worker process was killed while it ran this step, probably for lack of memory; "
+    "give more memory, or run fewer steps at once with --nprocs"
+)
+
+
+def _start_worker(folder: str) -> None:
+    """Prepare a worker; what its steps have to say goes into their results, not to the terminal."""
+    process_initializer(folder)
+    for name in ("nipype.workflow", "nipype.utils", "nipype.interface"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A step that failed: its full name in the graph and the last line of its traceback."""
+
+    step: str
+    reason: str
+
+
+def _run_noting_process(folder: str, node: Any, updatehash: bool, taskid: int) -> dict[str, Any]:
+    (Path(folder) / str(taskid)).write_text(str(psutil.Process().pid), encoding="ascii")
+    return run_node(node, updatehash, taskid)
+
+
+class ResilientMultiProcPlugin(MultiProcPlugin):
+    """Nipype's process pool, made to survive the death of a worker.
+
+    Parameters
+    ----------
+    plugin_args
+        As nipype's, with ``status_callback`` for the progress display.
+
+    Attributes
+    ----------
+    failures
+        The steps that failed, in order.
+    """
+
+    def __init__(self, plugin_args: dict[str, Any] | None = None) -> None:
+        super().__init__(plugin_args=plugin_args)
+        self.failures: list[Failure] = []
+        self._notes = tempfile.mkdtemp(prefix="wmhflow-")
+        self._retries: dict[int, int] = {}
+        self._to_retry: set[int] = set()
+        self._jobs: dict[int, tuple[Any, bool]] = {}
+        self.pool.shutdown()
+        self.pool = self._new_pool()
+
+    def _new_pool(self) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(
+            max_workers=self.processors,
+            initializer=_start_worker,
+            initargs=(self._cwd,),
+            mp_context=get_context(self.plugin_args.get("mp_context", "forkserver")),
+        )
+
+    def _submit_job(self, node: Any, updatehash: bool = False) -> int:
+        self._taskid += 1
+        self._jobs[self._taskid] = (node, updatehash)
+        self._send(self._taskid)
+        return self._taskid
+
+    def _send(self, taskid: int) -> None:
+        node, updatehash = self._jobs[taskid]
+        work: Callable[..., Any] = partial(_run_noting_process, self._notes)
+        try:
+            future = self.pool.submit(work, node, updatehash, taskid)
+        except BrokenExecutor:
+            self.pool.shutdown(wait=False)
+            self.pool = self._new_pool()
+            future = self.pool.submit(work, node, updatehash, taskid)
+        # nipype's _get_result may look for the future before its callback has run
+        self._task_obj[taskid] = future
+        future.add_done_callback(partial(self._finish, taskid))
+
+    def _finish(self, taskid: int, future: Future[dict[str, Any]]) -> None:
+        error = future.exception()
+        if error is None:
+            self._taskresult[taskid] = future.result()
+        elif isinstance(error, BrokenExecutor) and self._was_beside_the_killed(taskid):
+            self._to_retry.add(taskid)
+        else:
+            reason = KILLED if isinstance(error, BrokenExecutor) else repr(error)
+            self._taskresult[taskid] = {
+                "result": None,
+                "traceback": [f"{type(error).__name__}: {reason}\n"],
+                "taskid": taskid,
+            }
+
+    def _was_beside_the_killed(self, taskid: int) -> bool:
+        """Whether the step's own process lives on, so that another one was killed."""
+        if self._retries.get(taskid, 0) >= 2:
+            return False
+        note = Path(self._notes) / str(taskid)
+        if not note.is_file():
+            return True
+        try:
+            process = psutil.Process(int(note.read_text(encoding="ascii")))
+            return bool(process.status() != psutil.STATUS_ZOMBIE)
+        except (psutil.NoSuchProcess, ValueError):
+            return False
+
+    def _get_result(self, taskid: int) -> dict[str, Any] | None:
+        if taskid in self._to_retry:
+            self._to_retry.discard(taskid)
+            self._retries[taskid] = self._retries.get(taskid, 0) + 1
+            self._send(taskid)
+        return self._taskresult.get(taskid)
+
+    def _clean_queue(self, jobid: int, graph: Any, result: Any = None) -> Any:
+        lines = "".join((result or {}).get("traceback") or ["unknown"]).strip().splitlines()
+        self.failures.append(Failure(self.procs[jobid].fullname, lines[-1] if lines else "unknown"))
+        return super()._clean_queue(jobid, graph, result=result)
+
+    def _postrun_check(self) -> None:
+        super()._postrun_check()
+        shutil.rmtree(self._notes, ignore_errors=True)
+
+    def close(self) -> None:
+        """Stop the workers, also after a run that was interrupted."""
+        self.pool.shutdown(wait=False, cancel_futures=True)
+        shutil.rmtree(self._notes, ignore_errors=True)

@@ -1,0 +1,79 @@
+"""The graph of a run: the persons side by side, the template's priors made once for all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from nipype import Node, Workflow
+from nipype.interfaces.utility import Merge
+
+import wmhflow
+from wmhflow.bids.plan import ParticipantPlan
+from wmhflow.interfaces.report import PersonReport
+from wmhflow.interfaces.segmentation import TemplatePriors
+from wmhflow.settings import Settings
+from wmhflow.workflows.visit import TEMPLATE_FILES, init_visit_wf, visit_name
+
+
+def init_study_wf(
+    participants: Sequence[ParticipantPlan], settings: Settings, log_dirs: dict[str, Path]
+) -> Workflow:
+    """Build the graph of all persons of a run.
+
+    Parameters
+    ----------
+    participants
+        Plans; visits that have a problem are left out.
+    settings
+        The run's settings.
+    log_dirs
+        Where each person's tracebacks go.
+
+    Returns
+    -------
+    Workflow
+        Named after the program's version, so that another version starts anew.
+    """
+    version = wmhflow.__version__.replace(".", "_").replace("+", "_")
+    workflow = Workflow(name=f"wmhflow_{version}_wf", base_dir=str(settings.execution.work_dir))
+    priors = Node(TemplatePriors(), name="template_priors", mem_gb=1.0, n_procs=1)
+    workflow.add_nodes([priors])
+    for participant in participants:
+        _add_participant(workflow, participant, settings, priors, log_dirs[participant.subject])
+    return workflow
+
+
+def _add_participant(
+    workflow: Workflow,
+    participant: ParticipantPlan,
+    settings: Settings,
+    priors: Node,
+    log_dir: Path,
+) -> None:
+    person = Workflow(name=person_name(participant.subject))
+    workflow.add_nodes([person])
+    report = Node(PersonReport(), name="report", mem_gb=1.0, n_procs=1)
+    report.inputs.trait_set(settings=settings, participant=participant)
+    visits = [visit for visit in participant.visits if visit.problem is None]
+    finished = Node(Merge(len(visits)), name="finished", mem_gb=0.1, run_without_submitting=True)
+    for number, plan in enumerate(visits, start=1):
+        visit = init_visit_wf(plan, settings)
+        person.connect(visit, "finished.out", finished, f"in{number}")
+    person.connect(finished, "out", report, "finished")
+    for plan in visits:
+        path = f"{visit_name(plan)}.template"
+        links = [(name, f"{path}.{name}") for name in TEMPLATE_FILES]
+        workflow.connect([(priors, person, links)])
+    _log_to(person, log_dir)
+
+
+def person_name(subject: str) -> str:
+    """Name a person's workflow."""
+    return f"sub_{subject}_wf"
+
+
+def _log_to(workflow: Workflow, log_dir: Path) -> None:
+    """Let every step's traceback go to the person's own folder."""
+    for name in workflow.list_node_names():
+        workflow.get_node(name).config = {"execution": {"crashdump_dir": str(log_dir)}}

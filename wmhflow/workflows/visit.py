@@ -1,0 +1,483 @@
+"""The graph of one visit, made from its plan; every condition was decided there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from nipype import Node, Workflow
+from nipype.interfaces.base import BaseInterface
+from nipype.interfaces.utility import IdentityInterface, Merge
+
+from wmhflow.bids.outputs import group_name, label_images, map_groups, table_paths, transform_paths
+from wmhflow.bids.plan import GivenImage, MapPlan, VisitPlan
+from wmhflow.interfaces.anatomy import (
+    CombineTissues,
+    GivenMask,
+    PrepareImage,
+    TissuesFromParcellation,
+    WarpPriors,
+)
+from wmhflow.interfaces.measures import FinestPartition, Quality, SampleMaps, Volumes
+from wmhflow.interfaces.profiles import Profiles
+from wmhflow.interfaces.regions import Distances, Lesions, Lobes, Shells, Zones
+from wmhflow.interfaces.registration import (
+    ApplyTransforms,
+    RigidRegistration,
+    TemplateRegistration,
+)
+from wmhflow.interfaces.segmentation import BrainExtraction, TissueSegmentation, WMHSegmentation
+from wmhflow.interfaces.sinks import ImageSink, TableSink, TransformSink
+from wmhflow.settings import Settings
+
+PRIORS = ("csf", "cortex", "deep_grey", "white", "ventricles", "infratentorial", "hemispheres")
+TEMPLATE_FILES = ("t1w", "brain_mask", *PRIORS[:-1])
+
+
+@dataclass
+class _Graph:
+    """A visit's graph while it grows.
+
+    ``known`` says under a plain name who gives what: a node with the name of its output, or the
+    path of a file that was given. ``facts`` are outputs whose numbers go to the QC table, with
+    what is put before their names.
+    """
+
+    workflow: Workflow
+    visit: VisitPlan
+    settings: Settings
+    known: dict[str, tuple[Node, str] | str] = field(default_factory=dict)
+    facts: list[tuple[str, tuple[Node, str]]] = field(default_factory=list)
+
+    def add(self, name: str, interface: BaseInterface, mem_gb: float = 0.5, **inputs: Any) -> Node:
+        """Add a node; a text that names something known is fed from there."""
+        node = Node(interface, name=name, mem_gb=mem_gb, n_procs=1)
+        self.workflow.add_nodes([node])
+        for trait, value in inputs.items():
+            self.feed(node, trait, value)
+        return node
+
+    def feed(self, node: Node, trait: str, value: Any) -> None:
+        """Set an input, or connect it to who gives it."""
+        source = self.known.get(value, value) if isinstance(value, str) else value
+        if isinstance(source, tuple) and len(source) == 2 and isinstance(source[0], Node):
+            self.workflow.connect(source[0], source[1], node, trait)
+        elif source is not None:
+            node.inputs.trait_set(**{trait: source})
+
+    def gather(self, name: str, sources: list[str]) -> tuple[Node, str]:
+        """Join known outputs into one list."""
+        node = Node(Merge(len(sources)), name=name, mem_gb=0.1, run_without_submitting=True)
+        self.workflow.add_nodes([node])
+        for number, source in enumerate(sources, start=1):
+            self.feed(node, f"in{number}", source)
+        return node, "out"
+
+    @property
+    def seed(self) -> int:
+        """The seed that every random step starts from."""
+        return self.settings.execution.random_seed
+
+    @property
+    def n_shells(self) -> int:
+        """The number of outer shells."""
+        regions = self.settings.regions
+        return round(regions.shell_max / regions.shell_width)
+
+
+def visit_name(visit: VisitPlan) -> str:
+    """Name a visit's workflow."""
+    return f"ses_{visit.session}_wf" if visit.session else "visit_wf"
+
+
+def init_visit_wf(visit: VisitPlan, settings: Settings) -> Workflow:
+    """Build the graph that takes one visit from images to written tables.
+
+    Parameters
+    ----------
+    visit
+        The plan, without a problem.
+    settings
+        The run's settings.
+
+    Returns
+    -------
+    Workflow
+        Fewer than 60 nodes. Its node ``template`` takes the template and its priors, and its
+        node ``finished`` gives what was written.
+    """
+    graph = _Graph(Workflow(name=visit_name(visit)), visit, settings)
+    template = graph.add("template", IdentityInterface(list(TEMPLATE_FILES)), mem_gb=0.1)
+    for name in TEMPLATE_FILES:
+        graph.known[f"template_{name}"] = (template, name)
+    _add_reference(graph)
+    _add_other_anatomical(graph)
+    _add_given_wmh(graph)
+    _add_given_tissues(graph)
+    _add_template(graph)
+    _add_computed_tissues(graph)
+    _add_computed_wmh(graph)
+    _add_regions(graph)
+    _add_measures(graph)
+    _add_maps(graph)
+    _add_quality(graph)
+    _add_sinks(graph)
+    return graph.workflow
+
+
+def _add_reference(graph: _Graph) -> None:
+    node = graph.add("reference", PrepareImage(), in_file=str(graph.visit.reference_file.path))
+    graph.known["reference"] = (node, "out_file")
+    graph.known[f"preproc_{graph.visit.reference}"] = (node, "out_file")
+    graph.facts.append(("reference_", (node, "facts")))
+
+
+def _add_other_anatomical(graph: _Graph) -> None:
+    """Bring the FLAIR (or T1w) that is not the reference to it."""
+    other = graph.visit.other_anatomical
+    if other is None:
+        return
+    prepared = graph.add("other_anatomical", PrepareImage(), in_file=str(other.path))
+    graph.known["other"] = (prepared, "out_file")
+    graph.facts.append(("other_anatomical_", (prepared, "facts")))
+    given = graph.visit.flair_alignment.transform
+    if given is not None:
+        graph.known["other_transform"] = str(given.path)
+        moved = graph.add(
+            "other_in_reference",
+            ApplyTransforms(),
+            moving="other",
+            reference="reference",
+            transforms=[str(given.path)],
+        )
+        output = (moved, "resampled")
+    else:
+        moved = graph.add(
+            "other_registration",
+            RigidRegistration(),
+            mem_gb=2.0,
+            fixed="reference",
+            moving="other",
+            seed=graph.seed,
+        )
+        graph.known["other_transform"] = (moved, "transform")
+        graph.facts.append(("other_anatomical_registration_", (moved, "metrics")))
+        output = (moved, "warped")
+    graph.known["preproc_FLAIR" if graph.visit.reference == "T1w" else "preproc_T1w"] = output
+
+
+def _transform_to_reference(graph: _Graph, given: GivenImage) -> str | None:
+    return None if given.space == graph.visit.reference else "other_transform"
+
+
+def _add_given_wmh(graph: _Graph) -> None:
+    given = graph.visit.wmh
+    if given is None:
+        return
+    node = graph.add(
+        "given_wmh",
+        GivenMask(),
+        mem_gb=1.0,
+        in_file=str(given.file.path),
+        reference="reference",
+        transforms=_transform_to_reference(graph, given),
+        is_probability=given.is_probability,
+        fill_holes=graph.settings.anatomy.fill_holes,
+    )
+    graph.known["mask_WMH"] = (node, "mask")
+    if given.is_probability:
+        graph.known["probseg_WMH"] = (node, "probseg")
+    graph.facts.append(("", (node, "facts")))
+
+
+def _add_given_tissues(graph: _Graph) -> None:
+    given = graph.visit.parcellation
+    if given is None:
+        return
+    node = graph.add(
+        "given_tissues",
+        TissuesFromParcellation(),
+        mem_gb=2.0,
+        in_file=str(given.file.path),
+        reference="reference",
+        transforms=_transform_to_reference(graph, given),
+    )
+    graph.known |= {
+        "tissue_without_lesions": (node, "tissue"),
+        "mask_ventricles": (node, "ventricles"),
+        "mask_brain": (node, "brain_mask"),
+        "hemispheres": (node, "hemispheres"),
+        "cortex_lobes": (node, "cortex_lobes"),
+    }
+    graph.facts.append(("", (node, "facts")))
+
+
+def _add_template(graph: _Graph) -> None:
+    """Register the reference to the template, or take the given transforms."""
+    if graph.visit.parcellation is None:
+        brain = graph.add(
+            "brain",
+            BrainExtraction(),
+            mem_gb=2.0,
+            image="reference",
+            template_t1w="template_t1w",
+            template_mask="template_brain_mask",
+            seed=graph.seed,
+        )
+        graph.known["mask_brain"] = (brain, "brain_mask")
+    given = graph.visit.template_transforms
+    if given is not None:
+        graph.known |= {"forward": str(given[0].path), "inverse": str(given[1].path)}
+        return
+    node = graph.add(
+        "template_registration",
+        TemplateRegistration(),
+        mem_gb=3.0,
+        reference="reference",
+        brain_mask="mask_brain",
+        template="template_t1w",
+        template_mask="template_brain_mask",
+        lesion_mask="mask_WMH" if graph.visit.wmh is not None else None,
+        seed=graph.seed,
+    )
+    graph.known |= {"forward": (node, "forward"), "inverse": (node, "inverse")}
+    graph.facts.append(("template_registration_", (node, "metrics")))
+
+
+def _add_computed_tissues(graph: _Graph) -> None:
+    if graph.visit.parcellation is not None:
+        return
+    warped = graph.add(
+        "warped_priors",
+        WarpPriors(),
+        mem_gb=2.0,
+        reference="reference",
+        inverse="inverse",
+        **{name: f"template_{name}" for name in PRIORS if name != "hemispheres"},
+    )
+    for name in PRIORS:
+        graph.known[f"warped_{name}"] = (warped, name)
+    node = graph.add(
+        "tissues",
+        TissueSegmentation(),
+        mem_gb=3.0,
+        image="reference",
+        brain_mask="mask_brain",
+        lesion_mask="mask_WMH" if graph.visit.wmh is not None else None,
+        seed=graph.seed,
+        **{name: f"warped_{name}" for name in PRIORS},
+    )
+    graph.known |= {
+        "tissue_without_lesions": (node, "tissue"),
+        "mask_ventricles": (node, "ventricles"),
+        "hemispheres": (warped, "hemispheres"),
+    }
+
+
+def _add_computed_wmh(graph: _Graph) -> None:
+    if graph.visit.wmh is not None:
+        return
+    node = graph.add(
+        "wmh",
+        WMHSegmentation(),
+        mem_gb=2.0,
+        flair="preproc_FLAIR",
+        tissue="tissue_without_lesions",
+        brain_mask="mask_brain",
+    )
+    graph.known |= {"mask_WMH": (node, "mask"), "probseg_WMH": (node, "probseg")}
+    graph.facts.append(("wmh_", (node, "threshold")))
+
+
+def _add_regions(graph: _Graph) -> None:
+    """Distances and everything that is made from them."""
+    settings = graph.settings
+    tissue = graph.add(
+        "tissue_with_lesions",
+        CombineTissues(),
+        mem_gb=1.0,
+        tissue="tissue_without_lesions",
+        hemispheres="hemispheres",
+        wmh="mask_WMH",
+        guard_mm=settings.anatomy.tissue_guard,
+    )
+    graph.known |= {"seg_tissue": (tissue, "tissue"), "mask_NAWM": (tissue, "nawm")}
+    graph.facts.append(("", (tissue, "facts")))
+    distances = graph.add(
+        "distances",
+        Distances(),
+        mem_gb=2.0,
+        tissue="seg_tissue",
+        ventricles="mask_ventricles",
+        wmh="mask_WMH",
+    )
+    for name, output in (("ventricles", "ventricles"), ("cortex", "cortex"), ("WMH", "wmh")):
+        graph.known[f"distance_{name}"] = (distances, output)
+    graph.known["distance_depth"] = (distances, "depth")
+    near = {"ventricle_distance": "distance_ventricles", "cortex_distance": "distance_cortex"}
+    zones = graph.add(
+        "zones", Zones(), mem_gb=1.0, tissue="seg_tissue", scheme=settings.regions.zones, **near
+    )
+    graph.known["seg_zones"] = (zones, "zones")
+    if graph.visit.parcellation is not None:
+        lobes = graph.add(
+            "lobes", Lobes(), mem_gb=2.0, tissue="seg_tissue", cortex_lobes="cortex_lobes"
+        )
+        graph.known["seg_lobes"] = (lobes, "lobes")
+    lesions = graph.add(
+        "lesions",
+        Lesions(),
+        mem_gb=1.0,
+        wmh="mask_WMH",
+        tissue="seg_tissue",
+        zones="seg_zones",
+        lobes="seg_lobes" if graph.visit.parcellation is not None else None,
+        rule=settings.regions.lesion_rule,
+        **near,
+    )
+    graph.known |= {"seg_lesions": (lesions, "lesions"), "table_lesions": (lesions, "table")}
+    shells = graph.add(
+        "shells",
+        Shells(),
+        mem_gb=2.0,
+        lesions="seg_lesions",
+        nawm="mask_NAWM",
+        tissue="seg_tissue",
+        width_mm=settings.regions.shell_width,
+        max_mm=settings.regions.shell_max,
+    )
+    graph.workflow.connect(lesions, "is_periventricular", shells, "is_periventricular")
+    graph.known |= {"seg_shells": (shells, "shells"), "shell_distances": (shells, "distances")}
+
+
+def _add_measures(graph: _Graph) -> None:
+    found = graph.add(
+        "partition",
+        FinestPartition(),
+        mem_gb=2.0,
+        tissue="seg_tissue",
+        zones="seg_zones",
+        shells="seg_shells",
+        lobes="seg_lobes" if graph.visit.parcellation is not None else None,
+        wmh="mask_WMH",
+        nawm="mask_NAWM",
+    )
+    graph.known |= {"labels": (found, "labels"), "columns": (found, "columns")}
+    volumes = graph.add(
+        "volumes",
+        Volumes(),
+        mem_gb=1.0,
+        labels="labels",
+        columns="columns",
+        lesions="seg_lesions",
+        n_shells=graph.n_shells,
+    )
+    graph.known["table_volumes"] = (volumes, "rows")
+
+
+def _add_maps(graph: _Graph) -> None:
+    """Align and sample every group of maps that share a grid."""
+    groups = map_groups(graph.visit)
+    if not groups:
+        return
+    for group in groups:
+        _add_map_group(graph, group)
+    rows = graph.gather("rows_of_maps", [f"rows_{group_name(group)}" for group in groups])
+    profiles = graph.add(
+        "profiles",
+        Profiles(),
+        names=[entry.name for entry in graph.visit.maps],
+        distances="shell_distances",
+        width_mm=graph.settings.regions.shell_width,
+        n_shells=graph.n_shells,
+    )
+    graph.workflow.connect(rows[0], rows[1], profiles, "rows")
+    graph.known |= {
+        "table_maps": (profiles, "maps"),
+        "table_profiles": (profiles, "profiles"),
+        "table_penumbra": (profiles, "penumbra"),
+    }
+
+
+def _add_map_group(graph: _Graph, group: tuple[MapPlan, ...]) -> None:
+    name, alignment = group_name(group), group[0].alignment
+    transform: str | None = str(alignment.transform.path) if alignment.transform else None
+    if alignment.how == "register":
+        transform = f"transform_{name}"
+        moved = alignment.companion or group[0].file
+        prepared = graph.add(f"image_{name}", PrepareImage(), in_file=str(moved.path))
+        graph.known[f"image_{name}"] = (prepared, "out_file")
+        registration = graph.add(
+            f"registration_{name}",
+            RigidRegistration(),
+            mem_gb=2.0,
+            fixed="reference",
+            moving=f"image_{name}",
+            seed=graph.seed,
+        )
+        graph.known[transform] = (registration, "transform")
+        graph.facts.append((f"map_{name}_registration_", (registration, "metrics")))
+    ranges = [entry.definition.valid_range for entry in group]
+    sampling = graph.add(
+        f"sampling_{name}",
+        SampleMaps(),
+        mem_gb=2.0,
+        labels="labels",
+        columns="columns",
+        maps=[str(entry.file.path) for entry in group],
+        names=[entry.name for entry in group],
+        units=[entry.definition.unit for entry in group],
+        lows=[low for low, _ in ranges],
+        highs=[high for _, high in ranges],
+        transform=transform,
+        n_shells=graph.n_shells,
+    )
+    graph.known[f"rows_{name}"] = (sampling, "rows")
+    graph.facts.append(("", (sampling, "facts")))
+
+
+def _add_quality(graph: _Graph) -> None:
+    for number, (_, output) in enumerate(graph.facts):
+        graph.known[f"facts_{number}"] = output
+    facts = graph.gather("facts", [f"facts_{number}" for number in range(len(graph.facts))])
+    quality = graph.add(
+        "quality",
+        Quality(),
+        prefixes=[prefix for prefix, _ in graph.facts],
+        volumes="table_volumes",
+        brain_mask="mask_brain",
+        lesions="seg_lesions",
+    )
+    graph.workflow.connect(facts[0], facts[1], quality, "facts")
+    graph.known["table_qc"] = (quality, "rows")
+
+
+def _add_sinks(graph: _Graph) -> None:
+    """Write what is promised: images, tables, and transforms that were computed."""
+    visit = graph.visit
+    images = [key for key in graph.known if key.split("_")[0] in ("preproc", "mask", "probseg")]
+    images += [f"seg_{name}" for name in label_images(visit)]
+    images += [f"distance_{name}" for name in ("ventricles", "WMH", "cortex", "depth")]
+    _add_sink(graph, "image_sink", ImageSink(), images, images)
+    tables = list(table_paths(visit))
+    _add_sink(graph, "table_sink", TableSink(), tables, [f"table_{key}" for key in tables])
+    sinks = ["image_sink", "table_sink"]
+    transforms = list(transform_paths(visit))
+    if transforms:
+        other = {"FLAIR": "other_transform", "T1w": "other_transform"}
+        own = {"forward": "forward", "inverse": "inverse"} | other
+        sources = [own.get(key, f"transform_{key}") for key in transforms]
+        _add_sink(graph, "transform_sink", TransformSink(), transforms, sources)
+        sinks.append("transform_sink")
+    graph.gather("finished", [f"{name}_files" for name in sinks])
+
+
+def _add_sink(
+    graph: _Graph, name: str, interface: BaseInterface, keys: list[str], sources: list[str]
+) -> None:
+    files = graph.gather(f"files_of_{name}", sources)
+    sink = graph.add(
+        name, interface, mem_gb=1.0, visit=graph.visit, settings=graph.settings, keys=keys
+    )
+    graph.workflow.connect(files[0], files[1], sink, "files")
+    graph.known[f"{name}_files"] = (sink, "out_files")
