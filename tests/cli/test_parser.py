@@ -1,0 +1,128 @@
+"""The command line, the TOML file and the docs come from one tree, and every option is read."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.builders import ROOT
+from wmhflow import settings as st
+from wmhflow.cli.parser import parse_settings
+from wmhflow.errors import UsageError
+
+BASE = ["in", "out", "participant"]
+
+
+def attribute_chains() -> set[tuple[str, str]]:
+    """Every ``<something>.<attribute>`` pair that the package reads, outside settings.py."""
+    pairs = set()
+    for path in (ROOT / "wmhflow").rglob("*.py"):
+        if path.name == "settings.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
+                owner = node.value
+                if isinstance(owner, ast.Attribute):
+                    pairs.add((owner.attr, node.attr))
+                elif isinstance(owner, ast.Name):
+                    pairs.add((owner.id, node.attr))
+    return pairs
+
+
+# names under which functions take one group of the settings
+ALIASES = {"execution": {"execution", "chosen"}}
+
+
+@pytest.mark.parametrize(
+    ("group", "name"), [(group, entry.name) for group, entry, _ in st.iter_options()]
+)
+def test_every_option_is_read_somewhere(group: str, name: str) -> None:
+    owners = ALIASES.get(group, {group})
+    assert any((owner, name) in attribute_chains() for owner in owners)
+
+
+def test_an_option_that_nothing_reads_would_be_noticed() -> None:
+    assert ("execution", "never_read_option") not in attribute_chains()
+
+
+def test_labels_with_and_without_prefix() -> None:
+    labels = ["--participant-label", "sub-01", "bus01", "--session-label", "ses-1"]
+    settings = parse_settings([*BASE, *labels])
+    assert settings.inputs.participant_label == ("01", "bus01")
+    assert settings.inputs.session_label == ("1",)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--mem-gb", "0.001"], "cannot be meant"),
+        (["--mem-gb", "lots"], "lots"),
+        (["--nprocs", "0"], "at least 1"),
+        (["--shell-width", "3"], "not 1 to 40 times"),
+        (["--zones", "nowhere"], "invalid choice"),
+        (["--no-such-option"], "Unrecognized arguments: --no-such"),
+        (["-d", "a=/x", "a=/y"], "twice"),
+        (["-d", "=/x"], "NAME=PATH"),
+    ],
+)
+def test_wrong_use_is_said_in_one_sentence(words: list[str], message: str) -> None:
+    with pytest.raises(UsageError, match=message) as caught:
+        parse_settings([*BASE, *words])
+    assert "\n" not in str(caught.value)
+
+
+def test_a_config_file_sets_what_the_command_line_does_not(tmp_path: Path) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text(
+        '[regions]\nshell-max = 10\nzones = "pv10"\n[inputs]\nparticipant_label = ["sub-1", "2"]\n'
+        "[anatomy]\nfill_holes = true\n"
+    )
+    settings = parse_settings([*BASE, "--config-file", str(path), "--zones", "pv12"])
+    assert settings.regions.shell_max == 10
+    assert settings.regions.zones == "pv12"
+    assert settings.inputs.participant_label == ("1", "2")
+    assert settings.anatomy.fill_holes
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[regions]\nshel = 1", "no option 'shel'"),
+        ("[what]\na = 1", "is no table of options"),
+        ("[regions", "not valid TOML"),
+        ("[regions]\nzones = 'x'", "must be one of"),
+        ("[anatomy]\nfill_holes = 1", "true or false"),
+        ("[execution]\nnprocs = [1, 2]", "takes one value"),
+    ],
+)
+def test_a_wrong_config_file_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=message):
+        parse_settings([*BASE, "--config-file", str(path)])
+
+
+def test_the_docs_table_has_every_option() -> None:
+    table = st.options_table()
+    assert all(flag in table for _, _, opt in st.iter_options() for flag in opt.flags)
+
+
+def test_help_answers_in_a_second_and_importing_is_harmless() -> None:
+    started = time.monotonic()
+    command = [sys.executable, "-m", "wmhflow", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    # generous for a loaded machine: importing ants or nipype alone would take longer
+    assert time.monotonic() - started < 3
+    assert "--dry-run" in done.stdout
+    code = "import sys, wmhflow.cli.main; print([m for m in sys.modules if m in " + (
+        "('ants', 'nipype', 'nilearn', 'bids', 'numba', 'matplotlib', 'pandas')])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,65 @@
+"""The defaults follow what the process may use, not what the machine has."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from wmhflow.cli import resources
+from wmhflow.settings import Execution
+
+
+def limits(tmp_path: Path, **environment: str) -> resources.Resources:
+    return resources.find_resources(Execution(), environment, tmp_path)
+
+
+def test_slurm_limits_processors_and_memory(tmp_path: Path) -> None:
+    found = limits(tmp_path, SLURM_CPUS_PER_TASK="1", SLURM_MEM_PER_NODE="2048")
+    assert (found.nprocs, found.mem_gb) == (1, 2.0)
+    found = limits(tmp_path, SLURM_CPUS_PER_TASK="1", SLURM_MEM_PER_CPU="1024")
+    assert found.mem_gb == 1.0
+
+
+def test_the_cgroup_limits_processors_and_memory(tmp_path: Path) -> None:
+    (tmp_path / "cpu.max").write_text("100000 100000\n")
+    (tmp_path / "memory.max").write_text(str(2 * 1024**3))
+    found = limits(tmp_path)
+    assert found.nprocs == 1
+    assert found.mem_gb == pytest.approx(1.9)
+
+
+def test_no_limit_in_the_cgroup(tmp_path: Path) -> None:
+    (tmp_path / "cpu.max").write_text("max 100000\n")
+    (tmp_path / "memory.max").write_text("max\n")
+    assert limits(tmp_path).nprocs == len(os.sched_getaffinity(0))
+
+
+def test_what_was_chosen_wins(tmp_path: Path) -> None:
+    chosen = Execution(nprocs=3, omp_nthreads=2, mem_gb=5.0)
+    found = resources.find_resources(chosen, {"SLURM_CPUS_PER_TASK": "1"}, tmp_path)
+    assert found == resources.Resources(3, 2, 5.0)
+
+
+def test_a_read_only_home_falls_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file" / "below"))
+    folder = resources.cache_folder("numba")
+    assert folder.is_dir()
+    assert not folder.is_relative_to(tmp_path)
+
+
+def test_a_read_only_warm_cache_is_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    warm = tmp_path / "warm"
+    warm.mkdir()
+    (warm / "kernel.nbc").write_bytes(b"compiled")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(resources, "_is_writable", lambda folder: _make(folder, warm))
+    copied = resources._writable_cache(str(warm), "numba-test")
+    assert (copied / "kernel.nbc").read_bytes() == b"compiled"
+
+
+def _make(folder: Path, read_only: Path) -> bool:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder != read_only

@@ -1,0 +1,67 @@
+"""The program's entry: exit codes, and one sentence for whatever is wrong."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+
+from wmhflow.cli.parser import parse_settings
+from wmhflow.errors import MissingProgramError, NothingToDoError, UsageError, WmhflowError
+from wmhflow.settings import Settings
+
+FAILED, WRONG_USE, NOTHING_TO_DO, MISSING_PROGRAM, INTERRUPTED = 1, 2, 70, 127, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program.
+
+    Parameters
+    ----------
+    arguments
+        The words after the program's name; by default those of the process.
+
+    Returns
+    -------
+    int
+        0 everything promised was written; 1 a step failed; 2 wrong use; 70 nothing to do;
+        127 a required program is missing.
+    """
+    try:
+        settings = parse_settings(arguments)
+        _start_logging(settings.reporting.verbose)
+        return _run(settings)
+    except UsageError as error:
+        return _say(error, WRONG_USE)
+    except NothingToDoError as error:
+        return _say(error, NOTHING_TO_DO)
+    except MissingProgramError as error:
+        return _say(error, MISSING_PROGRAM)
+    except WmhflowError as error:
+        return _say(error, FAILED)
+    except KeyboardInterrupt:
+        print("wmhflow: interrupted; the same command goes on from here.", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _run(settings: Settings) -> int:
+    if settings.level == "group":
+        from wmhflow.group.tables import run_group
+
+        return run_group(settings)
+    from wmhflow.cli.run import run_participants
+
+    return run_participants(settings)
+
+
+def _say(error: Exception, code: int) -> int:
+    print(f"wmhflow: {error}", file=sys.stderr)
+    return code
+
+
+def _start_logging(verbose: int) -> None:
+    level = [logging.WARNING, logging.INFO, logging.DEBUG][min(verbose, 2)]
+    logging.basicConfig(level=level, format="%(name)s: %(message)s", stream=sys.stderr)
+    if verbose < 2:
+        for name in ("nipype", "bids", "numba", "matplotlib", "PIL"):
+            logging.getLogger(name).setLevel(logging.ERROR)

@@ -1,0 +1,107 @@
+"""The argument parser, made from the settings tree."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import wmhflow
+from wmhflow import settings as st
+from wmhflow.errors import UsageError
+
+EPILOG = """exit codes: 0 everything promised was written; 1 a step failed (the others went on);
+2 wrong use; 70 nothing to do was found; 127 a required program is missing."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message[0].upper()}{message[1:]} (see wmhflow --help).")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Make the command line's parser; every option comes from :mod:`wmhflow.settings`."""
+    parser = _Parser(
+        prog="wmhflow",
+        description="From a BIDS dataset to white matter hyperintensities, their zones and "
+        "shells, and every quantitative map sampled in them.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+    )
+    parser.add_argument("bids_dir", type=Path, metavar="BIDS_DIR", help="The BIDS dataset.")
+    parser.add_argument(
+        "output_dir", type=Path, metavar="OUTPUT_DIR", help="Where derivatives are written."
+    )
+    parser.add_argument(
+        "level", choices=st.LEVELS, help="Each person by themselves, or the study's tables."
+    )
+    parser.add_argument("--version", action="version", version=f"wmhflow {wmhflow.__version__}")
+    parser.add_argument(
+        "--config-file",
+        type=Path,
+        metavar="FILE",
+        help="A TOML file of options; what the command line states as well, wins.",
+    )
+    for group, cls in st.GROUPS.items():
+        section = parser.add_argument_group(group, cls.__doc__)
+        for owner, entry, opt in st.iter_options():
+            if owner == group:
+                section.add_argument(*opt.flags, **_argument(group, entry.name, opt))
+    return parser
+
+
+def _argument(group: str, name: str, opt: st.Option) -> dict[str, Any]:
+    common: dict[str, Any] = {"dest": f"{group}.{name}", "help": opt.help.replace("%", "%%")}
+    if st.is_flag(group, name):
+        return common | {"action": "store_true"}
+    if opt.count:
+        return common | {"action": "count"}
+    common |= {"type": _with_reason(opt.parse), "metavar": opt.metavar}
+    if opt.choices:
+        common |= {"choices": opt.choices}
+    if opt.many:
+        common |= {"nargs": "+", "action": "extend"}
+    return common
+
+
+def _with_reason(parse: Any) -> Any:
+    """Let argparse show the reason that a value was refused, which it hides otherwise."""
+
+    def parse_or_explain(text: str) -> Any:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return parse_or_explain
+
+
+def parse_settings(arguments: Sequence[str] | None = None) -> st.Settings:
+    """Read the command line and, if it names one, the configuration file.
+
+    Parameters
+    ----------
+    arguments
+        The words after the program's name; by default those of the process.
+
+    Returns
+    -------
+    Settings
+
+    Raises
+    ------
+    UsageError
+        If anything is wrong with them.
+    """
+    given = vars(build_parser().parse_args(arguments))
+    config_file = given.pop("config_file", None)
+    chosen = st.read_config_file(config_file) if config_file else {}
+    positional = {key: given.pop(key) for key in ("bids_dir", "output_dir", "level")}
+    for key, value in given.items():
+        group, name = key.split(".")
+        plain = tuple(value) if isinstance(value, list) else value
+        chosen.setdefault(group, {})[name] = plain
+    return st.build(**positional, chosen=chosen)

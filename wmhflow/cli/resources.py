@@ -1,0 +1,183 @@
+"""What this process may use: processors and memory, as CPU affinity, cgroup and Slurm allow."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+import wmhflow
+from wmhflow.settings import Execution
+
+CGROUP = Path("/sys/fs/cgroup")
+GB = 1024**3
+
+
+@dataclass(frozen=True)
+class Resources:
+    """Steps at the same time, threads of each, and memory of all together."""
+
+    nprocs: int
+    omp_nthreads: int
+    mem_gb: float
+
+
+def find_resources(
+    chosen: Execution, environment: Mapping[str, str] = os.environ, cgroup: Path = CGROUP
+) -> Resources:
+    """Decide how much to use: what was chosen, else what may be used.
+
+    Parameters
+    ----------
+    chosen
+        The settings.
+    environment
+        Environment variables, for those of Slurm.
+    cgroup
+        Where the kernel tells the limits of the process's control group.
+    """
+    processors = usable_processors(environment, cgroup)
+    nprocs = chosen.nprocs or processors
+    threads = chosen.omp_nthreads or max(1, processors // nprocs)
+    memory = chosen.mem_gb or usable_memory_gb(environment, cgroup)
+    return Resources(nprocs, threads, memory)
+
+
+def usable_processors(environment: Mapping[str, str], cgroup: Path) -> int:
+    """Count the processors that affinity, cgroup quota and Slurm leave to this process."""
+    limits = [len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()]
+    quota, _, period = _read(cgroup / "cpu.max").partition(" ")
+    if quota.isdigit() and period.isdigit():
+        limits.append(max(1, int(quota) // int(period)))
+    for name in ("SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE"):
+        if environment.get(name, "").isdigit():
+            limits.append(int(environment[name]))
+            break
+    return max(1, min(limit for limit in limits if limit))
+
+
+def usable_memory_gb(environment: Mapping[str, str], cgroup: Path) -> float:
+    """Tell how much memory the machine, the cgroup and Slurm leave to this process, in GB."""
+    limits = [psutil.virtual_memory().total / GB * 0.9]
+    texts = [_read(cgroup / name) for name in ("memory.max", "memory/memory.limit_in_bytes")]
+    limits += [int(text) / GB * 0.95 for text in texts if text.isdigit()]
+    if environment.get("SLURM_MEM_PER_NODE", "").isdigit():
+        limits.append(int(environment["SLURM_MEM_PER_NODE"]) / 1024)
+    elif environment.get("SLURM_MEM_PER_CPU", "").isdigit():
+        processors = usable_processors(environment, cgroup)
+        limits.append(int(environment["SLURM_MEM_PER_CPU"]) * processors / 1024)
+    return min(limits)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
+def prepare_environment(resources: Resources) -> None:
+    """Set what worker processes read before they import numeric libraries.
+
+    One ITK thread, so that registrations give the same bytes; kernels take their threads from
+    ``NUMBA_NUM_THREADS``. Caches go where this process may write.
+    """
+    os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = "1"
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = "1"
+    os.environ["NUMBA_NUM_THREADS"] = str(resources.omp_nthreads)
+    os.environ["NIPYPE_NO_ET"] = "1"
+    os.environ["MPLBACKEND"] = "Agg"
+    for variable, name in (
+        # Another version's compiled kernels would count as out of date, and be compiled again.
+        ("NUMBA_CACHE_DIR", f"numba-{wmhflow.__version__}"),
+        ("MPLCONFIGDIR", "matplotlib"),
+    ):
+        os.environ[variable] = str(_writable_cache(os.environ.get(variable), name))
+
+
+def _writable_cache(given: str | None, name: str) -> Path:
+    """Return the given folder, or one of the user's that starts as a copy of it.
+
+    The container's cache of compiled kernels cannot be written to; numba uses no such folder.
+    """
+    if given and _is_writable(Path(given)):
+        return Path(given)
+    folder = cache_folder(name)
+    if given and Path(given).is_dir():
+        shutil.copytree(given, folder, dirs_exist_ok=True, copy_function=_copy_missing)
+    return folder
+
+
+def _copy_missing(source: str, target: str) -> None:
+    """Copy a file that is not there yet, whole or not at all: other jobs may read and copy too."""
+    if not Path(target).exists():
+        partial = f"{target}.{os.getpid()}"
+        shutil.copyfile(source, partial)
+        Path(partial).replace(target)
+
+
+def _is_writable(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
+
+
+def cache_folder(name: str) -> Path:
+    """Find a folder of the user's for a cache, or one for temporary files if home is read-only."""
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
+    for base in (home / "wmhflow", Path(tempfile.gettempdir()) / f"wmhflow-cache-{os.getuid()}"):
+        if _is_writable(base / name):
+            return base / name
+    return Path(tempfile.mkdtemp(prefix="wmhflow-cache-"))
+
+
+@contextmanager
+def monitor(path: Path | None) -> Iterator[None]:
+    """Record memory and CPU of this process and its children every second.
+
+    Parameters
+    ----------
+    path
+        A TSV file to write; None records nothing.
+    """
+    if path is None:
+        yield
+        return
+    stop = threading.Event()
+    thread = threading.Thread(target=_record, args=(path, stop), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _record(path: Path, stop: threading.Event) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    own, seconds = psutil.Process(), 0
+    with path.open("w", encoding="utf-8") as stream:
+        stream.write("seconds\tn_processes\trss_gb\tcpu_seconds\n")
+        while not stop.wait(1.0):
+            seconds += 1
+            memory, busy, count = 0.0, 0.0, 0
+            for process in [own, *own.children(recursive=True)]:
+                try:
+                    memory += process.memory_info().rss / GB
+                    busy += sum(process.cpu_times()[:2])
+                    count += 1
+                except psutil.NoSuchProcess:
+                    continue
+            stream.write(f"{seconds}\t{count}\t{memory:.3f}\t{busy:.1f}\n")
+            stream.flush()

@@ -1,0 +1,1 @@
+"""Study level: every person's tables gathered."""

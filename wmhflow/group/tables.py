@@ -1,0 +1,223 @@
+"""Every person's tables gathered into one of each kind, with the person and visit as row keys."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wmhflow.bids.dataset import write_dataset_files
+from wmhflow.bids.outputs import TABLES
+from wmhflow.bids.query import check_dataset, find_subjects
+from wmhflow.bids.tables import names
+from wmhflow.bids.writer import (
+    Column,
+    dictionary_of,
+    read_table,
+    table_text,
+    write_bytes,
+    write_json,
+    write_text,
+)
+from wmhflow.data.registry import Region, load_regions
+from wmhflow.errors import NothingToDoError
+from wmhflow.settings import Settings
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# how the files of each kind of table end, in a person's folder and in group/
+ENDINGS = {
+    "lesions": "lesions",
+    "volumes": "desc-volumes_regions",
+    "maps": "desc-maps_regions",
+    "profiles": "desc-maps_profiles",
+    "penumbra": "desc-maps_penumbra",
+    "qc": "desc-wmhflow_qc",
+}
+KEYS: tuple[Column, ...] = (
+    ("participant_id", "The person", None),
+    ("session_id", "The visit; n/a if the person has no sessions", None),
+)
+WIDE_SEGMENTATIONS = ("tissue", "zones", "lobes")
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A visit whose tables exist."""
+
+    participant_id: str
+    session_id: str
+    folder: Path
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """The row keys."""
+        return {"participant_id": self.participant_id, "session_id": self.session_id}
+
+    def table(self, kind: str) -> Path:
+        """Return where the visit's table of one kind lies."""
+        session = "" if self.session_id == "n/a" else f"_{self.session_id}"
+        return self.folder / f"{self.participant_id}{session}_{ENDINGS[kind]}.tsv"
+
+
+def run_group(settings: Settings) -> int:
+    """Gather the tables of a study.
+
+    Parameters
+    ----------
+    settings
+        The run's settings.
+
+    Returns
+    -------
+    int
+        0; persons of the dataset that have no tables are named.
+
+    Raises
+    ------
+    NothingToDoError
+        If nobody has tables yet.
+    """
+    check_dataset(settings.bids_dir, "BIDS_DIR")
+    subjects = find_subjects(settings.bids_dir, settings.inputs.participant_label)
+    visits = list(find_visits(settings, subjects))
+    if not visits:
+        raise NothingToDoError(
+            f"{settings.output_dir} holds no person's tables; run the participant level first."
+        )
+    if settings.reporting.dry_run:
+        print("\n".join(f"{visit.participant_id} {visit.session_id}" for visit in visits))
+        return 0
+    write_dataset_files(settings)
+    group = settings.output_dir / "group"
+    for kind, columns in TABLES.items():
+        _write_gathered(group / f"{ENDINGS[kind]}.tsv", visits, kind, columns)
+    write_phenotype(settings.output_dir / "phenotype", visits)
+    _say_who_is_missing(subjects, visits)
+    print(f"{len(visits)} visits gathered; tables are in {group}.")
+    return 0
+
+
+def find_visits(settings: Settings, subjects: Sequence[str]) -> Iterator[Visit]:
+    """Go through the visits whose tables exist, in order of person and session."""
+    wanted = {f"ses-{label}" for label in settings.inputs.session_label}
+    for subject in subjects:
+        person = settings.output_dir / f"sub-{subject}"
+        sessions = sorted(folder.name for folder in person.glob("ses-*") if folder.is_dir())
+        folders = [(name, person / name / "anat") for name in sessions]
+        for session, folder in folders or [("n/a", person / "anat")]:
+            visit = Visit(f"sub-{subject}", session, folder)
+            if (not wanted or session in wanted) and visit.table("volumes").is_file():
+                yield visit
+
+
+def _say_who_is_missing(subjects: Sequence[str], visits: Sequence[Visit]) -> None:
+    there = {visit.participant_id for visit in visits}
+    missing = [f"sub-{subject}" for subject in subjects if f"sub-{subject}" not in there]
+    if missing:
+        shown = ", ".join(missing[:10]) + (" …" if len(missing) > 10 else "")
+        print(f"{len(missing)} persons have no tables and are left out: {shown}", file=sys.stderr)
+
+
+def _write_gathered(
+    path: Path, visits: Sequence[Visit], kind: str, columns: tuple[Column, ...]
+) -> None:
+    """Write one kind of table as TSV, as Parquet, and its dictionary."""
+    rows: list[dict[str, str]] = []
+    for visit in visits:
+        if visit.table(kind).is_file():
+            rows += [visit.keys | row for row in read_table(visit.table(kind))]
+    if not rows:
+        return
+    everything = (*KEYS, *columns)
+    write_text(path, table_text(names(everything), rows))
+    write_json(path.with_suffix(".json"), dictionary_of(everything))
+    write_bytes(path.with_suffix(".parquet"), parquet_bytes(names(everything), rows))
+
+
+def parquet_bytes(columns: Sequence[str], rows: Sequence[dict[str, str]]) -> bytes:
+    """Write rows of text as a Parquet file with typed columns; ``n/a`` is null.
+
+    Parameters
+    ----------
+    columns
+        Names in order.
+    rows
+        Cells as text, as a TSV file holds them.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    arrays = [_typed([row[name] for row in rows]) for name in columns]
+    stream = io.BytesIO()
+    pq.write_table(pa.table(dict(zip(columns, arrays, strict=True))), stream, compression="zstd")
+    return stream.getvalue()
+
+
+def _typed(cells: Sequence[str]) -> pa.Array:
+    """Make whole numbers, numbers or text of a column, whichever holds all of it."""
+    import pyarrow as pa
+
+    present = [None if cell == "n/a" else cell for cell in cells]
+    for parse, kind in ((int, pa.int64()), (float, pa.float64())):
+        try:
+            values = [None if cell is None else parse(cell) for cell in present]
+        except ValueError:
+            continue
+        return pa.array(values, type=kind)
+    return pa.array(present, type=pa.string())
+
+
+def write_phenotype(folder: Path, visits: Sequence[Visit]) -> None:
+    """Write the volumes with a row per visit, as statistics programs read them.
+
+    Parameters
+    ----------
+    folder
+        The dataset's ``phenotype`` folder.
+    visits
+        The visits.
+    """
+    has_sessions = any(visit.session_id != "n/a" for visit in visits)
+    keys = KEYS if has_sessions else KEYS[:1]
+    columns = (*keys, *_wide_columns())
+    rows: list[dict[str, Any]] = []
+    for visit in visits:
+        cells = {(row["seg"], row["index"]): row for row in read_table(visit.table("volumes"))}
+        row: dict[str, Any] = dict(visit.keys)
+        for region in _wide_regions():
+            found = cells.get((region.seg, str(region.index)), {})
+            row[_wide_name(region, "volume")] = found.get("volume_mm3", "n/a")
+            if region.seg != "tissue":
+                row[_wide_name(region, "wmh")] = found.get("wmh_volume_mm3", "n/a")
+        row["n_lesions"] = len(read_table(visit.table("lesions")))
+        rows.append(row)
+    write_text(folder / "wmhflow_volumes.tsv", table_text(names(columns), rows))
+    dictionary: dict[str, Any] = {
+        "MeasurementToolMetadata": {
+            "Description": "Volumes of regions and of white matter hyperintensities in them"
+        }
+    }
+    write_json(folder / "wmhflow_volumes.json", dictionary | dictionary_of(columns))
+
+
+def _wide_regions() -> list[Region]:
+    return [region for seg in WIDE_SEGMENTATIONS for region in load_regions(seg).values()]
+
+
+def _wide_columns() -> tuple[Column, ...]:
+    columns: list[Column] = [("n_lesions", "Number of lesions", None)]
+    for region in _wide_regions():
+        columns.append((_wide_name(region, "volume"), f"Volume of {region.name}", "mm^3"))
+        if region.seg != "tissue":
+            described = f"Volume of white matter hyperintensities in {region.name}"
+            columns.append((_wide_name(region, "wmh"), described, "mm^3"))
+    return tuple(columns)
+
+
+def _wide_name(region: Region, what: str) -> str:
+    return f"{region.seg}_{region.abbreviation.replace('-', '_')}_{what}_mm3"
