@@ -1,0 +1,42 @@
+"""Small BIDS datasets for the tests, made in temporary folders."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+PHANTOM = ROOT / "bids_examples" / "phantom"
+AFFINE = np.diag([2.0, 2.0, 2.0, 1.0])
+
+
+def save_image(
+    path: Path,
+    data: Any = None,
+    affine: Any = AFFINE,
+    *,
+    code: int = 1,
+    dtype: Any = np.float32,
+) -> Path:
+    """Write a small image; by default a bright cube in a dark field."""
+    if data is None:
+        data = np.zeros((8, 9, 10), dtype=np.float32)
+        data[2:6, 2:6, 2:6] = 100
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = nib.Nifti1Image(np.asarray(data, dtype=dtype), affine)
+    image.set_sform(affine, code=code)
+    image.set_qform(affine, code=code)
+    nib.save(image, path)
+    return path
+
+
+def describe(root: Path, **extra: Any) -> Path:
+    """Make a folder a BIDS dataset."""
+    root.mkdir(parents=True, exist_ok=True)
+    content = {"Name": "test", "BIDSVersion": "1.10.0"} | extra
+    (root / "dataset_description.json").write_text(json.dumps(content), encoding="utf-8")
+    return root

@@ -1,0 +1,189 @@
+"""The registries that ship with the program: regions, FreeSurfer codes and quantitative maps."""
+
+from __future__ import annotations
+
+import csv
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from wmhflow.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Region:
+    """One region: the only place where its number and its name meet.
+
+    ``parents`` are the regions that contain it whole; a region with hemisphere ``B`` is the union
+    of both sides.
+    """
+
+    seg: str
+    index: int
+    name: str
+    abbreviation: str
+    hemisphere: str
+    homologue: str | None
+    parents: tuple[str, ...]
+    colour: str
+
+
+def _rows(name: str) -> list[dict[str, str]]:
+    text = (files("wmhflow.data") / name).read_text(encoding="utf-8")
+    return list(csv.DictReader(text.splitlines(), delimiter="\t"))
+
+
+@cache
+def load_regions(seg: str) -> dict[int, Region]:
+    """Read the regions of one label image, by index, in registry order.
+
+    Parameters
+    ----------
+    seg
+        ``tissue``, ``zones``, ``shells`` or ``lobes``.
+
+    Raises
+    ------
+    KeyError
+        If the registry has no such label image.
+    """
+    regions = {}
+    for row in _rows("regions.tsv"):
+        if row["seg"] == seg:
+            regions[int(row["index"])] = Region(
+                seg,
+                int(row["index"]),
+                row["name"],
+                row["abbreviation"],
+                row["hemisphere"],
+                None if row["homologue"] == "n/a" else row["homologue"],
+                () if row["parent"] == "n/a" else tuple(row["parent"].split(";")),
+                row["colour"],
+            )
+    if not regions:
+        raise KeyError(f"data/regions.tsv has no regions of '{seg}'")
+    return regions
+
+
+@cache
+def leaves_of(seg: str) -> dict[int, tuple[int, ...]]:
+    """Return, per region, the labels in the image that make it up (itself, if it is a leaf)."""
+    regions = load_regions(seg)
+    index_of = {region.name: index for index, region in regions.items()}
+    has_children = {index_of[parent] for region in regions.values() for parent in region.parents}
+    members: dict[int, list[int]] = {index: [] for index in regions}
+    for leaf in (index for index in regions if index not in has_children):
+        for ancestor in sorted(_with_ancestors(leaf, regions, index_of)):
+            members[ancestor].append(leaf)
+    return {index: tuple(found) for index, found in members.items()}
+
+
+def _with_ancestors(
+    index: int, regions: Mapping[int, Region], index_of: Mapping[str, int]
+) -> set[int]:
+    found = {index}
+    for parent in regions[index].parents:
+        found |= _with_ancestors(index_of[parent], regions, index_of)
+    return found
+
+
+@dataclass(frozen=True)
+class FreeSurferCode:
+    """What a FreeSurfer label number means for this program."""
+
+    code: int
+    name: str
+    tissue: int
+    hemisphere: str
+    lobe: int
+
+
+@cache
+def load_freesurfer_codes() -> dict[int, FreeSurferCode]:
+    """Read how FreeSurfer's codes (aseg, Desikan-Killiany, DKT) map to tissues and lobes."""
+    codes = {}
+    for row in _rows("freesurfer.tsv"):
+        code = int(row["code"])
+        codes[code] = FreeSurferCode(
+            code, row["name"], int(row["tissue"]), row["hemisphere"], int(row["lobe"])
+        )
+    return codes
+
+
+@dataclass(frozen=True)
+class MapDefinition:
+    """One quantitative map: how it is found, what its values may be."""
+
+    name: str
+    unit: str
+    family: str
+    valid_range: tuple[float, float]
+    query: Mapping[str, Any]
+    transform_from: tuple[str, ...] = ()
+    companions: tuple[Mapping[str, Any], ...] = field(default=())
+    description: str = ""
+
+
+def load_maps(user_file: Path | None = None) -> dict[str, MapDefinition]:
+    """Read the registry of maps, with the user's additions on top.
+
+    Parameters
+    ----------
+    user_file
+        A TOML file with ``[[map]]`` tables like those of ``data/maps.toml``.
+
+    Raises
+    ------
+    UsageError
+        If the user's file cannot be read or lacks something.
+    """
+    own = tomllib.loads((files("wmhflow.data") / "maps.toml").read_text(encoding="utf-8"))
+    maps = _parse_maps(own["map"], "data/maps.toml")
+    if user_file is not None:
+        try:
+            theirs = tomllib.loads(user_file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise UsageError(f"--maps {user_file} does not exist.") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise UsageError(f"--maps {user_file} is not valid TOML: {error}.") from None
+        maps |= _parse_maps(theirs.get("map", []), f"--maps {user_file}")
+    return maps
+
+
+def _parse_maps(tables: Iterable[Mapping[str, Any]], where: str) -> dict[str, MapDefinition]:
+    maps = {}
+    for table in tables:
+        try:
+            low, high = (float(edge) for edge in table["valid_range"])
+            definition = MapDefinition(
+                name=str(table["name"]),
+                unit=str(table["unit"]),
+                family=str(table.get("family", "other")),
+                valid_range=(low, high),
+                query=dict(table["query"]),
+                transform_from=tuple(table.get("transform_from", ())),
+                companions=tuple(table.get("companions", ())),
+                description=str(table.get("description", "")),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise UsageError(
+                f"{where}: a [[map]] needs name, unit, valid_range = [low, high] and query; "
+                f"the map {table.get('name', '(without a name)')!r} fails at {error}."
+            ) from None
+        if not low < high or not definition.name.isalnum() or not definition.query:
+            raise UsageError(
+                f"{where}: the map {definition.name!r} needs a name of letters and digits, "
+                "a query, and a valid_range whose first value is the smaller."
+            )
+        maps[definition.name] = definition
+    return maps
+
+
+def bibliography() -> dict[str, dict[str, str]]:
+    """Read the references that the methods text cites, by key."""
+    content = (files("wmhflow.data") / "bibliography.toml").read_text(encoding="utf-8")
+    return {key: dict(entry) for key, entry in tomllib.loads(content).items()}

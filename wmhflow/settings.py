@@ -1,0 +1,473 @@
+"""Every option of the program, once: a frozen tree of dataclasses.
+
+The command line (:mod:`wmhflow.cli.parser`), the TOML file of ``--config-file`` and the options
+table of the documentation are all made from this tree, so that they cannot disagree.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from wmhflow.errors import UsageError
+
+LEVELS = ("participant", "group")
+ZONE_SCHEMES = ("jv3-pv13-jc4", "pv10", "pv4-14", "pv12", "nearer")
+LESION_RULES = ("continuity", "majority")
+
+
+@dataclass(frozen=True)
+class NamedPath:
+    """A derivative dataset as given on the command line: a short name and a folder."""
+
+    name: str
+    path: Path
+
+    @classmethod
+    def parse(cls, text: str) -> NamedPath:
+        """Read ``NAME=PATH`` or ``PATH`` (then the folder's own name is its name).
+
+        Examples
+        --------
+        >>> NamedPath.parse("lesions=/data/masks").name
+        'lesions'
+        >>> NamedPath.parse("/data/maps").name
+        'maps'
+        """
+        name, equals, folder = text.partition("=")
+        if not equals:
+            name, folder = Path(text).name, text
+        if not name.replace("-", "").replace("_", "").isalnum() or not folder:
+            raise ValueError(f"'{text}' is not NAME=PATH (a name of letters, digits, - and _)")
+        return cls(name, Path(folder))
+
+
+def _positive_int(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError(f"'{text}' is not a whole number of at least 1")
+    return number
+
+
+def _positive_float(text: str) -> float:
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise ValueError(f"'{text}' is not a number greater than 0")
+    return number
+
+
+def _memory_gb(text: str) -> float:
+    number = _positive_float(text)
+    if not 0.5 <= number <= 100_000:
+        raise ValueError(f"'{text}' GB of memory cannot be meant; state gigabytes, e.g. 16 or 7.5")
+    return number
+
+
+def _subject(text: str) -> str:
+    return text.removeprefix("sub-")
+
+
+def _session(text: str) -> str:
+    return text.removeprefix("ses-")
+
+
+@dataclass(frozen=True)
+class Option:
+    """How one setting is written on the command line and explained to its users."""
+
+    flags: tuple[str, ...]
+    help: str
+    parse: Any = str
+    choices: tuple[str, ...] | None = None
+    many: bool = False
+    metavar: str | None = None
+    count: bool = False
+
+
+def option(default: Any, *flags: str, help: str, **how: Any) -> Any:  # noqa: A002
+    """Declare a dataclass field that is an option of the program."""
+    return field(default=default, metadata={"option": Option(flags, help, **how)})
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What is read."""
+
+    participant_label: tuple[str, ...] = option(
+        (),
+        "--participant-label",
+        help="Persons to process, with or without 'sub-'. Default: all.",
+        parse=_subject,
+        many=True,
+        metavar="LABEL",
+    )
+    session_label: tuple[str, ...] = option(
+        (),
+        "--session-label",
+        help="Visits to process, with or without 'ses-'. Default: all.",
+        parse=_session,
+        many=True,
+        metavar="LABEL",
+    )
+    derivatives: tuple[NamedPath, ...] = option(
+        (),
+        "-d",
+        "--derivatives",
+        help="Derivative datasets that hold masks, parcellations, transforms and maps. "
+        "What is found there is used as it is and never recomputed.",
+        parse=NamedPath.parse,
+        many=True,
+        metavar="NAME=PATH",
+    )
+    maps: Path | None = option(
+        None,
+        "--maps",
+        help="A TOML file of further quantitative maps, written like the program's own "
+        "wmhflow/data/maps.toml; a map of the same name replaces the program's.",
+        parse=Path,
+        metavar="FILE",
+    )
+    bids_filter_file: Path | None = option(
+        None,
+        "--bids-filter-file",
+        help="A JSON file of BIDS entities that narrow what is used, per kind of input: "
+        "t1w, flair, wmh, parcellation, transform, map.",
+        parse=Path,
+        metavar="FILE",
+    )
+    bids_database_dir: Path | None = option(
+        None,
+        "--bids-database-dir",
+        help="A folder where the index of every dataset is kept and reused. "
+        "Default: only the persons asked for are indexed, anew.",
+        parse=Path,
+        metavar="DIR",
+    )
+    skip_bids_validation: bool = option(
+        False,
+        "--skip-bids-validation",
+        help="Do not check the names of the persons' raw files against the BIDS standard.",
+    )
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """The reference image, masks and lesions."""
+
+    reference: str = option(
+        "auto",
+        "--reference",
+        help="The image whose grid holds all label images: the T1w if there is one "
+        "(auto), or the FLAIR.",
+        choices=("auto", "T1w", "FLAIR"),
+    )
+    wmh_source: str = option(
+        "auto",
+        "--wmh-source",
+        help="Where the mask of white matter hyperintensities comes from: given if there is "
+        "one and computed if not (auto), always given, or always computed.",
+        choices=("auto", "given", "compute"),
+    )
+    fill_holes: bool = option(
+        False,
+        "--fill-holes",
+        help="Fill the holes of given lesion masks (they are always counted in the QC table).",
+    )
+    tissue_guard: float | None = option(
+        None,
+        "--tissue-guard",
+        help="Normal-appearing white matter keeps this distance in mm from CSF and grey "
+        "matter. Default: the smallest edge of a reference voxel.",
+        parse=_positive_float,
+        metavar="MM",
+    )
+
+
+@dataclass(frozen=True)
+class Regions:
+    """Zones and shells."""
+
+    zones: str = option(
+        "jv3-pv13-jc4",
+        "--zones",
+        help="How white matter is divided by distance into zones.",
+        choices=ZONE_SCHEMES,
+    )
+    lesion_rule: str = option(
+        "continuity",
+        "--lesion-rule",
+        help="Which rule makes a lesion periventricular for the shells: any voxel within 3 mm "
+        "of the ventricle (continuity), or most of its voxels in JV or PV (majority).",
+        choices=LESION_RULES,
+    )
+    shell_width: float = option(
+        2.0,
+        "--shell-width",
+        help="Thickness of the shells around the lesions in mm.",
+        parse=_positive_float,
+        metavar="MM",
+    )
+    shell_max: float = option(
+        14.0,
+        "--shell-max",
+        help="Outer edge of the last shell in mm, a multiple of the width; beyond it is 'rest'.",
+        parse=_positive_float,
+        metavar="MM",
+    )
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How the work is done."""
+
+    work_dir: Path = option(
+        Path("wmhflow_work"),
+        "-w",
+        "--work-dir",
+        help="Where intermediate files are kept; a run that was cut goes on from there.",
+        parse=Path,
+        metavar="DIR",
+    )
+    clean_workdir: str = option(
+        "never",
+        "--clean-workdir",
+        help="When the work folder of this run is removed.",
+        choices=("never", "on-success"),
+    )
+    nprocs: int | None = option(
+        None,
+        "--nprocs",
+        help="Steps that run at the same time. Default: what this process may use "
+        "(CPU affinity, cgroup, SLURM_*).",
+        parse=_positive_int,
+        metavar="N",
+    )
+    omp_nthreads: int | None = option(
+        None,
+        "--omp-nthreads",
+        help="Threads of one step's numeric kernels; results do not depend on it. "
+        "Default: what this process may use, shared by the --nprocs steps. Registrations "
+        "always use one, so that they give the same bytes.",
+        parse=_positive_int,
+        metavar="N",
+    )
+    mem_gb: float | None = option(
+        None,
+        "--mem-gb",
+        help="Memory in gigabytes that all steps together may take. "
+        "Default: what this process may use.",
+        parse=_memory_gb,
+        metavar="GB",
+    )
+    use_plugin: Path | None = option(
+        None,
+        "--use-plugin",
+        help="A YAML file with nipype's 'plugin' and 'plugin_args' to run the graph with.",
+        parse=Path,
+        metavar="FILE",
+    )
+    random_seed: int = option(
+        20080324,
+        "--random-seed",
+        help="The seed that every random step starts from.",
+        parse=int,
+        metavar="N",
+    )
+    stop_on_first_crash: bool = option(
+        False,
+        "--stop-on-first-crash",
+        help="Stop everything when one step fails; otherwise the other persons go on.",
+    )
+
+
+@dataclass(frozen=True)
+class Reporting:
+    """What is said and shown."""
+
+    dry_run: bool = option(
+        False, "--dry-run", help="Print the plan (found, missing, computed and why) and stop."
+    )
+    reports_only: bool = option(
+        False, "--reports-only", help="Make the reports anew from finished outputs."
+    )
+    boilerplate_only: bool = option(
+        False, "--boilerplate-only", help="Write only the methods text and the citations."
+    )
+    write_graph: bool = option(
+        False, "--write-graph", help="Write the graph of steps to logs/ (Graphviz DOT)."
+    )
+    resource_monitor: bool = option(
+        False,
+        "--resource-monitor",
+        help="Record memory and CPU of the run every second in logs/.",
+    )
+    verbose: int = option(
+        0, "-v", "--verbose", help="Say more; twice for debugging messages.", parse=int, count=True
+    )
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The whole of what a user decided, passed explicitly to whoever needs a part of it."""
+
+    bids_dir: Path
+    output_dir: Path
+    level: str
+    inputs: Inputs = Inputs()
+    anatomy: Anatomy = Anatomy()
+    regions: Regions = Regions()
+    execution: Execution = Execution()
+    reporting: Reporting = Reporting()
+
+
+GROUPS: Mapping[str, type] = {
+    "inputs": Inputs,
+    "anatomy": Anatomy,
+    "regions": Regions,
+    "execution": Execution,
+    "reporting": Reporting,
+}
+
+
+def iter_options() -> Iterator[tuple[str, dataclasses.Field[Any], Option]]:
+    """Go through all options as (group, field, option), in the order of the documentation."""
+    for group, cls in GROUPS.items():
+        for entry in dataclasses.fields(cls):
+            yield group, entry, entry.metadata["option"]
+
+
+def is_flag(group: str, name: str) -> bool:
+    """Whether an option is a switch that takes no value."""
+    return get_type_hints(GROUPS[group])[name] is bool
+
+
+def build(
+    bids_dir: Path, output_dir: Path, level: str, chosen: Mapping[str, Mapping[str, Any]]
+) -> Settings:
+    """Make the settings from what was chosen per group; check what no single option can check.
+
+    Parameters
+    ----------
+    bids_dir, output_dir
+        The positional arguments.
+    level
+        ``participant`` or ``group``.
+    chosen
+        Values by group and field name, already parsed; what is absent keeps its default.
+
+    Returns
+    -------
+    Settings
+
+    Raises
+    ------
+    UsageError
+        If options contradict each other.
+    """
+    groups = {name: cls(**chosen.get(name, {})) for name, cls in GROUPS.items()}
+    settings = Settings(bids_dir, output_dir, level, **groups)
+    _check(settings)
+    return settings
+
+
+def _check(settings: Settings) -> None:
+    regions = settings.regions
+    shells = regions.shell_max / regions.shell_width
+    if abs(shells - round(shells)) > 1e-6 or not 1 <= round(shells) <= 40:
+        raise UsageError(
+            f"--shell-max {regions.shell_max:g} is not 1 to 40 times "
+            f"--shell-width {regions.shell_width:g}; change one of them."
+        )
+    names = [dataset.name for dataset in settings.inputs.derivatives]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise UsageError(f"--derivatives names '{twice[0]}' twice; give each dataset its own name.")
+
+
+def read_config_file(path: Path) -> dict[str, dict[str, Any]]:
+    """Read options from a TOML file with a table per group of settings.
+
+    Keys are the option names with ``-`` or ``_``; values are written as on the command line.
+
+    Parameters
+    ----------
+    path
+        The TOML file.
+
+    Returns
+    -------
+    dict
+        Parsed values by group and field name.
+
+    Raises
+    ------
+    UsageError
+        If the file is missing, is not TOML, or names something that is no option.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"--config-file {path} does not exist.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"--config-file {path} is not valid TOML: {error}.") from None
+    known = {(group, entry.name): opt for group, entry, opt in iter_options()}
+    chosen: dict[str, dict[str, Any]] = {}
+    for group, table in content.items():
+        if group not in GROUPS or not isinstance(table, dict):
+            raise UsageError(
+                f"--config-file {path}: '{group}' is no table of options; "
+                f"the tables are {', '.join(GROUPS)}."
+            )
+        for key, value in table.items():
+            name = key.replace("-", "_")
+            if (group, name) not in known:
+                raise UsageError(f"--config-file {path}: [{group}] has no option '{key}'.")
+            chosen.setdefault(group, {})[name] = _from_toml(path, group, name, value)
+    return chosen
+
+
+def _from_toml(path: Path, group: str, name: str, value: Any) -> Any:
+    opt = next(opt for g, entry, opt in iter_options() if (g, entry.name) == (group, name))
+    if is_flag(group, name):
+        if not isinstance(value, bool):
+            raise UsageError(f"--config-file {path}: [{group}] {name} must be true or false.")
+        return value
+    values = value if isinstance(value, list) else [value]
+    try:
+        parsed = tuple(opt.parse(str(item)) for item in values)
+    except ValueError as error:
+        raise UsageError(f"--config-file {path}: [{group}] {name}: {error}.") from None
+    if opt.choices and not set(parsed) <= set(opt.choices):
+        raise UsageError(
+            f"--config-file {path}: [{group}] {name} must be one of {', '.join(opt.choices)}."
+        )
+    if opt.many:
+        return parsed
+    if len(parsed) != 1:
+        raise UsageError(f"--config-file {path}: [{group}] {name} takes one value.")
+    return parsed[0]
+
+
+def options_table() -> str:
+    """Return the options as a Markdown table for the documentation."""
+    rows = ["| option | default | meaning |", "| --- | --- | --- |"]
+    for group, entry, opt in iter_options():
+        flags = ", ".join(f"`{flag}`" for flag in opt.flags)
+        value = "" if is_flag(group, entry.name) or opt.count else f" {_value_text(opt)}"
+        rows.append(f"| {flags}{value} | {_default_text(entry.default)} | {opt.help} |")
+    return "\n".join(rows) + "\n"
+
+
+def _value_text(opt: Option) -> str:
+    text = "\\|".join(opt.choices) if opt.choices else (opt.metavar or "VALUE")
+    return f"{text} …" if opt.many else text
+
+
+def _default_text(default: Any) -> str:
+    if default in (None, (), False):
+        return "–"
+    return f"`{default}`"
