@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import wmhflow
+from wmhflow.bids.outputs import columns_tables
 from wmhflow.settings import options_table
 
 project = "wmhflow"
@@ -29,3 +30,4 @@ html_copy_source = False
 _generated = Path(__file__).parent / "_generated"
 _generated.mkdir(exist_ok=True)
 (_generated / "options.md").write_text(options_table(), encoding="utf-8")
+(_generated / "tables.md").write_text(columns_tables(), encoding="utf-8")

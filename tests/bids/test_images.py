@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.builders import AFFINE, save_image
 
+from tests.builders import AFFINE, save_image
 from wmhflow.bids.images import inspect_image, load_volume, same_lattice
 from wmhflow.errors import GridError, InputError
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.builders import AFFINE, PHANTOM, describe, save_image
 
+from tests.builders import AFFINE, PHANTOM, describe, save_image
 from wmhflow.bids.outputs import map_groups, promised_files
 from wmhflow.bids.plan import VisitPlan, format_plan
 from wmhflow.cli.parser import parse_settings
@@ -75,9 +75,7 @@ def test_two_masks_are_refused_by_name(raw: Path, derivatives: Path) -> None:
     assert "desc-other" in problem
 
 
-def test_a_filter_chooses_between_two_masks(
-    raw: Path, derivatives: Path, tmp_path: Path
-) -> None:
+def test_a_filter_chooses_between_two_masks(raw: Path, derivatives: Path, tmp_path: Path) -> None:
     mask(derivatives)
     mask(derivatives, "sub-01_space-T1w_label-WMH_desc-other_mask")
     chosen = tmp_path / "filter.json"
@@ -202,9 +200,9 @@ def test_a_users_map_joins_the_registry(raw: Path, derivatives: Path, tmp_path: 
     more.write_text(
         '[[map]]\nname = "FOO"\nunit = "1"\nvalid_range = [0, 200]\nquery = {suffix = "foomap"}\n'
     )
-    assert [entry.name for entry in plan_one(raw, derivatives, more=("--maps", str(more))).maps] == [
-        "FOO"
-    ]
+    assert [
+        entry.name for entry in plan_one(raw, derivatives, more=("--maps", str(more))).maps
+    ] == ["FOO"]
 
 
 def test_only_the_persons_asked_for_are_read(raw: Path) -> None:

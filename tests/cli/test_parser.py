@@ -119,9 +119,8 @@ def test_help_answers_in_a_second_and_importing_is_harmless() -> None:
     # generous for a loaded machine: importing ants or nipype alone would take longer
     assert time.monotonic() - started < 3
     assert "--dry-run" in done.stdout
-    code = "import sys, wmhflow.cli.main; print([m for m in sys.modules if m in " + (
-        "('ants', 'nipype', 'nilearn', 'bids', 'numba', 'matplotlib', 'pandas')])"
-    )
+    heavy = ("ants", "nipype", "nilearn", "bids", "numba", "matplotlib", "pandas")
+    code = f"import sys, wmhflow.cli.main; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
     )

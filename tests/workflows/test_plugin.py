@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import time
@@ -51,7 +52,7 @@ def run(tmp_path: Path, **persons: list[str]) -> ResilientMultiProcPlugin:
     for person, steps in persons.items():
         nodes = [Node(Step(what=what), name=f"{person}_{i}") for i, what in enumerate(steps)]
         workflow.add_nodes(nodes)
-        for one, next_one in zip(nodes, nodes[1:], strict=False):
+        for one, next_one in itertools.pairwise(nodes):
             workflow.connect(one, "number", next_one, "number")
     # fork: the interface of this test module cannot be imported by a fresh process
     plugin = ResilientMultiProcPlugin({"n_procs": 2, "memory_gb": 4, "mp_context": "fork"})

@@ -17,7 +17,8 @@ IGNORED = (
     "*.html",
     "sub-*/figures/",
     "logs/",
-    "group/",
+    # without a slash: the validator wants it so for a folder of the root
+    "group",
     "*_xfm.*",
     "*_distance.*",
     "*_regions.*",
@@ -65,7 +66,7 @@ def write_dataset_files(settings: Settings) -> None:
     write_json(out / "dataset_description.json", _description(settings))
     write_text(out / ".bidsignore", "".join(f"{line}\n" for line in IGNORED))
     write_text(out / "README", README.format(version=wmhflow.__version__))
-    rows = [{"desc_id": key, "description": text} for key, text in DESCRIPTIONS.items()]
+    rows = [{"desc_id": f"desc-{key}", "description": text} for key, text in DESCRIPTIONS.items()]
     write_text(out / "descriptions.tsv", table_text(["desc_id", "description"], rows))
     for seg in ("tissue", "zones", "shells", "lobes"):
         write_text(out / f"seg-{seg}_dseg.tsv", look_up_table(in_images(seg, settings)))

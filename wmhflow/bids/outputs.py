@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from wmhflow.bids.naming import TEMPLATE, derivative_path
+from wmhflow.bids.naming import TEMPLATE, derivative_path, visit_folder
 from wmhflow.bids.plan import MapPlan, ParticipantPlan, VisitPlan
 from wmhflow.bids.tables import LESIONS, MAPS, PENUMBRA, PROFILES, QC, VOLUMES
 from wmhflow.bids.writer import Column
@@ -17,6 +17,14 @@ TABLES: dict[str, tuple[Column, ...]] = {
     "profiles": PROFILES,
     "penumbra": PENUMBRA,
     "qc": QC,
+}
+ENDINGS = {
+    "lesions": "lesions",
+    "volumes": "desc-volumes_regions",
+    "maps": "desc-maps_regions",
+    "profiles": "desc-maps_profiles",
+    "penumbra": "desc-maps_penumbra",
+    "qc": "desc-wmhflow_qc",
 }
 MASKS = ("brain", "WMH", "ventricles", "NAWM")
 DISTANCES = ("ventricles", "WMH", "cortex", "depth")
@@ -67,7 +75,9 @@ def transform_paths(visit: VisitPlan) -> dict[str, PurePosixPath]:
             visit.session,
             "xfm",
             extension,
-            from_=source, to=target, mode="image",
+            from_=source,
+            to=target,
+            mode="image",
         )
 
     paths = {}
@@ -85,20 +95,10 @@ def transform_paths(visit: VisitPlan) -> dict[str, PurePosixPath]:
 
 def table_paths(visit: VisitPlan) -> dict[str, PurePosixPath]:
     """Return the tables that a visit promises, by the keys of :data:`TABLES`."""
-
-    def path(suffix: str, **entities: str) -> PurePosixPath:
-        return derivative_path(visit.subject, visit.session, suffix, ".tsv", **entities)
-
-    paths = {
-        "lesions": path("lesions"),
-        "volumes": path("regions", desc="volumes"),
-        "qc": path("qc", desc="wmhflow"),
-    }
-    if visit.maps:
-        paths["maps"] = path("regions", desc="maps")
-        paths["profiles"] = path("profiles", desc="maps")
-        paths["penumbra"] = path("penumbra", desc="maps")
-    return paths
+    kinds = [kind for kind in TABLES if visit.maps or kind not in ("maps", "profiles", "penumbra")]
+    folder = visit_folder(visit.subject, visit.session) / "anat"
+    start = "_".join(visit_folder(visit.subject, visit.session).parts)
+    return {kind: folder / f"{start}_{ENDINGS[kind]}.tsv" for kind in kinds}
 
 
 def map_groups(visit: VisitPlan) -> list[tuple[MapPlan, ...]]:
@@ -170,3 +170,13 @@ def missing_promises(output_dir: Path, participant: ParticipantPlan) -> list[Pur
     promised = [path for visit in participant.visits for path in promised_files(visit)]
     promised.append(report_path(participant.subject))
     return [path for path in promised if not (output_dir / path).is_file()]
+
+
+def columns_tables() -> str:
+    """Return the columns of every table as Markdown for the documentation."""
+    parts = []
+    for key, columns in TABLES.items():
+        rows = [f"| `{name}` | {unit or ''} | {text} |" for name, text, unit in columns]
+        head = f"### `_{ENDINGS[key]}.tsv`\n\n| column | unit | meaning |\n| --- | --- | --- |\n"
+        parts.append(head + "\n".join(rows) + "\n")
+    return "\n".join(parts)

@@ -72,7 +72,7 @@ def image_sidecar(
         content["Units"] = "arbitrary" if name == "depth" else "mm"
     content["Parameters"] = _parameters(visit, settings, key)
     content["RandomSeed"] = settings.execution.random_seed
-    content["SoftwareVersions"] = software_versions()
+    content["ProcessingSoftware"] = software_versions()
     return content
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wmhflow.bids.dataset import write_dataset_files
-from wmhflow.bids.outputs import TABLES
+from wmhflow.bids.outputs import ENDINGS, TABLES
 from wmhflow.bids.query import check_dataset, find_subjects
 from wmhflow.bids.tables import names
 from wmhflow.bids.writer import (
@@ -29,15 +29,6 @@ from wmhflow.settings import Settings
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# how the files of each kind of table end, in a person's folder and in group/
-ENDINGS = {
-    "lesions": "lesions",
-    "volumes": "desc-volumes_regions",
-    "maps": "desc-maps_regions",
-    "profiles": "desc-maps_profiles",
-    "penumbra": "desc-maps_penumbra",
-    "qc": "desc-wmhflow_qc",
-}
 KEYS: tuple[Column, ...] = (
     ("participant_id", "The person", None),
     ("session_id", "The visit; n/a if the person has no sessions", None),
@@ -92,7 +83,8 @@ def run_group(settings: Settings) -> int:
     if settings.reporting.dry_run:
         print("\n".join(f"{visit.participant_id} {visit.session_id}" for visit in visits))
         return 0
-    write_dataset_files(settings)
+    if not (settings.output_dir / "dataset_description.json").is_file():
+        write_dataset_files(settings)
     group = settings.output_dir / "group"
     for kind, columns in TABLES.items():
         _write_gathered(group / f"{ENDINGS[kind]}.tsv", visits, kind, columns)
@@ -173,30 +165,24 @@ def _typed(cells: Sequence[str]) -> pa.Array:
 
 
 def write_phenotype(folder: Path, visits: Sequence[Visit]) -> None:
-    """Write the volumes with a row per visit, as statistics programs read them.
+    """Write the volumes with a row per person, as BIDS wants phenotypes and statistics read them.
 
     Parameters
     ----------
     folder
         The dataset's ``phenotype`` folder.
     visits
-        The visits.
+        The visits; the columns of one with a session begin with it.
     """
-    has_sessions = any(visit.session_id != "n/a" for visit in visits)
-    keys = KEYS if has_sessions else KEYS[:1]
-    columns = (*keys, *_wide_columns())
-    rows: list[dict[str, Any]] = []
+    rows: dict[str, dict[str, Any]] = {}
     for visit in visits:
-        cells = {(row["seg"], row["index"]): row for row in read_table(visit.table("volumes"))}
-        row: dict[str, Any] = dict(visit.keys)
-        for region in _wide_regions():
-            found = cells.get((region.seg, str(region.index)), {})
-            row[_wide_name(region, "volume")] = found.get("volume_mm3", "n/a")
-            if region.seg != "tissue":
-                row[_wide_name(region, "wmh")] = found.get("wmh_volume_mm3", "n/a")
-        row["n_lesions"] = len(read_table(visit.table("lesions")))
-        rows.append(row)
-    write_text(folder / "wmhflow_volumes.tsv", table_text(names(columns), rows))
+        row = rows.setdefault(visit.participant_id, {"participant_id": visit.participant_id})
+        row |= {f"{_prefix(visit.session_id)}{name}": v for name, v in _wide_values(visit).items()}
+    sessions = sorted(
+        {visit.session_id for visit in visits}, key=lambda name: (name != "n/a", name)
+    )
+    columns = [*KEYS[:1], *(column for session in sessions for column in _wide_columns(session))]
+    write_text(folder / "wmhflow_volumes.tsv", table_text([c[0] for c in columns], rows.values()))
     dictionary: dict[str, Any] = {
         "MeasurementToolMetadata": {
             "Description": "Volumes of regions and of white matter hyperintensities in them"
@@ -205,18 +191,34 @@ def write_phenotype(folder: Path, visits: Sequence[Visit]) -> None:
     write_json(folder / "wmhflow_volumes.json", dictionary | dictionary_of(columns))
 
 
+def _prefix(session: str) -> str:
+    return "" if session == "n/a" else f"{session}_"
+
+
+def _wide_values(visit: Visit) -> dict[str, Any]:
+    cells = {(row["seg"], row["index"]): row for row in read_table(visit.table("volumes"))}
+    values: dict[str, Any] = {"n_lesions": len(read_table(visit.table("lesions")))}
+    for region in _wide_regions():
+        found = cells.get((region.seg, str(region.index)), {})
+        values[_wide_name(region, "volume")] = found.get("volume_mm3", "n/a")
+        if region.seg != "tissue":
+            values[_wide_name(region, "wmh")] = found.get("wmh_volume_mm3", "n/a")
+    return values
+
+
 def _wide_regions() -> list[Region]:
     return [region for seg in WIDE_SEGMENTATIONS for region in load_regions(seg).values()]
 
 
-def _wide_columns() -> tuple[Column, ...]:
+def _wide_columns(session: str) -> tuple[Column, ...]:
     columns: list[Column] = [("n_lesions", "Number of lesions", None)]
     for region in _wide_regions():
         columns.append((_wide_name(region, "volume"), f"Volume of {region.name}", "mm^3"))
         if region.seg != "tissue":
             described = f"Volume of white matter hyperintensities in {region.name}"
             columns.append((_wide_name(region, "wmh"), described, "mm^3"))
-    return tuple(columns)
+    at = "" if session == "n/a" else f" at {session}"
+    return tuple((_prefix(session) + name, text + at, unit) for name, text, unit in columns)
 
 
 def _wide_name(region: Region, what: str) -> str:

@@ -1,0 +1,91 @@
+"""One person's failure is the person's own: the others finish, and the last lines say why."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.builders import PHANTOM, ROOT
+from tests.runs import phantom_words, wmhflow
+
+pytestmark = pytest.mark.slow
+
+
+def test_a_truncated_image_fails_its_person_only(tmp_path: Path) -> None:
+    dataset = tmp_path / "phantom"
+    shutil.copytree(PHANTOM, dataset)
+    broken = dataset / "sub-02" / "anat" / "sub-02_FLAIR.nii.gz"
+    broken.write_bytes(broken.read_bytes()[:5000])
+    words = phantom_words(tmp_path / "out", tmp_path / "work", dataset=dataset)
+    done = wmhflow(words)
+    assert done.returncode == 1
+    assert (tmp_path / "out" / "sub-01.html").is_file()
+    assert not (tmp_path / "out" / "sub-02.html").exists()
+    last = done.stderr.strip().splitlines()
+    assert "sub-02 FAILED" in last[-2]
+    assert "sub-02_FLAIR.nii.gz cannot be read to its end" in last[-2]
+    assert last[-1] == "1 of 2 persons failed."
+
+
+def test_a_step_that_fails_leaves_its_traceback_with_the_person(tmp_path: Path) -> None:
+    dataset = tmp_path / "phantom"
+    shutil.copytree(PHANTOM, dataset)
+    transform = next((dataset / "derivatives" / "maps" / "sub-02").rglob("*from-asl*_xfm.txt"))
+    transform.write_text("this is no transform\n")
+    words = phantom_words(tmp_path / "out", tmp_path / "work", dataset=dataset)
+    done = wmhflow([*words, "--participant-label", "02"])
+    assert done.returncode == 1
+    assert "sub-02 FAILED: sub-02 sampling CBF" in done.stderr.replace("_", " ")
+    crashes = list((tmp_path / "out" / "logs" / "sub-02").rglob("crash-*.txt"))
+    assert len(crashes) == 1
+    assert "Traceback" in crashes[0].read_text()
+    assert not list((tmp_path / "out").rglob("*.part"))
+
+
+def test_a_killed_worker_ends_the_run_with_exit_1(tmp_path: Path) -> None:
+    words = phantom_words(tmp_path / "out", tmp_path / "work")
+    command = [sys.executable, "-m", "wmhflow", *words, "--participant-label", "02"]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    _kill_busiest_child(process.pid)
+    killed = time.monotonic()
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert time.monotonic() - killed < 60
+    assert "killed" in said
+    assert "lack of memory" in said
+
+
+def _kill_busiest_child(pid: int) -> None:
+    """Kill the worker that has used most processor time, once one of them works hard."""
+    for _ in range(600):
+        time.sleep(0.1)
+        children = psutil.Process(pid).children(recursive=True)
+        busy = [(child.cpu_times().user, child.pid) for child in children if child.is_running()]
+        if busy and max(busy)[0] > 5:
+            os.kill(max(busy)[1], signal.SIGKILL)
+            return
+    raise AssertionError("no worker became busy")
+
+
+def test_a_run_that_was_cut_goes_on_from_there(tmp_path: Path) -> None:
+    words = [*phantom_words(tmp_path / "out", tmp_path / "work"), "--participant-label", "02"]
+    process = subprocess.Popen([sys.executable, "-m", "wmhflow", *words], cwd=ROOT)
+    time.sleep(25)
+    for child in psutil.Process(process.pid).children(recursive=True):
+        child.kill()
+    process.kill()
+    process.wait()
+    assert wmhflow(words).returncode == 0
+    for path in (tmp_path / "out").rglob("*.nii.gz"):
+        gzip.decompress(path.read_bytes())
