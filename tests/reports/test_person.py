@@ -1,0 +1,126 @@
+"""The page as a whole, made from a small made-up visit."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from urllib.parse import unquote
+
+import numpy as np
+
+from wmhflow.bids.plan import Decision, ParticipantPlan, VisitPlan
+from wmhflow.reports.person import VisitPart, render, write_report
+
+
+class _Page(HTMLParser):
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.text += f"{data} "
+
+    def values(self, tag: str, name: str) -> list[str]:
+        return [attrs[name] or "" for found, attrs in self.tags if found == tag and name in attrs]
+
+
+def all_bytes(folder) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_the_page_links_what_exists_and_loads_nothing_from_a_network(world):
+    world.save()
+    path = write_report(world.settings, world.plan)
+    page = _Page(path.read_text(encoding="utf-8"))
+    images = page.values("img", "src")
+    assert len(images) == len(set(images)) == 8
+    assert all(alt for alt in page.values("img", "alt"))
+    local = [link for link in page.values("a", "href") if not link.startswith(("#", "https://doi"))]
+    for link in {*images, *local}:
+        assert (world.settings.output_dir / unquote(link)).is_file()
+    anchors = {attrs["id"] for _, attrs in page.tags if "id" in attrs}
+    inner = [link[1:] for link in page.values("a", "href") if link.startswith("#")]
+    assert inner
+    assert set(inner) <= anchors
+    assert not {"script", "link", "iframe"} & {tag for tag, _ in page.tags}
+    assert str(world.folder) not in path.read_text(encoding="utf-8")
+
+
+def test_key_numbers_checks_and_tables_are_there(world):
+    world.save()
+    text = _Page(write_report(world.settings, world.plan).read_text(encoding="utf-8")).text
+    words = re.sub(r"\s+", " ", text)
+    assert "WMH volume 6.00 mL" in words
+    assert "Brain 1000.00 mL" in words
+    assert "wmh_asymmetry is 0.9, expected -0.6 to 0.6" in words
+    assert "juxtaventricular white matter 11.00 21.00 1.00" in words
+    assert "0.160 L −30.0" in words
+    assert "4.2" in words
+    assert "The WMH mask is empty" not in words
+
+
+def test_hostile_names_stay_text(world):
+    world.save()
+    source = write_report(world.settings, world.plan).read_text(encoding="utf-8")
+    assert "<script" not in source
+    page = _Page(source)
+    assert "<script>alert(1)" in page.text
+    assert not any("onerror" in attrs for _, attrs in page.tags)
+
+
+def test_two_runs_give_the_same_bytes_and_the_second_writes_nothing(world):
+    world.save()
+    path = write_report(world.settings, world.plan)
+    first = all_bytes(world.settings.output_dir)
+    stamps = {p: p.stat().st_mtime_ns for p in path.parent.rglob("*.*") if p.is_file()}
+    write_report(world.settings, world.plan)
+    assert all_bytes(world.settings.output_dir) == first
+    assert {p: p.stat().st_mtime_ns for p in path.parent.rglob("*.*") if p.is_file()} == stamps
+    moved = replace(world.settings, output_dir=world.folder / "elsewhere")
+    world.settings = moved
+    world.save()
+    write_report(moved, world.plan)
+    assert all_bytes(moved.output_dir) == first
+
+
+def test_an_empty_mask_is_said_aloud_and_breaks_nothing(world):
+    world.arrays["mask_WMH"] = np.zeros_like(world.arrays["mask_WMH"])
+    world.arrays["seg_shells"] = np.zeros_like(world.arrays["seg_shells"])
+    world.save()
+    page = _Page(write_report(world.settings, world.plan).read_text(encoding="utf-8"))
+    assert "The WMH mask is empty: no lesion." in page.text
+    assert "No lesion." in page.text
+    assert not any("shells" in source for source in page.values("img", "src"))
+
+
+def test_without_flair_maps_and_lesions_there_is_still_a_page(world):
+    world.visit = replace(world.visit, flair=None, maps=())
+    world.save()
+    page = _Page(write_report(world.settings, world.plan).read_text(encoding="utf-8"))
+    sources = page.values("img", "src")
+    assert any("desc-masks_T1w" in source for source in sources)
+    assert not any("FLAIR" in source for source in sources)
+    assert "visit-maps" not in {attrs.get("id") for _, attrs in page.tags}
+
+
+def test_unfinished_visits_are_named_with_the_reason(world):
+    broken = VisitPlan("01", "b", problem="sub-01 ses-b has <no> T1w.")
+    plan = ParticipantPlan("01", (replace(world.visit, session="a"), broken))
+    page = _Page(write_report(world.settings, plan).read_text(encoding="utf-8"))
+    assert "The visit is not finished" in page.text
+    assert "sub-01 ses-b has <no> T1w." in page.text
+    assert {"ses-a", "ses-b"} <= {attrs.get("id") for _, attrs in page.tags}
+
+
+def test_the_template_escapes_everything_but_the_methods():
+    evil = '"><img src=x onerror=alert(1)>'
+    part = VisitPart("v", evil, (Decision(evil, evil, evil),), problem=evil)
+    page = render("01", [part], "<p>methods</p>")
+    assert "<img" not in page
+    assert "<p>methods</p>" in page

@@ -1,0 +1,68 @@
+"""Which pictures are drawn, from which files, and what their legends say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from wmhflow.bids.outputs import transform_paths
+from wmhflow.bids.plan import Alignment
+from wmhflow.reports.pictures import (
+    all_pictures,
+    load_scene,
+    map_transforms,
+    registry_entries,
+    shell_entries,
+)
+
+
+def with_alignment(world, alignment):
+    entry = replace(world.visit.maps[0], alignment=alignment)
+    return replace(world.visit, maps=(entry,))
+
+
+def test_each_way_of_aligning_a_map_finds_its_transform(world):
+    given = world.visit.maps[0].alignment
+    assert [path for _, path in map_transforms(world.settings, world.visit)] == [
+        given.transform.path
+    ]
+    by_header = with_alignment(world, Alignment("header"))
+    assert [path for _, path in map_transforms(world.settings, by_header)] == [None]
+    registered = with_alignment(world, Alignment("register"))
+    written = world.settings.output_dir / transform_paths(registered)["FA"]
+    assert [path for _, path in map_transforms(world.settings, registered)] == [written]
+
+
+def test_a_map_by_header_looks_as_through_an_identity(world):
+    world.save()
+    by_header = with_alignment(world, Alignment("header"))
+    scene = load_scene(world.settings, world.visit)
+    drawn = [
+        {picture.desc: picture.png for picture in all_pictures(world.settings, visit, scene)}
+        for visit in (world.visit, by_header)
+    ]
+    assert drawn[0]["alignmentFA"] == drawn[1]["alignmentFA"]
+
+
+def test_labels_lose_their_side_but_not_their_meaning(world):
+    world.save()
+    scene = load_scene(world.settings, world.visit)
+    assert set(np.unique(scene.tissue)) == {0, 2, 5, 6}
+    assert [name for _, _, name in registry_entries("zones", scene.zones)] == [
+        "periventricular white matter"
+    ]
+    assert scene.white_matter[scene.wmh].all()
+
+
+def test_shells_are_named_by_their_edges_from_the_inside_out():
+    names = [name for _, _, name in shell_entries(np.array([0, 1, 3, 50, 51, 52]), 1.5)]
+    assert names == [
+        "inside, 1.5–3 mm",
+        "inside, 0–1.5 mm",
+        "0–1.5 mm",
+        "3–4.5 mm",
+        "beyond the shells",
+    ]
+    colours = [colour for _, colour, _ in shell_entries(np.arange(1, 41), 2.0)]
+    assert len(set(colours)) == 40

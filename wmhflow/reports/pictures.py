@@ -1,0 +1,469 @@
+"""Which pictures a visit gets, and what each is told to show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from wmhflow.bids.naming import TEMPLATE
+from wmhflow.bids.outputs import group_name, image_paths, map_groups, transform_paths
+from wmhflow.data.registry import load_regions
+from wmhflow.reports.figures import Fill, Outline, Row, Underlay, slice_figure
+from wmhflow.reports.volumes import (
+    Box,
+    Volume,
+    bounding_box,
+    lesion_slices,
+    load_ras,
+    obliquity_deg,
+    spread_slices,
+    warp_coarsely,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from wmhflow.bids.plan import MapPlan, VisitPlan
+    from wmhflow.settings import Settings
+
+WMH_COLOUR, VENTRICLE_COLOUR = "#ffe600", "#3fa9ff"
+WHITE_COLOUR, BRAIN_COLOUR = "#ff8c3a", "#7be07b"
+WHITE_MATTER = (5, 6)
+SHELL_REST, FIRST_INNER = 50, 51
+REST_COLOUR = "#8d99ae"
+ORIENTATION = "Left is left."
+OBLIQUE_DEG = 1.0
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A finished picture: where it belongs, what it is called, and what it shows."""
+
+    section: str
+    desc: str
+    suffix: str
+    png: bytes
+    alt: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A visit's images on the reference grid, in the order right, front, up.
+
+    ``tissue``, ``zones`` and ``shells`` hold label numbers without the side.
+    """
+
+    reference: Volume
+    background: Volume
+    background_name: str
+    other: Volume | None
+    brain: NDArray[np.bool_]
+    wmh: NDArray[np.bool_]
+    ventricles: NDArray[np.bool_]
+    tissue: NDArray[np.int64]
+    zones: NDArray[np.int64]
+    shells: NDArray[np.int64]
+    box: Box
+
+    @property
+    def white_matter(self) -> NDArray[np.bool_]:
+        """White matter with the lesions in it."""
+        return np.isin(self.tissue, WHITE_MATTER)
+
+
+def load_scene(settings: Settings, visit: VisitPlan) -> Scene:
+    """Load what the pictures of a finished visit are made of.
+
+    Parameters
+    ----------
+    settings
+        The run's settings.
+    visit
+        Whose outputs exist.
+
+    Raises
+    ------
+    InputError
+        If one of the images cannot be read.
+    """
+    paths = image_paths(visit)
+
+    def load(key: str) -> Volume:
+        return load_ras(settings.output_dir / paths[key])
+
+    reference = load(f"preproc_{visit.reference}")
+    other_name = "FLAIR" if visit.reference == "T1w" else "T1w"
+    other = load(f"preproc_{other_name}") if visit.other_anatomical is not None else None
+    has_flair = other is not None and other_name == "FLAIR"
+    brain = load("mask_brain").data > 0
+    return Scene(
+        reference,
+        other if other is not None and has_flair else reference,
+        "FLAIR" if has_flair else visit.reference,
+        other,
+        brain,
+        load("mask_WMH").data > 0,
+        load("mask_ventricles").data > 0,
+        load("seg_tissue").data.astype(np.int64) % 10,
+        load("seg_zones").data.astype(np.int64) % 10,
+        load("seg_shells").data.astype(np.int64) % 100,
+        bounding_box(brain, reference.spacing),
+    )
+
+
+def all_pictures(settings: Settings, visit: VisitPlan, scene: Scene) -> Iterator[Picture]:
+    """Draw every picture of a visit but the profiles.
+
+    Parameters
+    ----------
+    settings
+        The run's settings.
+    visit
+        The plan, for transforms and maps.
+    scene
+        The visit's images.
+    """
+    yield masks_picture(scene)
+    yield zones_picture(scene)
+    if scene.wmh.any():
+        yield shells_picture(scene, settings.regions.shell_width)
+    yield tissue_picture(scene)
+    if scene.other is not None:
+        yield anatomical_picture(scene, visit.reference)
+    yield template_picture(settings, visit, scene)
+    for entry, transform in map_transforms(settings, visit):
+        yield map_picture(settings, visit, scene, entry, transform)
+
+
+# --- masks --------------------------------------------------------------------------------------
+
+
+def _lesion_rows(scene: Scene, axial: int, others: int, *, apart: bool) -> list[Row]:
+    """Choose slices through the lesions: axial ones first, then the two other planes."""
+
+    def chosen(plane: str, count: int) -> tuple[tuple[str, int], ...]:
+        found = lesion_slices(scene.wmh, scene.brain, plane, count)
+        return tuple((plane, index) for index in found)
+
+    on_top = chosen("axial", axial)
+    coronal, sagittal = chosen("coronal", others), chosen("sagittal", others)
+    upper = [on_top[start : start + 4] for start in range(0, len(on_top), 4)]
+    # cranial slices come first, as one reads a light box
+    rows = [part[::-1] for part in upper[::-1]]
+    rows += [coronal, sagittal] if apart else [coronal + sagittal]
+    return [(0, row) for row in rows if row]
+
+
+def _contours(scene: Scene) -> list[Outline]:
+    outlines = [Outline(scene.ventricles, VENTRICLE_COLOUR, "lateral ventricles")]
+    if scene.wmh.any():
+        outlines.insert(0, Outline(scene.wmh, WMH_COLOUR, "WMH"))
+    return outlines
+
+
+def orientation_text(scene: Scene) -> str:
+    """Say how the slices lie in the world, for all pictures of a visit."""
+    angle = obliquity_deg(scene.reference.affine)
+    text = (
+        "All slices are shown as a neurologist sees them: left is left. Coordinates are world RAS."
+    )
+    if angle < OBLIQUE_DEG:
+        return text
+    return (
+        f"{text} The reference was taken at an angle of {angle:.0f}°: slices follow its own axes, "
+        "and coordinates are those of a slice’s centre."
+    )
+
+
+def _slices_text(scene: Scene) -> str:
+    return "slices through the lesions" if scene.wmh.any() else "slices spread over the brain"
+
+
+def masks_picture(scene: Scene) -> Picture:
+    """Draw the borders of WMH and ventricles on the FLAIR (else on the reference)."""
+    png = slice_figure(
+        scene.reference,
+        scene.box,
+        _lesion_rows(scene, 8, 4, apart=True),
+        [Underlay(scene.background)],
+        _contours(scene),
+    )
+    name = scene.background_name
+    return Picture(
+        "masks",
+        "masks",
+        name,
+        png,
+        f"Borders of WMH and lateral ventricles on the {name}",
+        f"Borders of WMH (yellow) and lateral ventricles (blue) on the {name}: axial, coronal and "
+        f"sagittal {_slices_text(scene)}, lines along the edges of the voxels. The yellow lines "
+        "should hold every bright lesion and nothing else; the blue line should follow the "
+        f"ventricles’ wall. {ORIENTATION}",
+    )
+
+
+def zones_picture(scene: Scene) -> Picture:
+    """Draw the zones as translucent colours, with the borders of WMH and ventricles."""
+    png = slice_figure(
+        scene.reference,
+        scene.box,
+        _lesion_rows(scene, 4, 2, apart=False),
+        [Underlay(scene.background)],
+        _contours(scene),
+        Fill(scene.zones, registry_entries("zones", scene.zones)),
+    )
+    name = scene.background_name
+    return Picture(
+        "masks",
+        "zones",
+        name,
+        png,
+        f"Zones of the white matter on the {name}",
+        f"White matter by its distance from ventricle and cortex, on the {name}; axial slices "
+        "above, coronal and sagittal ones below. Zones should "
+        "surround the ventricles like onion skins and leave grey matter free. "
+        f"{ORIENTATION}",
+    )
+
+
+def shells_picture(scene: Scene, width_mm: float) -> Picture:
+    """Draw the shells around and inside the lesions, a colour per step of distance."""
+    png = slice_figure(
+        scene.reference,
+        scene.box,
+        _lesion_rows(scene, 4, 2, apart=False),
+        [Underlay(scene.background)],
+        [Outline(scene.wmh, "#ffffff", "WMH", 1.0)],
+        Fill(scene.shells, shell_entries(scene.shells, width_mm), 0.85),
+    )
+    return Picture(
+        "masks",
+        "shells",
+        scene.background_name,
+        png,
+        "Shells around and inside the lesions",
+        "Shells of equal distance from the lesion edge: outside in normal-appearing white matter "
+        "only (gaps are grey matter, fluid and the guard before them), inside in the lesions. "
+        f"{ORIENTATION}",
+    )
+
+
+def tissue_picture(scene: Scene) -> Picture:
+    """Draw the tissue classes as translucent colours on the reference image."""
+    png = slice_figure(
+        scene.reference,
+        scene.box,
+        _lesion_rows(scene, 4, 2, apart=False),
+        [Underlay(scene.reference)],
+        fill=Fill(scene.tissue, registry_entries("tissue", scene.tissue), 0.5),
+    )
+    return Picture(
+        "masks",
+        "tissue",
+        "dseg",
+        png,
+        "Tissue classes on the reference image",
+        "Tissue classes on the reference image. White matter should end where the image’s grey "
+        f"matter begins. {ORIENTATION}",
+    )
+
+
+def registry_entries(seg: str, labels: NDArray[np.int64]) -> tuple[tuple[int, str, str], ...]:
+    """List label, colour and name of the regions that an image without sides holds.
+
+    Parameters
+    ----------
+    seg
+        ``tissue``, ``zones`` or ``lobes``.
+    labels
+        Numbers of both sides together.
+    """
+    present = set(np.unique(labels).tolist())
+    return tuple(
+        (index, region.colour, region.name)
+        for index, region in load_regions(seg).items()
+        if region.hemisphere == "B" and index in present
+    )
+
+
+def shell_entries(labels: NDArray[np.int64], width_mm: float) -> tuple[tuple[int, str, str], ...]:
+    """List label, colour and name of the shells that an image holds, from the inside out.
+
+    Parameters
+    ----------
+    labels
+        Ordinals of shells, without side and lesion class.
+    width_mm
+        Thickness of a shell.
+
+    Examples
+    --------
+    >>> [name for _, _, name in shell_entries(np.array([51, 1, 50]), 2.0)]
+    ['inside, 0–2 mm', '0–2 mm', 'beyond the shells']
+    """
+    from matplotlib import colormaps
+    from matplotlib.colors import to_hex
+
+    present = [int(label) for label in np.unique(labels) if label > 0]
+    inner = [label for label in present if label >= FIRST_INNER][::-1]
+    outer = [label for label in present if label < SHELL_REST]
+    entries = []
+    for label in inner:
+        step = label - FIRST_INNER + 1
+        shade = 0.25 + 0.55 * (step - 1) / max(len(inner) - 1, 1)
+        colour = to_hex(colormaps["Reds"](0.95 - 0.5 * shade))
+        entries.append((label, colour, f"inside, {(step - 1) * width_mm:g}–{step * width_mm:g} mm"))
+    for label in outer:
+        shade = 1 - 0.9 * (label - 1) / max(outer[-1] - 1, 1)
+        colour = to_hex(colormaps["viridis"](shade))
+        entries.append((label, colour, f"{(label - 1) * width_mm:g}–{label * width_mm:g} mm"))
+    if SHELL_REST in present:
+        entries.append((SHELL_REST, REST_COLOUR, "beyond the shells"))
+    return tuple(entries)
+
+
+# --- alignment ------------------------------------------------------------------------------------
+
+
+def _alignment_rows(scene: Scene, underlays: int) -> list[Row]:
+    """Show the same slices of every underlay, one row each."""
+    items = tuple(
+        (plane, index)
+        for plane, count in (("axial", 2), ("coronal", 2), ("sagittal", 1))
+        for index in _calm_slices(scene, plane, count)
+    )
+    return [(number, items) for number in range(underlays)]
+
+
+def _calm_slices(scene: Scene, plane: str, count: int) -> list[int]:
+    """Choose slices that show the ventricles; those spread over the brain where there are none."""
+    inside = scene.ventricles if scene.ventricles.any() else scene.brain
+    return spread_slices(inside, plane, count)
+
+
+def _alignment_outlines(scene: Scene) -> list[Outline]:
+    return [
+        Outline(scene.brain, BRAIN_COLOUR, "brain", 0.9),
+        Outline(scene.white_matter, WHITE_COLOUR, "white matter", 0.7),
+        Outline(scene.ventricles, VENTRICLE_COLOUR, "lateral ventricles", 1.1),
+    ]
+
+
+def _compare(scene: Scene, other: Underlay, reference: str) -> bytes:
+    return slice_figure(
+        scene.reference,
+        scene.box,
+        _alignment_rows(scene, 2),
+        [Underlay(scene.reference, f"reference ({reference})"), other],
+        _alignment_outlines(scene),
+    )
+
+
+def anatomical_picture(scene: Scene, reference: str) -> Picture:
+    """Draw the contours of the reference's tissues on the other anatomical image."""
+    name = "FLAIR" if reference == "T1w" else "T1w"
+    image = scene.other if scene.other is not None else scene.reference
+    return Picture(
+        "alignment",
+        "alignment",
+        name,
+        _compare(scene, Underlay(image, f"{name}, aligned"), reference),
+        f"The {name} aligned to the {reference}",
+        f"Above the {reference}, below the {name} brought to it, with the same contours of brain, "
+        "white matter and ventricles. In both rows the lines should follow the same edges. "
+        f"{ORIENTATION}",
+    )
+
+
+def template_picture(settings: Settings, visit: VisitPlan, scene: Scene) -> Picture:
+    """Draw the contours of the person's tissues on the template brought to the person."""
+    from wmhflow.interfaces.segmentation import template_path
+
+    if visit.template_transforms is not None:
+        transform = visit.template_transforms[1].path
+    else:
+        transform = settings.output_dir / transform_paths(visit)["inverse"]
+    seed = settings.execution.random_seed
+    warped = warp_coarsely(template_path("t1"), transform, scene.reference, scene.box, seed)
+    return Picture(
+        "alignment",
+        "alignmentTemplate",
+        visit.reference,
+        _compare(scene, Underlay(warped, "template, warped"), visit.reference),
+        f"The template warped to the {visit.reference}",
+        f"Above the {visit.reference}, below the template {TEMPLATE} warped to it (coarsely, for "
+        "this picture only), with the person’s own contours on both. The template’s ventricles "
+        f"and outer border should fill the lines. {ORIENTATION}",
+    )
+
+
+def map_transforms(settings: Settings, visit: VisitPlan) -> Iterator[tuple[MapPlan, Path | None]]:
+    """Go through a visit's maps with the transform that leads to the reference; None for headers.
+
+    Parameters
+    ----------
+    settings
+        The run's settings.
+    visit
+        The plan.
+    """
+    written = transform_paths(visit)
+    for group in map_groups(visit):
+        for entry in group:
+            alignment = entry.alignment
+            if alignment.how == "transform" and alignment.transform is not None:
+                yield entry, alignment.transform.path
+            elif alignment.how == "register":
+                yield entry, settings.output_dir / written[group_name(group)]
+            else:
+                yield entry, None
+
+
+def map_picture(
+    settings: Settings, visit: VisitPlan, scene: Scene, entry: MapPlan, transform: Path | None
+) -> Picture:
+    """Draw the contours of the person's tissues on a map brought to the reference."""
+    underlay = _map_underlay(settings, scene, entry, transform)
+    png = slice_figure(
+        scene.reference,
+        scene.box,
+        _alignment_rows(scene, 1),
+        [underlay],
+        _alignment_outlines(scene),
+    )
+    how = {
+        "header": "aligned by its header",
+        "transform": f"aligned by {transform.name if transform else 'a given transform'}",
+        "register": "registered rigidly",
+    }[entry.alignment.how]
+    return Picture(
+        "alignment",
+        f"alignment{entry.name}",
+        visit.reference,
+        png,
+        f"{entry.name} aligned to the {visit.reference}",
+        f"{entry.name} ({entry.file.path.name}), {how}, with the reference’s contours. The map is "
+        "resampled for this picture only: it is measured in its own grid. Dark grey lies outside "
+        f"its field of view. {ORIENTATION}",
+    )
+
+
+def _map_underlay(
+    settings: Settings, scene: Scene, entry: MapPlan, transform: Path | None
+) -> Underlay:
+    from wmhflow.interfaces.registration import read_itk_affine
+
+    seed = settings.execution.random_seed
+    if transform is None:
+        return Underlay(load_ras(entry.file.path), entry.name)
+    if transform.suffix == ".h5":
+        warped = warp_coarsely(entry.file.path, transform, scene.reference, scene.box, seed)
+        return Underlay(warped, entry.name)
+    matrix = read_itk_affine(transform, seed)
+    return Underlay(load_ras(entry.file.path), entry.name, matrix)

@@ -1,0 +1,202 @@
+"""The tables of the report: what is read from a visit's TSV files, ready to be shown."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from wmhflow.data.registry import load_regions
+from wmhflow.reports.figures import ProfilePoint
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from wmhflow.data.registry import Region
+
+    TableRow = dict[str, str]
+
+MISSING = "n/a"
+SHOWN_LESIONS = 20
+VOLUME_SEGS = ("tissue", "zones", "lobes")
+VOLUME_TITLES = {"tissue": "Tissue", "zones": "White matter by zone", "lobes": "Lobes"}
+LESION_CLASSES = ("all", "PV", "deep")
+WMH_NAME, VENTRICLE_NAME = "white matter hyperintensity", "lateral ventricle"
+
+
+@dataclass(frozen=True)
+class SideVolumes:
+    """One region in the table of volumes: left, right and both together, as text in mL."""
+
+    name: str
+    colour: str
+    volumes: tuple[str, str, str]
+    wmh: tuple[str, str, str]
+    wmh_percent: str
+    n_lesions: str
+
+
+def number(text: str | None) -> float:
+    """Read a table cell; NaN for ``n/a`` and for what is absent."""
+    return float("nan") if text is None or text == MISSING else float(text)
+
+
+def millilitres(mm3: float) -> str:
+    """Write a volume in mL with two or three digits behind the point.
+
+    Examples
+    --------
+    >>> [millilitres(value) for value in (1234567.0, 9536.0, 88.0, 0.0, float("nan"))]
+    ['1234.57', '9.54', '0.088', '0', 'n/a']
+    """
+    if math.isnan(mm3):
+        return MISSING
+    if mm3 == 0:
+        return "0"
+    return f"{mm3 / 1000:.2f}" if mm3 >= 1000 else f"{mm3 / 1000:.3f}"
+
+
+def fixed(text: str | None, digits: int = 1) -> str:
+    """Write a table cell's number with so many digits behind the point.
+
+    Examples
+    --------
+    >>> fixed("-12.8702"), fixed("n/a"), fixed("-0.01")
+    ('−12.9', 'n/a', '0.0')
+    """
+    value = number(text)
+    if math.isnan(value):
+        return MISSING
+    shown = f"{value:.{digits}f}"
+    return shown.replace("-", "−") if float(shown) else shown.replace("-", "")
+
+
+def volume_rows(rows: Sequence[TableRow], seg: str) -> list[SideVolumes]:
+    """Put both sides of every region of one label image side by side.
+
+    Parameters
+    ----------
+    rows
+        The table of volumes.
+    seg
+        ``tissue``, ``zones`` or ``lobes``.
+
+    Returns
+    -------
+    list of SideVolumes
+        In registry order; empty if the table has no such rows.
+    """
+    regions = load_regions(seg)
+    found = {int(row["index"]): row for row in rows if row["seg"] == seg}
+    return [
+        _side_volumes(found, regions, region)
+        for index, region in regions.items()
+        if region.hemisphere == "B" and index in found
+    ]
+
+
+def _side_volumes(
+    found: dict[int, TableRow], regions: dict[int, Region], both: Region
+) -> SideVolumes:
+    sides = {
+        regions[index].hemisphere: row
+        for index, row in found.items()
+        if both.name in regions[index].parents
+    }
+    cells = [sides.get("L", {}), sides.get("R", {}), found[both.index]]
+    volumes = [millilitres(number(cell.get("volume_mm3"))) for cell in cells]
+    wmh = [millilitres(number(cell.get("wmh_volume_mm3"))) for cell in cells]
+    share = number(found[both.index]["wmh_fraction"])
+    return SideVolumes(
+        both.name,
+        both.colour,
+        (volumes[0], volumes[1], volumes[2]),
+        (wmh[0], wmh[1], wmh[2]),
+        fixed(str(100 * share)),
+        found[both.index]["n_lesions"],
+    )
+
+
+def total_volume_mm3(rows: Sequence[TableRow], name: str) -> float:
+    """Return the volume of a tissue, both sides together; NaN if the table lacks it."""
+    found = (row for row in rows if (row["seg"], row["name"]) == ("tissue", name))
+    return number(next(found, {}).get("volume_mm3"))
+
+
+def largest_lesions(rows: Sequence[TableRow]) -> list[TableRow]:
+    """Return the lesions to show, the largest first, in the units that are shown."""
+    ordered = sorted(rows, key=lambda row: (-number(row["volume_mm3"]), int(row["index"])))
+    return [
+        row
+        | {"volume_ml": millilitres(number(row["volume_mm3"]))}
+        | {key: fixed(row[key]) for key in ("x", "y", "z")}
+        | {key: fixed(row[key]) for key in ("ventricle_distance_min", "cortex_distance_min")}
+        for row in ordered[:SHOWN_LESIONS]
+    ]
+
+
+def profile_points(rows: Sequence[TableRow], name: str) -> dict[str, list[ProfilePoint]]:
+    """Arrange one map's profile by lesion class.
+
+    Parameters
+    ----------
+    rows
+        The table of profiles.
+    name
+        Of the map.
+    """
+    return {
+        lesion_class: [
+            ProfilePoint(
+                number(row["distance_mean"]),
+                number(row["mean"]),
+                number(row["sd"]),
+                number(row["n_effective"]),
+                is_rest=row["shell"] == "rest",
+            )
+            for row in rows
+            if (row["map"], row["lesion_class"]) == (name, lesion_class)
+        ]
+        for lesion_class in LESION_CLASSES
+    }
+
+
+def penumbra_rows(rows: Sequence[TableRow], name: str) -> list[TableRow]:
+    """Return one map's rows of the penumbra table, widths with one digit."""
+    keys = ("width_mm", "width_lo", "width_hi", "peak_mm")
+    return [row | {key: fixed(row[key]) for key in keys} for row in rows if row["map"] == name]
+
+
+def penumbra_widths(rows: Sequence[TableRow], name: str) -> dict[str, float]:
+    """Return one map's penumbra widths in mm by lesion class, where there is one."""
+    found = {row["lesion_class"]: number(row["width_mm"]) for row in rows if row["map"] == name}
+    return {key: width for key, width in found.items() if not math.isnan(width)}
+
+
+def rows_to_check(rows: Sequence[TableRow]) -> list[TableRow]:
+    """Return the rows of the QC table that a person should look at, with what was expected.
+
+    Parameters
+    ----------
+    rows
+        The QC table.
+
+    Examples
+    --------
+    >>> row = {"metric": "x", "value": "9", "low": "n/a", "high": "3", "verdict": "check"}
+    >>> rows_to_check([row])[0]["expected"]
+    'at most 3'
+    """
+    return [
+        row | {"expected": _expected(row["low"], row["high"])}
+        for row in rows
+        if row["verdict"] == "check"
+    ]
+
+
+def _expected(low: str, high: str) -> str:
+    if low == high:
+        return low
+    if high == MISSING:
+        return f"at least {low}"
+    return f"at most {high}" if low == MISSING else f"{low} to {high}"
