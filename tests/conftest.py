@@ -21,6 +21,4 @@ def raw(tmp_path: Path) -> Path:
 @pytest.fixture
 def derivatives(tmp_path: Path) -> Path:
     """A derivative dataset without files."""
-    return describe(
-        tmp_path / "masks", DatasetType="derivative", GeneratedBy=[{"Name": "by hand"}]
-    )
+    return describe(tmp_path / "masks", DatasetType="derivative", GeneratedBy=[{"Name": "by hand"}])

@@ -369,7 +369,10 @@ def build(
         If options contradict each other.
     """
     groups = {name: cls(**chosen.get(name, {})) for name, cls in GROUPS.items()}
-    settings = Settings(bids_dir, output_dir, level, **groups)
+    # steps run in folders of their own, where a relative path would mean something else
+    execution = groups["execution"]
+    groups["execution"] = dataclasses.replace(execution, work_dir=execution.work_dir.absolute())
+    settings = Settings(bids_dir.absolute(), output_dir.absolute(), level, **groups)
     _check(settings)
     return settings
 

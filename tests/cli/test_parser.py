@@ -50,6 +50,12 @@ def test_an_option_that_nothing_reads_would_be_noticed() -> None:
     assert ("execution", "never_read_option") not in attribute_chains()
 
 
+def test_paths_do_not_depend_on_where_a_step_runs() -> None:
+    settings = parse_settings([*BASE, "-w", "work"])
+    for path in (settings.bids_dir, settings.output_dir, settings.execution.work_dir):
+        assert path.is_absolute()
+
+
 def test_labels_with_and_without_prefix() -> None:
     labels = ["--participant-label", "sub-01", "bus01", "--session-label", "ses-1"]
     settings = parse_settings([*BASE, *labels])

@@ -70,9 +70,7 @@ def test_on_one_grid_a_sample_is_the_plain_mean() -> None:
     maps = {"FA": (values, np.ones(SHAPE, bool))}
     sampled = sample_regions(partition(given_images), np.eye(4), maps, np.eye(4), rows, LEAVES)
     zone = np.isin(given_images["zones"], (11, 21))
-    for i, inside in enumerate(
-        (zone, zone & given_images["WMH"], zone & given_images["NAWM"])
-    ):
+    for i, inside in enumerate((zone, zone & given_images["WMH"], zone & given_images["NAWM"])):
         assert sampled["FA"]["mean"][i] == pytest.approx(values[inside].mean())
         assert sampled["FA"]["coverage"][i] == pytest.approx(1)
 

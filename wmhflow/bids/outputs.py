@@ -121,8 +121,9 @@ def _group_key(entry: MapPlan) -> tuple[Any, ...]:
     if alignment.how == "transform" and alignment.transform is not None:
         return ("transform", alignment.transform.path, grid)
     if alignment.how == "register":
-        moved = alignment.companion or entry.file
-        return ("register", moved.path, grid)
+        # maps of one scan move together, by their companion or by the first of them
+        companion = alignment.companion.path if alignment.companion else None
+        return ("register", companion, entry.file.dataset, entry.definition.transform_from, grid)
     return ("header", grid)
 
 

@@ -17,7 +17,7 @@ LESIONS: tuple[Column, ...] = (
     ("x", "Centroid, to the right, world RAS of the reference", "mm"),
     ("y", "Centroid, to the front", "mm"),
     ("z", "Centroid, upwards", "mm"),
-    ("extent_mm", "Diagonal of the box around the lesion's voxel centres along the axes", "mm"),
+    ("extent_mm", "Longest side of the box around the lesion along the voxel axes", "mm"),
     ("ventricle_distance_min", "Smallest distance of a voxel to the lateral ventricles", "mm"),
     ("cortex_distance_min", "Smallest distance of a voxel to the cortex", "mm"),
     ("hemisphere", "Side that holds most of its voxels: L or R", None),

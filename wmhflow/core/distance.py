@@ -16,7 +16,8 @@ References
 
 from __future__ import annotations
 
-from math import ceil, floor, gcd
+from fractions import Fraction
+from math import ceil, floor, lcm
 from typing import NamedTuple
 
 import numpy as np
@@ -40,6 +41,7 @@ LARGEST_EXACT = 2.0**51
 NANOMETRE_MM = 1e-6
 # Headers hold single precision: a voxel size is known no better than this.
 HEADER_PRECISION = 1.2e-7
+LARGEST_DENOMINATOR = 1000
 
 
 def distance_to(
@@ -286,9 +288,10 @@ def whole_weights(
 
     Notes
     -----
-    Voxel sizes that are whole nanometres, to the precision of an image header, are taken as
-    such: then 10 steps of 0.9 mm and 3 steps of 3 mm are equally long, as they should be. Others
-    are rounded to better than one part in 10^9.
+    Voxel sizes that are whole nanometres, to the precision of an image header, are taken as such,
+    and sizes in a ratio of small whole numbers as exactly so: then 10 steps of 0.9 mm and 3 steps
+    of 3 mm are equally long, as they should be. Others are rounded to better than single
+    precision, for voxels up to 1:20 in grids up to 1000.
 
     Examples
     --------
@@ -296,12 +299,17 @@ def whole_weights(
     (array([  9.,   9., 100.]), 0.3)
     """
     squares = lengths.astype(np.float64) ** 2
-    nanometres = np.rint(spacing / NANOMETRE_MM)
-    if (np.abs(nanometres * NANOMETRE_MM - spacing) <= HEADER_PRECISION * spacing).all():
-        step = gcd(*(int(size) for size in nanometres))
-        weights = (nanometres / step) ** 2
-        if weights @ squares < LARGEST_EXACT:
-            return weights, step / round(1 / NANOMETRE_MM)
+    nanometres = np.rint(spacing / NANOMETRE_MM) / round(1 / NANOMETRE_MM)
+    sizes = np.where(
+        np.abs(nanometres - spacing) <= HEADER_PRECISION * spacing, nanometres, spacing
+    )
+    smallest = float(sizes.min())
+    ratios = [Fraction(size / smallest).limit_denominator(LARGEST_DENOMINATOR) for size in sizes]
+    parts = lcm(*(ratio.denominator for ratio in ratios))
+    steps = np.array([float(ratio * parts) for ratio in ratios])
+    close = np.abs(steps * (smallest / parts) - sizes) <= HEADER_PRECISION * sizes
+    if close.all() and steps**2 @ squares < LARGEST_EXACT:
+        return steps**2, smallest / parts
     # An even power, so that the unit is exact too.
     power = 2 * ceil(np.log2(LARGEST_EXACT / (spacing**2 @ squares)) / 2 - 1)
     return np.maximum(np.rint(spacing**2 * 2.0**power), 1.0), 2.0 ** (-power / 2)

@@ -37,7 +37,7 @@ def combine_tissues(
     Examples
     --------
     >>> tissue = np.array([[[0, 5, 5]]])
-    ... sides = np.array([[[1, 1, 2]]])
+    >>> sides = np.array([[[1, 1, 2]]])
     >>> combine_tissues(tissue, sides, np.array([[[False, True, False]]])).tolist()
     [[[0, 16, 25]]]
     """

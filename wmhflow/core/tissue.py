@@ -21,7 +21,7 @@ HEMISPHERE_STEP = 10
 # Grey matter or CSF where the template has less than this probability of any is a lesion.
 LEAST_OTHER_PRIOR = 0.1
 SURE_DEEP_PRIOR = 0.5
-SURE_WHITE_PRIOR = 0.9
+SURE_TISSUE_PRIOR = 0.9
 MAD_TO_SD = 1.4826
 PRIOR_FLOOR = 0.02
 
@@ -67,30 +67,35 @@ def class_priors(
 
 
 def tame_outliers(
-    data: NDArray[np.float32], white_prior: NDArray[np.float32], brain: NDArray[np.bool_]
+    data: NDArray[np.float32],
+    white_prior: NDArray[np.float32],
+    grey_prior: NDArray[np.float32],
+    brain: NDArray[np.bool_],
 ) -> NDArray[np.float32]:
-    """Clip what is far brighter than white matter: vessels, fat, dura, and lesions on FLAIR.
+    """Clip what is far brighter than grey and white matter: vessels, fat, dura, FLAIR lesions.
 
     Parameters
     ----------
     data
         Image of any contrast.
-    white_prior
-        Probability of white matter.
+    white_prior, grey_prior
+        Probabilities of white and of grey matter.
     brain
         Brain mask.
 
     Returns
     -------
     ndarray
-        The image, clipped at 0 below and at three SD of the likely white matter above.
+        The image, clipped at 0 below, and above at three SD of the brighter of the two tissues.
     """
-    likely = brain & (white_prior > SURE_WHITE_PRIOR)
-    if not likely.any():
-        return data
-    median = float(np.median(data[likely]))
-    spread = MAD_TO_SD * float(np.median(np.abs(data[likely] - median)))
-    return np.clip(data, 0.0, median + 3 * spread if spread > 0 else None)
+    tops = []
+    for prior in (white_prior, grey_prior):
+        likely = brain & (prior > SURE_TISSUE_PRIOR)
+        if likely.any():
+            median = float(np.median(data[likely]))
+            spread = MAD_TO_SD * float(np.median(np.abs(data[likely] - median)))
+            tops.append(median + 3 * spread if spread > 0 else float(data.max()))
+    return np.clip(data, 0.0, max(tops)) if tops else data
 
 
 def complete_hemispheres(hemispheres: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -158,10 +163,10 @@ def label_tissue(
     ventricles = lateral_ventricles(csf, priors.ventricles, priors.cortex, voxel_sizes_mm)
     ventricles &= cerebrum
     # Dark holes in white matter, where the template has nothing else, are lesions.
-    depth_of_white = priors.cortex + priors.deep_grey + priors.csf < LEAST_OTHER_PRIOR
-    csf &= ventricles | ~depth_of_white
-    no_grey_here = priors.cortex + priors.deep_grey < LEAST_OTHER_PRIOR
-    grey = cerebrum & (winner == 1) & ~no_grey_here
+    others = priors.cortex + priors.deep_grey + priors.csf
+    nothing_else = (others < LEAST_OTHER_PRIOR) & (priors.white > 0.5)
+    csf &= ventricles | ~nothing_else
+    grey = cerebrum & (winner == 1) & ~nothing_else
     # Pallidum and thalamus are as bright as white matter: there the prior decides.
     deep = grey & (priors.deep_grey > priors.cortex)
     deep |= cerebrum & (winner != 0) & (priors.deep_grey > SURE_DEEP_PRIOR)

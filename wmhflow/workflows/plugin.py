@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ KILLED = (
     "a worker process was killed while it ran this step, probably for lack of memory; "
     "give more memory, or run fewer steps at once with --nprocs"
 )
+# how long a process that was killed may take to be dead
+DYING_S = 1.0
 
 
 def _start_worker(folder: str) -> None:
@@ -45,6 +48,13 @@ class Failure:
 def _run_noting_process(folder: str, node: Any, updatehash: bool, taskid: int) -> dict[str, Any]:
     (Path(folder) / str(taskid)).write_text(str(psutil.Process().pid), encoding="ascii")
     return run_node(node, updatehash, taskid)
+
+
+def _is_dead(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
 
 
 class ResilientMultiProcPlugin(MultiProcPlugin):
@@ -119,11 +129,14 @@ class ResilientMultiProcPlugin(MultiProcPlugin):
         note = Path(self._notes) / str(taskid)
         if not note.is_file():
             return True
-        try:
-            process = psutil.Process(int(note.read_text(encoding="ascii")))
-            return bool(process.status() != psutil.STATUS_ZOMBIE)
-        except (psutil.NoSuchProcess, ValueError):
-            return False
+        pid = int(note.read_text(encoding="ascii"))
+        # a dying process closes its pipes, which breaks the pool, some time before it is dead
+        deadline = time.monotonic() + DYING_S
+        while time.monotonic() < deadline:
+            if _is_dead(pid):
+                return False
+            time.sleep(0.02)
+        return True
 
     def _get_result(self, taskid: int) -> dict[str, Any] | None:
         if taskid in self._to_retry:
