@@ -5,7 +5,7 @@ The graph (:mod:`wmhflow.workflows`) is made from these objects and decides noth
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -123,14 +123,24 @@ class VisitPlan:
 
 @dataclass(frozen=True)
 class ParticipantPlan:
-    """The visits of one person."""
+    """The visits of one person; ``earlier`` ones were not asked for now, but the report has them."""
 
     subject: str
     visits: tuple[VisitPlan, ...]
+    earlier: tuple[VisitPlan, ...] = ()
+
+    @property
+    def reported(self) -> tuple[VisitPlan, ...]:
+        """All visits that the report shows, in order."""
+        return tuple(sorted((*self.visits, *self.earlier), key=lambda visit: visit.session or ""))
 
 
 def plan_participant(
-    query: Query, subject: str, settings: Settings, maps: Mapping[str, MapDefinition]
+    query: Query,
+    subject: str,
+    settings: Settings,
+    maps: Mapping[str, MapDefinition],
+    is_recorded: Callable[[str, str | None], bool],
 ) -> ParticipantPlan:
     """Decide everything about one person.
 
@@ -144,31 +154,32 @@ def plan_participant(
         The run's settings.
     maps
         The registry of maps.
+    is_recorded
+        Tells of a person's session whether an earlier run finished it.
 
     Returns
     -------
     ParticipantPlan
         A visit that cannot be processed carries its problem; nothing is raised for it.
     """
-    sessions = _sessions(query, subject, settings.inputs.session_label)
-    visits = []
+    sessions = _sessions(query, subject)
+    wanted = settings.inputs.session_label
+    visits, earlier = [], []
     for session in sessions:
         planner = _VisitPlanner(query, subject, session, settings, len(sessions) == 1)
-        try:
-            visits.append(planner.plan(maps))
-        except InputError as error:
-            visits.append(VisitPlan(subject, session, problem=str(error)))
-    return ParticipantPlan(subject, tuple(visits))
+        if not wanted or session in wanted:
+            visits.append(planner.plan_or_problem(maps))
+        elif is_recorded(subject, session):
+            earlier.append(planner.plan_or_problem(maps))
+    return ParticipantPlan(subject, tuple(visits), tuple(earlier))
 
 
-def _sessions(query: Query, subject: str, wanted: Sequence[str]) -> list[str | None]:
+def _sessions(query: Query, subject: str) -> list[str | None]:
     there = {
         file.get("session")
         for file in query.raw.of(subject)
         if file.get("suffix") in NATIVE_SPACES and file.get("extension") in IMAGE_EXTENSIONS
     }
-    if wanted:
-        return [session for session in sorted(there, key=str) if session in wanted]
     return sorted(there, key=str) or [None]
 
 
@@ -185,6 +196,13 @@ class _VisitPlanner:
         self.only_visit = only_visit
         self.decisions: list[Decision] = []
         self._facts: dict[Path, ImageFacts] = {}
+
+    def plan_or_problem(self, maps: Mapping[str, MapDefinition]) -> VisitPlan:
+        try:
+            return self.plan(maps)
+        except InputError as error:
+            decided = tuple(self.decisions)
+            return VisitPlan(self.subject, self.session, decisions=decided, problem=str(error))
 
     def plan(self, maps: Mapping[str, MapDefinition]) -> VisitPlan:
         t1w, flair = self._raw("T1w"), self._raw("FLAIR")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from wmhflow.bids.outputs import missing_promises
+from wmhflow.bids.outputs import missing_promises, record_path
 from wmhflow.bids.plan import ParticipantPlan, format_plan, plan_participant
 from wmhflow.bids.query import check_dataset, find_subjects, misnamed_files, open_query
 from wmhflow.bids.record import is_finished, write_record
@@ -120,7 +120,11 @@ def make_plans(settings: Settings) -> list[ParticipantPlan]:
         for subject in subjects:
             for path in misnamed_files(query, subject):
                 log.warning("%s is no BIDS name and is not used.", path)
-    plans = [plan_participant(query, subject, settings, maps) for subject in subjects]
+
+    def is_recorded(subject: str, session: str | None) -> bool:
+        return (settings.output_dir / record_path(subject, session)).is_file()
+
+    plans = [plan_participant(query, subject, settings, maps, is_recorded) for subject in subjects]
     _check_sessions(settings, plans)
     return [plan for plan in plans if plan.visits]
 
@@ -179,7 +183,8 @@ def _process(settings: Settings, plans: Sequence[ParticipantPlan], resources: Re
 def _unfinished(plan: ParticipantPlan, settings: Settings) -> ParticipantPlan:
     """Keep the visits that can be processed, if any of the person's is not finished yet."""
     visits = tuple(visit for visit in plan.visits if visit.problem is None)
-    promised = ParticipantPlan(plan.subject, visits)
+    impossible = tuple(visit for visit in plan.visits if visit.problem is not None)
+    promised = replace(plan, visits=visits, earlier=(*plan.earlier, *impossible))
     complete = not missing_promises(settings.output_dir, promised)
     if complete and all(is_finished(visit, settings) for visit in visits):
         return replace(plan, visits=())

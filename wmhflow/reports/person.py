@@ -100,7 +100,7 @@ def write_report(settings: Settings, participant: ParticipantPlan) -> Path:
 
     # a user's matplotlibrc must not change the pictures
     with matplotlib.style.context("default"):
-        visits = [_visit_part(settings, visit) for visit in participant.visits]
+        visits = [_visit_part(settings, visit) for visit in participant.reported]
     path = settings.output_dir / report_path(participant.subject)
     write_text(path, render(participant.subject, visits, _methods(settings)))
     return path
