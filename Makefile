@@ -125,7 +125,7 @@ find_uv = uv=; \
 	done
 
 # The project itself comes last, as a link to this folder, built by the locked build package.
-uv_install = $$uv pip install --quiet --python $(bin)/python
+uv_install = $$uv pip install --quiet --compile-bytecode --python $(bin)/python
 pip_install = $(bin)/python -m pip install --quiet --disable-pip-version-check
 project = --no-deps --no-build-isolation --editable .
 
