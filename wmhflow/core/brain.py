@@ -34,7 +34,7 @@ def background_value(data: NDArray[Any]) -> float | None:
     Examples
     --------
     >>> image = np.zeros((5, 5, 5))
-    ... image[2, 2, 2] = 7
+    >>> image[2, 2, 2] = 7
     >>> background_value(image)
     0.0
     """
@@ -65,7 +65,7 @@ def filled_foreground(data: NDArray[Any]) -> NDArray[np.bool_]:
     Examples
     --------
     >>> image = np.ones((7, 7, 7))
-    ... image[0] = image[-1] = 0
+    >>> image[0] = image[-1] = 0
     >>> image[:, [0, -1]] = image[:, :, [0, -1]] = image[3, 3, 3] = 0
     >>> int(filled_foreground(image).sum())
     125

@@ -7,6 +7,7 @@ are mirrored.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -105,7 +106,7 @@ def make_priors(
     """
     x, y, z = world_coordinates(t1w.shape, affine)
     brain = ndimage.binary_fill_holes(t1w > 0)
-    p_grey, p_white = grey.astype(np.float32) / 255, white.astype(np.float32) / 255
+    p_grey, p_white = (values.astype(np.float32) / np.float32(255) for values in (grey, white))
     csf = np.where(brain, np.clip(1 - p_grey - p_white, 0, 1), 0).astype(np.float32)
     infratentorial = draw_infratentorial(brain, csf, (x, y, z))
     deep = draw_deep_grey(p_grey, csf, (x, y, z))
@@ -198,7 +199,7 @@ def distance_to_path(
     [[0.0, 1.0, 2.0], [0.0, 1.0, 2.0], [0.0, 1.0, 2.0]]
     """
     nearest: NDArray[np.float64] = np.array(np.inf)
-    for start, end in zip(path[:-1], path[1:], strict=True):
+    for start, end in itertools.pairwise(path):
         along = np.subtract(end, start)
         offsets = [axis - s for axis, s in zip(coordinates, start, strict=True)]
         share = sum(o * a for o, a in zip(offsets, along, strict=True)) / float(along @ along)

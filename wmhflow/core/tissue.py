@@ -98,6 +98,34 @@ def tame_outliers(
     return np.clip(data, 0.0, max(tops)) if tops else data
 
 
+def grey_is_brighter(
+    data: NDArray[np.float32],
+    white_prior: NDArray[np.float32],
+    grey_prior: NDArray[np.float32],
+    brain: NDArray[np.bool_],
+) -> bool:
+    """Tell a FLAIR's contrast from a T1w's.
+
+    Parameters
+    ----------
+    data
+        Image of any contrast.
+    white_prior, grey_prior
+        Probabilities of white and of grey matter.
+    brain
+        Brain mask.
+
+    Returns
+    -------
+    bool
+        True if likely grey matter is brighter than likely white matter.
+    """
+    white, grey = (brain & (prior > SURE_TISSUE_PRIOR) for prior in (white_prior, grey_prior))
+    if not (white.any() and grey.any()):
+        return False
+    return bool(np.median(data[grey]) > np.median(data[white]))
+
+
 def complete_hemispheres(hemispheres: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Give voxels outside the template's field of view the side of the nearest voxel inside.
 

@@ -21,7 +21,7 @@ MAD_TO_SD = 1.4826
 THRESHOLD_Z = 2.5
 SLOPE_Z = 0.5
 SMOOTHING_MM = 0.5
-GROW_TO = 0.4
+GROW_TO = 0.5
 RIBBON_MM = 1.5
 FIELD_SAMPLES = 100_000
 FIELD_ROUNDS = 6
@@ -107,7 +107,8 @@ def white_matter_field(
 
     Examples
     --------
-    >>> image = np.full((8, 8, 8), 5, dtype=np.float32); image[2, 2, 2] = 50
+    >>> image = np.full((8, 8, 8), 5, dtype=np.float32)
+    >>> image[2, 2, 2] = 50
     >>> bool(np.allclose(white_matter_field(image, image > 0, order=1), 5))
     True
     """
@@ -280,9 +281,7 @@ def choose_threshold(cortex_z: NDArray[np.floating], least: float) -> float:
     return float(max(middle + 2 * (upper - middle), least))
 
 
-def septum(
-    tissue_labels: NDArray[np.uint8], voxel_sizes_mm: Sequence[float]
-) -> NDArray[np.bool_]:
+def septum(tissue_labels: NDArray[np.uint8], voxel_sizes_mm: Sequence[float]) -> NDArray[np.bool_]:
     """Find the voxels between the two lateral ventricles, bright on FLAIR and no lesion.
 
     Parameters

@@ -42,8 +42,10 @@ SEARCH_SPACING_MM = 7.0
 JUDGE_SPACING_MM = 2.5
 ROTATIONS_TRIED_DEG = (-25.0, 0.0, 25.0)
 STARTS_REFINED = 2
+COARSEST_SYN_MM = 2.0
 # antsRegistration's word for "no mask here".
 NO_MASK = "NA"
+MACHINE_ENTRIES = ("OSName", "OSVersion")
 # A start other than the header must be better by this share before it is believed.
 HEADER_PREFERENCE = 0.02
 INTERPOLATORS = {"linear": "Linear", "nearest": "NearestNeighbor", "bspline": "BSpline"}
@@ -605,7 +607,7 @@ def register_linear(
     moving: Grid3D,
     stages: Sequence[str],
     seed: int,
-    spacing_mm: float = 1.5,
+    spacing_mm: float = 2.0,
     mask: NDArray[np.bool_] | None = None,
     mask_judges_only: bool = False,
 ) -> LinearFit:
@@ -633,6 +635,8 @@ def register_linear(
     """
     scaled = [Grid3D(robust_range(grid.data), grid.affine) for grid in (fixed, moving)]
     starts = best_starts(scaled[0], scaled[1], mask, STARTS_REFINED)
+    # Nothing is gained by voxels finer than both images have.
+    spacing_mm = max(spacing_mm, min(_finest_mm(fixed), _finest_mm(moving)))
     fine = [resample_isotropic(grid, spacing_mm) for grid in scaled]
     judged = [resample_isotropic(grid, JUDGE_SPACING_MM) for grid in scaled]
     fine_mask, judge_mask = (
@@ -756,7 +760,40 @@ def register_nonlinear(
         masks = [where.get(name, NO_MASK) for name in ("fixed_mask", "moving_mask")]
         arguments += ["--masks", f"[{masks[0]},{masks[1]}]"]
         run_ants_registration(arguments, seed)
-    return f"{prefix}Composite.h5", f"{prefix}InverseComposite.h5"
+    written = f"{prefix}Composite.h5", f"{prefix}InverseComposite.h5"
+    for path in written:
+        make_reproducible(Path(path))
+    return written
+
+
+def make_reproducible(path: Path) -> None:
+    """Write an ITK transform file anew without time stamps and the machine's name.
+
+    ITK cannot be told to leave them out, and equal transforms shall be equal files.
+
+    Parameters
+    ----------
+    path
+        HDF5 file; it is replaced.
+    """
+    import h5py
+
+    clean = path.with_suffix(".clean.h5")
+    with h5py.File(path) as source, h5py.File(clean, "w") as target:
+
+        def copy(name: str, entry: Any) -> None:
+            if name in MACHINE_ENTRIES:
+                return
+            if not isinstance(entry, h5py.Dataset):
+                target.require_group(name)
+                return
+            packed = {"compression": "gzip", "chunks": entry.chunks} if entry.chunks else {}
+            target.create_dataset(
+                name, data=entry[()], dtype=entry.dtype, track_times=False, **packed
+            )
+
+        source.visititems(copy)
+    clean.replace(path)
 
 
 def register_to_template(
@@ -797,10 +834,15 @@ def register_to_template(
     """
     corrected = correct_bias(reference, brain_mask, seed)
     brain = Grid3D(robust_range(np.where(brain_mask, corrected, 0)), reference.affine)
-    goal = Grid3D(robust_range(template.data), template.affine)
+    # SyN gains nothing from a grid finer than the person's own voxels
+    working_mm = float(np.clip(_finest_mm(reference), _finest_mm(template), COARSEST_SYN_MM))
     goal_mask = template.data > 0 if template_mask is None else template_mask
+    goal = resample_isotropic(Grid3D(robust_range(template.data), template.affine), working_mm)
+    # the finest level at which there is something to smooth
+    levels_mm = [level for level in (8.0, 4.0, 2.0) if level > 1.5 * working_mm]
+    goal_brain = _resample_mask(goal_mask, template.affine, working_mm)
     fit = register_linear(goal, brain, ("Rigid", "Affine"), seed, spacing_mm=4.0 if quick else 3.0)
-    working = resample_isotropic(brain, max(1.0, _finest_mm(template)))
+    working = resample_isotropic(brain, working_mm)
     kept = None
     if lesion_mask is not None and lesion_mask.any():
         grown = ndimage.binary_dilation(lesion_mask, iterations=1)
@@ -811,12 +853,12 @@ def register_to_template(
         fit.matrix,
         str(Path(out_dir).absolute() / "xfm"),
         seed,
-        iterations=(40, 15) if quick else (60, 40, 10),
-        spacings_mm=(8.0, 4.0) if quick else (8.0, 4.0, 2.0),
-        template_mask=ndimage.binary_dilation(goal_mask, iterations=3),
+        iterations=(30, 8) if quick else (60, 40, 10)[: len(levels_mm)],
+        spacings_mm=(8.0, 4.0) if quick else levels_mm,
+        template_mask=ndimage.binary_dilation(goal_brain, iterations=3),
         moving_mask=kept,
     )
-    jacobian = jacobian_determinant(template, forward, seed)[goal_mask]
+    jacobian = jacobian_determinant(goal, forward, seed)[goal_brain]
     return WarpFit(
         forward,
         inverse,
@@ -870,7 +912,7 @@ def correct_bias(
         mask=ants_image(Grid3D(counted.astype(np.float32), grid.affine), seed),
         shrink_factor=max(round(4.0 / float(sizes.min())), 1),
         convergence={"iters": [30, 30, 20], "tol": 1e-5},
-        spline_param=[3, 3, 3],
+        spline_param=[1, 1, 1],
         return_bias_field=True,
     ).numpy()
     corrected = grid.data / np.where(field > 0, field, 1)

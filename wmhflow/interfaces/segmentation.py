@@ -26,6 +26,7 @@ from wmhflow.interfaces.registration import (
     ants_image,
     correct_bias,
     load_grid,
+    refine_linear,
     register_linear,
     register_nonlinear,
     resample_isotropic,
@@ -40,8 +41,13 @@ if TYPE_CHECKING:
 
 TEMPLATE_FILE = "mni_icbm152_{}_tal_nlin_sym_09a_converted.nii.gz"
 MASK_PRIORS = ("brain_mask", "ventricles", "infratentorial", "hemispheres")
-# A warped template brain this much smaller than the foreground means that there is a skull.
-STRIPPED_RATIO = 1.5
+# Scalp, eyes and neck lie further than this from the brain; dura and partial volume do not.
+FAR_MM = 8.0
+STRIPPED_SHARE = 0.03
+DEEP_MM = 10.0
+FAT_FACTOR = 1.15
+T1W_PRIOR_WEIGHT = 0.25
+FLAIR_PRIOR_WEIGHT = 0.5
 
 
 # --- the template -------------------------------------------------------------------------------
@@ -168,8 +174,9 @@ def extract_brain(
         return brain_core.filled_foreground(head.data), True
     rough = warp_template_mask(head, template, template_mask, work_dir, seed)
     body = brain_core.filled_foreground(head.data)
-    stripped = bool(body.any()) and body.sum() < STRIPPED_RATIO * (rough & body).sum()
     sizes = tuple(np.linalg.norm(head.affine[:3, :3], axis=0))
+    far = body & ~brain_core.within(rough, FAR_MM, sizes)
+    stripped = bool(body.any()) and far.sum() < STRIPPED_SHARE * body.sum()
     corrected = correct_bias(head, rough, seed) if rough.any() else head.data
     refined = brain_core.refine_brain_mask(corrected, rough, sizes)
     return (refined & body if stripped else refined), stripped
@@ -200,16 +207,19 @@ def warp_template_mask(
     """
     voxel = tuple(np.linalg.norm(template.affine[:3, :3], axis=0))
     around = brain_core.within(template_mask, 6.0, voxel)
-    fit = register_linear(template, head, ("Rigid", "Affine"), seed, spacing_mm=3.0, mask=around)
+    fit = register_linear(template, head, ("Rigid",), seed, spacing_mm=3.0, mask=around)
+    # An affine would stretch the brain until its edge met the scalp's: take the scalp away first.
+    bald = remove_scalp(head, template, template_mask, fit.matrix)
     coarse = [
         resample_isotropic(Grid3D(robust_range(grid.data), grid.affine), 2.0)
-        for grid in (template, head)
+        for grid in (template, bald)
     ]
     mask = resample_isotropic(Grid3D(around.astype(np.float32), template.affine), 2.0).data > 0.5
+    affine = refine_linear(coarse[0], coarse[1], fit.matrix, ("Affine",), (4, 2), seed, mask)
     _, inverse = register_nonlinear(
         coarse[0],
         coarse[1],
-        fit.matrix,
+        affine,
         str(work_dir / "brain"),
         seed,
         iterations=(40, 15),
@@ -218,6 +228,47 @@ def warp_template_mask(
     )
     filled = Grid3D(template_mask.astype(np.float32), template.affine)
     return resample_through(filled, head, [inverse], seed=seed) > 0.5
+
+
+def remove_scalp(
+    head: Grid3D,
+    template: Grid3D,
+    template_mask: NDArray[np.bool_],
+    matrix: NDArray[np.float64],
+) -> Grid3D:
+    """Blank what is far from the brain, and near its surface what is as bright as fat.
+
+    Parameters
+    ----------
+    head
+        T1w or FLAIR.
+    template
+        Grid of the mask.
+    template_mask
+        Brain on that grid.
+    matrix
+        Rigid transform, points of the template to points of the head, RAS mm.
+
+    Returns
+    -------
+    Grid3D
+        The head without most of its scalp.
+    """
+    to_template = np.linalg.inv(matrix @ template.affine) @ head.affine
+    rigid_mask = ndimage.affine_transform(
+        template_mask.astype(np.float32),
+        to_template[:3, :3],
+        to_template[:3, 3],
+        head.data.shape,
+        order=1,
+    )
+    sizes = tuple(np.linalg.norm(head.affine[:3, :3], axis=0))
+    inner = brain_core.deeper(rigid_mask > 0.5, DEEP_MM, sizes)
+    if not inner.any():
+        return head
+    fat = (head.data > FAT_FACTOR * np.percentile(head.data[inner], 95)) & ~inner
+    far = ~brain_core.within(rigid_mask > 0.5, DEEP_MM, sizes)
+    return Grid3D(np.where(fat | far, 0, head.data), head.affine)
 
 
 class _BrainInput(BaseInterfaceInputSpec):
@@ -261,7 +312,7 @@ def classify(
     class_priors: NDArray[np.float32],
     counted: NDArray[np.bool_],
     seed: int,
-    prior_weight: float = 0.25,
+    prior_weight: float = T1W_PRIOR_WEIGHT,
 ) -> NDArray[np.float32]:
     """Classify the brain with Atropos, started from and held by the priors.
 
@@ -349,13 +400,17 @@ def segment_tissue(
     tuple of ndarray
         Tissue labels, ventricles, bias-corrected image.
     """
-    tamed = tissue.tame_outliers(image.data, priors.white, brain)
+    grey = priors.cortex + priors.deep_grey
+    tamed = tissue.tame_outliers(image.data, priors.white, grey, brain)
     unusual = lesions | (tamed < image.data)
     corrected = correct_bias(image, brain, seed, weight=~unusual)
     sizes = tuple(np.linalg.norm(image.affine[:3, :3], axis=0))
     stack = tissue.class_priors(priors, brain, lesions)
-    tamed = tissue.tame_outliers(corrected, priors.white, brain)
-    posteriors = classify(Grid3D(tamed, image.affine), brain, stack, ~lesions, seed)
+    tamed = tissue.tame_outliers(corrected, priors.white, grey, brain)
+    # On FLAIR the edge between cortex and CSF is as bright as white matter: trust the priors more.
+    inverted = tissue.grey_is_brighter(corrected, priors.white, grey, brain)
+    weight = FLAIR_PRIOR_WEIGHT if inverted else T1W_PRIOR_WEIGHT
+    posteriors = classify(Grid3D(tamed, image.affine), brain, stack, ~lesions, seed, weight)
     labels, ventricles = tissue.label_tissue(posteriors, priors, brain, lesions, sizes)
     return labels, ventricles, corrected
 

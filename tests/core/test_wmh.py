@@ -1,0 +1,88 @@
+"""WMH: planted ones are found, bright cortex, septum and specks are not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from wmhflow.core import wmh
+
+SHAPE = (60, 60, 40)
+
+
+def person(seed: int = 0):
+    """White matter with a ventricle, inside a ribbon of brighter cortex, under a bias field."""
+    labels = np.full(SHAPE, 13, np.uint8)
+    labels[5:-5, 5:-5, 5:-5] = 15
+    labels[22:38, 25:45, 15:28] = 12
+    labels[29:31, 25:45, 15:28] = 15
+    labels[30:] += 10
+    flair = np.select([labels % 10 == 3, labels % 10 == 2], [112.0, 20.0], 100.0)
+    flair += np.random.default_rng(seed).normal(0, 3, SHAPE)
+    truth = np.zeros(SHAPE, bool)
+    truth[12:18, 20:30, 15:25] = True
+    truth[42:50, 40:44, 18:22] = True
+    flair[truth] = 150
+    x, y, _ = np.meshgrid(*(np.linspace(-1, 1, n) for n in SHAPE), indexing="ij")
+    return (flair * np.exp(0.2 * x - 0.1 * y**2)).astype(np.float32), labels, truth
+
+
+def test_planted_lesions_are_found_and_nothing_else() -> None:
+    flair, labels, truth = person()
+    found = wmh.segment_wmh(flair, labels, labels > 0, (1, 1, 1))
+    dice = 2 * (found.mask & truth).sum() / (found.mask.sum() + truth.sum())
+    assert dice > 0.95
+    assert not found.mask[~np.isin(labels % 10, [5])].any()
+
+
+def test_mask_is_the_probability_above_one_half_and_scale_does_not_matter() -> None:
+    flair, labels, _ = person()
+    found = wmh.segment_wmh(flair, labels, labels > 0, (1, 1, 1))
+    assert np.array_equal(found.mask, found.probability >= 0.5)
+    again = wmh.segment_wmh(flair * 37, labels, labels > 0, (1, 1, 1))
+    assert np.array_equal(found.mask, again.mask)
+
+
+def test_mirrored_person_has_mirrored_lesions() -> None:
+    flair, labels, _ = person()
+    swapped = np.where(labels // 10 == 1, labels + 10, labels - 10)[::-1].astype(np.uint8)
+    found = wmh.segment_wmh(flair, labels, labels > 0, (1, 1, 1)).mask
+    mirror = wmh.segment_wmh(flair[::-1].copy(), swapped, swapped > 0, (1, 1, 1)).mask
+    assert 2 * (found & mirror[::-1]).sum() / (found.sum() + mirror.sum()) > 0.99
+
+
+def test_septum_and_single_voxels_are_no_lesions() -> None:
+    flair, labels, truth = person()
+    flair[29:31, 25:45, 15:28] = 160
+    flair[10, 50, 30] = 250
+    found = wmh.segment_wmh(flair, labels, labels > 0, (1, 1, 1))
+    assert not found.mask[29:31, 27:43, 15:28].any()
+    assert (found.mask & ~truth).sum() < 0.03 * truth.sum()
+
+
+def test_lesions_have_no_holes() -> None:
+    flair, labels, _ = person()
+    flair[14, 25, 20] = 60
+    found = wmh.segment_wmh(flair, labels, labels > 0, (1, 1, 1))
+    assert found.mask[14, 25, 20]
+
+
+def test_no_lesions_gives_an_empty_mask() -> None:
+    flair, labels, truth = person()
+    flair[truth] = np.median(flair[labels % 10 == 5])
+    assert wmh.segment_wmh(flair, labels, labels > 0, (1, 1, 1)).mask.sum() < 30
+
+
+def test_the_field_of_normal_white_matter_ignores_lesions() -> None:
+    x = np.linspace(-1, 1, 40)[:, None, None] * np.ones((40, 40, 40))
+    truth = 100 * np.exp(0.3 * x)
+    image = truth.copy()
+    image[5:15, 5:20, 5:20] *= 1.6
+    field = wmh.white_matter_field(image.astype(np.float32), np.ones(image.shape, bool))
+    assert np.abs(field / truth - 1).max() < 0.01
+
+
+def test_a_flair_without_white_matter_is_an_error() -> None:
+    labels = np.full(SHAPE, 15, np.uint8)
+    with pytest.raises(ValueError, match="white matter"):
+        wmh.segment_wmh(np.zeros(SHAPE, np.float32), labels, labels > 0, (1, 1, 1))

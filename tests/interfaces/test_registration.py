@@ -1,0 +1,194 @@
+"""Registration: a known motion comes back, files are the same twice, headers are kept."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", "1")
+
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from wmhflow.errors import InputError
+from wmhflow.interfaces import registration
+from wmhflow.interfaces.registration import (
+    ApplyTransforms,
+    Grid3D,
+    RigidRegistration,
+    TemplateRegistration,
+    apply_transforms,
+    load_grid,
+    mutual_information,
+    read_itk_affine,
+    resample_isotropic,
+    rotation_matrix,
+    save_like,
+    write_itk_affine,
+)
+from wmhflow.interfaces.segmentation import template_path
+
+
+def coarse_template(spacing_mm: float) -> Grid3D:
+    """The packaged template, at a voxel size that makes tests quick."""
+    return resample_isotropic(load_grid(template_path("t1")), spacing_mm)
+
+
+def save(grid: Grid3D, path: Path) -> str:
+    image = nib.Nifti1Image(grid.data.astype(np.float32), grid.affine)
+    nib.save(image, path)
+    return str(path)
+
+
+def moved_copy(grid: Grid3D, matrix: np.ndarray[Any, Any], path: Path) -> str:
+    """The same head, of which only the header says that it lies elsewhere."""
+    return save(Grid3D(grid.data, matrix @ grid.affine), path)
+
+
+def known_motion(angles: tuple[float, float, float], shift: tuple[float, float, float]) -> Any:
+    matrix = np.eye(4)
+    matrix[:3, :3], matrix[:3, 3] = rotation_matrix(angles), shift
+    return matrix
+
+
+@pytest.fixture(scope="module")
+def head() -> Grid3D:
+    return coarse_template(4.0)
+
+
+@pytest.mark.parametrize(
+    "motion", [((4, -6, 8), (6, -9, 5)), ((-20, 12, 25), (30, 20, -25))], ids=["small", "large"]
+)
+def test_known_motion_is_recovered_across_contrasts(head, motion, tmp_path) -> None:
+    truth = known_motion(*motion)
+    inverted = Grid3D(np.where(head.data > 0, 280 - head.data, 0), head.affine)
+    fixed = save(head, tmp_path / "fixed.nii.gz")
+    moving = moved_copy(inverted, truth, tmp_path / "moving.nii.gz")
+    found = RigidRegistration(fixed=fixed, moving=moving, seed=7).run(cwd=tmp_path).outputs
+    points = nib.affines.apply_affine(head.affine, np.argwhere(head.data > 0)[::50])
+    error = nib.affines.apply_affine(read_itk_affine(found.transform), points)
+    error = np.linalg.norm(error - nib.affines.apply_affine(truth, points), axis=1)
+    assert error.max() < 0.5
+    assert found.metrics["mutual_information"] > found.metrics["mutual_information_identity"]
+
+
+def test_same_input_gives_the_same_bytes(head, tmp_path) -> None:
+    fixed = save(head, tmp_path / "fixed.nii.gz")
+    moving = moved_copy(head, known_motion((3, 2, 5), (4, 5, 6)), tmp_path / "moving.nii.gz")
+    written = []
+    for run in ("a", "b"):
+        folder = tmp_path / run
+        folder.mkdir()
+        outputs = RigidRegistration(fixed=fixed, moving=moving, seed=7).run(cwd=folder).outputs
+        written.append([Path(outputs.transform).read_bytes(), Path(outputs.warped).read_bytes()])
+    assert written[0] == written[1]
+
+
+def test_template_registration_is_repeatable_invertible_and_does_not_fold(tmp_path) -> None:
+    template = coarse_template(6.0)
+    bent = Grid3D(
+        ndimage.map_coordinates(
+            template.data,
+            np.indices(template.data.shape)
+            + 0.8 * np.sin(np.indices(template.data.shape)[[1, 2, 0]] / 4),
+            order=1,
+        ),
+        known_motion((5, 0, 4), (5, 3, 2)) @ template.affine,
+    )
+    goal, person = save(template, tmp_path / "t.nii.gz"), save(bent, tmp_path / "p.nii.gz")
+    mask = save(Grid3D((bent.data > 20).astype(np.float32), bent.affine), tmp_path / "m.nii.gz")
+    runs = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        node = TemplateRegistration(
+            reference=person, brain_mask=mask, template=goal, seed=3, quick=True
+        )
+        runs.append(node.run(cwd=tmp_path / name).outputs)
+    for output in ("forward", "inverse", "warped"):
+        first, second = (Path(getattr(run, output)).read_bytes() for run in runs)
+        assert first == second, output
+    assert runs[0].metrics["jacobian_min"] > 0
+    there_and_back = apply_transforms(
+        runs[0].warped, person, [runs[0].inverse], tmp_path / "back.nii.gz"
+    )
+    back = load_grid(there_and_back).data
+    assert np.corrcoef(back.ravel(), bent.data.ravel())[0, 1] > 0.97
+    warped = load_grid(runs[0].warped).data
+    assert np.corrcoef(warped.ravel(), template.data.ravel())[0, 1] > 0.95
+
+
+def test_resampling_keeps_oblique_header_and_label_type(head, tmp_path) -> None:
+    labels = Grid3D((head.data > 100) * 7, head.affine)
+    moving = str(tmp_path / "labels.nii.gz")
+    nib.save(nib.Nifti1Image(labels.data.astype(np.int16), labels.affine), moving)
+    oblique = known_motion((10, 20, 30), (1, 2, 3)) @ head.affine @ np.diag([1, -1, 1.4, 1])
+    image = nib.Nifti1Image(np.zeros((50, 60, 40), np.float32), oblique)
+    image.set_sform(oblique, 4)
+    image.set_qform(oblique, 2)
+    reference = str(tmp_path / "reference.nii.gz")
+    nib.save(image, reference)
+    node = ApplyTransforms(moving=moving, reference=reference, interpolation="nearest")
+    result = nib.load(node.run(cwd=tmp_path).outputs.resampled)
+    assert np.array_equal(result.affine, nib.load(reference).affine)
+    for field in ("sform_code", "qform_code", "pixdim", "quatern_b", "srow_x"):
+        assert np.array_equal(result.header[field], nib.load(reference).header[field]), field
+    assert result.get_data_dtype() == np.int16
+    assert set(np.unique(result.dataobj)) <= {0, 7}
+
+
+def test_resampling_agrees_with_scipy_and_inverts(head, tmp_path) -> None:
+    matrix = known_motion((5, -3, 8), (4, 2, -6))
+    fixed = save(head, tmp_path / "fixed.nii.gz")
+    xfm = write_itk_affine(matrix, tmp_path / "x.txt")
+    ours = load_grid(apply_transforms(fixed, fixed, [xfm], tmp_path / "o.nii.gz")).data
+    voxels = np.linalg.inv(head.affine) @ matrix @ head.affine
+    theirs = ndimage.affine_transform(head.data, voxels[:3, :3], voxels[:3, 3], order=1)
+    assert np.abs(ours - theirs)[5:-5, 5:-5, 5:-5].max() < 0.1
+    chained = apply_transforms(
+        fixed, fixed, [xfm, xfm], tmp_path / "c.nii.gz", invert=[False, True]
+    )
+    assert np.abs(load_grid(chained).data - head.data).max() < 0.1
+
+
+def test_itk_file_says_what_the_convention_says(tmp_path) -> None:
+    matrix = known_motion((5, -3, 8), (4, 2, -6))
+    path = write_itk_affine(matrix, tmp_path / "x.txt")
+    assert np.allclose(read_itk_affine(path), matrix, atol=1e-9)
+    import ants
+
+    lps = ants.read_transform(path).apply_to_point([-1.0, -2.0, 3.0])
+    expected = nib.affines.apply_affine(matrix, [1.0, 2.0, 3.0])
+    assert np.allclose(np.array(lps) * [-1, -1, 1], expected)
+
+
+def test_mutual_information_is_symmetric_and_falls_with_shuffling() -> None:
+    rng = np.random.default_rng(0)
+    first = rng.random(20000).astype(np.float32)
+    second = np.clip(first + rng.normal(0, 0.05, first.shape), 0, 1).astype(np.float32)
+    joint = mutual_information(first, second)
+    assert joint == pytest.approx(mutual_information(second, first))
+    assert mutual_information(first, rng.permutation(second)) < 0.1 * joint
+
+
+def test_saved_like_has_no_time_stamp(head, tmp_path) -> None:
+    reference = save(head, tmp_path / "r.nii.gz")
+    path = save_like(head.data > 3, reference, tmp_path / "s.nii.gz", np.uint8)
+    assert Path(path).read_bytes()[4:8] == b"\0\0\0\0"
+    assert nib.load(path).get_data_dtype() == np.uint8
+
+
+def test_wrong_arguments_are_refused(head, tmp_path) -> None:
+    fixed = save(head, tmp_path / "fixed.nii.gz")
+    with pytest.raises(InputError, match="interpolation"):
+        apply_transforms(fixed, fixed, [], tmp_path / "o.nii.gz", "sinc")
+    with pytest.raises(InputError, match="inversion"):
+        apply_transforms(fixed, fixed, [], tmp_path / "o.nii.gz", invert=[True])
+
+
+def test_ants_runs_with_one_thread() -> None:
+    assert os.environ[registration.THREADS_VARIABLE] == "1"
+    assert registration.single_threaded_ants(5).config._random_seed == 5

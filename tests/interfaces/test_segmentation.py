@@ -1,0 +1,142 @@
+"""Segmentation from files: the template segments itself, and real people come out sane."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", "1")
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from wmhflow.interfaces.registration import Grid3D, load_grid, resample_isotropic
+from wmhflow.interfaces.segmentation import (
+    BrainExtraction,
+    TemplatePriors,
+    TissueSegmentation,
+    WMHSegmentation,
+)
+
+PRIORS = ("csf", "cortex", "deep_grey", "white", "ventricles", "infratentorial", "hemispheres")
+RAW = (
+    Path(__file__).parents[3] / "shared" / "data" / "raw_longitudinal" / "openms_patient01" / "raw"
+)
+
+
+@pytest.fixture(scope="module")
+def priors(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("priors")
+    return TemplatePriors(resolution=2).run(cwd=folder).outputs
+
+
+@pytest.fixture(scope="module")
+def small(priors, tmp_path_factory):
+    """The priors at 4 mm, as if warped to a person."""
+    folder = tmp_path_factory.mktemp("small")
+    paths = {}
+    for name in ("t1w", "brain_mask", *PRIORS):
+        grid = load_grid(getattr(priors, name))
+        order = 0 if name == "hemispheres" else 1
+        coarse = resample_isotropic(grid, 4.0, order=order)
+        paths[name] = str(folder / f"{name}.nii.gz")
+        if name == "brain_mask":
+            coarse = Grid3D(coarse.data > 0.5, coarse.affine)
+        nib.save(nib.Nifti1Image(coarse.data.astype(np.float32), coarse.affine), paths[name])
+    return paths
+
+
+def segment(small, image, folder):
+    folder.mkdir(exist_ok=True)
+    given = {name: small[name] for name in PRIORS}
+    node = TissueSegmentation(image=image, brain_mask=small["brain_mask"], seed=1, **given)
+    return node.run(cwd=folder).outputs
+
+
+def dice(first, second):
+    return 2 * (first & second).sum() / (first.sum() + second.sum())
+
+
+@pytest.mark.parametrize("contrast", ["T1w", "FLAIR"])
+def test_the_template_segments_itself(small, contrast, tmp_path) -> None:
+    truth = {name: load_grid(small[name]).data for name in PRIORS}
+    t1w = load_grid(small["t1w"])
+    values = {"T1w": (40, 150, 210), "FLAIR": (30, 130, 100)}[contrast]
+    grey = truth["cortex"] + truth["deep_grey"]
+    image = values[0] * truth["csf"] + values[1] * grey + values[2] * truth["white"]
+    image += np.random.default_rng(0).normal(0, 2, image.shape) * (image > 0)
+    path = str(tmp_path / "image.nii.gz")
+    nib.save(nib.Nifti1Image(image.astype(np.float32), t1w.affine), path)
+    found = segment(small, path, tmp_path / "a")
+    labels = load_grid(found.tissue).data.astype(int)
+    inside = (truth["infratentorial"] <= 0.5) & (load_grid(small["brain_mask"]).data > 0)
+    assert dice(labels % 10 == 5, (truth["white"] > 0.5) & inside) > 0.85
+    assert dice(labels % 10 == 3, (truth["cortex"] > 0.5) & inside) > 0.8
+    assert load_grid(found.ventricles).data.sum() * 64 > 5000
+    x = nib.affines.apply_affine(t1w.affine, np.argwhere(labels // 10 == 1))[:, 0]
+    assert x.max() <= 2.0
+    assert set(np.unique(labels)) <= {0, *(10 * s + k for s in (1, 2) for k in (1, 2, 3, 4, 5, 7))}
+    if contrast == "FLAIR":
+        return
+    again = segment(small, path, tmp_path / "b")
+    for name in ("tissue", "ventricles", "bias_corrected"):
+        first, second = (Path(getattr(run, name)).read_bytes() for run in (found, again))
+        assert first == second, name
+
+
+def test_priors_at_two_millimetres_are_symmetric_and_plausible(priors) -> None:
+    for name in ("t1w", "brain_mask", *PRIORS[:-1]):
+        data = load_grid(getattr(priors, name)).data
+        assert np.array_equal(data, data[::-1]) or np.allclose(data, data[::-1], atol=1e-4), name
+    image = nib.load(priors.ventricles)
+    assert 40_000 < load_grid(priors.ventricles).data.sum() * 8 < 120_000
+    assert nib.affines.apply_affine(image.affine, [49, 0, 0])[0] == 0
+
+
+def test_a_stripped_image_is_its_own_mask(small, tmp_path) -> None:
+    t1w, mask = (load_grid(small[name]) for name in ("t1w", "brain_mask"))
+    image = str(tmp_path / "stripped.nii.gz")
+    nib.save(nib.Nifti1Image(t1w.data * (mask.data > 0.5), t1w.affine), image)
+    node = BrainExtraction(
+        image=image, template_t1w=small["t1w"], template_mask=small["brain_mask"], seed=1
+    )
+    found = node.run(cwd=tmp_path).outputs
+    assert found.is_skull_stripped
+    assert dice(load_grid(found.brain_mask).data > 0, mask.data > 0.5) > 0.98
+
+
+def test_wmh_files_agree_with_each_other(tmp_path) -> None:
+    affine = np.diag([-1.0, 1, 1, 1])
+    labels = np.zeros((40, 40, 40), np.uint8)
+    labels[3:-3, 3:-3, 3:-3] = 15
+    flair = np.random.default_rng(0).normal(100, 4, labels.shape) * (labels > 0)
+    flair[10:16, 10:16, 10:16] = 160
+    paths = {}
+    for name, data in (("flair", flair), ("tissue", labels), ("brain_mask", labels > 0)):
+        paths[name] = str(tmp_path / f"{name}.nii.gz")
+        nib.save(nib.Nifti1Image(data.astype(np.float32), affine), paths[name])
+    found = WMHSegmentation(**paths).run(cwd=tmp_path).outputs
+    mask = load_grid(found.mask)
+    assert mask.data[10:16, 10:16, 10:16].mean() > 0.9
+    assert np.array_equal(mask.data > 0, load_grid(found.probseg).data >= 0.5)
+    assert np.array_equal(mask.affine, affine)
+    assert found.threshold["threshold_z"] == 2.5
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not RAW.is_dir(), reason="the shared raw heads are not there")
+@pytest.mark.parametrize("name", ["study1_T1W", "study1_FLAIR"])
+def test_raw_heads_give_a_brain(priors, name, tmp_path) -> None:
+    node = BrainExtraction(
+        image=RAW / f"{name}.nii.gz",
+        template_t1w=priors.t1w,
+        template_mask=priors.brain_mask,
+        seed=1,
+    )
+    found = node.run(cwd=tmp_path).outputs
+    grid: Grid3D = load_grid(found.brain_mask)
+    litres = grid.data.sum() * abs(np.linalg.det(grid.affine[:3, :3])) / 1e6
+    assert not found.is_skull_stripped
+    assert 1.0 < litres < 1.6
