@@ -123,7 +123,7 @@ class VisitPlan:
 
 @dataclass(frozen=True)
 class ParticipantPlan:
-    """The visits of one person; ``earlier`` ones were not asked for now, but the report has them."""
+    """The visits of a person; `earlier` ones were not asked for now, but the report has them."""
 
     subject: str
     visits: tuple[VisitPlan, ...]
