@@ -48,7 +48,7 @@ them, made by wmhflow {version} from the BIDS dataset linked as `raw`.
   the tables also hold both sides together (hemisphere B), whose numbers do not occur in images.
 - `logs/CITATION.md`: a methods text with the parameters of this run, and its references.
 
-Every table has a `.json` file that says what its columns mean. `n/a` is missing: an empty region
+Every table of numbers has a `.json` file that says what its columns mean. `n/a` is missing: an empty region
 has no mean, which is not a mean of 0.
 """
 

@@ -112,7 +112,7 @@ def _sources(visit: VisitPlan, key: str) -> list[str]:
         "seg_tissue": [*(parcellation or [reference, prior]), mask],
         "seg_lesions": [mask],
         "seg_zones": [tissue, images["distance_ventricles"], images["distance_cortex"]],
-        "seg_shells": [images["seg_lesions"], images["mask_NAWM"]],
+        "seg_shells": [images["seg_lesions"], images["mask_NAWM"], tissue],
         "seg_lobes": [tissue, *parcellation],
         "distance_ventricles": [images["mask_ventricles"]],
         "distance_WMH": [mask],
@@ -142,7 +142,7 @@ def _anatomical_transform(visit: VisitPlan, transforms: dict[str, str]) -> list[
 def _wmh_sources(visit: VisitPlan, images: dict[str, str], transforms: dict[str, str]) -> list[str]:
     given: GivenImage | None = visit.wmh
     if given is None:
-        return [images["preproc_FLAIR"], images["mask_brain"]]
+        return [images["preproc_FLAIR"], images["mask_brain"], images[f"preproc_{visit.reference}"]]
     moved = given.space != visit.reference
     return [given.file.uri, *(_anatomical_transform(visit, transforms) if moved else [])]
 

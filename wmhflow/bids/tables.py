@@ -40,13 +40,17 @@ MAPS: tuple[Column, ...] = (
     ("tissue", "Part of the region: all, WMH, or NAWM (normal-appearing white matter)", None),
     ("map", "Name of the quantitative map", None),
     ("unit", "Unit of mean, sd, median, quantiles and mad", None),
-    ("n", "Number of map voxels with a valid value and any overlap with the region", None),
+    ("n", "Number of valid map voxels that overlap the region by more than 1e-4 of a voxel", None),
     ("n_effective", "(sum of weights)^2 / sum of squared weights", None),
     ("volume_mm3", "Volume of the region", "mm^3"),
-    ("coverage", "Volume covered by valid map voxels / volume of the region", "1"),
+    (
+        "coverage",
+        "Volume covered by valid map voxels / volume of the region; n/a if it has none",
+        "1",
+    ),
     ("mean", "Weighted mean; a voxel weighs the fraction of it that the region covers", None),
-    ("sd", "Weighted standard deviation", None),
-    ("median", "Weighted median", None),
+    ("sd", "Weighted standard deviation, unbiased (reliability weights)", None),
+    ("median", "Weighted median (inverse of the weighted distribution)", None),
     ("q05", "Weighted 5th percentile", None),
     ("q25", "Weighted 25th percentile", None),
     ("q75", "Weighted 75th percentile", None),
@@ -77,9 +81,13 @@ PENUMBRA: tuple[Column, ...] = (
     ("width_hi", "Upper end of the 95 % confidence interval", "mm"),
     ("peak_mm", "Distance at which the profile turns, if it does", "mm"),
     ("plateau", "Value of the plateau", None),
-    ("amplitude", "Value at the lesion edge minus the plateau", None),
+    (
+        "amplitude",
+        "Fitted value minus the plateau, at the peak or, if there is none, at the lesion edge",
+        None,
+    ),
     ("model", "flat, hinge, two hinges (the profile turns), or none; chosen by AICc", None),
-    ("reason", "Why there is no width", None),
+    ("reason", "Why the width or one of its limits is missing", None),
 )
 
 QC: tuple[Column, ...] = (

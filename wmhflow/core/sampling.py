@@ -265,7 +265,8 @@ def region_statistics(
         ``mad``
             Median absolute deviation from the median, by the same definition, not scaled.
 
-        An empty region has n and coverage 0, and NaN elsewhere save for its index and volume.
+        A region that no valid voxel covers has n and coverage 0, and NaN elsewhere save for its
+        index and volume; one without volume has no coverage either.
 
     Raises
     ------
@@ -312,7 +313,7 @@ def region_statistics(
         "n": n,
         "n_effective": n_effective,
         "volume_mm3": weights.volume_mm3.copy(),
-        "coverage": np.where(n > 0, coverage, 0.0),
+        "coverage": np.where(weights.volume_mm3 > 0, np.where(n > 0, coverage, 0.0), np.nan),
         "mean": moments[:, 0],
         "sd": moments[:, 1],
         "median": moments[:, 4],

@@ -167,7 +167,9 @@ class SampleMaps(SimpleInterface):
         maps, map_affine = self._load_maps()
         if inputs.transform:
             map_affine = np.linalg.inv(read_itk_affine(inputs.transform)) @ map_affine
-        sampled = sample_regions(found, affine, maps, map_affine, rows, _leaves(rows))
+        first = next(iter(maps.values()))[0]
+        seen = {FIELD_OF_VIEW: (np.zeros(first.shape), np.ones(first.shape, dtype=bool))}
+        sampled = sample_regions(found, affine, maps | seen, map_affine, rows, _leaves(rows))
         table = [
             _describe(row)
             | {"tissue": row.tissue, "map": name, "unit": unit}
@@ -176,7 +178,7 @@ class SampleMaps(SimpleInterface):
             for i, row in enumerate(rows)
         ]
         self._results["rows"] = save_json(runtime.cwd, "maps", table)
-        self._results["facts"] = self._facts(maps, table)
+        self._results["facts"] = self._facts(maps, sampled, rows)
         return runtime
 
     def _load_maps(self) -> tuple[dict[str, Any], Any]:
@@ -191,28 +193,34 @@ class SampleMaps(SimpleInterface):
             maps[name] = (values, valid)
         return maps, affine
 
-    def _facts(self, maps: dict[str, Any], table: list[dict[str, Any]]) -> dict[str, Any]:
+    def _facts(
+        self, maps: dict[str, Any], sampled: dict[str, Any], rows: list[Row]
+    ) -> dict[str, Any]:
+        """Tell how much of white matter, lesions and NAWM each map covers, and why not more."""
+        places = {row: number for number, row in enumerate(rows)}
+        field = {
+            name: sampled[FIELD_OF_VIEW]["coverage"][places[row]] for name, row in WHITE.items()
+        }
         facts: dict[str, Any] = {}
-        for name, (values, valid) in maps.items():
+        for name in self.inputs.names:
+            values, valid = maps[name]
             facts[f"map_{name}_invalid_voxels"] = int(np.count_nonzero(~valid))
             facts[f"map_{name}_nonfinite_voxels"] = int(np.count_nonzero(~np.isfinite(values)))
-            for tissue in TISSUES:
-                coverage = next(
-                    row["coverage"]
-                    for row in table
-                    if (row["map"], row["seg"], row["name"], row["tissue"])
-                    == (name, "tissue", WHITE_ROWS[tissue], tissue)
-                )
-                facts[f"map_{name}_coverage_{tissue}"] = coverage
+            for part, row in WHITE.items():
+                facts[f"map_{name}_coverage_{part}"] = float(sampled[name]["coverage"][places[row]])
+            facts[f"map_{name}_nawm_outside_field_of_view"] = float(1 - field["NAWM"])
+            covered = float(sampled[name]["coverage"][places[WHITE["NAWM"]]])
+            facts[f"map_{name}_nawm_invalid"] = max(0.0, float(field["NAWM"]) - covered)
         return facts
 
 
-# which row of seg-tissue tells how much of the white matter, lesions and NAWM a map covers
-WHITE_ROWS = {
-    ALL: "cerebral white matter",
-    "WMH": "white matter hyperintensity",
-    "NAWM": "cerebral white matter",
+# rows of seg-tissue, both sides together, that tell how much of the tissues of interest a map sees
+WHITE = {
+    "white_matter": Row("tissue", 5, ALL),
+    "WMH": Row("tissue", 6, "WMH"),
+    "NAWM": Row("tissue", 5, "NAWM"),
 }
+FIELD_OF_VIEW = "field of view"
 
 
 def _number(value: Any) -> int | float:
