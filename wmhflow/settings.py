@@ -324,6 +324,15 @@ class Settings:
     reporting: Reporting = Reporting()
 
 
+@dataclass(frozen=True)
+class Resources:
+    """Steps at the same time, threads of each, and memory of all together."""
+
+    nprocs: int
+    omp_nthreads: int
+    mem_gb: float
+
+
 GROUPS: Mapping[str, type] = {
     "inputs": Inputs,
     "anatomy": Anatomy,
@@ -415,8 +424,8 @@ def read_config_file(path: Path) -> dict[str, dict[str, Any]]:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UsageError(f"--config-file {path} does not exist.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"--config-file {path} is not valid TOML: {error}.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise UsageError(f"--config-file {path} cannot be read as TOML: {error}.") from None
     known = {(group, entry.name): opt for group, entry, opt in iter_options()}
     chosen: dict[str, dict[str, Any]] = {}
     for group, table in content.items():

@@ -100,7 +100,7 @@ def test_a_config_file_sets_what_the_command_line_does_not(tmp_path: Path) -> No
     [
         ("[regions]\nshel = 1", "no option 'shel'"),
         ("[what]\na = 1", "is no table of options"),
-        ("[regions", "not valid TOML"),
+        ("[regions", "cannot be read as TOML"),
         ("[regions]\nzones = 'x'", "must be one of"),
         ("[anatomy]\nfill_holes = 1", "true or false"),
         ("[execution]\nnprocs = [1, 2]", "takes one value"),

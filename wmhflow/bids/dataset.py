@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -48,8 +49,8 @@ them, made by wmhflow {version} from the BIDS dataset linked as `raw`.
   the tables also hold both sides together (hemisphere B), whose numbers do not occur in images.
 - `logs/CITATION.md`: a methods text with the parameters of this run, and its references.
 
-Every table of numbers has a `.json` file that says what its columns mean. `n/a` is missing: an empty region
-has no mean, which is not a mean of 0.
+Every table of numbers has a `.json` file that says what its columns mean. `n/a` is missing: an
+empty region has no mean, which is not a mean of 0.
 """
 
 
@@ -78,7 +79,9 @@ def _description(settings: Settings) -> dict[str, object]:
     out = settings.output_dir.resolve()
     datasets = {"raw": settings.bids_dir}
     datasets |= {named.name: named.path for named in settings.inputs.derivatives}
-    links = {name: _relative(path.resolve(), out) for name, path in datasets.items()}
+    links = _earlier_links(out)
+    links |= {name: _relative(path.resolve(), out) for name, path in datasets.items()}
+    links = dict(sorted(links.items(), key=lambda link: (link[0] != "raw", link[0])))
     return {
         "Name": "wmhflow: white matter hyperintensities and what surrounds them",
         "BIDSVersion": BIDS_VERSION,
@@ -96,6 +99,15 @@ def _description(settings: Settings) -> dict[str, object]:
         "HowToAcknowledge": "Please cite the references in logs/CITATION.md.",
         "License": "n/a",
     }
+
+
+def _earlier_links(out: Path) -> dict[str, str]:
+    """Return the links that earlier runs made: their sidecars still name those datasets."""
+    try:
+        content = json.loads((out / "dataset_description.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return {}
+    return dict(content.get("DatasetLinks", {}))
 
 
 def _relative(path: Path, start: Path) -> str:

@@ -74,6 +74,11 @@ def load_volume(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64], n
                 "meant; give one volume, or one file per volume."
             )
         data = np.asanyarray(image.dataobj).reshape(shape)
+        if data.dtype.kind not in "biuf":
+            raise InputError(
+                f"{path} holds {data.dtype} values (colours or complex numbers) where real numbers "
+                "are meant; convert it."
+            )
     except FileNotFoundError:
         raise InputError(f"{path} does not exist.") from None
     except _UNREADABLE as error:
@@ -147,15 +152,13 @@ def same_lattice(one: ImageFacts, other: ImageFacts, tolerance_mm: float = 1e-2)
     tolerance_mm
         Largest difference of a corner voxel's centre.
     """
-    return bool(
-        sorted(one.shape) == sorted(other.shape)
-        and np.abs(_corners(one) - _corners(other)).max() <= tolerance_mm
-    )
+    if sorted(one.shape) != sorted(other.shape):
+        return False
+    gaps = np.linalg.norm(_corners(one)[:, None] - _corners(other)[None], axis=2)
+    return bool(max(gaps.min(axis=0).max(), gaps.min(axis=1).max()) <= tolerance_mm)
 
 
 def _corners(facts: ImageFacts) -> NDArray[np.float64]:
     last = np.array(facts.shape) - 1
     index = np.array(np.meshgrid(*[[0, 1]] * 3, indexing="ij")).reshape(3, 8) * last[:, None]
-    world = (facts.affine[:3, :3] @ index + facts.affine[:3, 3:]).T
-    rounded = np.round(world, 1)
-    return world[np.lexsort((rounded[:, 2], rounded[:, 1], rounded[:, 0]))]
+    return (facts.affine[:3, :3] @ index + facts.affine[:3, 3:]).T

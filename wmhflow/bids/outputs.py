@@ -26,6 +26,7 @@ ENDINGS = {
     "penumbra": "desc-maps_penumbra",
     "qc": "desc-wmhflow_qc",
 }
+LONGEST_NAME = 60
 MASKS = ("brain", "WMH", "ventricles", "NAWM")
 DISTANCES = ("ventricles", "WMH", "cortex", "depth")
 
@@ -129,7 +130,9 @@ def _group_key(entry: MapPlan) -> tuple[Any, ...]:
 
 def group_name(group: tuple[MapPlan, ...]) -> str:
     """Name a group of maps after its members, in letters and digits."""
-    return "".join(entry.name for entry in group)
+    names = [entry.name for entry in group]
+    joined = "".join(names)
+    return joined if len(joined) <= LONGEST_NAME else f"{names[0]}and{len(names) - 1}more"
 
 
 def promised_files(visit: VisitPlan) -> list[PurePosixPath]:

@@ -5,6 +5,8 @@ The graph (:mod:`wmhflow.workflows`) is made from these objects and decides noth
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +19,7 @@ from wmhflow.data.registry import MapDefinition, load_freesurfer_codes
 from wmhflow.errors import AmbiguousInputError, InputError
 from wmhflow.settings import Settings
 
+log = logging.getLogger("wmhflow")
 WMH_LABELS = ("WMH", "WML", "lesion", "L")
 NATIVE_SPACES = ("T1w", "FLAIR")
 PARCELLATION_ORDER = ("aparcaseg", "aparcasegdkt", "aparcDKTaseg", "synthseg", "SynthSeg", "aseg")
@@ -105,11 +108,6 @@ class VisitPlan:
         return self.flair if self.reference == "T1w" else self.t1w
 
     @property
-    def has_wmh(self) -> bool:
-        """Whether a WMH mask is given or can be computed."""
-        return self.wmh is not None or self.flair is not None
-
-    @property
     def sources(self) -> tuple[FoundFile, ...]:
         """Every file that the visit reads."""
         found: list[FoundFile | None] = [self.t1w, self.flair, self.flair_alignment.transform]
@@ -174,6 +172,10 @@ def plan_participant(
     return ParticipantPlan(subject, tuple(visits), tuple(earlier))
 
 
+def _sentence(error: Exception) -> str:
+    return str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+
+
 def _sessions(query: Query, subject: str) -> list[str | None]:
     there = {
         file.get("session")
@@ -200,9 +202,14 @@ class _VisitPlanner:
     def plan_or_problem(self, maps: Mapping[str, MapDefinition]) -> VisitPlan:
         try:
             return self.plan(maps)
-        except InputError as error:
+        except Exception as error:
+            # whatever one person's files do, the others go on
+            if not isinstance(error, InputError):
+                log.exception("%s: the plan failed", self.label)
             decided = tuple(self.decisions)
-            return VisitPlan(self.subject, self.session, decisions=decided, problem=str(error))
+            return VisitPlan(
+                self.subject, self.session, decisions=decided, problem=_sentence(error)
+            )
 
     def plan(self, maps: Mapping[str, MapDefinition]) -> VisitPlan:
         t1w, flair = self._raw("T1w"), self._raw("FLAIR")
@@ -398,10 +405,10 @@ class _VisitPlanner:
             )
             if _parcellation_rank(file) < len(PARCELLATION_ORDER)
         ]
-        best = min((_parcellation_rank(file) for file in found), default=None)
-        given = self._native(
-            "parcellation", visit, [file for file in found if _parcellation_rank(file) == best]
-        )
+        given = None
+        for rank in sorted({_parcellation_rank(file) for file in found}):
+            same = [file for file in found if _parcellation_rank(file) == rank]
+            given = given or self._native("parcellation", visit, same)
         if given is None:
             self._say("parcellation", "missing", "tissues and ventricles are computed; no lobes")
             return None
@@ -414,7 +421,7 @@ class _VisitPlanner:
         import numpy as np
 
         codes = load_freesurfer_codes()
-        present = {int(code) for code in np.unique(load_volume(file.path)[0])}
+        present = {int(code) for code in np.unique(np.nan_to_num(load_volume(file.path)[0]))}
         known = present & set(codes)
         if not {2, 41} <= known or not known & {4, 43}:
             raise InputError(
@@ -535,6 +542,7 @@ class _VisitPlanner:
             return Alignment("header")
         given = self._transform([*definition.transform_from, name], visit.reference)
         if given:
+            _check_linear(given)
             self._say(name, "found", f"{file.path.name}, aligned by {given.path.name}")
             return Alignment("transform", given)
         companion = self._companion(definition, file)
@@ -547,11 +555,30 @@ class _VisitPlanner:
         for wanted in definition.companions:
             for files in (near, self.query.raw.of(self.subject)):
                 for candidate in self._of_visit(f for f in files if matches(f, wanted)):
-                    if candidate.get("extension") in IMAGE_EXTENSIONS and same_lattice(
-                        self.facts(candidate), self.facts(file)
-                    ):
+                    if self._lies_on_grid_of(candidate, file):
                         return candidate
         return None
+
+    def _lies_on_grid_of(self, candidate: FoundFile, file: FoundFile) -> bool:
+        if candidate.get("extension") not in IMAGE_EXTENSIONS:
+            return False
+        try:
+            return same_lattice(self.facts(candidate), self.facts(file))
+        except InputError as error:
+            self._say("companion", "note", f"not used: {error}")
+            return False
+
+
+def _check_linear(transform: FoundFile) -> None:
+    """Refuse a map's transform that is no single affine: maps are sampled in their own grid."""
+    path = transform.path
+    text = path.read_text(encoding="utf-8", errors="replace") if path.suffix == ".txt" else ""
+    kinds = re.findall(r"^Transform: (\w+)", text, flags=re.MULTILINE)
+    if len(kinds) != 1 or not re.match(r"(MatrixOffset|Affine)", kinds[0]):
+        raise InputError(
+            f"{path} is no ITK text file with one affine transform, which is what a map is aligned "
+            "by; convert it, or give the map in the reference's space."
+        )
 
 
 def _parcellation_rank(file: FoundFile) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -61,11 +62,13 @@ class Dataset:
     ) -> None:
         self.name = name
         self.root = root
-        self.files = _index(name, root, subjects, raw=raw, database=database)
+        self._of: dict[str, list[FoundFile]] = {}
+        for file in _index(name, root, subjects, raw=raw, database=database):
+            self._of.setdefault(str(file.get("subject")), []).append(file)
 
     def of(self, subject: str) -> list[FoundFile]:
         """Return the files of one person."""
-        return [file for file in self.files if file.get("subject") == subject]
+        return self._of.get(subject, [])
 
 
 def _index(
@@ -84,19 +87,42 @@ def _index(
         indexer=indexer,
         is_derivative=not raw,
         config=["bids", "derivatives", extra],
-        database_path=database / name if database else None,
+        database_path=_database_path(database, name, root) if database else None,
     )
     found = (
         FoundFile(Path(file.path), dict(file.get_entities()), name, root)
         for file in layout.get(subject=list(subjects))
+        if belongs(Path(file.path), root)
     )
     return sorted(found, key=lambda file: str(file.path))
+
+
+def _database_path(database: Path, name: str, root: Path) -> Path:
+    # another dataset of the same name must not find this one's index
+    return database / f"{name}-{hashlib.sha256(str(root).encode()).hexdigest()[:12]}"
+
+
+def belongs(path: Path, root: Path) -> bool:
+    """Whether a file's name says the same person and session as the folders that it lies in.
+
+    Examples
+    --------
+    >>> belongs(Path("/d/sub-1/ses-a/anat/sub-1_ses-a_T1w.nii.gz"), Path("/d"))
+    True
+    >>> belongs(Path("/d/sub-1/anat/sub-2_T1w.nii.gz"), Path("/d"))
+    False
+    """
+    parts = path.relative_to(root).parts
+    start = "_".join(part for part in parts[:-1] if re.match(r"(sub|ses)-", part))
+    return bool(re.fullmatch(r"sub-[a-zA-Z0-9+]+", parts[0]) and path.name.startswith(f"{start}_"))
 
 
 def _ignored(subjects: Sequence[str]) -> list[re.Pattern[str]]:
     """Patterns of what is not worth walking into: other persons, and folders without images."""
     patterns = [re.compile(r"^/(sourcedata|derivatives|code|stimuli|logs|models|\.[^/]*)(/|$)")]
-    patterns.append(re.compile(r"^/sub-[^/]+/(figures|func|eeg|meg|ieeg|beh|motion)(/|$)"))
+    patterns.append(
+        re.compile(r"^/sub-[^/]+/(ses-[^/]+/)?(figures|func|eeg|meg|ieeg|beh|motion)(/|$)")
+    )
     if subjects:
         wanted = "|".join(re.escape(subject) for subject in subjects)
         patterns.append(re.compile(rf"^/sub-(?!(?:{wanted})(/|$))"))
@@ -156,7 +182,7 @@ def find_subjects(bids_dir: Path, wanted: Sequence[str]) -> list[str]:
     there = sorted(
         entry.name.removeprefix("sub-")
         for entry in bids_dir.iterdir()
-        if entry.name.startswith("sub-") and entry.is_dir()
+        if re.fullmatch(r"sub-[a-zA-Z0-9+]+", entry.name) and entry.is_dir()
     )
     unknown = [label for label in wanted if label not in there]
     if unknown:
@@ -188,8 +214,8 @@ def read_filters(path: Path | None) -> dict[str, dict[str, Any]]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UsageError(f"--bids-filter-file {path} does not exist.") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"--bids-filter-file {path} is not valid JSON: {error}.") from None
+    except (json.JSONDecodeError, UnicodeDecodeError, OSError) as error:
+        raise UsageError(f"--bids-filter-file {path} cannot be read as JSON: {error}.") from None
     if not isinstance(content, dict) or not all(isinstance(v, dict) for v in content.values()):
         raise UsageError(f"--bids-filter-file {path} must hold an object of objects.")
     unknown = sorted(set(content) - set(FILTER_KINDS))
@@ -256,13 +282,21 @@ def _derivative(named: NamedPath, subjects: Sequence[str], database: Path | None
 
 
 def misnamed_files(query: Query, subject: str) -> list[Path]:
-    """List the raw files of a person whose names the BIDS standard does not know."""
+    """List the raw images of a person whose names the BIDS standard does not know.
+
+    Parameters
+    ----------
+    query
+        The indexed datasets.
+    subject
+        Label without ``sub-``.
+    """
     from bids_validator import BIDSValidator
 
     validator = BIDSValidator()
     root = query.raw.root
     return [
-        file.path
-        for file in query.raw.of(subject)
-        if not validator.is_bids("/" + file.path.relative_to(root).as_posix())
+        path
+        for path in sorted((root / f"sub-{subject}").rglob("*.nii*"))
+        if not validator.is_bids("/" + path.relative_to(root).as_posix())
     ]

@@ -56,14 +56,6 @@ def visit_record(visit: VisitPlan, settings: Settings) -> dict[str, Any]:
     }
 
 
-def finished_record(visit: VisitPlan, settings: Settings) -> dict[str, Any]:
-    """Return a visit's record together with the sizes of what was written."""
-    outputs = {
-        str(path): (settings.output_dir / path).stat().st_size for path in promised_files(visit)
-    }
-    return visit_record(visit, settings) | {"outputs": outputs}
-
-
 def is_finished(visit: VisitPlan, settings: Settings) -> bool:
     """Tell whether a visit's outputs exist and were made from the same inputs and settings."""
     path = settings.output_dir / record_path(visit.subject, visit.session)
@@ -84,10 +76,39 @@ def _has_size(folder: Path, name: str, size: int) -> bool:
     return path.is_file() and path.stat().st_size == size
 
 
-def write_record(visit: VisitPlan, settings: Settings) -> None:
-    """Note that a visit is finished; this is the last thing written for it."""
+def begin_again(visit: VisitPlan, settings: Settings) -> None:
+    """Take back that a visit is finished, and remove what it promised then and not any more.
+
+    Otherwise a table of a map that was withdrawn would stay and be gathered at the group level.
+    """
     path = settings.output_dir / record_path(visit.subject, visit.session)
-    write_json(path, finished_record(visit, settings))
+    try:
+        outputs = json.loads(path.read_text(encoding="utf-8")).get("outputs", {})
+    except (FileNotFoundError, json.JSONDecodeError):
+        return
+    path.unlink()
+    promised = {str(name) for name in promised_files(visit)}
+    for name in set(outputs) - promised:
+        (settings.output_dir / PurePosixPath(name)).unlink(missing_ok=True)
+
+
+def write_record(visit: VisitPlan, settings: Settings, made_from: dict[str, Any]) -> None:
+    """Note that a visit is finished; this is the last thing written for it.
+
+    Parameters
+    ----------
+    visit
+        The plan.
+    settings
+        The run's settings.
+    made_from
+        What :func:`visit_record` said before the run began.
+    """
+    outputs = {
+        str(path): (settings.output_dir / path).stat().st_size for path in promised_files(visit)
+    }
+    path = settings.output_dir / record_path(visit.subject, visit.session)
+    write_json(path, made_from | {"outputs": outputs})
 
 
 @cache

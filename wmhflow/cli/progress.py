@@ -101,7 +101,9 @@ def person_of(fullname: str) -> str:
     'sub-01'
     """
     parts = [part for part in fullname.split(".") if part.startswith("sub_")]
-    return parts[0].removesuffix("_wf").replace("sub_", "sub-", 1) if parts else "template"
+    if not parts:
+        return "template"
+    return parts[0].removesuffix("_wf").replace("sub_", "sub-", 1).replace("PLUS", "+")
 
 
 def short_name(fullname: str) -> str:

@@ -8,25 +8,15 @@ import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
 import wmhflow
-from wmhflow.settings import Execution
+from wmhflow.settings import Execution, Resources
 
 CGROUP = Path("/sys/fs/cgroup")
 GB = 1024**3
-
-
-@dataclass(frozen=True)
-class Resources:
-    """Steps at the same time, threads of each, and memory of all together."""
-
-    nprocs: int
-    omp_nthreads: int
-    mem_gb: float
 
 
 def find_resources(

@@ -15,7 +15,7 @@ from typing import Any
 from wmhflow.bids.outputs import missing_promises, record_path
 from wmhflow.bids.plan import ParticipantPlan, format_plan, plan_participant
 from wmhflow.bids.query import check_dataset, find_subjects, misnamed_files, open_query
-from wmhflow.bids.record import is_finished, write_record
+from wmhflow.bids.record import begin_again, is_finished, visit_record, write_record
 from wmhflow.cli.progress import Progress, person_of, short_name
 from wmhflow.cli.resources import Resources, find_resources, monitor, prepare_environment
 from wmhflow.data.registry import load_maps
@@ -77,10 +77,24 @@ def _check_folders(settings: Settings) -> None:
             f"OUTPUT_DIR {settings.output_dir} is one of the input datasets, which are never "
             "written to; choose another folder."
         )
+    for what, folder in (
+        ("OUTPUT_DIR", settings.output_dir),
+        ("--work-dir", settings.execution.work_dir),
+    ):
+        within = [path for path in inside[1:] if _is_within(folder, path)]
+        if within or (what == "--work-dir" and _is_within(folder, settings.bids_dir)):
+            raise UsageError(
+                f"{what} {folder} lies inside an input dataset, which is never written to; "
+                "choose another folder."
+            )
     if any(named.name == "raw" for named in settings.inputs.derivatives):
         raise UsageError("--derivatives: 'raw' is the name of BIDS_DIR; choose another name.")
     if settings.output_dir.exists() and not settings.output_dir.is_dir():
         raise UsageError(f"OUTPUT_DIR {settings.output_dir} is a file; choose a folder.")
+
+
+def _is_within(folder: Path, dataset: Path) -> bool:
+    return folder.resolve().is_relative_to(dataset.resolve())
 
 
 def _make_output_dir(settings: Settings) -> None:
@@ -119,7 +133,7 @@ def make_plans(settings: Settings) -> list[ParticipantPlan]:
     if not settings.inputs.skip_bids_validation:
         for subject in subjects:
             for path in misnamed_files(query, subject):
-                log.warning("%s is no BIDS name and is not used.", path)
+                log.warning("%s has a name that BIDS does not know.", path)
 
     def is_recorded(subject: str, session: str | None) -> bool:
         return (settings.output_dir / record_path(subject, session)).is_file()
@@ -154,11 +168,12 @@ def _write_reports(settings: Settings, plans: Sequence[ParticipantPlan]) -> int:
     problems = []
     for plan in plans:
         person = f"sub-{plan.subject}"
-        if not any(is_finished(visit, settings) for visit in plan.visits):
-            why = "has no finished outputs; run without --reports-only first"
+        unfinished = [visit.label for visit in plan.visits if not is_finished(visit, settings)]
+        if unfinished:
+            why = f"{unfinished[0]} is not finished; run without --reports-only first"
             problems.append(Problem(person, why))
-            continue
-        print(f"Report: {write_report(settings, plan)}")
+        if len(unfinished) < len(plan.visits):
+            print(f"Report: {write_report(settings, plan)}")
     return _summarise(settings, plans, problems)
 
 
@@ -173,8 +188,8 @@ def _process(settings: Settings, plans: Sequence[ParticipantPlan], resources: Re
         if visit.problem
     ]
     left = [plan for plan in (_unfinished(plan, settings) for plan in plans) if plan.visits]
+    write_dataset_files(settings)
     if left:
-        write_dataset_files(settings)
         problems += _run_graph(settings, left, resources)
     problems += _unkept(settings, plans, {problem.person for problem in problems})
     return _summarise(settings, plans, problems)
@@ -195,11 +210,15 @@ def _run_graph(
     settings: Settings, plans: Sequence[ParticipantPlan], resources: Resources
 ) -> list[Problem]:
     from wmhflow.workflows.execute import execute
-    from wmhflow.workflows.study import init_study_wf
+    from wmhflow.workflows.study import init_study_wf, person_name
 
     run = time.strftime("%Y%m%d-%H%M%S") + f"-{os.getpid()}"
     logs = settings.output_dir.resolve() / "logs"
     log_dirs = {plan.subject: logs / f"sub-{plan.subject}" / run for plan in plans}
+    made_from = {}
+    for visit in (visit for plan in plans for visit in plan.visits):
+        made_from[visit.label] = visit_record(visit, settings)
+        begin_again(visit, settings)
     workflow = init_study_wf(plans, settings, log_dirs)
     progress = Progress(_count_steps(workflow))
     table = logs / f"{run}_resources.tsv" if settings.reporting.resource_monitor else None
@@ -215,9 +234,12 @@ def _run_graph(
             }
         else:
             problems.setdefault(person, Problem(person, why + _traceback_hint(log_dirs, person)))
-    _finish(settings, plans, problems)
+    _finish(settings, plans, problems, made_from)
     if not problems and settings.execution.clean_workdir == "on-success":
-        shutil.rmtree(Path(workflow.base_dir) / workflow.name, ignore_errors=True)
+        # only what these persons' steps wrote: other jobs may share the folder
+        for plan in plans:
+            folder = Path(workflow.base_dir) / workflow.name / person_name(plan.subject)
+            shutil.rmtree(folder, ignore_errors=True)
     return list(problems.values())
 
 
@@ -235,7 +257,10 @@ def _count_steps(workflow: Any) -> dict[str, int]:
 
 
 def _finish(
-    settings: Settings, plans: Sequence[ParticipantPlan], problems: dict[str, Problem]
+    settings: Settings,
+    plans: Sequence[ParticipantPlan],
+    problems: dict[str, Problem],
+    made_from: dict[str, dict[str, Any]],
 ) -> None:
     """Note which visits are complete; a visit that lacks a promised file is not."""
     for plan in plans:
@@ -247,7 +272,7 @@ def _finish(
                 if path.suffix != ".html"
             ]
             if not missing and f"sub-{plan.subject}" not in problems:
-                write_record(visit, settings)
+                write_record(visit, settings, made_from[visit.label])
 
 
 def _unkept(

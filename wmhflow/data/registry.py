@@ -13,6 +13,9 @@ from typing import Any
 
 from wmhflow.errors import UsageError
 
+# names of other images and transforms
+RESERVED = ("T1w", "FLAIR", "forward", "inverse")
+
 
 @dataclass(frozen=True)
 class Region:
@@ -148,8 +151,8 @@ def load_maps(user_file: Path | None = None) -> dict[str, MapDefinition]:
             theirs = tomllib.loads(user_file.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise UsageError(f"--maps {user_file} does not exist.") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise UsageError(f"--maps {user_file} is not valid TOML: {error}.") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+            raise UsageError(f"--maps {user_file} cannot be read as TOML: {error}.") from None
         maps |= _parse_maps(theirs.get("map", []), f"--maps {user_file}")
     return maps
 
@@ -169,16 +172,18 @@ def _parse_maps(tables: Iterable[Mapping[str, Any]], where: str) -> dict[str, Ma
                 companions=tuple(table.get("companions", ())),
                 description=str(table.get("description", "")),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise UsageError(
                 f"{where}: a [[map]] needs name, unit, valid_range = [low, high] and query; "
-                f"the map {table.get('name', '(without a name)')!r} fails at {error}."
+                f"{table!r} fails at {error}."
             ) from None
         if not low < high or not definition.name.isalnum() or not definition.query:
             raise UsageError(
                 f"{where}: the map {definition.name!r} needs a name of letters and digits, "
                 "a query, and a valid_range whose first value is the smaller."
             )
+        if definition.name in RESERVED:
+            raise UsageError(f"{where}: a map cannot be called {definition.name!r}; rename it.")
         maps[definition.name] = definition
     return maps
 

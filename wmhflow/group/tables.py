@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wmhflow.bids.dataset import write_dataset_files
-from wmhflow.bids.outputs import ENDINGS, TABLES
+from wmhflow.bids.outputs import ENDINGS, TABLES, record_path
 from wmhflow.bids.query import check_dataset, find_subjects
 from wmhflow.bids.tables import names
 from wmhflow.bids.writer import (
@@ -33,12 +33,18 @@ KEYS: tuple[Column, ...] = (
     ("participant_id", "The person", None),
     ("session_id", "The visit; n/a if the person has no sessions", None),
 )
+WHOLE_COLUMNS = ("index", "n", "n_lesions")
+TEXT_COLUMNS = (
+    *("participant_id", "session_id", "seg", "name", "hemisphere", "tissue", "map", "unit"),
+    *("lesion_class", "shell", "continuity", "majority", "lobe", "territory"),
+    *("model", "reason", "metric", "verdict"),
+)
 WIDE_SEGMENTATIONS = ("tissue", "zones", "lobes")
 
 
 @dataclass(frozen=True)
 class Visit:
-    """A visit whose tables exist."""
+    """A finished visit."""
 
     participant_id: str
     session_id: str
@@ -95,7 +101,7 @@ def run_group(settings: Settings) -> int:
 
 
 def find_visits(settings: Settings, subjects: Sequence[str]) -> Iterator[Visit]:
-    """Go through the visits whose tables exist, in order of person and session."""
+    """Go through the finished visits, in order of person and session; name the others."""
     wanted = {f"ses-{label}" for label in settings.inputs.session_label}
     for subject in subjects:
         person = settings.output_dir / f"sub-{subject}"
@@ -103,8 +109,16 @@ def find_visits(settings: Settings, subjects: Sequence[str]) -> Iterator[Visit]:
         folders = [(name, person / name / "anat") for name in sessions]
         for session, folder in folders or [("n/a", person / "anat")]:
             visit = Visit(f"sub-{subject}", session, folder)
-            if (not wanted or session in wanted) and visit.table("volumes").is_file():
+            if wanted and session not in wanted:
+                continue
+            label = None if session == "n/a" else session.removeprefix("ses-")
+            if (settings.output_dir / record_path(subject, label)).is_file():
                 yield visit
+            elif folder.is_dir():
+                print(
+                    f"{visit.participant_id} {session} is not finished and left out.",
+                    file=sys.stderr,
+                )
 
 
 def _say_who_is_missing(subjects: Sequence[str], visits: Sequence[Visit]) -> None:
@@ -144,24 +158,22 @@ def parquet_bytes(columns: Sequence[str], rows: Sequence[dict[str, str]]) -> byt
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    arrays = [_typed([row[name] for row in rows]) for name in columns]
+    arrays = [_typed(name, [row[name] for row in rows]) for name in columns]
     stream = io.BytesIO()
     pq.write_table(pa.table(dict(zip(columns, arrays, strict=True))), stream, compression="zstd")
     return stream.getvalue()
 
 
-def _typed(cells: Sequence[str]) -> pa.Array:
-    """Make whole numbers, numbers or text of a column, whichever holds all of it."""
+def _typed(name: str, cells: Sequence[str]) -> pa.Array:
+    """Make a column of the type that its name has in every study, whatever is missing in this."""
     import pyarrow as pa
 
     present = [None if cell == "n/a" else cell for cell in cells]
-    for parse, kind in ((int, pa.int64()), (float, pa.float64())):
-        try:
-            values = [None if cell is None else parse(cell) for cell in present]
-        except ValueError:
-            continue
-        return pa.array(values, type=kind)
-    return pa.array(present, type=pa.string())
+    if name in TEXT_COLUMNS:
+        return pa.array(present, type=pa.string())
+    if name in WHOLE_COLUMNS:
+        return pa.array([None if c is None else int(c) for c in present], type=pa.int64())
+    return pa.array([None if c is None else float(c) for c in present], type=pa.float64())
 
 
 def write_phenotype(folder: Path, visits: Sequence[Visit]) -> None:

@@ -86,6 +86,8 @@ class GivenMask(SimpleInterface):
             "wmh_given_volume_mm3": _volume(native > 0.5, affine),
             "wmh_hole_voxels": int(count_hole_voxels(mask)),
         }
+        given = facts["wmh_given_volume_mm3"]
+        facts["wmh_kept_fraction"] = _volume(mask, grid) / given if given else None
         mask = fill_holes(mask) if self.inputs.fill_holes else mask
         if self.inputs.is_probability:
             self._results["probseg"] = save(runtime.cwd, "probseg", placed, grid, np.float32)

@@ -267,6 +267,7 @@ BOUNDS: dict[str, tuple[float | None, float | None]] = {
     "wmh_outside_white_matter": (0, 0.5),
     "wmh_asymmetry": (-0.6, 0.6),
     "wmh_hole_voxels": (0, 0),
+    "wmh_kept_fraction": (0.8, 1.25),
     "wmh_nonfinite_voxels": (0, 0),
     "reference_nonfinite_voxels": (0, 0),
     "other_anatomical_nonfinite_voxels": (0, 0),

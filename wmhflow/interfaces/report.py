@@ -28,6 +28,8 @@ class _ReportOutput(TraitedSpec):
 class PersonReport(SimpleInterface):
     """Write a person's report."""
 
+    # it shows files of the output folder, which may have changed since
+    _always_run = True
     input_spec = _ReportInput
     output_spec = _ReportOutput
 

@@ -51,6 +51,8 @@ class _SinkOutput(TraitedSpec):
 class ImageSink(SimpleInterface):
     """Write the images of a visit, with sidecars and the look-up table of its lesions."""
 
+    # the output folder may have changed since; files with equal bytes are not written again
+    _always_run = True
     input_spec = _SinkInput
     output_spec = _SinkOutput
 
@@ -58,9 +60,10 @@ class ImageSink(SimpleInterface):
         inputs = self.inputs
         out, paths = inputs.settings.output_dir, image_paths(inputs.visit)
         works = dict(zip(inputs.keys, inputs.files, strict=True))
-        stripped = is_skull_stripped(works[f"preproc_{inputs.visit.reference}"])
+        remove_leftovers(out / paths["seg_lesions"].parent)
         written = []
         for key, work in works.items():
+            stripped = key.startswith("preproc") and is_skull_stripped(work)
             content = image_sidecar(inputs.visit, inputs.settings, key, skull_stripped=stripped)
             write_bytes(out / paths[key], image_bytes(final_image(key, work)))
             write_json(out / json_path(paths[key]), content)
@@ -73,6 +76,12 @@ class ImageSink(SimpleInterface):
         count = int(load(work)[0].max(initial=0))
         rows = [{"index": i, "name": f"lesion {i}"} for i in range(1, count + 1)]
         write_text(path, table_text(["index", "name"], rows))
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files of a run that was killed while it wrote."""
+    for path in folder.glob(".*.part"):
+        path.unlink(missing_ok=True)
 
 
 def final_image(key: str, work: str) -> nib.Nifti1Image:
@@ -97,6 +106,8 @@ def is_skull_stripped(path: str) -> bool:
 class TransformSink(SimpleInterface):
     """Write the transforms of a visit."""
 
+    # the output folder may have changed since; files with equal bytes are not written again
+    _always_run = True
     input_spec = _SinkInput
     output_spec = _SinkOutput
 
@@ -111,6 +122,8 @@ class TransformSink(SimpleInterface):
 class TableSink(SimpleInterface):
     """Write the tables of a visit, with their data dictionaries."""
 
+    # the output folder may have changed since; files with equal bytes are not written again
+    _always_run = True
     input_spec = _SinkInput
     output_spec = _SinkOutput
 

@@ -11,9 +11,8 @@ from typing import Any
 from nipype import Workflow
 from nipype import logging as nipype_logging
 
-from wmhflow.cli.resources import Resources
 from wmhflow.errors import UsageError
-from wmhflow.settings import Settings
+from wmhflow.settings import Resources, Settings
 from wmhflow.workflows.plugin import Failure, ResilientMultiProcPlugin
 
 LOGGERS = ("nipype.workflow", "nipype.utils", "nipype.interface", "nipype.filemanip")
@@ -115,8 +114,8 @@ def _plugin_arguments(path: Path) -> dict[str, Any]:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UsageError(f"--use-plugin {path} does not exist.") from None
-    except yaml.YAMLError as error:
-        raise UsageError(f"--use-plugin {path} is not valid YAML: {error}.") from None
+    except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--use-plugin {path} cannot be read as YAML: {error}.") from None
     if not isinstance(content, dict) or content.get("plugin", "MultiProc") != "MultiProc":
         raise UsageError(
             f"--use-plugin {path}: only 'plugin: MultiProc' with 'plugin_args' is supported."

@@ -96,6 +96,7 @@ class ResilientMultiProcPlugin(MultiProcPlugin):
         return self._taskid
 
     def _send(self, taskid: int) -> None:
+        (Path(self._notes) / str(taskid)).unlink(missing_ok=True)
         node, updatehash = self._jobs[taskid]
         work: Callable[..., Any] = partial(_run_noting_process, self._notes)
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from wmhflow.bids.plan import ParticipantPlan
 from wmhflow.interfaces.report import PersonReport
 from wmhflow.interfaces.segmentation import TemplatePriors
 from wmhflow.settings import Settings
-from wmhflow.workflows.visit import TEMPLATE_FILES, init_visit_wf, visit_name
+from wmhflow.workflows.visit import TEMPLATE_FILES, init_visit_wf, safe_name, visit_name
 
 
 def init_study_wf(
@@ -35,9 +36,12 @@ def init_study_wf(
     Workflow
         Named after the program's version, so that another version starts anew.
     """
-    version = wmhflow.__version__.replace(".", "_").replace("+", "_")
-    workflow = Workflow(name=f"wmhflow_{version}_wf", base_dir=str(settings.execution.work_dir))
-    priors = Node(TemplatePriors(), name="template_priors", mem_gb=1.0, n_procs=1)
+    workflow = Workflow(name=study_name(settings), base_dir=str(settings.execution.work_dir))
+    first = participants[0].subject
+    workflow.config["execution"]["crashdump_dir"] = str(log_dirs[first])
+    # named after the first person, so that jobs of other persons in the same folder have their own
+    name = f"template_priors_{safe_name(first)}"
+    priors = Node(TemplatePriors(), name=name, mem_gb=1.0, n_procs=1)
     workflow.add_nodes([priors])
     for participant in participants:
         _add_participant(workflow, participant, settings, priors, log_dirs[participant.subject])
@@ -68,9 +72,16 @@ def _add_participant(
     _log_to(person, log_dir)
 
 
+def study_name(settings: Settings) -> str:
+    """Name a run's workflow after the version and the two datasets, so that studies do not mix."""
+    version = safe_name(wmhflow.__version__.replace(".", "_"))
+    key = f"{settings.bids_dir.resolve()} {settings.output_dir.resolve()}"
+    return f"wmhflow_{version}_{hashlib.sha256(key.encode()).hexdigest()[:8]}_wf"
+
+
 def person_name(subject: str) -> str:
     """Name a person's workflow."""
-    return f"sub_{subject}_wf"
+    return f"sub_{safe_name(subject)}_wf"
 
 
 def _log_to(workflow: Workflow, log_dir: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -87,7 +88,12 @@ class _Graph:
 
 def visit_name(visit: VisitPlan) -> str:
     """Name a visit's workflow."""
-    return f"ses_{visit.session}_wf" if visit.session else "visit_wf"
+    return f"ses_{safe_name(visit.session)}_wf" if visit.session else "visit_wf"
+
+
+def safe_name(label: str) -> str:
+    """Return a label as nipype's names want it: BIDS allows a plus, nipype does not."""
+    return re.sub(r"\W", "PLUS", label)
 
 
 def init_visit_wf(visit: VisitPlan, settings: Settings) -> Workflow:
@@ -421,7 +427,7 @@ def _add_map_group(graph: _Graph, group: tuple[MapPlan, ...]) -> None:
     sampling = graph.add(
         f"sampling_{name}",
         SampleMaps(),
-        mem_gb=2.0,
+        mem_gb=1.5 + 0.3 * len(group),
         labels="labels",
         columns="columns",
         maps=[str(entry.file.path) for entry in group],
