@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from tests.builders import PHANTOM, ROOT
-from tests.runs import phantom_words, wmhflow
+from tests.runs import outputs, phantom_words, wmhflow
 
 pytestmark = pytest.mark.slow
 
@@ -81,7 +81,8 @@ def _kill_busiest_child(pid: int) -> None:
 def test_a_run_that_was_cut_goes_on_from_there(tmp_path: Path) -> None:
     words = [*phantom_words(tmp_path / "out", tmp_path / "work"), "--participant-label", "02"]
     process = subprocess.Popen([sys.executable, "-m", "wmhflow", *words], cwd=ROOT)
-    time.sleep(25)
+    time.sleep(15)
+    assert process.poll() is None, "the run was over before it could be cut"
     for child in psutil.Process(process.pid).children(recursive=True):
         child.kill()
     process.kill()
@@ -89,3 +90,24 @@ def test_a_run_that_was_cut_goes_on_from_there(tmp_path: Path) -> None:
     assert wmhflow(words).returncode == 0
     for path in (tmp_path / "out").rglob("*.nii.gz"):
         gzip.decompress(path.read_bytes())
+    assert not list((tmp_path / "out").rglob("*.part"))
+
+
+def test_outputs_follow_what_is_asked_and_are_repaired(tmp_path: Path) -> None:
+    words = phantom_words(tmp_path / "out", tmp_path / "work")
+    words += ["--participant-label", "01", "--session-label", "1"]
+    assert wmhflow(words).returncode == 0
+    whole = outputs(tmp_path / "out")
+    anat = tmp_path / "out" / "sub-01" / "ses-1" / "anat"
+
+    damaged = anat / "sub-01_ses-1_space-T1w_desc-cortex_distance.nii.gz"
+    damaged.write_bytes(damaged.read_bytes()[:5000])
+    (anat / "sub-01_ses-1_desc-volumes_regions.tsv").unlink()
+    assert wmhflow(words).returncode == 0
+    assert outputs(tmp_path / "out") == whole
+
+    without_maps = [word for word in words if not word.startswith("maps=")]
+    assert wmhflow(without_maps).returncode == 0
+    assert not list(anat.glob("*desc-maps*"))
+    assert wmhflow(words).returncode == 0
+    assert outputs(tmp_path / "out") == whole

@@ -70,3 +70,14 @@ def test_the_same_voxels_in_another_order_are_the_same_lattice(tmp_path: Path) -
     other = inspect_image(save_image(tmp_path / "c.nii.gz", np.ones((8, 9, 10)), moved))
     assert same_lattice(one, flipped)
     assert not same_lattice(one, other)
+
+
+def test_rounding_noise_does_not_make_another_lattice(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for number in range(20):
+        affine = np.diag([1.25, 1.25, 1.25, 1.0])
+        affine[:3, 3] = np.round(rng.uniform(-100, -50, 3) / 0.05) * 0.05
+        noisy = affine + rng.normal(scale=1e-9, size=(4, 4)) * (np.arange(4) < 3)[:, None]
+        one = inspect_image(save_image(tmp_path / f"{number}a.nii", np.ones((8, 9, 10)), affine))
+        two = inspect_image(save_image(tmp_path / f"{number}b.nii", np.ones((8, 9, 10)), noisy))
+        assert same_lattice(one, two)

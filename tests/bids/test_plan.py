@@ -237,3 +237,77 @@ def test_the_phantoms_plan_says_what_was_found_and_why() -> None:
     assert text.count("sub-01 ses-1\n") == 1
     assert "sub-01_ses-2_space-FLAIR_label-WMH_mask.nii.gz in FLAIR space" in text
     assert "robust threshold" in text.split("sub-02\n")[1]
+
+
+def test_another_persons_file_is_not_taken(raw: Path, derivatives: Path) -> None:
+    data = np.zeros((8, 9, 10))
+    data[1, 1, 1] = 1
+    stray = "sub-02_space-T1w_label-WMH_mask.nii.gz"
+    save_image(derivatives / "sub-01" / "anat" / stray, data)
+    (raw / "sub-01" / "anat" / "sub-01_FLAIR.nii.gz").rename(
+        raw / "sub-01" / "anat" / "sub-02_FLAIR.nii.gz"
+    )
+    save_image(raw / "sub-01 (copy)" / "anat" / "sub-01_FLAIR.nii.gz")
+    visit = plan_one(raw, derivatives)
+    assert visit.flair is None
+    assert visit.wmh is None
+
+
+def test_a_parcellation_with_nan_and_a_colour_image_are_their_persons_problem(
+    raw: Path, derivatives: Path
+) -> None:
+    codes = np.full((8, 9, 10), np.nan)
+    codes[2:6, 2:6, 2:6] = 2
+    name = "sub-01_space-T1w_seg-aparcaseg_dseg.nii.gz"
+    save_image(derivatives / "sub-01" / "anat" / name, codes)
+    assert "no FreeSurfer-coded parcellation" in (plan_one(raw, derivatives).problem or "")
+    colour = np.zeros((8, 9, 10), dtype=[("R", "u1"), ("G", "u1"), ("B", "u1")])
+    save_image(raw / "sub-01" / "anat" / "sub-01_T1w.nii.gz", colour, dtype=colour.dtype)
+    assert "colours or complex numbers" in (plan_one(raw).problem or "")
+
+
+def test_a_parcellation_among_functional_data_is_not_seen(raw: Path, derivatives: Path) -> None:
+    for folder in ("anat", "ses-1/func"):
+        start = "sub-01_ses-1_task-rest" if "func" in folder else "sub-01"
+        path = derivatives / "sub-01" / folder / f"{start}_space-T1w_desc-aparcaseg_dseg.nii.gz"
+        codes = np.full((8, 9, 10), 2)
+        codes[4:], codes[:, 0], codes[:, 1] = 41, 4, 43
+        save_image(path, codes)
+    visit = plan_one(raw, derivatives)
+    assert visit.problem is None
+    assert visit.parcellation is not None
+
+
+def test_a_native_parcellation_wins_over_a_better_named_one_elsewhere(
+    raw: Path, derivatives: Path
+) -> None:
+    codes = np.full((8, 9, 10), 2)
+    codes[4:], codes[:, 0], codes[:, 1] = 41, 4, 43
+    for name in ("space-MNI152NLin6Asym_desc-aparcaseg", "space-T1w_desc-aseg"):
+        save_image(derivatives / "sub-01" / "anat" / f"sub-01_{name}_dseg.nii.gz", codes)
+    visit = plan_one(raw, derivatives)
+    assert visit.parcellation is not None
+    assert "desc-aseg" in visit.parcellation.file.path.name
+
+
+def test_a_4d_companion_is_passed_over(raw: Path, derivatives: Path) -> None:
+    save_image(derivatives / "sub-01" / "perf" / "sub-01_cbf.nii.gz", np.full((8, 9, 10), 30))
+    save_image(raw / "sub-01" / "perf" / "sub-01_m0scan.nii.gz", np.ones((8, 9, 10, 2)))
+    visit = plan_one(raw, derivatives)
+    assert visit.problem is None
+    assert visit.maps[0].alignment.companion is None
+
+
+def test_a_maps_transform_that_is_not_affine_is_refused(raw: Path, derivatives: Path) -> None:
+    perf = derivatives / "sub-01" / "perf"
+    save_image(perf / "sub-01_cbf.nii.gz", np.full((8, 9, 10), 30))
+    transform = perf / "sub-01_from-asl_to-T1w_mode-image_xfm.txt"
+    transform.write_text("#Insight Transform File V1.0\nTransform: Euler3DTransform_double_3_3\n")
+    assert "no ITK text file with one affine" in (plan_one(raw, derivatives).problem or "")
+
+
+def test_labels_may_hold_a_plus(tmp_path: Path) -> None:
+    from wmhflow.cli.progress import person_of
+    from wmhflow.workflows.study import person_name
+
+    assert person_of(f"wf.{person_name('a+b')}.x") == "sub-a+b"
