@@ -16,9 +16,9 @@ from wmhflow.settings import Settings
 BIDS_VERSION = "1.11.0"
 IGNORED = (
     "*.html",
-    "sub-*/figures/",
-    "logs/",
-    # without a slash: the validator wants it so for a folder of the root
+    # without a slash at the end: with one, the validator does not see the folder itself
+    "sub-*/figures",
+    "logs",
     "group",
     "*_xfm.*",
     "*_distance.*",
