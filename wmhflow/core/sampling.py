@@ -122,31 +122,9 @@ def coverage_weights(
     index, counts, places, origin = _regions(image)
     to_labels = np.linalg.inv(checked_affine(label_affine)) @ checked_affine(map_affine)
     to_labels[:3, 3] -= origin
-    low, high = _covered_range(to_labels, places.shape, shape)
     smallest = SMALLEST_OVERLAP * min(label_mm3 / map_mm3, 1.0)
-    edges = to_labels[:3, :3]
-    half, faces, volume = 0.5 * np.abs(edges).sum(axis=1), _faces(edges), abs(np.linalg.det(edges))
-    parts = over_ranges(
-        lambda start, stop: _coverage(
-            places,
-            to_labels,
-            half,
-            faces,
-            low,
-            high,
-            low[0] + start,
-            low[0] + stop,
-            shape,
-            volume,
-            smallest,
-            index.size,
-        ),
-        int(max(0, high[0] - low[0])),
-        int(np.prod(np.maximum(0, high - low))) * 8,
-    )
-    voxels, sizes, regions, fractions = (
-        np.concatenate([part[field] for part in parts]) if parts else np.empty(0, dtype)
-        for field, dtype in enumerate((np.int64, np.int64, np.int32, np.float64))
+    voxels, sizes, regions, fractions = _all_coverage(
+        places, to_labels, shape, smallest, index.size
     )
     return CoverageWeights(
         index=index,
@@ -294,6 +272,13 @@ def region_statistics(
     counted = np.isfinite(sampled)
     if valid is not None:
         counted &= _gathered(checked_mask(valid, "valid"), weights, "valid")
+    return _summaries(sampled, counted, weights)
+
+
+def _summaries(
+    sampled: NDArray[np.float64], counted: NDArray[np.bool_], weights: CoverageWeights
+) -> dict[str, NDArray]:
+    """Run the kernel over the sampled values and name what it gives."""
     order = np.argsort(sampled, kind="stable")
     order = order[counted[order]]
     n, sums, squares, moments = _statistics(
@@ -359,6 +344,42 @@ def _regions(
         counts = np.bincount(found, minlength=index.size)
     origin = np.array([side.start for side in box])
     return index.astype(np.int64), counts, kernel_ready(places), origin
+
+
+def _all_coverage(
+    places: NDArray,
+    to_labels: NDArray[np.float64],
+    shape: tuple[int, int, int],
+    smallest: float,
+    n_regions: int,
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32], NDArray[np.float64]]:
+    """Run the kernel over all map voxels that can meet a label."""
+    low, high = _covered_range(to_labels, places.shape, shape)
+    edges = to_labels[:3, :3]
+    half, faces, volume = 0.5 * np.abs(edges).sum(axis=1), _faces(edges), abs(np.linalg.det(edges))
+    parts = over_ranges(
+        lambda start, stop: _coverage(
+            places,
+            to_labels,
+            half,
+            faces,
+            low,
+            high,
+            low[0] + start,
+            low[0] + stop,
+            shape,
+            volume,
+            smallest,
+            n_regions,
+        ),
+        int(max(0, high[0] - low[0])),
+        int(np.prod(np.maximum(0, high - low))) * 8,
+    )
+    voxels, sizes, regions, fractions = (
+        np.concatenate([part[field] for part in parts]) if parts else np.empty(0, dtype)
+        for field, dtype in enumerate((np.int64, np.int64, np.int32, np.float64))
+    )
+    return voxels, sizes, regions, fractions
 
 
 def _covered_range(

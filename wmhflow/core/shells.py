@@ -142,9 +142,23 @@ def shell_labels(
     classes = _classes(is_periventricular, n_lesions, int(lesions.max()))
     distance, owners = nearest(lesions, spacing)
     subtract_inner_distance(distance, lesions != 0, spacing)
-    flags = [kernel_flags(white), kernel_flags(right_side)]
-    labels = np.zeros(lesions.shape, dtype=np.int16)
     inner_edges = np.round(np.arange(MOST_SHELLS) * width_mm, 9) if inner else np.empty(0)
+    labels = _labels(distance, owners, white, right_side, classes, edges, inner_edges)
+    return labels, owners, distance
+
+
+def _labels(
+    distance: NDArray[np.float32],
+    owners: NDArray,
+    white: NDArray[np.bool_],
+    right: NDArray[np.bool_],
+    classes: NDArray[np.int16],
+    edges: NDArray[np.float64],
+    inner_edges: NDArray[np.float64],
+) -> NDArray[np.int16]:
+    """Run the kernel over all voxels."""
+    flags = [kernel_flags(white), kernel_flags(right)]
+    labels = np.zeros(distance.shape, dtype=np.int16)
     over_ranges(
         lambda start, stop: _shells(
             distance, owners, *flags, classes, edges.astype(np.float32),
@@ -153,7 +167,7 @@ def shell_labels(
         len(labels),
         labels.size,
     )  # fmt: skip
-    return labels, owners, distance
+    return labels
 
 
 def _classes(is_periventricular: ArrayLike, n_lesions: int, largest: int) -> NDArray[np.int16]:
