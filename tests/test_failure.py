@@ -40,7 +40,11 @@ def test_a_step_that_fails_leaves_its_traceback_with_the_person(tmp_path: Path) 
     dataset = tmp_path / "phantom"
     shutil.copytree(PHANTOM, dataset)
     transform = next((dataset / "derivatives" / "maps" / "sub-02").rglob("*from-asl*_xfm.txt"))
-    transform.write_text("this is no transform\n")
+    transform.write_text(
+        "#Insight Transform File V1.0\n#Transform 0\n"
+        "Transform: MatrixOffsetTransformBase_double_3_3\n"
+        "Parameters: 0 0 0 0 0 0 0 0 0 0 0 0\nFixedParameters: 0 0 0\n"
+    )
     words = phantom_words(tmp_path / "out", tmp_path / "work", dataset=dataset)
     done = wmhflow([*words, "--participant-label", "02"])
     assert done.returncode == 1
@@ -71,7 +75,9 @@ def _kill_busiest_child(pid: int) -> None:
     for _ in range(600):
         time.sleep(0.1)
         children = psutil.Process(pid).children(recursive=True)
-        busy = [(child.cpu_times().user, child.pid) for child in children if child.is_running()]
+        # the program's own children serve the workers, which are its grandchildren
+        workers = [child for child in children if child.ppid() != pid]
+        busy = [(child.cpu_times().user, child.pid) for child in workers if child.is_running()]
         if busy and max(busy)[0] > 5:
             os.kill(max(busy)[1], signal.SIGKILL)
             return

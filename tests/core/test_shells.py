@@ -51,10 +51,14 @@ def test_every_voxel_takes_the_class_of_its_nearest_lesion():
     lesions = np.zeros((1, 1, 20), dtype=int)
     lesions[..., 2], lesions[..., 12] = 1, 2
     labels, owners, _ = made(lesions, [True, False])
-    # Voxel 7 lies as far from both: it goes to the smaller number.
+    # Voxel 7 lies as far from both: it goes to the periventricular one, whatever its number.
     assert owners.ravel().tolist() == [1] * 8 + [2] * 12
     assert (labels.ravel()[:8] // 100 == 11).all()
     assert (labels.ravel()[8:] // 100 == 12).all()
+    labels, owners, _ = made(lesions, [False, True])
+    assert owners.ravel().tolist() == [1] * 7 + [2] * 13
+    assert (labels.ravel()[:7] // 100 == 12).all()
+    assert (labels.ravel()[7:] // 100 == 11).all()
 
 
 def test_sides_come_from_the_hemisphere_image():
@@ -108,7 +112,11 @@ def test_labels_agree_with_a_plain_reading_of_the_definition(seed, shape, spacin
         lesions, n, periventricular, nawm, spacing, right, width_mm=width, max_mm=largest
     )
     assert labels.dtype == np.int16
-    assert np.array_equal(owners, nearest(lesions, spacing)[1])
+    # of equally near lesions a periventricular one, then the smaller number
+    is_pv = np.concatenate([[False], periventricular])[lesions]
+    to_pv, pv_owner = nearest(np.where(is_pv, lesions, 0), spacing)
+    to_deep, deep_owner = nearest(np.where(is_pv, 0, lesions), spacing)
+    assert np.array_equal(owners, np.where(to_pv <= to_deep, pv_owner, deep_owner))
     assert np.array_equal(distance, signed_distance(lesions != 0, spacing))
     expected = np.zeros(shape, dtype=int)
     base = 1000 * (1 + right) + np.where(np.append(False, periventricular)[owners], 100, 200)

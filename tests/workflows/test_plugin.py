@@ -50,10 +50,12 @@ def run(tmp_path: Path, **persons: list[str]) -> ResilientMultiProcPlugin:
         {"crashfile_format": "txt", "poll_sleep_duration": "0.05", "crashdump_dir": str(tmp_path)}
     )
     for person, steps in persons.items():
+        own = Workflow(name=person)
+        workflow.add_nodes([own])
         nodes = [Node(Step(what=what), name=f"{person}_{i}") for i, what in enumerate(steps)]
-        workflow.add_nodes(nodes)
+        own.add_nodes(nodes)
         for one, next_one in itertools.pairwise(nodes):
-            workflow.connect(one, "number", next_one, "number")
+            own.connect(one, "number", next_one, "number")
     # fork: the interface of this test module cannot be imported by a fresh process
     plugin = ResilientMultiProcPlugin({"n_procs": 2, "memory_gb": 4, "mp_context": "fork"})
     try:
@@ -66,7 +68,8 @@ def run(tmp_path: Path, **persons: list[str]) -> ResilientMultiProcPlugin:
 
 
 def finished(tmp_path: Path, node: str) -> bool:
-    return (tmp_path / "test_wf" / node / f"result_{node}.pklz").is_file()
+    person = node.partition("_")[0]
+    return (tmp_path / "test_wf" / person / node / f"result_{node}.pklz").is_file()
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

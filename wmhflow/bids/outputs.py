@@ -181,6 +181,6 @@ def columns_tables() -> str:
     parts = []
     for key, columns in TABLES.items():
         rows = [f"| `{name}` | {unit or ''} | {text} |" for name, text, unit in columns]
-        head = f"### `_{ENDINGS[key]}.tsv`\n\n| column | unit | meaning |\n| --- | --- | --- |\n"
+        head = f"**`_{ENDINGS[key]}.tsv`**\n\n| column | unit | meaning |\n| --- | --- | --- |\n"
         parts.append(head + "\n".join(rows) + "\n")
     return "\n".join(parts)

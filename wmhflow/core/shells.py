@@ -110,8 +110,8 @@ def shell_labels(
         Shell labels as the module describes, 0 outside NAWM and lesions. Without any lesion there
         is no class that a voxel could belong to, and all labels are 0.
     owners : (I, J, K) int32 array
-        Number of the nearest lesion of every voxel of the image (the smaller number of equally
-        near ones); 0 everywhere if there is none.
+        Number of the nearest lesion of every voxel of the image (of equally near ones a
+        periventricular one, then the smaller number); 0 everywhere if there is none.
     distance : (I, J, K) float32 array
         Distance in mm to the nearest lesion, negative inside lesions; infinite if there is none.
 
@@ -140,7 +140,11 @@ def shell_labels(
     white, right_side = checked_mask(nawm, "nawm"), checked_mask(right, "right")
     check_same_shape(lesion_labels=lesions, nawm=white, right=right_side)
     classes = _classes(is_periventricular, n_lesions, int(lesions.max()))
-    distance, owners = nearest(lesions, spacing)
+    # periventricular lesions first, so that the class of a voxel equally near to both classes does
+    # not hang on the lesions' numbers, which a mirrored head has in another order
+    order = np.concatenate([[0], 1 + np.argsort(classes[1:], kind="stable")]).astype(np.int32)
+    distance, ranks = nearest(np.argsort(order).astype(np.int32)[lesions], spacing)
+    owners = order[ranks]
     subtract_inner_distance(distance, lesions != 0, spacing)
     inner_edges = np.round(np.arange(MOST_SHELLS) * width_mm, 9) if inner else np.empty(0)
     labels = _labels(distance, owners, white, right_side, classes, edges, inner_edges)

@@ -149,7 +149,16 @@ class ResilientMultiProcPlugin(MultiProcPlugin):
     def _clean_queue(self, jobid: int, graph: Any, result: Any = None) -> Any:
         lines = "".join((result or {}).get("traceback") or ["unknown"]).strip().splitlines()
         self.failures.append(Failure(self.procs[jobid].fullname, lines[-1] if lines else "unknown"))
-        return super()._clean_queue(jobid, graph, result=result)
+        left = super()._clean_queue(jobid, graph, result=result)
+        self._give_up_visit(self.procs[jobid].fullname.rpartition(".")[0])
+        return left
+
+    def _give_up_visit(self, visit: str) -> None:
+        """Do not begin the other steps of a visit of which one failed: it cannot be complete."""
+        for number, node in enumerate(self.procs):
+            if node.fullname.rpartition(".")[0] == visit and not self.proc_done[number]:
+                self.proc_done[number] = True
+                self.proc_pending[number] = False
 
     def _postrun_check(self) -> None:
         super()._postrun_check()
