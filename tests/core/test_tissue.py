@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from wmhflow.core import tissue
 
@@ -79,8 +78,3 @@ def test_bright_outliers_are_clipped_and_tissue_is_not() -> None:
     white[:10], grey[:10], image[:10] = 0, 1, image[:10] + 40
     brighter_grey = tissue.tame_outliers(image, white, grey, np.ones(SHAPE, bool))
     assert np.mean(brighter_grey == image) > 0.99
-
-
-def test_no_side_at_all_is_an_error() -> None:
-    with pytest.raises(ValueError, match="hemispheres"):
-        tissue.complete_hemispheres(np.zeros((2, 2), np.uint8))

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import ndimage
 
 from wmhflow.core.ventricles import lateral_ventricles
 
@@ -126,38 +125,6 @@ def grey_is_brighter(
     return bool(np.median(data[grey]) > np.median(data[white]))
 
 
-def complete_hemispheres(hemispheres: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Give voxels outside the template's field of view the side of the nearest voxel inside.
-
-    Parameters
-    ----------
-    hemispheres
-        1 left, 2 right, 0 unknown.
-
-    Returns
-    -------
-    ndarray
-        1 or 2 everywhere.
-
-    Raises
-    ------
-    ValueError
-        If no voxel has a side.
-
-    Examples
-    --------
-    >>> complete_hemispheres(np.array([0, 1, 2, 0], dtype=np.uint8)).tolist()
-    [1, 1, 2, 2]
-    """
-    known = hemispheres > 0
-    if not known.any():
-        raise ValueError("the warped hemispheres are empty; look at the template registration")
-    if known.all():
-        return hemispheres
-    nearest = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
-    return hemispheres[tuple(nearest)]
-
-
 def label_tissue(
     posteriors: NDArray[np.float32],
     priors: WarpedPriors,
@@ -204,7 +171,9 @@ def label_tissue(
     labels[deep] = DEEP_GREY
     labels[ventricles] = VENTRICLES
     labels[brain & priors.infratentorial & ~lesions] = INFRATENTORIAL
-    sides = complete_hemispheres(priors.hemispheres)
+    sides = priors.hemispheres
+    if not sides.all():
+        raise ValueError("some voxels of the hemispheres have no side; complete them first")
     split = labels + HEMISPHERE_STEP * sides * (labels > 0)
     return split.astype(np.uint8), ventricles
 
