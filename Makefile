@@ -40,11 +40,12 @@ demo: $(VENV)/.installed-run
 	@echo 'Tables of the study:'
 	@find $(DEMO_OUT)/group $(DEMO_OUT)/phenotype -name '*.tsv' | sort | sed 's/^/  /'
 
+# loadfile: tests of one file share what they made, such as a whole run of the program
 test: $(VENV)/.installed-dev
-	$(bin)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
+	$(bin)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 test-slow: $(VENV)/.installed-dev
-	$(bin)/python -m pytest -n $(WORKERS) -m slow $(PYTEST_ARGS)
+	$(bin)/python -m pytest -n $(WORKERS) --dist loadfile -m slow $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(bin)/ruff format --check .
