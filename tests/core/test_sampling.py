@@ -98,7 +98,7 @@ def test_weights_agree_with_fine_subsampling(seed, angles, label_sizes, map_size
     rng = np.random.default_rng(seed)
     labels = rng.choice([0, 3, 2150, 7], (4, 5, 3))
     label_affine = centred(labels.shape, label_sizes, rng.uniform(-180, 180, 3))
-    map_shape, fine = (3, 4, 3), 12
+    map_shape, fine = (3, 4, 3), 24
     map_affine = centred(map_shape, map_sizes, angles, rng.uniform(-2, 2, 3))
     map_affine[:3, :3] *= np.where(flips, -1, 1)
     weights = coverage_weights(labels, label_affine, map_shape, map_affine)
@@ -115,7 +115,7 @@ def test_weights_agree_with_fine_subsampling(seed, angles, label_sizes, map_size
     )
     blocks = found.reshape(3, fine, 4, fine, 3, fine)
     for label in weights.index:
-        # Points on a wall that lies along them are all on one side of it: 1/24 per wall.
+        # Points on a wall that lies along them are all on one side of it: 1/48 per wall.
         difference = np.abs((blocks == label).mean(axis=(1, 3, 5)) - weights.dense(label))
         assert difference.max() < 0.08
         assert difference.mean() < 0.008
