@@ -9,7 +9,6 @@ from hypothesis import settings
 
 from tests.builders import describe, save_image
 
-
 # the same examples every time: a red run can be repeated (look for new ones with --hypothesis-seed)
 settings.register_profile("repeatable", derandomize=True)
 settings.load_profile("repeatable")

@@ -89,10 +89,11 @@ def test_a_run_that_was_cut_goes_on_from_there(tmp_path: Path) -> None:
     process = subprocess.Popen([sys.executable, "-m", "wmhflow", *words], cwd=ROOT)
     time.sleep(15)
     assert process.poll() is None, "the run was over before it could be cut"
-    for child in psutil.Process(process.pid).children(recursive=True):
-        child.kill()
+    children = psutil.Process(process.pid).children(recursive=True)
     process.kill()
     process.wait()
+    _, alive = psutil.wait_procs(children, timeout=60)
+    assert not alive, "workers outlive the program that was killed"
     assert wmhflow(words).returncode == 0
     for path in (tmp_path / "out").rglob("*.nii.gz"):
         gzip.decompress(path.read_bytes())

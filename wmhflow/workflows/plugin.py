@@ -8,14 +8,16 @@ message, the steps that ran beside it are started again in a new pool, and the r
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,7 @@ DYING_S = 1.0
 def _start_worker(folder: str) -> None:
     """Prepare a worker; what its steps have to say goes into their results, not to the terminal."""
     process_initializer(folder)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     for name in ("nipype.workflow", "nipype.utils", "nipype.interface"):
         logging.getLogger(name).setLevel(logging.ERROR)
 
@@ -48,6 +51,14 @@ class Failure:
 def _run_noting_process(folder: str, node: Any, updatehash: bool, taskid: int) -> dict[str, Any]:
     (Path(folder) / str(taskid)).write_text(str(psutil.Process().pid), encoding="ascii")
     return run_node(node, updatehash, taskid)
+
+
+def _end_with_parent() -> None:
+    """End this worker when the program is killed, or it would wait for work for ever."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _is_dead(pid: int) -> bool:
