@@ -82,6 +82,21 @@ def test_the_field_of_normal_white_matter_ignores_lesions() -> None:
     assert np.abs(field / truth - 1).max() < 0.01
 
 
+def test_volume_in_thick_slices_does_not_depend_on_how_bright_a_lesion_is() -> None:
+    _, labels, _ = person()
+    cover = np.zeros(SHAPE, np.float32)
+    cover[10:20, 18:36, 11:27] = 1  # four fifths of its first slice, two fifths of its last
+    cover = cover.reshape(60, 60, 8, 5).mean(axis=3).repeat(5, axis=2)
+    volumes = []
+    for brightness in (30, 60, 120):
+        flair = np.select([labels % 10 == 3, labels % 10 == 2], [112, 20], 100)
+        flair = flair + np.random.default_rng(1).normal(0, 2, SHAPE) + brightness * cover
+        found = wmh.segment_wmh(flair.astype(np.float32), labels, labels > 0, (1, 1, 1))
+        volumes.append(found.mask.sum())
+    assert max(volumes) < 1.1 * min(volumes)
+    assert volumes == pytest.approx([10 * 18 * 16] * 3, rel=0.1)
+
+
 def test_a_flair_without_white_matter_is_an_error() -> None:
     labels = np.full(SHAPE, 15, np.uint8)
     with pytest.raises(ValueError, match="white matter"):

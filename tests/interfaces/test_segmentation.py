@@ -55,6 +55,14 @@ def segment(small, image, folder):
     return node.run(cwd=folder).outputs
 
 
+def test_temporary_files_are_gone_afterwards(small, tmp_path, monkeypatch):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(scratch))
+    segment(small, small["t1w"], tmp_path / "node")
+    assert not list(scratch.iterdir())
+
+
 def dice(first, second):
     return 2 * (first & second).sum() / (first.sum() + second.sum())
 

@@ -62,7 +62,7 @@ def _mask_text(settings: Settings) -> str:
     anatomy = settings.anatomy
     computed = (
         "computed as voxels of white matter whose bias-corrected FLAIR signal exceeded a robust "
-        "threshold of the person's own white matter"
+        "threshold of the person's own white matter, and half of the surrounding lesion's contrast"
     )
     wmh = {
         "auto": f"given masks were used as they were; where there was none, they were {computed}",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib.util
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +39,8 @@ from wmhflow.interfaces.registration import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
 TEMPLATE_FILE = "mni_icbm152_{}_tal_nlin_sym_09a_converted.nii.gz"
@@ -357,20 +361,33 @@ def classify(
         ants_image(Grid3D(values[box], plain), seed)
         for values in (robust_range(image.data), fitted, *class_priors)
     ]
-    result = ants.atropos(
-        a=images[0],
-        x=images[1],
-        i=images[2:],
-        m="[0.1,1x1x1]",
-        c="[5,0]",
-        priorweight=prior_weight,
-        **{"use-random-seed": 0},
-    )
+    with temporary_files_in_scratch():
+        result = ants.atropos(
+            a=images[0],
+            x=images[1],
+            i=images[2:],
+            m="[0.1,1x1x1]",
+            c="[5,0]",
+            priorweight=prior_weight,
+            **{"use-random-seed": 0},
+        )
     posteriors = class_priors.copy()
     for index, probability in enumerate(result["probabilityimages"]):
         inner = posteriors[index][box]
         inner[fitted[box]] = probability.numpy()[fitted[box]]
     return posteriors
+
+
+@contextlib.contextmanager
+def temporary_files_in_scratch() -> Iterator[None]:
+    """Give what makes temporary files and leaves them there (Atropos) a folder that goes away."""
+    before = tempfile.tempdir
+    with tempfile.TemporaryDirectory() as folder:
+        tempfile.tempdir = folder
+        try:
+            yield
+        finally:
+            tempfile.tempdir = before
 
 
 def segment_tissue(
