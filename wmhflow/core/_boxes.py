@@ -6,14 +6,23 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from wmhflow.core._checks import kernel_flags
+from wmhflow.core._checks import is_reversed, kernel_flags, kernel_ready
+from wmhflow.core._threads import over_ranges
 
 Box = tuple[slice, slice, slice]
 
 
-def bounding_box(mask: NDArray[np.bool_]) -> Box | None:
-    """Return the smallest box that holds every true voxel, or None if there is none."""
-    low, high = _box_limits(kernel_flags(mask))
+def bounding_box(volume: NDArray) -> Box | None:
+    """Return the smallest box that holds every voxel of a mask or label image, None if empty."""
+    if is_reversed(volume):
+        box = bounding_box(volume.T)
+        return None if box is None else (box[2], box[1], box[0])
+    flags = kernel_flags(volume) if volume.dtype == np.bool_ else kernel_ready(volume, np.int32)
+    limits = over_ranges(
+        lambda start, stop: _box_limits(flags, start, stop), flags.shape[0], flags.size // 4
+    )
+    low = np.min([part[0] for part in limits], axis=0)
+    high = np.max([part[1] for part in limits], axis=0)
     if high[0] < 0:
         return None
     return _box(low, high + 1)
@@ -36,22 +45,31 @@ def _box(low: NDArray | list[int], high: NDArray | list[int]) -> Box:
 
 
 @njit(cache=True, nogil=True)
-def _box_limits(flags):  # type: ignore[no-untyped-def]
-    """Find the lowest and highest index of a non-zero voxel along each axis (-1 if none)."""
-    n0, n1, n2 = flags.shape
-    low = np.array([n0, n1, n2])
+def _box_limits(flags, start, stop):  # type: ignore[no-untyped-def]
+    """Find the lowest and highest index of a non-zero voxel along each axis (-1 if none).
+
+    Only planes `start` to `stop` are looked at.
+    """
+    kind = flags.dtype.type
+    n1, n2 = flags.shape[1:]
+    low = np.array([flags.shape[0], n1, n2])
     high = np.array([-1, -1, -1])
-    for i in range(n0):
+    for i in range(start, stop):
         for j in range(n1):
-            first = 0
-            while first < n2 and flags[i, j, first] == 0:
-                first += 1
-            if first == n2:
+            row = flags[i, j]
+            some = row[0]
+            for k in range(n2):
+                some = kind(some | row[k])
+            if some == 0:
                 continue
-            last = n2 - 1
-            while flags[i, j, last] == 0:
-                last -= 1
             low[0], high[0] = min(low[0], i), max(high[0], i)
             low[1], high[1] = min(low[1], j), max(high[1], j)
-            low[2], high[2] = min(low[2], first), max(high[2], last)
+            for k in range(low[2]):
+                if row[k] != 0:
+                    low[2] = k
+                    break
+            for k in range(n2 - 1, high[2], -1):
+                if row[k] != 0:
+                    high[2] = k
+                    break
     return low, high

@@ -17,7 +17,8 @@ from wmhflow.core._checks import (
     checked_distance,
     checked_labels,
     checked_mask,
-    kernel_ready,
+    flattened,
+    shaped_like,
 )
 from wmhflow.core._threads import over_ranges
 from wmhflow.core.distance import nearest
@@ -56,14 +57,14 @@ def depth(ventricle_distance: ArrayLike, cortex_distance: ArrayLike) -> NDArray[
     to_cortex = checked_distance(cortex_distance, "cortex_distance")
     check_same_shape(ventricle_distance=to_ventricle, cortex_distance=to_cortex)
     kind = np.result_type(to_ventricle, to_cortex)
-    distances = [kernel_ready(to_ventricle, kind), kernel_ready(to_cortex, kind)]
-    result = np.empty(to_ventricle.shape, dtype=np.float32)
+    flat = flattened(to_ventricle.astype(kind, copy=False), to_cortex.astype(kind, copy=False))
+    result = np.empty(to_ventricle.size, dtype=np.float32)
     over_ranges(
-        lambda start, stop: _depth(*distances, result, start, stop),
-        len(result),
+        lambda start, stop: _depth(*flat, result, start, stop),
+        result.size,
         result.size,
     )
-    return result
+    return shaped_like(to_ventricle, result)
 
 
 def propagate_lobes(
@@ -163,25 +164,44 @@ def bullseye_labels(depth: ArrayLike, lobes: ArrayLike, layers: int = 4) -> NDAr
     check_same_shape(depth=share, lobes=lobe)
     if not 1 <= layers <= LARGEST_DIGIT:
         raise ValueError(f"layers is {layers}: 1 to 9 layers are possible")
-    if lobe.max() > RIGHT + LARGEST_DIGIT or np.isin(np.unique(lobe), [*range(1, 11), 20]).any():
-        raise ValueError("lobes has other labels than 0, 11 to 19 (left) and 21 to 29 (right)")
     # Edges in the precision of the depth, so that a third lies on the edge of a third.
     edges = (np.arange(1, layers) / layers).astype(share.dtype)
-    layer = np.searchsorted(edges, share, side="left") + 1
-    labelled = (lobe != 0) & np.isfinite(share)
-    return np.where(labelled, lobe.astype(np.int16) * 10 + layer, 0).astype(np.int16)
+    flat = flattened(share, lobe.astype(np.int32, copy=False))
+    cells = np.empty(share.size, dtype=np.int16)
+    wrong = over_ranges(
+        lambda start, stop: _cells(*flat, edges, cells, start, stop), cells.size, cells.size
+    )
+    if sum(wrong):
+        raise ValueError("lobes has other labels than 0, 11 to 19 (left) and 21 to 29 (right)")
+    return shaped_like(share, cells)
+
+
+@njit(cache=True, nogil=True)
+def _cells(share, lobes, edges, cells, start, stop):  # type: ignore[no-untyped-def]
+    """Fill `cells` from `start` to `stop` and return the number of lobes that are none."""
+    wrong = 0
+    for place in range(start, stop):
+        lobe, value = lobes[place], share[place]
+        cells[place] = 0
+        if lobe == 0:
+            continue
+        if lobe <= LEFT or lobe == RIGHT or lobe > RIGHT + LARGEST_DIGIT:
+            wrong += 1
+        elif np.isfinite(value):
+            layer = 1
+            while layer <= edges.size and edges[layer - 1] < value:
+                layer += 1
+            cells[place] = 10 * lobe + layer
+    return wrong
 
 
 @njit(cache=True, nogil=True)
 def _depth(to_ventricle, to_cortex, result, start, stop):  # type: ignore[no-untyped-def]
-    """Fill `result` from `start` to `stop` of axis 0."""
-    for i in range(start, stop):
-        for j in range(result.shape[1]):
-            for k in range(result.shape[2]):
-                ventricle = np.float64(to_ventricle[i, j, k])
-                cortex = np.float64(to_cortex[i, j, k])
-                way = ventricle + cortex
-                if ventricle >= 0 and cortex >= 0 and 0 < way < np.inf:
-                    result[i, j, k] = ventricle / way
-                else:
-                    result[i, j, k] = np.nan
+    """Fill `result` from `start` to `stop`."""
+    for place in range(start, stop):
+        ventricle, cortex = np.float64(to_ventricle[place]), np.float64(to_cortex[place])
+        way = ventricle + cortex
+        if ventricle >= 0 and cortex >= 0 and 0 < way < np.inf:
+            result[place] = ventricle / way
+        else:
+            result[place] = np.nan

@@ -1,9 +1,13 @@
 """Exact Euclidean distances in mm, and the nearest label, for voxels of any size.
 
-The squared distance separates into one term per axis, so that three passes of one-dimensional
-lower envelopes of parabolas give it exactly [1]_ [2]_. Squared distances are kept as whole
+The squared distance separates into one term per axis, so that three passes along the axes, each a
+minimum over shifted parabolas, give it exactly [1]_ [2]_. Squared distances are kept as whole
 numbers of a common unit and so are exact: two targets that are equally near compare as equal,
 and the smaller label wins wherever in the grid that happens and however the grid is oriented.
+
+Where the papers build lower envelopes voxel by voxel, here whole rows are lowered at once, nearest
+rows first, until no row farther away can lower anything: with a processor's vector instructions
+that is several times faster on heads, where distances are short against the image.
 
 References
 ----------
@@ -31,13 +35,21 @@ from wmhflow.core._checks import (
     checked_mask,
     checked_positive,
     checked_spacing,
+    is_reversed,
     kernel_flags,
     kernel_ready,
 )
 from wmhflow.core._threads import over_ranges
 
-# Whole numbers, their differences and the floor of their quotients are exact in float64 up to here.
-LARGEST_EXACT = 2.0**51
+# Squared distances are whole numbers up to here, which leaves 16 bits for 65,535 owners; where
+# that would round the voxel sizes too much, up to the second, which leaves 11.
+LARGEST_EXACT, LARGEST_FINE = 2.0**46, 2.0**51
+LEAST_FINE_WEIGHT = 2.0**23
+KEY_BITS = 62
+# Keys below this, and the sum of two, fit into 32 bits.
+LARGEST_NARROW = 1 << 31
+# Rows lowered before it is looked again how much there is left to lower.
+LOWERED_BETWEEN_LOOKS = 4
 NANOMETRE_MM = 1e-6
 # Headers hold single precision: a voxel size is known no better than this.
 HEADER_PRECISION = 1.2e-7
@@ -84,14 +96,7 @@ def distance_to(
     >>> distance_to(mask, (1, 1, 0.5)).ravel()
     array([0. , 0.5, 1. , 1.5], dtype=float32)
     """
-    target = checked_mask(mask, "mask")
-    wanted = None if within is None else checked_mask(within, "within")
-    distance = np.full(target.shape, np.inf, dtype=np.float32)
-    plan = _plan(target, checked_spacing(spacing), limit, wanted)
-    if plan is not None:
-        sites = kernel_flags(target[plan.targets])
-        _transform(sites, plan, wanted, distance, None)
-    return distance
+    return _measured(checked_mask(mask, "mask"), spacing, limit, within, owned=False)[0]
 
 
 def nearest(
@@ -136,15 +141,7 @@ def nearest(
     >>> owner.ravel()
     array([7, 7, 3, 3, 3], dtype=int32)
     """
-    targets = checked_labels(labels, "labels")
-    wanted = None if within is None else checked_mask(within, "within")
-    distance = np.full(targets.shape, np.inf, dtype=np.float32)
-    owners = np.zeros(targets.shape, dtype=np.int32)
-    plan = _plan(targets != 0, checked_spacing(spacing), limit, wanted)
-    if plan is not None:
-        sites = kernel_ready(targets[plan.targets], np.int32)
-        _transform(sites, plan, wanted, distance, owners)
-    return distance, owners
+    return _measured(checked_labels(labels, "labels"), spacing, limit, within, owned=True)
 
 
 def signed_distance(
@@ -221,23 +218,65 @@ def subtract_inner_distance(
     np.subtract(distance[box], inward, out=distance[box], where=part)
 
 
+def _measured(
+    target: NDArray,
+    spacing: ArrayLike,
+    limit: float | None,
+    within: ArrayLike | None,
+    *,
+    owned: bool,
+) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """Return distance and owner in the memory order of the target; no owners if not `owned`."""
+    sizes = checked_spacing(spacing)
+    wanted = None if within is None else checked_mask(within, "within")
+    turned = is_reversed(target)
+    if turned:
+        target, sizes = target.T, sizes[::-1].copy()
+        wanted = None if wanted is None else wanted.T
+    distance = np.full(target.shape, np.inf, dtype=np.float32)
+    owners = np.zeros(target.shape if owned else (1, 1, 1), dtype=np.int32)
+    plan = _plan(target, sizes, limit, wanted, owned=owned)
+    if plan is not None:
+        _transform(target, plan, wanted, distance, owners if owned else None)
+    return (distance.T, owners.T) if turned else (distance, owners)
+
+
+class _Keys(NamedTuple):
+    """How distance and owner share one number.
+
+    A key holds the squared distance in whole units and below it, in `bits` bits, the owner: the
+    smallest key is the nearest target and, of equally near ones, the smallest label. `steps` are
+    the keys of one voxel along each axis; keys of `cap` or more are out of reach.
+    """
+
+    steps: NDArray[np.uint64]
+    unit_mm: float
+    kind: type[np.uint32] | type[np.uint64]
+    cap: np.uint32 | np.uint64
+    bits: np.uint32 | np.uint64
+
+
 class _Plan(NamedTuple):
-    """Where the targets and the wanted voxels lie, and the unit of the whole-number distances."""
+    """Where the targets and the wanted voxels lie, the keys, and the labels that owners stand for.
+
+    Without `names` owners are labels; with them, places in the list.
+    """
 
     targets: Box
     wanted: Box
-    weights: NDArray[np.float64]
-    unit_mm: float
-    limit: float
+    keys: _Keys
+    names: NDArray[np.int32] | None
 
 
 def _plan(
-    target: NDArray[np.bool_],
+    target: NDArray,
     spacing: NDArray[np.float64],
     limit: float | None,
     within: NDArray[np.bool_] | None,
+    *,
+    owned: bool,
 ) -> _Plan | None:
-    """Decide which boxes to work in; None if no distance can be finite."""
+    """Decide which boxes to work in, and in which keys; None if no distance can be finite."""
     reach = np.inf if limit is None else checked_positive(limit, "limit")
     wanted: Box | None = (
         slice(0, target.shape[0]),
@@ -254,21 +293,43 @@ def _plan(
     inner = bounding_box(target[searched])
     if inner is None:
         return None
-    targets = tuple(
+    first, second, third = (
         slice(outer.start + part.start, outer.start + part.stop)
         for outer, part in zip(searched, inner, strict=True)
     )
+    targets = (first, second, third)
     reaches = np.array(
         [max(a.stop, b.stop) - min(a.start, b.start) for a, b in zip(targets, wanted, strict=True)]
     )
-    weights, unit = whole_weights(spacing, reaches)
-    # The part in a thousand million keeps a voxel that lies exactly at the limit.
-    largest = np.inf if np.isinf(reach) else float(floor((reach / unit) ** 2 * (1 + 1e-9)))
-    return _Plan((targets[0], targets[1], targets[2]), wanted, weights, unit, largest)
+    keys = _keys(spacing, reaches, reach, int(target[targets].max()) if owned else 0)
+    if keys.kind is np.uint32 or not owned:
+        return _Plan(targets, wanted, keys, None)
+    names = _label_names(target[targets])
+    return _Plan(targets, wanted, _keys(spacing, reaches, reach, names.size - 1), names)
+
+
+def _keys(
+    spacing: NDArray[np.float64], reaches: NDArray[np.int64], reach: float, largest_owner: int
+) -> _Keys:
+    """Choose whole units and the width of keys for distances up to `reach` mm."""
+    bits = largest_owner.bit_length()
+    weights, unit = whole_weights(spacing, reaches, 2.0 ** (KEY_BITS - bits))
+    farthest = int((weights * reaches.astype(np.float64) ** 2).sum())
+    if np.isfinite(reach):
+        # The part in a thousand million keeps a voxel that lies exactly at the limit.
+        farthest = min(farthest, floor((reach / unit) ** 2 * (1 + 1e-9)))
+    cap = (farthest + 1) << bits
+    kind = np.uint32 if cap < LARGEST_NARROW else np.uint64
+    return _Keys(weights.astype(np.uint64) << np.uint64(bits), unit, kind, kind(cap), kind(bits))
+
+
+def _label_names(labels: NDArray) -> NDArray[np.int32]:
+    """Return 0 and the labels that occur, rising, so that places in the list stand for labels."""
+    return np.unique(np.append(labels.ravel(), 0)).astype(np.int32)
 
 
 def whole_weights(
-    spacing: NDArray[np.float64], lengths: NDArray[np.int64]
+    spacing: NDArray[np.float64], lengths: NDArray[np.int64], largest: float = LARGEST_FINE
 ) -> tuple[NDArray[np.float64], float]:
     """Express squared voxel sizes as whole numbers of one unit.
 
@@ -278,6 +339,8 @@ def whole_weights(
         Voxel sizes in mm.
     lengths : (3,) int array
         Number of voxels along each axis over which distances can reach.
+    largest : float
+        Squared distances stay below this whole number, a power of two.
 
     Returns
     -------
@@ -291,7 +354,7 @@ def whole_weights(
     Voxel sizes that are whole nanometres, to the precision of an image header, are taken as such,
     and sizes in a ratio of small whole numbers as exactly so: then 10 steps of 0.9 mm and 3 steps
     of 3 mm are equally long, as they should be. Others are rounded to better than single
-    precision, for voxels up to 1:20 in grids up to 1000.
+    precision, for voxels up to 1:20 in grids up to 1000 with up to 2047 owners.
 
     Examples
     --------
@@ -308,202 +371,229 @@ def whole_weights(
     parts = lcm(*(ratio.denominator for ratio in ratios))
     steps = np.array([float(ratio * parts) for ratio in ratios])
     close = np.abs(steps * (smallest / parts) - sizes) <= HEADER_PRECISION * sizes
-    if close.all() and steps**2 @ squares < LARGEST_EXACT:
+    if close.all() and steps**2 @ squares < min(largest, LARGEST_FINE):
         return steps**2, smallest / parts
-    # An even power, so that the unit is exact too.
-    power = 2 * ceil(np.log2(LARGEST_EXACT / (spacing**2 @ squares)) / 2 - 1)
-    return np.maximum(np.rint(spacing**2 * 2.0**power), 1.0), 2.0 ** (-power / 2)
+    for bound in (min(largest, LARGEST_EXACT), min(largest, LARGEST_FINE)):
+        # An even power, so that the unit is exact too.
+        power = 2 * ceil(np.log2(bound / (spacing**2 @ squares)) / 2 - 1)
+        weights = np.maximum(np.rint(spacing**2 * 2.0**power), 1.0)
+        if weights.min() >= LEAST_FINE_WEIGHT:
+            break
+    return weights, 2.0 ** (-power / 2)
 
 
 def _transform(
-    sites: NDArray,
+    target: NDArray,
     plan: _Plan,
     within: NDArray[np.bool_] | None,
     distance: NDArray[np.float32],
     owners: NDArray[np.int32] | None,
 ) -> None:
     """Fill the wanted box of `distance`, and of `owners` where given."""
-    offsets = [t.start - w.start for t, w in zip(plan.targets, plan.wanted, strict=True)]
-    origin = np.array([part.start for part in plan.wanted])
+    sites, keys = _sites(target[plan.targets], plan.names), plan.keys
+    offsets = np.array([t.start - w.start for t, w in zip(plan.targets, plan.wanted, strict=True)])
     shape = [part.stop - part.start for part in plan.wanted]
-    partial = np.empty((sites.shape[0], shape[1], shape[2]), dtype=np.float64)
-    none = np.empty((1, 1, 1), dtype=np.int32)
-    owned = owners is not None
-    partial_owners = np.empty(partial.shape, dtype=np.int32) if owned else none
+    partial = np.empty((sites.shape[0], shape[1], shape[2]), dtype=keys.kind)
+    lowest = np.empty(partial.shape[:2], dtype=keys.kind)
+    extents = np.empty((*partial.shape[:2], 2), dtype=np.int64)
     over_ranges(
-        lambda start, stop: _rows_and_columns(
-            sites, partial, partial_owners, owned, plan.weights, offsets[1], offsets[2],
-            plan.limit, start, stop,
+        lambda start, stop: _in_planes(
+            sites, partial, lowest, extents, keys.steps, offsets, keys.cap, start, stop
         ),
         sites.shape[0],
         partial.size,
-    )  # fmt: skip
-    chosen = (
-        np.empty((1, 1, 1), dtype=np.uint8) if within is None else kernel_flags(within[plan.wanted])
     )
+    everywhere = within is None
+    chosen = np.empty((1, 1, 1), np.uint8) if within is None else kernel_flags(within[plan.wanted])
+    owned = owners is not None
+    owners = np.empty((1, 1, 1), dtype=np.int32) if owners is None else owners[plan.wanted]
     over_ranges(
-        lambda start, stop: _planes(
-            partial, partial_owners, owned, plan.weights[0], offsets[0], plan.limit, plan.unit_mm,
-            chosen, within is not None, distance, none if owners is None else owners, origin,
-            shape[0], start, stop,
+        lambda start, stop: _across_planes(
+            partial, lowest, extents, keys.steps[0], offsets[0], keys.cap, keys.bits, keys.unit_mm,
+            chosen, everywhere, distance[plan.wanted], owners, owned, start, stop,
         ),
         shape[1],
         shape[0] * shape[1] * shape[2],
     )  # fmt: skip
+    if owned and plan.names is not None:
+        owners[...] = plan.names[owners]
+
+
+def _sites(target: NDArray, names: NDArray[np.int32] | None) -> NDArray:
+    """Return what the kernel reads: bytes for a mask, numbers for labels or their places."""
+    if target.dtype == np.bool_:
+        return kernel_flags(target)
+    if names is not None:
+        return np.searchsorted(names, target).astype(np.int32)
+    return kernel_ready(target, np.int32)
 
 
 @njit(cache=True, nogil=True)
-def _rows_and_columns(  # type: ignore[no-untyped-def]
-    sites, partial, partial_owners, owned, weights, offset1, offset2, limit, start, stop
-):
-    """Fill planes `start` to `stop` with squared distances inside the plane (axes 1 and 2)."""
-    n1 = sites.shape[1]
-    wanted1, wanted2 = partial.shape[1], partial.shape[2]
-    values = np.empty((wanted2, n1))
-    value_owners = np.zeros((wanted2, n1), dtype=np.int32)
-    positions = np.empty(n1, dtype=np.int64)
-    begins = np.empty(n1)
-    line = np.empty(wanted1)
-    line_owners = np.zeros(wanted1, dtype=np.int32)
+def _in_planes(sites, partial, lowest, extents, steps, offsets, cap, start, stop):  # type: ignore[no-untyped-def]
+    """Fill planes `start` to `stop` of `partial` with keys by the sites of the plane itself.
+
+    `lowest` gets the least key of each row, `extents` where in the row keys are below `cap`; rows
+    without any are left as they are.
+    """
+    n_rows, wanted_rows = sites.shape[1], partial.shape[1]
+    rows = np.empty((n_rows, partial.shape[2]), dtype=partial.dtype)
+    row_lowest = np.empty(n_rows, dtype=partial.dtype)
+    row_extents = np.empty((n_rows, 2), dtype=np.int64)
     for i in range(start, stop):
-        for j in range(n1):
-            _nearest_in_row(
-                sites[i, j], values[:, j], value_owners[:, j], owned, weights[2], offset2, limit
-            )
-        for k in range(wanted2):
-            found = _envelope(values[k], weights[1], offset1, positions, begins)
-            if found == 0:
-                partial[i, :, k] = np.inf
-                continue
-            _evaluate(
-                values[k], value_owners[k], owned, weights[1], offset1, positions, begins, found,
-                line, line_owners,
+        for j in range(n_rows):
+            _along_row(sites[i, j], rows[j], steps[2], offsets[2], cap, row_extents[j])
+            row_lowest[j] = _smallest(rows[j, row_extents[j, 0] : row_extents[j, 1]], cap)
+        for j in range(wanted_rows):
+            row = partial[i, j]
+            row[:] = cap
+            _spread(
+                row, rows, row_lowest, row_extents, steps[1], j - offsets[1], 0, row.size, cap,
+                extents[i, j],
             )  # fmt: skip
-            for p in range(wanted1):
-                partial[i, p, k] = line[p] if line[p] <= limit else np.inf
-            if owned:
-                for p in range(wanted1):
-                    partial_owners[i, p, k] = line_owners[p]
+            lowest[i, j] = _smallest(row[extents[i, j, 0] : extents[i, j, 1]], cap)
 
 
 @njit(cache=True, nogil=True)
-def _planes(  # type: ignore[no-untyped-def]
-    partial, partial_owners, owned, weight, offset, limit, unit, chosen, choosing,
-    distance, owners, origin, wanted, start, stop,
+def _across_planes(  # type: ignore[no-untyped-def]
+    partial, lowest, extents, step, offset, cap, bits, unit, chosen, everywhere, distance, owners,
+    owned, start, stop,
 ):  # fmt: skip
-    """Finish along axis 0 for `start` to `stop` of axis 1, and turn squares into mm."""
-    n0, n2 = partial.shape[0], partial.shape[2]
-    values = np.empty((n2, n0))
-    value_owners = np.zeros((n2, n0), dtype=np.int32)
-    positions = np.empty(n0, dtype=np.int64)
-    begins = np.empty(n0)
-    line = np.empty(wanted)
-    line_owners = np.zeros(wanted, dtype=np.int32)
+    """Write distance and owner of the chosen voxels, for rows `start` to `stop` of every plane."""
+    kind = partial.dtype.type
+    n_planes, length = partial.shape[0], partial.shape[2]
+    # The rows of one plane after the other lie far apart: brought together they stay in the cache.
+    rows = np.empty((n_planes, length), dtype=partial.dtype)
+    row = np.empty(length, dtype=partial.dtype)
+    extent = np.empty(2, dtype=np.int64)
+    owner_bits = (kind(1) << bits) - kind(1)
     for j in range(start, stop):
-        for i in range(n0):
-            for k in range(n2):
-                values[k, i] = partial[i, j, k]
-            if owned:
-                for k in range(n2):
-                    value_owners[k, i] = partial_owners[i, j, k]
-        for k in range(n2):
-            found = _envelope(values[k], weight, offset, positions, begins)
-            if found == 0:
-                continue
-            _evaluate(
-                values[k], value_owners[k], owned, weight, offset, positions, begins, found,
-                line, line_owners,
-            )  # fmt: skip
-            for p in range(wanted):
-                if line[p] <= limit and (not choosing or chosen[p, j, k]):
-                    a, b, c = p + origin[0], j + origin[1], k + origin[2]
-                    distance[a, b, c] = np.sqrt(line[p]) * unit
+        row_lowest, row_extents = lowest[:, j].copy(), extents[:, j].copy()
+        for i in range(n_planes):
+            for k in range(extents[i, j, 0], extents[i, j, 1]):
+                rows[i, k] = partial[i, j, k]
+        for i in range(distance.shape[0]):
+            low, high = 0, length
+            if everywhere:
+                row[:] = cap
+            else:
+                low, high = _open(chosen[i, j], row, cap)
+            _spread(row, rows, row_lowest, row_extents, step, i - offset, low, high, cap, extent)
+            for k in range(extent[0], extent[1]):
+                key = row[k]
+                if key < cap and (everywhere or chosen[i, j, k] != 0):
+                    distance[i, j, k] = np.sqrt(np.float64(key >> bits)) * unit
                     if owned:
-                        owners[a, b, c] = line_owners[p]
+                        owners[i, j, k] = key & owner_bits
 
 
 @njit(cache=True, nogil=True)
-def _nearest_in_row(row, values, owners, owned, weight, offset, limit):  # type: ignore[no-untyped-def]
-    """Fill `values` with the squared distance to the nearest site of one row."""
-    n, wanted = row.size, values.size
+def _open(chosen, row, cap):  # type: ignore[no-untyped-def]
+    """Set chosen voxels to `cap` and others to 0, which nothing can lower; return their range."""
+    low, high = row.size, 0
+    for k in range(row.size):
+        row[k] = cap if chosen[k] != 0 else row.dtype.type(0)
+    for k in range(row.size):
+        if chosen[k] != 0:
+            low = k
+            break
+    for k in range(row.size - 1, low - 1, -1):
+        if chosen[k] != 0:
+            high = k + 1
+            break
+    return low, high
+
+
+@njit(cache=True, nogil=True)
+def _along_row(sites, keys, step, offset, cap, extent):  # type: ignore[no-untyped-def]
+    """Fill `keys` by the sites of one row, and `extent` with the range below `cap`."""
+    owned = sites.itemsize > 1  # the bytes of a mask are no owners
+    extent[0], extent[1] = 0, 0
+    some = sites[0]
+    for s in range(sites.size):
+        some = sites.dtype.type(some | sites[s])
+    if some == 0:
+        return
     site, last = 0, -1
-    for p in range(wanted):
-        while site < n and site + offset <= p:
-            if row[site] != 0:
+    for p in range(keys.size):
+        while site < sites.size and site + offset <= p:
+            if sites[site] != 0:
                 last = site
             site += 1
-        values[p] = np.inf
+        keys[p] = cap
         if last >= 0:
-            values[p] = weight * (p - last - offset) ** 2
-            owners[p] = row[last]
-    site, last = n - 1, -1
-    for p in range(wanted - 1, -1, -1):
+            keys[p] = _key(step, p - last - offset, sites[last] if owned else 0, cap)
+    site, last = sites.size - 1, -1
+    extent[0] = keys.size
+    for p in range(keys.size - 1, -1, -1):
         while site >= 0 and site + offset >= p:
-            if row[site] != 0:
+            if sites[site] != 0:
                 last = site
             site -= 1
         if last >= 0:
-            value = weight * (last + offset - p) ** 2
-            if value < values[p] or (value == values[p] and row[last] < owners[p]):
-                values[p] = value
-                owners[p] = row[last]
-        if values[p] > limit:
-            values[p] = np.inf
+            keys[p] = min(keys[p], _key(step, last + offset - p, sites[last] if owned else 0, cap))
+        if keys[p] < cap:
+            extent[0] = p
+            extent[1] = max(extent[1], p + 1)
 
 
 @njit(cache=True, nogil=True)
-def _envelope(values, weight, offset, positions, begins):  # type: ignore[no-untyped-def]
-    """Find the parabolas that are lowest at some voxel, and return how many there are.
+def _key(step, apart, owner, cap):  # type: ignore[no-untyped-def]
+    """Return the key of a site some voxels away, `cap` if it is out of reach."""
+    key = step * np.uint64(apart * apart) + np.uint64(owner)
+    return type(cap)(key) if key < np.uint64(cap) else cap
 
-    `positions` gets their places in `values`, `begins` the first voxel at which each is at least
-    as low as the one before. One that is lowest only together with others is kept too, since it
-    may carry the smaller label.
+
+@njit(cache=True, nogil=True)
+def _spread(row, rows, lowest, extents, step, place, low, high, cap, extent):  # type: ignore[no-untyped-def]
+    """Lower `row`, which lies at `place` among `rows`, to the least key of any of them.
+
+    The nearest rows come first. It ends when the step alone is more than the largest key left
+    between `low` and `high`, so that few of the rows are read.
     """
-    top = -1
-    for place in range(values.size):
-        if values[place] == np.inf:
-            continue
-        begin = -np.inf
-        while top >= 0:
-            other = positions[top]
-            # Both parabolas are whole numbers at whole places, so the crossing is exact enough
-            # for its floor and ceiling to be exact.
-            crossing = (
-                values[place]
-                - values[other]
-                + weight * ((place + offset) ** 2 - (other + offset) ** 2)
-            ) / (2.0 * weight * (place - other))
-            if begins[top] > np.floor(crossing):
-                top -= 1
-                continue
-            begin = np.ceil(crossing)
+    kind = row.dtype.type
+    extent[0], extent[1] = high, low
+    worst, since = cap, 0
+    n = rows.shape[0]
+    for apart in range(max(0, -place, place - n + 1), max(place, n - 1 - place) + 1):
+        key = step * np.uint64(apart * apart)
+        if key >= np.uint64(worst):
             break
-        top += 1
-        positions[top] = place
-        begins[top] = begin
-    return top + 1
+        rise = kind(key)
+        for side in range(1 if apart == 0 else 2):
+            other = place + apart if side == 0 else place - apart
+            if other < 0 or other >= n or lowest[other] >= worst - rise:
+                continue
+            begin, end = max(low, extents[other, 0]), min(high, extents[other, 1])
+            if begin >= end:
+                continue
+            _lower(row[begin:end], rows[other, begin:end], rise)
+            extent[0], extent[1] = min(extent[0], begin), max(extent[1], end)
+            since += 1
+        if since >= LOWERED_BETWEEN_LOOKS:
+            worst, since = _largest(row[low:high]), 0
 
 
 @njit(cache=True, nogil=True)
-def _evaluate(  # type: ignore[no-untyped-def]
-    values, owners, owned, weight, offset, positions, begins, found, line, line_owners
-):
-    """Fill `line` with the lower envelope, and `line_owners` with the smallest owner on it."""
-    current = 0
-    for p in range(line.size):
-        while current + 1 < found and begins[current + 1] < p:
-            current += 1
-        place = positions[current]
-        best = values[place] + weight * (p - place - offset) ** 2
-        owner = owners[place]
-        following = current + 1
-        while following < found and begins[following] <= p:
-            place = positions[following]
-            value = values[place] + weight * (p - place - offset) ** 2
-            if value < best or (value == best and owners[place] < owner):
-                best = value
-                owner = owners[place]
-            following += 1
-        line[p] = best
-        if owned:
-            line_owners[p] = owner
+def _lower(row, other, rise):  # type: ignore[no-untyped-def]
+    """Lower `row` to `other` plus `rise` (compiled to vector instructions)."""
+    kind = row.dtype.type
+    for k in range(row.size):
+        row[k] = min(row[k], kind(other[k] + rise))
+
+
+@njit(cache=True, nogil=True)
+def _largest(row):  # type: ignore[no-untyped-def]
+    """Return the largest key of a row."""
+    largest = row[0]
+    for k in range(row.size):
+        largest = max(largest, row[k])
+    return largest
+
+
+@njit(cache=True, nogil=True)
+def _smallest(row, cap):  # type: ignore[no-untyped-def]
+    """Return the smallest key of a row, `cap` if it is empty."""
+    smallest = cap
+    for k in range(row.size):
+        smallest = min(smallest, row[k])
+    return smallest

@@ -14,12 +14,14 @@ import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
+from wmhflow.core._boxes import bounding_box
 from wmhflow.core._checks import (
     check_same_shape,
     checked_labels,
     checked_mask,
     checked_positive,
-    kernel_flags,
+    flattened,
+    shaped_like,
 )
 from wmhflow.core._threads import over_ranges
 from wmhflow.core.distance import nearest, subtract_inner_distance
@@ -80,6 +82,7 @@ def shell_labels(
     width_mm: float = 2.0,
     max_mm: float = 14.0,
     inner: bool = True,
+    within: ArrayLike | None = None,
 ) -> tuple[NDArray[np.int16], NDArray[np.int32], NDArray[np.float32]]:
     """Label the shells around every lesion, each voxel by its nearest lesion.
 
@@ -103,6 +106,9 @@ def shell_labels(
         Whether lesion voxels get shells too, by their distance inward: from the nearest voxel
         centre that is not lesion. Inner shells all have `width_mm`; the fortieth holds whatever
         lies deeper.
+    within : (I, J, K) array of booleans or numbers, optional
+        Voxels whose labels, owners and distances are wanted; others have none, and an infinite
+        distance. Lesions outside count all the same.
 
     Returns
     -------
@@ -139,39 +145,35 @@ def shell_labels(
     lesions = checked_labels(lesion_labels, "lesion_labels")
     white, right_side = checked_mask(nawm, "nawm"), checked_mask(right, "right")
     check_same_shape(lesion_labels=lesions, nawm=white, right=right_side)
+    wanted = None if within is None else checked_mask(within, "within")
     classes = _classes(is_periventricular, n_lesions, int(lesions.max()))
     # periventricular lesions first, so that the class of a voxel equally near to both classes does
     # not hang on the lesions' numbers, which a mirrored head has in another order
     order = np.concatenate([[0], 1 + np.argsort(classes[1:], kind="stable")]).astype(np.int32)
-    distance, ranks = nearest(np.argsort(order).astype(np.int32)[lesions], spacing)
-    owners = order[ranks]
+    ranks = np.argsort(order).astype(np.int32)
+    distance, owners = nearest(_renumbered(lesions, ranks), spacing, within=wanted)
     subtract_inner_distance(distance, lesions != 0, spacing)
     inner_edges = np.round(np.arange(MOST_SHELLS) * width_mm, 9) if inner else np.empty(0)
-    labels = _labels(distance, owners, white, right_side, classes, edges, inner_edges)
-    return labels, owners, distance
-
-
-def _labels(
-    distance: NDArray[np.float32],
-    owners: NDArray,
-    white: NDArray[np.bool_],
-    right: NDArray[np.bool_],
-    classes: NDArray[np.int16],
-    edges: NDArray[np.float64],
-    inner_edges: NDArray[np.float64],
-) -> NDArray[np.int16]:
-    """Run the kernel over all voxels."""
-    flags = [kernel_flags(white), kernel_flags(right)]
-    labels = np.zeros(distance.shape, dtype=np.int16)
+    flat = flattened(distance, owners, white.view(np.uint8), right_side.view(np.uint8))
+    labels = np.empty(distance.size, dtype=np.int16)
     over_ranges(
         lambda start, stop: _shells(
-            distance, owners, *flags, classes, edges.astype(np.float32),
-            inner_edges.astype(np.float32), labels, start, stop,
+            *flat, order, classes, edges.astype(np.float32), inner_edges.astype(np.float32),
+            labels, start, stop,
         ),
-        len(labels),
+        labels.size,
         labels.size,
     )  # fmt: skip
-    return labels
+    return shaped_like(distance, labels), shaped_like(distance, flat[1]), distance
+
+
+def _renumbered(lesions: NDArray, numbers: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Give every lesion another number, in the same memory order."""
+    renumbered = np.zeros_like(lesions, dtype=np.int32)
+    box = bounding_box(lesions)
+    if box is not None:
+        renumbered[box] = numbers[lesions[box]]
+    return renumbered
 
 
 def _classes(is_periventricular: ArrayLike, n_lesions: int, largest: int) -> NDArray[np.int16]:
@@ -190,26 +192,26 @@ def _classes(is_periventricular: ArrayLike, n_lesions: int, largest: int) -> NDA
 
 @njit(cache=True, nogil=True)
 def _shells(  # type: ignore[no-untyped-def]
-    distance, owners, white, right, classes, edges, inner_edges, labels, start, stop
+    distance, owners, white, right, order, classes, edges, inner_edges, labels, start, stop
 ):
-    """Fill `labels` from `start` to `stop` of axis 0."""
-    for i in range(start, stop):
-        for j in range(labels.shape[1]):
-            for k in range(labels.shape[2]):
-                owner = owners[i, j, k]
-                if owner == 0:
-                    continue
-                mm = distance[i, j, k]
-                if mm < 0 and inner_edges.size > 0:
-                    shell = REST + _interval(-mm, inner_edges)
-                elif mm > 0 and white[i, j, k]:
-                    shell = _interval(mm, edges)
-                    if shell == edges.size:
-                        shell = REST
-                else:
-                    continue
-                side = 2000 if right[i, j, k] else 1000
-                labels[i, j, k] = side + 100 * classes[owner] + shell
+    """Fill `labels` from `start` to `stop`, and turn owners from places in `order` to lesions."""
+    for place in range(start, stop):
+        labels[place] = 0
+        if owners[place] == 0:
+            continue
+        owner = order[owners[place]]
+        owners[place] = owner
+        mm = distance[place]
+        if mm < 0 and inner_edges.size > 0:
+            shell = REST + _interval(-mm, inner_edges)
+        elif mm > 0 and white[place]:
+            shell = _interval(mm, edges)
+            if shell == edges.size:
+                shell = REST
+        else:
+            continue
+        side = 2000 if right[place] else 1000
+        labels[place] = side + 100 * classes[owner] + shell
 
 
 @njit(cache=True, nogil=True)

@@ -20,8 +20,8 @@ from wmhflow.core._checks import (
     checked_distance,
     checked_labels,
     checked_mask,
-    kernel_flags,
-    kernel_ready,
+    flattened,
+    shaped_like,
 )
 from wmhflow.core._threads import over_ranges
 
@@ -138,19 +138,23 @@ def zone_labels(
         )
     ]
     kind = np.result_type(to_ventricle, to_cortex)
-    distances = [kernel_ready(to_ventricle, kind), kernel_ready(to_cortex, kind)]
-    flags = [kernel_flags(matter), kernel_flags(right_side)]
-    zones = np.zeros(matter.shape, dtype=np.uint8)
+    flat = flattened(
+        to_ventricle.astype(kind, copy=False),
+        to_cortex.astype(kind, copy=False),
+        matter.view(np.uint8),
+        right_side.view(np.uint8),
+    )
+    zones = np.empty(matter.size, dtype=np.uint8)
     bad = over_ranges(
-        lambda start, stop: _zones(*distances, *flags, *limits, scheme.nearer, zones, start, stop),
-        len(zones),
+        lambda start, stop: _zones(*flat, *limits, scheme.nearer, zones, start, stop),
+        zones.size,
         zones.size,
     )
     if sum(bad):
         raise ValueError(
             f"{sum(bad)} white-matter voxels have a NaN distance to the ventricles or the cortex"
         )
-    return zones
+    return shaped_like(to_ventricle, zones)
 
 
 def lesion_continuity(
@@ -257,25 +261,24 @@ def _zones(  # type: ignore[no-untyped-def]
     to_ventricle, to_cortex, matter, right, juxtaventricular, juxtacortical, periventricular,
     nearer, zones, start, stop,
 ):  # fmt: skip
-    """Fill `zones` from `start` to `stop` of axis 0 and return the number of NaN distances."""
+    """Fill `zones` from `start` to `stop` and return the number of NaN distances."""
     bad = 0
-    for i in range(start, stop):
-        for j in range(zones.shape[1]):
-            for k in range(zones.shape[2]):
-                if not matter[i, j, k]:
-                    continue
-                ventricle, cortex = to_ventricle[i, j, k], to_cortex[i, j, k]
-                if np.isnan(ventricle) or np.isnan(cortex):
-                    bad += 1
-                zone = DEEP
-                if nearer:
-                    if ventricle < cortex:
-                        zone = PERIVENTRICULAR
-                elif ventricle <= juxtaventricular:
-                    zone = JUXTAVENTRICULAR
-                elif cortex <= juxtacortical:
-                    zone = JUXTACORTICAL
-                elif ventricle <= periventricular:
-                    zone = PERIVENTRICULAR
-                zones[i, j, k] = zone + (RIGHT if right[i, j, k] else LEFT)
+    for place in range(start, stop):
+        if not matter[place]:
+            zones[place] = 0
+            continue
+        ventricle, cortex = to_ventricle[place], to_cortex[place]
+        if np.isnan(ventricle) or np.isnan(cortex):
+            bad += 1
+        zone = DEEP
+        if nearer:
+            if ventricle < cortex:
+                zone = PERIVENTRICULAR
+        elif ventricle <= juxtaventricular:
+            zone = JUXTAVENTRICULAR
+        elif cortex <= juxtacortical:
+            zone = JUXTACORTICAL
+        elif ventricle <= periventricular:
+            zone = PERIVENTRICULAR
+        zones[place] = zone + (RIGHT if right[place] else LEFT)
     return bad
