@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from wmhflow.core._checks import is_reversed, kernel_flags, kernel_ready
+from wmhflow.core._checks import is_reversed, kernel_ready
 from wmhflow.core._threads import over_ranges
 
 Box = tuple[slice, slice, slice]
@@ -17,7 +17,10 @@ def bounding_box(volume: NDArray) -> Box | None:
     if is_reversed(volume):
         box = bounding_box(volume.T)
         return None if box is None else (box[2], box[1], box[0])
-    flags = kernel_flags(volume) if volume.dtype == np.bool_ else kernel_ready(volume, np.int32)
+    byte_sized = volume.dtype.itemsize == 1
+    flags = kernel_ready(
+        volume.view(np.uint8) if byte_sized else volume.astype(np.int32, copy=False)
+    )
     limits = over_ranges(
         lambda start, stop: _box_limits(flags, start, stop), flags.shape[0], flags.size // 4
     )

@@ -96,7 +96,7 @@ def checked_labels(labels: ArrayLike, name: str) -> NDArray:
         raise TypeError(f"{name} has type {array.dtype}: a label image of integers is needed")
     if array.dtype.kind == "i" and array.min() < 0:
         raise ValueError(f"{name} has negative labels: labels are 0 (none) or larger")
-    if array.dtype.itemsize > 2 and array.max() > LARGEST_LABEL:
+    if not np.can_cast(array.dtype, np.int32) and array.max() > LARGEST_LABEL:
         raise ValueError(f"{name} has labels above {LARGEST_LABEL}")
     return array
 

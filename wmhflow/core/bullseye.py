@@ -21,7 +21,7 @@ from wmhflow.core._checks import (
     shaped_like,
 )
 from wmhflow.core._threads import over_ranges
-from wmhflow.core.distance import nearest
+from wmhflow.core.distance import owners_in_box
 
 LEFT, RIGHT = 10, 20
 LARGEST_DIGIT = 9
@@ -117,13 +117,16 @@ def propagate_lobes(
     )
     if lobes.max() > LARGEST_DIGIT:
         raise ValueError(f"cortex_lobes has lobe {lobes.max()}: lobes are numbered from 1 to 9")
-    result = np.zeros(lobes.shape, dtype=np.uint8)
+    small = lobes.astype(np.uint8, order="K", copy=False)
+    result = np.zeros_like(small)
     for side, source, target in (
-        (LEFT, ~right_source, matter & ~right_side),
-        (RIGHT, right_source, matter & right_side),
+        (LEFT, small * ~right_source, matter & ~right_side),
+        (RIGHT, small * right_source, matter & right_side),
     ):
-        _, owners = nearest(np.where(source, lobes, 0), spacing, within=target)
-        np.add(owners, side, out=result, where=owners != 0, casting="unsafe")
+        found = owners_in_box(source, spacing, target)
+        if found is not None:
+            box, owners = found
+            np.add(owners, side, out=result[box], where=owners != 0, casting="unsafe")
     return result
 
 

@@ -237,8 +237,48 @@ def _measured(
     owners = np.zeros(target.shape if owned else (1, 1, 1), dtype=np.int32)
     plan = _plan(target, sizes, limit, wanted, owned=owned)
     if plan is not None:
-        _transform(target, plan, wanted, distance, owners if owned else None)
+        origin = [side.start for side in plan.wanted]
+        part = None if wanted is None else wanted[plan.wanted]
+        _transform(target, plan, part, distance, owners if owned else None, origin)
     return (distance.T, owners.T) if turned else (distance, owners)
+
+
+def owners_in_box(
+    labels: NDArray, spacing: ArrayLike, within: NDArray[np.bool_]
+) -> tuple[Box, NDArray[np.int32]] | None:
+    """Return what `nearest` gives as owners, for the bounding box of `within` alone.
+
+    Parameters
+    ----------
+    labels : (I, J, K) array of non-negative integers
+        Targets: all voxels above 0.
+    spacing : three floats
+        Voxel sizes in mm.
+    within : (I, J, K) bool array
+        Voxels whose owner is wanted.
+
+    Returns
+    -------
+    box : three slices
+        The smallest box around `within`.
+    owners : int32 array of the size of the box
+        0 outside `within`. Instead of both, None if there is no label or nothing is wanted.
+
+    Examples
+    --------
+    >>> owners_in_box(np.array([[[7, 0, 0]]]), (1, 1, 1), np.array([[[False, False, True]]]))
+    ((slice(0, 1, None), slice(0, 1, None), slice(2, 3, None)), array([[[7]]], dtype=int32))
+    """
+    if is_reversed(labels):
+        found = owners_in_box(labels.T, np.asarray(spacing)[::-1], within.T)
+        return None if found is None else (found[0][::-1], found[1].T)
+    plan = _plan(labels, checked_spacing(spacing), None, within, owned=True)
+    if plan is None:
+        return None
+    part = within[plan.wanted]
+    owners = np.zeros(part.shape, dtype=np.int32)
+    _transform(labels, plan, part, None, owners, [0, 0, 0])
+    return plan.wanted, owners
 
 
 class _Keys(NamedTuple):
@@ -386,161 +426,208 @@ def _transform(
     target: NDArray,
     plan: _Plan,
     within: NDArray[np.bool_] | None,
-    distance: NDArray[np.float32],
+    distance: NDArray[np.float32] | None,
     owners: NDArray[np.int32] | None,
+    origin: list[int],
 ) -> None:
-    """Fill the wanted box of `distance`, and of `owners` where given."""
-    sites, keys = _sites(target[plan.targets], plan.names), plan.keys
+    """Fill the wanted box, which is all of `within`, at `origin` of what is given to fill."""
+    (sites, first), keys = _sites(target, plan), plan.keys
+    lengths = np.array([side.stop - side.start for side in plan.targets])
     offsets = np.array([t.start - w.start for t, w in zip(plan.targets, plan.wanted, strict=True)])
-    shape = [part.stop - part.start for part in plan.wanted]
-    partial = np.empty((sites.shape[0], shape[1], shape[2]), dtype=keys.kind)
+    shape = [side.stop - side.start for side in plan.wanted]
+    partial = np.empty((lengths[0], shape[1], shape[2]), dtype=keys.kind)
     lowest = np.empty(partial.shape[:2], dtype=keys.kind)
     extents = np.empty((*partial.shape[:2], 2), dtype=np.int64)
     over_ranges(
         lambda start, stop: _in_planes(
-            sites, partial, lowest, extents, keys.steps, offsets, keys.cap, start, stop
+            sites, first, lengths, partial, lowest, extents, keys.steps, offsets, keys.cap,
+            start, stop,
         ),
-        sites.shape[0],
+        partial.shape[0],
         partial.size,
+    )  # fmt: skip
+    outputs = (
+        np.empty((1, 1, 1), dtype=np.uint8) if within is None else kernel_flags(within),
+        np.empty((1, 1, 1), dtype=np.float32) if distance is None else distance,
+        np.empty((1, 1, 1), dtype=np.int32) if owners is None else owners,
     )
-    everywhere = within is None
-    chosen = np.empty((1, 1, 1), np.uint8) if within is None else kernel_flags(within[plan.wanted])
-    owned = owners is not None
-    owners = np.empty((1, 1, 1), dtype=np.int32) if owners is None else owners[plan.wanted]
+    given = (within is not None, distance is not None, owners is not None)
     over_ranges(
         lambda start, stop: _across_planes(
             partial, lowest, extents, keys.steps[0], offsets[0], keys.cap, keys.bits, keys.unit_mm,
-            chosen, everywhere, distance[plan.wanted], owners, owned, start, stop,
+            shape[0], *outputs, np.array(origin), *given, start, stop,
         ),
         shape[1],
         shape[0] * shape[1] * shape[2],
     )  # fmt: skip
-    if owned and plan.names is not None:
+    if owners is not None and plan.names is not None:
         owners[...] = plan.names[owners]
 
 
-def _sites(target: NDArray, names: NDArray[np.int32] | None) -> NDArray:
-    """Return what the kernel reads: bytes for a mask, numbers for labels or their places."""
-    if target.dtype == np.bool_:
-        return kernel_flags(target)
-    if names is not None:
-        return np.searchsorted(names, target).astype(np.int32)
-    return kernel_ready(target, np.int32)
+def _sites(target: NDArray, plan: _Plan) -> tuple[NDArray, NDArray[np.int64]]:
+    """Return what the kernel reads, bytes for a mask or labels, and where in it the targets start.
+
+    An image that the kernel can read is not copied; of another, the part with targets is.
+    """
+    kind = np.uint8 if target.dtype == np.bool_ else np.int32
+    readable = target.view(np.uint8) if target.dtype == np.bool_ else target
+    flags = readable.flags
+    if plan.names is None and readable.dtype == kind and flags.c_contiguous and flags.writeable:
+        return readable, np.array([side.start for side in plan.targets])
+    part = readable[plan.targets]
+    if plan.names is not None:
+        part = np.searchsorted(plan.names, part)
+    return kernel_ready(part, kind), np.zeros(3, dtype=np.int64)
 
 
 @njit(cache=True, nogil=True)
-def _in_planes(sites, partial, lowest, extents, steps, offsets, cap, start, stop):  # type: ignore[no-untyped-def]
+def _in_planes(  # type: ignore[no-untyped-def]
+    sites, first, lengths, partial, lowest, extents, steps, offsets, cap, start, stop
+):
     """Fill planes `start` to `stop` of `partial` with keys by the sites of the plane itself.
 
     `lowest` gets the least key of each row, `extents` where in the row keys are below `cap`; rows
     without any are left as they are.
     """
-    n_rows, wanted_rows = sites.shape[1], partial.shape[1]
-    rows = np.empty((n_rows, partial.shape[2]), dtype=partial.dtype)
+    n_rows, wanted_rows, length = lengths[1], partial.shape[1], partial.shape[2]
+    rows = np.empty((n_rows, length), dtype=partial.dtype)
     row_lowest = np.empty(n_rows, dtype=partial.dtype)
     row_extents = np.empty((n_rows, 2), dtype=np.int64)
+    parabola = _parabola(steps[2], cap, length + lengths[2] + abs(offsets[2]))
     for i in range(start, stop):
         for j in range(n_rows):
-            _along_row(sites[i, j], rows[j], steps[2], offsets[2], cap, row_extents[j])
-            row_lowest[j] = _smallest(rows[j, row_extents[j, 0] : row_extents[j, 1]], cap)
+            row = sites[i + first[0], j + first[1], first[2] : first[2] + lengths[2]]
+            row_lowest[j] = cap
+            row_extents[j] = 0
+            if _any(row):
+                _along_row(row, rows[j], parabola, offsets[2], cap, row_extents[j])
+                row_lowest[j] = _smallest(rows[j, row_extents[j, 0] : row_extents[j, 1]], cap)
         for j in range(wanted_rows):
-            row = partial[i, j]
-            row[:] = cap
+            row_keys = partial[i, j]
+            row_keys[:] = cap
             _spread(
-                row, rows, row_lowest, row_extents, steps[1], j - offsets[1], 0, row.size, cap,
+                row_keys, rows, row_lowest, row_extents, steps[1], j - offsets[1], 0, length, cap,
                 extents[i, j],
             )  # fmt: skip
-            lowest[i, j] = _smallest(row[extents[i, j, 0] : extents[i, j, 1]], cap)
+            lowest[i, j] = _smallest(row_keys[extents[i, j, 0] : extents[i, j, 1]], cap)
 
 
 @njit(cache=True, nogil=True)
 def _across_planes(  # type: ignore[no-untyped-def]
-    partial, lowest, extents, step, offset, cap, bits, unit, chosen, everywhere, distance, owners,
-    owned, start, stop,
+    partial, lowest, extents, step, offset, cap, bits, unit, n_wanted, chosen, distance, owners,
+    origin, choosing, measured, owned, start, stop,
 ):  # fmt: skip
     """Write distance and owner of the chosen voxels, for rows `start` to `stop` of every plane."""
-    kind = partial.dtype.type
     n_planes, length = partial.shape[0], partial.shape[2]
     # The rows of one plane after the other lie far apart: brought together they stay in the cache.
     rows = np.empty((n_planes, length), dtype=partial.dtype)
     row = np.empty(length, dtype=partial.dtype)
     extent = np.empty(2, dtype=np.int64)
-    owner_bits = (kind(1) << bits) - kind(1)
     for j in range(start, stop):
         row_lowest, row_extents = lowest[:, j].copy(), extents[:, j].copy()
         for i in range(n_planes):
-            for k in range(extents[i, j, 0], extents[i, j, 1]):
-                rows[i, k] = partial[i, j, k]
-        for i in range(distance.shape[0]):
-            low, high = 0, length
-            if everywhere:
-                row[:] = cap
+            begin, end = row_extents[i]
+            rows[i, begin:end] = partial[i, j, begin:end]
+        for i in range(n_wanted):
+            if choosing:
+                if not _any(chosen[i, j]):
+                    continue
+                _open(chosen[i, j], row, cap)
             else:
-                low, high = _open(chosen[i, j], row, cap)
-            _spread(row, rows, row_lowest, row_extents, step, i - offset, low, high, cap, extent)
-            for k in range(extent[0], extent[1]):
-                key = row[k]
-                if key < cap and (everywhere or chosen[i, j, k] != 0):
-                    distance[i, j, k] = np.sqrt(np.float64(key >> bits)) * unit
-                    if owned:
-                        owners[i, j, k] = key & owner_bits
+                row[:] = cap
+            _spread(row, rows, row_lowest, row_extents, step, i - offset, 0, length, cap, extent)
+            begin, end = extent
+            if begin >= end:
+                continue
+            x, y, z = i + origin[0], j + origin[1], begin + origin[2]
+            if choosing:
+                # What was not chosen is out of reach.
+                _close(chosen[i, j, begin:end], row[begin:end], cap)
+            if measured:
+                _write_distance(
+                    row[begin:end], distance[x, y, z : z + end - begin], cap, bits, unit
+                )
+            if owned:
+                _write_owners(row[begin:end], owners[x, y, z : z + end - begin], cap, bits)
+
+
+@njit(cache=True, nogil=True)
+def _any(flags):  # type: ignore[no-untyped-def]
+    """Tell whether any of a row of whole numbers is not 0."""
+    some = flags[0]
+    for k in range(flags.size):
+        some = flags.dtype.type(some | flags[k])
+    return some != 0
 
 
 @njit(cache=True, nogil=True)
 def _open(chosen, row, cap):  # type: ignore[no-untyped-def]
-    """Set chosen voxels to `cap` and others to 0, which nothing can lower; return their range."""
-    low, high = row.size, 0
+    """Set chosen voxels to `cap`, and others to 0, which nothing can lower."""
     for k in range(row.size):
         row[k] = cap if chosen[k] != 0 else row.dtype.type(0)
+
+
+@njit(cache=True, nogil=True)
+def _close(chosen, row, cap):  # type: ignore[no-untyped-def]
+    """Set voxels that were not chosen to `cap`."""
     for k in range(row.size):
-        if chosen[k] != 0:
-            low = k
-            break
-    for k in range(row.size - 1, low - 1, -1):
-        if chosen[k] != 0:
-            high = k + 1
-            break
-    return low, high
+        row[k] = row[k] if chosen[k] != 0 else cap
 
 
 @njit(cache=True, nogil=True)
-def _along_row(sites, keys, step, offset, cap, extent):  # type: ignore[no-untyped-def]
-    """Fill `keys` by the sites of one row, and `extent` with the range below `cap`."""
+def _write_distance(row, distance, cap, bits, unit):  # type: ignore[no-untyped-def]
+    """Turn keys below `cap` into mm."""
+    for k in range(row.size):
+        mm = np.float32(np.sqrt(np.float64(row[k] >> bits)) * unit)
+        distance[k] = mm if row[k] < cap else distance[k]
+
+
+@njit(cache=True, nogil=True)
+def _write_owners(row, owners, cap, bits):  # type: ignore[no-untyped-def]
+    """Turn keys below `cap` into owners."""
+    kind = row.dtype.type
+    mask = kind((kind(1) << bits) - kind(1))
+    for k in range(row.size):
+        owner = np.int32(row[k] & mask)
+        owners[k] = owner if row[k] < cap else owners[k]
+
+
+@njit(cache=True, nogil=True)
+def _parabola(step, cap, longest):  # type: ignore[no-untyped-def]
+    """Return the keys at -n to n voxels from a site without owner, n the farthest below `cap`."""
+    reach = 0
+    while reach < longest and step * np.uint64((reach + 1) ** 2) < np.uint64(cap):
+        reach += 1
+    keys = np.empty(2 * reach + 1, dtype=np.asarray(cap).dtype)
+    for place in range(keys.size):
+        keys[place] = step * np.uint64((place - reach) ** 2)
+    return keys
+
+
+@njit(cache=True, nogil=True)
+def _along_row(sites, keys, parabola, offset, cap, extent):  # type: ignore[no-untyped-def]
+    """Fill `keys` by the sites of one row, and `extent` with the range that they reach.
+
+    Between two neighbours of its own label a site is nearest to itself alone.
+    """
     owned = sites.itemsize > 1  # the bytes of a mask are no owners
-    extent[0], extent[1] = 0, 0
-    some = sites[0]
+    kind = keys.dtype.type
+    reach = parabola.size // 2
+    extent[0], extent[1] = keys.size, 0
+    keys[:] = cap
     for s in range(sites.size):
-        some = sites.dtype.type(some | sites[s])
-    if some == 0:
-        return
-    site, last = 0, -1
-    for p in range(keys.size):
-        while site < sites.size and site + offset <= p:
-            if sites[site] != 0:
-                last = site
-            site += 1
-        keys[p] = cap
-        if last >= 0:
-            keys[p] = _key(step, p - last - offset, sites[last] if owned else 0, cap)
-    site, last = sites.size - 1, -1
-    extent[0] = keys.size
-    for p in range(keys.size - 1, -1, -1):
-        while site >= 0 and site + offset >= p:
-            if sites[site] != 0:
-                last = site
-            site -= 1
-        if last >= 0:
-            keys[p] = min(keys[p], _key(step, last + offset - p, sites[last] if owned else 0, cap))
-        if keys[p] < cap:
-            extent[0] = p
-            extent[1] = max(extent[1], p + 1)
-
-
-@njit(cache=True, nogil=True)
-def _key(step, apart, owner, cap):  # type: ignore[no-untyped-def]
-    """Return the key of a site some voxels away, `cap` if it is out of reach."""
-    key = step * np.uint64(apart * apart) + np.uint64(owner)
-    return type(cap)(key) if key < np.uint64(cap) else cap
+        label = sites[s]
+        if label == 0:
+            continue
+        owner = kind(label) if owned else kind(0)
+        place = s + offset
+        wide = not (0 < s < sites.size - 1 and sites[s - 1] == label == sites[s + 1])
+        begin = max(place - (reach if wide else 0), 0)
+        end = min(place + (reach if wide else 0) + 1, keys.size)
+        if begin < end:
+            from_place = begin - place + reach
+            _lower(keys[begin:end], parabola[from_place : from_place + end - begin], owner)
+            extent[0], extent[1] = min(extent[0], begin), max(extent[1], end)
 
 
 @njit(cache=True, nogil=True)
@@ -575,7 +662,7 @@ def _spread(row, rows, lowest, extents, step, place, low, high, cap, extent):  #
 
 @njit(cache=True, nogil=True)
 def _lower(row, other, rise):  # type: ignore[no-untyped-def]
-    """Lower `row` to `other` plus `rise` (compiled to vector instructions)."""
+    """Lower `row` to `other` plus `rise`, in vector instructions."""
     kind = row.dtype.type
     for k in range(row.size):
         row[k] = min(row[k], kind(other[k] + rise))

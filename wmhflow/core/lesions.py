@@ -15,8 +15,14 @@ from wmhflow.core._checks import (
     checked_distance,
     checked_labels,
     checked_mask,
+    flattened,
+    is_reversed,
 )
+from wmhflow.core._threads import over_ranges
 from wmhflow.core.geometry import ras_axes, spacing_of, world_coordinates
+
+# Voxels looked at together for being empty.
+STRETCH = 512
 
 
 def label_lesions(mask: ArrayLike, affine: ArrayLike) -> tuple[NDArray[np.int32], int]:
@@ -171,9 +177,13 @@ def lesion_measures(
     sizes = spacing_of(affine)
     named = {name: checked_distance(d, name) for name, d in (distances or {}).items()}
     check_same_shape(labels=volume, **named)
-    voxels = np.nonzero(volume)
-    index, rank = _ranks(volume[voxels])
-    counts, sums, low, high = _extents(rank, *voxels, index.size)
+    flat, *flat_distances = flattened(volume.astype(np.int32, copy=False), *named.values())
+    voxels = _occupied(flat)
+    index, rank = _ranks(flat[voxels])
+    # Memory order is the order of the axes, or the reverse of it.
+    turn = -1 if is_reversed(volume) else 1
+    counts, sums, low, high = _extents(rank, voxels, np.array(volume.shape[::turn]), index.size)
+    sums, low, high = sums[:, ::turn], low[:, ::turn], high[:, ::turn]
     centroid = world_coordinates(sums / counts[:, None], affine) if index.size else sums
     measures: dict[str, NDArray] = {
         "index": index,
@@ -184,9 +194,17 @@ def lesion_measures(
         "z": centroid[:, 2],
         "extent_mm": ((high - low + 1) * sizes).max(axis=1),
     }
-    for name, distance in named.items():
+    for name, distance in zip(named, flat_distances, strict=True):
         measures[f"{name}_min"] = _minima(rank, distance[voxels].astype(np.float64), index.size)
     return measures
+
+
+def _occupied(labels: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Return the places of voxels above 0, rising."""
+    parts = over_ranges(
+        lambda start, stop: _places(labels, start, stop), labels.size, labels.size // 4
+    )
+    return np.concatenate(parts)
 
 
 def _without_holes(lesion: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -222,16 +240,42 @@ def _number_by_first_voxel(labels, numbers):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _extents(rank, axis0, axis1, axis2, n):  # type: ignore[no-untyped-def]
+def _places(labels, start, stop):  # type: ignore[no-untyped-def]
+    """Return the places of voxels above 0 from `start` to `stop`."""
+    places = np.empty(1024, dtype=np.int64)
+    found = 0
+    for first in range(start, stop, STRETCH):
+        stretch = labels[first : min(first + STRETCH, stop)]
+        # Most of a volume is empty, and is skipped in vector instructions.
+        some = stretch[0]
+        for place in range(stretch.size):
+            some = np.int32(some | stretch[place])
+        if some == 0:
+            continue
+        if found + STRETCH > places.size:
+            longer = np.empty(2 * places.size, dtype=np.int64)
+            longer[:found] = places[:found]
+            places = longer
+        for place in range(stretch.size):
+            if stretch[place] != 0:
+                places[found] = first + place
+                found += 1
+    return places[:found].copy()
+
+
+@njit(cache=True, nogil=True)
+def _extents(rank, voxels, shape, n):  # type: ignore[no-untyped-def]
     """Return per lesion the number of voxels, the sums of indices, and their lowest and highest."""
     counts = np.zeros(n, dtype=np.int64)
     sums = np.zeros((n, 3))
     low = np.full((n, 3), np.iinfo(np.int64).max)
     high = np.full((n, 3), -1)
     for place in range(rank.size):
-        lesion = rank[place]
+        lesion, voxel = rank[place], voxels[place]
+        plane = voxel // shape[2]
         counts[lesion] += 1
-        for axis, index in enumerate((axis0[place], axis1[place], axis2[place])):
+        indices = (plane // shape[1], plane % shape[1], voxel % shape[2])
+        for axis, index in enumerate(indices):
             # Sums of whole numbers are exact, whatever the order.
             sums[lesion, axis] += index
             low[lesion, axis] = min(low[lesion, axis], index)
