@@ -13,13 +13,14 @@ SHELL := /bin/sh
 bin := $(VENV)/bin
 typed := wmhflow/core wmhflow/bids wmhflow/settings.py
 
-.PHONY: help demo test test-slow lint format docs lock clean
+.PHONY: help demo test test-slow bench lint format docs lock clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
 help:
 	@echo 'make demo    run the program on the example dataset and say where the report is'
 	@echo 'make test    run the tests (those marked slow: make test-slow)'
+	@echo 'make bench   measure the kernels beside other packages (about 10 minutes)'
 	@echo 'make lint    check format, style and types (make format mends what can be mended)'
 	@echo 'make docs    build the documentation into docs/_build/html'
 	@echo 'make lock    remake the lock files (newest versions: make lock UPGRADE=1)'
@@ -60,6 +61,10 @@ docs: $(VENV)/.installed-dev
 	$(bin)/sphinx-build --quiet --builder html docs docs/_build/html
 	@echo 'Documentation: docs/_build/html/index.html'
 
+# The table goes to standard output; exit 1 where a figure is missed.
+bench: $(VENV)/.installed-bench
+	$(bin)/python -m benchmarks.kernels
+
 # --only-binary: what has no wheel would be built by code that no hash covers.
 # --fork-strategy fewest: one version of a package for every Python version, where there is one.
 compile = $$uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
@@ -72,7 +77,9 @@ lock: $(VENV)/.created
 	$(compile) --group setup -o requirements-uv.lock; \
 	$(compile) pyproject.toml --group build -o requirements.lock; \
 	$(compile) pyproject.toml --group build --extra dev --extra docs \
-		-c requirements.lock -o requirements-dev.lock
+		-c requirements.lock -o requirements-dev.lock; \
+	$(compile) pyproject.toml --group build --extra bench \
+		-c requirements-dev.lock -o requirements-bench.lock
 
 clean:
 	rm -rf $(VENV) $(DEMO_OUT) $(DEMO_WORK) docs/_build docs/_generated build dist \
@@ -89,6 +96,10 @@ $(VENV)/.installed-run: $(VENV)/.created requirements.lock pyproject.toml
 $(VENV)/.installed-dev: $(VENV)/.created requirements-dev.lock pyproject.toml
 	@$(call install,requirements-dev.lock)
 	@touch $@ $(VENV)/.installed-run
+
+$(VENV)/.installed-bench: $(VENV)/.installed-dev requirements-bench.lock
+	@$(call install,requirements-bench.lock)
+	@touch $@
 
 # A uv on PATH makes the environment; without it, venv and pip do, and pip tries to install uv.
 # A uv that cannot be had (no wheel for this machine, no access) is no failure: pip serves as well.

@@ -25,13 +25,14 @@ from benchmarks.kernels.measure import (
     seconds,
     side_by_side,
 )
+from benchmarks.kernels.ours import everything
 from benchmarks.kernels.scene import Scene, real_codes, real_scene, zoomed_scene
 from wmhflow.core.bullseye import bullseye_labels, depth, propagate_lobes
 from wmhflow.core.distance import distance_to, nearest
 from wmhflow.core.lesions import label_lesions, lesion_measures
 from wmhflow.core.sampling import coverage_weights, region_statistics
 from wmhflow.core.shells import shell_labels
-from wmhflow.core.zones import lesion_continuity, zone_labels
+from wmhflow.core.zones import zone_labels
 
 LIMIT_MM = 16.0
 N_MAPS, N_GRIDS, N_REGIONS, MAP_MM = 20, 4, 250, 2.0
@@ -132,24 +133,6 @@ def lesion_owners(scene: Scene) -> None:
                 "`edt` (no owners)": (_edt(healthy, part.spacing), wanted[2], 1),
             },
         )
-
-
-def everything(scene: Scene) -> tuple[Any, ...]:
-    """Masks in; distances, zones, shells, depth and bullseye out."""
-    spacing, within = scene.spacing, scene.brain
-    to_ventricle = distance_to(scene.ventricles, spacing, within=within)
-    to_cortex = distance_to(scene.cortex, spacing, within=within)
-    n_lesions = int(scene.lesions.max())
-    periventricular = lesion_continuity(scene.lesions, n_lesions, to_ventricle)
-    shells, owners, distance = shell_labels(
-        scene.lesions, n_lesions, periventricular, scene.nawm, spacing, scene.right, within=within
-    )
-    zones = zone_labels(to_ventricle, to_cortex, scene.white, scene.right)
-    deep = depth(to_ventricle, to_cortex)
-    cells = bullseye_labels(
-        deep, propagate_lobes(scene.lobes, scene.right, scene.white, scene.right, spacing)
-    )
-    return to_ventricle, to_cortex, distance, owners, zones, shells, deep, cells
 
 
 def all_regions(scene: Scene) -> None:

@@ -1,0 +1,43 @@
+"""What the benchmark compares does the same work: our kernels and scipy give the same regions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks.kernels import rivals
+from benchmarks.kernels.ours import everything
+from benchmarks.kernels.scene import Scene, made_scene
+
+
+@pytest.fixture(scope="module")
+def scene() -> Scene:
+    return made_scene(80)
+
+
+def test_the_made_head_has_all_that_is_measured(scene: Scene) -> None:
+    assert scene.lesions.max() > 20
+    for name in ("ventricles", "white", "cortex", "lobes"):
+        assert getattr(scene, name).any()
+    assert not (scene.ventricles & scene.white).any()
+    assert not (scene.lesions > 0)[~scene.white].any()
+
+
+def test_scipy_and_numpy_give_the_same_distances_and_regions(scene: Scene) -> None:
+    to_ventricle, to_cortex, distance, owners, zones, shells, depth, cells = everything(scene)
+    theirs = rivals.everything(scene)
+    inside = scene.brain
+    for ours, other in ((to_ventricle, theirs[0]), (to_cortex, theirs[1]), (distance, theirs[2])):
+        assert np.allclose(ours[inside], other[inside], rtol=1e-6)
+    assert np.array_equal(zones, theirs[4])
+    assert np.allclose(depth[scene.white], theirs[6][scene.white], rtol=1e-6)
+    # Of equally near lesions and lobes scipy takes any, and the edge of an interval is rounded.
+    assert (owners == theirs[3])[scene.white].mean() > 0.97
+    assert (shells == theirs[5])[scene.white].mean() > 0.97
+    assert (cells == theirs[7])[scene.white].mean() > 0.97
+
+
+def test_the_loop_gives_nearly_the_same_lobes() -> None:
+    small = made_scene(64)
+    by_loop, by_distance = rivals.lobes_by_loop(small), rivals.lobes_by_hemisphere(small)
+    assert (by_loop == by_distance)[small.white].mean() > 0.9
