@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from wmhflow.core._checks import COPIED_TYPES, kernel_ready
 from wmhflow.core.bullseye import bullseye_labels, depth, propagate_lobes
 from wmhflow.core.distance import distance_to, nearest, signed_distance
 from wmhflow.core.lesions import label_lesions, lesion_measures
@@ -21,6 +22,8 @@ from wmhflow.core.zones import zone_labels
 
 SHAPE = (6, 7, 8)
 SPACING_MM = (1.0, 1.0, 1.0)
+# Sizes in no simple ratio, and so long keys of distance and owner.
+UNEVEN_SPACING_MM = (0.937_777, 1.0, 3.141_593)
 LIMIT_MM = 3.0
 
 
@@ -39,9 +42,11 @@ def main() -> None:
     # C order is what numpy makes, Fortran order what nibabel reads.
     for arranged in (np.ascontiguousarray, np.asfortranarray):
         head = _Head(*map(arranged, _head()))
-        _warm_distances(head)
+        for spacing in (SPACING_MM, UNEVEN_SPACING_MM):
+            _warm_distances(head, spacing)
         _warm_regions(head, arranged)
         _warm_sampling(head)
+    _warm_copies()
 
 
 def _head() -> _Head:
@@ -55,14 +60,22 @@ def _head() -> _Head:
     return _Head(ventricle, lesion, ~(cortex | ventricle), cortex, axis0 >= SHAPE[0] // 2)
 
 
-def _warm_distances(head: _Head) -> None:
+def _warm_distances(head: _Head, spacing: tuple[float, float, float]) -> None:
     # With a limit, in a part of the volume and over all of it are different types to the compiler.
     for limit in (None, LIMIT_MM):
         for within in (None, head.white_matter, head.right | ~head.right):
             for target in (head.ventricle, head.cortex):
-                distance_to(target, SPACING_MM, limit=limit, within=within)
-                nearest(target.astype(np.int32), SPACING_MM, limit=limit, within=within)
-        signed_distance(head.lesion, SPACING_MM, limit=limit)
+                distance_to(target, spacing, limit=limit, within=within)
+                nearest(target.astype(np.int32), spacing, limit=limit, within=within)
+        signed_distance(head.lesion, spacing, limit=limit)
+
+
+def _warm_copies() -> None:
+    """Copy volumes in the order of files, and parts of volumes, to the order of kernels."""
+    for dtype in COPIED_TYPES:
+        volume = np.zeros(SHAPE, dtype=dtype)
+        kernel_ready(np.asfortranarray(volume))
+        kernel_ready(volume[:, 1:, 1:])
 
 
 def _warm_regions(head: _Head, arranged: Callable[..., NDArray[Any]]) -> None:
