@@ -7,6 +7,8 @@ table of the documentation are all made from this tree, so that they cannot disa
 from __future__ import annotations
 
 import dataclasses
+import re
+import shlex
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -171,6 +173,14 @@ class Anatomy:
         help="Where the mask of white matter hyperintensities comes from: given if there is "
         "one and computed if not (auto), always given, or always computed.",
         choices=("auto", "given", "compute"),
+    )
+    wmh_command: str | None = option(
+        None,
+        "--wmh-command",
+        help="A program that segments white matter hyperintensities in the place of the built-in "
+        "method, e.g. 'tool {t1w} {flair} {out}': it reads the T1w and the FLAIR, each in its own "
+        "space, and writes a mask on the grid of either. No shell runs it.",
+        metavar="COMMAND",
     )
     fill_holes: bool = option(
         False,
@@ -394,10 +404,30 @@ def _check(settings: Settings) -> None:
             f"--shell-max {regions.shell_max:g} is not 1 to 40 times "
             f"--shell-width {regions.shell_width:g}; change one of them."
         )
+    _check_command(settings.anatomy)
     names = [dataset.name for dataset in settings.inputs.derivatives]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise UsageError(f"--derivatives names '{twice[0]}' twice; give each dataset its own name.")
+
+
+def _check_command(anatomy: Anatomy) -> None:
+    if anatomy.wmh_command is None:
+        return
+    if anatomy.wmh_source == "given":
+        raise UsageError("--wmh-command computes masks, and --wmh-source given forbids it.")
+    try:
+        words = shlex.split(anatomy.wmh_command)
+    except ValueError as error:
+        raise UsageError(f"--wmh-command cannot be read: {error}.") from None
+    placeholders = set(re.findall(r"{(.*?)}", anatomy.wmh_command))
+    if not words or "out" not in placeholders or not placeholders & {"t1w", "flair"}:
+        raise UsageError(
+            "--wmh-command needs {out} and {flair} or {t1w}, e.g. 'tool {t1w} {flair} {out}'."
+        )
+    if placeholders - {"t1w", "flair", "out"}:
+        unknown = min(placeholders - {"t1w", "flair", "out"})
+        raise UsageError(f"--wmh-command: {{{unknown}}} is none of {{t1w}}, {{flair}}, {{out}}.")
 
 
 def read_config_file(path: Path) -> dict[str, dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from wmhflow.bids.outputs import map_groups, promised_files
 from wmhflow.bids.plan import VisitPlan, format_plan
 from wmhflow.cli.parser import parse_settings
 from wmhflow.cli.run import make_plans
-from wmhflow.errors import UsageError
+from wmhflow.errors import MissingProgramError, UsageError
 
 
 def plan_one(raw: Path, *derivatives: Path, more: tuple[str, ...] = ()) -> VisitPlan:
@@ -58,6 +59,23 @@ def test_given_is_not_recomputed_unless_asked(raw: Path, derivatives: Path) -> N
 def test_a_demanded_mask_that_is_missing_is_said(raw: Path) -> None:
     visit = plan_one(raw, more=("--wmh-source", "given"))
     assert "no WMH mask" in (visit.problem or "")
+
+
+def test_a_program_computes_what_is_not_given(raw: Path, derivatives: Path) -> None:
+    command = ("--wmh-command", f"{sys.executable} x.py {{t1w}} {{flair}} {{out}}")
+    visit = plan_one(raw, more=command)
+    assert visit.wmh_command is not None
+    assert "python" in next(e.why for e in visit.decisions if e.what == "WMH")
+    assert not any("probseg" in str(path) for path in promised_files(visit))
+    mask(derivatives)
+    assert plan_one(raw, derivatives, more=command).wmh_command is None
+    again = plan_one(raw, derivatives, more=(*command, "--wmh-source", "compute"))
+    assert again.wmh_command is not None
+
+
+def test_a_program_that_is_missing_is_said_before_anything_runs(raw: Path) -> None:
+    with pytest.raises(MissingProgramError, match="no-such-tool is not installed"):
+        plan_one(raw, more=("--wmh-command", "no-such-tool {flair} {out}"))
 
 
 def test_an_empty_mask_is_no_error(raw: Path, derivatives: Path) -> None:

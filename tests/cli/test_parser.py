@@ -80,6 +80,10 @@ def test_labels_with_and_without_prefix() -> None:
         (["--zones", "nowhere"], "invalid choice"),
         (["--no-such-option"], "Unrecognized arguments: --no-such"),
         (["-d", "a=/x", "a=/y"], "twice"),
+        (["--wmh-command", "tool {flair}"], "needs {out}"),
+        (["--wmh-command", "tool {out} {t2w} {flair}"], "{t2w} is none of"),
+        (["--wmh-command", "tool '{flair} {out}"], "cannot be read"),
+        (["--wmh-command", "tool {flair} {out}", "--wmh-source", "given"], "forbids"),
         (["-d", "=/x"], "NAME=PATH"),
     ],
 )

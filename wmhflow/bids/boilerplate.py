@@ -64,6 +64,8 @@ def _mask_text(settings: Settings) -> str:
         "computed as voxels of white matter whose bias-corrected FLAIR signal exceeded a robust "
         "threshold of the person's own white matter, and half of the surrounding lesion's contrast"
     )
+    if anatomy.wmh_command:
+        computed = f"computed with the command `{anatomy.wmh_command}`"
     wmh = {
         "auto": f"given masks were used as they were; where there was none, they were {computed}",
         "given": "given masks were used as they were",

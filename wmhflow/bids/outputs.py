@@ -54,7 +54,7 @@ def image_paths(visit: VisitPlan) -> dict[str, PurePosixPath]:
         paths[f"preproc_{other}"] = path(other, space=reference, desc="preproc")
     for label in MASKS:
         paths[f"mask_{label}"] = path("mask", space=reference, label=label)
-    if visit.wmh is None or visit.wmh.is_probability:
+    if not visit.wmh_comes_first or (visit.wmh and visit.wmh.is_probability):
         paths["probseg_WMH"] = path("probseg", space=reference, label="WMH")
     for name in label_images(visit):
         paths[f"seg_{name}"] = path("dseg", space=reference, seg=name)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import re
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -84,6 +85,7 @@ class VisitPlan:
     flair_alignment: Alignment = Alignment("register")
     template_transforms: tuple[FoundFile, FoundFile] | None = None
     wmh: GivenImage | None = None
+    wmh_command: str | None = None
     parcellation: GivenImage | None = None
     maps: tuple[MapPlan, ...] = ()
     decisions: tuple[Decision, ...] = ()
@@ -106,6 +108,11 @@ class VisitPlan:
     def other_anatomical(self) -> FoundFile | None:
         """The T1w or FLAIR that is not the reference."""
         return self.flair if self.reference == "T1w" else self.t1w
+
+    @property
+    def wmh_comes_first(self) -> bool:
+        """Whether lesions are known before brain and tissues are looked for."""
+        return self.wmh is not None or self.wmh_command is not None
 
     @property
     def sources(self) -> tuple[FoundFile, ...]:
@@ -218,6 +225,9 @@ class _VisitPlanner:
         visit = replace(visit, template_transforms=self._template_transforms(visit))
         visit = replace(visit, parcellation=self._parcellation(visit))
         visit = replace(visit, wmh=self._wmh(visit))
+        if visit.wmh is None and self.settings.anatomy.wmh_command:
+            command = with_whole_path(self.settings.anatomy.wmh_command)
+            visit = replace(visit, wmh_command=command)
         visit = replace(visit, maps=tuple(self._maps(visit, maps)))
         return replace(visit, decisions=tuple(self.decisions))
 
@@ -362,15 +372,28 @@ class _VisitPlanner:
                 f"{self.label} has no WMH mask in the derivative datasets, "
                 "which --wmh-source given demands."
             )
+        why = "--wmh-source compute" if source == "compute" else "no mask is given"
+        if self.settings.anatomy.wmh_command:
+            self._check_command(visit, self.settings.anatomy.wmh_command)
+            program = shlex.split(self.settings.anatomy.wmh_command)[0]
+            self._say("WMH", "computed", f"by {program} (--wmh-command); {why}")
+            return None
         if visit.flair is None:
             self._say("WMH", "missing", "no mask is given and there is no FLAIR to compute it from")
             raise InputError(
                 f"{self.label} has neither a WMH mask nor a FLAIR to compute one from; "
                 "add one of them, or leave the person out."
             )
-        why = "--wmh-source compute" if source == "compute" else "no mask is given"
         self._say("WMH", "computed", f"robust threshold of the FLAIR in white matter; {why}")
         return None
+
+    def _check_command(self, visit: VisitPlan, command: str) -> None:
+        for name, image in (("t1w", visit.t1w), ("flair", visit.flair)):
+            if f"{{{name}}}" in command and image is None:
+                raise InputError(
+                    f"{self.label} has no image for {{{name}}} of --wmh-command; "
+                    "add it, or leave the person out."
+                )
 
     def _given_wmh(self, visit: VisitPlan) -> GivenImage | None:
         for suffix in ("mask", "probseg"):
@@ -600,6 +623,28 @@ def _boxes_meet(one: ImageFacts, other: ImageFacts) -> bool:
         boxes.append((world.min(axis=1), world.max(axis=1)))
     (low_a, high_a), (low_b, high_b) = boxes
     return bool(np.all(low_a < high_b) and np.all(low_b < high_a))
+
+
+def with_whole_path(command: str) -> str:
+    """Name a program by its whole path, since a step does not run where the user stands.
+
+    Parameters
+    ----------
+    command
+        As ``--wmh-command``.
+
+    Returns
+    -------
+    str
+        The same, with a program that is named by a path named by its whole path.
+
+    Examples
+    --------
+    >>> with_whole_path("/opt/tool '{flair}' {out}")
+    "/opt/tool '{flair}' '{out}'"
+    """
+    program, *arguments = shlex.split(command)
+    return shlex.join([str(Path(program).absolute()) if "/" in program else program, *arguments])
 
 
 def format_plan(participants: Iterable[ParticipantPlan]) -> str:

@@ -141,6 +141,9 @@ def _anatomical_transform(visit: VisitPlan, transforms: dict[str, str]) -> list[
 
 def _wmh_sources(visit: VisitPlan, images: dict[str, str], transforms: dict[str, str]) -> list[str]:
     given: GivenImage | None = visit.wmh
+    if visit.wmh_command:
+        files = [file.uri for file in (visit.t1w, visit.flair) if file is not None]
+        return [*files, *_anatomical_transform(visit, transforms)]
     if given is None:
         return [images["preproc_FLAIR"], images["mask_brain"], images[f"preproc_{visit.reference}"]]
     moved = given.space != visit.reference
@@ -152,8 +155,8 @@ def _parameters(visit: VisitPlan, settings: Settings, key: str) -> dict[str, Any
     guard = anatomy.tissue_guard
     chosen: dict[str, dict[str, Any]] = {
         "mask_WMH": {
-            "source": "given" if visit.wmh else "computed",
-            "fill_holes": anatomy.fill_holes or visit.wmh is None,
+            "source": visit.wmh_command or ("given" if visit.wmh else "computed"),
+            "fill_holes": anatomy.fill_holes or not visit.wmh_comes_first,
         },
         "mask_NAWM": {"tissue_guard_mm": guard or "smallest voxel edge"},
         "seg_zones": {"scheme": regions.zones},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 import shutil
 import sys
 import time
@@ -19,7 +20,7 @@ from wmhflow.bids.record import begin_again, is_finished, visit_record, write_re
 from wmhflow.cli.progress import Progress, person_of, short_name
 from wmhflow.cli.resources import Resources, find_resources, monitor, prepare_environment
 from wmhflow.data.registry import load_maps
-from wmhflow.errors import NothingToDoError, UsageError
+from wmhflow.errors import MissingProgramError, NothingToDoError, UsageError
 from wmhflow.settings import Settings
 
 OK, FAILED = 0, 1
@@ -93,6 +94,14 @@ def _check_folders(settings: Settings) -> None:
         raise UsageError(f"OUTPUT_DIR {settings.output_dir} is a file; choose a folder.")
 
 
+def _check_programs(settings: Settings) -> None:
+    command = settings.anatomy.wmh_command
+    if command and shutil.which(shlex.split(command)[0]) is None:
+        raise MissingProgramError(
+            f"--wmh-command: {shlex.split(command)[0]} is not installed or not on PATH."
+        )
+
+
 def _is_within(folder: Path, dataset: Path) -> bool:
     return folder.resolve().is_relative_to(dataset.resolve())
 
@@ -126,7 +135,10 @@ def make_plans(settings: Settings) -> list[ParticipantPlan]:
         If a person or a visit asked for does not exist.
     NothingToDoError
         If there is nobody to process.
+    MissingProgramError
+        If the program of ``--wmh-command`` is not installed.
     """
+    _check_programs(settings)
     maps = load_maps(settings.inputs.maps)
     subjects = find_subjects(settings.bids_dir, settings.inputs.participant_label)
     query = open_query(settings.bids_dir, subjects, settings.inputs)

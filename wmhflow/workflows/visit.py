@@ -19,6 +19,7 @@ from wmhflow.interfaces.anatomy import (
     TissuesFromParcellation,
     WarpPriors,
 )
+from wmhflow.interfaces.external import ExternalWMH
 from wmhflow.interfaces.measures import FinestPartition, Quality, SampleMaps, Volumes
 from wmhflow.interfaces.profiles import Profiles
 from wmhflow.interfaces.regions import Distances, Lesions, Lobes, Shells, Zones
@@ -119,6 +120,7 @@ def init_visit_wf(visit: VisitPlan, settings: Settings) -> Workflow:
     _add_reference(graph)
     _add_other_anatomical(graph)
     _add_given_wmh(graph)
+    _add_external_wmh(graph)
     _add_given_tissues(graph)
     _add_template(graph)
     _add_computed_tissues(graph)
@@ -196,6 +198,35 @@ def _add_given_wmh(graph: _Graph) -> None:
     graph.facts.append(("", (node, "facts")))
 
 
+def _add_external_wmh(graph: _Graph) -> None:
+    """Let the user's program segment the images in their own spaces; check it as a given mask."""
+    visit = graph.visit
+    if visit.wmh_command is None:
+        return
+    own, other = ("t1w", "flair") if visit.reference == "T1w" else ("flair", "t1w")
+    images = {own: "reference"} | ({other: "other"} if visit.other_anatomical else {})
+    program = graph.add(
+        "external_wmh",
+        ExternalWMH(),
+        mem_gb=4.0,
+        command=visit.wmh_command,
+        reference_name=visit.reference,
+        other_transform="other_transform" if visit.other_anatomical else None,
+        **images,
+    )
+    node = graph.add(
+        "given_wmh",
+        GivenMask(),
+        mem_gb=1.0,
+        in_file=(program, "mask"),
+        reference="reference",
+        transforms=(program, "transforms"),
+        fill_holes=graph.settings.anatomy.fill_holes,
+    )
+    graph.known["mask_WMH"] = (node, "mask")
+    graph.facts.append(("", (node, "facts")))
+
+
 def _add_given_tissues(graph: _Graph) -> None:
     given = graph.visit.parcellation
     if given is None:
@@ -243,7 +274,7 @@ def _add_template(graph: _Graph) -> None:
         brain_mask="mask_brain",
         template="template_t1w",
         template_mask="template_brain_mask",
-        lesion_mask="mask_WMH" if graph.visit.wmh is not None else None,
+        lesion_mask="mask_WMH" if graph.visit.wmh_comes_first else None,
         seed=graph.seed,
     )
     graph.known |= {"forward": (node, "forward"), "inverse": (node, "inverse")}
@@ -269,7 +300,7 @@ def _add_computed_tissues(graph: _Graph) -> None:
         mem_gb=3.0,
         image="reference",
         brain_mask="mask_brain",
-        lesion_mask="mask_WMH" if graph.visit.wmh is not None else None,
+        lesion_mask="mask_WMH" if graph.visit.wmh_comes_first else None,
         seed=graph.seed,
         **{name: f"warped_{name}" for name in PRIORS},
     )
@@ -281,7 +312,7 @@ def _add_computed_tissues(graph: _Graph) -> None:
 
 
 def _add_computed_wmh(graph: _Graph) -> None:
-    if graph.visit.wmh is not None:
+    if graph.visit.wmh_comes_first:
         return
     node = graph.add(
         "wmh",
