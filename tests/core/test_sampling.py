@@ -399,6 +399,75 @@ def test_the_number_of_threads_changes_nothing(monkeypatch):
             assert np.array_equal(getattr(results[0], field), getattr(other, field))
 
 
+@pytest.mark.parametrize("along", [0, 1, 2])
+@pytest.mark.parametrize("angle", [0, 17])
+def test_upright_voxels_weigh_what_almost_upright_ones_do(along, angle):
+    rng = np.random.default_rng(7)
+    labels = rng.integers(0, 4, (9, 8, 7)) * 5
+    label_affine = centred(labels.shape, (1, 1.1, 0.9))
+    shape = (5, 6, 4)
+    for order in itertools.permutations(range(3)):
+        upright = centred(shape, (1.9, 1.6, 2.3), np.eye(3)[along] * angle, (0.3, -0.2, 0.1))
+        upright[:3, :3] = upright[:3, :3][:, order]
+        leaning = upright.copy()
+        leaning[:3, :3] = (
+            Rotation.from_euler("xyz", (2e-4, 3e-4, -2e-4), degrees=True).as_matrix()
+            @ upright[:3, :3]
+        )
+        first, second = (
+            coverage_weights(labels, label_affine, shape, affine) for affine in (upright, leaning)
+        )
+        for label in first.index:
+            assert np.allclose(first.dense(label), second.dense(label), atol=2e-4)
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.float32, np.int64, np.int16, np.uint8, bool])
+def test_values_of_every_kind_are_put_in_order(kind):
+    rng = np.random.default_rng(8)
+    values = rng.choice([-1e300, -7.5, -1, -1e-320, -0.0, 0.0, 1e-320, 3, 3, 250], 4000)
+    if kind is np.float64:
+        values[::3] = rng.normal(size=values[::3].size)
+        values[::50] = rng.choice([np.nan, np.inf, -np.inf], values[::50].size)
+    else:
+        values = values.clip(0 if kind in (np.uint8, bool) else -7, 250).astype(kind)
+    weights = coverage_weights(np.ones((1, 1, 4000), int), np.eye(4), (1, 1, 4000), np.eye(4))
+    found = region_statistics(values.reshape(1, 1, -1), weights)
+    x = values[np.isfinite(values)].astype(float)
+    assert found["n"][0] == x.size
+    for name, q in QUANTILES.items():
+        assert found[name][0] == np.quantile(x, q, method="averaged_inverted_cdf"), name
+
+
+def test_statistics_do_not_depend_on_the_number_of_threads(monkeypatch):
+    rng = np.random.default_rng(9)
+    labels = rng.integers(0, 40, (40, 40, 40))
+    weights = coverage_weights(
+        labels, centred(labels.shape, (1, 1, 1)), (36, 36, 36), centred((36, 36, 36), (1.1,) * 3)
+    )
+    values = rng.normal(size=(36, 36, 36)).astype(np.float32).round(1)
+    results = []
+    for threads in (1, 2, 5):
+        monkeypatch.setattr("wmhflow.core._threads.thread_count", lambda n=threads: n)
+        results.append(region_statistics(values, weights))
+    for other in results[1:]:
+        for name, column in results[0].items():
+            assert np.array_equal(column, other[name]), name
+
+
+def test_upright_weights_do_not_depend_on_the_number_of_threads(monkeypatch):
+    labels = np.random.default_rng(10).integers(0, 40, (40, 40, 40))
+    affine = centred((30, 31, 32), (1.3, 1.3, 1.3), (0, 4, 0))
+    results = []
+    for threads in (1, 2, 5):
+        monkeypatch.setattr("wmhflow.core._threads.thread_count", lambda n=threads: n)
+        results.append(
+            coverage_weights(labels, centred(labels.shape, (1, 1, 1)), (30, 31, 32), affine)
+        )
+    for other in results[1:]:
+        for field in ("volume_mm3", "voxels", "starts", "regions", "fractions"):
+            assert np.array_equal(getattr(results[0], field), getattr(other, field))
+
+
 def test_wrong_arguments_are_named():
     labels = np.ones((2, 2, 2), dtype=int)
     with pytest.raises(TypeError, match="integers"):

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from wmhflow.core._boxes import bounding_box
-from wmhflow.core._checks import checked_labels, checked_mask, kernel_ready
+from wmhflow.core._checks import checked_labels, checked_mask, checked_volume, kernel_ready
 from wmhflow.core._threads import over_ranges
 from wmhflow.core.geometry import checked_affine, spacing_of
 
@@ -27,6 +28,14 @@ from wmhflow.core.geometry import checked_affine, spacing_of
 SMALLEST_OVERLAP = 1e-4
 # Label values up to here are looked up in a table.
 LARGEST_TABLE = 1 << 22
+# An axis that leaves its direction by less than this part of a label voxel over the whole map does
+# so by rounding.
+LARGEST_DRIFT = 1e-6
+# Values are sorted by so many bits at a time.
+DIGIT_BITS = 9
+# Polygons are named by their row of one array, as views of it would cost more than the work: two
+# for what is left of a face, two for a slab, one for a column and one for its part below a wall.
+SLAB, COLUMN, BELOW = 2, 4, 5
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 # Two cumulated weights closer than this part of the whole are the same up to rounding.
 SAME_WEIGHT = 1e-9
@@ -64,6 +73,13 @@ class CoverageWeights:
     starts: NDArray[np.int64]
     regions: NDArray[np.int32]
     fractions: NDArray[np.float64]
+
+    @cached_property
+    def _by_region(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+        """The same entries ordered by region: where each begins, places in `voxels`, fractions."""
+        sizes = np.bincount(self.regions, minlength=self.index.size)
+        begins = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        return begins, *_entries_by_region(self.starts, self.regions, self.fractions, begins)
 
     def dense(self, index: int) -> NDArray[np.float64]:
         """Return the weights of one region as an image of `map_shape` (zeros if it has none)."""
@@ -116,15 +132,16 @@ def coverage_weights(
     >>> weights.index, weights.volume_mm3, weights.dense(5).ravel()
     (array([5]), array([3.]), array([0.75, 0.75]))
     """
-    image = checked_labels(labels, "labels")
+    image, origin = _boxed_labels(labels)
     shape = _checked_shape(map_shape)
     label_mm3, map_mm3 = (float(np.prod(spacing_of(a))) for a in (label_affine, map_affine))
-    index, counts, places, origin = _regions(image)
     to_labels = np.linalg.inv(checked_affine(label_affine)) @ checked_affine(map_affine)
     to_labels[:3, 3] -= origin
+    to_labels, axes, along = _prism_last(to_labels[:3], shape)
+    index, counts, places = _regions(image.transpose(axes))
     smallest = SMALLEST_OVERLAP * min(label_mm3 / map_mm3, 1.0)
     voxels, sizes, regions, fractions = _all_coverage(
-        places, to_labels, shape, smallest, index.size
+        places, to_labels, along, shape, smallest, index.size
     )
     return CoverageWeights(
         index=index,
@@ -279,17 +296,19 @@ def _summaries(
     sampled: NDArray[np.float64], counted: NDArray[np.bool_], weights: CoverageWeights
 ) -> dict[str, NDArray]:
     """Run the kernel over the sampled values and name what it gives."""
-    order = np.argsort(sampled, kind="stable")
-    order = order[counted[order]]
-    n, sums, squares, moments = _statistics(
-        sampled,
-        order,
-        weights.starts,
-        weights.regions,
-        weights.fractions,
-        np.bincount(weights.regions, minlength=weights.index.size),
-        np.array(QUANTILES),
-    )
+    begins, places, fractions = weights._by_region
+    keys, quantiles = _rising_keys(sampled), np.array(QUANTILES)
+    n = np.zeros(weights.index.size, dtype=np.int64)
+    sums, squares = np.zeros(n.size), np.zeros(n.size)
+    moments = np.full((n.size, quantiles.size + 3), np.nan)
+    over_ranges(
+        lambda start, stop: _statistics(
+            (sampled, counted, keys), (begins, places, fractions), quantiles, start, stop,
+            n, sums, squares, moments,
+        ),
+        n.size,
+        places.size,
+    )  # fmt: skip
     with np.errstate(divide="ignore", invalid="ignore"):
         coverage = sums * weights.map_voxel_mm3 / weights.volume_mm3
         n_effective = np.where(n > 0, sums**2 / squares, np.nan)
@@ -318,63 +337,88 @@ def _checked_shape(map_shape: Sequence[int]) -> tuple[int, int, int]:
     return lengths[0], lengths[1], lengths[2]
 
 
+def _boxed_labels(labels: ArrayLike) -> tuple[NDArray, NDArray[np.int64]]:
+    """Return the box of all regions and its origin.
+
+    Labels are checked there only: all others are 0.
+    """
+    image = checked_volume(labels, "labels")
+    box = bounding_box(image if image.dtype == np.int32 else image != 0)
+    if box is None:
+        return checked_labels(image[:1, :1, :1], "labels"), np.zeros(3, dtype=np.int64)
+    return checked_labels(image[box], "labels"), np.array([side.start for side in box])
+
+
+def _prism_last(
+    to_labels: NDArray[np.float64], shape: tuple[int, int, int]
+) -> tuple[NDArray[np.float64], tuple[int, int, int], int]:
+    """Put the label axis last that runs along an axis of the map and across the map's other two.
+
+    Map voxels then are upright prisms in the labels' grid. Returns `to_labels` in the new order of
+    label axes, free of rounding, that order, and the axis of the map (-1 if there is no such pair).
+    """
+    drift = np.abs(to_labels[:, :3]) * shape
+    for last in (2, 1, 0):
+        axes = ((last + 1) % 3, (last + 2) % 3, last) if last < 2 else (0, 1, 2)
+        for along in range(3):
+            astray = (np.arange(3) == last)[:, None] != (np.arange(3) == along)
+            if drift[astray].max() < LARGEST_DRIFT:
+                upright = to_labels.copy()
+                upright[:, :3][astray] = 0.0
+                return upright[list(axes)], axes, along
+    return to_labels, (0, 1, 2), -1
+
+
 def _regions(
     image: NDArray,
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32], NDArray[np.int64]]:
-    """Return the labels that occur, their voxel counts, and the box of regions with its origin.
-
-    The box holds 1 + the place of each voxel's label, and 0 outside the regions.
-    """
-    box = bounding_box(image != 0)
-    if box is None:
-        nothing = np.zeros((1, 1, 1), dtype=np.int32)
-        empty = np.empty(0, dtype=np.int64)
-        return empty, empty, nothing, np.zeros(3, dtype=np.int64)
-    part = image[box]
-    if int(part.max()) < LARGEST_TABLE:
-        counts = _label_counts(kernel_ready(part, np.int32), int(part.max()))
-        index = np.flatnonzero(counts)
-        table = np.zeros(counts.size, dtype=np.int32)
-        table[index] = np.arange(1, index.size + 1)
-        places, counts = table[part], counts[index]
-    else:
-        index, found = np.unique(part[part != 0], return_inverse=True)
-        places = np.zeros(part.shape, dtype=np.int32)
-        places[part != 0] = found + 1
-        counts = np.bincount(found, minlength=index.size)
-    origin = np.array([side.start for side in box])
-    return index.astype(np.int64), counts, kernel_ready(places), origin
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]:
+    """Return the labels that occur, their voxel counts, and 1 + the place of each voxel's label."""
+    labels = kernel_ready(image, np.int32)
+    largest = int(labels.max())
+    if largest >= LARGEST_TABLE:
+        index, found = np.unique(labels[labels != 0], return_inverse=True)
+        places = np.zeros(labels.shape, dtype=np.int32)
+        places[labels != 0] = found + 1
+        return index.astype(np.int64), np.bincount(found, minlength=index.size), places
+    # Each range has a table of its own, which must not cost more than its voxels.
+    parts = over_ranges(
+        lambda start, stop: _label_counts(labels, largest, start, stop),
+        len(labels),
+        labels.size if largest < labels.size >> 6 else 0,
+    )
+    counts = np.sum(parts, axis=0)
+    index = np.flatnonzero(counts)
+    table = np.zeros(counts.size, dtype=np.int32)
+    table[index] = np.arange(1, index.size + 1)
+    places = np.empty(labels.shape, dtype=np.int32)
+    over_ranges(
+        lambda start, stop: _look_up(labels, table, start, stop, places), len(labels), labels.size
+    )
+    return index.astype(np.int64), counts[index], places
 
 
 def _all_coverage(
-    places: NDArray,
+    places: NDArray[np.int32],
     to_labels: NDArray[np.float64],
+    along: int,
     shape: tuple[int, int, int],
     smallest: float,
     n_regions: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32], NDArray[np.float64]]:
     """Run the kernel over all map voxels that can meet a label."""
     low, high = _covered_range(to_labels, places.shape, shape)
-    edges = to_labels[:3, :3]
+    edges = np.ascontiguousarray(to_labels[:, :3])
     half, faces, volume = 0.5 * np.abs(edges).sum(axis=1), _faces(edges), abs(np.linalg.det(edges))
+    grid = (np.ascontiguousarray(to_labels), half, low, high)
+    prisms = _all_prisms(places.shape, grid, along)
     parts = over_ranges(
         lambda start, stop: _coverage(
-            places,
-            to_labels,
-            half,
-            faces,
-            low,
-            high,
-            low[0] + start,
-            low[0] + stop,
-            shape,
-            volume,
-            smallest,
-            n_regions,
+            places, grid, faces, prisms, along, low[0] + start, low[0] + stop, shape,
+            volume, smallest, n_regions,
         ),
         int(max(0, high[0] - low[0])),
         int(np.prod(np.maximum(0, high - low))) * 8,
-    )
+    )  # fmt: skip
     voxels, sizes, regions, fractions = (
         np.concatenate([part[field] for part in parts]) if parts else np.empty(0, dtype)
         for field, dtype in enumerate((np.int64, np.int64, np.int32, np.float64))
@@ -382,12 +426,36 @@ def _all_coverage(
     return voxels, sizes, regions, fractions
 
 
+def _all_prisms(
+    label_shape: tuple[int, ...], grid: tuple[NDArray, ...], along: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the areas and heights that map voxels share with label voxels (empty if oblique).
+
+    Areas belong to a map voxel's places along the two axes other than `along` and to label voxels
+    in their first two; heights to its place along that axis and to label voxels in their third.
+    """
+    _, half, low, high = grid
+    cells = (2 * half).astype(np.int64) + 3
+    sides = np.maximum(0, high - low) if along >= 0 else np.zeros(3, dtype=np.int64)
+    first, second = (axis for axis in range(3) if axis != max(along, 0))
+    areas = np.zeros((sides[first], sides[second], cells[0], cells[1]))
+    heights = np.zeros((sides[along], cells[2]))
+    if areas.size and heights.size:
+        over_ranges(
+            lambda start, stop: _shared_areas(label_shape, grid, along, start, stop, areas),
+            int(sides[first]),
+            areas.size,
+        )
+        _shared_heights(label_shape, grid, along, heights)
+    return areas, heights
+
+
 def _covered_range(
     to_labels: NDArray[np.float64], label_shape: tuple[int, ...], map_shape: tuple[int, int, int]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the range of map voxels that can touch the box of labels."""
     ends = np.stack(np.meshgrid(*[(-0.5, n - 0.5) for n in label_shape], indexing="ij"), -1)
-    corners = np.linalg.solve(to_labels[:3, :3], (ends.reshape(-1, 3) - to_labels[:3, 3]).T)
+    corners = np.linalg.solve(to_labels[:, :3], (ends.reshape(-1, 3) - to_labels[:, 3]).T)
     low = np.floor(corners.min(axis=1) + 0.5 - 1e-6)
     high = np.ceil(corners.max(axis=1) + 0.5 + 1e-6)
     limits = np.array(map_shape)
@@ -421,15 +489,110 @@ def _faces(edges: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 @njit(cache=True, nogil=True)
-def _label_counts(labels, largest):  # type: ignore[no-untyped-def]
-    """Count the voxels of each label above 0."""
+def _entries_by_region(starts, regions, fractions, begins):  # type: ignore[no-untyped-def]
+    """Order entries by region; within a region they stay ordered by voxel."""
+    places, ordered = np.empty(regions.size, dtype=np.int64), np.empty(regions.size)
+    slots = begins[:-1].copy()
+    for place in range(starts.size - 1):
+        for entry in range(starts[place], starts[place + 1]):
+            slot = slots[regions[entry]]
+            places[slot], ordered[slot] = place, fractions[entry]
+            slots[regions[entry]] = slot + 1
+    return places, ordered
+
+
+@njit(cache=True, nogil=True)
+def _label_counts(labels, largest, start, stop):  # type: ignore[no-untyped-def]
+    """Count the voxels of each label above 0 in planes `start` to `stop`."""
     counts = np.zeros(largest + 1, dtype=np.int64)
-    for i in range(labels.shape[0]):
+    for i in range(start, stop):
         for j in range(labels.shape[1]):
-            for k in range(labels.shape[2]):
-                counts[labels[i, j, k]] += 1
+            # A run of one label is counted at once: the same counter over and over is slow.
+            run, begin = labels[i, j, 0], 0
+            for k in range(1, labels.shape[2]):
+                if labels[i, j, k] != run:
+                    counts[run] += k - begin
+                    run, begin = labels[i, j, k], k
+            counts[run] += labels.shape[2] - begin
     counts[0] = 0
     return counts
+
+
+@njit(cache=True, nogil=True)
+def _look_up(labels, table, start, stop, places):  # type: ignore[no-untyped-def]
+    """Fill planes `start` to `stop` of `places` with what the table has for each label."""
+    for i in range(start, stop):
+        for j in range(labels.shape[1]):
+            for k in range(labels.shape[2]):
+                places[i, j, k] = table[labels[i, j, k]]
+
+
+@njit(cache=True, nogil=True)
+def _reach(to_labels, half, axis, i, j, k):  # type: ignore[no-untyped-def]
+    """Return a map voxel's centre along a label axis and the range of label voxels it meets."""
+    centre = (
+        to_labels[axis, 0] * i
+        + to_labels[axis, 1] * j
+        + to_labels[axis, 2] * k
+        + to_labels[axis, 3]
+    )
+    # A hair's breadth over the wall of a label voxel is rounding.
+    first = np.int64(np.floor(centre - half[axis] + 0.5 + 1e-6))
+    last = np.int64(np.ceil(centre + half[axis] + 0.5 - 1e-6))
+    return centre, first, last
+
+
+@njit(cache=True, nogil=True)
+def _shared_areas(label_shape, grid, along, start, stop, areas):  # type: ignore[no-untyped-def]
+    """Fill places `start` to `stop` of the areas that prisms share with columns of label voxels."""
+    to_labels, half, low, _ = grid
+    first_axis, second_axis = (1 if along == 0 else 0), (1 if along == 2 else 2)
+    index = low.copy()
+    polygon, part, slab, cell = 0, 1, 2, 3
+    scratch = np.zeros((4, 16, 3))
+    for p in range(start, stop):
+        for q in range(areas.shape[1]):
+            index[first_axis], index[second_axis] = low[first_axis] + p, low[second_axis] + q
+            x, a0, a1 = _reach(to_labels, half, 0, index[0], index[1], index[2])
+            y, b0, b1 = _reach(to_labels, half, 1, index[0], index[1], index[2])
+            a0, a1, b0, b1 = (
+                max(a0, 0),
+                min(a1, label_shape[0]),
+                max(b0, 0),
+                min(b1, label_shape[1]),
+            )
+            for corner in range(4):
+                u, v = 0.5 - (corner // 2), 0.5 - ((corner + 1) // 2 % 2)
+                for axis, centre, begin in ((0, x, a0), (1, y, b0)):
+                    scratch[polygon, corner, axis] = (
+                        u * to_labels[axis, first_axis]
+                        + v * to_labels[axis, second_axis]
+                        + centre - begin + 0.5
+                    )  # fmt: skip
+            for a in range(a1 - a0):
+                size = _clip(scratch, polygon, 4, 0, float(a), -1.0, part)
+                size = _clip(scratch, part, size, 0, a + 1.0, 1.0, slab)
+                for b in range(b1 - b0):
+                    if size == 0:
+                        break
+                    cell_size = _clip(scratch, slab, size, 1, float(b), -1.0, part)
+                    cell_size = _clip(scratch, part, cell_size, 1, b + 1.0, 1.0, cell)
+                    if cell_size >= 3:
+                        areas[p, q, a, b] = abs(_integral(scratch, cell, cell_size)[0])
+
+
+@njit(cache=True, nogil=True)
+def _shared_heights(label_shape, grid, along, heights):  # type: ignore[no-untyped-def]
+    """Fill the heights that prisms share with label voxels."""
+    to_labels, half, low, _ = grid
+    index = low.copy()
+    for p in range(heights.shape[0]):
+        index[along] = low[along] + p
+        z, c0, c1 = _reach(to_labels, half, 2, index[0], index[1], index[2])
+        c0, c1 = max(c0, 0), min(c1, label_shape[2])
+        for c in range(c0, c1):
+            shared = min(z + half[2], c + 0.5) - max(z - half[2], c - 0.5)
+            heights[p, c - c0] = max(shared, 0.0)
 
 
 @njit(cache=True, nogil=True)
@@ -444,15 +607,17 @@ def _grown(array, needed):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _coverage(  # type: ignore[no-untyped-def]
-    places, to_labels, half, faces, low, high, start, stop, map_shape, volume, smallest, n_regions
+    places, grid, faces, prisms, along, start, stop, map_shape, volume, smallest, n_regions
 ):
     """Return voxels, entries per voxel, regions and fractions for `start` to `stop` of axis 0."""
+    to_labels, half, low, high = grid
     voxels, sizes = np.empty(1024, dtype=np.int64), np.empty(1024, dtype=np.int64)
     regions, fractions = np.empty(1024, dtype=np.int32), np.empty(1024)
     n_voxels, n_entries = 0, 0
     # As many label voxels as a map voxel can reach over.
     boxes = np.empty((int(2 * half[0]) + 3, int(2 * half[1]) + 3, int(2 * half[2]) + 3))
     scratch = np.empty((6, 16, 3))
+    walls = (np.empty(boxes.shape[0], np.bool_), np.empty(boxes.shape[:2], np.bool_))
     sums = np.zeros(n_regions + 1)
     first, last = np.empty(3, dtype=np.int64), np.empty(3, dtype=np.int64)
     centre = np.empty(3)
@@ -461,18 +626,9 @@ def _coverage(  # type: ignore[no-untyped-def]
             for k in range(low[2], high[2]):
                 inside, whole = True, True
                 for axis in range(3):
-                    centre[axis] = (
-                        to_labels[axis, 0] * i
-                        + to_labels[axis, 1] * j
-                        + to_labels[axis, 2] * k
-                        + to_labels[axis, 3]
-                    )
-                    # A hair's breadth over the wall of a label voxel is rounding.
-                    first[axis] = np.floor(centre[axis] - half[axis] + 0.5 + 1e-6)
-                    last[axis] = np.ceil(centre[axis] + half[axis] + 0.5 - 1e-6)
-                    whole = whole and first[axis] >= 0 and last[axis] <= places.shape[axis]
-                    first[axis] = max(first[axis], 0)
-                    last[axis] = min(last[axis], places.shape[axis])
+                    centre[axis], begin, end = _reach(to_labels, half, axis, i, j, k)
+                    whole = whole and begin >= 0 and end <= places.shape[axis]
+                    first[axis], last[axis] = max(begin, 0), min(end, places.shape[axis])
                     inside = inside and first[axis] < last[axis]
                 if not inside:
                     continue
@@ -480,24 +636,52 @@ def _coverage(  # type: ignore[no-untyped-def]
                 if place == 0:
                     continue
                 before = n_entries
-                regions = _grown(regions, n_entries + n_regions)
-                fractions = _grown(fractions, n_entries + n_regions)
+                if regions.size < n_entries + n_regions:
+                    regions = _grown(regions, n_entries + n_regions)
+                    fractions = _grown(fractions, n_entries + n_regions)
                 if place > 0 and whole:
                     regions[n_entries], fractions[n_entries] = place - 1, 1.0
                     n_entries += 1
                 else:
-                    _intersections(faces, centre, first, last, scratch, boxes)
+                    _fill_boxes(
+                        places, faces, prisms, along, (i - low[0], j - low[1], k - low[2]),
+                        centre, first, last, walls, scratch, boxes,
+                    )  # fmt: skip
                     n_entries = _collected(
                         places, first, last, boxes, volume, smallest, sums,
                         regions, fractions, n_entries,
                     )  # fmt: skip
                 if n_entries > before:
-                    voxels = _grown(voxels, n_voxels + 1)
-                    sizes = _grown(sizes, n_voxels + 1)
+                    if voxels.size == n_voxels:
+                        voxels = _grown(voxels, n_voxels + 1)
+                        sizes = _grown(sizes, n_voxels + 1)
                     voxels[n_voxels] = (i * map_shape[1] + j) * map_shape[2] + k
                     sizes[n_voxels] = n_entries - before
                     n_voxels += 1
     return voxels[:n_voxels], sizes[:n_voxels], regions[:n_entries], fractions[:n_entries]
+
+
+@njit(cache=True, nogil=True)
+def _fill_boxes(  # type: ignore[no-untyped-def]
+    places, faces, prisms, along, voxel, centre, first, last, walls, scratch, boxes
+):
+    """Fill `boxes` with the volumes of a map voxel inside the label voxels of a box."""
+    if along >= 0:
+        _prism(prisms, along, voxel, first, last, boxes)
+    else:
+        _intersections(places, faces, centre, first, last, walls, scratch, boxes)
+
+
+@njit(cache=True, nogil=True)
+def _prism(prisms, along, voxel, first, last, boxes):  # type: ignore[no-untyped-def]
+    """Fill `boxes` with the volume of an upright map voxel inside each label voxel of a box."""
+    areas, heights = prisms
+    i, j, k = voxel
+    p, q, height = (j, k, i) if along == 0 else ((i, k, j) if along == 1 else (i, j, k))
+    for a in range(last[0] - first[0]):
+        for b in range(last[1] - first[1]):
+            for c in range(last[2] - first[2]):
+                boxes[a, b, c] = areas[p, q, a, b] * heights[height, c]
 
 
 @njit(cache=True, nogil=True)
@@ -513,96 +697,146 @@ def _uniform(places, first, last):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _intersections(faces, centre, first, last, scratch, boxes):  # type: ignore[no-untyped-def]
-    """Fill `boxes` with the signed volume of the map voxel inside each label voxel of a box.
+def _find_walls(places, first, last, slab_walls, column_walls):  # type: ignore[no-untyped-def]
+    """Tell after which slabs of a box, and columns of a slab, another arrangement follows."""
+    for a in range(first[0], last[0]):
+        slab_differs = a + 1 == last[0]
+        for b in range(first[1], last[1]):
+            column_differs = b + 1 == last[1]
+            for c in range(first[2], last[2]):
+                place = places[a, b, c]
+                slab_differs = slab_differs or places[a + 1, b, c] != place
+                column_differs = column_differs or places[a, b + 1, c] != place
+            column_walls[a - first[0], b - first[1]] = column_differs
+        slab_walls[a - first[0]] = slab_differs
+
+
+@njit(cache=True, nogil=True)
+def _intersections(  # type: ignore[no-untyped-def]
+    places, faces, centre, first, last, walls, scratch, boxes
+):
+    """Fill `boxes` with the signed volumes of the map voxel inside the label voxels of a box.
 
     Column by column along the third axis: below the wall at height c, the voxel's volume is the
-    integral over its faces of min(z, c), up to a constant; differences between walls follow.
+    integral over its faces of min(z, c), up to a constant; differences between walls follow. Slabs
+    and columns that are the same, and label voxels of one place in a column, are taken together:
+    the last of them has the volume of all, the others 0.
     """
     n0, n1, n2 = last[0] - first[0], last[1] - first[1], last[2] - first[2]
-    boxes[:n0, :n1, :n2] = 0.0
-    polygon, rest0, slab, rest1, column, below = (
-        scratch[0], scratch[1], scratch[2], scratch[3], scratch[4], scratch[5],
-    )  # fmt: skip
+    slab_walls, column_walls = walls
+    _find_walls(places, first, last, slab_walls, column_walls)
+    for a in range(n0):
+        for b in range(n1):
+            for c in range(n2):
+                boxes[a, b, c] = 0.0
     for face in range(6):
         # Coordinates from the lower corner of the box of label voxels.
         for corner in range(4):
             for axis in range(3):
-                polygon[corner, axis] = faces[face, corner, axis] + centre[axis] - first[axis] + 0.5
-        size = _clip(polygon, 4, 0, 0.0, -1.0, rest0)
+                scratch[0, corner, axis] = (
+                    faces[face, corner, axis] + centre[axis] - first[axis] + 0.5
+                )
+        rest, other = 1, 0
+        size = _clip(scratch, 0, 4, 0, 0.0, -1.0, rest)
         for a in range(n0):
             if size == 0:
                 break
-            slab_size = _clip(rest0, size, 0, a + 1.0, 1.0, slab)
-            size = _clip(rest0, size, 0, a + 1.0, -1.0, polygon)
-            rest0, polygon = polygon, rest0
-            slab_size = _clip(slab, slab_size, 1, 0.0, -1.0, rest1)
-            for b in range(n1):
-                if slab_size == 0:
-                    break
-                column_size = _clip(rest1, slab_size, 1, b + 1.0, 1.0, column)
-                slab_size = _clip(rest1, slab_size, 1, b + 1.0, -1.0, slab)
-                rest1, slab = slab, rest1
-                if column_size >= 3:
-                    _add_column(column, column_size, below, boxes[a, b], n2)
+            if not slab_walls[a]:
+                continue
+            slab_size = _clip(scratch, rest, size, 0, a + 1.0, 1.0, SLAB)
+            size = _clip(scratch, rest, size, 0, a + 1.0, -1.0, other)
+            rest, other = other, rest
+            _add_slab(places, first, scratch, slab_size, column_walls, boxes, a, n1, n2)
 
 
 @njit(cache=True, nogil=True)
-def _add_column(polygon, size, below, cells, n):  # type: ignore[no-untyped-def]
-    """Add one clipped face's part of the volume to the cells of a column."""
+def _add_slab(  # type: ignore[no-untyped-def]
+    places, first, scratch, size, column_walls, boxes, a, n1, n2
+):
+    """Add one clipped face's part of the volume to the label voxels of a slab."""
+    rest, other = SLAB + 1, SLAB
+    size = _clip(scratch, SLAB, size, 1, 0.0, -1.0, rest)
+    for b in range(n1):
+        if size == 0:
+            break
+        if not column_walls[a, b]:
+            continue
+        column_size = _clip(scratch, rest, size, 1, b + 1.0, 1.0, COLUMN)
+        size = _clip(scratch, rest, size, 1, b + 1.0, -1.0, other)
+        rest, other = other, rest
+        if column_size >= 3:
+            _add_column(places, first, scratch, column_size, boxes, a, b, n2)
+
+
+@njit(cache=True, nogil=True)
+def _add_column(places, first, scratch, size, boxes, a, b, n):  # type: ignore[no-untyped-def]
+    """Add one clipped face's part of the volume to the label voxels of a column."""
     lowest, highest = np.inf, -np.inf
     for corner in range(size):
-        lowest, highest = min(lowest, polygon[corner, 2]), max(highest, polygon[corner, 2])
-    area, integral = _integral(polygon, size)
-    previous = 0.0
-    for wall in range(n + 1):
-        if wall <= lowest:
-            value = wall * area
-        elif wall >= highest:
-            value = integral
-        else:
-            part = _clip(polygon, size, 2, float(wall), 1.0, below)
-            part_area, part_integral = _integral(below, part)
-            value = part_integral + wall * (area - part_area)
-        if wall > 0:
-            cells[wall - 1] += value - previous
+        lowest = min(lowest, scratch[COLUMN, corner, 2])
+        highest = max(highest, scratch[COLUMN, corner, 2])
+    area, integral = _integral(scratch, COLUMN, size)
+    previous = _below_wall(scratch, size, 0, lowest, highest, area, integral)
+    for wall in range(1, n + 1):
+        if wall < n:
+            place = places[first[0] + a, first[1] + b, first[2] + wall]
+            if place == places[first[0] + a, first[1] + b, first[2] + wall - 1]:
+                continue
+        value = _below_wall(scratch, size, wall, lowest, highest, area, integral)
+        boxes[a, b, wall - 1] += value - previous
         previous = value
 
 
 @njit(cache=True, nogil=True)
-def _clip(polygon, size, axis, wall, side, clipped):  # type: ignore[no-untyped-def]
-    """Keep the part of a convex polygon below (`side` 1) or above (-1) a wall; return its size."""
-    kept = 0
+def _below_wall(scratch, size, wall, lowest, highest, area, integral):  # type: ignore[no-untyped-def]
+    """Return the integral of min(z, wall) over a face's part in a column."""
+    if wall <= lowest:
+        return wall * area
+    if wall >= highest:
+        return integral
+    part = _clip(scratch, COLUMN, size, 2, float(wall), 1.0, BELOW)
+    part_area, part_integral = _integral(scratch, BELOW, part)
+    return part_integral + wall * (area - part_area)
+
+
+@njit(cache=True, nogil=True)
+def _clip(scratch, polygon, size, axis, wall, side, clipped):  # type: ignore[no-untyped-def]
+    """Keep the part of a convex polygon below (`side` 1) or above (-1) a wall; return its size.
+
+    Both polygons are rows of `scratch`.
+    """
+    kept, previous = 0, size - 1
+    before = side * (wall - scratch[polygon, previous, axis]) if size > 0 else 0.0
     for corner in range(size):
-        following = corner + 1 if corner + 1 < size else 0
-        here = side * (wall - polygon[corner, axis])
-        there = side * (wall - polygon[following, axis])
+        here = side * (wall - scratch[polygon, corner, axis])
+        if (before > 0 and here < 0) or (before < 0 and here > 0):
+            share = before / (before - here)
+            for c in range(3):
+                start = scratch[polygon, previous, c]
+                scratch[clipped, kept, c] = start + share * (scratch[polygon, corner, c] - start)
+            scratch[clipped, kept, axis] = wall
+            kept += 1
         if here >= 0:
             for c in range(3):
-                clipped[kept, c] = polygon[corner, c]
+                scratch[clipped, kept, c] = scratch[polygon, corner, c]
             kept += 1
-        if (here > 0 and there < 0) or (here < 0 and there > 0):
-            share = here / (here - there)
-            for c in range(3):
-                clipped[kept, c] = polygon[corner, c] + share * (
-                    polygon[following, c] - polygon[corner, c]
-                )
-            clipped[kept, axis] = wall
-            kept += 1
+        before, previous = here, corner
     return kept if kept >= 3 else 0
 
 
 @njit(cache=True, nogil=True)
-def _integral(polygon, size):  # type: ignore[no-untyped-def]
+def _integral(scratch, polygon, size):  # type: ignore[no-untyped-def]
     """Return the signed area of a polygon seen along the third axis, and the integral of z."""
     area, integral = 0.0, 0.0
+    x, y, z = scratch[polygon, 0, 0], scratch[polygon, 0, 1], scratch[polygon, 0, 2]
     for corner in range(1, size - 1):
         triangle = 0.5 * (
-            (polygon[corner, 0] - polygon[0, 0]) * (polygon[corner + 1, 1] - polygon[0, 1])
-            - (polygon[corner + 1, 0] - polygon[0, 0]) * (polygon[corner, 1] - polygon[0, 1])
+            (scratch[polygon, corner, 0] - x) * (scratch[polygon, corner + 1, 1] - y)
+            - (scratch[polygon, corner + 1, 0] - x) * (scratch[polygon, corner, 1] - y)
         )
         area += triangle
-        integral += triangle * (polygon[0, 2] + polygon[corner, 2] + polygon[corner + 1, 2]) / 3.0
+        heights = z + scratch[polygon, corner, 2] + scratch[polygon, corner + 1, 2]
+        integral += triangle * heights / 3.0
     return area, integral
 
 
@@ -685,35 +919,76 @@ def _merged(voxels, starts, regions, fractions, union_starts, unions, n):  # typ
 
 
 @njit(cache=True, nogil=True)
-def _statistics(sampled, order, starts, regions, fractions, capacity, quantiles):  # type: ignore[no-untyped-def]
-    """Return n, sum of weights, sum of their squares, and the moments and quantiles per region.
+def _rising_keys(values):  # type: ignore[no-untyped-def]
+    """Return whole numbers in the order of the values; both zeros have the same."""
+    keys = (values + 0.0).view(np.uint64)
+    top = np.uint64(1) << np.uint64(63)
+    for place in range(keys.size):
+        keys[place] = ~keys[place] if keys[place] >= top else keys[place] | top
+    return keys
 
-    The covered voxels come in the order of their values, so that each region's list is sorted
-    without a sort of its own.
-    """
-    n_regions = capacity.size
-    begins = np.zeros(n_regions + 1, dtype=np.int64)
-    begins[1:] = np.cumsum(capacity)
-    filled = np.zeros(n_regions, dtype=np.int64)
-    values, weights = np.empty(fractions.size), np.empty(fractions.size)
-    for place in range(order.size):
-        voxel = order[place]
-        for entry in range(starts[voxel], starts[voxel + 1]):
-            region = regions[entry]
-            slot = begins[region] + filled[region]
-            values[slot], weights[slot] = sampled[voxel], fractions[entry]
-            filled[region] += 1
-    sums, squares = np.zeros(n_regions), np.zeros(n_regions)
-    moments = np.full((n_regions, quantiles.size + 3), np.nan)
-    for region in range(n_regions):
-        count = filled[region]
+
+@njit(cache=True, nogil=True)
+def _statistics(  # type: ignore[no-untyped-def]
+    sample, entries, quantiles, start, stop, n, sums, squares, moments
+):
+    """Fill n, sum of weights, sum of their squares, and moments and quantiles of some regions."""
+    sampled, counted, keys = sample
+    begins, places, fractions = entries
+    largest = 0
+    for region in range(start, stop):
+        largest = max(largest, begins[region + 1] - begins[region])
+    own, spare = np.empty(largest, dtype=np.uint64), np.empty(largest, dtype=np.uint64)
+    order, spare_order = np.empty(largest, dtype=np.int64), np.empty(largest, dtype=np.int64)
+    x, w = np.empty(largest), np.empty(largest)
+    for region in range(start, stop):
+        count = 0
+        for entry in range(begins[region], begins[region + 1]):
+            if counted[places[entry]]:
+                own[count], order[count] = keys[places[entry]], entry
+                count += 1
         if count == 0:
             continue
-        x = values[begins[region] : begins[region] + count]
-        w = weights[begins[region] : begins[region] + count]
-        sums[region], squares[region] = w.sum(), (w * w).sum()
-        _describe(x, w, sums[region], squares[region], quantiles, moments[region])
-    return filled, sums, squares, moments
+        own, order, spare, spare_order = _sorted(own, order, spare, spare_order, count)
+        for slot in range(count):
+            x[slot], w[slot] = sampled[places[order[slot]]], fractions[order[slot]]
+        n[region] = count
+        sums[region], squares[region] = w[:count].sum(), (w[:count] * w[:count]).sum()
+        _describe(x[:count], w[:count], sums[region], squares[region], quantiles, moments[region])
+
+
+@njit(cache=True, nogil=True)
+def _sorted(keys, order, spare, spare_order, count):  # type: ignore[no-untyped-def]
+    """Sort the first `count` keys and their order by digits; return the arrays, results first.
+
+    What has the same key stays in its order.
+    """
+    varying = np.uint64(0)
+    for slot in range(1, count):
+        varying |= keys[slot] ^ keys[0]
+    # Only the bits between are looked at: single precision and small whole numbers have few.
+    low, high = 0, 64
+    while low < 64 and (varying >> np.uint64(low)) & np.uint64(1) == 0:
+        low += 1
+    while high > low and (varying >> np.uint64(high - 1)) & np.uint64(1) == 0:
+        high -= 1
+    passes = (high - low + DIGIT_BITS - 1) // DIGIT_BITS
+    mask = np.uint64((1 << DIGIT_BITS) - 1)
+    slots = np.empty(1 << DIGIT_BITS, dtype=np.uint64)
+    for digits in range(passes):
+        shift = np.uint64(low + digits * DIGIT_BITS)
+        slots[:] = 0
+        for slot in range(count):
+            slots[(keys[slot] >> shift) & mask] += np.uint64(1)
+        end = np.uint64(0)
+        for digit in range(slots.size):
+            end, slots[digit] = end + slots[digit], end
+        for slot in range(count):
+            digit = (keys[slot] >> shift) & mask
+            spare[slots[digit]], spare_order[slots[digit]] = keys[slot], order[slot]
+            slots[digit] += np.uint64(1)
+        keys, spare, order, spare_order = spare, keys, spare_order, order
+    return keys, order, spare, spare_order
 
 
 @njit(cache=True, nogil=True)
