@@ -116,3 +116,13 @@ def test_wrong_arguments_are_named():
         depth(image, np.ones((1, 2, 2)))
     with pytest.raises(TypeError, match="integers"):
         bullseye_labels(image, image)
+
+
+def test_depths_that_are_none_get_no_layer():
+    lobes = np.full((1, 1, 4), 11)
+    assert not bullseye_labels([[[-0.5, 1.7, np.inf, np.nan]]], lobes).any()
+
+
+def test_layers_are_whole():
+    with pytest.raises(ValueError, match="whole layers"):
+        bullseye_labels([[[0.5]]], [[[11]]], layers=2.5)

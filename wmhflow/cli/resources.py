@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
+import stat
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
@@ -17,6 +19,7 @@ from wmhflow.settings import Execution, Resources
 
 CGROUP = Path("/sys/fs/cgroup")
 GB = 1024**3
+log = logging.getLogger("wmhflow")
 
 
 def find_resources(
@@ -101,17 +104,22 @@ def _writable_cache(given: str | None, name: str) -> Path:
     if given and _is_writable(Path(given)):
         return Path(given)
     folder = cache_folder(name)
+    log.debug("%s cannot be written to; the cache of %s is %s", given or "no folder", name, folder)
     if given and Path(given).is_dir():
-        shutil.copytree(given, folder, dirs_exist_ok=True, copy_function=_copy_missing)
+        for source in Path(given).rglob("*"):
+            if source.is_file():
+                _copy_missing(source, folder / source.relative_to(given))
     return folder
 
 
-def _copy_missing(source: str, target: str) -> None:
+def _copy_missing(source: Path, target: Path) -> None:
     """Copy a file that is not there yet, whole or not at all: other jobs may read and copy too."""
-    if not Path(target).exists():
-        partial = f"{target}.{os.getpid()}"
+    if not target.exists():
+        # The source's folders may be read-only; those made here are not.
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(f"{target.name}.{os.getpid()}")
         shutil.copyfile(source, partial)
-        Path(partial).replace(target)
+        partial.replace(target)
 
 
 def _is_writable(folder: Path) -> bool:
@@ -125,11 +133,25 @@ def _is_writable(folder: Path) -> bool:
 
 def cache_folder(name: str) -> Path:
     """Find a folder of the user's for a cache, or one for temporary files if home is read-only."""
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
-    for base in (home / "wmhflow", Path(tempfile.gettempdir()) / f"wmhflow-cache-{os.getuid()}"):
-        if _is_writable(base / name):
-            return base / name
+    given = os.environ.get("XDG_CACHE_HOME")
+    home = Path(given) if given else Path(os.path.expanduser("~")) / ".cache"  # noqa: PTH111
+    # A user without a home stays "~" here, which is no folder.
+    if home.is_absolute() and _is_writable(home / "wmhflow" / name):
+        return home / "wmhflow" / name
+    shared = Path(tempfile.gettempdir()) / f"wmhflow-cache-{os.getuid()}"
+    if _is_own(shared) and _is_writable(shared / name):
+        return shared / name
     return Path(tempfile.mkdtemp(prefix="wmhflow-cache-"))
+
+
+def _is_own(folder: Path) -> bool:
+    """Make a folder that nobody else may write to; compiled code of strangers must not be run."""
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        facts = folder.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(facts.st_mode) and facts.st_uid == os.getuid() and not facts.st_mode & 0o022
 
 
 @contextmanager

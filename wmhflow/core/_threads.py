@@ -26,8 +26,9 @@ def thread_count() -> int:
     else:
         allowed = os.cpu_count() or 1
     for name in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS"):
-        value = os.environ.get(name, "")
-        if value.isdigit() and int(value) > 0:
+        # OpenMP allows a number for each level of nesting; the first is this one's.
+        value = os.environ.get(name, "").partition(",")[0].strip()
+        if value.isdecimal() and int(value) > 0:
             return min(allowed, int(value))
     return allowed
 

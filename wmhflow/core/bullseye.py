@@ -147,7 +147,7 @@ def bullseye_labels(depth: ArrayLike, lobes: ArrayLike, layers: int = 4) -> NDAr
     (I, J, K) int16 array
         ``100 * h + 10 * k + layer`` with h 1 on the left and 2 on the right; layer 1 lies next to
         the ventricle, depth 0 included, and each layer includes its outer edge. 0 where there is
-        no lobe or the depth is NaN.
+        no lobe, and where the depth is NaN or not between 0 and 1.
 
     Raises
     ------
@@ -165,8 +165,8 @@ def bullseye_labels(depth: ArrayLike, lobes: ArrayLike, layers: int = 4) -> NDAr
     share = checked_distance(depth, "depth")
     lobe = checked_labels(lobes, "lobes")
     check_same_shape(depth=share, lobes=lobe)
-    if not 1 <= layers <= LARGEST_DIGIT:
-        raise ValueError(f"layers is {layers}: 1 to 9 layers are possible")
+    if layers not in range(1, LARGEST_DIGIT + 1):
+        raise ValueError(f"layers is {layers}: 1 to 9 whole layers are possible")
     # Edges in the precision of the depth, so that a third lies on the edge of a third.
     edges = (np.arange(1, layers) / layers).astype(share.dtype)
     flat = flattened(share, lobe.astype(np.int32, copy=False))
@@ -190,7 +190,7 @@ def _cells(share, lobes, edges, cells, start, stop):  # type: ignore[no-untyped-
             continue
         if lobe <= LEFT or lobe == RIGHT or lobe > RIGHT + LARGEST_DIGIT:
             wrong += 1
-        elif np.isfinite(value):
+        elif 0 <= value <= 1:
             layer = 1
             while layer <= edges.size and edges[layer - 1] < value:
                 layer += 1
