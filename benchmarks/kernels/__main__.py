@@ -183,14 +183,14 @@ def sampling(scene: Scene) -> None:
         weights = [coverage_weights(regions, scene.affine, shape, grid) for grid in grids]
         return [region_statistics(values, weights[i % N_GRIDS]) for i, values in enumerate(maps)]
 
-    def with_pandas() -> None:
+    def with_pandas(summary: Callable[..., Any]) -> None:
         for place, grid in enumerate(grids):
             to_labels = np.linalg.inv(scene.affine) @ grid
             moved = ndimage.affine_transform(
                 regions, to_labels[:3, :3], to_labels[:3, 3], output_shape=shape, order=0
             )
             for values in maps[place::N_GRIDS]:
-                rivals.pandas_statistics(values, moved)
+                summary(values, moved)
 
     def with_nilearn() -> None:
         for image in images:
@@ -203,7 +203,16 @@ def sampling(scene: Scene) -> None:
         f"{N_MAPS} maps, {N_REGIONS} regions, all statistics",
         ours,
         {
-            "pandas groupby with quantiles": (with_pandas, 10, 1),
+            "pandas groupby, a call per quantile": (
+                lambda: with_pandas(rivals.pandas_statistics),
+                10,
+                1,
+            ),
+            "pandas groupby, `describe`": (
+                lambda: with_pandas(rivals.pandas_describe),
+                None,
+                1,
+            ),
             "nilearn `NiftiLabelsMasker` (mean)": (with_nilearn, 5, 1),
         },
     )

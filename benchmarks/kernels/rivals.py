@@ -107,6 +107,16 @@ def pandas_statistics(values: NDArray, labels: NDArray) -> pd.DataFrame:
     return table
 
 
+def pandas_describe(values: NDArray, labels: NDArray) -> pd.DataFrame:
+    """Summarise a map per region with pandas in two calls, as is usual: `describe` and a MAD."""
+    inside = (labels > 0) & np.isfinite(values)
+    frame = pd.DataFrame({"region": labels[inside], "value": values[inside]})
+    grouped = frame.groupby("region")["value"]
+    table = grouped.describe(percentiles=list(QUANTILES.values()))
+    table["mad"] = grouped.agg(lambda part: (part - part.median()).abs().median())
+    return table
+
+
 def measures_by_loop(
     labels: NDArray, numbers: NDArray, affine: NDArray, distances: dict[str, NDArray]
 ) -> list[dict[str, float]]:
