@@ -12,20 +12,27 @@ from wmhflow.core._threads import over_ranges
 Box = tuple[slice, slice, slice]
 
 
-def bounding_box(volume: NDArray) -> Box | None:
-    """Return the smallest box that holds every voxel of a mask or label image, None if empty."""
+def bounding_box(volume: NDArray, searched: Box | None = None) -> Box | None:
+    """Return the smallest box that holds every voxel of a mask or label image, None if empty.
+
+    With `searched`, voxels outside that box do not count.
+    """
     if is_reversed(volume):
-        box = bounding_box(volume.T)
+        turned = None if searched is None else (searched[2], searched[1], searched[0])
+        box = bounding_box(volume.T, turned)
         return None if box is None else (box[2], box[1], box[0])
-    byte_sized = volume.dtype.itemsize == 1
-    flags = kernel_ready(
-        volume.view(np.uint8) if byte_sized else volume.astype(np.int32, copy=False)
+    small = volume.dtype.itemsize == 1
+    flags = kernel_ready(volume.view(np.uint8)) if small else kernel_ready(volume, np.int32)
+    sides = searched or tuple(slice(0, length) for length in volume.shape)
+    limits = np.array([(side.start, side.stop) for side in sides])
+    length, voxels = limits[0, 1] - limits[0, 0], np.prod(limits[:, 1] - limits[:, 0])
+    parts = over_ranges(
+        lambda start, stop: _box_limits(flags, limits, limits[0, 0] + start, limits[0, 0] + stop),
+        int(length),
+        int(voxels) // 4,
     )
-    limits = over_ranges(
-        lambda start, stop: _box_limits(flags, start, stop), flags.shape[0], flags.size // 4
-    )
-    low = np.min([part[0] for part in limits], axis=0)
-    high = np.max([part[1] for part in limits], axis=0)
+    low = np.min([part[0] for part in parts], axis=0)
+    high = np.max([part[1] for part in parts], axis=0)
     if high[0] < 0:
         return None
     return _box(low, high + 1)
@@ -41,6 +48,12 @@ def grown_box(box: Box, margin: NDArray[np.int64], shape: tuple[int, ...]) -> Bo
     return _box(low, high)
 
 
+def enclosing_box(first: Box, second: Box) -> Box:
+    """Return the smallest box that holds two."""
+    low = [min(a.start, b.start) for a, b in zip(first, second, strict=True)]
+    return _box(low, [max(a.stop, b.stop) for a, b in zip(first, second, strict=True)])
+
+
 def _box(low: NDArray | list[int], high: NDArray | list[int]) -> Box:
     """Return the slices from `low` up to and without `high`."""
     first, second, third = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
@@ -48,31 +61,31 @@ def _box(low: NDArray | list[int], high: NDArray | list[int]) -> Box:
 
 
 @njit(cache=True, nogil=True)
-def _box_limits(flags, start, stop):  # type: ignore[no-untyped-def]
+def _box_limits(flags, limits, start, stop):  # type: ignore[no-untyped-def]
     """Find the lowest and highest index of a non-zero voxel along each axis (-1 if none).
 
-    Only planes `start` to `stop` are looked at.
+    Only planes `start` to `stop` are looked at, and within `limits` along the other axes.
     """
     kind = flags.dtype.type
-    n1, n2 = flags.shape[1:]
-    low = np.array([flags.shape[0], n1, n2])
+    begin, end = limits[2]
+    low = np.array(flags.shape)
     high = np.array([-1, -1, -1])
     for i in range(start, stop):
-        for j in range(n1):
-            row = flags[i, j]
+        for j in range(limits[1, 0], limits[1, 1]):
+            row = flags[i, j, begin:end]
             some = row[0]
-            for k in range(n2):
+            for k in range(row.size):
                 some = kind(some | row[k])
             if some == 0:
                 continue
             low[0], high[0] = min(low[0], i), max(high[0], i)
             low[1], high[1] = min(low[1], j), max(high[1], j)
-            for k in range(low[2]):
+            for k in range(min(low[2] - begin, row.size)):
                 if row[k] != 0:
-                    low[2] = k
+                    low[2] = begin + k
                     break
-            for k in range(n2 - 1, high[2], -1):
-                if row[k] != 0:
-                    high[2] = k
+            for k in range(row.size - 1, high[2] - begin, -1):
+                if k >= 0 and row[k] != 0:
+                    high[2] = begin + k
                     break
     return low, high

@@ -94,11 +94,19 @@ def checked_labels(labels: ArrayLike, name: str) -> NDArray:
         return array.view(np.uint8)
     if array.dtype.kind not in "iu":
         raise TypeError(f"{name} has type {array.dtype}: a label image of integers is needed")
-    if array.dtype.kind == "i" and array.min() < 0:
+    if array.dtype.kind == "i" and _least(array) < 0:
         raise ValueError(f"{name} has negative labels: labels are 0 (none) or larger")
     if not np.can_cast(array.dtype, np.int32) and array.max() > LARGEST_LABEL:
         raise ValueError(f"{name} has labels above {LARGEST_LABEL}")
     return array
+
+
+def _least(array: NDArray) -> int:
+    """Return the smallest of whole numbers, looked for by all threads."""
+    if not (array.flags.c_contiguous or array.flags.f_contiguous):
+        return int(array.min())
+    flat = array.ravel(order="K")
+    return int(min(over_ranges(lambda a, b: flat[a:b].min(), flat.size, flat.size // 8)))
 
 
 def checked_distance(distance: ArrayLike, name: str) -> NDArray:

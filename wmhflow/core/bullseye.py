@@ -12,6 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
+from wmhflow.core._boxes import bounding_box, enclosing_box
 from wmhflow.core._checks import (
     check_same_shape,
     checked_distance,
@@ -117,16 +118,18 @@ def propagate_lobes(
     )
     if lobes.max() > LARGEST_DIGIT:
         raise ValueError(f"cortex_lobes has lobe {lobes.max()}: lobes are numbered from 1 to 9")
-    small = lobes.astype(np.uint8, order="K", copy=False)
-    result = np.zeros_like(small)
-    for side, source, target in (
-        (LEFT, small * ~right_source, matter & ~right_side),
-        (RIGHT, small * right_source, matter & right_side),
-    ):
-        found = owners_in_box(source, spacing, target)
+    result = np.zeros_like(lobes, dtype=np.uint8)
+    boxes = bounding_box(lobes), bounding_box(matter)
+    if boxes[0] is None or boxes[1] is None:
+        return result
+    head = enclosing_box(boxes[0], boxes[1])
+    small = lobes[head].astype(np.uint8, order="K")
+    for side, is_right in ((LEFT, False), (RIGHT, True)):
+        source = small * (right_source[head] == is_right)
+        found = owners_in_box(source, spacing, matter[head] & (right_side[head] == is_right))
         if found is not None:
             box, owners = found
-            np.add(owners, side, out=result[box], where=owners != 0, casting="unsafe")
+            np.add(owners, side, out=result[head][box], where=owners != 0, casting="unsafe")
     return result
 
 

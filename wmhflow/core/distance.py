@@ -233,7 +233,7 @@ def _measured(
     if turned:
         target, sizes = target.T, sizes[::-1].copy()
         wanted = None if wanted is None else wanted.T
-    distance = np.full(target.shape, np.inf, dtype=np.float32)
+    distance = _infinite(target.shape)
     owners = np.zeros(target.shape if owned else (1, 1, 1), dtype=np.int32)
     plan = _plan(target, sizes, limit, wanted, owned=owned)
     if plan is not None:
@@ -241,6 +241,14 @@ def _measured(
         part = None if wanted is None else wanted[plan.wanted]
         _transform(target, plan, part, distance, owners if owned else None, origin)
     return (distance.T, owners.T) if turned else (distance, owners)
+
+
+def _infinite(shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Return an array of infinity; the memory is taken by all threads at once."""
+    filled = np.empty(shape, dtype=np.float32)
+    flat = filled.reshape(-1)
+    over_ranges(lambda start, stop: flat[start:stop].fill(np.inf), flat.size, flat.size // 8)
+    return filled
 
 
 def owners_in_box(
@@ -330,14 +338,9 @@ def _plan(
         return None
     margin = np.minimum(np.ceil(reach / spacing) + 1, max(target.shape)).astype(np.int64)
     searched = grown_box(wanted, margin, target.shape)
-    inner = bounding_box(target[searched])
-    if inner is None:
+    targets = bounding_box(target, searched)
+    if targets is None:
         return None
-    first, second, third = (
-        slice(outer.start + part.start, outer.start + part.stop)
-        for outer, part in zip(searched, inner, strict=True)
-    )
-    targets = (first, second, third)
     reaches = np.array(
         [max(a.stop, b.stop) - min(a.start, b.start) for a, b in zip(targets, wanted, strict=True)]
     )
