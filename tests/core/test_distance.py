@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
-from wmhflow.core.distance import distance_to, nearest, signed_distance, whole_weights
+from wmhflow.core._keys import whole_weights
+from wmhflow.core.distance import distance_to, nearest, signed_distance
 
 SIZES = st.sampled_from([0.1, 0.3, 0.48828125, 0.5, 0.9, 1.0, 1.2, 2.0, 3.0, 10.0 / 3.0])
 SPACINGS = st.one_of(
@@ -306,4 +307,62 @@ def test_whole_weights_are_exact_and_close(size, ratios, lengths):
     weights, unit = whole_weights(spacing, np.array(lengths))
     assert np.array_equal(weights, np.rint(weights))
     assert weights @ np.square(lengths, dtype=float) < 2.0**52
-    assert np.allclose(np.sqrt(weights) * unit, spacing, rtol=3e-7, atol=0)
+    # half a unit of at least 2**49 / (1e6 * 801) units, and the square root halves it again
+    assert np.allclose(np.sqrt(weights) * unit, spacing, rtol=3.6e-7, atol=0)
+
+
+@given(st.lists(st.integers(20, 500), min_size=3, max_size=3), st.integers(1, 8), st.integers(0, 2))
+def test_a_voxel_exactly_at_the_limit_is_kept_whatever_the_header_rounds(hundredths, steps, axis):
+    sizes = np.float32(np.array(hundredths) / 100)
+    shape = [1, 1, 1]
+    shape[axis] = 12
+    mask = np.zeros(shape, bool)
+    mask.flat[0] = True
+    everywhere = distance_to(mask, sizes).ravel()
+    for limit in (float(sizes[axis]) * steps, everywhere[steps]):
+        limited = distance_to(mask, sizes, limit=limit).ravel()
+        assert np.array_equal(limited[: steps + 1], everywhere[: steps + 1])
+        assert np.isinf(limited[steps + 1 :]).all()
+
+
+@pytest.mark.parametrize("third", [0.488281, 1.0417, 0.123457])
+@pytest.mark.parametrize("shape", [(4, 1, 2), (8, 8, 8), (5, 11, 5), (60, 90, 11)])
+def test_ties_between_two_axes_hold_whatever_the_third(shape, third):
+    owners = []
+    for first, second in ((1, 2), (2, 1)):
+        labels = np.zeros(shape, int)
+        labels[3, 0, 0], labels[0, 0, 1] = first, second
+        owners.append(nearest(labels, np.float32([0.3, third, 0.9]))[1][0, 0, 0])
+    assert owners == [1, 1]
+
+
+@given(st.tuples(*[st.floats(0.25, 5)] * 3), st.integers(1, 39))
+def test_boxes_change_no_digit(spacing, edge):
+    mask = np.zeros((3, 40, 40), bool)
+    mask[0, 0, 0] = True
+    within = np.zeros_like(mask)
+    within[:, :edge, :edge] = True
+    everywhere = distance_to(mask, spacing)
+    assert np.array_equal(distance_to(mask, spacing, within=within)[within], everywhere[within])
+
+
+def test_a_limit_may_be_as_large_as_numbers_get():
+    mask = np.zeros((1, 1, 4), bool)
+    mask[0, 0, 0] = True
+    for limit in (1e155, np.finfo(float).max, np.inf):
+        assert distance_to(mask, (1, 1, 1), limit=limit).ravel().tolist() == [0, 1, 2, 3]
+
+
+def test_voxels_too_unequal_for_whole_numbers_are_refused():
+    mask = np.ones((50, 50, 50), bool)
+    with pytest.raises(ValueError, match="too unequal"):
+        distance_to(mask, (1e-3, 1.2345678, 1e3))
+    assert distance_to(mask, (1e-3, 1.0, 1e2)).max() == 0
+
+
+def test_wrong_shapes_are_named_as_the_caller_wrote_them():
+    labels = np.ones((3, 4, 6), int, order="F")
+    with pytest.raises(
+        ValueError, match=r"within has shape \(3, 4, 5\) but labels has \(3, 4, 6\)"
+    ):
+        nearest(labels, (1, 1, 1), within=np.ones((3, 4, 5)))

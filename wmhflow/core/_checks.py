@@ -1,7 +1,8 @@
 """Checks of arguments that every module of the core shares.
 
-Each returns its argument in the form that the kernels want and raises `ValueError` or
-`TypeError` with a sentence that names the argument, so that a wrong call fails before any work.
+`checked_...` return their argument in the form that the kernels want and raise `ValueError` or
+`TypeError` with a sentence that names it, so that a wrong call fails before any work. The others
+bring volumes into the order of memory that the kernels read.
 """
 
 from __future__ import annotations

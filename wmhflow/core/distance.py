@@ -7,7 +7,8 @@ and the smaller label wins wherever in the grid that happens and however the gri
 
 Where the papers build lower envelopes voxel by voxel, here whole rows are lowered at once, nearest
 rows first, until no row farther away can lower anything: with a processor's vector instructions
-that is several times faster on heads, where distances are short against the image.
+that is several times faster on heads, where distances are short against the image. The three
+passes are `_along_row`, `_in_planes` and `_across_planes`.
 
 References
 ----------
@@ -20,8 +21,6 @@ References
 
 from __future__ import annotations
 
-from fractions import Fraction
-from math import ceil, floor, lcm
 from typing import NamedTuple
 
 import numpy as np
@@ -39,21 +38,11 @@ from wmhflow.core._checks import (
     kernel_flags,
     kernel_ready,
 )
+from wmhflow.core._keys import FEW_OWNERS, Keys, choose_keys
 from wmhflow.core._threads import over_ranges
 
-# Squared distances are whole numbers up to here, which leaves 16 bits for 65,535 owners; where
-# that would round the voxel sizes too much, up to the second, which leaves 11.
-LARGEST_EXACT, LARGEST_FINE = 2.0**46, 2.0**51
-LEAST_FINE_WEIGHT = 2.0**23
-KEY_BITS = 62
-# Keys below this, and the sum of two, fit into 32 bits.
-LARGEST_NARROW = 1 << 31
 # Rows lowered before it is looked again how much there is left to lower.
 LOWERED_BETWEEN_LOOKS = 4
-NANOMETRE_MM = 1e-6
-# Headers hold single precision: a voxel size is known no better than this.
-HEADER_PRECISION = 1.2e-7
-LARGEST_DENOMINATOR = 1000
 
 
 def distance_to(
@@ -72,22 +61,31 @@ def distance_to(
     spacing : three floats
         Voxel sizes in mm.
     limit : float, optional
-        Distances above this many mm are not searched for and are infinite.
+        Distances above this many mm, by more than single precision, are not searched for and are
+        infinite.
     within : (I, J, K) array of booleans or numbers, optional
         Voxels whose distance is wanted; others are infinite. Targets outside count all the same.
 
     Returns
     -------
     (I, J, K) float32 array
-        Distance in mm, 0 inside the target; infinite everywhere if the target is empty.
+        Distance in mm, 0 inside the target; infinite everywhere if the target is empty. It lies
+        in memory as the mask does.
 
     Raises
     ------
     ValueError
-        If shapes differ, an image is not three-dimensional, or a voxel size or the limit is not
-        positive.
+        If shapes differ, an image is not three-dimensional or has no voxels, a voxel size or the
+        limit is not positive, or voxel sizes are too unequal (see Notes).
     TypeError
-        If an image holds neither booleans nor numbers.
+        If an image holds neither booleans nor real numbers.
+
+    Notes
+    -----
+    Voxel sizes are taken as the decimal numbers that a header's single precision stands for, and
+    sizes in a ratio of small whole numbers as exactly so. Distances are then exact but for the
+    rounding to single precision. Sizes that are no such numbers are rounded by less than 4e-7 (up
+    to 1:20 in grids up to 1000); where the rounding would be above 4e-6, an error is raised.
 
     Examples
     --------
@@ -96,7 +94,11 @@ def distance_to(
     >>> distance_to(mask, (1, 1, 0.5)).ravel()
     array([0. , 0.5, 1. , 1.5], dtype=float32)
     """
-    return _measured(checked_mask(mask, "mask"), spacing, limit, within, owned=False)[0]
+    target = checked_mask(mask, "mask")
+    wanted = None if within is None else checked_mask(within, "within")
+    if wanted is not None:
+        check_same_shape(mask=target, within=wanted)
+    return _measured(target, spacing, limit, wanted, owned=False)[0]
 
 
 def nearest(
@@ -115,7 +117,8 @@ def nearest(
     spacing : three floats
         Voxel sizes in mm.
     limit : float, optional
-        Distances above this many mm are not searched for: infinite, with owner 0.
+        Distances above this many mm, by more than single precision, are not searched for:
+        infinite, with owner 0.
     within : (I, J, K) array of booleans or numbers, optional
         Voxels whose distance is wanted; others are infinite, with owner 0. Targets outside count
         all the same.
@@ -130,10 +133,9 @@ def nearest(
     Raises
     ------
     ValueError
-        If shapes differ, an image is not three-dimensional, a label is negative or above
-        2147483647, or a voxel size or the limit is not positive.
+        As `distance_to`, and if a label is negative or above 2147483647.
     TypeError
-        If the labels are not integers.
+        If the labels are neither integers nor booleans.
 
     Examples
     --------
@@ -141,7 +143,11 @@ def nearest(
     >>> owner.ravel()
     array([7, 7, 3, 3, 3], dtype=int32)
     """
-    return _measured(checked_labels(labels, "labels"), spacing, limit, within, owned=True)
+    target = checked_labels(labels, "labels")
+    wanted = None if within is None else checked_mask(within, "within")
+    if wanted is not None:
+        check_same_shape(labels=target, within=wanted)
+    return _measured(target, spacing, limit, wanted, owned=True)
 
 
 def signed_distance(
@@ -156,7 +162,7 @@ def signed_distance(
     spacing : three floats
         Voxel sizes in mm.
     limit : float, optional
-        Distances above this many mm, inside or outside, are infinite.
+        Distances above this many mm are infinite, inside the mask minus infinite.
 
     Returns
     -------
@@ -222,13 +228,12 @@ def _measured(
     target: NDArray,
     spacing: ArrayLike,
     limit: float | None,
-    within: ArrayLike | None,
+    wanted: NDArray[np.bool_] | None,
     *,
     owned: bool,
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     """Return distance and owner in the memory order of the target; no owners if not `owned`."""
     sizes = checked_spacing(spacing)
-    wanted = None if within is None else checked_mask(within, "within")
     turned = is_reversed(target)
     if turned:
         target, sizes = target.T, sizes[::-1].copy()
@@ -252,13 +257,13 @@ def _infinite(shape: tuple[int, ...]) -> NDArray[np.float32]:
 
 
 def owners_in_box(
-    labels: NDArray, spacing: ArrayLike, within: NDArray[np.bool_]
+    labels: ArrayLike, spacing: ArrayLike, within: NDArray[np.bool_]
 ) -> tuple[Box, NDArray[np.int32]] | None:
     """Return what `nearest` gives as owners, for the bounding box of `within` alone.
 
     Parameters
     ----------
-    labels : (I, J, K) array of non-negative integers
+    labels : (I, J, K) integer array
         Targets: all voxels above 0.
     spacing : three floats
         Voxel sizes in mm.
@@ -277,31 +282,18 @@ def owners_in_box(
     >>> owners_in_box(np.array([[[7, 0, 0]]]), (1, 1, 1), np.array([[[False, False, True]]]))
     ((slice(0, 1, None), slice(0, 1, None), slice(2, 3, None)), array([[[7]]], dtype=int32))
     """
-    if is_reversed(labels):
-        found = owners_in_box(labels.T, np.asarray(spacing)[::-1], within.T)
+    target = checked_labels(labels, "labels")
+    check_same_shape(labels=target, within=within)
+    if is_reversed(target):
+        found = owners_in_box(target.T, np.asarray(spacing)[::-1], within.T)
         return None if found is None else (found[0][::-1], found[1].T)
-    plan = _plan(labels, checked_spacing(spacing), None, within, owned=True)
+    plan = _plan(target, checked_spacing(spacing), None, within, owned=True)
     if plan is None:
         return None
     part = within[plan.wanted]
     owners = np.zeros(part.shape, dtype=np.int32)
-    _transform(labels, plan, part, None, owners, [0, 0, 0])
+    _transform(target, plan, part, None, owners, [0, 0, 0])
     return plan.wanted, owners
-
-
-class _Keys(NamedTuple):
-    """How distance and owner share one number.
-
-    A key holds the squared distance in whole units and below it, in `bits` bits, the owner: the
-    smallest key is the nearest target and, of equally near ones, the smallest label. `steps` are
-    the keys of one voxel along each axis; keys of `cap` or more are out of reach.
-    """
-
-    steps: NDArray[np.uint64]
-    unit_mm: float
-    kind: type[np.uint32] | type[np.uint64]
-    cap: np.uint32 | np.uint64
-    bits: np.uint32 | np.uint64
 
 
 class _Plan(NamedTuple):
@@ -312,7 +304,7 @@ class _Plan(NamedTuple):
 
     targets: Box
     wanted: Box
-    keys: _Keys
+    keys: Keys
     names: NDArray[np.int32] | None
 
 
@@ -332,7 +324,6 @@ def _plan(
         slice(0, target.shape[2]),
     )
     if within is not None:
-        check_same_shape(mask=target, within=within)
         wanted = bounding_box(within)
     if wanted is None:
         return None
@@ -344,85 +335,17 @@ def _plan(
     reaches = np.array(
         [max(a.stop, b.stop) - min(a.start, b.start) for a, b in zip(targets, wanted, strict=True)]
     )
-    keys = _keys(spacing, reaches, reach, int(target[targets].max()) if owned else 0)
-    if keys.kind is np.uint32 or not owned:
-        return _Plan(targets, wanted, keys, None)
-    names = _label_names(target[targets])
-    return _Plan(targets, wanted, _keys(spacing, reaches, reach, names.size - 1), names)
-
-
-def _keys(
-    spacing: NDArray[np.float64], reaches: NDArray[np.int64], reach: float, largest_owner: int
-) -> _Keys:
-    """Choose whole units and the width of keys for distances up to `reach` mm."""
-    bits = largest_owner.bit_length()
-    weights, unit = whole_weights(spacing, reaches, 2.0 ** (KEY_BITS - bits))
-    farthest = int((weights * reaches.astype(np.float64) ** 2).sum())
-    if np.isfinite(reach):
-        # The part in a thousand million keeps a voxel that lies exactly at the limit.
-        farthest = min(farthest, floor((reach / unit) ** 2 * (1 + 1e-9)))
-    cap = (farthest + 1) << bits
-    kind = np.uint32 if cap < LARGEST_NARROW else np.uint64
-    return _Keys(weights.astype(np.uint64) << np.uint64(bits), unit, kind, kind(cap), kind(bits))
+    largest = int(target[targets].max()) if owned else 0
+    # Few owners leave the whole precision to distances; of large labels only the rank is kept.
+    names = _label_names(target[targets]) if largest > FEW_OWNERS else None
+    largest = largest if names is None else names.size - 1
+    keys = choose_keys(spacing, target.shape, reaches, reach, largest)
+    return _Plan(targets, wanted, keys, names)
 
 
 def _label_names(labels: NDArray) -> NDArray[np.int32]:
     """Return 0 and the labels that occur, rising, so that places in the list stand for labels."""
     return np.unique(np.append(labels.ravel(), 0)).astype(np.int32)
-
-
-def whole_weights(
-    spacing: NDArray[np.float64], lengths: NDArray[np.int64], largest: float = LARGEST_FINE
-) -> tuple[NDArray[np.float64], float]:
-    """Express squared voxel sizes as whole numbers of one unit.
-
-    Parameters
-    ----------
-    spacing : (3,) float64 array
-        Voxel sizes in mm.
-    lengths : (3,) int array
-        Number of voxels along each axis over which distances can reach.
-    largest : float
-        Squared distances stay below this whole number, a power of two.
-
-    Returns
-    -------
-    weights : (3,) float64 array
-        Whole numbers; ``sqrt(weights @ steps**2) * unit`` is the distance in mm of a step.
-    unit : float
-        In mm.
-
-    Notes
-    -----
-    Voxel sizes that are whole nanometres, to the precision of an image header, are taken as such,
-    and sizes in a ratio of small whole numbers as exactly so: then 10 steps of 0.9 mm and 3 steps
-    of 3 mm are equally long, as they should be. Others are rounded to better than single
-    precision, for voxels up to 1:20 in grids up to 1000 with up to 2047 owners.
-
-    Examples
-    --------
-    >>> whole_weights(np.array([0.9, 0.9, 3.0]), np.array([256, 256, 40]))
-    (array([  9.,   9., 100.]), 0.3)
-    """
-    squares = lengths.astype(np.float64) ** 2
-    nanometres = np.rint(spacing / NANOMETRE_MM) / round(1 / NANOMETRE_MM)
-    sizes = np.where(
-        np.abs(nanometres - spacing) <= HEADER_PRECISION * spacing, nanometres, spacing
-    )
-    smallest = float(sizes.min())
-    ratios = [Fraction(size / smallest).limit_denominator(LARGEST_DENOMINATOR) for size in sizes]
-    parts = lcm(*(ratio.denominator for ratio in ratios))
-    steps = np.array([float(ratio * parts) for ratio in ratios])
-    close = np.abs(steps * (smallest / parts) - sizes) <= HEADER_PRECISION * sizes
-    if close.all() and steps**2 @ squares < min(largest, LARGEST_FINE):
-        return steps**2, smallest / parts
-    for bound in (min(largest, LARGEST_EXACT), min(largest, LARGEST_FINE)):
-        # An even power, so that the unit is exact too.
-        power = 2 * ceil(np.log2(bound / (spacing**2 @ squares)) / 2 - 1)
-        weights = np.maximum(np.rint(spacing**2 * 2.0**power), 1.0)
-        if weights.min() >= LEAST_FINE_WEIGHT:
-            break
-    return weights, 2.0 ** (-power / 2)
 
 
 def _transform(
@@ -509,7 +432,7 @@ def _in_planes(  # type: ignore[no-untyped-def]
             row_keys = partial[i, j]
             row_keys[:] = cap
             _spread(
-                row_keys, rows, row_lowest, row_extents, steps[1], j - offsets[1], 0, length, cap,
+                row_keys, rows, row_lowest, row_extents, steps[1], j - offsets[1], cap,
                 extents[i, j],
             )  # fmt: skip
             lowest[i, j] = _smallest(row_keys[extents[i, j, 0] : extents[i, j, 1]], cap)
@@ -535,17 +458,17 @@ def _across_planes(  # type: ignore[no-untyped-def]
             if choosing:
                 if not _any(chosen[i, j]):
                     continue
-                _open(chosen[i, j], row, cap)
+                _hide_unchosen(chosen[i, j], row, cap)
             else:
                 row[:] = cap
-            _spread(row, rows, row_lowest, row_extents, step, i - offset, 0, length, cap, extent)
+            _spread(row, rows, row_lowest, row_extents, step, i - offset, cap, extent)
             begin, end = extent
             if begin >= end:
                 continue
             x, y, z = i + origin[0], j + origin[1], begin + origin[2]
             if choosing:
                 # What was not chosen is out of reach.
-                _close(chosen[i, j, begin:end], row[begin:end], cap)
+                _drop_unchosen(chosen[i, j, begin:end], row[begin:end], cap)
             if measured:
                 _write_distance(
                     row[begin:end], distance[x, y, z : z + end - begin], cap, bits, unit
@@ -564,14 +487,14 @@ def _any(flags):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _open(chosen, row, cap):  # type: ignore[no-untyped-def]
+def _hide_unchosen(chosen, row, cap):  # type: ignore[no-untyped-def]
     """Set chosen voxels to `cap`, and others to 0, which nothing can lower."""
     for k in range(row.size):
         row[k] = cap if chosen[k] != 0 else row.dtype.type(0)
 
 
 @njit(cache=True, nogil=True)
-def _close(chosen, row, cap):  # type: ignore[no-untyped-def]
+def _drop_unchosen(chosen, row, cap):  # type: ignore[no-untyped-def]
     """Set voxels that were not chosen to `cap`."""
     for k in range(row.size):
         row[k] = row[k] if chosen[k] != 0 else cap
@@ -634,14 +557,14 @@ def _along_row(sites, keys, parabola, offset, cap, extent):  # type: ignore[no-u
 
 
 @njit(cache=True, nogil=True)
-def _spread(row, rows, lowest, extents, step, place, low, high, cap, extent):  # type: ignore[no-untyped-def]
+def _spread(row, rows, lowest, extents, step, place, cap, extent):  # type: ignore[no-untyped-def]
     """Lower `row`, which lies at `place` among `rows`, to the least key of any of them.
 
-    The nearest rows come first. It ends when the step alone is more than the largest key left
-    between `low` and `high`, so that few of the rows are read.
+    The nearest rows come first. It ends when the step alone is more than the largest key left, so
+    that few of the rows are read.
     """
     kind = row.dtype.type
-    extent[0], extent[1] = high, low
+    extent[0], extent[1] = row.size, 0
     worst, since = cap, 0
     n = rows.shape[0]
     for apart in range(max(0, -place, place - n + 1), max(place, n - 1 - place) + 1):
@@ -653,14 +576,14 @@ def _spread(row, rows, lowest, extents, step, place, low, high, cap, extent):  #
             other = place + apart if side == 0 else place - apart
             if other < 0 or other >= n or lowest[other] >= worst - rise:
                 continue
-            begin, end = max(low, extents[other, 0]), min(high, extents[other, 1])
+            begin, end = extents[other]
             if begin >= end:
                 continue
             _lower(row[begin:end], rows[other, begin:end], rise)
             extent[0], extent[1] = min(extent[0], begin), max(extent[1], end)
             since += 1
         if since >= LOWERED_BETWEEN_LOOKS:
-            worst, since = _largest(row[low:high]), 0
+            worst, since = _largest(row), 0
 
 
 @njit(cache=True, nogil=True)
