@@ -4,13 +4,32 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from wmhflow.core import wmh
 
 SHAPE = (60, 60, 40)
 
 
-def person(seed: int = 0):
+def priors_of(labels: np.ndarray) -> wmh.TissuePriors:
+    """Priors as sure as a perfect template would make them."""
+    kind = labels % 10
+    x = np.abs(np.arange(SHAPE[0]) - (SHAPE[0] - 1) / 2)[:, None, None]
+    return wmh.TissuePriors(
+        csf=(kind == 2).astype(np.float32),
+        cortex=(kind == 3).astype(np.float32),
+        deep_grey=np.zeros(SHAPE, np.float32),
+        white=(kind == 5).astype(np.float32),
+        ventricles=ndimage.binary_dilation(kind == 2, iterations=4),
+        midline_mm=np.broadcast_to(x, SHAPE).astype(np.float32),
+    )
+
+
+def segment(flair: np.ndarray, labels: np.ndarray, t1w: np.ndarray | None = None) -> wmh.WMHResult:
+    return wmh.segment_wmh(flair, t1w, priors_of(labels), labels > 0, (1, 1, 1))
+
+
+def person(seed: int = 0, lesion: float = 150):
     """White matter with a ventricle, inside a ribbon of brighter cortex, under a bias field."""
     labels = np.full(SHAPE, 13, np.uint8)
     labels[5:-5, 5:-5, 5:-5] = 15
@@ -22,14 +41,14 @@ def person(seed: int = 0):
     truth = np.zeros(SHAPE, bool)
     truth[12:18, 20:30, 15:25] = True
     truth[42:50, 40:44, 18:22] = True
-    flair[truth] = 150
+    flair[truth] = lesion
     x, y, _ = np.meshgrid(*(np.linspace(-1, 1, n) for n in SHAPE), indexing="ij")
     return (flair * np.exp(0.2 * x - 0.1 * y**2)).astype(np.float32), labels, truth
 
 
 def test_planted_lesions_are_found_and_nothing_else() -> None:
     flair, labels, truth = person()
-    found = wmh.segment_wmh(flair, labels, labels > 0, (1, 1, 1))
+    found = segment(flair, labels)
     dice = 2 * (found.mask & truth).sum() / (found.mask.sum() + truth.sum())
     assert dice > 0.95
     assert not found.mask[~np.isin(labels % 10, [5])].any()
@@ -37,17 +56,17 @@ def test_planted_lesions_are_found_and_nothing_else() -> None:
 
 def test_mask_is_the_probability_above_one_half_and_scale_does_not_matter() -> None:
     flair, labels, _ = person()
-    found = wmh.segment_wmh(flair, labels, labels > 0, (1, 1, 1))
+    found = segment(flair, labels)
     assert np.array_equal(found.mask, found.probability >= 0.5)
-    again = wmh.segment_wmh(flair * 37, labels, labels > 0, (1, 1, 1))
+    again = segment(flair * 37, labels)
     assert np.array_equal(found.mask, again.mask)
 
 
 def test_mirrored_person_has_mirrored_lesions() -> None:
     flair, labels, _ = person()
     swapped = np.where(labels // 10 == 1, labels + 10, labels - 10)[::-1].astype(np.uint8)
-    found = wmh.segment_wmh(flair, labels, labels > 0, (1, 1, 1)).mask
-    mirror = wmh.segment_wmh(flair[::-1].copy(), swapped, swapped > 0, (1, 1, 1)).mask
+    found = segment(flair, labels).mask
+    mirror = segment(flair[::-1].copy(), swapped).mask
     assert 2 * (found & mirror[::-1]).sum() / (found.sum() + mirror.sum()) > 0.99
 
 
@@ -55,7 +74,7 @@ def test_septum_and_single_voxels_are_no_lesions() -> None:
     flair, labels, truth = person()
     flair[29:31, 25:45, 15:28] = 160
     flair[10, 50, 30] = 250
-    found = wmh.segment_wmh(flair, labels, labels > 0, (1, 1, 1))
+    found = segment(flair, labels)
     assert not found.mask[29:31, 27:43, 15:28].any()
     assert (found.mask & ~truth).sum() < 0.03 * truth.sum()
 
@@ -63,14 +82,13 @@ def test_septum_and_single_voxels_are_no_lesions() -> None:
 def test_lesions_have_no_holes() -> None:
     flair, labels, _ = person()
     flair[14, 25, 20] = 60
-    found = wmh.segment_wmh(flair, labels, labels > 0, (1, 1, 1))
+    found = segment(flair, labels)
     assert found.mask[14, 25, 20]
 
 
 def test_no_lesions_gives_an_empty_mask() -> None:
-    flair, labels, truth = person()
-    flair[truth] = np.median(flair[labels % 10 == 5])
-    assert wmh.segment_wmh(flair, labels, labels > 0, (1, 1, 1)).mask.sum() < 30
+    flair, labels, _ = person(lesion=100)
+    assert segment(flair, labels).mask.sum() < 30
 
 
 def test_the_field_of_normal_white_matter_ignores_lesions() -> None:
@@ -91,7 +109,7 @@ def test_volume_in_thick_slices_does_not_depend_on_how_bright_a_lesion_is() -> N
     for brightness in (30, 60, 120):
         flair = np.select([labels % 10 == 3, labels % 10 == 2], [112, 20], 100)
         flair = flair + np.random.default_rng(1).normal(0, 2, SHAPE) + brightness * cover
-        found = wmh.segment_wmh(flair.astype(np.float32), labels, labels > 0, (1, 1, 1))
+        found = segment(flair.astype(np.float32), labels)
         volumes.append(found.mask.sum())
     assert max(volumes) < 1.1 * min(volumes)
     assert volumes == pytest.approx([10 * 18 * 16] * 3, rel=0.1)
@@ -100,4 +118,35 @@ def test_volume_in_thick_slices_does_not_depend_on_how_bright_a_lesion_is() -> N
 def test_a_flair_without_white_matter_is_an_error() -> None:
     labels = np.full(SHAPE, 15, np.uint8)
     with pytest.raises(ValueError, match="white matter"):
-        wmh.segment_wmh(np.zeros(SHAPE, np.float32), labels, labels > 0, (1, 1, 1))
+        segment(np.zeros(SHAPE, np.float32), labels)
+
+
+def test_choroid_plexus_is_no_lesion_and_t1w_tells_it() -> None:
+    flair, labels, truth = person()
+    plexus = np.zeros(SHAPE, bool)
+    plexus[24:27, 30:38, 18:24] = True
+    flair[plexus] = 150
+    t1w = np.select([labels % 10 == 3, (labels % 10 == 2) & ~plexus], [70.0, 30.0], 100.0)
+    t1w = t1w + np.random.default_rng(3).normal(0, 3, SHAPE)
+    t1w[truth] = 75
+    for image in (None, t1w.astype(np.float32)):
+        found = segment(flair, labels, image)
+        assert not (found.mask & plexus).any()
+        assert 2 * (found.mask & truth).sum() / (found.mask.sum() + truth.sum()) > 0.95
+
+
+def test_near_the_cortex_a_lesion_must_be_brighter_than_in_deep_white_matter() -> None:
+    flair, labels, _ = person(lesion=100)
+    sides = {"deep": np.s_[14:18, 28:32, 18:22], "edge": np.s_[14:18, 5:7, 18:22]}
+    level = 111.0  # as bright as the cortex
+    for place in sides.values():
+        flair[place] = level
+    found = segment(flair, labels)
+    assert found.mask[sides["deep"]].mean() > 0.5
+    assert found.mask[sides["edge"]].mean() < found.mask[sides["deep"]].mean()
+
+
+def test_an_empty_brain_is_an_error() -> None:
+    labels = np.zeros(SHAPE, np.uint8)
+    with pytest.raises(ValueError, match="brain mask"):
+        segment(np.ones(SHAPE, np.float32), labels)

@@ -12,7 +12,12 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from wmhflow.interfaces.registration import Grid3D, load_grid, resample_isotropic
+from wmhflow.interfaces.registration import (
+    Grid3D,
+    load_grid,
+    resample_isotropic,
+    write_itk_affine,
+)
 from wmhflow.interfaces.segmentation import (
     BrainExtraction,
     TemplatePriors,
@@ -115,22 +120,55 @@ def test_a_stripped_image_is_its_own_mask(small, tmp_path) -> None:
     assert dice(load_grid(found.brain_mask).data > 0, mask.data > 0.5) > 0.98
 
 
-def test_wmh_files_agree_with_each_other(tmp_path) -> None:
+@pytest.mark.parametrize("reference_name", ["T1w", "FLAIR"])
+def test_wmh_are_found_on_the_flair_and_lie_on_the_reference(reference_name, tmp_path) -> None:
     affine = np.diag([-1.0, 1, 1, 1])
-    labels = np.zeros((40, 40, 40), np.uint8)
-    labels[3:-3, 3:-3, 3:-3] = 15
-    flair = np.random.default_rng(0).normal(100, 4, labels.shape) * (labels > 0)
-    flair[10:16, 10:16, 10:16] = 160
+    inner = np.zeros((40, 40, 40), bool)
+    inner[3:-3, 3:-3, 3:-3] = True
+    noise = np.random.default_rng(0).normal(1, 0.04, inner.shape)
+    lesion = np.zeros(inner.shape, bool)
+    lesion[10:16, 10:16, 10:16] = True
+    # The head moved by 4 mm between the two scans: the FLAIR's voxels lie at other places.
+    moved = affine.copy()
+    moved[:3, 3] = [4, 0, 0]
+    images = {
+        "flair": (np.where(lesion, 160, 100) * noise * inner, moved),
+        "t1w": (np.where(lesion, 80, 100) * inner, affine),
+        "white": (inner, affine),
+        "empty": (np.zeros(inner.shape), affine),
+        "mask": (inner, affine if reference_name == "T1w" else moved),
+    }
     paths = {}
-    for name, data in (("flair", flair), ("tissue", labels), ("brain_mask", labels > 0)):
+    for name, (data, grid) in images.items():
         paths[name] = str(tmp_path / f"{name}.nii.gz")
-        nib.save(nib.Nifti1Image(data.astype(np.float32), affine), paths[name])
-    found = WMHSegmentation(**paths).run(cwd=tmp_path).outputs
+        nib.save(nib.Nifti1Image(data.astype(np.float32), grid), paths[name])
+    shift = np.eye(4)
+    shift[0, 3] = 4.0 if reference_name == "T1w" else -4.0
+    rigid = write_itk_affine(shift, tmp_path / "rigid.txt")
+    # the template's images lie where the T1w does
+    to_template = write_itk_affine(
+        np.eye(4) if reference_name == "T1w" else shift, tmp_path / "template.txt"
+    )
+    found = (
+        WMHSegmentation(
+            flair=paths["flair"],
+            t1w=paths["t1w"],
+            reference=paths["t1w" if reference_name == "T1w" else "flair"],
+            reference_name=reference_name,
+            other_transform=rigid,
+            inverse=to_template,
+            brain_mask=paths["mask"],
+            white=paths["white"],
+            **dict.fromkeys(("csf", "cortex", "deep_grey", "ventricles"), paths["empty"]),
+        )
+        .run(cwd=tmp_path)
+        .outputs
+    )
     mask = load_grid(found.mask)
-    assert mask.data[10:16, 10:16, 10:16].mean() > 0.9
+    assert dice(mask.data > 0, lesion) > 0.9
     assert np.array_equal(mask.data > 0, load_grid(found.probseg).data >= 0.5)
-    assert np.array_equal(mask.affine, affine)
-    assert found.threshold["threshold_z"] == 2.5
+    assert np.array_equal(mask.affine, affine if reference_name == "T1w" else moved)
+    assert set(found.numbers) == {"white_matter_sd", "cortex_z", "cortex_spread_z", "lesion_z"}
 
 
 @pytest.mark.slow

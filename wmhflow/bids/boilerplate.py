@@ -61,8 +61,9 @@ def _registration_text(settings: Settings) -> str:
 def _mask_text(settings: Settings) -> str:
     anatomy = settings.anatomy
     computed = (
-        "computed as voxels of white matter whose bias-corrected FLAIR signal exceeded a robust "
-        "threshold of the person's own white matter, and half of the surrounding lesion's contrast"
+        "computed on the FLAIR's own grid, as outliers from the brightness of the person's own "
+        "tissues where the template's priors expect them [@outliers], up to half of the "
+        "surrounding lesion's contrast, without ventricles and septum"
     )
     if anatomy.wmh_command:
         computed = f"computed with the command `{anatomy.wmh_command}`"

@@ -384,7 +384,7 @@ class _VisitPlanner:
                 f"{self.label} has neither a WMH mask nor a FLAIR to compute one from; "
                 "add one of them, or leave the person out."
             )
-        self._say("WMH", "computed", f"robust threshold of the FLAIR in white matter; {why}")
+        self._say("WMH", "computed", f"outliers of the FLAIR from the person's own tissues; {why}")
         return None
 
     def _check_command(self, visit: VisitPlan, command: str) -> None:

@@ -145,7 +145,8 @@ def _wmh_sources(visit: VisitPlan, images: dict[str, str], transforms: dict[str,
         files = [file.uri for file in (visit.t1w, visit.flair) if file is not None]
         return [*files, *_anatomical_transform(visit, transforms)]
     if given is None:
-        return [images["preproc_FLAIR"], images["mask_brain"], images[f"preproc_{visit.reference}"]]
+        files = [file.uri for file in (visit.t1w, visit.flair) if file is not None]
+        return [*files, images["mask_brain"], *_anatomical_transform(visit, transforms)]
     moved = given.space != visit.reference
     return [given.file.uri, *(_anatomical_transform(visit, transforms) if moved else [])]
 

@@ -1,16 +1,27 @@
-"""White matter hyperintensities by a robust threshold against a person's own white matter."""
+"""White matter hyperintensities on a FLAIR's own grid, by a model of each person's normal tissue.
+
+Where white matter, cortex, deep grey matter and CSF may lie is known from the template's priors;
+how bright they are is learnt from the person. What is brighter than the tissues that can be
+there is a lesion: in deep white matter a little is enough, near the cortex much is needed. This
+is the outlier model of Van Leemput et al. [1]_ with a neighbourhood prior, in a single pass.
+
+References
+----------
+.. [1] Van Leemput K, Maes F, Vandermeulen D, Colchester A, Suetens P. Automated segmentation of
+   multiple sclerosis lesions by model outlier detection. IEEE Trans Med Imaging 2001;20:677-688.
+   doi:10.1109/42.938237
+"""
 
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import ndimage
 
-from wmhflow.core import tissue
-from wmhflow.core.brain import within
+from wmhflow.core.brain import deeper, within
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,15 +29,100 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MAD_TO_SD = 1.4826
-THRESHOLD_Z = 2.5
-SLOPE_Z = 0.5
-SMOOTHING_MM = 0.5
-GROW_TO = 0.5
-RIBBON_MM = 1.5
 FIELD_SAMPLES = 100_000
 FIELD_ROUNDS = 6
 LEAST_LESION_MM3 = 5.0
 HEIGHT_MM = 5.0
+# Probability of a tissue above which its voxels describe it.
+SURE_PRIOR, SURE_CORTEX = 0.9, 0.8
+# Errors of the template's alignment blur its priors by about this much.
+BLUR_MM, CORTEX_BLUR_MM = 1.0, 1.5
+DARKEST_Z, BRIGHTEST_Z = -10.0, 12.0
+# CSF on FLAIR and on T1w, in SD of white matter.
+CSF_FLAIR_Z, CSF_T1W_Z = 0.0, -5.0
+CSF_FLAIR_ALONE_Z = -3.0
+VENTRICLE_GAP_MM = 2.0
+SEPTUM_HALF_WIDTH_MM, SEPTUM_REACH_MM = 2.0, 4.0
+MEAN_FIELD_ROUNDS = 4
+TINY = 1e-12
+
+
+@dataclass(frozen=True)
+class TissuePriors:
+    """The template's priors on the FLAIR's grid.
+
+    Probabilities 0..1 of four tissues, the generous region of the lateral ventricles, and the
+    distance in mm from the template's midline.
+    """
+
+    csf: NDArray[np.float32]
+    cortex: NDArray[np.float32]
+    deep_grey: NDArray[np.float32]
+    white: NDArray[np.float32]
+    ventricles: NDArray[np.bool_]
+    midline_mm: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class LesionModel:
+    """What the model takes for granted; brightness is in SD of normal white matter (z).
+
+    Parameters
+    ----------
+    prior
+        Probability of lesion in white matter without a lesion nearby.
+    neighbours
+        How much of the lesion probability around a voxel adds to its prior.
+    neighbours_mm
+        SD of the Gaussian that gathers it.
+    above_cortex_z, least_z
+        Lesions are this much brighter than the person's cortex, and at least this bright.
+    spread_z
+        SD of the brightness of lesions below that; all that is brighter is as likely.
+    cortex_spread
+        Factor on the spread of the cortex.
+    stray
+        Share of normal white matter that is brighter than its Gaussian says.
+    csf_likelihood
+        Likelihood of any brightness up to the cortex's where the template has CSF.
+    csf_t1w_z
+        T1w brightness at which the prior of CSF is believed by half; None: it always is.
+    background_mm
+        Scale over which normal white matter may change beyond the bias field; 0: not at all.
+    threshold
+        Probability from which a voxel is a lesion.
+    peak
+        Probability that each lesion must reach somewhere.
+    """
+
+    prior: float = 0.01
+    neighbours: float = 0.8
+    neighbours_mm: float = 1.5
+    above_cortex_z: float = 1.0
+    least_z: float = 4.0
+    spread_z: float = 2.0
+    cortex_spread: float = 1.0
+    stray: float = 0.002
+    csf_likelihood: float = 0.2
+    csf_t1w_z: float | None = None
+    background_mm: float = 0.0
+    threshold: float = 0.5
+    peak: float = 0.8
+
+    def lesion_brightness(self, cortex_z: float) -> float:
+        """Give the brightness expected of a lesion.
+
+        Parameters
+        ----------
+        cortex_z
+            Median brightness of the person's cortex.
+
+        Returns
+        -------
+        float
+            In SD of normal white matter.
+        """
+        return max(cortex_z + self.above_cortex_z, self.least_z)
 
 
 @dataclass(frozen=True)
@@ -35,9 +131,10 @@ class WMHResult:
 
     mask: NDArray[np.bool_]
     probability: NDArray[np.float32]
-    white_matter_median: float
     white_matter_sd: float
-    threshold_z: float
+    cortex_z: float
+    cortex_spread_z: float
+    lesion_z: float
 
     def numbers(self) -> dict[str, float]:
         """Give the numbers that the mask rests on.
@@ -45,13 +142,381 @@ class WMHResult:
         Returns
         -------
         dict
-            Everything but the images.
+            SD of normal white matter as a share of its brightness, and median brightness (in
+            these SD) and spread of the cortex, and the brightness expected of lesions.
         """
         return {
-            field.name: getattr(self, field.name)
-            for field in fields(self)
-            if field.name not in ("mask", "probability")
+            "white_matter_sd": self.white_matter_sd,
+            "cortex_z": self.cortex_z,
+            "cortex_spread_z": self.cortex_spread_z,
+            "lesion_z": self.lesion_z,
         }
+
+
+def segment_wmh(
+    flair: NDArray[np.float32],
+    t1w: NDArray[np.float32] | None,
+    priors: TissuePriors,
+    brain: NDArray[np.bool_],
+    voxel_sizes_mm: Sequence[float],
+    model: LesionModel | None = None,
+) -> WMHResult:
+    """Segment WMH on the FLAIR's own grid.
+
+    Parameters
+    ----------
+    flair
+        FLAIR in any unit; its bias field is modelled here.
+    t1w
+        T1w on the same grid, which tells CSF and choroid plexus from lesions; None without one.
+    priors
+        The template's priors on the same grid.
+    brain
+        Brain mask.
+    voxel_sizes_mm
+        Voxel size along each axis.
+    model
+        What is taken for granted; `LesionModel()` if None.
+
+    Returns
+    -------
+    WMHResult
+        Mask without holes, probability (at least `threshold` in the mask and below it outside),
+        and the person's numbers.
+
+    Raises
+    ------
+    ValueError
+        If the FLAIR has no positive value where white matter is likely.
+    """
+    model = LesionModel() if model is None else model
+    boxes = ndimage.find_objects(brain.astype(np.uint8))
+    if not boxes:
+        raise ValueError("the brain mask is empty; look at it and at the FLAIR")
+    box = boxes[0]
+    part = TissuePriors(*(getattr(priors, name)[box] for name in TissuePriors.__annotations__))
+    inner = brain[box]
+    z, contrast, white_sd = brightness(flair[box], part.white, inner, voxel_sizes_mm)
+    t1w_z = None
+    if t1w is not None:
+        t1w_z = brightness(t1w[box], part.white, inner, voxel_sizes_mm)[0]
+    if model.background_mm:
+        z = z - local_background(z, part.white, inner, voxel_sizes_mm, model.background_mm)
+    cortex_z, cortex_spread = grey_brightness(z, part.cortex, inner)
+    smooth = _smooth_within(z, inner, 0.6, voxel_sizes_mm)
+    probability = lesion_probability(
+        smooth, t1w_z, part, inner, voxel_sizes_mm, (cortex_z, cortex_spread), model
+    )
+    excluded = ventricles_and_septum(z, t1w_z, part, inner, voxel_sizes_mm)
+    mask = accept_lesions(probability, excluded, voxel_sizes_mm, model)
+    mask = trim_to_half_height(mask, np.expm1(contrast), voxel_sizes_mm) & inner
+    probability = agreeing(probability, mask, model.threshold)
+    return WMHResult(
+        mask=_uncropped(mask, box, flair.shape),
+        probability=_uncropped(probability, box, flair.shape),
+        white_matter_sd=white_sd,
+        cortex_z=cortex_z,
+        cortex_spread_z=cortex_spread,
+        lesion_z=model.lesion_brightness(cortex_z),
+    )
+
+
+def agreeing(
+    probability: NDArray[np.floating], mask: NDArray[np.bool_], threshold: float
+) -> NDArray[np.float32]:
+    """Make a probability agree with a mask: at least the threshold inside, below it outside.
+
+    Parameters
+    ----------
+    probability
+        0..1.
+    mask
+        On the same grid.
+    threshold
+        Between 0 and 1.
+
+    Returns
+    -------
+    ndarray
+        The probability, changed where it disagreed.
+
+    Examples
+    --------
+    >>> agreeing(np.array([0.9, 0.2]), np.array([False, True]), 0.5).round(3).tolist()
+    [0.5, 0.5]
+    >>> (agreeing(np.array([0.9, 0.2]), np.array([False, True]), 0.5) >= 0.5).tolist()
+    [False, True]
+    """
+    low, least = np.float32(0), np.float32(threshold)
+    below = np.minimum(probability.astype(np.float32), np.nextafter(least, low))
+    return np.where(mask, np.maximum(probability.astype(np.float32), least), below)
+
+
+def _uncropped(part: NDArray, box: tuple[slice, ...], shape: Sequence[int]) -> NDArray:
+    whole = np.zeros(tuple(shape), part.dtype)
+    whole[box] = part
+    return whole
+
+
+def brightness(
+    image: NDArray[np.float32],
+    white_prior: NDArray[np.float32],
+    brain: NDArray[np.bool_],
+    voxel_sizes_mm: Sequence[float],
+) -> tuple[NDArray[np.float32], NDArray[np.float32], float]:
+    """Express an image in SD of the person's normal white matter, without its bias field.
+
+    Parameters
+    ----------
+    image
+        FLAIR or T1w in any unit.
+    white_prior
+        Probability of white matter, 0..1.
+    brain
+        Brain mask.
+    voxel_sizes_mm
+        Voxel size along each axis.
+
+    Returns
+    -------
+    z, contrast : float32 arrays
+        SD above normal white matter, clipped, and the logarithm of the ratio to it.
+    sd : float
+        The SD of that logarithm.
+
+    Raises
+    ------
+    ValueError
+        If there is no positive value where white matter is likely.
+    """
+    white = brain & (white_prior > SURE_PRIOR)
+    core = deeper(white, 1.5 * float(min(voxel_sizes_mm)), voxel_sizes_mm)
+    white = core if core.any() else white
+    if not (white & (image > 0)).any():
+        raise ValueError("the image has no white matter; look at brain mask and registration")
+    expected = white_matter_field(image, white)
+    floor = 1e-3 * float(np.median(expected))
+    ratio = np.log(np.maximum(image, floor) / np.maximum(expected, floor))
+    centre, sd = robust_location_scale(ratio[white])
+    contrast = (ratio - centre).astype(np.float32)
+    z = contrast / sd if sd > 0 else np.zeros_like(contrast)
+    return np.clip(z, DARKEST_Z, BRIGHTEST_Z).astype(np.float32), contrast, sd
+
+
+def _smooth_within(
+    values: NDArray[np.float32],
+    mask: NDArray[np.bool_],
+    sd_mm: float,
+    voxel_sizes_mm: Sequence[float],
+) -> NDArray[np.float32]:
+    """Smooth inside a mask, with nothing from outside."""
+    sigma = [sd_mm / size for size in voxel_sizes_mm]
+    share = ndimage.gaussian_filter(mask.astype(np.float32), sigma)
+    total = ndimage.gaussian_filter(np.where(mask, values, 0).astype(np.float32), sigma)
+    return np.where(mask, total / np.maximum(share, 1e-3), 0).astype(np.float32)
+
+
+def local_background(
+    z: NDArray[np.float32],
+    white_prior: NDArray[np.float32],
+    brain: NDArray[np.bool_],
+    voxel_sizes_mm: Sequence[float],
+    sd_mm: float,
+) -> NDArray[np.float32]:
+    """Find the local brightness of normal white matter that the bias field has left.
+
+    Parameters
+    ----------
+    z
+        Brightness in SD of normal white matter.
+    white_prior
+        Probability of white matter, 0..1.
+    brain
+        Brain mask.
+    voxel_sizes_mm
+        Voxel size along each axis.
+    sd_mm
+        Scale.
+
+    Returns
+    -------
+    ndarray
+        Local mean of white matter that is no outlier; nearly 0 where there is little of it.
+    """
+    sigma = [sd_mm / size for size in voxel_sizes_mm]
+    usable = brain & (white_prior > 0.7) & (z > -2.5)
+    local = np.zeros_like(z)
+    for _ in range(2):
+        kept = (usable & (z - local < 2.5)).astype(np.float32)
+        total = ndimage.gaussian_filter(kept * np.clip(z, -2.5, 4.0), sigma)
+        local = (total / (ndimage.gaussian_filter(kept, sigma) + 0.02)).astype(np.float32)
+    return local
+
+
+def grey_brightness(
+    z: NDArray[np.float32], cortex_prior: NDArray[np.float32], brain: NDArray[np.bool_]
+) -> tuple[float, float]:
+    """Measure how bright a person's cortex is.
+
+    Parameters
+    ----------
+    z
+        Brightness in SD of normal white matter.
+    cortex_prior
+        Probability of cortex, 0..1.
+    brain
+        Brain mask.
+
+    Returns
+    -------
+    tuple of float
+        Median, and SD by the lower quarter, which lesions do not reach; (1, 1.5) without cortex.
+    """
+    values = z[brain & (cortex_prior > SURE_CORTEX) & (z > -2.5)]
+    if values.size == 0:
+        return 1.0, 1.5
+    low, middle = np.quantile(values, [0.25, 0.5])
+    return float(middle), max(MAD_TO_SD * float(middle - low), 0.7)
+
+
+def lesion_probability(
+    z: NDArray[np.float32],
+    t1w_z: NDArray[np.float32] | None,
+    priors: TissuePriors,
+    brain: NDArray[np.bool_],
+    voxel_sizes_mm: Sequence[float],
+    cortex: tuple[float, float],
+    model: LesionModel,
+) -> NDArray[np.float32]:
+    """Compute the probability of lesion from brightness, place and neighbours.
+
+    Parameters
+    ----------
+    z
+        Brightness of the FLAIR in SD of normal white matter.
+    t1w_z
+        The same of the T1w, or None.
+    priors
+        The template's priors.
+    brain
+        Brain mask.
+    voxel_sizes_mm
+        Voxel size along each axis.
+    cortex
+        Median and SD of the cortex's brightness.
+    model
+        What is taken for granted.
+
+    Returns
+    -------
+    ndarray
+        Probability, 0..1; 0 outside the brain.
+    """
+    blurs = {"white": BLUR_MM, "cortex": CORTEX_BLUR_MM, "deep_grey": BLUR_MM, "csf": BLUR_MM}
+    share = {
+        name: ndimage.gaussian_filter(getattr(priors, name), [mm / s for s in voxel_sizes_mm])
+        for name, mm in blurs.items()
+    }
+    total = sum(share.values()) + 1e-3
+    share = {name: values / total for name, values in share.items()}
+    if t1w_z is not None and model.csf_t1w_z is not None:
+        share["csf"] /= 1 + np.exp(np.clip(t1w_z - model.csf_t1w_z, -20, 20))
+    grey, grey_sd = cortex
+    normal = share["white"] * (
+        (1 - model.stray) * _gaussian(z, 0.0, 1.0) + model.stray * _gaussian(z, 1.5, 2.0)
+    )
+    normal += share["cortex"] * _gaussian(z, grey, grey_sd * model.cortex_spread)
+    normal += share["deep_grey"] * _gaussian(z, 0.6 * grey, max(grey_sd, 1.2))
+    normal += share["csf"] * np.where(z < grey, model.csf_likelihood, _gaussian(z, grey, grey_sd))
+    bright = model.lesion_brightness(grey)
+    lesion = _gaussian(np.minimum(z, bright), bright, model.spread_z)
+    possible = np.clip(share["white"] + 0.3 * share["deep_grey"], 0.02, 1)
+    sigma = [model.neighbours_mm / size for size in voxel_sizes_mm]
+    probability = np.zeros_like(z)
+    for number in range(MEAN_FIELD_ROUNDS):
+        around = ndimage.gaussian_filter(probability, sigma) if number else probability
+        prior = np.clip(model.prior + model.neighbours * around, 0, 0.9)
+        prior *= np.clip(possible + around, 0, 1)
+        weight = prior * lesion
+        probability = np.where(brain, weight / (weight + (1 - prior) * normal + TINY), 0)
+        probability = probability.astype(np.float32)
+    return probability
+
+
+def _gaussian(values: NDArray[np.float32], mean: float, sd: float) -> NDArray[np.float32]:
+    scaled = (values - np.float32(mean)) / np.float32(sd)
+    return np.exp(-0.5 * scaled**2) / np.float32(sd * np.sqrt(2 * np.pi))
+
+
+def ventricles_and_septum(
+    z: NDArray[np.float32],
+    t1w_z: NDArray[np.float32] | None,
+    priors: TissuePriors,
+    brain: NDArray[np.bool_],
+    voxel_sizes_mm: Sequence[float],
+) -> NDArray[np.bool_]:
+    """Find the ventricles with the choroid plexus in them, and the septum: bright and no lesion.
+
+    Parameters
+    ----------
+    z
+        Brightness of the FLAIR in SD of normal white matter.
+    t1w_z
+        The same of the T1w, or None.
+    priors
+        The template's priors.
+    brain
+        Brain mask.
+    voxel_sizes_mm
+        Voxel size along each axis.
+
+    Returns
+    -------
+    ndarray
+        Where no lesion is looked for.
+    """
+    fluid = brain & priors.ventricles
+    fluid &= z < (CSF_FLAIR_ALONE_Z if t1w_z is None else CSF_FLAIR_Z)
+    if t1w_z is not None:
+        fluid &= t1w_z < CSF_T1W_Z
+    grown = within(fluid, VENTRICLE_GAP_MM, voxel_sizes_mm)
+    closed = deeper(grown, VENTRICLE_GAP_MM, voxel_sizes_mm) | fluid
+    ventricles = ndimage.binary_fill_holes(closed)
+    septum = priors.midline_mm < SEPTUM_HALF_WIDTH_MM
+    septum &= within(ventricles, SEPTUM_REACH_MM, voxel_sizes_mm)
+    return ventricles | septum
+
+
+def accept_lesions(
+    probability: NDArray[np.floating],
+    excluded: NDArray[np.bool_],
+    voxel_sizes_mm: Sequence[float],
+    model: LesionModel,
+) -> NDArray[np.bool_]:
+    """Take what is probable, large enough and sure somewhere, and fill its holes.
+
+    Parameters
+    ----------
+    probability
+        Probability of lesion.
+    excluded
+        Where there is none.
+    voxel_sizes_mm
+        Voxel size along each axis.
+    model
+        Threshold and peak.
+
+    Returns
+    -------
+    ndarray
+        The lesions.
+    """
+    likely = (probability >= model.threshold) & ~excluded
+    likely = keep_large(likely, LEAST_LESION_MM3, voxel_sizes_mm)
+    lesions, n_lesions = ndimage.label(likely, structure=np.ones((3, 3, 3)))
+    sure = np.bincount(lesions[probability > model.peak], minlength=n_lesions + 1) > 0
+    sure[0] = False
+    return ndimage.binary_fill_holes(sure[lesions]) & ~excluded
 
 
 def robust_location_scale(values: NDArray[np.floating]) -> tuple[float, float]:
@@ -139,201 +604,6 @@ def _polynomial(
     for (a, b, c), weight in zip(powers, weights, strict=True):
         total += weight * np.multiply.outer(np.multiply.outer(x**a, y**b), z**c)
     return total
-
-
-def candidate_region(
-    labels: NDArray[np.uint8], brain: NDArray[np.bool_], voxel_sizes_mm: Sequence[float]
-) -> NDArray[np.bool_]:
-    """Find where WMH may lie: white matter, what it encloses, and the ventricle's lining.
-
-    Parameters
-    ----------
-    labels
-        Tissue labels (hemispheres merged).
-    brain
-        Brain mask.
-    voxel_sizes_mm
-        Voxel size along each axis.
-
-    Returns
-    -------
-    ndarray
-        The region.
-    """
-    white = np.isin(labels, (tissue.WHITE, tissue.WMH))
-    ventricles = labels == tissue.VENTRICLES
-    lining = within(ventricles, 1.0, voxel_sizes_mm) & ~ventricles & (labels != tissue.CSF)
-    # A T1-dark lesion is often called grey matter; cortex is never wrapped up in white matter.
-    solid = white | ventricles | (labels == tissue.DEEP_GREY)
-    wrapped = ndimage.binary_fill_holes(solid) & (labels == tissue.CORTEX)
-    return (white | lining | wrapped) & brain
-
-
-def midline_voxels(
-    hemispheres: NDArray[np.uint8], voxel_sizes_mm: Sequence[float], half_width_mm: float
-) -> NDArray[np.bool_]:
-    """Find the voxels close to the plane between the hemispheres.
-
-    Parameters
-    ----------
-    hemispheres
-        1 left, 2 right, 0 outside.
-    voxel_sizes_mm
-        Voxel size along each axis.
-    half_width_mm
-        Largest distance from the plane.
-
-    Returns
-    -------
-    ndarray
-        The voxels near the midline.
-    """
-    left, right = hemispheres == tissue.LEFT, hemispheres == tissue.RIGHT
-    return within(left, half_width_mm, voxel_sizes_mm) & within(
-        right, half_width_mm, voxel_sizes_mm
-    )
-
-
-def segment_wmh(
-    flair: NDArray[np.float32],
-    tissue_labels: NDArray[np.uint8],
-    brain: NDArray[np.bool_],
-    voxel_sizes_mm: Sequence[float],
-    threshold_z: float = THRESHOLD_Z,
-) -> WMHResult:
-    """Segment WMH by the FLAIR's robust z against the person's own white matter.
-
-    Parameters
-    ----------
-    flair
-        FLAIR; its bias field is modelled here.
-    tissue_labels
-        Labels 10 + k (left) and 20 + k (right).
-    brain
-        Brain mask.
-    voxel_sizes_mm
-        Voxel size along each axis.
-    threshold_z
-        Lowest threshold that may be chosen (see ``choose_threshold``).
-
-    Returns
-    -------
-    WMHResult
-        Mask without holes, probability, and the model's numbers.
-
-    Raises
-    ------
-    ValueError
-        If the FLAIR has no positive value in white matter.
-    """
-    labels = tissue.merge_sides(tissue_labels)
-    white = labels == tissue.WHITE
-    inner = white & ndimage.binary_erosion(white)
-    white = inner if inner.any() else white
-    if not (white & (flair > 0)).any():
-        raise ValueError("the FLAIR has no white matter; look at tissue and registration")
-    expected = white_matter_field(flair, white)
-    floor = 1e-3 * float(np.median(expected))
-    contrast = np.log(np.maximum(flair, floor) / np.maximum(expected, floor))
-    centre, spread = robust_location_scale(contrast[white])
-    z = ((contrast - centre) / spread if spread > 0 else np.zeros_like(flair)).astype(np.float32)
-    threshold = choose_threshold(z[labels == tissue.CORTEX], threshold_z)
-    region = candidate_region(labels, brain, voxel_sizes_mm)
-    region &= ~septum(tissue_labels, voxel_sizes_mm)
-    smooth = ndimage.gaussian_filter(z, [SMOOTHING_MM / size for size in voxel_sizes_mm])
-    exponent = np.clip((smooth - threshold) / SLOPE_Z, -30, 30)
-    probability = np.where(region, 1 / (1 + np.exp(-exponent)), 0)
-    mask = accept_lesions(probability, labels, voxel_sizes_mm) & brain
-    mask = trim_to_half_height(mask, np.expm1(contrast - centre), voxel_sizes_mm) & brain
-    probability = np.where(mask, np.maximum(probability, 0.5), np.minimum(probability, 0.499))
-    return WMHResult(
-        mask=mask,
-        probability=probability.astype(np.float32),
-        white_matter_median=float(np.median(flair[white])),
-        white_matter_sd=spread,
-        threshold_z=threshold,
-    )
-
-
-def choose_threshold(cortex_z: NDArray[np.floating], least: float) -> float:
-    """Choose the least z of a WMH: brighter than nearly all of the person's own cortex.
-
-    Parameters
-    ----------
-    cortex_z
-        The cortex's z against normal white matter.
-    least
-        Lowest threshold.
-
-    Returns
-    -------
-    float
-        The cortex's median plus twice the step to its upper quartile, or ``least`` if larger.
-
-    Examples
-    --------
-    >>> choose_threshold(np.array([0.0, 1.0, 2.0, 3.0, 4.0]), 2.5)
-    4.0
-    >>> choose_threshold(np.array([]), 2.5)
-    2.5
-    """
-    if cortex_z.size == 0:
-        return least
-    middle, upper = np.quantile(cortex_z, [0.5, 0.75])
-    return float(max(middle + 2 * (upper - middle), least))
-
-
-def septum(tissue_labels: NDArray[np.uint8], voxel_sizes_mm: Sequence[float]) -> NDArray[np.bool_]:
-    """Find the voxels between the two lateral ventricles, bright on FLAIR and no lesion.
-
-    Parameters
-    ----------
-    tissue_labels
-        Labels 10 + k (left) and 20 + k (right).
-    voxel_sizes_mm
-        Voxel size along each axis.
-
-    Returns
-    -------
-    ndarray
-        Voxels near the midline and near the ventricles.
-    """
-    ventricles = tissue.merge_sides(tissue_labels) == tissue.VENTRICLES
-    midline = midline_voxels(tissue_labels // tissue.HEMISPHERE_STEP, voxel_sizes_mm, 2.0)
-    return midline & within(ventricles, 4.0, voxel_sizes_mm)
-
-
-def accept_lesions(
-    probability: NDArray[np.floating],
-    labels: NDArray[np.uint8],
-    voxel_sizes_mm: Sequence[float],
-) -> NDArray[np.bool_]:
-    """Grow lesions from sure voxels, drop slivers along the cortex, fill holes.
-
-    Parameters
-    ----------
-    probability
-        Probability of WMH.
-    labels
-        Tissue labels (hemispheres merged).
-    voxel_sizes_mm
-        Voxel size along each axis.
-
-    Returns
-    -------
-    ndarray
-        The lesions.
-    """
-    likely = probability >= GROW_TO
-    lesions, n_lesions = ndimage.label(likely, structure=np.ones((3, 3, 3)))
-    outer = np.isin(labels, (tissue.CORTEX, tissue.CSF, tissue.INFRATENTORIAL, 0))
-    to_outer = ndimage.distance_transform_edt(~outer, sampling=voxel_sizes_mm)
-    sure = (probability >= 0.5) & (to_outer > RIBBON_MM)
-    seeds = np.bincount(lesions[sure], minlength=n_lesions + 1)
-    accepted = seeds > 0
-    accepted[0] = False
-    mask = keep_large(accepted[lesions], LEAST_LESION_MM3, voxel_sizes_mm)
-    return ndimage.binary_fill_holes(mask)
 
 
 def trim_to_half_height(

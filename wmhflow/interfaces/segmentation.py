@@ -23,6 +23,7 @@ from scipy import ndimage
 from wmhflow.core import brain as brain_core
 from wmhflow.core import templates, tissue, wmh
 from wmhflow.errors import InputError, MissingProgramError
+from wmhflow.interfaces.anatomy import template_x
 from wmhflow.interfaces.registration import (
     Grid3D,
     ants_image,
@@ -501,34 +502,109 @@ def _load_on_grid(path: Any, image: Grid3D) -> NDArray[np.float32]:
 # --- WMH ----------------------------------------------------------------------------------------
 
 
+def wmh_priors(
+    flair: Grid3D, paths: dict[str, str], transforms: list[str], invert: list[bool]
+) -> wmh.TissuePriors:
+    """Bring the template's priors to the FLAIR's own grid, once.
+
+    Parameters
+    ----------
+    flair
+        FLAIR in its own space.
+    paths
+        Template images by the names of ``wmh.TissuePriors``; ``midline_mm`` is not needed.
+    transforms
+        From points of the FLAIR to points of the template, the first applied first.
+    invert
+        For each transform, whether its inverse is meant.
+
+    Returns
+    -------
+    TissuePriors
+        On the FLAIR's grid.
+    """
+    grids = {name: load_grid(path) for name, path in paths.items()}
+    white = grids["white"]
+    # nothing of the template lies where this stays 0: far from the midline, so no septum
+    offset = 1000.0
+    x = template_x(white.data.shape, white.affine) + offset
+    grids["midline_mm"] = Grid3D(x.astype(np.float32), white.affine)
+    placed = {
+        name: resample_through(grid, flair, transforms, "linear", invert)
+        for name, grid in grids.items()
+    }
+    placed["midline_mm"] = np.abs(placed["midline_mm"] - offset)
+    return wmh.TissuePriors(**(placed | {"ventricles": placed["ventricles"] > 0.5}))
+
+
 class _WMHInput(BaseInterfaceInputSpec):
-    flair = File(exists=True, mandatory=True, desc="FLAIR on the reference grid")
-    tissue = File(exists=True, mandatory=True, desc="tissue labels")
-    brain_mask = File(exists=True, mandatory=True, desc="brain")
-    threshold_z = traits.Float(wmh.THRESHOLD_Z, usedefault=True, desc="lowest threshold")
+    flair = File(exists=True, mandatory=True, desc="FLAIR in its own space")
+    t1w = File(exists=True, desc="T1w in its own space")
+    reference = File(exists=True, mandatory=True, desc="the one of the two that is the reference")
+    brain_mask = File(exists=True, mandatory=True, desc="brain on the reference grid")
+    other_transform = File(exists=True, desc="reference points to points of the other image")
+    reference_name = traits.Enum("T1w", "FLAIR", mandatory=True)
+    inverse = File(exists=True, mandatory=True, desc="template to reference")
+    csf = File(exists=True, mandatory=True, desc="template's probability")
+    cortex = File(exists=True, mandatory=True, desc="template's probability")
+    deep_grey = File(exists=True, mandatory=True, desc="template's probability")
+    white = File(exists=True, mandatory=True, desc="template's probability")
+    ventricles = File(exists=True, mandatory=True, desc="template's region of the ventricles")
 
 
 class _WMHOutput(TraitedSpec):
-    mask = File(exists=True, desc="WMH")
-    probseg = File(exists=True, desc="probability of WMH")
-    threshold = traits.Dict(desc="the numbers that the threshold rests on")
+    mask = File(exists=True, desc="WMH on the reference grid")
+    probseg = File(exists=True, desc="probability of WMH on the reference grid")
+    numbers = traits.Dict(desc="the numbers that the mask rests on")
 
 
 class WMHSegmentation(SimpleInterface):
-    """Segment white matter hyperintensities."""
+    """Segment white matter hyperintensities on the FLAIR's grid; bring them to the reference."""
 
     input_spec = _WMHInput
     output_spec = _WMHOutput
 
     def _run_interface(self, runtime: Any) -> Any:
         inputs, out = self.inputs, Path(runtime.cwd)
-        flair = load_grid(inputs.flair)
-        brain = _load_on_grid(inputs.brain_mask, flair) > 0
-        labels = _load_on_grid(inputs.tissue, flair).astype(np.uint8)
-        sizes = tuple(np.linalg.norm(flair.affine[:3, :3], axis=0))
-        found = wmh.segment_wmh(flair.data, labels, brain, sizes, inputs.threshold_z)
-        mask, probseg = out / "wmh_mask.nii.gz", out / "wmh_probseg.nii.gz"
-        self._results["mask"] = save_like(found.mask, inputs.flair, mask, np.uint8)
-        self._results["probseg"] = save_like(found.probability, inputs.flair, probseg, np.float32)
-        self._results["threshold"] = found.numbers()
+        flair, reference = load_grid(inputs.flair), load_grid(inputs.reference)
+        moved = inputs.reference_name == "T1w"
+        to_reference = [inputs.other_transform] if moved else []
+        names = ("csf", "cortex", "deep_grey", "white", "ventricles")
+        priors = wmh_priors(
+            flair,
+            {name: getattr(inputs, name) for name in names},
+            [*to_reference, inputs.inverse],
+            [*[True for _ in to_reference], False],
+        )
+        found = self._segment(flair, priors, to_reference)
+        # half of a voxel covered is a voxel of lesion; the probability follows the mask
+        share, probability = found.mask.astype(np.float32), found.probability
+        if moved:
+            share, probability = (
+                resample_through(Grid3D(values, flair.affine), reference, to_reference, "linear")
+                for values in (share, probability)
+            )
+        mask = share >= 0.5
+        probability = wmh.agreeing(probability, mask, wmh.LesionModel().threshold)
+        files = out / "wmh_mask.nii.gz", out / "wmh_probseg.nii.gz"
+        self._results["mask"] = save_like(mask, inputs.reference, files[0], np.uint8)
+        self._results["probseg"] = save_like(probability, inputs.reference, files[1], np.float32)
+        self._results["numbers"] = found.numbers()
         return runtime
+
+    def _segment(
+        self, flair: Grid3D, priors: wmh.TissuePriors, to_reference: list[str]
+    ) -> wmh.WMHResult:
+        """Bring brain and T1w to the FLAIR and segment."""
+        inverse = [True for _ in to_reference]
+        brain = resample_through(
+            load_grid(self.inputs.brain_mask), flair, to_reference, "nearest", inverse
+        )
+        t1w = None
+        if self.inputs.t1w:
+            # with a FLAIR for a reference the transform leads from it to the T1w already
+            chain = to_reference or [self.inputs.other_transform]
+            invert = inverse or [False]
+            t1w = resample_through(load_grid(self.inputs.t1w), flair, chain, "linear", invert)
+        sizes = tuple(np.linalg.norm(flair.affine[:3, :3], axis=0))
+        return wmh.segment_wmh(flair.data, t1w, priors, brain > 0, sizes)

@@ -33,6 +33,7 @@ from wmhflow.interfaces.sinks import ImageSink, TableSink, TransformSink
 from wmhflow.settings import Settings
 
 PRIORS = ("csf", "cortex", "deep_grey", "white", "ventricles", "infratentorial", "hemispheres")
+WMH_PRIORS = ("csf", "cortex", "deep_grey", "white", "ventricles")
 TEMPLATE_FILES = ("t1w", "brain_mask", *PRIORS[:-1])
 
 
@@ -123,8 +124,8 @@ def init_visit_wf(visit: VisitPlan, settings: Settings) -> Workflow:
     _add_external_wmh(graph)
     _add_given_tissues(graph)
     _add_template(graph)
-    _add_computed_tissues(graph)
     _add_computed_wmh(graph)
+    _add_computed_tissues(graph)
     _add_regions(graph)
     _add_measures(graph)
     _add_maps(graph)
@@ -300,7 +301,7 @@ def _add_computed_tissues(graph: _Graph) -> None:
         mem_gb=3.0,
         image="reference",
         brain_mask="mask_brain",
-        lesion_mask="mask_WMH" if graph.visit.wmh_comes_first else None,
+        lesion_mask="mask_WMH",
         seed=graph.seed,
         **{name: f"warped_{name}" for name in PRIORS},
     )
@@ -312,18 +313,26 @@ def _add_computed_tissues(graph: _Graph) -> None:
 
 
 def _add_computed_wmh(graph: _Graph) -> None:
-    if graph.visit.wmh_comes_first:
+    """Segment WMH in the FLAIR's own space, before the tissues, which take lesions as known."""
+    visit = graph.visit
+    if visit.wmh_comes_first:
         return
+    own, other = ("t1w", "flair") if visit.reference == "T1w" else ("flair", "t1w")
+    images = {own: "reference"} | ({other: "other"} if visit.other_anatomical else {})
     node = graph.add(
         "wmh",
         WMHSegmentation(),
-        mem_gb=2.0,
-        flair="preproc_FLAIR",
-        tissue="tissue_without_lesions",
+        mem_gb=3.0,
+        reference="reference",
+        reference_name=visit.reference,
+        other_transform="other_transform" if visit.other_anatomical else None,
         brain_mask="mask_brain",
+        inverse="inverse",
+        **images,
+        **{name: f"template_{name}" for name in WMH_PRIORS},
     )
     graph.known |= {"mask_WMH": (node, "mask"), "probseg_WMH": (node, "probseg")}
-    graph.facts.append(("wmh_", (node, "threshold")))
+    graph.facts.append(("wmh_", (node, "numbers")))
 
 
 def _add_regions(graph: _Graph) -> None:
