@@ -4,6 +4,7 @@ from pathlib import Path
 
 import wmhflow
 from wmhflow.bids.outputs import columns_tables
+from wmhflow.data.registry import quality_table
 from wmhflow.settings import options_table
 
 project = "wmhflow"
@@ -31,3 +32,4 @@ _generated = Path(__file__).parent / "_generated"
 _generated.mkdir(exist_ok=True)
 (_generated / "options.md").write_text(options_table(), encoding="utf-8")
 (_generated / "tables.md").write_text(columns_tables(), encoding="utf-8")
+(_generated / "quality.md").write_text(quality_table(), encoding="utf-8")

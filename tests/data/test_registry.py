@@ -9,10 +9,13 @@ import pytest
 from wmhflow.core import nawm, shells, zones
 from wmhflow.data.registry import (
     bibliography,
+    find_measure,
     leaves_of,
     load_freesurfer_codes,
     load_maps,
+    load_quality_measures,
     load_regions,
+    quality_table,
 )
 from wmhflow.errors import UsageError
 
@@ -110,3 +113,22 @@ def test_a_wrong_file_of_maps_is_refused(tmp_path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(UsageError, match="--maps"):
         load_maps(path)
+
+
+def test_every_bound_of_quality_has_a_reason_and_encloses_something() -> None:
+    measures = load_quality_measures()
+    assert len({entry.metric for entry in measures}) == len(measures)
+    for entry in measures:
+        bounds = [edge for edge in (entry.low, entry.high) if edge is not None]
+        assert bounds == sorted(bounds)
+        assert bool(bounds) == (entry.reason is not None), entry.metric
+        assert (f"`{entry.metric}`" in quality_table()) == bool(bounds)
+
+
+def test_a_measure_is_found_by_its_name_or_by_how_it_ends() -> None:
+    found = find_measure("map_MD_registration_rotation_deg")
+    assert found is not None
+    assert found.high == 45
+    assert find_measure("no_such_measure") is None
+    # the bounds of NAWM are not those of everything that a map covers
+    assert find_measure("map_FA_coverage_WMH") != find_measure("map_FA_coverage_NAWM")

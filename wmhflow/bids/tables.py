@@ -95,7 +95,7 @@ QC: tuple[Column, ...] = (
     ("value", "Its value", None),
     ("low", "Lowest value that is not remarkable", None),
     ("high", "Highest value that is not remarkable", None),
-    ("verdict", "ok, check (outside the bounds), or info (no bounds)", None),
+    ("verdict", "ok, check (outside the bounds), or info (no bounds, or no value)", None),
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from wmhflow.core.regional import (
     region_volumes,
     sample_regions,
 )
-from wmhflow.data.registry import leaves_of, load_regions
+from wmhflow.data.registry import find_measure, leaves_of, load_regions
 from wmhflow.interfaces._files import load_json, load_labels, load_mask, save, save_json
 from wmhflow.interfaces.registration import read_itk_affine
 
@@ -258,35 +259,12 @@ class Quality(SimpleInterface):
         return runtime
 
 
-# The range outside which a person should look. Volumes: literature of adults; registration and
-# coverage: what clearly failed cases of the project's own tests gave.
-BOUNDS: dict[str, tuple[float | None, float | None]] = {
-    "brain_volume_mm3": (800_000, 2_000_000),
-    "ventricle_volume_mm3": (3_000, 150_000),
-    "wmh_volume_mm3": (0, 150_000),
-    "wmh_outside_white_matter": (0, 0.5),
-    "wmh_asymmetry": (-0.6, 0.6),
-    "wmh_hole_voxels": (0, 0),
-    "wmh_kept_fraction": (0.8, 1.25),
-    "wmh_nonfinite_voxels": (0, 0),
-    "reference_nonfinite_voxels": (0, 0),
-    "other_anatomical_nonfinite_voxels": (0, 0),
-    "parcellation_unknown_voxels": (0, 0),
-}
-SUFFIX_BOUNDS: dict[str, tuple[float | None, float | None]] = {
-    "_rotation_deg": (0, 45),
-    "_translation_mm": (0, 60),
-    "_jacobian_min": (0, None),
-    "_coverage_NAWM": (0.5, 1.01),
-}
-
-
 def quality_row(metric: str, value: float | None) -> dict[str, Any]:
     """Judge one measured value by its bounds."""
-    suffix = next((end for end in SUFFIX_BOUNDS if metric.endswith(end)), "")
-    low, high = BOUNDS.get(metric, SUFFIX_BOUNDS.get(suffix, (None, None)))
+    known = find_measure(metric)
+    low, high = (known.low, known.high) if known else (None, None)
     verdict = "info"
-    if (low is not None or high is not None) and value is not None:
+    if (low is not None or high is not None) and value is not None and not math.isnan(value):
         inside = (low is None or value >= low) and (high is None or value <= high)
         verdict = "ok" if inside else "check"
     return {"metric": metric, "value": value, "low": low, "high": high, "verdict": verdict}
