@@ -61,6 +61,7 @@ class World:
         ]
         quality = [
             {"metric": "brain_volume_mm3", "value": 1e6, "verdict": "ok"},
+            {"metric": "n_lesions", "value": 1, "verdict": "info"},
             {"metric": "wmh_asymmetry", "value": 0.9, "low": -0.6, "high": 0.6, "verdict": "check"},
         ]
         profile = [

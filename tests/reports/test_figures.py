@@ -64,6 +64,30 @@ def test_a_left_lesion_is_on_the_left_however_it_is_stored():
     assert drawn == one_axial(las, outlines=[Outline(las.data > 0, "#00ff00", "WMH")])
 
 
+def test_nothing_is_drawn_over_a_bare_image_and_its_greys_are_the_same():
+    volume = volume_with((slice(4, 10), slice(10, 20), slice(0, 16)))
+    volume.data[20:30, 10:20], volume.data[20:30, 25:35] = 0.5, 0.1
+    item = (("axial", 8),)
+    image = pixels(
+        slice_figure(
+            volume,
+            BOX,
+            [(1, item), (0, (*item, ("coronal", 15)))],
+            [Underlay(volume), Underlay(volume, is_bare=True)],
+            [Outline(volume.data == 1, "#00ff00", "WMH")],
+        )
+    )
+    above = image[: image.shape[0] // 2 - 30]
+    below = image[image.shape[0] // 2 : image.shape[0] - 45]
+    assert not coloured(above, 0, 255, 0).size
+    assert coloured(below, 0, 255, 0).size
+
+    # the half-bright block has one grey in both
+    found = [np.bincount(part[..., 0].ravel())[90:140] for part in (above, below)]
+    assert min(counts.max() for counts in found) > 100
+    assert found[0].argmax() == found[1].argmax()
+
+
 def test_the_letter_l_stands_where_x_is_small():
     canvas = arrange([(0, (("axial", 3), ("coronal", 3)))], np.array([2.0, 2.0, 5.0]), BOX)
     for panel in canvas.panels:

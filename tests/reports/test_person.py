@@ -65,6 +65,16 @@ def test_key_numbers_checks_and_tables_are_there(world):
     assert "The WMH mask is empty" not in words
 
 
+def test_what_is_to_be_checked_comes_first_and_is_explained(world):
+    world.save()
+    source = write_report(world.settings, world.plan).read_text(encoding="utf-8")
+    table = source[source.index('id="visit-quality"') :]
+    assert table.index("wmh_asymmetry") < table.index("brain_volume_mm3")
+    assert table.index("brain_volume_mm3") < table.index("<details>") < table.index("n_lesions")
+    assert "(left - right) / (left + right)" in table
+    assert source.index("wmh_asymmetry is 0.9") < source.index('id="visit-masks"')
+
+
 def test_hostile_names_stay_text(world):
     world.save()
     source = write_report(world.settings, world.plan).read_text(encoding="utf-8")

@@ -46,11 +46,15 @@ CLASS_NAMES = {"all": "all lesions", "PV": "periventricular", "deep": "deep"}
 
 @dataclass(frozen=True)
 class Underlay:
-    """A grey image: ``matrix`` leads from the reference's world to the image's, in mm RAS."""
+    """A grey image: ``matrix`` leads from the reference's world to the image's, in mm RAS.
+
+    Nothing is drawn over a bare one.
+    """
 
     image: Volume
     title: str = ""
     matrix: NDArray[np.float64] = field(default_factory=lambda: np.eye(4))
+    is_bare: bool = False
 
 
 @dataclass(frozen=True)
@@ -183,18 +187,26 @@ def slice_figure(
     slices = [_underlay_slice(underlays, reference, panel, box) for panel in canvas.panels]
     for number, underlay in enumerate(underlays):
         own = [i for i, panel in enumerate(canvas.panels) if panel.underlay == number]
-        limits = display_range([slices[i] for i in own])
+        # an image with and without lines over it has one range of greys
+        alike = [
+            i
+            for i, panel in enumerate(canvas.panels)
+            if underlays[panel.underlay].image is underlay.image
+        ]
+        limits = display_range([slices[i] for i in alike])
         for i in own:
             _draw_grey(axes, canvas.panels[i], slices[i], limits)
         if own and underlay.title:
             _row_title(axes, canvas.panels[own[0]], underlay.title)
     for panel in canvas.panels:
+        _annotate(axes, panel, reference, box)
+        if underlays[panel.underlay].is_bare:
+            continue
         if fill is not None:
             _draw_fill(axes, panel, cut(fill.labels, panel.plane, panel.index, box), fill)
         for outline in outlines:
             shown = cut(outline.mask, panel.plane, panel.index, box)
             _draw_outline(axes, panel, shown, outline)
-        _annotate(axes, panel, reference, box)
     _scale_bar(axes, canvas)
     _draw_legend(axes, entries, per_row, entry_mm)
     return _png(figure)

@@ -65,7 +65,6 @@ class VisitPart:
     facts: tuple[tuple[str, str], ...] = ()
     orientation: str = ""
     is_empty: bool = False
-    checks: tuple[TableRow, ...] = ()
     masks: tuple[Shown, ...] = ()
     alignment: tuple[Shown, ...] = ()
     volumes: tuple[tuple[str, list[SideVolumes]], ...] = ()
@@ -74,6 +73,11 @@ class VisitPart:
     maps: tuple[MapPart, ...] = ()
     qc: tuple[TableRow, ...] = ()
     links: dict[str, str] | None = None
+
+    @property
+    def checks(self) -> tuple[TableRow, ...]:
+        """The measures that a person should look at."""
+        return tuple(row for row in self.qc if row["verdict"] == "check")
 
 
 def write_report(settings: Settings, participant: ParticipantPlan) -> Path:
@@ -177,14 +181,13 @@ def _finished_part(settings: Settings, visit: VisitPlan, title: str) -> VisitPar
         facts=_facts(visit, scene, rows),
         orientation=orientation_text(scene),
         is_empty=not scene.wmh.any(),
-        checks=tuple(tables.rows_to_check(rows["qc"])),
         masks=tuple(shown["masks"]),
         alignment=tuple(shown["alignment"]),
         volumes=_volumes(rows["volumes"]),
         lesions=tuple(tables.largest_lesions(rows["lesions"])),
         n_lesions=len(rows["lesions"]),
         maps=tuple(_map_parts(settings, visit, rows)),
-        qc=tuple(rows["qc"]),
+        qc=tuple(tables.quality_rows(rows["qc"])),
         links={key: quote(path.as_posix()) for key, path in table_paths(visit).items()},
     )
 

@@ -187,11 +187,15 @@ def _slices_text(scene: Scene) -> str:
 
 def masks_picture(scene: Scene) -> Picture:
     """Draw the borders of WMH and ventricles on the FLAIR (else on the reference)."""
+    lesions = _lesion_rows(scene, 8, 4, apart=True)
+    axial = [row for row in lesions if row[1][0][0] == "axial"]
+    # the same axial slices without lines above those with them: lines hide what they surround
+    paired = [row for _, items in axial for row in ((1, items), (0, items))]
     png = slice_figure(
         scene.reference,
         scene.box,
-        _lesion_rows(scene, 8, 4, apart=True),
-        [Underlay(scene.background)],
+        paired + lesions[len(axial) :],
+        [Underlay(scene.background), Underlay(scene.background, is_bare=True)],
         _contours(scene),
     )
     name = scene.background_name
@@ -202,9 +206,9 @@ def masks_picture(scene: Scene) -> Picture:
         png,
         f"Borders of WMH and lateral ventricles on the {name}",
         f"Borders of WMH (yellow) and lateral ventricles (blue) on the {name}: axial, coronal and "
-        f"sagittal {_slices_text(scene)}, lines along the edges of the voxels. The yellow lines "
-        "should hold every bright lesion and nothing else; the blue line should follow the "
-        f"ventricles’ wall. {ORIENTATION}",
+        f"sagittal {_slices_text(scene)}, lines along the edges of the voxels; axial slices are "
+        "shown without lines, too. The yellow lines should hold every bright lesion and nothing "
+        f"else; the blue line should follow the ventricles’ wall. {ORIENTATION}",
     )
 
 

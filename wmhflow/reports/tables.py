@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from wmhflow.data.registry import load_regions
+from wmhflow.data.registry import find_measure, load_regions
 from wmhflow.reports.figures import ProfilePoint
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ SHOWN_LESIONS = 20
 VOLUME_SEGS = ("tissue", "zones", "lobes")
 VOLUME_TITLES = {"tissue": "Tissue", "zones": "White matter by zone", "lobes": "Lobes"}
 LESION_CLASSES = ("all", "PV", "deep")
+VERDICTS = ("check", "ok", "info")
 WMH_NAME, VENTRICLE_NAME = "white matter hyperintensity", "lateral ventricle"
 
 
@@ -173,8 +174,8 @@ def penumbra_widths(rows: Sequence[TableRow], name: str) -> dict[str, float]:
     return {key: width for key, width in found.items() if not math.isnan(width)}
 
 
-def rows_to_check(rows: Sequence[TableRow]) -> list[TableRow]:
-    """Return the rows of the QC table that a person should look at, with what was expected.
+def quality_rows(rows: Sequence[TableRow]) -> list[TableRow]:
+    """Return the rows of the QC table with what each means; those to check first, then the judged.
 
     Parameters
     ----------
@@ -183,20 +184,22 @@ def rows_to_check(rows: Sequence[TableRow]) -> list[TableRow]:
 
     Examples
     --------
-    >>> row = {"metric": "x", "value": "9", "low": "n/a", "high": "3", "verdict": "check"}
-    >>> rows_to_check([row])[0]["expected"]
-    'at most 3'
+    >>> row = {"metric": "n_lesions", "value": "9", "low": "n/a", "high": "3", "verdict": "check"}
+    >>> found = quality_rows([row | {"verdict": "ok"}, row])
+    >>> [entry["verdict"] for entry in found], found[0]["meaning"], found[0]["expected"]
+    (['check', 'ok'], 'Number of lesions', 'at most 3')
     """
-    return [
-        row | {"expected": _expected(row["low"], row["high"])}
-        for row in rows
-        if row["verdict"] == "check"
-    ]
+    explained = []
+    for row in sorted(rows, key=lambda row: VERDICTS.index(row["verdict"])):
+        measure = find_measure(row["metric"])
+        meaning = measure.meaning if measure else ""
+        explained.append(row | {"meaning": meaning, "expected": _expected(row["low"], row["high"])})
+    return explained
 
 
 def _expected(low: str, high: str) -> str:
     if low == high:
         return low
     if high == MISSING:
-        return f"at least {low}"
+        return f"at least {low}" if low != MISSING else MISSING
     return f"at most {high}" if low == MISSING else f"{low} to {high}"
