@@ -23,6 +23,7 @@ from wmhflow.bids.outputs import promised_files
 from wmhflow.bids.writer import read_table
 from wmhflow.cli.parser import parse_settings
 from wmhflow.cli.run import make_plans
+from wmhflow.data.registry import find_measure
 
 TRUTH = json.loads((ROOT / "bids_examples" / "phantom_truth.json").read_text(encoding="utf-8"))
 VISITS = {"sub-01_ses-1": "sub-01/ses-1", "sub-01_ses-2": "sub-01/ses-2", "sub-02": "sub-02"}
@@ -249,6 +250,21 @@ def test_every_table_has_its_dictionary(out: Path) -> None:
                 continue
             header = path.read_text().splitlines()[0].split("\t")
             assert list(json.loads(path.with_suffix(".json").read_text())) == header
+
+
+@pytest.mark.parametrize("visit", VISITS)
+def test_the_quality_of_the_planted_masks_is_explained_and_sound(out: Path, visit: str) -> None:
+    rows = {row["metric"]: row for row in table(out, visit, "desc-wmhflow_qc")}
+    assert [metric for metric in rows if find_measure(metric) is None] == []
+    assert [row for row in rows.values() if row["verdict"] == "check"] == []
+    lesions = table(out, visit, "lesions")
+    assert int(rows["n_lesions"]["value"]) == len(lesions)
+    # a lesion has another mean signal than its surroundings by far more than their spread
+    assert float(rows["wmh_flair_contrast"]["value"]) > 3
+    assert float(rows["wmh_outside_brain"]["value"]) == 0
+    volume = sum(float(row["volume_mm3"]) for row in lesions)
+    share = volume / float(rows["brain_volume_mm3"]["value"])
+    assert float(rows["wmh_brain_fraction"]["value"]) == pytest.approx(share, rel=1e-4)
 
 
 def test_the_official_validator_finds_no_error(out: Path) -> None:

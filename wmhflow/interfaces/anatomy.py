@@ -263,11 +263,8 @@ class CombineTissues(SimpleInterface):
         nawm, removed = normal_appearing_white_matter(combined, spacing, guard)
         self._results["tissue"] = save(runtime.cwd, "tissue", combined, affine)
         self._results["nawm"] = save(runtime.cwd, "nawm", nawm, affine)
-        was_white = tissue % 10 == 5
-        inside = np.count_nonzero(wmh)
         self._results["facts"] = {
             **{f"nawm_removed_{reason}_voxels": count for reason, count in removed.items()},
             "tissue_guard_mm": guard,
-            "wmh_outside_white_matter": float(np.mean(~was_white[wmh])) if inside else None,
         }
         return runtime

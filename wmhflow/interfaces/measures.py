@@ -17,6 +17,8 @@ from nipype.interfaces.base import (
 )
 
 from wmhflow.bids.images import load_volume
+from wmhflow.core.geometry import spacing_of
+from wmhflow.core.quality import asymmetry, lesion_mask_quality, likeliest_tissue
 from wmhflow.core.regional import (
     ALL,
     TISSUES,
@@ -27,7 +29,7 @@ from wmhflow.core.regional import (
     sample_regions,
 )
 from wmhflow.data.registry import find_measure, leaves_of, load_regions
-from wmhflow.interfaces._files import load_json, load_labels, load_mask, save, save_json
+from wmhflow.interfaces._files import load, load_json, load_labels, load_mask, save, save_json
 from wmhflow.interfaces.registration import read_itk_affine
 
 REST, FIRST_INNER = 50, 51
@@ -229,12 +231,54 @@ def _number(value: Any) -> int | float:
     return number if isinstance(number, int) else float(number)
 
 
+PRIORS = ("csf", "cortex", "deep_grey", "white", "ventricles")
+
+
+class _MaskQualityInput(BaseInterfaceInputSpec):
+    lesions = File(exists=True, mandatory=True)
+    tissue = File(exists=True, desc="tissue classes by someone who was not told of the lesions")
+    csf = File(exists=True, desc="warped prior; the priors stand in for a tissue that was told")
+    cortex = File(exists=True, desc="warped prior")
+    deep_grey = File(exists=True, desc="warped prior")
+    white = File(exists=True, desc="warped prior")
+    ventricles = File(exists=True, desc="warped region of the ventricles")
+    brain_mask = File(exists=True, mandatory=True)
+    nawm = File(exists=True, mandatory=True)
+    flair = File(exists=True, desc="FLAIR on the reference grid")
+
+
+class _MaskQualityOutput(TraitedSpec):
+    facts = traits.Dict(desc="measures for the QC table")
+
+
+class MaskQuality(SimpleInterface):
+    """Measure what tells a sound lesion mask from a wrong one."""
+
+    input_spec = _MaskQualityInput
+    output_spec = _MaskQualityOutput
+
+    def _run_interface(self, runtime: Any) -> Any:
+        inputs = self.inputs
+        lesions, affine = load_labels(inputs.lesions)
+        self._results["facts"] = lesion_mask_quality(
+            lesions,
+            load_labels(inputs.tissue)[0] if inputs.tissue else self._expected_tissue(),
+            load_mask(inputs.brain_mask)[0],
+            load_mask(inputs.nawm)[0],
+            spacing_of(affine),
+            load(inputs.flair)[0] if inputs.flair else None,
+        )
+        return runtime
+
+    def _expected_tissue(self) -> Any:
+        priors = [load(getattr(self.inputs, name))[0] for name in PRIORS]
+        return likeliest_tissue(*priors[:-1], priors[-1] > 0.5)
+
+
 class _QualityInput(BaseInterfaceInputSpec):
     facts = InputMultiObject(traits.Dict, mandatory=True, desc="what the steps measured")
     prefixes = traits.List(traits.Str, mandatory=True, desc="put before the names of each step")
     volumes = File(exists=True, mandatory=True)
-    brain_mask = File(exists=True, mandatory=True)
-    lesions = File(exists=True, mandatory=True)
 
 
 class Quality(SimpleInterface):
@@ -245,9 +289,6 @@ class Quality(SimpleInterface):
 
     def _run_interface(self, runtime: Any) -> Any:
         facts = _volume_facts(load_json(self.inputs.volumes))
-        brain, affine = load_mask(self.inputs.brain_mask)
-        facts["brain_volume_mm3"] = float(np.count_nonzero(brain) * abs(np.linalg.det(affine)))
-        facts["n_lesions"] = int(load_labels(self.inputs.lesions)[0].max(initial=0))
         for prefix, group in zip(self.inputs.prefixes, self.inputs.facts, strict=True):
             facts |= {f"{prefix}{name}": value for name, value in group.items()}
         rows = [
@@ -281,5 +322,5 @@ def _volume_facts(rows: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "ventricle_volume_mm3": volume["lateral ventricle", "B"],
         "wmh_volume_mm3": volume[name, "B"],
-        "wmh_asymmetry": (left - right) / (left + right) if left + right else None,
+        "wmh_asymmetry": asymmetry(left, right),
     }

@@ -20,7 +20,13 @@ from wmhflow.interfaces.anatomy import (
     WarpPriors,
 )
 from wmhflow.interfaces.external import ExternalWMH
-from wmhflow.interfaces.measures import FinestPartition, Quality, SampleMaps, Volumes
+from wmhflow.interfaces.measures import (
+    FinestPartition,
+    MaskQuality,
+    Quality,
+    SampleMaps,
+    Volumes,
+)
 from wmhflow.interfaces.profiles import Profiles
 from wmhflow.interfaces.regions import Distances, Lesions, Lobes, Shells, Zones
 from wmhflow.interfaces.registration import (
@@ -33,7 +39,7 @@ from wmhflow.interfaces.sinks import ImageSink, TableSink, TransformSink
 from wmhflow.settings import Settings
 
 PRIORS = ("csf", "cortex", "deep_grey", "white", "ventricles", "infratentorial", "hemispheres")
-WMH_PRIORS = ("csf", "cortex", "deep_grey", "white", "ventricles")
+MASK_PRIORS = ("csf", "cortex", "deep_grey", "white", "ventricles")
 TEMPLATE_FILES = ("t1w", "brain_mask", *PRIORS[:-1])
 
 
@@ -329,7 +335,7 @@ def _add_computed_wmh(graph: _Graph) -> None:
         brain_mask="mask_brain",
         inverse="inverse",
         **images,
-        **{name: f"template_{name}" for name in WMH_PRIORS},
+        **{name: f"template_{name}" for name in MASK_PRIORS},
     )
     graph.known |= {"mask_WMH": (node, "mask"), "probseg_WMH": (node, "probseg")}
     graph.facts.append(("wmh_", (node, "numbers")))
@@ -483,6 +489,20 @@ def _add_map_group(graph: _Graph, group: tuple[MapPlan, ...]) -> None:
 
 
 def _add_quality(graph: _Graph) -> None:
+    told = graph.visit.wmh_comes_first and graph.visit.parcellation is None
+    priors = {name: f"warped_{name}" for name in MASK_PRIORS}
+    measured = graph.add(
+        "mask_quality",
+        MaskQuality(),
+        mem_gb=2.0,
+        lesions="seg_lesions",
+        brain_mask="mask_brain",
+        nawm="mask_NAWM",
+        flair="preproc_FLAIR" if "preproc_FLAIR" in graph.known else None,
+        # tissues that were computed around a given mask agree with it, right or wrong
+        **(priors if told else {"tissue": "tissue_without_lesions"}),
+    )
+    graph.facts.insert(0, ("", (measured, "facts")))
     for number, (_, output) in enumerate(graph.facts):
         graph.known[f"facts_{number}"] = output
     facts = graph.gather("facts", [f"facts_{number}" for number in range(len(graph.facts))])
@@ -491,8 +511,6 @@ def _add_quality(graph: _Graph) -> None:
         Quality(),
         prefixes=[prefix for prefix, _ in graph.facts],
         volumes="table_volumes",
-        brain_mask="mask_brain",
-        lesions="seg_lesions",
     )
     graph.workflow.connect(facts[0], facts[1], quality, "facts")
     graph.known["table_qc"] = (quality, "rows")
