@@ -143,6 +143,80 @@ def test_a_mask_in_template_space_is_not_taken(raw: Path, derivatives: Path) -> 
     assert any("ignored" in entry.why for entry in visit.decisions)
 
 
+@pytest.mark.parametrize("label", ["infarct", "stroke"])
+def test_an_infarct_is_found_listed_and_promised(raw: Path, derivatives: Path, label: str) -> None:
+    given = mask(derivatives, f"sub-01_space-T1w_label-{label}_mask")
+    visit = plan_one(raw, derivatives)
+    assert visit.infarct is not None
+    assert visit.infarct.file.path == given.resolve()
+    assert visit.wmh is None
+    assert states(visit)["infarct"] == "found"
+    assert states(visit)["WMH"] == "computed"
+    promised = [path.name for path in promised_files(visit)]
+    assert "sub-01_space-T1w_label-infarct_mask.nii.gz" in promised
+    assert "sub-01_space-T1w_label-infarct_mask.json" in promised
+    assert given.resolve() in [file.path for file in visit.sources]
+
+
+def test_without_an_infarct_nothing_is_promised_of_it(raw: Path, derivatives: Path) -> None:
+    mask(derivatives)
+    visit = plan_one(raw, derivatives)
+    assert visit.infarct is None
+    assert not [path for path in promised_files(visit) if "infarct" in path.name]
+
+
+def test_an_infarct_beside_wmh_in_another_space(raw: Path, derivatives: Path) -> None:
+    mask(derivatives)
+    mask(derivatives, "sub-01_space-FLAIR_label-infarct_mask", data=np.zeros((8, 9, 10)))
+    visit = plan_one(raw, derivatives)
+    assert visit.wmh is not None
+    assert visit.infarct is not None
+    assert (visit.wmh.space, visit.infarct.space) == ("T1w", "FLAIR")
+    assert any("nothing is kept out" in entry.why for entry in visit.decisions)
+
+
+@pytest.mark.parametrize("label", ["L", "lesion"])
+def test_a_lesion_without_a_better_name_is_wmh(raw: Path, derivatives: Path, label: str) -> None:
+    mask(derivatives, f"sub-01_space-T1w_label-{label}_mask")
+    visit = plan_one(raw, derivatives)
+    assert visit.infarct is None
+    assert visit.wmh is not None
+    # beside a mask of WMH nobody knows what it is
+    mask(derivatives)
+    assert "label-infarct" in (plan_one(raw, derivatives).problem or "")
+
+
+def test_a_filter_says_which_lesions_are_infarcts(
+    raw: Path, derivatives: Path, tmp_path: Path
+) -> None:
+    stroke = mask(derivatives, "sub-01_space-T1w_label-L_mask")
+    chosen = tmp_path / "filter.json"
+    chosen.write_text(json.dumps({"infarct": {"label": "L"}}))
+    more = ("--bids-filter-file", str(chosen))
+    alone = plan_one(raw, derivatives, more=more)
+    assert alone.infarct is not None
+    assert alone.wmh is None
+    wmh = mask(derivatives)
+    both = plan_one(raw, derivatives, more=more)
+    assert both.infarct is not None
+    assert both.wmh is not None
+    assert both.infarct.file.path == stroke.resolve()
+    assert both.wmh.file.path == wmh.resolve()
+
+
+def test_two_infarcts_are_refused_by_name(raw: Path, derivatives: Path) -> None:
+    mask(derivatives, "sub-01_space-T1w_label-infarct_mask")
+    mask(derivatives, "sub-01_space-T1w_label-stroke_mask")
+    assert "2 files answer for one infarct" in (plan_one(raw, derivatives).problem or "")
+
+
+def test_an_infarct_elsewhere_is_refused(raw: Path, derivatives: Path) -> None:
+    far = AFFINE.copy()
+    far[0, 3] = 500
+    mask(derivatives, "sub-01_space-T1w_label-infarct_mask", affine=far)
+    assert "lies outside the T1w image" in (plan_one(raw, derivatives).problem or "")
+
+
 def test_no_anatomical_image_is_refused(raw: Path) -> None:
     for suffix in ("T1w", "FLAIR"):
         (raw / "sub-01" / "anat" / f"sub-01_{suffix}.nii.gz").unlink()

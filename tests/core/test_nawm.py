@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from wmhflow.core.nawm import combine_tissues, normal_appearing_white_matter
+from wmhflow.core.nawm import combine_tissues, normal_appearing_white_matter, without_infarct
 
 
 def slab() -> np.ndarray:
@@ -48,3 +49,37 @@ def test_lesions_are_not_nawm_and_do_not_push_it_away() -> None:
     assert nawm[9].all()
     assert nawm[11].all()
     assert removed["lesion"] == 25
+
+
+def test_infarcts_are_taken_out_of_lesions_and_counted() -> None:
+    wmh, infarct = np.zeros((2, 20, 5, 5), bool)
+    wmh[8:12], infarct[10:14] = True, True
+    left, removed = without_infarct(wmh, infarct)
+    assert removed == 2 * 25
+    assert left[8:10].all()
+    assert left.sum() == 2 * 25
+    with pytest.raises(ValueError, match="infarct has shape"):
+        without_infarct(wmh, infarct[1:])
+
+
+@pytest.mark.parametrize(("spacing", "near"), [((1, 1, 1), 1), ((2, 1, 1), 0), ((0.5, 1, 1), 2)])
+def test_nawm_keeps_its_distance_from_infarcts(spacing: tuple[float, ...], near: int) -> None:
+    infarct = np.zeros((20, 5, 5), bool)
+    infarct[9:11] = True
+    nawm, removed = normal_appearing_white_matter(slab(), spacing, 1.0, infarct)
+    assert removed["infarct"] == (2 + 2 * near) * 25
+    assert not nawm[9 - near : 11 + near].any()
+    assert nawm[8 - near].all()
+    assert nawm[11 + near].all()
+
+
+def test_every_voxel_of_white_matter_is_nawm_or_has_one_reason() -> None:
+    infarct, wmh = np.zeros((2, 20, 5, 5), bool)
+    infarct[:6], wmh[12:14] = True, True
+    tissue = combine_tissues(slab(), np.ones((20, 5, 5), int), wmh)
+    nawm, removed = normal_appearing_white_matter(tissue, (1, 1, 1), 1.0, infarct)
+    white = np.count_nonzero(np.isin(tissue % 10, (5, 6)))
+    assert nawm.sum() + sum(removed.values()) == white
+    without = normal_appearing_white_matter(tissue, (1, 1, 1), 1.0)[1]
+    assert "infarct" not in without
+    assert removed["csf"] == without["csf"]

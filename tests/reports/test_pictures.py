@@ -7,11 +7,12 @@ from dataclasses import replace
 import numpy as np
 
 from wmhflow.bids.outputs import transform_paths
-from wmhflow.bids.plan import Alignment
+from wmhflow.bids.plan import Alignment, GivenImage
 from wmhflow.reports.pictures import (
     all_pictures,
     load_scene,
     map_transforms,
+    masks_picture,
     registry_entries,
     shell_entries,
 )
@@ -66,3 +67,24 @@ def test_shells_are_named_by_their_edges_from_the_inside_out():
     ]
     colours = [colour for _, colour, _ in shell_entries(np.arange(1, 41), 2.0)]
     assert len(set(colours)) == 40
+
+
+def test_a_given_infarct_is_drawn_and_named(world):
+    infarct = np.zeros_like(world.arrays["mask_WMH"])
+    infarct[25:30, 25:30, 10:14] = True
+    world.arrays["mask_infarct"] = infarct
+    before = masks_picture(replace(load_saved(world), infarct=None))
+    world.visit = replace(world.visit, infarct=GivenImage(world.visit.t1w, "T1w"))
+    scene = load_saved(world)
+    assert np.array_equal(scene.infarct, infarct)
+    picture = masks_picture(scene)
+    assert "which is no WMH" in picture.caption
+    assert "infarct" not in before.caption
+    assert picture.png != before.png
+    # slices pass through the infarct, too
+    assert scene.lesions[27, 27, 12]
+
+
+def load_saved(world):
+    world.save()
+    return load_scene(world.settings, world.visit)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.runs import phantom_words
 from wmhflow.bids.outputs import image_paths, table_paths, transform_paths
-from wmhflow.bids.plan import VisitPlan
+from wmhflow.bids.plan import GivenImage, VisitPlan
 from wmhflow.cli.parser import parse_settings
 from wmhflow.cli.run import make_plans
 from wmhflow.settings import Settings
@@ -47,3 +48,57 @@ def test_the_sinks_get_exactly_what_is_promised(
             ("transform_sink", transform_paths(visit)),
         ):
             assert sorted(workflow.get_node(sink).inputs.keys) == sorted(paths)
+
+
+def with_infarct(visit: VisitPlan) -> VisitPlan:
+    return replace(visit, infarct=GivenImage(visit.reference_file, visit.reference))
+
+
+def test_an_infarct_adds_no_sink_of_its_own(planned: tuple[Settings, list[VisitPlan]]) -> None:
+    settings, visits = planned
+    for visit in map(with_infarct, visits):
+        workflow = init_visit_wf(visit, settings)
+        assert len(workflow.list_node_names()) < 60
+        assert sorted(workflow.get_node("image_sink").inputs.keys) == sorted(image_paths(visit))
+        assert "mask_infarct" in image_paths(visit)
+
+
+def source_of(workflow: object, node: str, trait: str) -> tuple[str, str] | None:
+    """Say which node gives an input, and by which output."""
+    for giver, taker, edge in workflow._graph.edges(data=True):
+        for output, name in edge["connect"]:
+            if (taker.name, name) == (node, trait):
+                return giver.name, output
+    return None
+
+
+def test_infarcts_are_kept_from_registration_and_tissues(
+    planned: tuple[Settings, list[VisitPlan]],
+) -> None:
+    settings, visits = planned
+    for visit in visits:
+        workflow = init_visit_wf(with_infarct(visit), settings)
+        # WMH that are computed are not known yet when the registration begins
+        known = ("wmh_without_infarct", "either") if visit.wmh else ("given_infarct", "mask")
+        assert source_of(workflow, "template_registration", "lesion_mask") == known
+        if visit.parcellation is None:
+            assert source_of(workflow, "tissues", "lesion_mask") == known
+        without = ("wmh_without_infarct", "wmh")
+        for node, trait in (
+            ("tissue_with_lesions", "wmh"),
+            ("distances", "wmh"),
+            ("lesions", "wmh"),
+        ):
+            assert source_of(workflow, node, trait) == without
+        assert source_of(workflow, "tissue_with_lesions", "infarct") == ("given_infarct", "mask")
+
+
+def test_without_an_infarct_the_graph_is_as_ever(
+    planned: tuple[Settings, list[VisitPlan]],
+) -> None:
+    settings, visits = planned
+    for visit in visits:
+        workflow = init_visit_wf(visit, settings)
+        assert not [name for name in workflow.list_node_names() if "infarct" in name]
+        known = ("given_wmh", "mask") if visit.wmh else None
+        assert source_of(workflow, "template_registration", "lesion_mask") == known

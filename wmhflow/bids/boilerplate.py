@@ -79,7 +79,9 @@ def _mask_text(settings: Settings) -> str:
         "where there was one; otherwise the bias field was corrected with N4 [@n4], tissues were "
         "segmented with Atropos [@atropos] and the template's priors, and cerebrospinal fluid "
         "inside the warped ventricle prior was taken as lateral ventricle. For white matter "
-        f"hyperintensities (WMH), {wmh}.{filled} A lesion is a 26-connected component. "
+        f"hyperintensities (WMH), {wmh}.{filled} A lesion is a 26-connected component. Where a "
+        "mask of infarcts was given, its voxels were kept out of WMH and NAWM, of the metric of "
+        "the registration to the template and of the tissues' intensity model. "
         "Normal-appearing white matter (NAWM) is cerebral white matter that is not WMH and whose "
         f"voxel centres lie more than {guard} from those of cerebrospinal fluid and grey matter."
     )

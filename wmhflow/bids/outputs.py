@@ -52,7 +52,7 @@ def image_paths(visit: VisitPlan) -> dict[str, PurePosixPath]:
     if visit.other_anatomical is not None:
         other = "FLAIR" if reference == "T1w" else "T1w"
         paths[f"preproc_{other}"] = path(other, space=reference, desc="preproc")
-    for label in MASKS:
+    for label in (*MASKS, "infarct") if visit.infarct else MASKS:
         paths[f"mask_{label}"] = path("mask", space=reference, label=label)
     if not visit.wmh_comes_first or (visit.wmh and visit.wmh.is_probability):
         paths["probseg_WMH"] = path("probseg", space=reference, label="WMH")

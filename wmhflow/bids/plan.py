@@ -22,7 +22,10 @@ from wmhflow.settings import Settings
 
 log = logging.getLogger("wmhflow")
 WMH_LABELS = ("WMH", "WML", "lesion", "L")
+INFARCT_LABELS = ("infarct", "Infarct", "stroke", "Stroke")
 NATIVE_SPACES = ("T1w", "FLAIR")
+OTHER_LESIONS = ", or call a mask of infarcts or other lesions label-infarct"
+EMPTY_MEANS = {"WMH": "volumes are 0 and samples n/a", "infarct": "nothing is kept out"}
 PARCELLATION_ORDER = ("aparcaseg", "aparcasegdkt", "aparcDKTaseg", "synthseg", "SynthSeg", "aseg")
 
 
@@ -86,6 +89,7 @@ class VisitPlan:
     template_transforms: tuple[FoundFile, FoundFile] | None = None
     wmh: GivenImage | None = None
     wmh_command: str | None = None
+    infarct: GivenImage | None = None
     parcellation: GivenImage | None = None
     maps: tuple[MapPlan, ...] = ()
     decisions: tuple[Decision, ...] = ()
@@ -119,7 +123,7 @@ class VisitPlan:
         """Every file that the visit reads."""
         found: list[FoundFile | None] = [self.t1w, self.flair, self.flair_alignment.transform]
         found += list(self.template_transforms or ())
-        found += [given.file for given in (self.wmh, self.parcellation) if given]
+        found += [given.file for given in (self.wmh, self.infarct, self.parcellation) if given]
         for entry in self.maps:
             found += [entry.file, entry.alignment.transform, entry.alignment.companion]
         unique = {file.path: file for file in found if file is not None}
@@ -224,6 +228,7 @@ class _VisitPlanner:
         visit = replace(visit, flair_alignment=self._anatomical_alignment(visit))
         visit = replace(visit, template_transforms=self._template_transforms(visit))
         visit = replace(visit, parcellation=self._parcellation(visit))
+        visit = replace(visit, infarct=self._infarct(visit))
         visit = replace(visit, wmh=self._wmh(visit))
         if visit.wmh is None and self.settings.anatomy.wmh_command:
             command = with_whole_path(self.settings.anatomy.wmh_command)
@@ -396,21 +401,38 @@ class _VisitPlanner:
                 )
 
     def _given_wmh(self, visit: VisitPlan) -> GivenImage | None:
+        found = self._masks("wmh", {"label": list(WMH_LABELS)})
+        # label-L and label-lesion are WMH unless the filter file says that they are infarcts
+        infarcts = self._infarct_files() if self._names_infarcts else []
+        return self._given_mask("WMH", visit, [file for file in found if file not in infarcts])
+
+    def _infarct(self, visit: VisitPlan) -> GivenImage | None:
+        return self._given_mask("infarct", visit, self._infarct_files())
+
+    @property
+    def _names_infarcts(self) -> bool:
+        return "label" in self.query.filters.get("infarct", {})
+
+    def _infarct_files(self) -> list[FoundFile]:
+        wanted = {} if self._names_infarcts else {"label": list(INFARCT_LABELS)}
+        return self._masks("infarct", wanted)
+
+    def _masks(self, kind: str, wanted: Mapping[str, Any]) -> list[FoundFile]:
+        """Find masks and probability images of one kind."""
+        entities = {"suffix": ["mask", "probseg"], "extension": list(IMAGE_EXTENSIONS)}
+        return self._of_visit(self.query.derived(kind, self.subject, **entities, **wanted))
+
+    def _given_mask(
+        self, what: str, visit: VisitPlan, found: Sequence[FoundFile]
+    ) -> GivenImage | None:
+        """Choose the one mask; probabilities serve where there is none."""
         for suffix in ("mask", "probseg"):
-            found = self._of_visit(
-                self.query.derived(
-                    "wmh",
-                    self.subject,
-                    suffix=suffix,
-                    label=list(WMH_LABELS),
-                    extension=list(IMAGE_EXTENSIONS),
-                )
-            )
-            given = self._native("WMH", visit, found)
+            same = [file for file in found if file.get("suffix") == suffix]
+            given = self._native(what, visit, same)
             if given:
                 empty = self.facts(given.file).is_empty
-                note = "; it is EMPTY: volumes are 0 and samples n/a" if empty else ""
-                self._say("WMH", "found", f"{given.file.path.name} in {given.space} space{note}")
+                note = f"; it is EMPTY: {EMPTY_MEANS[what]}" if empty else ""
+                self._say(what, "found", f"{given.file.path.name} in {given.space} space{note}")
                 return replace(given, is_probability=suffix == "probseg")
         return None
 
@@ -470,7 +492,7 @@ class _VisitPlanner:
                 names = " and ".join(given.file.path.name for given in there[:3])
                 raise AmbiguousInputError(
                     f"{self.label}: {len(there)} files answer for one {what} ({names}); "
-                    "choose with --bids-filter-file."
+                    f"choose with --bids-filter-file{OTHER_LESIONS if what == 'WMH' else ''}."
                 )
             if there:
                 self._check_overlap(visit, there[0])

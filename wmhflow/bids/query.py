@@ -14,7 +14,7 @@ from typing import Any
 from wmhflow.errors import NothingToDoError, UsageError
 from wmhflow.settings import Inputs, NamedPath
 
-FILTER_KINDS = ("t1w", "flair", "wmh", "parcellation", "transform", "map")
+FILTER_KINDS = ("t1w", "flair", "wmh", "infarct", "parcellation", "transform", "map")
 IMAGE_EXTENSIONS = (".nii.gz", ".nii")
 
 

@@ -18,6 +18,7 @@ CAPTIONS = {
     "WMH": "White matter hyperintensities",
     "ventricles": "Lateral ventricles with inferior horns and choroid plexus",
     "NAWM": "Normal-appearing white matter",
+    "infarct": "Infarcts and other lesions that are no WMH, kept out of WMH and NAWM",
     "tissue": "Tissue classes, by hemisphere, lesions included",
     "lesions": "One number per 26-connected lesion",
     "zones": "White matter by distance from ventricle and cortex",
@@ -66,7 +67,7 @@ def image_sidecar(
     if kind == "preproc":
         content["SkullStripped"] = skull_stripped
     if kind == "mask":
-        content["Type"] = {"brain": "Brain", "WMH": "Lesion"}.get(name, "ROI")
+        content["Type"] = {"brain": "Brain", "WMH": "Lesion", "infarct": "Lesion"}.get(name, "ROI")
     content["SpatialReference"] = f"bids:raw:{_relative(visit)}"
     if kind == "distance":
         content["Units"] = "arbitrary" if name == "depth" else "mm"
@@ -104,12 +105,13 @@ def _sources(visit: VisitPlan, key: str) -> list[str]:
     )
     parcellation = [visit.parcellation.file.uri] if visit.parcellation else []
     tissue, mask = images["seg_tissue"], images["mask_WMH"]
+    infarct = [images["mask_infarct"]] if visit.infarct else []
     fixed = {
         f"preproc_{visit.reference}": [visit.reference_file.uri],
         "mask_brain": parcellation or [reference],
         "mask_ventricles": parcellation or [reference, prior],
-        "mask_NAWM": [tissue],
-        "seg_tissue": [*(parcellation or [reference, prior]), mask],
+        "mask_NAWM": [tissue, *infarct],
+        "seg_tissue": [*(parcellation or [reference, prior, *infarct]), mask],
         "seg_lesions": [mask],
         "seg_zones": [tissue, images["distance_ventricles"], images["distance_cortex"]],
         "seg_shells": [images["seg_lesions"], images["mask_NAWM"], tissue],
@@ -123,7 +125,9 @@ def _sources(visit: VisitPlan, key: str) -> list[str]:
         return fixed[key]
     if key.startswith("preproc"):
         return _other_anatomical_sources(visit, transforms)
-    return _wmh_sources(visit, images, transforms)
+    if key == "mask_infarct" and visit.infarct:
+        return _given_sources(visit, visit.infarct, transforms)
+    return _wmh_sources(visit, images, transforms) + infarct
 
 
 def _other_anatomical_sources(visit: VisitPlan, transforms: dict[str, str]) -> list[str]:
@@ -147,6 +151,10 @@ def _wmh_sources(visit: VisitPlan, images: dict[str, str], transforms: dict[str,
     if given is None:
         files = [file.uri for file in (visit.t1w, visit.flair) if file is not None]
         return [*files, images["mask_brain"], *_anatomical_transform(visit, transforms)]
+    return _given_sources(visit, given, transforms)
+
+
+def _given_sources(visit: VisitPlan, given: GivenImage, transforms: dict[str, str]) -> list[str]:
     moved = given.space != visit.reference
     return [given.file.uri, *(_anatomical_transform(visit, transforms) if moved else [])]
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from wmhflow.core._checks import check_same_shape, checked_mask
 from wmhflow.core.distance import distance_to
 
 CSF, VENTRICLES, CORTEX, DEEP_GREY, WHITE_MATTER, WMH, INFRATENTORIAL = range(1, 8)
@@ -45,10 +46,43 @@ def combine_tissues(
     return np.where(classes > 0, classes + 10 * np.asarray(hemispheres), 0).astype(np.uint8)
 
 
+def without_infarct(
+    wmh: NDArray[np.bool_], infarct: NDArray[np.bool_]
+) -> tuple[NDArray[np.bool_], int]:
+    """Take the voxels of infarcts out of a lesion mask.
+
+    An infarct is as bright on FLAIR as a WMH, and of another origin.
+
+    Parameters
+    ----------
+    wmh, infarct
+        Masks of one shape (X, Y, Z).
+
+    Returns
+    -------
+    wmh : ndarray of bool
+    removed : int
+        Number of WMH voxels inside the infarct.
+
+    Examples
+    --------
+    >>> wmh = np.array([[[True, True, False]]])
+    >>> left, removed = without_infarct(wmh, np.array([[[False, True, True]]]))
+    >>> left.tolist(), removed
+    ([[[True, False, False]]], 1)
+    """
+    wmh, infarct = checked_mask(wmh, "wmh"), checked_mask(infarct, "infarct")
+    check_same_shape(wmh=wmh, infarct=infarct)
+    return wmh & ~infarct, int(np.count_nonzero(wmh & infarct))
+
+
 def normal_appearing_white_matter(
-    tissue: NDArray[np.integer], spacing: Sequence[float], guard_mm: float
+    tissue: NDArray[np.integer],
+    spacing: Sequence[float],
+    guard_mm: float,
+    infarct: NDArray[np.bool_] | None = None,
 ) -> tuple[NDArray[np.bool_], dict[str, int]]:
-    """Find white matter that is no lesion and keeps its distance from CSF and grey matter.
+    """Find white matter that is no lesion and keeps its distance from CSF, grey matter, infarcts.
 
     Parameters
     ----------
@@ -57,27 +91,32 @@ def normal_appearing_white_matter(
     spacing
         Voxel size in mm.
     guard_mm
-        A voxel whose centre lies at most this far from the centre of a CSF or grey matter voxel
-        is left out, in mm.
+        A voxel whose centre lies at most this far from the centre of a voxel of CSF, grey matter
+        or infarct is left out, in mm.
+    infarct
+        Same shape, infarcts and other lesions that are no WMH; None if unknown.
 
     Returns
     -------
     nawm : ndarray of bool
     removed : dict
-        Number of white matter voxels left out per reason: ``lesion``, ``csf``, ``grey_matter``
-        (a voxel near both counts as near CSF).
+        Number of white matter voxels left out per reason: ``lesion``, ``infarct`` (if there is a
+        mask), ``csf``, ``grey_matter``. A voxel has the first reason that holds for it.
     """
     classes = np.asarray(tissue) % 10
-    white = classes == WHITE_MATTER
-    near_csf = _near((classes == CSF) | (classes == VENTRICLES), spacing, guard_mm)
-    near_grey = _near((classes == CORTEX) | (classes == DEEP_GREY), spacing, guard_mm)
-    nawm = white & ~near_csf & ~near_grey
-    removed = {
-        "lesion": int(np.count_nonzero(classes == WMH)),
-        "csf": int(np.count_nonzero(white & near_csf)),
-        "grey_matter": int(np.count_nonzero(white & near_grey & ~near_csf)),
+    left = classes == WHITE_MATTER
+    removed = {"lesion": int(np.count_nonzero(classes == WMH))}
+    reasons = {
+        "infarct": infarct,
+        "csf": (classes == CSF) | (classes == VENTRICLES),
+        "grey_matter": (classes == CORTEX) | (classes == DEEP_GREY),
     }
-    return nawm, removed
+    for reason, target in reasons.items():
+        if target is not None:
+            near = left & _near(target, spacing, guard_mm)
+            removed[reason] = int(np.count_nonzero(near))
+            left = left & ~near
+    return left, removed
 
 
 def _near(

@@ -18,7 +18,7 @@ from nipype.interfaces.base import (
 from wmhflow.bids.images import load_volume
 from wmhflow.core.geometry import spacing_of
 from wmhflow.core.lesions import count_hole_voxels, fill_holes
-from wmhflow.core.nawm import combine_tissues, normal_appearing_white_matter
+from wmhflow.core.nawm import combine_tissues, normal_appearing_white_matter, without_infarct
 from wmhflow.core.parcellation import complete_hemispheres, recode, unknown_codes
 from wmhflow.data.registry import load_freesurfer_codes
 from wmhflow.errors import InputError
@@ -60,6 +60,7 @@ class _GivenMaskInput(BaseInterfaceInputSpec):
     transforms = InputMultiObject(File(exists=True), desc="from the mask's space to the reference")
     is_probability = traits.Bool(False, usedefault=True)
     fill_holes = traits.Bool(False, usedefault=True)
+    what = traits.Str("wmh", usedefault=True, desc="put before the names of the counts")
 
 
 class _GivenMaskOutput(TraitedSpec):
@@ -81,17 +82,17 @@ class GivenMask(SimpleInterface):
         native = values if self.inputs.is_probability else (values != 0).astype(np.float32)
         placed, grid = self._place(runtime.cwd, native, affine)
         mask = placed > 0.5 if self.inputs.is_probability else placed != 0
+        what, given = self.inputs.what, _volume(native > 0.5, affine)
         facts = {
-            "wmh_nonfinite_voxels": int(np.count_nonzero(~np.isfinite(data))),
-            "wmh_given_volume_mm3": _volume(native > 0.5, affine),
-            "wmh_hole_voxels": int(count_hole_voxels(mask)),
+            f"{what}_nonfinite_voxels": int(np.count_nonzero(~np.isfinite(data))),
+            f"{what}_given_volume_mm3": given,
+            f"{what}_hole_voxels": int(count_hole_voxels(mask)),
+            f"{what}_kept_fraction": _volume(mask, grid) / given if given else None,
         }
-        given = facts["wmh_given_volume_mm3"]
-        facts["wmh_kept_fraction"] = _volume(mask, grid) / given if given else None
         mask = fill_holes(mask) if self.inputs.fill_holes else mask
         if self.inputs.is_probability:
             self._results["probseg"] = save(runtime.cwd, "probseg", placed, grid, np.float32)
-        self._results["mask"] = save(runtime.cwd, "wmh", mask, grid)
+        self._results["mask"] = save(runtime.cwd, what, mask, grid)
         self._results["facts"] = facts
         return runtime
 
@@ -111,6 +112,41 @@ class GivenMask(SimpleInterface):
 
 def _volume(mask: Any, affine: Any) -> float:
     return float(np.count_nonzero(mask) * abs(np.linalg.det(affine[:3, :3])))
+
+
+class _WithoutInfarctInput(BaseInterfaceInputSpec):
+    wmh = File(exists=True, mandatory=True)
+    infarct = File(exists=True, mandatory=True, desc="on the same grid")
+    probseg = File(exists=True, desc="probability of WMH")
+
+
+class _WithoutInfarctOutput(TraitedSpec):
+    wmh = File(exists=True, desc="WMH outside the infarct")
+    probseg = File(desc="probability of WMH, 0 in the infarct")
+    either = File(exists=True, desc="WMH or infarct")
+    facts = traits.Dict(desc="counts for the QC table")
+
+
+class WithoutInfarct(SimpleInterface):
+    """Take the voxels of infarcts out of WMH."""
+
+    input_spec = _WithoutInfarctInput
+    output_spec = _WithoutInfarctOutput
+
+    def _run_interface(self, runtime: Any) -> Any:
+        wmh, affine = load_mask(self.inputs.wmh)
+        infarct, _ = load_mask(self.inputs.infarct)
+        left, removed = without_infarct(wmh, infarct)
+        self._results["wmh"] = save(runtime.cwd, "wmh", left, affine)
+        self._results["either"] = save(runtime.cwd, "either", wmh | infarct, affine)
+        if self.inputs.probseg:
+            probability = np.where(infarct, 0, load(self.inputs.probseg)[0])
+            self._results["probseg"] = save(runtime.cwd, "probseg", probability, affine, np.float32)
+        self._results["facts"] = {
+            "wmh_removed_infarct_voxels": removed,
+            "infarct_volume_mm3": _volume(infarct, affine),
+        }
+        return runtime
 
 
 class _ParcellationInput(BaseInterfaceInputSpec):
@@ -238,6 +274,7 @@ class _CombineInput(BaseInterfaceInputSpec):
     tissue = File(exists=True, mandatory=True)
     hemispheres = File(exists=True, mandatory=True)
     wmh = File(exists=True, mandatory=True)
+    infarct = File(exists=True, desc="infarcts and other lesions that are no WMH")
     guard_mm = traits.Either(None, traits.Float, desc="distance kept from CSF and grey matter")
 
 
@@ -260,7 +297,8 @@ class CombineTissues(SimpleInterface):
         spacing = spacing_of(affine)
         combined = combine_tissues(tissue, hemispheres, wmh)
         guard = self.inputs.guard_mm or float(spacing.min())
-        nawm, removed = normal_appearing_white_matter(combined, spacing, guard)
+        infarct = load_mask(self.inputs.infarct)[0] if self.inputs.infarct else None
+        nawm, removed = normal_appearing_white_matter(combined, spacing, guard, infarct)
         self._results["tissue"] = save(runtime.cwd, "tissue", combined, affine)
         self._results["nawm"] = save(runtime.cwd, "nawm", nawm, affine)
         self._results["facts"] = {

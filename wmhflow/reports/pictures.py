@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from wmhflow.settings import Settings
 
 WMH_COLOUR, VENTRICLE_COLOUR = "#ffe600", "#3fa9ff"
+INFARCT_COLOUR = "#ff5ad1"
 WHITE_COLOUR, BRAIN_COLOUR = "#ff8c3a", "#7be07b"
 WHITE_MATTER = (5, 6)
 SHELL_REST, FIRST_INNER = 50, 51
@@ -70,6 +71,12 @@ class Scene:
     zones: NDArray[np.int64]
     shells: NDArray[np.int64]
     box: Box
+    infarct: NDArray[np.bool_] | None = None
+
+    @property
+    def lesions(self) -> NDArray[np.bool_]:
+        """WMH and infarcts."""
+        return self.wmh if self.infarct is None else self.wmh | self.infarct
 
     @property
     def white_matter(self) -> NDArray[np.bool_]:
@@ -114,6 +121,7 @@ def load_scene(settings: Settings, visit: VisitPlan) -> Scene:
         load("seg_zones").data.astype(np.int64) % 10,
         load("seg_shells").data.astype(np.int64) % 100,
         bounding_box(brain, reference.spacing),
+        load("mask_infarct").data > 0 if visit.infarct else None,
     )
 
 
@@ -148,7 +156,7 @@ def _lesion_rows(scene: Scene, axial: int, others: int, *, apart: bool) -> list[
     """Choose slices through the lesions: axial ones first, then the two other planes."""
 
     def chosen(plane: str, count: int) -> tuple[tuple[str, int], ...]:
-        found = lesion_slices(scene.wmh, scene.brain, plane, count)
+        found = lesion_slices(scene.lesions, scene.brain, plane, count)
         return tuple((plane, index) for index in found)
 
     on_top = chosen("axial", axial)
@@ -164,6 +172,8 @@ def _contours(scene: Scene) -> list[Outline]:
     outlines = [Outline(scene.ventricles, VENTRICLE_COLOUR, "lateral ventricles")]
     if scene.wmh.any():
         outlines.insert(0, Outline(scene.wmh, WMH_COLOUR, "WMH"))
+    if scene.infarct is not None and scene.infarct.any():
+        outlines.append(Outline(scene.infarct, INFARCT_COLOUR, "infarct (given)"))
     return outlines
 
 
@@ -182,7 +192,7 @@ def orientation_text(scene: Scene) -> str:
 
 
 def _slices_text(scene: Scene) -> str:
-    return "slices through the lesions" if scene.wmh.any() else "slices spread over the brain"
+    return "slices through the lesions" if scene.lesions.any() else "slices spread over the brain"
 
 
 def masks_picture(scene: Scene) -> Picture:
@@ -199,6 +209,7 @@ def masks_picture(scene: Scene) -> Picture:
         _contours(scene),
     )
     name = scene.background_name
+    infarct = "" if scene.infarct is None else " Pink: the given infarct, which is no WMH."
     return Picture(
         "masks",
         "masks",
@@ -207,8 +218,8 @@ def masks_picture(scene: Scene) -> Picture:
         f"Borders of WMH and lateral ventricles on the {name}",
         f"Borders of WMH (yellow) and lateral ventricles (blue) on the {name}: axial, coronal and "
         f"sagittal {_slices_text(scene)}, lines along the edges of the voxels; axial slices are "
-        "shown without lines, too. The yellow lines should hold every bright lesion and nothing "
-        f"else; the blue line should follow the ventricles’ wall. {ORIENTATION}",
+        f"shown without lines, too.{infarct} The yellow lines should hold every bright lesion and "
+        f"nothing else; the blue line should follow the ventricles’ wall. {ORIENTATION}",
     )
 
 

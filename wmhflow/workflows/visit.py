@@ -18,6 +18,7 @@ from wmhflow.interfaces.anatomy import (
     PrepareImage,
     TissuesFromParcellation,
     WarpPriors,
+    WithoutInfarct,
 )
 from wmhflow.interfaces.external import ExternalWMH
 from wmhflow.interfaces.measures import (
@@ -48,7 +49,8 @@ class _Graph:
     """A visit's graph while it grows.
 
     ``known`` says under a plain name who gives what: a node with the name of its output, or the
-    path of a file that was given. ``facts`` are outputs whose numbers go to the QC table, with
+    path of a file that was given. ``unlike_template`` is what is known of lesions before brain and
+    tissues are looked for. ``facts`` are outputs whose numbers go to the QC table, with
     what is put before their names.
     """
 
@@ -73,6 +75,10 @@ class _Graph:
             self.workflow.connect(source[0], source[1], node, trait)
         elif source is not None:
             node.inputs.trait_set(**{trait: source})
+
+    def if_known(self, name: str) -> str | None:
+        """Return a name, for an input that stays empty where nobody gives it."""
+        return name if name in self.known else None
 
     def gather(self, name: str, sources: list[str]) -> tuple[Node, str]:
         """Join known outputs into one list."""
@@ -126,6 +132,7 @@ def init_visit_wf(visit: VisitPlan, settings: Settings) -> Workflow:
         graph.known[f"template_{name}"] = (template, name)
     _add_reference(graph)
     _add_other_anatomical(graph)
+    _add_infarct(graph)
     _add_given_wmh(graph)
     _add_external_wmh(graph)
     _add_given_tissues(graph)
@@ -185,6 +192,44 @@ def _transform_to_reference(graph: _Graph, given: GivenImage) -> str | None:
     return None if given.space == graph.visit.reference else "other_transform"
 
 
+def _add_infarct(graph: _Graph) -> None:
+    given = graph.visit.infarct
+    if given is None:
+        return
+    node = graph.add(
+        "given_infarct",
+        GivenMask(),
+        mem_gb=1.0,
+        in_file=str(given.file.path),
+        reference="reference",
+        transforms=_transform_to_reference(graph, given),
+        is_probability=given.is_probability,
+        what="infarct",
+    )
+    graph.known["mask_infarct"] = (node, "mask")
+    graph.known["unlike_template"] = (node, "mask")
+    graph.facts.append(("", (node, "facts")))
+
+
+def _keep_infarct_out(graph: _Graph) -> None:
+    """Take infarcts out of WMH as soon as these are known."""
+    if graph.visit.infarct is None:
+        return
+    node = graph.add(
+        "wmh_without_infarct",
+        WithoutInfarct(),
+        mem_gb=1.0,
+        wmh="mask_WMH",
+        infarct="mask_infarct",
+        probseg=graph.if_known("probseg_WMH"),
+    )
+    graph.known["mask_WMH"] = (node, "wmh")
+    graph.known["unlike_template"] = (node, "either")
+    if "probseg_WMH" in graph.known:
+        graph.known["probseg_WMH"] = (node, "probseg")
+    graph.facts.append(("", (node, "facts")))
+
+
 def _add_given_wmh(graph: _Graph) -> None:
     given = graph.visit.wmh
     if given is None:
@@ -200,9 +245,11 @@ def _add_given_wmh(graph: _Graph) -> None:
         fill_holes=graph.settings.anatomy.fill_holes,
     )
     graph.known["mask_WMH"] = (node, "mask")
+    graph.known["unlike_template"] = (node, "mask")
     if given.is_probability:
         graph.known["probseg_WMH"] = (node, "probseg")
     graph.facts.append(("", (node, "facts")))
+    _keep_infarct_out(graph)
 
 
 def _add_external_wmh(graph: _Graph) -> None:
@@ -231,7 +278,9 @@ def _add_external_wmh(graph: _Graph) -> None:
         fill_holes=graph.settings.anatomy.fill_holes,
     )
     graph.known["mask_WMH"] = (node, "mask")
+    graph.known["unlike_template"] = (node, "mask")
     graph.facts.append(("", (node, "facts")))
+    _keep_infarct_out(graph)
 
 
 def _add_given_tissues(graph: _Graph) -> None:
@@ -281,7 +330,7 @@ def _add_template(graph: _Graph) -> None:
         brain_mask="mask_brain",
         template="template_t1w",
         template_mask="template_brain_mask",
-        lesion_mask="mask_WMH" if graph.visit.wmh_comes_first else None,
+        lesion_mask=graph.if_known("unlike_template"),
         seed=graph.seed,
     )
     graph.known |= {"forward": (node, "forward"), "inverse": (node, "inverse")}
@@ -307,7 +356,7 @@ def _add_computed_tissues(graph: _Graph) -> None:
         mem_gb=3.0,
         image="reference",
         brain_mask="mask_brain",
-        lesion_mask="mask_WMH",
+        lesion_mask="unlike_template",
         seed=graph.seed,
         **{name: f"warped_{name}" for name in PRIORS},
     )
@@ -338,7 +387,9 @@ def _add_computed_wmh(graph: _Graph) -> None:
         **{name: f"template_{name}" for name in MASK_PRIORS},
     )
     graph.known |= {"mask_WMH": (node, "mask"), "probseg_WMH": (node, "probseg")}
+    graph.known["unlike_template"] = (node, "mask")
     graph.facts.append(("wmh_", (node, "numbers")))
+    _keep_infarct_out(graph)
 
 
 def _add_regions(graph: _Graph) -> None:
@@ -351,6 +402,7 @@ def _add_regions(graph: _Graph) -> None:
         tissue="tissue_without_lesions",
         hemispheres="hemispheres",
         wmh="mask_WMH",
+        infarct=graph.if_known("mask_infarct"),
         guard_mm=settings.anatomy.tissue_guard,
     )
     graph.known |= {"seg_tissue": (tissue, "tissue"), "mask_NAWM": (tissue, "nawm")}
@@ -498,7 +550,7 @@ def _add_quality(graph: _Graph) -> None:
         lesions="seg_lesions",
         brain_mask="mask_brain",
         nawm="mask_NAWM",
-        flair="preproc_FLAIR" if "preproc_FLAIR" in graph.known else None,
+        flair=graph.if_known("preproc_FLAIR"),
         # tissues that were computed around a given mask agree with it, right or wrong
         **(priors if told else {"tissue": "tissue_without_lesions"}),
     )
