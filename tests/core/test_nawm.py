@@ -55,11 +55,24 @@ def test_infarcts_are_taken_out_of_lesions_and_counted() -> None:
     wmh, infarct = np.zeros((2, 20, 5, 5), bool)
     wmh[8:12], infarct[10:14] = True, True
     left, removed = without_infarct(wmh, infarct)
-    assert removed == 2 * 25
+    assert removed == {"infarct": 2 * 25, "infarct_rim": 0}
     assert left[8:10].all()
     assert left.sum() == 2 * 25
     with pytest.raises(ValueError, match="infarct has shape"):
         without_infarct(wmh, infarct[1:])
+
+
+@pytest.mark.parametrize(("reach", "rim"), [(2, 2 * 25), (4, 0), (5, 0)])
+def test_a_lesion_mostly_inside_goes_with_its_rim(reach: int, rim: int) -> None:
+    wmh, infarct = np.zeros((2, 20, 5, 5), bool)
+    infarct[2:6] = True
+    wmh[2 : 6 + reach] = True  # four planes inside, some beyond
+    wmh[15:17] = True  # another lesion, far away
+    left, removed = without_infarct(wmh, infarct, with_rims=True)
+    assert removed == {"infarct": 4 * 25, "infarct_rim": rim}
+    assert left[15:17].all()
+    assert left[6 : 6 + reach].all() == (rim == 0)
+    assert not left[2:6].any()
 
 
 @pytest.mark.parametrize(("spacing", "near"), [((1, 1, 1), 1), ((2, 1, 1), 0), ((0.5, 1, 1), 2)])

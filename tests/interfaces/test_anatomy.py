@@ -60,6 +60,7 @@ def test_wmh_lose_what_lies_in_the_infarct_and_so_do_their_probabilities(tmp_pat
     assert done.facts == pytest.approx(
         {
             "wmh_removed_infarct_voxels": 9,
+            "wmh_removed_infarct_rim_voxels": 0,
             "infarct_volume_mm3": 27 * VOXEL_MM3,
         }
     )

@@ -83,6 +83,9 @@ def test_infarcts_are_kept_from_registration_and_tissues(
         assert source_of(workflow, "template_registration", "lesion_mask") == known
         if visit.parcellation is None:
             assert source_of(workflow, "tissues", "lesion_mask") == known
+        # a mask by hand is cut along the infarct, a computed lesion goes with its rim
+        node = workflow.get_node("wmh_without_infarct")
+        assert node.inputs.with_rims == (visit.wmh is None)
         without = ("wmh_without_infarct", "wmh")
         for node, trait in (
             ("tissue_with_lesions", "wmh"),

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from wmhflow.core._checks import check_same_shape, checked_mask
 from wmhflow.core.distance import distance_to
+from wmhflow.core.lesions import label_lesions
 
 CSF, VENTRICLES, CORTEX, DEEP_GREY, WHITE_MATTER, WMH, INFRATENTORIAL = range(1, 8)
 LEFT, RIGHT = 1, 2
@@ -47,33 +48,50 @@ def combine_tissues(
 
 
 def without_infarct(
-    wmh: NDArray[np.bool_], infarct: NDArray[np.bool_]
-) -> tuple[NDArray[np.bool_], int]:
+    wmh: NDArray[np.bool_], infarct: NDArray[np.bool_], *, with_rims: bool = False
+) -> tuple[NDArray[np.bool_], dict[str, int]]:
     """Take the voxels of infarcts out of a lesion mask.
 
-    An infarct is as bright on FLAIR as a WMH, and of another origin.
+    An infarct is as bright on FLAIR as a WMH, and of another origin. What segments WMH segments
+    infarcts too, and a little beyond where the infarct's mask ends.
 
     Parameters
     ----------
     wmh, infarct
         Masks of one shape (X, Y, Z).
+    with_rims
+        Whether a lesion (26-connected) of which more than half lies inside the infarct is the
+        infarct, and goes as a whole.
 
     Returns
     -------
     wmh : ndarray of bool
-    removed : int
-        Number of WMH voxels inside the infarct.
+    removed : dict
+        Number of WMH voxels inside the infarct (``infarct``) and beyond it (``infarct_rim``).
 
     Examples
     --------
-    >>> wmh = np.array([[[True, True, False]]])
-    >>> left, removed = without_infarct(wmh, np.array([[[False, True, True]]]))
+    >>> wmh = np.array([[[True, True, True, False]]])
+    >>> infarct = np.array([[[False, True, True, True]]])
+    >>> left, removed = without_infarct(wmh, infarct)
     >>> left.tolist(), removed
-    ([[[True, False, False]]], 1)
+    ([[[True, False, False, False]]], {'infarct': 2, 'infarct_rim': 0})
+    >>> without_infarct(wmh, infarct, with_rims=True)[1]
+    {'infarct': 2, 'infarct_rim': 1}
     """
     wmh, infarct = checked_mask(wmh, "wmh"), checked_mask(infarct, "infarct")
     check_same_shape(wmh=wmh, infarct=infarct)
-    return wmh & ~infarct, int(np.count_nonzero(wmh & infarct))
+    left = wmh & ~infarct
+    rim = np.zeros_like(left)
+    if with_rims:
+        labels, count = label_lesions(wmh, np.eye(4))
+        sizes = np.bincount(labels.ravel(), minlength=count + 1)
+        inside = np.bincount(labels[infarct], minlength=count + 1)
+        is_infarct = 2 * inside > sizes
+        is_infarct[0] = False
+        rim = left & is_infarct[labels]
+    removed = {"infarct": np.count_nonzero(wmh & infarct), "infarct_rim": np.count_nonzero(rim)}
+    return left & ~rim, {reason: int(count) for reason, count in removed.items()}
 
 
 def normal_appearing_white_matter(

@@ -118,11 +118,12 @@ class _WithoutInfarctInput(BaseInterfaceInputSpec):
     wmh = File(exists=True, mandatory=True)
     infarct = File(exists=True, mandatory=True, desc="on the same grid")
     probseg = File(exists=True, desc="probability of WMH")
+    with_rims = traits.Bool(False, usedefault=True, desc="lesions mostly inside go as a whole")
 
 
 class _WithoutInfarctOutput(TraitedSpec):
     wmh = File(exists=True, desc="WMH outside the infarct")
-    probseg = File(desc="probability of WMH, 0 in the infarct")
+    probseg = File(desc="probability of WMH, 0 where they were removed")
     either = File(exists=True, desc="WMH or infarct")
     facts = traits.Dict(desc="counts for the QC table")
 
@@ -136,14 +137,15 @@ class WithoutInfarct(SimpleInterface):
     def _run_interface(self, runtime: Any) -> Any:
         wmh, affine = load_mask(self.inputs.wmh)
         infarct, _ = load_mask(self.inputs.infarct)
-        left, removed = without_infarct(wmh, infarct)
+        left, removed = without_infarct(wmh, infarct, with_rims=self.inputs.with_rims)
         self._results["wmh"] = save(runtime.cwd, "wmh", left, affine)
         self._results["either"] = save(runtime.cwd, "either", wmh | infarct, affine)
         if self.inputs.probseg:
-            probability = np.where(infarct, 0, load(self.inputs.probseg)[0])
+            gone = infarct | (wmh & ~left)
+            probability = np.where(gone, 0, load(self.inputs.probseg)[0])
             self._results["probseg"] = save(runtime.cwd, "probseg", probability, affine, np.float32)
         self._results["facts"] = {
-            "wmh_removed_infarct_voxels": removed,
+            **{f"wmh_removed_{reason}_voxels": count for reason, count in removed.items()},
             "infarct_volume_mm3": _volume(infarct, affine),
         }
         return runtime

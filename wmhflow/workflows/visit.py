@@ -222,6 +222,7 @@ def _keep_infarct_out(graph: _Graph) -> None:
         wmh="mask_WMH",
         infarct="mask_infarct",
         probseg=graph.if_known("probseg_WMH"),
+        with_rims=graph.visit.wmh is None,
     )
     graph.known["mask_WMH"] = (node, "wmh")
     graph.known["unlike_template"] = (node, "either")
