@@ -250,7 +250,7 @@ def quality_table() -> str:
     lines = ["| measure | unit | from | to | what | why these bounds |", "| --- " * 6 + "|"]
     for entry in load_quality_measures():
         if entry.reason is not None:
-            low, high = ("" if edge is None else f"{edge:g}" for edge in (entry.low, entry.high))
+            low, high = ("" if edge is None else f"{edge:.7g}" for edge in (entry.low, entry.high))
             cells = (f"`{entry.metric}`", entry.unit, low, high, entry.meaning, entry.reason)
             lines.append(f"| {' | '.join(str(cell or '') for cell in cells)} |")
     return "\n".join(lines) + "\n"
