@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
 from wmhflow.core import tissue
@@ -78,3 +80,17 @@ def test_bright_outliers_are_clipped_and_tissue_is_not() -> None:
     white[:10], grey[:10], image[:10] = 0, 1, image[:10] + 40
     brighter_grey = tissue.tame_outliers(image, white, grey, np.ones(SHAPE, bool))
     assert np.mean(brighter_grey == image) > 0.99
+
+
+def test_an_infarct_as_dark_as_csf_is_no_ventricle() -> None:
+    posteriors, priors, brain, lesions = scene()
+    region = np.zeros(SHAPE, bool)
+    region[4:8, 8:14, 6:14] = True
+    priors = dataclasses.replace(priors, ventricles=region)
+    posteriors[:, region] = np.array([1, 0, 0])[:, None]
+    infarct = np.zeros(SHAPE, bool)
+    infarct[6:8, 8:14, 6:14] = True
+    labels, ventricles = tissue.label_tissue(posteriors, priors, brain, lesions, (1, 1, 1), infarct)
+    assert ventricles[4:6, 9:13, 7:13].all()
+    assert not ventricles[infarct].any()
+    assert not (labels[infarct] % 10 == tissue.VENTRICLES).any()

@@ -131,6 +131,7 @@ def label_tissue(
     brain: NDArray[np.bool_],
     lesions: NDArray[np.bool_],
     voxel_sizes_mm: Sequence[float],
+    infarcts: NDArray[np.bool_] | None = None,
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """Label every voxel of the brain, and find the lateral ventricles.
 
@@ -146,6 +147,8 @@ def label_tissue(
         Lesions, which are white matter.
     voxel_sizes_mm
         Voxel size along each axis.
+    infarcts
+        Where there is no ventricle, however dark.
 
     Returns
     -------
@@ -155,8 +158,9 @@ def label_tissue(
     winner = np.argmax(posteriors, axis=0)
     cerebrum = brain & ~priors.infratentorial & ~lesions
     csf = cerebrum & (winner == 0)
-    ventricles = lateral_ventricles(csf, priors.ventricles, priors.cortex, voxel_sizes_mm)
-    ventricles &= cerebrum
+    fluid = csf if infarcts is None else csf & ~infarcts
+    ventricles = lateral_ventricles(fluid, priors.ventricles, priors.cortex, voxel_sizes_mm)
+    ventricles &= cerebrum if infarcts is None else cerebrum & ~infarcts
     # Dark holes in white matter, where the template has nothing else, are lesions.
     others = priors.cortex + priors.deep_grey + priors.csf
     nothing_else = (others < LEAST_OTHER_PRIOR) & (priors.white > 0.5)

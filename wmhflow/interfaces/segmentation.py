@@ -397,6 +397,7 @@ def segment_tissue(
     priors: tissue.WarpedPriors,
     lesions: NDArray[np.bool_],
     seed: int,
+    infarcts: NDArray[np.bool_] | None = None,
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.float32]]:
     """Correct the bias, classify, and label.
 
@@ -412,6 +413,8 @@ def segment_tissue(
         Lesions; empty if unknown.
     seed
         Seed of everything random in ANTs.
+    infarcts
+        Where nothing is learnt from brightness, and the priors alone say what tissue there was.
 
     Returns
     -------
@@ -420,7 +423,8 @@ def segment_tissue(
     """
     grey = priors.cortex + priors.deep_grey
     tamed = tissue.tame_outliers(image.data, priors.white, grey, brain)
-    unusual = lesions | (tamed < image.data)
+    gone = np.zeros(brain.shape, bool) if infarcts is None else infarcts & ~lesions
+    unusual = lesions | gone | (tamed < image.data)
     corrected = correct_bias(image, brain, seed, weight=~unusual)
     sizes = tuple(np.linalg.norm(image.affine[:3, :3], axis=0))
     stack = tissue.class_priors(priors, brain, lesions)
@@ -428,8 +432,10 @@ def segment_tissue(
     # On FLAIR the edge between cortex and CSF is as bright as white matter: trust the priors more.
     inverted = tissue.grey_is_brighter(corrected, priors.white, grey, brain)
     weight = FLAIR_PRIOR_WEIGHT if inverted else T1W_PRIOR_WEIGHT
-    posteriors = classify(Grid3D(tamed, image.affine), brain, stack, ~lesions, seed, weight)
-    labels, ventricles = tissue.label_tissue(posteriors, priors, brain, lesions, sizes)
+    posteriors = classify(
+        Grid3D(tamed, image.affine), brain, stack, ~(lesions | gone), seed, weight
+    )
+    labels, ventricles = tissue.label_tissue(posteriors, priors, brain, lesions, sizes, gone)
     return labels, ventricles, corrected
 
 
@@ -444,6 +450,7 @@ class _TissueInput(BaseInterfaceInputSpec):
     infratentorial = File(exists=True, mandatory=True, desc="warped mask")
     hemispheres = File(exists=True, mandatory=True, desc="warped, nearest neighbour")
     lesion_mask = File(exists=True, desc="lesions, on the image's grid")
+    infarct_mask = File(exists=True, desc="infarcts, on the image's grid")
     seed = traits.Int(42, usedefault=True, desc="seed of everything random")
 
 
@@ -468,6 +475,7 @@ class TissueSegmentation(SimpleInterface):
             _load_priors(inputs, image),
             _load_on_grid(inputs.lesion_mask, image) > 0,
             inputs.seed,
+            _load_on_grid(inputs.infarct_mask, image) > 0,
         )
         for name, data, dtype in (
             ("tissue", labels, np.uint8),
@@ -542,6 +550,7 @@ class _WMHInput(BaseInterfaceInputSpec):
     t1w = File(exists=True, desc="T1w in its own space")
     reference = File(exists=True, mandatory=True, desc="the one of the two that is the reference")
     brain_mask = File(exists=True, mandatory=True, desc="brain on the reference grid")
+    infarct_mask = File(exists=True, desc="infarcts on the reference grid, left out")
     other_transform = File(exists=True, desc="reference points to points of the other image")
     reference_name = traits.Enum("T1w", "FLAIR", mandatory=True)
     inverse = File(exists=True, mandatory=True, desc="template to reference")
@@ -597,8 +606,14 @@ class WMHSegmentation(SimpleInterface):
     ) -> wmh.WMHResult:
         """Bring brain and T1w to the FLAIR and segment."""
         inverse = [True for _ in to_reference]
+        whole = load_grid(self.inputs.brain_mask)
+        infarct = _load_on_grid(self.inputs.infarct_mask, whole) > 0
         brain = resample_through(
-            load_grid(self.inputs.brain_mask), flair, to_reference, "nearest", inverse
+            Grid3D(np.where(infarct, 0, whole.data), whole.affine),
+            flair,
+            to_reference,
+            "nearest",
+            inverse,
         )
         t1w = None
         if self.inputs.t1w:

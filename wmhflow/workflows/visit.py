@@ -357,7 +357,8 @@ def _add_computed_tissues(graph: _Graph) -> None:
         mem_gb=3.0,
         image="reference",
         brain_mask="mask_brain",
-        lesion_mask="unlike_template",
+        lesion_mask="mask_WMH",
+        infarct_mask=graph.if_known("mask_infarct"),
         seed=graph.seed,
         **{name: f"warped_{name}" for name in PRIORS},
     )
@@ -383,12 +384,12 @@ def _add_computed_wmh(graph: _Graph) -> None:
         reference_name=visit.reference,
         other_transform="other_transform" if visit.other_anatomical else None,
         brain_mask="mask_brain",
+        infarct_mask=graph.if_known("mask_infarct"),
         inverse="inverse",
         **images,
         **{name: f"template_{name}" for name in MASK_PRIORS},
     )
     graph.known |= {"mask_WMH": (node, "mask"), "probseg_WMH": (node, "probseg")}
-    graph.known["unlike_template"] = (node, "mask")
     graph.facts.append(("wmh_", (node, "numbers")))
     _keep_infarct_out(graph)
 
@@ -542,7 +543,7 @@ def _add_map_group(graph: _Graph, group: tuple[MapPlan, ...]) -> None:
 
 
 def _add_quality(graph: _Graph) -> None:
-    told = graph.visit.wmh_comes_first and graph.visit.parcellation is None
+    told = graph.visit.parcellation is None
     priors = {name: f"warped_{name}" for name in MASK_PRIORS}
     measured = graph.add(
         "mask_quality",
@@ -552,7 +553,7 @@ def _add_quality(graph: _Graph) -> None:
         brain_mask="mask_brain",
         nawm="mask_NAWM",
         flair=graph.if_known("preproc_FLAIR"),
-        # tissues that were computed around a given mask agree with it, right or wrong
+        # tissues that were computed around a mask agree with it, right or wrong
         **(priors if told else {"tissue": "tissue_without_lesions"}),
     )
     graph.facts.insert(0, ("", (measured, "facts")))
