@@ -1,0 +1,1 @@
+"""How near the program's results come to the truth, on people whose truth is known."""

@@ -1,0 +1,26 @@
+"""Print the accuracy of the sections that are named, or of all, as Markdown."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+
+from benchmarks.accuracy import anatomy, wmh
+
+# Each prints its tables and returns what was missed, in words.
+SECTIONS: dict[str, Callable[[], list[str]]] = {"wmh": wmh.main, "anatomy": anatomy.main}
+
+
+def main() -> int:
+    """Run the named sections; exit 1 if a figure was missed."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy", description=__doc__)
+    parser.add_argument("sections", nargs="*", choices=[[], *SECTIONS], metavar="SECTION")
+    chosen = parser.parse_args().sections or list(SECTIONS)
+    missed = [line for name in chosen for line in SECTIONS[name]()]
+    print("\nMissed: " + ("; ".join(missed) if missed else "nothing") + ".")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

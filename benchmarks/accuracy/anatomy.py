@@ -1,0 +1,167 @@
+"""Ventricles, tissues and the template's warp on heads simulated from label images."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.accuracy.chain import DATA, SEED, Chain, array, dice, on_all_cores
+from benchmarks.accuracy.simulate import CORTEX, LATERAL_VENTRICLES, WHITE, simulated
+from wmhflow.core import templates
+from wmhflow.core.tissue import CORTEX as CORTEX_LABEL
+from wmhflow.core.tissue import WHITE as WHITE_LABEL
+from wmhflow.core.tissue import merge_sides
+from wmhflow.interfaces.registration import (
+    Grid3D,
+    ants_image,
+    jacobian_determinant,
+    load_grid,
+    resample_through,
+    robust_range,
+    single_threaded_ants,
+)
+
+LABELS = DATA / "labels"
+VENTRICLE_MEAN, VENTRICLE_WORST, WHITE_MEAN, CORTEX_MEAN = 0.90, 0.85, 0.88, 0.80
+SHARE_OF_CORTEX = 0.5
+
+
+@dataclass(frozen=True)
+class Person:
+    """What one simulated head gave."""
+
+    name: str
+    ventricle_ml: float
+    dice: dict[str, float]
+    warp: dict[str, dict[str, float]]
+    false_wmh_ml: float
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+def main() -> list[str]:
+    """Segment every head and print the tables; return what was missed."""
+    heads = sorted(LABELS.glob("training_seg_*.nii.gz"))
+    if not heads:
+        print(f"No label images at {LABELS.name}: nothing measured.")
+        return ["anatomy: no label images"]
+    people = on_all_cores(measured, heads)
+    print("# Ventricles and tissues of simulated heads (Dice)\n")
+    print("| head | ventricles (ml) | ventricles | white matter | cortex | "
+          "WMH found, none planted (ml) |")  # fmt: skip
+    print("| --- | ---: | ---: | ---: | ---: | ---: |")
+    for person in people:
+        print(f"| {person.name} | {person.ventricle_ml:.0f} | {person.dice['ventricles']:.3f} | "
+              f"{person.dice['white']:.3f} | {person.dice['cortex']:.3f} | "
+              f"{person.false_wmh_ml:.2f} |")  # fmt: skip
+    print("\n| head | warp | ventricles | cortex | least Jacobian in the brain |")
+    print("| --- | --- | ---: | ---: | ---: |")
+    for person in people:
+        for warp, found in person.warp.items():
+            print(f"| {person.name} | {warp} | {found['ventricles']:.3f} | "
+                  f"{found['cortex']:.3f} | {found['jacobian']:.2f} |")  # fmt: skip
+    return _judged(people)
+
+
+def measured(path: Path) -> Person:
+    """Simulate a head, take it through the program's steps, and compare with its labels."""
+    image = nib.load(path)
+    codes = np.asanyarray(image.dataobj).astype(np.int16)
+    spacing = np.array(image.header.get_zooms()[:3], float)
+    number = int(path.name.split(".")[0].split("_")[-1])
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        files = {}
+        for contrast in ("T1w", "FLAIR"):
+            files[contrast] = folder / f"{contrast}.nii.gz"
+            made = simulated(codes, spacing, contrast, number)
+            nib.save(nib.Nifti1Image(made, image.affine), files[contrast])
+        chain = Chain(folder, files["T1w"], files["FLAIR"])
+        chain.to_template()
+        wmh = array(chain.to_wmh()) > 0
+        tissue_file, ventricle_file = chain.to_tissues()
+        tissue = merge_sides(array(tissue_file).astype(np.uint8))
+        voxel_ml = float(np.prod(spacing)) / 1000
+        return Person(
+            name=path.name.split(".")[0],
+            ventricle_ml=float(np.isin(codes, LATERAL_VENTRICLES).sum() * voxel_ml),
+            dice={
+                "ventricles": dice(array(ventricle_file) > 0, np.isin(codes, LATERAL_VENTRICLES)),
+                "white": dice(tissue == WHITE_LABEL, np.isin(codes, WHITE)),
+                "cortex": dice(tissue == CORTEX_LABEL, np.isin(codes, CORTEX)),
+            },
+            warp={
+                "wmhflow": _overlap(chain, codes, [chain.files["forward"]]),
+                "antsRegistrationSyNQuick[s]": _overlap(chain, codes, _syn_quick(chain, folder)),
+            },
+            false_wmh_ml=float(wmh.sum() * voxel_ml),
+            seconds=chain.seconds,
+        )
+
+
+def _syn_quick(chain: Chain, folder: Path) -> list[str]:
+    """Register the same brain to the same template with antspyx's default quick SyN."""
+    ants = single_threaded_ants(SEED)
+    person, template = load_grid(chain.files["reference"]), load_grid(chain.files["template_t1w"])
+    brain = array(chain.files["brain"]) > 0
+    moving = Grid3D(robust_range(np.where(brain, person.data, 0)), person.affine)
+    found = ants.registration(
+        ants_image(template, SEED), ants_image(moving, SEED), "antsRegistrationSyNQuick[s]",
+        outprefix=str(folder / "quick"), random_seed=SEED,
+    )  # fmt: skip
+    return [str(path) for path in found["fwdtransforms"]]
+
+
+def _overlap(chain: Chain, codes: NDArray, transforms: list[str]) -> dict[str, float]:
+    """Warp a person's labels to the template and compare with the template's own."""
+    template = load_grid(chain.files["template_t1w"])
+    person = load_grid(chain.files["reference"])
+    csf = load_grid(chain.files["template_csf"]).data
+    own = {
+        "ventricles": templates.draw_ventricle_core(csf, template.affine),
+        "cortex": load_grid(chain.files["template_cortex"]).data > SHARE_OF_CORTEX,
+    }
+    members = {"ventricles": LATERAL_VENTRICLES, "cortex": CORTEX}
+    found = {}
+    for name, mask in own.items():
+        moving = Grid3D(np.isin(codes, members[name]).astype(np.float32), person.affine)
+        warped = resample_through(moving, template, transforms, "nearest")
+        found[name] = dice(warped > 0, mask)
+    inside = load_grid(chain.files["template_brain_mask"]).data > 0
+    found["jacobian"] = min(
+        float(jacobian_determinant(template, path, SEED)[inside].min())
+        for path in transforms
+        if not path.endswith(".mat")
+    )
+    return found
+
+
+def _judged(people: list[Person]) -> list[str]:
+    missed = []
+    scores = {name: [p.dice[name] for p in people] for name in people[0].dice}
+    for words, value, least in (
+        ("ventricles, mean", np.mean(scores["ventricles"]), VENTRICLE_MEAN),
+        ("ventricles, worst", min(scores["ventricles"]), VENTRICLE_WORST),
+        ("white matter, mean", np.mean(scores["white"]), WHITE_MEAN),
+        ("cortex, mean", np.mean(scores["cortex"]), CORTEX_MEAN),
+    ):
+        print(f"\nDice of {words}: {value:.3f} (asked {least}).")
+        if value < least:
+            missed.append(f"Dice of {words} {value:.3f} of {least}")
+    ours, quick = people[0].warp.keys()
+    for name in ("ventricles", "cortex"):
+        means = {
+            warp: float(np.mean([p.warp[warp][name] for p in people])) for warp in (ours, quick)
+        }
+        print(f"\nOverlap of {name} after warping: {means[ours]:.3f}, {quick} {means[quick]:.3f}.")
+        if means[ours] <= means[quick]:
+            missed.append(f"overlap of {name} {means[ours]:.3f}, {quick} {means[quick]:.3f}")
+    least = min(p.warp[ours]["jacobian"] for p in people)
+    print(f"\nLeast Jacobian in the brain: {least:.2f} (asked above 0).")
+    if least <= 0:
+        missed.append(f"folding: Jacobian {least:.2f}")
+    return missed
