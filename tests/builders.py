@@ -11,7 +11,15 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
 PHANTOM = ROOT / "bids_examples" / "phantom"
-AFFINE = np.diag([2.0, 2.0, 2.0, 1.0])
+# coarse, so that few voxels cover a head
+AFFINE = np.diag([10.0, 10.0, 10.0, 1.0])
+
+
+def cube(value: float = 100) -> Any:
+    """A bright cube in a dark field."""
+    data = np.zeros((8, 9, 10), dtype=np.float32)
+    data[2:6, 2:6, 2:6] = value
+    return data
 
 
 def save_image(
@@ -24,8 +32,7 @@ def save_image(
 ) -> Path:
     """Write a small image; by default a bright cube in a dark field."""
     if data is None:
-        data = np.zeros((8, 9, 10), dtype=np.float32)
-        data[2:6, 2:6, 2:6] = 100
+        data = cube()
     path.parent.mkdir(parents=True, exist_ok=True)
     image = nib.Nifti1Image(np.asarray(data, dtype=dtype), affine)
     image.set_sform(affine, code=code)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.builders import describe, save_image
+from tests.builders import cube, describe, save_image
 
 # the same examples every time: a red run can be repeated (look for new ones with --hypothesis-seed)
 settings.register_profile("repeatable", derandomize=True)
@@ -18,8 +18,8 @@ settings.load_profile("repeatable")
 def raw(tmp_path: Path) -> Path:
     """A raw dataset with one person (T1w, FLAIR) and no sessions."""
     root = describe(tmp_path / "raw")
-    for suffix in ("T1w", "FLAIR"):
-        save_image(root / "sub-01" / "anat" / f"sub-01_{suffix}.nii.gz")
+    for suffix, data in (("T1w", cube(100)), ("FLAIR", cube(70))):
+        save_image(root / "sub-01" / "anat" / f"sub-01_{suffix}.nii.gz", data)
     return root
 
 

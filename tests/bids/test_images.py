@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 
 from tests.builders import AFFINE, save_image
-from wmhflow.bids.images import inspect_image, load_volume, same_lattice
+from wmhflow.bids.images import check_anatomical, inspect_image, load_volume, same_lattice
 from wmhflow.errors import GridError, InputError
 
 
@@ -43,8 +44,6 @@ def test_a_sheared_grid_is_refused(tmp_path: Path) -> None:
     sheared = AFFINE.copy()
     sheared[0, 1] = 0.5
     path = tmp_path / "a.nii.gz"
-    import nibabel as nib
-
     image = nib.Nifti1Image(np.ones((8, 8, 8), np.float32), sheared)
     image.set_sform(sheared, code=1)
     nib.save(image, path)
@@ -61,8 +60,8 @@ def test_facts_count_nonfinite_and_nonzero(tmp_path: Path) -> None:
 
 
 def test_the_same_voxels_in_another_order_are_the_same_lattice(tmp_path: Path) -> None:
-    flip = np.diag([-2.0, 2.0, 2.0, 1.0])
-    flip[0, 3] = 14
+    flip = AFFINE @ np.diag([-1.0, 1.0, 1.0, 1.0])
+    flip[0, 3] = 7 * AFFINE[0, 0]
     one = inspect_image(save_image(tmp_path / "a.nii.gz", np.ones((8, 9, 10))))
     flipped = inspect_image(save_image(tmp_path / "b.nii.gz", np.ones((8, 9, 10)), flip))
     moved = flip.copy()
@@ -81,3 +80,69 @@ def test_rounding_noise_does_not_make_another_lattice(tmp_path: Path) -> None:
         one = inspect_image(save_image(tmp_path / f"{number}a.nii", np.ones((8, 9, 10)), affine))
         two = inspect_image(save_image(tmp_path / f"{number}b.nii", np.ones((8, 9, 10)), noisy))
         assert same_lattice(one, two)
+
+
+SHAPE = (90, 110, 90)
+
+
+def anatomical(path: Path, shape: tuple[int, ...], sizes: tuple[float, ...], unit: str) -> Path:
+    image = nib.Nifti1Image(np.zeros(shape, np.uint8), np.diag([*sizes, 1.0]))
+    image.dataobj[shape[0] // 2] = 1
+    image.header.set_xyzt_units(unit)
+    nib.save(image, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("shape", "sizes", "unit", "said"),
+    [
+        (SHAPE, (2000.0, 2000.0, 2000.0), "micron", r"in µm \(its header's unit is micron\)"),
+        (SHAPE, (2000.0, 2000.0, 2000.0), "mm", r"in µm \(its header's unit is mm\)"),
+        (SHAPE, (0.002, 0.002, 0.002), "meter", r"in m \(its header's unit is meter\)"),
+        (SHAPE, (0.2, 0.2, 0.2), "mm", "in cm"),
+        ((90, 110, 1), (2.0, 2.0, 5.0), "mm", r"spans 180×220×5 mm \(90×110×1 voxels\)"),
+        ((90, 110, 8), (2.0, 2.0, 5.0), "mm", "75 to 600 mm along every axis"),
+        ((12, 12, 12), (15.0, 15.0, 15.0), "mm", "voxels of 15×15×15 mm, too coarse"),
+    ],
+)
+def test_what_covers_no_head_is_refused(
+    tmp_path: Path, shape: tuple[int, ...], sizes: tuple[float, ...], unit: str, said: str
+) -> None:
+    facts = inspect_image(anatomical(tmp_path / "a.nii.gz", shape, sizes, unit))
+    with pytest.raises(InputError, match=said) as refusal:
+        check_anatomical(facts)
+    assert str(tmp_path / "a.nii.gz") in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("shape", "sizes"),
+    [
+        (SHAPE, (2.0, 2.0, 2.0)),
+        ((256, 256, 18), (0.9, 0.9, 5.0)),
+        ((60, 75, 55), (2.0, 2.0, 2.0)),
+        ((192, 320, 320), (1.0, 1.0, 1.0)),
+    ],
+)
+def test_heads_and_tightly_cropped_brains_pass(
+    tmp_path: Path, shape: tuple[int, ...], sizes: tuple[float, ...]
+) -> None:
+    check_anatomical(inspect_image(anatomical(tmp_path / "a.nii.gz", shape, sizes, "mm")))
+
+
+def test_one_value_everywhere_is_no_image(tmp_path: Path) -> None:
+    path = save_image(tmp_path / "a.nii.gz", np.full((8, 9, 10), 7))
+    with pytest.raises(InputError, match="holds the one value 7"):
+        check_anatomical(inspect_image(path))
+
+
+def test_a_tiny_voxel_is_no_singular_affine(tmp_path: Path) -> None:
+    affine = np.diag([1e-3, 1e-3, 1e-3, 1.0])
+    _, read, _ = load_volume(save_image(tmp_path / "a.nii.gz", np.ones((8, 9, 10)), affine))
+    np.testing.assert_allclose(read, affine)
+    flat = AFFINE.copy()
+    flat[2, 2] = 0
+    image = nib.Nifti1Image(np.ones((8, 9, 10), np.float32), None)
+    image.header.set_sform(flat, code=1)
+    nib.save(image, tmp_path / "b.nii.gz")
+    with pytest.raises(GridError, match="cannot be inverted"):
+        load_volume(tmp_path / "b.nii.gz")

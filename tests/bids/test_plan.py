@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 import pytest
 
-from tests.builders import AFFINE, PHANTOM, describe, save_image
+from tests.builders import AFFINE, PHANTOM, cube, describe, save_image
 from wmhflow.bids.outputs import map_groups, promised_files
 from wmhflow.bids.plan import VisitPlan, format_plan
 from wmhflow.cli.parser import parse_settings
@@ -106,7 +107,7 @@ def test_a_filter_chooses_between_two_masks(raw: Path, derivatives: Path, tmp_pa
 def test_a_mask_without_space_is_placed_by_its_grid(raw: Path, derivatives: Path) -> None:
     other = AFFINE.copy()
     other[:3, 3] = 3
-    save_image(raw / "sub-01" / "anat" / "sub-01_FLAIR.nii.gz", affine=other)
+    save_image(raw / "sub-01" / "anat" / "sub-01_FLAIR.nii.gz", cube(70), affine=other)
     mask(derivatives, "sub-01_label-WMH_mask", affine=other)
     visit = plan_one(raw, derivatives)
     assert visit.wmh is not None
@@ -121,7 +122,7 @@ def test_a_mask_without_space_on_no_known_grid_is_refused(raw: Path, derivatives
 
 
 def test_a_mask_on_another_grid_of_the_stated_space_is_noted(raw: Path, derivatives: Path) -> None:
-    fine = np.diag([1.0, 1.0, 1.0, 1.0])
+    fine = np.diag([5.0, 5.0, 5.0, 1.0])
     data = np.zeros((16, 18, 20))
     data[6, 6, 6] = 1
     mask(derivatives, data=data, affine=fine)
@@ -256,11 +257,40 @@ def test_one_image_stored_twice_is_refused(raw: Path) -> None:
         (np.ones((8, 9, 10, 2)), "8×9×10×2"),
         (np.zeros((8, 9, 10)), "no value other than 0"),
         (np.full((8, 9, 10), np.nan), "no value other than 0"),
+        (np.full((8, 9, 10), 7), "the one value 7"),
+        (np.arange(72).reshape(8, 9), "8×9 where one 3D image"),
+        (np.arange(72).reshape(8, 9, 1), "spans 80×90×10 mm"),
     ],
 )
 def test_an_unusable_t1w_is_refused(raw: Path, data: Any, message: str) -> None:
     save_image(raw / "sub-01" / "anat" / "sub-01_T1w.nii.gz", data)
-    assert message in (plan_one(raw).problem or "")
+    problem = plan_one(raw).problem or ""
+    assert message in problem
+    assert "sub-01_T1w.nii.gz" in problem
+
+
+@pytest.mark.parametrize(("scale", "unit"), [(1e3, "µm"), (1e-3, "m")])
+def test_an_affine_in_another_unit_is_refused(raw: Path, scale: float, unit: str) -> None:
+    affine = AFFINE @ np.diag([scale, scale, scale, 1.0])
+    save_image(raw / "sub-01" / "anat" / "sub-01_FLAIR.nii.gz", affine=affine)
+    assert f"seems to be in {unit} " in (plan_one(raw).problem or "")
+
+
+def test_a_unit_that_the_affine_contradicts_is_noted(raw: Path) -> None:
+    path = raw / "sub-01" / "anat" / "sub-01_T1w.nii.gz"
+    image = nib.load(path)
+    moved = nib.Nifti1Image(np.asarray(image.dataobj), image.affine, image.header)
+    moved.header.set_xyzt_units("meter")
+    nib.save(moved, path)
+    visit = plan_one(raw)
+    assert visit.problem is None
+    assert any("header's unit is meter" in entry.why for entry in visit.decisions)
+
+
+def test_one_image_under_both_names_is_refused(raw: Path) -> None:
+    anat = raw / "sub-01" / "anat"
+    (anat / "sub-01_FLAIR.nii.gz").write_bytes((anat / "sub-01_T1w.nii.gz").read_bytes())
+    assert "hold the same values" in (plan_one(raw).problem or "")
 
 
 def test_a_map_out_of_its_valid_range_is_refused(raw: Path, derivatives: Path) -> None:

@@ -14,6 +14,11 @@ from numpy.typing import NDArray
 
 from wmhflow.errors import GridError, InputError
 
+# A head's image, or a brain's, covers at least the one and at most the other along every axis.
+LEAST_EXTENT_MM = 75.0
+LARGEST_EXTENT_MM = 600.0
+COARSEST_VOXEL_MM = 10.0
+UNIT_SCALES = {"µm": 1e-3, "m": 1e3, "cm": 10.0}
 _UNREADABLE = (OSError, EOFError, zlib.error, ImageFileError, HeaderDataError, ValueError)
 
 
@@ -22,7 +27,7 @@ class ImageFacts:
     """What a first full read of an image tells.
 
     ``affine`` maps voxels to world RAS mm (sform if its code is > 0, else qform); ``low`` and
-    ``high`` are the extreme finite values.
+    ``high`` are the extreme finite values; ``unit`` is the header's word for its unit of length.
     """
 
     path: Path
@@ -32,6 +37,17 @@ class ImageFacts:
     n_nonzero: int
     low: float
     high: float
+    unit: str = "unknown"
+
+    @property
+    def voxel_size_mm(self) -> NDArray[np.float64]:
+        """Edges of a voxel, mm."""
+        return np.asarray(np.linalg.norm(self.affine[:3, :3], axis=0))
+
+    @property
+    def extent_mm(self) -> NDArray[np.float64]:
+        """How much the image covers along each of its axes, mm."""
+        return np.asarray(self.voxel_size_mm * self.shape)
 
     @property
     def is_empty(self) -> bool:
@@ -101,12 +117,13 @@ def _valid_affine(path: Path, image: nib.Nifti1Image) -> NDArray[np.float64]:
             "copy the header of the image that it was made from."
         )
     affine = np.asarray(image.affine, dtype=np.float64)
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-6:
+    sizes = np.linalg.norm(affine[:3, :3], axis=0)
+    axes = affine[:3, :3] / np.where(sizes > 0, sizes, 1)
+    if not np.isfinite(affine).all() or abs(np.linalg.det(axes)) < 1e-6:
         raise GridError(
             f"{path} has an affine that cannot be inverted or is not finite; "
             "copy the header of the image that it was made from."
         )
-    axes = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
     if np.abs(axes.T @ axes - np.eye(3)).max() > 1e-3:
         raise GridError(
             f"{path} has a sheared affine (its axes are not at right angles), on which distances "
@@ -128,7 +145,7 @@ def inspect_image(path: Path) -> ImageFacts:
     InputError
         As :func:`load_volume`.
     """
-    data, affine, _ = load_volume(path)
+    data, affine, image = load_volume(path)
     finite = np.isfinite(data)
     values = data[finite]
     return ImageFacts(
@@ -139,7 +156,54 @@ def inspect_image(path: Path) -> ImageFacts:
         n_nonzero=int(np.count_nonzero(values)),
         low=float(values.min()) if values.size else float("nan"),
         high=float(values.max()) if values.size else float("nan"),
+        unit=str(image.header.get_xyzt_units()[0]) if "xyzt_units" in image.header else "unknown",
     )
+
+
+def check_anatomical(facts: ImageFacts) -> None:
+    """Refuse an image that cannot be a T1w or FLAIR of a head, by header and extreme values.
+
+    Parameters
+    ----------
+    facts
+        Facts of the image.
+
+    Raises
+    ------
+    InputError
+        If it holds one value only, or covers less or more than any head along an axis, as it
+        does where its affine is not in mm.
+    """
+    if facts.is_empty:
+        raise InputError(f"{facts.path} holds no value other than 0; it cannot be used.")
+    if facts.low == facts.high:
+        raise InputError(f"{facts.path} holds the one value {facts.low:g}; it cannot be used.")
+    extent, size = facts.extent_mm, facts.voxel_size_mm
+    if _is_heads(extent) and size.max() <= COARSEST_VOXEL_MM:
+        return
+    wide = "×".join(f"{length:.3g}" for length in extent)
+    for unit, scale in UNIT_SCALES.items():
+        if _is_heads(extent * scale):
+            raise InputError(
+                f"{facts.path} spans {wide} mm by its affine, which seems to be in {unit} (its "
+                f"header's unit is {facts.unit}); write the affine in mm."
+            )
+    if _is_heads(extent):
+        coarse = "×".join(f"{length:.3g}" for length in size)
+        raise InputError(
+            f"{facts.path} has voxels of {coarse} mm, too coarse to see white matter lesions "
+            f"(the limit is {COARSEST_VOXEL_MM:g} mm); give the image as it was acquired."
+        )
+    shape = "×".join(map(str, facts.shape))
+    raise InputError(
+        f"{facts.path} spans {wide} mm ({shape} voxels) where the image of a head spans "
+        f"{LEAST_EXTENT_MM:g} to {LARGEST_EXTENT_MM:g} mm along every axis; "
+        "give an image of the whole brain, with the header that its scanner gave it."
+    )
+
+
+def _is_heads(extent_mm: NDArray[np.float64]) -> bool:
+    return bool(extent_mm.min() >= LEAST_EXTENT_MM and extent_mm.max() <= LARGEST_EXTENT_MM)
 
 
 def same_lattice(one: ImageFacts, other: ImageFacts, tolerance_mm: float = 1e-2) -> bool:
@@ -156,6 +220,18 @@ def same_lattice(one: ImageFacts, other: ImageFacts, tolerance_mm: float = 1e-2)
         return False
     gaps = np.linalg.norm(_corners(one)[:, None] - _corners(other)[None], axis=2)
     return bool(max(gaps.min(axis=0).max(), gaps.min(axis=1).max()) <= tolerance_mm)
+
+
+def same_values(one: Path, other: Path) -> bool:
+    """Whether two images hold the same values in the same order, wherever they lie.
+
+    Parameters
+    ----------
+    one, other
+        NIfTI files.
+    """
+    first, second = load_volume(one)[0], load_volume(other)[0]
+    return bool(np.array_equal(first, second, equal_nan=first.dtype.kind == "f"))
 
 
 def _corners(facts: ImageFacts) -> NDArray[np.float64]:

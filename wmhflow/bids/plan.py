@@ -13,7 +13,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from wmhflow.bids.images import ImageFacts, inspect_image, load_volume, same_lattice
+from wmhflow.bids.images import (
+    ImageFacts,
+    check_anatomical,
+    inspect_image,
+    load_volume,
+    same_lattice,
+    same_values,
+)
 from wmhflow.bids.naming import TEMPLATE, visit_label
 from wmhflow.bids.query import IMAGE_EXTENSIONS, FoundFile, Query, matches
 from wmhflow.data.registry import MapDefinition, load_freesurfer_codes
@@ -112,6 +119,12 @@ class VisitPlan:
     def other_anatomical(self) -> FoundFile | None:
         """The T1w or FLAIR that is not the reference."""
         return self.flair if self.reference == "T1w" else self.t1w
+
+    @property
+    def anatomical(self) -> dict[str, FoundFile]:
+        """The raw images that there are, by suffix."""
+        found = {"T1w": self.t1w, "FLAIR": self.flair}
+        return {suffix: file for suffix, file in found.items() if file is not None}
 
     @property
     def wmh_comes_first(self) -> bool:
@@ -224,6 +237,8 @@ class _VisitPlanner:
 
     def plan(self, maps: Mapping[str, MapDefinition]) -> VisitPlan:
         t1w, flair = self._raw("T1w"), self._raw("FLAIR")
+        if t1w and flair:
+            self._check_two_images(t1w, flair)
         visit = VisitPlan(self.subject, self.session, self._reference(t1w, flair), t1w, flair)
         visit = replace(visit, flair_alignment=self._anatomical_alignment(visit))
         visit = replace(visit, template_transforms=self._template_transforms(visit))
@@ -263,11 +278,27 @@ class _VisitPlanner:
             return None
         chosen = self._one_run(suffix, found)
         facts = self.facts(chosen)
-        if facts.is_empty:
-            raise InputError(f"{chosen.path} holds no value other than 0; it cannot be used.")
+        check_anatomical(facts)
         if facts.n_nonfinite:
             self._say(suffix, "note", f"{facts.n_nonfinite} NaN or infinite voxels count as 0")
+        if facts.unit not in ("mm", "unknown"):
+            why = f"its header's unit is {facts.unit}, but its affine is a head's in mm: read so"
+            self._say(suffix, "note", why)
         return chosen
+
+    def _check_two_images(self, t1w: FoundFile, flair: FoundFile) -> None:
+        """Refuse one image that was given as both."""
+        one, other = self.facts(t1w), self.facts(flair)
+        if (one.shape, one.low, one.high, one.n_nonzero) == (
+            other.shape,
+            other.low,
+            other.high,
+            other.n_nonzero,
+        ) and same_values(t1w.path, flair.path):
+            raise InputError(
+                f"{t1w.path} and {flair.path} hold the same values; one of them is not what its "
+                "name says: give the right file, or leave it out."
+            )
 
     def _one_run(self, what: str, found: Sequence[FoundFile]) -> FoundFile:
         """Take the first run; anything else that differs is the user's to decide."""

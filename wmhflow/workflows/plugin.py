@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 import tempfile
 import threading
@@ -46,6 +47,19 @@ class Failure:
 
     step: str
     reason: str
+
+
+def said_by(line: str) -> str:
+    r"""Take the class of the program's own errors off a traceback's last line: the rest says all.
+
+    Examples
+    --------
+    >>> said_by("\twmhflow.errors.InputError: a.nii.gz is noise.")
+    'a.nii.gz is noise.'
+    >>> said_by("ValueError: bad")
+    'ValueError: bad'
+    """
+    return re.sub(r"^\s*wmhflow\.errors\.\w+: ", "", line)
 
 
 def _run_noting_process(folder: str, node: Any, updatehash: bool, taskid: int) -> dict[str, Any]:
@@ -159,7 +173,8 @@ class ResilientMultiProcPlugin(MultiProcPlugin):
 
     def _clean_queue(self, jobid: int, graph: Any, result: Any = None) -> Any:
         lines = "".join((result or {}).get("traceback") or ["unknown"]).strip().splitlines()
-        self.failures.append(Failure(self.procs[jobid].fullname, lines[-1] if lines else "unknown"))
+        reason = said_by(lines[-1]) if lines else "unknown"
+        self.failures.append(Failure(self.procs[jobid].fullname, reason))
         left = super()._clean_queue(jobid, graph, result=result)
         self._give_up_visit(self.procs[jobid].fullname.rpartition(".")[0])
         return left

@@ -35,6 +35,7 @@ from wmhflow.interfaces.registration import (
     RigidRegistration,
     TemplateRegistration,
 )
+from wmhflow.interfaces.sanity import CheckAnatomy, CheckBrain, CheckImage
 from wmhflow.interfaces.segmentation import BrainExtraction, TissueSegmentation, WMHSegmentation
 from wmhflow.interfaces.sinks import ImageSink, TableSink, TransformSink
 from wmhflow.settings import Settings
@@ -139,6 +140,7 @@ def init_visit_wf(visit: VisitPlan, settings: Settings) -> Workflow:
     _add_template(graph)
     _add_computed_wmh(graph)
     _add_computed_tissues(graph)
+    _add_checked_anatomy(graph)
     _add_regions(graph)
     _add_measures(graph)
     _add_maps(graph)
@@ -148,10 +150,20 @@ def init_visit_wf(visit: VisitPlan, settings: Settings) -> Workflow:
 
 
 def _add_reference(graph: _Graph) -> None:
-    node = graph.add("reference", PrepareImage(), in_file=str(graph.visit.reference_file.path))
-    graph.known["reference"] = (node, "out_file")
-    graph.known[f"preproc_{graph.visit.reference}"] = (node, "out_file")
+    source = str(graph.visit.reference_file.path)
+    node = graph.add("reference", PrepareImage(), in_file=source)
     graph.facts.append(("reference_", (node, "facts")))
+    graph.known["reference"] = _checked_image(graph, "reference", node, source)
+    graph.known[f"preproc_{graph.visit.reference}"] = graph.known["reference"]
+
+
+def _checked_image(graph: _Graph, name: str, prepared: Node, source: str) -> tuple[Node, str]:
+    """Let a prepared image through only if its values can be those of a scan."""
+    check = graph.add(
+        f"checked_{name}", CheckImage(), mem_gb=1.0, in_file=(prepared, "out_file"), source=source
+    )
+    graph.facts.append((f"{name}_", (check, "facts")))
+    return check, "out_file"
 
 
 def _add_other_anatomical(graph: _Graph) -> None:
@@ -160,8 +172,8 @@ def _add_other_anatomical(graph: _Graph) -> None:
     if other is None:
         return
     prepared = graph.add("other_anatomical", PrepareImage(), in_file=str(other.path))
-    graph.known["other"] = (prepared, "out_file")
     graph.facts.append(("other_anatomical_", (prepared, "facts")))
+    graph.known["other"] = _checked_image(graph, "other_anatomical", prepared, str(other.path))
     given = graph.visit.flair_alignment.transform
     if given is not None:
         graph.known["other_transform"] = str(given.path)
@@ -319,6 +331,7 @@ def _add_template(graph: _Graph) -> None:
             seed=graph.seed,
         )
         graph.known["mask_brain"] = (brain, "brain_mask")
+    _add_checked_brain(graph)
     given = graph.visit.template_transforms
     if given is not None:
         graph.known |= {"forward": str(given[0].path), "inverse": str(given[1].path)}
@@ -336,6 +349,43 @@ def _add_template(graph: _Graph) -> None:
     )
     graph.known |= {"forward": (node, "forward"), "inverse": (node, "inverse")}
     graph.facts.append(("template_registration_", (node, "metrics")))
+
+
+def _add_checked_brain(graph: _Graph) -> None:
+    """Let a brain mask through only if it can be that of a whole brain."""
+    given = graph.visit.parcellation
+    check = graph.add(
+        "checked_brain",
+        CheckBrain(),
+        mem_gb=1.0,
+        brain_mask="mask_brain",
+        reference="reference",
+        source=str(given.file.path if given else graph.visit.reference_file.path),
+    )
+    graph.known["mask_brain"] = (check, "brain_mask")
+    graph.facts.append(("brain_", (check, "facts")))
+
+
+def _add_checked_anatomy(graph: _Graph) -> None:
+    """Let tissues through only if the images can be what their names say."""
+    visit = graph.visit
+    check = graph.add(
+        "checked_anatomy",
+        CheckAnatomy(),
+        mem_gb=1.5,
+        tissue="tissue_without_lesions",
+        brain_mask="mask_brain",
+        reference="reference",
+        forward="forward",
+        template="template_t1w",
+        template_mask="template_brain_mask",
+        source=str(visit.reference_file.path),
+        needs_flair=not visit.wmh_comes_first or visit.wmh_command is not None,
+        **{name.lower(): f"preproc_{name}" for name in visit.anatomical},
+        **{f"{name.lower()}_source": str(file.path) for name, file in visit.anatomical.items()},
+    )
+    graph.known["tissue_without_lesions"] = (check, "tissue")
+    graph.facts.append(("", (check, "facts")))
 
 
 def _add_computed_tissues(graph: _Graph) -> None:
