@@ -182,6 +182,14 @@ class Anatomy:
         "space, and writes a mask on the grid of either. No shell runs it.",
         metavar="COMMAND",
     )
+    registration_qc: str = option(
+        "flag",
+        "--registration-qc",
+        help="What happens where an image or map cannot be aligned well to the reference: it is "
+        "searched for anew, and what stays bad is marked 'check' in the QC table (flag), or also "
+        "fails the person (fail); off neither judges nor searches anew.",
+        choices=("flag", "fail", "off"),
+    )
     fill_holes: bool = option(
         False,
         "--fill-holes",

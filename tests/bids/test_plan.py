@@ -11,7 +11,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from tests.bids.test_transforms import LTA
 from tests.builders import AFFINE, PHANTOM, cube, describe, save_image
+from wmhflow.bids.naming import TEMPLATE
 from wmhflow.bids.outputs import map_groups, promised_files
 from wmhflow.bids.plan import VisitPlan, format_plan
 from wmhflow.cli.parser import parse_settings
@@ -420,12 +422,58 @@ def test_a_4d_companion_is_passed_over(raw: Path, derivatives: Path) -> None:
     assert visit.maps[0].alignment.companion is None
 
 
-def test_a_maps_transform_that_is_not_affine_is_refused(raw: Path, derivatives: Path) -> None:
+FIELD = "#Insight Transform File V1.0\nTransform: DisplacementFieldTransform_double_3_3\n"
+EULER = (
+    "#Insight Transform File V1.0\n#Transform 0\nTransform: Euler3DTransform_double_3_3\n"
+    "Parameters: 0.1 0 0 1 2 3\nFixedParameters: 0 0 0\n"
+)
+FLIRT = "1 0 0 0\n0 1 0 0\n0 0 1 0\n0 0 0 1\n"
+
+
+def test_a_maps_transform_that_is_not_linear_is_refused(raw: Path, derivatives: Path) -> None:
     perf = derivatives / "sub-01" / "perf"
     save_image(perf / "sub-01_cbf.nii.gz", np.full((8, 9, 10), 30))
     transform = perf / "sub-01_from-asl_to-T1w_mode-image_xfm.txt"
-    transform.write_text("#Insight Transform File V1.0\nTransform: Euler3DTransform_double_3_3\n")
-    assert "no ITK text file with one affine" in (plan_one(raw, derivatives).problem or "")
+    transform.write_text(FIELD)
+    problem = plan_one(raw, derivatives).problem or ""
+    assert transform.name in problem
+    assert "not linear (DisplacementField" in problem
+
+
+@pytest.mark.parametrize(
+    ("ending", "content", "convert"), [("txt", EULER, False), ("mat", FLIRT, True)]
+)
+def test_a_maps_linear_transform_of_any_program_is_taken(
+    raw: Path, derivatives: Path, ending: str, content: str, convert: bool
+) -> None:
+    perf = derivatives / "sub-01" / "perf"
+    save_image(perf / "sub-01_cbf.nii.gz", np.full((8, 9, 10), 30))
+    (perf / f"sub-01_from-asl_to-T1w_mode-image_xfm.{ending}").write_text(content)
+    visit = plan_one(raw, derivatives)
+    assert visit.problem is None
+    assert (visit.maps[0].alignment.how, visit.maps[0].alignment.convert) == ("transform", convert)
+
+
+def test_the_flairs_transform_may_bend_and_be_of_any_program(raw: Path, derivatives: Path) -> None:
+    anat = derivatives / "sub-01" / "anat"
+    anat.mkdir(parents=True, exist_ok=True)
+    for ending, content, convert in (("txt", FIELD, False), ("lta", LTA, True)):
+        given = anat / f"sub-01_from-FLAIR_to-T1w_mode-image_xfm.{ending}"
+        given.write_text(content)
+        visit = plan_one(raw, derivatives)
+        assert visit.problem is None
+        assert visit.flair_alignment.transform is not None
+        assert visit.flair_alignment.transform.path.name == given.name
+        assert visit.flair_alignment.convert == convert
+        given.unlink()
+
+
+def test_the_templates_transforms_are_itks(raw: Path, derivatives: Path) -> None:
+    anat = derivatives / "sub-01" / "anat"
+    anat.mkdir(parents=True, exist_ok=True)
+    for source, target in (("T1w", TEMPLATE), (TEMPLATE, "T1w")):
+        (anat / f"sub-01_from-{source}_to-{target}_mode-image_xfm.mat").write_text(FLIRT)
+    assert "a transform of FSL" in (plan_one(raw, derivatives).problem or "")
 
 
 def test_labels_may_hold_a_plus(tmp_path: Path) -> None:

@@ -39,6 +39,9 @@ event.register("numba:compile", compiled)
 CALLS = """
 import itertools
 import numpy as np
+from wmhflow.core.alignment import (
+    Grid3D, alignment_quality, alignment_score, compare, refine_rigid, search_rigid
+)
 from wmhflow.core.bullseye import bullseye_labels, depth, propagate_lobes
 from wmhflow.core.distance import distance_to, nearest, signed_distance
 from wmhflow.core.lesions import label_lesions, lesion_measures
@@ -56,6 +59,11 @@ for order, kind in itertools.product("CF", kinds):
     spacing = SPACING
     affine = np.diag([*spacing, 1.0])
     image = np.require(lobe, kind, order)
+    grids = [Grid3D(np.asarray(image, np.float32) / 5, affine) for _ in range(2)]
+    alignment_score(*grids, np.asfortranarray(affine), None)
+    alignment_quality(*grids, np.eye(4), 1)
+    refine_rigid(compare(*grids, seed=1), affine.T, np.zeros(3))
+    search_rigid(*grids, np.ones(shape, bool), [(0.0, 0.0, 0.0)])
     codes, mask = np.rint(image).astype(np.int64), image != 0
     right = np.require(np.indices(shape)[0] > 4, bool, order)
     white = np.require(rng.random(shape) < 0.7, bool, order)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from wmhflow.core import nawm, shells, zones
+from wmhflow.core.alignment import ACCEPTABLE
 from wmhflow.data.registry import (
     bibliography,
     find_measure,
@@ -132,3 +133,10 @@ def test_a_measure_is_found_by_its_name_or_by_how_it_ends() -> None:
     assert find_measure("no_such_measure") is None
     # the bounds of NAWM are not those of everything that a map covers
     assert find_measure("map_FA_coverage_WMH") != find_measure("map_FA_coverage_NAWM")
+
+
+def test_an_alignment_is_judged_by_the_same_bounds_as_its_row() -> None:
+    for name, bounds in ACCEPTABLE.items():
+        known = find_measure(f"other_anatomical_registration_{name}")
+        assert known is not None
+        assert (known.low, known.high) == bounds

@@ -8,11 +8,11 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from tests.builders import save_image
+from tests.builders import AFFINE, save_image
 from wmhflow.interfaces.anatomy import CombineTissues, GivenMask, WithoutInfarct
 
 SHAPE = (8, 9, 10)
-VOXEL_MM3 = 8.0
+VOXEL_MM3 = float(np.prod(np.diag(AFFINE)[:3]))
 
 
 def block(*where: slice) -> np.ndarray:

@@ -6,10 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from nipype.interfaces.base import isdefined
 
 from tests.runs import phantom_words
 from wmhflow.bids.outputs import image_paths, table_paths, transform_paths
-from wmhflow.bids.plan import GivenImage, VisitPlan
+from wmhflow.bids.plan import Alignment, GivenImage, VisitPlan
 from wmhflow.cli.parser import parse_settings
 from wmhflow.cli.run import make_plans
 from wmhflow.settings import Settings
@@ -108,3 +109,31 @@ def test_without_an_infarct_the_graph_is_as_ever(
         assert not [name for name in workflow.list_node_names() if "infarct" in name]
         known = ("given_wmh", "mask") if visit.wmh else None
         assert source_of(workflow, "template_registration", "lesion_mask") == known
+
+
+def test_a_transform_of_another_program_is_rewritten_before_use(
+    planned: tuple[Settings, list[VisitPlan]],
+) -> None:
+    settings, visits = planned
+    visit = next(visit for visit in visits if visit.other_anatomical)
+    for convert in (True, False):
+        given = Alignment("transform", visit.reference_file, convert=convert)
+        workflow = init_visit_wf(replace(visit, flair_alignment=given), settings)
+        assert ("other_transform" in workflow.list_node_names()) == convert
+        moved = workflow.get_node("other_in_reference").inputs.transforms
+        assert isdefined(moved) != convert
+
+
+def test_the_verdict_on_registrations_follows_the_settings(
+    planned: tuple[Settings, list[VisitPlan]],
+) -> None:
+    settings, visits = planned
+    visit = next(visit for visit in visits if visit.other_anatomical)
+    visit = replace(visit, flair_alignment=Alignment("register"))
+    for wanted in ("flag", "fail", "off"):
+        anatomy = replace(settings.anatomy, registration_qc=wanted)
+        node = init_visit_wf(visit, replace(settings, anatomy=anatomy)).get_node(
+            "other_registration"
+        )
+        assert node.inputs.quality == wanted
+        assert node.inputs.fixed_name == str(visit.reference_file.path)

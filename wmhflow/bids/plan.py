@@ -6,7 +6,6 @@ The graph (:mod:`wmhflow.workflows`) is made from these objects and decides noth
 from __future__ import annotations
 
 import logging
-import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ from wmhflow.bids.images import (
 )
 from wmhflow.bids.naming import TEMPLATE, visit_label
 from wmhflow.bids.query import IMAGE_EXTENSIONS, FoundFile, Query, matches
+from wmhflow.bids.transforms import TRANSFORM_EXTENSIONS, TransformFile, read_transform
 from wmhflow.data.registry import MapDefinition, load_freesurfer_codes
 from wmhflow.errors import AmbiguousInputError, InputError
 from wmhflow.settings import Settings
@@ -50,11 +50,15 @@ class GivenImage:
 
 @dataclass(frozen=True)
 class Alignment:
-    """How an image comes to lie on the reference: ``header``, ``transform`` or ``register``."""
+    """How an image comes to lie on the reference: ``header``, ``transform`` or ``register``.
+
+    ``convert`` says that the transform is none of ITK's and has to be written as one.
+    """
 
     how: str
     transform: FoundFile | None = None
     companion: FoundFile | None = None
+    convert: bool = False
 
 
 @dataclass(frozen=True)
@@ -351,7 +355,7 @@ class _VisitPlanner:
                 self.subject,
                 suffix="xfm",
                 **{"from": list(sources), "to": target},
-                extension=[".txt", ".h5", ".mat"],
+                extension=list(TRANSFORM_EXTENSIONS),
             )
         )
         if len(found) > 1:
@@ -378,8 +382,10 @@ class _VisitPlanner:
         given = self._transform([name], visit.reference)
         what = f"{name} to {visit.reference}"
         if given:
-            self._say(what, "found", given.path.name)
-            return Alignment("transform", given)
+            read = read_transform(given.path)
+            kind = "" if read.is_linear else ", which is not linear"
+            self._say(what, "found", f"{given.path.name} ({read.program}){kind}")
+            return Alignment("transform", given, convert=read.program != "ITK")
         self._say(what, "computed", "rigid registration; no transform is given")
         return Alignment("register")
 
@@ -388,6 +394,8 @@ class _VisitPlanner:
         inverse = self._transform([TEMPLATE], visit.reference)
         what = f"{visit.reference} to template"
         if forward and inverse:
+            for given in (forward, inverse):
+                _check_itk(given)
             self._say(what, "found", f"{forward.path.name} and {inverse.path.name}")
             return forward, inverse
         why = "no transform is given"
@@ -618,9 +626,11 @@ class _VisitPlanner:
             return Alignment("header")
         given = self._transform([*definition.transform_from, name], visit.reference)
         if given:
-            _check_linear(given)
-            self._say(name, "found", f"{file.path.name}, aligned by {given.path.name}")
-            return Alignment("transform", given)
+            read = _check_linear(given)
+            self._say(
+                name, "found", f"{file.path.name}, aligned by {given.path.name} ({read.program})"
+            )
+            return Alignment("transform", given, convert=read.program != "ITK")
         companion = self._companion(definition, file)
         moved = companion.path.name if companion else "the map itself, lacking a companion image"
         self._say(name, "found", f"{file.path.name}; registered rigidly by {moved}")
@@ -645,15 +655,25 @@ class _VisitPlanner:
             return False
 
 
-def _check_linear(transform: FoundFile) -> None:
-    """Refuse a map's transform that is no single affine: maps are sampled in their own grid."""
-    path = transform.path
-    text = path.read_text(encoding="utf-8", errors="replace") if path.suffix == ".txt" else ""
-    kinds = re.findall(r"^Transform: (\w+)", text, flags=re.MULTILINE)
-    if len(kinds) != 1 or not re.match(r"(MatrixOffset|Affine)", kinds[0]):
+def _check_linear(given: FoundFile) -> TransformFile:
+    """Refuse a map's transform that is not linear: maps are sampled in their own grid."""
+    read = read_transform(given.path)
+    if not read.is_linear:
         raise InputError(
-            f"{path} is no ITK text file with one affine transform, which is what a map is aligned "
-            "by; convert it, or give the map in the reference's space."
+            f"{given.path} is not linear ({', '.join(read.parts)}), and a map is measured in its "
+            "own grid, which only a linear transform brings to the reference; give the linear part "
+            "alone, or the map resampled to the reference."
+        )
+    return read
+
+
+def _check_itk(given: FoundFile) -> None:
+    """Refuse a transform to the template that ANTs cannot apply."""
+    read = read_transform(given.path)
+    if read.program != "ITK":
+        raise InputError(
+            f"{given.path} is a transform of {read.program}, where one of ITK (.h5 or .txt) is "
+            "needed between the reference and the template; convert it, or leave it out."
         )
 
 

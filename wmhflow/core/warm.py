@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wmhflow.core._checks import COPIED_TYPES, kernel_ready
+from wmhflow.core.alignment import Grid3D, compare
 from wmhflow.core.bullseye import bullseye_labels, depth, propagate_lobes
 from wmhflow.core.distance import distance_to, nearest, signed_distance
 from wmhflow.core.lesions import label_lesions, lesion_measures
@@ -47,6 +48,7 @@ def main() -> None:
         _warm_regions(head, arranged)
         _warm_sampling(head)
     _warm_copies()
+    _warm_alignment()
 
 
 def _head() -> _Head:
@@ -76,6 +78,11 @@ def _warm_copies() -> None:
         volume = np.zeros(SHAPE, dtype=dtype)
         kernel_ready(np.asfortranarray(volume))
         kernel_ready(volume[:, 1:, 1:])
+
+
+def _warm_alignment() -> None:
+    image = Grid3D(np.ones(SHAPE, dtype=np.float32), np.eye(4))
+    compare(image, image, seed=0).score(np.eye(4))
 
 
 def _warm_regions(head: _Head, arranged: Callable[..., NDArray[Any]]) -> None:

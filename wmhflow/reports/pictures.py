@@ -10,6 +10,7 @@ import numpy as np
 
 from wmhflow.bids.naming import TEMPLATE
 from wmhflow.bids.outputs import group_name, image_paths, map_groups, transform_paths
+from wmhflow.bids.transforms import linear_matrix
 from wmhflow.data.registry import load_regions
 from wmhflow.reports.figures import Fill, Outline, Row, Underlay, slice_figure
 from wmhflow.reports.volumes import (
@@ -146,7 +147,7 @@ def all_pictures(settings: Settings, visit: VisitPlan, scene: Scene) -> Iterator
         yield anatomical_picture(scene, visit.reference)
     yield template_picture(settings, visit, scene)
     for entry, transform in map_transforms(settings, visit):
-        yield map_picture(settings, visit, scene, entry, transform)
+        yield map_picture(visit, scene, entry, transform)
 
 
 # --- masks --------------------------------------------------------------------------------------
@@ -440,11 +441,9 @@ def map_transforms(settings: Settings, visit: VisitPlan) -> Iterator[tuple[MapPl
                 yield entry, None
 
 
-def map_picture(
-    settings: Settings, visit: VisitPlan, scene: Scene, entry: MapPlan, transform: Path | None
-) -> Picture:
+def map_picture(visit: VisitPlan, scene: Scene, entry: MapPlan, transform: Path | None) -> Picture:
     """Draw the contours of the person's tissues on a map brought to the reference."""
-    underlay = _map_underlay(settings, scene, entry, transform)
+    underlay = _map_underlay(visit, entry, transform)
     png = slice_figure(
         scene.reference,
         scene.box,
@@ -469,16 +468,8 @@ def map_picture(
     )
 
 
-def _map_underlay(
-    settings: Settings, scene: Scene, entry: MapPlan, transform: Path | None
-) -> Underlay:
-    from wmhflow.interfaces.registration import read_itk_affine
-
-    seed = settings.execution.random_seed
+def _map_underlay(visit: VisitPlan, entry: MapPlan, transform: Path | None) -> Underlay:
     if transform is None:
         return Underlay(load_ras(entry.file.path), entry.name)
-    if transform.suffix == ".h5":
-        warped = warp_coarsely(entry.file.path, transform, scene.reference, scene.box, seed)
-        return Underlay(warped, entry.name)
-    matrix = read_itk_affine(transform, seed)
+    matrix = linear_matrix(transform, entry.file.path, visit.reference_file.path)
     return Underlay(load_ras(entry.file.path), entry.name, matrix)

@@ -11,7 +11,7 @@ from nipype.interfaces.base import BaseInterface
 from nipype.interfaces.utility import IdentityInterface, Merge
 
 from wmhflow.bids.outputs import group_name, label_images, map_groups, table_paths, transform_paths
-from wmhflow.bids.plan import GivenImage, MapPlan, VisitPlan
+from wmhflow.bids.plan import Alignment, GivenImage, MapPlan, VisitPlan
 from wmhflow.interfaces.anatomy import (
     CombineTissues,
     GivenMask,
@@ -32,6 +32,7 @@ from wmhflow.interfaces.profiles import Profiles
 from wmhflow.interfaces.regions import Distances, Lesions, Lobes, Shells, Zones
 from wmhflow.interfaces.registration import (
     ApplyTransforms,
+    ConvertTransform,
     RigidRegistration,
     TemplateRegistration,
 )
@@ -176,13 +177,13 @@ def _add_other_anatomical(graph: _Graph) -> None:
     graph.known["other"] = _checked_image(graph, "other_anatomical", prepared, str(other.path))
     given = graph.visit.flair_alignment.transform
     if given is not None:
-        graph.known["other_transform"] = str(given.path)
+        _add_given_transform(graph, "other_transform", graph.visit.flair_alignment, "other")
         moved = graph.add(
             "other_in_reference",
             ApplyTransforms(),
             moving="other",
             reference="reference",
-            transforms=[str(given.path)],
+            transforms="other_transform",
         )
         output = (moved, "resampled")
     else:
@@ -193,11 +194,23 @@ def _add_other_anatomical(graph: _Graph) -> None:
             fixed="reference",
             moving="other",
             seed=graph.seed,
+            quality=graph.settings.anatomy.registration_qc,
+            moving_name=str(other.path),
+            fixed_name=str(graph.visit.reference_file.path),
         )
         graph.known["other_transform"] = (moved, "transform")
         graph.facts.append(("other_anatomical_registration_", (moved, "metrics")))
         output = (moved, "warped")
     graph.known["preproc_FLAIR" if graph.visit.reference == "T1w" else "preproc_T1w"] = output
+
+
+def _add_given_transform(graph: _Graph, name: str, alignment: Alignment, moving: str) -> None:
+    """Make a given transform known by a name; one that is not ITK's is written as ITK's."""
+    path = str(alignment.transform.path) if alignment.transform else ""
+    graph.known[name] = path
+    if alignment.convert:
+        node = graph.add(name, ConvertTransform(), in_file=path, moving=moving, fixed="reference")
+        graph.known[name] = (node, "transform")
 
 
 def _transform_to_reference(graph: _Graph, given: GivenImage) -> str | None:
@@ -557,9 +570,10 @@ def _add_maps(graph: _Graph) -> None:
 
 def _add_map_group(graph: _Graph, group: tuple[MapPlan, ...]) -> None:
     name, alignment = group_name(group), group[0].alignment
-    transform: str | None = str(alignment.transform.path) if alignment.transform else None
-    if alignment.how == "register":
-        transform = f"transform_{name}"
+    transform = None if alignment.how == "header" else f"transform_{name}"
+    if alignment.how == "transform":
+        _add_given_transform(graph, f"transform_{name}", alignment, str(group[0].file.path))
+    elif alignment.how == "register":
         moved = alignment.companion or group[0].file
         prepared = graph.add(f"image_{name}", PrepareImage(), in_file=str(moved.path))
         graph.known[f"image_{name}"] = (prepared, "out_file")
@@ -570,8 +584,11 @@ def _add_map_group(graph: _Graph, group: tuple[MapPlan, ...]) -> None:
             fixed="reference",
             moving=f"image_{name}",
             seed=graph.seed,
+            quality=graph.settings.anatomy.registration_qc,
+            moving_name=str(moved.path),
+            fixed_name=str(graph.visit.reference_file.path),
         )
-        graph.known[transform] = (registration, "transform")
+        graph.known[f"transform_{name}"] = (registration, "transform")
         graph.facts.append((f"map_{name}_registration_", (registration, "metrics")))
     ranges = [entry.definition.valid_range for entry in group]
     sampling = graph.add(

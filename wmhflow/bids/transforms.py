@@ -1,0 +1,357 @@
+"""Transform files as they are given: whose they are, and the matrix of those that are linear.
+
+A transform that brings an image to the reference is kept by ITK (ANTs, fMRIPrep), FSL's flirt or
+FreeSurfer. Matrices here map points of the reference to points of the image, in RAS mm, as ITK's
+files do in LPS mm; flirt's and FreeSurfer's files say the opposite direction.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from numpy.typing import NDArray
+
+from wmhflow.errors import InputError
+
+TRANSFORM_EXTENSIONS = (".txt", ".mat", ".h5", ".lta")
+LPS_FROM_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+LTA_VOXELS, LTA_WORLD = 0, 1
+Matrix = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class TransformFile:
+    """A transform that was given.
+
+    ``program`` is ``ITK``, ``FSL`` or ``FreeSurfer``. ``parts`` names what an ITK file is composed
+    of, and ``matrix`` is None if one of them is not linear, or no linear kind that is known.
+    """
+
+    path: Path
+    program: str
+    parts: tuple[str, ...]
+    matrix: Matrix | None
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether it is one matrix."""
+        return self.matrix is not None
+
+
+def read_transform(path: Path) -> TransformFile:
+    """Read a transform file of any program.
+
+    Parameters
+    ----------
+    path
+        ITK (``.txt``, ``.mat`` or ``.h5``), flirt (``.mat``) or FreeSurfer (``.lta``).
+
+    Returns
+    -------
+    TransformFile
+        The matrix of ITK's files is in RAS mm; those of FSL and FreeSurfer are as they stand in
+        the file, see :func:`linear_matrix`.
+
+    Raises
+    ------
+    InputError
+        If the file is none of these.
+    """
+    try:
+        if path.suffix == ".lta":
+            return TransformFile(path, "FreeSurfer", (), _read_lta(path).matrix)
+        if path.suffix == ".mat":
+            flirt = _read_numbers(path)
+            if flirt is not None:
+                return TransformFile(path, "FSL", (), flirt)
+        parts = {".mat": _itk_matlab, ".h5": _itk_hdf5}.get(path.suffix, _itk_text)(path)
+    except (OSError, ValueError, KeyError, IndexError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{path} cannot be read as a transform ({error}); give a file of ITK (.txt, .mat, "
+            ".h5), flirt (.mat) or FreeSurfer (.lta)."
+        ) from None
+    if not parts:
+        raise InputError(
+            f"{path} holds no transform; give a file of ITK (.txt, .mat, .h5), flirt (.mat) or "
+            "FreeSurfer (.lta)."
+        )
+    return TransformFile(path, "ITK", tuple(kind for kind, _ in parts), _composed(parts))
+
+
+def linear_matrix(path: Path, moving: Path, fixed: Path) -> Matrix:
+    """Return the matrix of a linear transform of any program.
+
+    Parameters
+    ----------
+    path
+        The transform, from the moving to the fixed image.
+    moving, fixed
+        The images. flirt's matrices mean nothing without them.
+
+    Returns
+    -------
+    ndarray, (4, 4)
+        Points of fixed to points of moving, RAS mm.
+
+    Raises
+    ------
+    InputError
+        If it is not linear, or cannot belong to these images.
+    """
+    given = read_transform(path)
+    if given.matrix is None:
+        raise InputError(f"{path} is not linear ({', '.join(given.parts)}), which is needed here.")
+    if given.program == "ITK":
+        return given.matrix
+    images = [_Geometry.of(nib.load(image)) for image in (moving, fixed)]
+    if given.program == "FSL":
+        return from_flirt(given.matrix, *images)
+    lta = _read_lta(path)
+    if lta.reversed_for(*images):
+        raise InputError(
+            f"{path} leads from an image like {fixed} to one like {moving}, the other way round; "
+            "invert it (lta_convert --invert)."
+        )
+    return lta.world_matrix(*images)
+
+
+# --- ITK ------------------------------------------------------------------------------------------
+
+_Part = tuple[str, Matrix | None]
+
+
+def _itk_text(path: Path) -> list[_Part]:
+    text = path.read_text(encoding="utf-8")
+    found = re.findall(
+        r"^Transform: *(\S+)\s*\n(?:Parameters: *(.*)\n)?(?:FixedParameters: *(.*))?",
+        text,
+        flags=re.MULTILINE,
+    )
+    return [
+        (kind, _itk_matrix(kind, *(np.array(part.split(), float) for part in (numbers, fixed))))
+        for kind, numbers, fixed in found
+        if not kind.startswith("CompositeTransform")
+    ]
+
+
+def _itk_matlab(path: Path) -> list[_Part]:
+    from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
+
+    try:
+        loaded = loadmat(path)
+    except (MatReadError, NotImplementedError) as error:
+        raise ValueError(error) from None
+    content = {name: value for name, value in loaded.items() if not name.startswith("_")}
+    fixed = np.ravel(content.pop("fixed"))
+    return [(kind, _itk_matrix(kind, np.ravel(value), fixed)) for kind, value in content.items()]
+
+
+def _itk_hdf5(path: Path) -> list[_Part]:
+    import h5py
+
+    parts: list[_Part] = []
+    with h5py.File(path) as file:
+        group = file["TransformGroup"]
+        for number in sorted(group, key=int):
+            entry = group[number]
+            kind = _kind_of(entry["TransformType"][()])
+            if kind.startswith("CompositeTransform"):
+                continue
+            if "Displacement" in kind or "BSpline" in kind:
+                # their parameters are as large as images
+                parts.append((kind, None))
+                continue
+            numbers, fixed = (_numbers_of(entry, part) for part in ("", "Fixed"))
+            parts.append((kind, _itk_matrix(kind, numbers, fixed)))
+    return parts
+
+
+def _kind_of(value: Any) -> str:
+    first = np.ravel(value)[0]
+    return first.decode() if isinstance(first, bytes) else str(first)
+
+
+def _numbers_of(entry: Any, part: str) -> NDArray[np.float64]:
+    # older versions of ITK write the name without its first s
+    names = (f"Transform{part}Parameters", f"Tranform{part}Parameters")
+    name = next(name for name in names if name in entry or name == names[1])
+    return np.ravel(entry[name][()]).astype(np.float64)
+
+
+def _itk_matrix(
+    kind: str, numbers: NDArray[np.float64], fixed: NDArray[np.float64]
+) -> Matrix | None:
+    """Return the matrix of one of ITK's transforms (RAS mm); None if its kind is not linear."""
+    name = kind.partition("_")[0]
+    if name not in _LINEAR_KINDS:
+        return None
+    n_numbers, turn = _LINEAR_KINDS[name]
+    if numbers.size != n_numbers:
+        raise ValueError(f"{kind} has {numbers.size} parameters instead of {n_numbers}")
+    lps = np.eye(4)
+    lps[:3, :3] = turn(numbers, fixed)
+    centre = fixed[:3] if fixed.size >= 3 else np.zeros(3)
+    shift = {12: numbers[9:], 3: numbers, 0: np.zeros(3)}.get(n_numbers, numbers[3:6])
+    lps[:3, 3] = shift + centre - lps[:3, :3] @ centre
+    return LPS_FROM_RAS @ lps @ LPS_FROM_RAS
+
+
+def _rows(numbers: NDArray[np.float64], _: Any) -> Matrix:
+    return numbers[:9].reshape(3, 3)
+
+
+def _versor(numbers: NDArray[np.float64], _: Any) -> Matrix:
+    from scipy.spatial.transform import Rotation
+
+    vector = numbers[:3]
+    rest = np.sqrt(max(1.0 - float(vector @ vector), 0.0))
+    return np.asarray(Rotation.from_quat([*vector, rest]).as_matrix())
+
+
+def _scaled_versor(numbers: NDArray[np.float64], _: Any) -> Matrix:
+    return _versor(numbers, _) * numbers[6]
+
+
+def _euler(numbers: NDArray[np.float64], fixed: NDArray[np.float64]) -> Matrix:
+    from scipy.spatial.transform import Rotation
+
+    x, y, z = (
+        np.asarray(Rotation.from_euler(axis, angle).as_matrix())
+        for axis, angle in zip("xyz", numbers[:3], strict=True)
+    )
+    # the fourth fixed parameter, if there, says which of two orders is meant
+    return z @ y @ x if fixed.size > 3 and fixed[3] else z @ x @ y
+
+
+def _unturned(_numbers: Any, _fixed: Any) -> Matrix:
+    return np.eye(3)
+
+
+_LINEAR_KINDS: dict[str, tuple[int, Callable[..., Matrix]]] = {
+    "MatrixOffsetTransformBase": (12, _rows),
+    "AffineTransform": (12, _rows),
+    "Rigid3DTransform": (12, _rows),
+    "Euler3DTransform": (6, _euler),
+    "VersorRigid3DTransform": (6, _versor),
+    "Similarity3DTransform": (7, _scaled_versor),
+    "TranslationTransform": (3, _unturned),
+    "IdentityTransform": (0, _unturned),
+}
+
+
+def _composed(parts: Sequence[_Part]) -> Matrix | None:
+    """Multiply what a file lists; ITK applies the last of the list first."""
+    whole = np.eye(4)
+    for _, matrix in parts:
+        if matrix is None:
+            return None
+        whole = whole @ matrix
+    return whole
+
+
+# --- FSL and FreeSurfer ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Geometry:
+    """The grid of an image."""
+
+    shape: tuple[int, ...]
+    affine: Matrix
+
+    @classmethod
+    def of(cls, image: Any) -> _Geometry:
+        return cls(tuple(image.shape[:3]), np.asarray(image.affine, dtype=np.float64))
+
+    @property
+    def sizes(self) -> NDArray[np.float64]:
+        return np.linalg.norm(self.affine[:3, :3], axis=0)
+
+    def looks_like(self, other: _Geometry) -> bool:
+        return self.shape == other.shape and np.allclose(self.sizes, other.sizes, atol=1e-3)
+
+
+def from_flirt(matrix: Matrix, moving: _Geometry, fixed: _Geometry) -> Matrix:
+    """Turn flirt's matrix, which maps moving to fixed in scaled voxels, into one of RAS mm."""
+    of_moving, of_fixed = (_flirt_from_world(image) for image in (moving, fixed))
+    return np.asarray(np.linalg.inv(of_moving) @ np.linalg.inv(matrix) @ of_fixed)
+
+
+def _flirt_from_world(image: _Geometry) -> Matrix:
+    """Return RAS mm to flirt's mm: voxels times their size, the first axis turned to its left."""
+    scaled = np.diag([*image.sizes, 1.0])
+    if np.linalg.det(image.affine[:3, :3]) > 0:
+        scaled[0, 0] *= -1
+        scaled[0, 3] = (image.shape[0] - 1) * image.sizes[0]
+    return np.asarray(scaled @ np.linalg.inv(image.affine))
+
+
+@dataclass(frozen=True)
+class _Lta:
+    kind: int
+    matrix: Matrix
+    source: _Geometry | None
+    target: _Geometry | None
+
+    def world_matrix(self, moving: _Geometry, fixed: _Geometry) -> Matrix:
+        matrix = self.matrix
+        if self.kind == LTA_VOXELS:
+            source, target = self.source or moving, self.target or fixed
+            matrix = target.affine @ matrix @ np.linalg.inv(source.affine)
+        return np.asarray(np.linalg.inv(matrix))
+
+    def reversed_for(self, moving: _Geometry, fixed: _Geometry) -> bool:
+        if self.source is None or self.target is None or moving.looks_like(fixed):
+            return False
+        return self.source.looks_like(fixed) and self.target.looks_like(moving)
+
+
+def _read_lta(path: Path) -> _Lta:
+    text = path.read_text(encoding="utf-8")
+    lines = [line.partition("#")[0].strip() for line in text.splitlines()]
+    kind = int(_field(lines, "type")[0])
+    if kind not in (LTA_VOXELS, LTA_WORLD):
+        raise ValueError(f"its type is {kind}, neither voxels (0) nor RAS (1)")
+    start = [line.split() for line in lines].index(["1", "4", "4"])
+    matrix = np.array([line.split() for line in lines[start + 1 : start + 5]], dtype=float)
+    if matrix.shape != (4, 4):
+        raise ValueError("its matrix is not of 4 × 4 numbers")
+    source, target = (
+        _lta_geometry(lines[lines.index(f"{name} volume info") :]) for name in ("src", "dst")
+    )
+    return _Lta(kind, matrix, source, target)
+
+
+def _field(lines: Sequence[str], name: str) -> list[str]:
+    for line in lines:
+        key, equals, value = line.partition("=")
+        if equals and key.strip() == name:
+            return value.split()
+    raise ValueError(f"it has no '{name} ='")
+
+
+def _lta_geometry(lines: Sequence[str]) -> _Geometry | None:
+    if int(_field(lines, "valid")[0]) != 1:
+        return None
+    shape, sizes = (np.array(_field(lines, name), float) for name in ("volume", "voxelsize"))
+    axes = np.array([_field(lines, name) for name in ("xras", "yras", "zras")], float).T * sizes
+    centre = np.array(_field(lines, "cras"), float)
+    affine = np.eye(4)
+    affine[:3, :3], affine[:3, 3] = axes, centre - axes @ (shape / 2)
+    return _Geometry(tuple(int(n) for n in shape), affine)
+
+
+def _read_numbers(path: Path) -> Matrix | None:
+    """Return 4 rows of 4 numbers, which is what flirt writes; None for anything else."""
+    try:
+        numbers = np.loadtxt(path)
+    except (ValueError, UnicodeDecodeError):
+        return None
+    return numbers if numbers.shape == (4, 4) else None
