@@ -24,7 +24,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from wmhflow.core.alignment import Grid3D, apply_affine, rotation_matrix
+from wmhflow.core.alignment import (
+    Grid3D,
+    alignment_quality,
+    apply_affine,
+    compare,
+    refine_rigid,
+    resample_isotropic,
+    rigid_matrix,
+    robust_range,
+    rotation_matrix,
+)
 from wmhflow.interfaces.itk import load_grid, read_itk_affine
 from wmhflow.interfaces.registration import register_linear
 
@@ -44,6 +54,13 @@ HEADING = f"""\
 | images | motions | within bounds | worst mean (mm) | worst maximum (mm) | seconds each | \
 unmoved result from the headers, mean and maximum (mm) |
 | --- | ---: | ---: | ---: | ---: | ---: | ---: |"""
+SHIFTS_MM = (3, 6)
+WRONG_STARTS_DEG = ((180, 0, 0), (0, 180, 0), (0, 0, 180), (90, 0, 0), (40, 0, 0))
+VERDICT_HEADING = """
+# The verdict
+
+| alignment | cases | mutual_information_ratio | mutual_information_z | foreground_dice |
+| --- | ---: | ---: | ---: | ---: |"""
 Matrix = NDArray[np.float64]
 
 
@@ -57,7 +74,7 @@ class Pair:
 
 
 def main() -> list[str]:
-    """Register all pairs under all motions and print a row for each; return what was missed."""
+    """Print a row for each pair under its motions, then the verdict; return what was missed."""
     print(HEADING, flush=True)
     names = list(PAIRS)
     flairs = [name for name in names if name.endswith("FLAIR to T1w")]
@@ -65,7 +82,17 @@ def main() -> list[str]:
     drawn = motions(sum(counts.values()), SEED)
     shares = [list(itertools.islice(drawn, counts[name])) for name in names]
     with ProcessPoolExecutor(N_PROCESSES) as pool:
-        return [line for lines in pool.map(_row, names, shares) for line in lines]
+        missed = [line for lines in pool.map(_row, names, shares) for line in lines]
+        told = [entry for entries in pool.map(_verdicts, names) for entry in entries]
+    print(VERDICT_HEADING)
+    for kind in dict.fromkeys(kind for kind, _ in told):
+        numbers = np.array([values for name, values in told if name == kind])
+        spans = " | ".join(
+            f"{low:.1f} – {high:.1f}"
+            for low, high in zip(numbers.min(0), numbers.max(0), strict=True)
+        )
+        print(f"| {kind} | {len(numbers)} | {spans} |")
+    return missed
 
 
 def _row(name: str, drawn: list[Matrix]) -> list[str]:
@@ -93,6 +120,27 @@ def _row(name: str, drawn: list[Matrix]) -> list[str]:
         flush=True,
     )
     return [] if good == len(drawn) else [f"{name}: {good} of {len(drawn)} within bounds"]
+
+
+def _verdicts(name: str) -> list[tuple[str, list[float]]]:
+    """Judge the right alignment, slightly shifted ones, and where a search from afar ends."""
+    pair = PAIRS[name]()
+    right = _register(pair.fixed, pair.moving)
+    scaled = [Grid3D(robust_range(grid.data), grid.affine) for grid in (pair.fixed, pair.moving)]
+    coarse = compare(*(resample_isotropic(grid, 4.0) for grid in scaled), seed=1)
+    centre = pair.brain.mean(axis=0)
+    alignments = [("right", right)]
+    for mm in SHIFTS_MM:
+        shifted = rigid_matrix([0, 0, 0, mm, 0, 0], centre) @ right
+        alignments.append((f"shifted by {mm} mm", shifted))
+    for turn in WRONG_STARTS_DEG:
+        start = rigid_matrix([*turn, 5, 5, 5], centre) @ right
+        found, _ = refine_rigid(coarse, start, centre, step=4.0)
+        if errors_mm(found, right, pair.brain).mean() > 10:
+            alignments.append(("in a wrong place", found))
+    names = ("mutual_information_ratio", "mutual_information_z", "foreground_dice")
+    told = [(kind, alignment_quality(*scaled, matrix, seed=1)) for kind, matrix in alignments]
+    return [(kind, [quality[entry] for entry in names]) for kind, quality in told]
 
 
 def _register(fixed: Grid3D, moving: Grid3D) -> Matrix:

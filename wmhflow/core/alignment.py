@@ -626,7 +626,8 @@ def search_rigid(
         Name of the start, transform (fixed to moving points, RAS mm) and score, best first.
     """
     found: list[tuple[float, str, NDArray[np.float64]]] = []
-    for level, spacing in enumerate(SEARCH_SPACINGS_MM):
+    finest = min(finest_mm(fixed), finest_mm(moving))
+    for level, spacing in enumerate(max(wanted, finest) for wanted in SEARCH_SPACINGS_MM):
         grids = [resample_isotropic(grid, spacing) for grid in (fixed, moving)]
         part = None if mask is None else resample_mask(mask, fixed.affine, spacing)
         pair = compare(grids[0], grids[1], part, seed)
