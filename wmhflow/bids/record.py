@@ -35,6 +35,7 @@ def visit_record(visit: VisitPlan, settings: Settings) -> dict[str, Any]:
         "inputs": {file.uri: checksum(file.path) for file in visit.sources},
         "settings": {
             "reference": visit.reference,
+            "wmh": visit.wmh_command or ("given" if visit.wmh else "computed"),
             "registration_qc": anatomy.registration_qc,
             "fill_holes": anatomy.fill_holes,
             "tissue_guard": anatomy.tissue_guard,
