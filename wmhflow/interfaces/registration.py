@@ -192,7 +192,10 @@ def register_linear(
     mask_judges_only: bool = False,
     angles_deg: Sequence[Sequence[float]] | None = None,
 ) -> LinearFit:
-    """Register from several starts and keep the best, judged outside the registration.
+    """Register from several starts and keep the best, by one score for all.
+
+    A rigid transform is found by :func:`wmhflow.core.alignment.search_rigid` and Powell's method
+    alone; any other stage goes on from there with antsRegistration.
 
     Parameters
     ----------
@@ -201,13 +204,13 @@ def register_linear(
     stages
         Kinds of transform, such as ``Rigid`` and ``Affine``.
     seed
-        Seed of the metric's sampling.
+        Seed of the points that are compared, and of the metric's sampling.
     spacing_mm
-        Finest voxel size used.
+        Finest voxel size that antsRegistration uses.
     mask
         Part of the fixed grid where the alignment is judged, or None for all.
     mask_judges_only
-        Keep the mask out of the registration's own metric.
+        Keep the mask out of antsRegistration's metric.
     angles_deg
         Angles about x, y and z of the starts; a grid of up to 40 degrees if None.
 
