@@ -19,8 +19,10 @@ SECTIONS: dict[str, Callable[[], list[str]]] = {
 def main() -> int:
     """Run the named sections; exit 1 if a figure was missed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy", description=__doc__)
-    parser.add_argument("sections", nargs="*", choices=[[], *SECTIONS], metavar="SECTION")
+    parser.add_argument("sections", nargs="*", metavar="SECTION", help=", ".join(SECTIONS))
     chosen = parser.parse_args().sections or list(SECTIONS)
+    for name in set(chosen) - set(SECTIONS):
+        parser.error(f"there is no section '{name}'; there are {', '.join(SECTIONS)}")
     missed = [line for name in chosen for line in SECTIONS[name]()]
     print("\nMissed: " + ("; ".join(missed) if missed else "nothing") + ".")
     return 1 if missed else 0
