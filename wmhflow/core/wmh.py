@@ -43,6 +43,7 @@ CSF_FLAIR_Z, CSF_T1W_Z = 0.0, -5.0
 CSF_FLAIR_ALONE_Z = -3.0
 VENTRICLE_GAP_MM = 2.0
 SEPTUM_HALF_WIDTH_MM, SEPTUM_REACH_MM = 2.0, 4.0
+LEAST_SD = 0.06
 MEAN_FIELD_ROUNDS = 4
 TINY = 1e-12
 
@@ -290,7 +291,7 @@ def brightness(
         If there is no positive value where white matter is likely.
     """
     white = brain & (white_prior > SURE_PRIOR)
-    core = deeper(white, 1.5 * float(min(voxel_sizes_mm)), voxel_sizes_mm)
+    core = deeper(white, float(min(voxel_sizes_mm)), voxel_sizes_mm)
     white = core if core.any() else white
     if not (white & (image > 0)).any():
         raise ValueError("the image has no white matter; look at brain mask and registration")
@@ -298,9 +299,10 @@ def brightness(
     floor = 1e-3 * float(np.median(expected))
     ratio = np.log(np.maximum(image, floor) / np.maximum(expected, floor))
     centre, sd = robust_location_scale(ratio[white])
+    # Thick slices average noise away, but not how much normal tissue differs from place to place.
+    sd = max(sd, LEAST_SD)
     contrast = (ratio - centre).astype(np.float32)
-    z = contrast / sd if sd > 0 else np.zeros_like(contrast)
-    return np.clip(z, DARKEST_Z, BRIGHTEST_Z).astype(np.float32), contrast, sd
+    return np.clip(contrast / sd, DARKEST_Z, BRIGHTEST_Z).astype(np.float32), contrast, sd
 
 
 def _smooth_within(
