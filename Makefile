@@ -13,7 +13,7 @@ SHELL := /bin/sh
 bin := $(VENV)/bin
 typed := wmhflow/core wmhflow/bids wmhflow/settings.py
 
-.PHONY: help demo test test-slow bench lint format docs lock clean
+.PHONY: help demo test test-slow bench accuracy lint format docs lock clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -21,6 +21,7 @@ help:
 	@echo 'make demo    run the program on the example dataset and say where the report is'
 	@echo 'make test    run the tests (those marked slow: make test-slow)'
 	@echo 'make bench   measure the kernels beside other packages (about 10 minutes)'
+	@echo 'make accuracy  measure masks and alignments on people whose truth is known (an hour)'
 	@echo 'make lint    check format, style and types (make format mends what can be mended)'
 	@echo 'make docs    build the documentation into docs/_build/html'
 	@echo 'make lock    remake the lock files (newest versions: make lock UPGRADE=1)'
@@ -64,6 +65,10 @@ docs: $(VENV)/.installed-dev
 # The table goes to standard output; exit 1 where a figure is missed.
 bench: $(VENV)/.installed-bench
 	$(bin)/python -m benchmarks.kernels
+
+# Only sections that are named, e.g. `make accuracy SECTIONS=rigid`.
+accuracy: $(VENV)/.installed-bench
+	$(bin)/python -m benchmarks.accuracy $(SECTIONS)
 
 # --only-binary: what has no wheel would be built by code that no hash covers.
 # --fork-strategy fewest: one version of a package for every Python version, where there is one.
