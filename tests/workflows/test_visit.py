@@ -85,8 +85,6 @@ def test_infarcts_are_kept_from_registration_and_tissues(
         if visit.parcellation is None:
             assert source_of(workflow, "tissues", "lesion_mask") == ("wmh_without_infarct", "wmh")
             assert source_of(workflow, "tissues", "infarct_mask") == ("given_infarct", "mask")
-        if visit.wmh is None:
-            assert source_of(workflow, "wmh", "infarct_mask") == ("given_infarct", "mask")
         # a mask by hand is cut along the infarct, a computed lesion goes with its rim
         node = workflow.get_node("wmh_without_infarct")
         assert node.inputs.with_rims == (visit.wmh is None)

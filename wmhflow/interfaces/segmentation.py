@@ -550,7 +550,6 @@ class _WMHInput(BaseInterfaceInputSpec):
     t1w = File(exists=True, desc="T1w in its own space")
     reference = File(exists=True, mandatory=True, desc="the one of the two that is the reference")
     brain_mask = File(exists=True, mandatory=True, desc="brain on the reference grid")
-    infarct_mask = File(exists=True, desc="infarcts on the reference grid, left out")
     other_transform = File(exists=True, desc="reference points to points of the other image")
     reference_name = traits.Enum("T1w", "FLAIR", mandatory=True)
     inverse = File(exists=True, mandatory=True, desc="template to reference")
@@ -606,14 +605,8 @@ class WMHSegmentation(SimpleInterface):
     ) -> wmh.WMHResult:
         """Bring brain and T1w to the FLAIR and segment."""
         inverse = [True for _ in to_reference]
-        whole = load_grid(self.inputs.brain_mask)
-        infarct = _load_on_grid(self.inputs.infarct_mask, whole) > 0
         brain = resample_through(
-            Grid3D(np.where(infarct, 0, whole.data), whole.affine),
-            flair,
-            to_reference,
-            "nearest",
-            inverse,
+            load_grid(self.inputs.brain_mask), flair, to_reference, "nearest", inverse
         )
         t1w = None
         if self.inputs.t1w:

@@ -447,7 +447,6 @@ def _add_computed_wmh(graph: _Graph) -> None:
         reference_name=visit.reference,
         other_transform="other_transform" if visit.other_anatomical else None,
         brain_mask="mask_brain",
-        infarct_mask=graph.if_known("mask_infarct"),
         inverse="inverse",
         **images,
         **{name: f"template_{name}" for name in MASK_PRIORS},
