@@ -88,6 +88,27 @@ def noise_like(head: Grid3D) -> Grid3D:
     return Grid3D(np.random.default_rng(0).random(head.data.shape, dtype=np.float32), head.affine)
 
 
+@pytest.mark.parametrize(
+    ("shift_mm", "skull", "kept"), [(1.2, False, True), (3.5, False, False), (1.2, True, False)]
+)
+def test_brains_on_one_grid_stay_as_they_lie(head, shift_mm, skull, kept, tmp_path) -> None:
+    shifted = ndimage.shift(head.data, (shift_mm / 4.0, 0, 0), order=1)
+    pair = [np.where(data > 20, data, 0) for data in (head.data, shifted)]
+    if skull:
+        pair = [
+            np.where(data > 0, data, 1 + np.arange(data.size).reshape(data.shape) % 7)
+            for data in pair
+        ]
+    files = [
+        save(Grid3D(data, head.affine), tmp_path / f"{name}.nii.gz")
+        for name, data in zip(("fixed", "moving"), pair, strict=True)
+    ]
+    found = RigidRegistration(fixed=files[0], moving=files[1], seed=7).run(cwd=tmp_path).outputs
+    assert found.metrics["search_displacement_mm"] == pytest.approx(shift_mm, abs=0.4)
+    moved = 0.0 if kept else shift_mm
+    assert found.metrics["translation_mm"] == pytest.approx(moved, abs=0.4 * (not kept))
+
+
 def test_what_cannot_be_aligned_is_searched_anew_and_told(small_head, tmp_path) -> None:
     fixed, moving = (
         save(small_head, tmp_path / "f.nii.gz"),

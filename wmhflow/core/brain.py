@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 STRIPPED_VOLUME_L = (0.6, 2.2)
 # Share of the image's outermost faces that a stripped brain may touch (a head's neck does more).
 FACE_SHARE = 0.02
+# The same with scraps of skull and neck; heads in a scanner's own images have 0.15 and more.
+FACE_SHARE_OF_SCRAPS = 0.05
 
 
 def background_value(data: NDArray[Any]) -> float | None:
@@ -122,6 +124,31 @@ def looks_skull_stripped(data: NDArray[Any], voxel_volume_mm3: float) -> bool:
     litres = float(body.sum()) * voxel_volume_mm3 / 1e6
     low, high = STRIPPED_VOLUME_L
     return low <= litres <= high and float(_faces(body).mean()) <= FACE_SHARE
+
+
+def stands_free(data: NDArray[Any]) -> bool:
+    """Tell whether an image shows one body on a constant background that hardly leaves the image.
+
+    Parameters
+    ----------
+    data
+        3D image.
+
+    Returns
+    -------
+    bool
+        True for brains without their skulls, be they stretched or roughly cut; False for heads,
+        whose neck and face run out of the image.
+
+    Examples
+    --------
+    >>> image = np.zeros((9, 9, 9))
+    >>> image[2:7, 2:7, 2:7] = 7
+    >>> stands_free(image), stands_free(image[2:])
+    (True, False)
+    """
+    body = filled_foreground(data)
+    return bool(body.any()) and float(_faces(body).mean()) <= FACE_SHARE_OF_SCRAPS
 
 
 def ball(radius_mm: float, voxel_sizes_mm: Sequence[float]) -> NDArray[np.bool_]:

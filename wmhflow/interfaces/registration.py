@@ -43,6 +43,8 @@ from wmhflow.core.alignment import (
     rotation_matrix,
     search_rigid,
 )
+from wmhflow.core.brain import stands_free
+from wmhflow.core.geometry import same_grid
 from wmhflow.errors import InputError
 from wmhflow.interfaces.itk import (
     THREADS_VARIABLE,
@@ -98,6 +100,7 @@ __all__ = [
     "register_nonlinear",
     "register_rigid",
     "register_to_template",
+    "registered_before",
     "resample_isotropic",
     "resample_through",
     "rigid_metrics",
@@ -117,6 +120,9 @@ STARTS_REFINED = 2
 HEADER_PREFERENCE = 1.02
 # Alignments nearer to each other than this are one.
 SAME_MM = 5.0
+# Two brains on one grid, without their skulls, were registered by whoever made them, and stay as
+# they lie if a search would move them by less on average.
+REGISTERED_WITHIN_MM = 2.0
 
 
 @dataclass(frozen=True)
@@ -262,11 +268,16 @@ def _judge(scaled: Sequence[Grid3D], mask: NDArray[np.bool_] | None, seed: int) 
 
 @dataclass(frozen=True)
 class RigidFit:
-    """A rigid alignment, the numbers that judge it, and how often it was tried anew."""
+    """A rigid alignment, the numbers that judge it, and how often it was tried anew.
+
+    `search_displacement_mm` is how far the best place that was found lies from the headers'; the
+    fit is the headers' own where the images were registered already.
+    """
 
     fit: LinearFit
     quality: dict[str, float]
     n_retries: int
+    search_displacement_mm: float = 0.0
 
     @property
     def poor(self) -> dict[str, float]:
@@ -298,7 +309,8 @@ def register_rigid(
     Returns
     -------
     RigidFit
-        The best of what was tried, by its mutual information ratio.
+        The best of what was tried, by its mutual information ratio; what the headers say, if the
+        images were registered before (see :func:`registered_before`) and lie nearly as well.
     """
     scaled = [Grid3D(robust_range(grid.data), grid.affine) for grid in (fixed, moving)]
 
@@ -315,7 +327,33 @@ def register_rigid(
         best = replace(better, n_retries=n_retries)
         if not best.poor:
             break
-    return best
+    points = nib.affines.apply_affine(fixed.affine, np.argwhere(scaled[0].data > 0)[::100])
+    apart = mean_distance_mm(best.fit.matrix, np.eye(4), points) if len(points) else 0.0
+    best = replace(best, search_displacement_mm=apart)
+    if apart > REGISTERED_WITHIN_MM or best.poor or not registered_before(fixed, moving):
+        return best
+    before = best.fit.mutual_information_identity
+    given = LinearFit(np.eye(4), "header", before, before)
+    kept = replace(best, fit=given, quality=alignment_quality(*scaled, given.matrix, seed))
+    return best if kept.poor else kept
+
+
+def registered_before(fixed: Grid3D, moving: Grid3D) -> bool:
+    """Tell whether two images come from an earlier registration: one grid, and no skulls.
+
+    Parameters
+    ----------
+    fixed, moving
+        Images of one person.
+
+    Returns
+    -------
+    bool
+        False for the images that a scanner made, even where it made them on one grid.
+    """
+    if not same_grid(fixed.data.shape, fixed.affine, moving.data.shape, moving.affine):
+        return False
+    return stands_free(fixed.data) and stands_free(moving.data)
 
 
 def rigid_metrics(
@@ -336,8 +374,8 @@ def rigid_metrics(
     -------
     dict
         ``mutual_information``, ``mutual_information_identity`` (nats), ``rotation_deg``,
-        ``translation_mm``, ``start``, and, if judged, ``retries`` and what
-        :func:`wmhflow.core.alignment.alignment_quality` gives.
+        ``translation_mm``, ``start``, ``search_displacement_mm``, and, if judged, ``retries`` and
+        what :func:`wmhflow.core.alignment.alignment_quality` gives.
     """
     matrix = found.fit.matrix
     cosine = (np.trace(matrix[:3, :3]) - 1) / 2
@@ -348,6 +386,7 @@ def rigid_metrics(
         "rotation_deg": float(np.degrees(np.arccos(np.clip(cosine, -1, 1)))),
         "translation_mm": float(np.linalg.norm(moved)),
         "start": found.fit.start,
+        "search_displacement_mm": found.search_displacement_mm,
     }
     return metrics | ({"retries": found.n_retries} | found.quality if judged else {})
 
