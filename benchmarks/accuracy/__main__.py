@@ -6,13 +6,14 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from benchmarks.accuracy import anatomy, rigid, wmh
+from benchmarks.accuracy import anatomy, cost, rigid, wmh
 
 # Each prints its tables and returns what was missed, in words.
 SECTIONS: dict[str, Callable[[], list[str]]] = {
     "wmh": wmh.main,
     "anatomy": anatomy.main,
     "rigid": rigid.main,
+    "time": cost.main,
 }
 
 

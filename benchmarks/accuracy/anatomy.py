@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import nibabel as nib
@@ -40,7 +40,6 @@ class Person:
     dice: dict[str, float]
     warp: dict[str, dict[str, float]]
     false_wmh_ml: float
-    seconds: dict[str, float] = field(default_factory=dict)
 
 
 def main() -> list[str]:
@@ -72,15 +71,9 @@ def measured(path: Path) -> Person:
     image = nib.load(path)
     codes = np.asanyarray(image.dataobj).astype(np.int16)
     spacing = np.array(image.header.get_zooms()[:3], float)
-    number = int(path.name.split(".")[0].split("_")[-1])
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        files = {}
-        for contrast in ("T1w", "FLAIR"):
-            files[contrast] = folder / f"{contrast}.nii.gz"
-            made = simulated(codes, spacing, contrast, number)
-            nib.save(nib.Nifti1Image(made, image.affine), files[contrast])
-        chain = Chain(folder, files["T1w"], files["FLAIR"])
+        chain = Chain(folder, *simulated_pair(path, folder))
         chain.to_template()
         wmh = array(chain.to_wmh()) > 0
         tissue_file, ventricle_file = chain.to_tissues()
@@ -99,8 +92,20 @@ def measured(path: Path) -> Person:
                 "antsRegistrationSyNQuick[s]": _overlap(chain, codes, _syn_quick(chain, folder)),
             },
             false_wmh_ml=float(wmh.sum() * voxel_ml),
-            seconds=chain.seconds,
         )
+
+
+def simulated_pair(labels: Path, folder: Path) -> tuple[Path, Path]:
+    """Write a T1w and a FLAIR simulated from a label image."""
+    image = nib.load(labels)
+    codes = np.asanyarray(image.dataobj).astype(np.int16)
+    spacing = np.array(image.header.get_zooms()[:3], float)
+    number = int(labels.name.split(".")[0].split("_")[-1])
+    files = folder / "T1w.nii.gz", folder / "FLAIR.nii.gz"
+    for contrast, path in zip(("T1w", "FLAIR"), files, strict=True):
+        made = simulated(codes, spacing, contrast, number)
+        nib.save(nib.Nifti1Image(made, image.affine), path)
+    return files
 
 
 def _syn_quick(chain: Chain, folder: Path) -> list[str]:

@@ -38,7 +38,6 @@ class Score:
     truth_ml: float
     found_ml: float
     dice: float
-    seconds: dict[str, float]
 
 
 def main() -> list[str]:
@@ -77,7 +76,6 @@ def scan_scores(scan: str) -> list[Score]:
             Score(
                 scan, condition, float(truth.sum() * voxel_ml),
                 float((array(mask) > 0).sum() * voxel_ml), dice(array(mask) > 0, truth),
-                both.seconds,
             )
             for condition, mask in masks.items()
         ]  # fmt: skip
@@ -146,9 +144,4 @@ def _judge_volumes(scores: list[Score]) -> list[str]:
           f"(allowed {RATIO_ERROR_ALLOWED:.0%}).")  # fmt: skip
     if not ranked or worst > RATIO_ERROR_ALLOWED:
         missed.append(f"P14's visits: rank {ranked}, proportions within {worst:.0%}")
-    seconds = both[0].seconds
-    print("\n| step | seconds | share |\n| --- | ---: | ---: |")
-    steps = {k: v for k, v in seconds.items() if not k.startswith(("5mm", "8mm"))}
-    for name, value in steps.items():
-        print(f"| {name} | {value:.0f} | {value / sum(steps.values()):.0%} |")
     return missed

@@ -144,14 +144,11 @@ def _anatomical_transform(visit: VisitPlan, transforms: dict[str, str]) -> list[
 
 
 def _wmh_sources(visit: VisitPlan, images: dict[str, str], transforms: dict[str, str]) -> list[str]:
-    given: GivenImage | None = visit.wmh
-    if visit.wmh_command:
-        files = [file.uri for file in (visit.t1w, visit.flair) if file is not None]
-        return [*files, *_anatomical_transform(visit, transforms)]
-    if given is None:
-        files = [file.uri for file in (visit.t1w, visit.flair) if file is not None]
-        return [*files, images["mask_brain"], *_anatomical_transform(visit, transforms)]
-    return _given_sources(visit, given, transforms)
+    if visit.wmh is not None and not visit.wmh_command:
+        return _given_sources(visit, visit.wmh, transforms)
+    files = [file.uri for file in (visit.t1w, visit.flair) if file is not None]
+    brain = [] if visit.wmh_command else [images["mask_brain"]]
+    return [*files, *brain, *_anatomical_transform(visit, transforms)]
 
 
 def _given_sources(visit: VisitPlan, given: GivenImage, transforms: dict[str, str]) -> list[str]:

@@ -1,0 +1,96 @@
+"""Time and memory from a raw T1w and FLAIR of 1 mm to all masks and warps.
+
+The head is simulated from a label image, skull and neck included, so that its size is a scan's. The
+program's steps and antspyx's SyN run in a process each, with one ITK thread, one after the other.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import resource
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.accuracy.anatomy import LABELS, simulated_pair
+from benchmarks.accuracy.chain import SEED, Chain, array
+from wmhflow.interfaces.itk import ants_image, load_grid, single_threaded_ants
+from wmhflow.interfaces.registration import Grid3D, robust_range
+
+MOST_MINUTES, MOST_GB = 8.0, 4.0
+KB_PER_GB = 1e6
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds of each step, peak memory of the process, and the files a rival needs."""
+
+    seconds: dict[str, float]
+    peak_gb: float
+    files: dict[str, str]
+
+
+def main() -> list[str]:
+    """Print the time of each step and the peak of memory; return what was missed."""
+    heads = sorted(LABELS.glob("training_seg_*.nii.gz"))
+    if not heads:
+        print(f"No label images at {LABELS.name}: nothing measured.")
+        return ["time: no label images"]
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        pair = _apart(simulated_pair, heads[0], folder)
+        own = _apart(_own_cost, pair, folder)
+        syn = _apart(_syn_cost, own.files, folder)
+    total = sum(own.seconds.values())
+    print("# From raw T1w and FLAIR of 1 mm to all masks and warps\n")
+    print("| step | seconds | share |\n| --- | ---: | ---: |")
+    for name, value in own.seconds.items():
+        print(f"| {name} | {value:.0f} | {value / total:.0%} |")
+    print(f"| all | {total:.0f} | |")
+    print(f"\nPeak memory {own.peak_gb:.1f} GB. antspyx's SyN alone, same brain and template, one "
+          f"thread: {syn.seconds['SyN']:.0f} s, {syn.peak_gb:.1f} GB.")  # fmt: skip
+    missed = []
+    if total > 60 * MOST_MINUTES:
+        missed.append(f"{total / 60:.1f} minutes, at most {MOST_MINUTES:.0f}")
+    if own.peak_gb > MOST_GB:
+        missed.append(f"{own.peak_gb:.1f} GB, at most {MOST_GB:.0f}")
+    return missed
+
+
+def _apart(work: Callable[..., Any], *arguments: Any) -> Any:
+    """Run in a fresh process, whose peak of memory is its own."""
+    os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = "1"
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(work, *arguments).result()
+
+
+def _peak_gb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / KB_PER_GB
+
+
+def _own_cost(pair: tuple[Path, Path], folder: Path) -> Cost:
+    chain = Chain(folder, *pair)
+    chain.to_template()
+    chain.to_wmh()
+    chain.to_tissues()
+    return Cost(chain.seconds, _peak_gb(), chain.files)
+
+
+def _syn_cost(files: dict[str, str], folder: Path) -> Cost:
+    ants = single_threaded_ants(SEED)
+    person, template = load_grid(files["reference"]), load_grid(files["template_t1w"])
+    brain = np.where(array(files["brain"]) > 0, person.data, 0)
+    moving = Grid3D(robust_range(brain), person.affine)
+    start = time.perf_counter()
+    ants.registration(
+        ants_image(template, SEED), ants_image(moving, SEED), "SyN",
+        outprefix=str(folder / "syn"), random_seed=SEED,
+    )  # fmt: skip
+    return Cost({"SyN": time.perf_counter() - start}, _peak_gb(), {})
