@@ -31,6 +31,15 @@ SEED = 20080324
 WARPED = tuple(name for name in PRIORS if name != "hemispheres")
 
 
+@dataclass(frozen=True)
+class _Aligned:
+    """A FLAIR on its own grid, its transform from the reference, and itself on that grid."""
+
+    own: str
+    transform: str | None
+    in_reference: str
+
+
 @dataclass
 class Chain:
     """One person's images on their way to masks; `seconds` holds the time of each step."""
@@ -40,6 +49,7 @@ class Chain:
     flair: Path
     seconds: dict[str, float] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
+    aligned: _Aligned = _Aligned("", None, "")
 
     def step(self, name: str, interface: type, **inputs: Any) -> Any:
         """Run an interface in a folder of its own and remember its time."""
@@ -63,27 +73,32 @@ class Chain:
             "brain", BrainExtraction, image=reference,
             template_t1w=self.files["template_t1w"], **common,
         ).brain_mask  # fmt: skip
+        self.files |= {"reference": reference, "brain": brain}
+        self.aligned = self._align(self.flair, "wmh")
         template = self.step(
             "template", TemplateRegistration, reference=reference, brain_mask=brain,
-            template=self.files["template_t1w"], **common,
+            template=self.files["template_t1w"], flair=self.aligned.in_reference,
+            template_white=self.files["template_white"], **common,
         )  # fmt: skip
-        self.files |= {"reference": reference, "brain": brain}
         self.files |= {"forward": template.forward, "inverse": template.inverse}
+
+    def _align(self, flair: Path, name: str) -> _Aligned:
+        """Bring a FLAIR to the reference, which it is itself where there is no T1w."""
+        reference = self.files["reference"]
+        if self.t1w is None:
+            return _Aligned(reference, None, reference)
+        moving = self.step(f"{name}_flair", PrepareImage, in_file=str(flair)).out_file
+        found = self.step(
+            f"{name}_rigid", RigidRegistration, fixed=reference, moving=moving, seed=SEED
+        )
+        return _Aligned(moving, found.transform, found.warped)
 
     def to_wmh(self, flair: Path | None = None, name: str = "wmh") -> Path:
         """Align a FLAIR (the chain's own, if none) and segment it; return the mask."""
-        rigid, moving = None, self.files["reference"]
-        if self.t1w is not None:
-            moving = self.step(
-                f"{name}_flair", PrepareImage, in_file=str(flair or self.flair)
-            ).out_file
-            rigid = self.step(
-                f"{name}_rigid", RigidRegistration, fixed=self.files["reference"], moving=moving,
-                seed=SEED,
-            ).transform  # fmt: skip
+        aligned = self._align(flair, name) if flair else self.aligned
         found = self.step(
-            name, WMHSegmentation, flair=moving, reference=self.files["reference"],
-            reference_name="T1w" if self.t1w else "FLAIR", other_transform=rigid,
+            name, WMHSegmentation, flair=aligned.own, reference=self.files["reference"],
+            reference_name="T1w" if self.t1w else "FLAIR", other_transform=aligned.transform,
             t1w=self.files["reference"] if self.t1w else None, brain_mask=self.files["brain"],
             inverse=self.files["inverse"],
             **{prior: self.files[f"template_{prior}"] for prior in MASK_PRIORS},

@@ -21,6 +21,7 @@ from nipype.interfaces.base import (
 from scipy import ndimage
 
 from wmhflow.bids.transforms import linear_matrix
+from wmhflow.core import wmh
 from wmhflow.core.alignment import (
     ACCEPTABLE,
     Comparison,
@@ -498,9 +499,14 @@ def register_to_template(
     seed: int,
     template_mask: NDArray[np.bool_] | None = None,
     lesion_mask: NDArray[np.bool_] | None = None,
+    flair: Grid3D | None = None,
+    template_white: Grid3D | None = None,
     quick: bool = False,
 ) -> WarpFit:
     """Register a person's image to the template: N4, affine from several starts, SyN.
+
+    Lesions do not count in SyN's metric: neither those that are known, nor what stands out on the
+    FLAIR where the affine puts white matter, before anything better is known of them.
 
     Parameters
     ----------
@@ -517,7 +523,9 @@ def register_to_template(
     template_mask
         Brain of the template; its non-zero voxels if None.
     lesion_mask
-        Lesions on the reference's grid; they do not count in SyN's metric.
+        Lesions on the reference's grid.
+    flair, template_white
+        FLAIR on the reference's grid, and the template's probability of white matter; both or none.
     quick
         Coarser and with fewer iterations.
 
@@ -537,9 +545,15 @@ def register_to_template(
     goal_brain = resample_mask(goal_mask, template.affine, working_mm)
     fit = register_linear(goal, brain, ("Rigid", "Affine"), seed, spacing_mm=4.0 if quick else 3.0)
     working = resample_isotropic(brain, working_mm)
+    unlike = np.zeros(brain_mask.shape, bool) if lesion_mask is None else lesion_mask
+    if flair is not None and template_white is not None:
+        start = write_itk_affine(fit.matrix, Path(out_dir) / "affine.txt")
+        white = resample_through(template_white, reference, [start], "linear", [True])
+        sizes = np.linalg.norm(reference.affine[:3, :3], axis=0)
+        unlike = unlike | wmh.standing_out(flair.data, white, brain_mask, sizes)
     kept = None
-    if lesion_mask is not None and lesion_mask.any():
-        grown = ndimage.binary_dilation(lesion_mask, iterations=1)
+    if unlike.any():
+        grown = ndimage.binary_dilation(unlike, iterations=1)
         kept = ~resample_mask(grown, reference.affine, finest_mm(working))
     forward, inverse = register_nonlinear(
         goal,
@@ -559,6 +573,7 @@ def register_to_template(
         {
             "start": fit.start,
             "mutual_information_affine": fit.mutual_information,
+            "unlike_volume_mm3": float(unlike.sum() * abs(np.linalg.det(reference.affine[:3, :3]))),
             "jacobian_min": float(jacobian.min()),
             "jacobian_max": float(jacobian.max()),
         },
@@ -614,6 +629,10 @@ class _TemplateInput(BaseInterfaceInputSpec):
     template = File(exists=True, mandatory=True, desc="skull-stripped template")
     template_mask = File(exists=True, desc="brain of the template")
     lesion_mask = File(exists=True, desc="kept out of the metric, on the reference grid")
+    flair = File(
+        exists=True, desc="on the reference grid; what stands out is kept out of the metric"
+    )
+    template_white = File(exists=True, desc="template's probability; needed with a FLAIR")
     seed = traits.Int(42, usedefault=True, desc="seed of the metric's sampling")
     quick = traits.Bool(False, usedefault=True, desc="coarser, with fewer iterations")
 
@@ -641,6 +660,8 @@ class TemplateRegistration(SimpleInterface):
             inputs.seed,
             template_mask=_load_optional_mask(inputs.template_mask),
             lesion_mask=_load_optional_mask(inputs.lesion_mask),
+            flair=load_grid(inputs.flair) if inputs.flair else None,
+            template_white=load_grid(inputs.template_white) if inputs.template_white else None,
             quick=inputs.quick,
         )
         self._results.update(forward=fit.forward, inverse=fit.inverse, metrics=fit.metrics)

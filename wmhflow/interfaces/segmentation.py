@@ -22,6 +22,7 @@ from scipy import ndimage
 
 from wmhflow.core import brain as brain_core
 from wmhflow.core import templates, tissue, wmh
+from wmhflow.core.affine import align_template
 from wmhflow.errors import InputError, MissingProgramError
 from wmhflow.interfaces.anatomy import template_x
 from wmhflow.interfaces.registration import (
@@ -29,10 +30,6 @@ from wmhflow.interfaces.registration import (
     ants_image,
     correct_bias,
     load_grid,
-    refine_linear,
-    register_linear,
-    register_nonlinear,
-    resample_isotropic,
     resample_through,
     robust_range,
     save_like,
@@ -49,8 +46,8 @@ MASK_PRIORS = ("brain_mask", "ventricles", "infratentorial", "hemispheres")
 # Scalp, eyes and neck lie further than this from the brain; dura and partial volume do not.
 FAR_MM = 8.0
 STRIPPED_SHARE = 0.03
-DEEP_MM = 10.0
-FAT_FACTOR = 1.15
+# The affine leaves the gyri of some people just outside of the template's brain.
+MARGIN_MM = 2.0
 T1W_PRIOR_WEIGHT = 0.25
 FLAIR_PRIOR_WEIGHT = 0.5
 
@@ -152,7 +149,7 @@ class TemplatePriors(SimpleInterface):
 
 
 def extract_brain(
-    head: Grid3D, template: Grid3D, template_mask: NDArray[np.bool_], work_dir: Path, seed: int
+    head: Grid3D, template: Grid3D, template_mask: NDArray[np.bool_], seed: int
 ) -> tuple[NDArray[np.bool_], bool]:
     """Find the brain in a whole head or in a skull-stripped image.
 
@@ -164,10 +161,8 @@ def extract_brain(
         Skull-stripped template.
     template_mask
         Its brain.
-    work_dir
-        Folder for transforms.
     seed
-        Seed of everything random in ANTs.
+        Seed of everything random.
 
     Returns
     -------
@@ -177,7 +172,7 @@ def extract_brain(
     volume = float(abs(np.linalg.det(head.affine[:3, :3])))
     if brain_core.looks_skull_stripped(head.data, volume):
         return brain_core.filled_foreground(head.data), True
-    rough = warp_template_mask(head, template, template_mask, work_dir, seed)
+    rough = lay_template_mask(head, template, template_mask, seed)
     body = brain_core.filled_foreground(head.data)
     sizes = tuple(np.linalg.norm(head.affine[:3, :3], axis=0))
     far = body & ~brain_core.within(rough, FAR_MM, sizes)
@@ -187,10 +182,10 @@ def extract_brain(
     return (refined & body if stripped else refined), stripped
 
 
-def warp_template_mask(
-    head: Grid3D, template: Grid3D, template_mask: NDArray[np.bool_], work_dir: Path, seed: int
+def lay_template_mask(
+    head: Grid3D, template: Grid3D, template_mask: NDArray[np.bool_], seed: int
 ) -> NDArray[np.bool_]:
-    """Lay the template's brain mask over a head: affine from several starts, then a quick SyN.
+    """Lay the template's brain mask over a head, a little too large.
 
     Parameters
     ----------
@@ -200,67 +195,18 @@ def warp_template_mask(
         Skull-stripped template.
     template_mask
         Its brain.
-    work_dir
-        Folder for transforms.
     seed
-        Seed of everything random in ANTs.
+        Seed of the points that are compared.
 
     Returns
     -------
     ndarray
         Mask on the head's grid.
     """
-    voxel = tuple(np.linalg.norm(template.affine[:3, :3], axis=0))
-    around = brain_core.within(template_mask, 6.0, voxel)
-    fit = register_linear(template, head, ("Rigid",), seed, spacing_mm=3.0, mask=around)
-    # An affine would stretch the brain until its edge met the scalp's: take the scalp away first.
-    bald = remove_scalp(head, template, template_mask, fit.matrix)
-    coarse = [
-        resample_isotropic(Grid3D(robust_range(grid.data), grid.affine), 2.0)
-        for grid in (template, bald)
-    ]
-    mask = resample_isotropic(Grid3D(around.astype(np.float32), template.affine), 2.0).data > 0.5
-    affine = refine_linear(coarse[0], coarse[1], fit.matrix, ("Affine",), (4, 2), seed, mask)
-    _, inverse = register_nonlinear(
-        coarse[0],
-        coarse[1],
-        affine,
-        str(work_dir / "brain"),
-        seed,
-        iterations=(40, 15),
-        spacings_mm=(8.0, 4.0),
-        template_mask=mask,
-    )
-    filled = Grid3D(template_mask.astype(np.float32), template.affine)
-    return resample_through(filled, head, [inverse], seed=seed) > 0.5
-
-
-def remove_scalp(
-    head: Grid3D,
-    template: Grid3D,
-    template_mask: NDArray[np.bool_],
-    matrix: NDArray[np.float64],
-) -> Grid3D:
-    """Blank what is far from the brain, and near its surface what is as bright as fat.
-
-    Parameters
-    ----------
-    head
-        T1w or FLAIR.
-    template
-        Grid of the mask.
-    template_mask
-        Brain on that grid.
-    matrix
-        Rigid transform, points of the template to points of the head, RAS mm.
-
-    Returns
-    -------
-    Grid3D
-        The head without most of its scalp.
-    """
+    scaled = [Grid3D(robust_range(grid.data), grid.affine) for grid in (template, head)]
+    matrix, _ = align_template(scaled[0], template_mask, scaled[1], seed)
     to_template = np.linalg.inv(matrix @ template.affine) @ head.affine
-    rigid_mask = ndimage.affine_transform(
+    laid = ndimage.affine_transform(
         template_mask.astype(np.float32),
         to_template[:3, :3],
         to_template[:3, 3],
@@ -268,12 +214,7 @@ def remove_scalp(
         order=1,
     )
     sizes = tuple(np.linalg.norm(head.affine[:3, :3], axis=0))
-    inner = brain_core.deeper(rigid_mask > 0.5, DEEP_MM, sizes)
-    if not inner.any():
-        return head
-    fat = (head.data > FAT_FACTOR * np.percentile(head.data[inner], 95)) & ~inner
-    far = ~brain_core.within(rigid_mask > 0.5, DEEP_MM, sizes)
-    return Grid3D(np.where(fat | far, 0, head.data), head.affine)
+    return brain_core.within(laid > 0.5, MARGIN_MM, sizes)
 
 
 class _BrainInput(BaseInterfaceInputSpec):
@@ -299,7 +240,6 @@ class BrainExtraction(SimpleInterface):
             load_grid(self.inputs.image),
             load_grid(self.inputs.template_t1w),
             load_grid(self.inputs.template_mask).data > 0,
-            Path(runtime.cwd),
             self.inputs.seed,
         )
         out = Path(runtime.cwd) / "brain_mask.nii.gz"
