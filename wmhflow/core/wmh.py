@@ -49,6 +49,12 @@ ROUGH_PRIOR, ROUGH_Z, ROUGH_LESION_MM3 = 0.5, 4.0, 100.0
 # The peak of a histogram is looked for after smoothing by this share of the interquartile range.
 PEAK_BINS, PEAK_SMOOTHING = 200, 0.15
 MEAN_FIELD_ROUNDS = 4
+# Cortex darker than this is CSF; less than this share of cortex around says little.
+LIKELY_CORTEX, LEAST_CORTEX_Z, LITTLE_CORTEX = 0.6, -2.5, 0.02
+SURFACE_MM, SURFACE_WHITE = 3.0, 0.2
+THICK_MM = 2.5
+# A voxel beside a lesion with less than this probability has no share of it.
+SHARE_PROBABILITY, SHARE_STEP = 0.05, 1e-3
 TINY = 1e-12
 
 
@@ -90,10 +96,11 @@ class LesionModel:
         Share of normal white matter that is brighter than its Gaussian says.
     csf_likelihood
         Likelihood of any brightness up to the cortex's where the template has CSF.
-    csf_t1w_z
-        T1w brightness at which the prior of CSF is believed by half; None: it always is.
-    background_mm
-        Scale over which normal white matter may change beyond the bias field; 0: not at all.
+    cortex_mm
+        Scale over which the cortex's brightness changes: frontal and insular cortex is brighter.
+    edge, thick_edge
+        Share of a lesion's own height at which it ends, in thin slices, where raters draw a little
+        inside of half the height, and in slices above ``THICK_MM``, where its edge is the slice's.
     threshold
         Probability from which a voxel is a lesion.
     peak
@@ -104,38 +111,44 @@ class LesionModel:
     neighbours: float = 0.8
     neighbours_mm: float = 1.5
     above_cortex_z: float = 1.0
-    least_z: float = 4.0
+    least_z: float = 3.5
     spread_z: float = 2.0
-    cortex_spread: float = 1.0
+    cortex_spread: float = 0.7
     stray: float = 0.002
     csf_likelihood: float = 0.2
-    csf_t1w_z: float | None = None
-    background_mm: float = 0.0
-    threshold: float = 0.5
+    cortex_mm: float = 12.0
+    edge: float = 0.65
+    thick_edge: float = 0.5
+    threshold: float = 0.4
     peak: float = 0.8
 
-    def lesion_brightness(self, cortex_z: float) -> float:
+    def lesion_brightness(self, cortex_z: float | NDArray[np.float32]) -> NDArray[np.float32]:
         """Give the brightness expected of a lesion.
 
         Parameters
         ----------
         cortex_z
-            Median brightness of the person's cortex.
+            Brightness of the person's cortex, of all or nearby.
 
         Returns
         -------
-        float
+        ndarray
             In SD of normal white matter.
         """
-        return max(cortex_z + self.above_cortex_z, self.least_z)
+        return np.maximum(cortex_z + self.above_cortex_z, self.least_z)
 
 
 @dataclass(frozen=True)
 class WMHResult:
-    """Mask and probability of WMH, and the numbers that they rest on."""
+    """Mask and probability of WMH, and the numbers that they rest on.
+
+    `share` is at least a half in the mask and below it outside; between voxels it changes as the
+    share of lesion does, so that the mask can be drawn on a finer grid.
+    """
 
     mask: NDArray[np.bool_]
     probability: NDArray[np.float32]
+    share: NDArray[np.float32]
     white_matter_sd: float
     cortex_z: float
     cortex_spread_z: float
@@ -205,24 +218,29 @@ def segment_wmh(
     t1w_z = None
     if t1w is not None:
         t1w_z = brightness(t1w[box], part.white, inner, voxel_sizes_mm)[0]
-    if model.background_mm:
-        z = z - local_background(z, part.white, inner, voxel_sizes_mm, model.background_mm)
     cortex_z, cortex_spread = grey_brightness(z, part.cortex, inner)
     smooth = _smooth_within(z, inner, 0.6, voxel_sizes_mm)
+    nearby = cortex_nearby(z, cortex_z, part.cortex, inner, voxel_sizes_mm, model.cortex_mm)
     probability = lesion_probability(
-        smooth, t1w_z, part, inner, voxel_sizes_mm, (cortex_z, cortex_spread), model
+        smooth, part, inner, voxel_sizes_mm, (cortex_z, cortex_spread), nearby, model
     )
     excluded = ventricles_and_septum(z, t1w_z, part, inner, voxel_sizes_mm)
-    mask = accept_lesions(probability, excluded, voxel_sizes_mm, model)
-    mask = trim_to_half_height(mask, np.expm1(contrast), voxel_sizes_mm) & inner
+    excluded |= surface(part.white, inner, voxel_sizes_mm)
+    accepted = accept_lesions(probability, excluded, voxel_sizes_mm, model)
+    edge = model.thick_edge if max(voxel_sizes_mm) > THICK_MM else model.edge
+    height = relative_height(accepted, np.expm1(contrast), voxel_sizes_mm)
+    mask = trim_to_height(accepted, height, edge, voxel_sizes_mm) & inner
+    share = np.where(probability > SHARE_PROBABILITY, height / (2 * edge), 0)
+    share = lesion_share(share, mask)
     probability = agreeing(probability, mask, model.threshold)
     return WMHResult(
         mask=_uncropped(mask, box, flair.shape),
         probability=_uncropped(probability, box, flair.shape),
+        share=_uncropped(share, box, flair.shape),
         white_matter_sd=white_sd,
         cortex_z=cortex_z,
         cortex_spread_z=cortex_spread,
-        lesion_z=model.lesion_brightness(cortex_z),
+        lesion_z=float(model.lesion_brightness(cortex_z)),
     )
 
 
@@ -357,43 +375,6 @@ def _smooth_within(
     return np.where(mask, total / np.maximum(share, 1e-3), 0).astype(np.float32)
 
 
-def local_background(
-    z: NDArray[np.float32],
-    white_prior: NDArray[np.float32],
-    brain: NDArray[np.bool_],
-    voxel_sizes_mm: Sequence[float],
-    sd_mm: float,
-) -> NDArray[np.float32]:
-    """Find the local brightness of normal white matter that the bias field has left.
-
-    Parameters
-    ----------
-    z
-        Brightness in SD of normal white matter.
-    white_prior
-        Probability of white matter, 0..1.
-    brain
-        Brain mask.
-    voxel_sizes_mm
-        Voxel size along each axis.
-    sd_mm
-        Scale.
-
-    Returns
-    -------
-    ndarray
-        Local mean of white matter that is no outlier; nearly 0 where there is little of it.
-    """
-    sigma = [sd_mm / size for size in voxel_sizes_mm]
-    usable = brain & (white_prior > 0.7) & (z > -2.5)
-    local = np.zeros_like(z)
-    for _ in range(2):
-        kept = (usable & (z - local < 2.5)).astype(np.float32)
-        total = ndimage.gaussian_filter(kept * np.clip(z, -2.5, 4.0), sigma)
-        local = (total / (ndimage.gaussian_filter(kept, sigma) + 0.02)).astype(np.float32)
-    return local
-
-
 def grey_brightness(
     z: NDArray[np.float32], cortex_prior: NDArray[np.float32], brain: NDArray[np.bool_]
 ) -> tuple[float, float]:
@@ -413,20 +394,89 @@ def grey_brightness(
     tuple of float
         Median, and SD by the lower quarter, which lesions do not reach; (1, 1.5) without cortex.
     """
-    values = z[brain & (cortex_prior > SURE_CORTEX) & (z > -2.5)]
+    values = z[brain & (cortex_prior > SURE_CORTEX) & (z > LEAST_CORTEX_Z)]
     if values.size == 0:
         return 1.0, 1.5
     low, middle = np.quantile(values, [0.25, 0.5])
     return float(middle), max(MAD_TO_SD * float(middle - low), 0.7)
 
 
+def cortex_nearby(
+    z: NDArray[np.float32],
+    cortex_z: float,
+    cortex_prior: NDArray[np.float32],
+    brain: NDArray[np.bool_],
+    voxel_sizes_mm: Sequence[float],
+    sd_mm: float,
+) -> NDArray[np.float32]:
+    """Find how bright the cortex is around each voxel.
+
+    Some cortex is brighter on FLAIR than the rest, by as much as lesions are: with one brightness
+    for all of it, the gyri above the orbits are taken for lesions where the template's white
+    matter reaches into them.
+
+    Parameters
+    ----------
+    z
+        Brightness in SD of normal white matter.
+    cortex_z
+        The median of all cortex.
+    cortex_prior
+        Probability of cortex, 0..1.
+    brain
+        Brain mask.
+    voxel_sizes_mm
+        Voxel size along each axis.
+    sd_mm
+        SD of the Gaussian that gathers the cortex around.
+
+    Returns
+    -------
+    ndarray
+        The median of all, plus the difference of the mean around from the mean of all; the median
+        where there is no cortex around.
+    """
+    sigma = [sd_mm / size for size in voxel_sizes_mm]
+    likely = brain & (cortex_prior > LIKELY_CORTEX) & (z > LEAST_CORTEX_Z)
+    weight = np.where(likely, cortex_prior, 0).astype(np.float32)
+    total = float(weight.sum())
+    if total == 0:
+        return np.full(z.shape, cortex_z, np.float32)
+    mean = float((weight * z).sum()) / total
+    around = ndimage.gaussian_filter(weight, sigma, truncate=3.0)
+    summed = ndimage.gaussian_filter(weight * (z - np.float32(mean)), sigma, truncate=3.0)
+    return (cortex_z + summed / (around + LITTLE_CORTEX)).astype(np.float32)
+
+
+def surface(
+    white_prior: NDArray[np.float32], brain: NDArray[np.bool_], voxel_sizes_mm: Sequence[float]
+) -> NDArray[np.bool_]:
+    """Find the brain's surface: where a mask lets in dura, bone or fat, and no lesion can be.
+
+    Parameters
+    ----------
+    white_prior
+        Probability of white matter, 0..1.
+    brain
+        Brain mask.
+    voxel_sizes_mm
+        Voxel size along each axis.
+
+    Returns
+    -------
+    ndarray
+        Voxels near the outside of the mask, without those where white matter is likely.
+    """
+    return brain & ~deeper(brain, SURFACE_MM, voxel_sizes_mm) & (white_prior < SURFACE_WHITE)
+
+
 def lesion_probability(
     z: NDArray[np.float32],
-    t1w_z: NDArray[np.float32] | None,
     priors: TissuePriors,
     brain: NDArray[np.bool_],
     voxel_sizes_mm: Sequence[float],
     cortex: tuple[float, float],
+    cortex_around: NDArray[np.float32],
     model: LesionModel,
 ) -> NDArray[np.float32]:
     """Compute the probability of lesion from brightness, place and neighbours.
@@ -435,8 +485,6 @@ def lesion_probability(
     ----------
     z
         Brightness of the FLAIR in SD of normal white matter.
-    t1w_z
-        The same of the T1w, or None.
     priors
         The template's priors.
     brain
@@ -445,6 +493,8 @@ def lesion_probability(
         Voxel size along each axis.
     cortex
         Median and SD of the cortex's brightness.
+    cortex_around
+        Its brightness around each voxel.
     model
         What is taken for granted.
 
@@ -460,16 +510,15 @@ def lesion_probability(
     }
     total = sum(share.values()) + 1e-3
     share = {name: values / total for name, values in share.items()}
-    if t1w_z is not None and model.csf_t1w_z is not None:
-        share["csf"] /= 1 + np.exp(np.clip(t1w_z - model.csf_t1w_z, -20, 20))
     grey, grey_sd = cortex
     normal = share["white"] * (
         (1 - model.stray) * _gaussian(z, 0.0, 1.0) + model.stray * _gaussian(z, 1.5, 2.0)
     )
-    normal += share["cortex"] * _gaussian(z, grey, grey_sd * model.cortex_spread)
+    normal += share["cortex"] * _gaussian(z, cortex_around, grey_sd * model.cortex_spread)
     normal += share["deep_grey"] * _gaussian(z, 0.6 * grey, max(grey_sd, 1.2))
-    normal += share["csf"] * np.where(z < grey, model.csf_likelihood, _gaussian(z, grey, grey_sd))
-    bright = model.lesion_brightness(grey)
+    as_bright = _gaussian(z, cortex_around, grey_sd)
+    normal += share["csf"] * np.where(z < cortex_around, model.csf_likelihood, as_bright)
+    bright = model.lesion_brightness(cortex_around)
     lesion = _gaussian(np.minimum(z, bright), bright, model.spread_z)
     possible = np.clip(share["white"] + 0.3 * share["deep_grey"], 0.02, 1)
     sigma = [model.neighbours_mm / size for size in voxel_sizes_mm]
@@ -484,8 +533,10 @@ def lesion_probability(
     return probability
 
 
-def _gaussian(values: NDArray[np.float32], mean: float, sd: float) -> NDArray[np.float32]:
-    scaled = (values - np.float32(mean)) / np.float32(sd)
+def _gaussian(
+    values: NDArray[np.float32], mean: float | NDArray[np.float32], sd: float
+) -> NDArray[np.float32]:
+    scaled = (values - np.asarray(mean, np.float32)) / np.float32(sd)
     return np.exp(-0.5 * scaled**2) / np.float32(sd * np.sqrt(2 * np.pi))
 
 
@@ -657,13 +708,10 @@ def _polynomial(
     return total
 
 
-def trim_to_half_height(
+def relative_height(
     mask: NDArray[np.bool_], excess: NDArray[np.floating], voxel_sizes_mm: Sequence[float]
-) -> NDArray[np.bool_]:
-    """Put the edge of lesions where they stand out half as much as their surroundings in the mask.
-
-    A bright lesion in thick slices reaches the threshold where little of the voxel is lesion, and
-    comes out too large. Where it covers half of a voxel, it stands out half as much as in its core.
+) -> NDArray[np.float32]:
+    """Tell how much each voxel stands out, beside the core of the lesions around it.
 
     Parameters
     ----------
@@ -677,21 +725,79 @@ def trim_to_half_height(
     Returns
     -------
     ndarray
+        1 in a core, 0 where nothing stands out or no lesion is near.
+    """
+    sigma = [HEIGHT_MM / size for size in voxel_sizes_mm]
+    positive = np.maximum(excess, 0).astype(np.float32)
+    weight = np.where(mask, positive, 0)
+    # What stands out weighs more, by its square, so that the core counts and the fringe does not.
+    height = ndimage.gaussian_filter(weight**3, sigma)
+    total = ndimage.gaussian_filter(weight**2, sigma)
+    near = height > TINY
+    return np.where(near, positive * total / np.where(near, height, 1), 0).astype(np.float32)
+
+
+def trim_to_height(
+    mask: NDArray[np.bool_],
+    height: NDArray[np.floating],
+    edge: float,
+    voxel_sizes_mm: Sequence[float],
+) -> NDArray[np.bool_]:
+    """Put the edge of lesions where they stand out by a share of what their core does.
+
+    A bright lesion in thick slices reaches the threshold where little of the voxel is lesion, and
+    comes out too large. Where it covers half of a voxel, it stands out half as much as in its core.
+
+    Parameters
+    ----------
+    mask
+        Lesions, not too small.
+    height
+        From :func:`relative_height`.
+    edge
+        Share of the core's height.
+    voxel_sizes_mm
+        Voxel size along each axis.
+
+    Returns
+    -------
+    ndarray
         Part of the mask, without small components and without holes.
 
     Examples
     --------
     >>> excess = np.array([0, 0.2, 0.6, 0.6, 0.6, 0.2, 0]).reshape(7, 1, 1)
-    >>> trim_to_half_height(excess > 0.1, excess, (2.0, 2.0, 2.0)).ravel().astype(int).tolist()
+    >>> height = relative_height(excess > 0.1, excess, (2.0, 2.0, 2.0))
+    >>> trim_to_height(excess > 0.1, height, 0.5, (2.0, 2.0, 2.0)).ravel().astype(int).tolist()
     [0, 0, 1, 1, 1, 0, 0]
     """
-    sigma = [HEIGHT_MM / size for size in voxel_sizes_mm]
-    weight = np.where(mask, np.maximum(excess, 0), 0).astype(np.float32)
-    # What stands out weighs more, by its square, so that the core counts and the fringe does not.
-    height = ndimage.gaussian_filter(weight**3, sigma)
-    total = ndimage.gaussian_filter(weight**2, sigma)
-    kept = mask & (excess * total >= 0.5 * height)
+    kept = mask & (height >= edge)
     return ndimage.binary_fill_holes(keep_large(kept, LEAST_LESION_MM3, voxel_sizes_mm))
+
+
+def lesion_share(share: NDArray[np.floating], mask: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Make a share of lesion agree with a mask, whose neighbours keep theirs.
+
+    Parameters
+    ----------
+    share
+        0 to 1 and more.
+    mask
+        On the same grid.
+
+    Returns
+    -------
+    ndarray
+        Above a half in the mask, below it beside the mask, 0 further away.
+
+    Examples
+    --------
+    >>> lesion_share(np.array([0.3, 0.25, 0.2]), np.array([False, False, True])).round(2).tolist()
+    [0.0, 0.25, 0.5]
+    """
+    beside = ndimage.binary_dilation(mask, np.ones((3,) * mask.ndim))
+    outside = np.where(beside, np.minimum(share, 0.5 - SHARE_STEP), 0)
+    return np.where(mask, np.clip(share, 0.5 + SHARE_STEP, 1), outside).astype(np.float32)
 
 
 def keep_large(

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 THREADS_VARIABLE = "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"
 LPS_FROM_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 MACHINE_ENTRIES = ("OSName", "OSVersion")
+# Voxels are averaged over parts no finer than this.
+FINEST_PART_MM = 1.0
 INTERPOLATORS = {"linear": "Linear", "nearest": "NearestNeighbor", "bspline": "BSpline"}
 
 
@@ -399,6 +401,45 @@ def resample_through(
     if get_lib_fn("antsApplyTransforms")([*arguments, "--float", "0", "-e", "0", "-f", "0"]) != 0:
         raise InputError(f"the transforms {', '.join(transforms)} cannot be applied; are they ITK?")
     return result.numpy().astype(np.float32)
+
+
+def average_through(
+    moving: Grid3D,
+    reference: Grid3D,
+    transforms: Sequence[str],
+    invert: Sequence[bool] | None = None,
+    seed: int = 0,
+) -> NDArray[np.float32]:
+    """Resample onto a grid as a scanner would: each voxel is the mean over its volume.
+
+    Taking the value at the centre of a slice of 5 mm says little of what the slice holds.
+
+    Parameters
+    ----------
+    moving
+        Values to resample.
+    reference
+        Grid to fill.
+    transforms, invert, seed
+        As for :func:`resample_through`.
+
+    Returns
+    -------
+    ndarray
+        Means on the reference's grid; outside the moving image's field of view counts as 0.
+    """
+    sizes = np.linalg.norm(reference.affine[:3, :3], axis=0)
+    finest = max(finest_mm(moving), FINEST_PART_MM)
+    parts = np.maximum(np.floor(sizes / finest + 1e-3), 1).astype(int)
+    if (parts == 1).all():
+        return resample_through(moving, reference, transforms, "linear", invert, seed)
+    to_voxels = np.diag([*(1 / parts), 1.0])
+    to_voxels[:3, 3] = (1 / parts - 1) / 2
+    shape = np.array(reference.data.shape)
+    fine = Grid3D(np.zeros(shape * parts, np.float32), reference.affine @ to_voxels)
+    values = resample_through(moving, fine, transforms, "linear", invert, seed)
+    blocks = np.stack([shape, parts], axis=1).ravel()
+    return values.reshape(blocks).mean(axis=(1, 3, 5), dtype=np.float32)
 
 
 def map_points(grid: Grid3D, transform: str, seed: int) -> NDArray[np.float64]:

@@ -28,6 +28,7 @@ from wmhflow.interfaces.anatomy import template_x
 from wmhflow.interfaces.registration import (
     Grid3D,
     ants_image,
+    average_through,
     correct_bias,
     load_grid,
     resample_through,
@@ -478,8 +479,7 @@ def wmh_priors(
     x = template_x(white.data.shape, white.affine) + offset
     grids["midline_mm"] = Grid3D(x.astype(np.float32), white.affine)
     placed = {
-        name: resample_through(grid, flair, transforms, "linear", invert)
-        for name, grid in grids.items()
+        name: average_through(grid, flair, transforms, invert) for name, grid in grids.items()
     }
     placed["midline_mm"] = np.abs(placed["midline_mm"] - offset)
     return wmh.TissuePriors(**(placed | {"ventricles": placed["ventricles"] > 0.5}))
@@ -526,7 +526,7 @@ class WMHSegmentation(SimpleInterface):
         )
         found = self._segment(flair, priors, to_reference)
         # half of a voxel covered is a voxel of lesion; the probability follows the mask
-        share, probability = found.mask.astype(np.float32), found.probability
+        share, probability = found.share, found.probability
         if moved:
             share, probability = (
                 resample_through(Grid3D(values, flair.affine), reference, to_reference, "linear")
@@ -545,14 +545,12 @@ class WMHSegmentation(SimpleInterface):
     ) -> wmh.WMHResult:
         """Bring brain and T1w to the FLAIR and segment."""
         inverse = [True for _ in to_reference]
-        brain = resample_through(
-            load_grid(self.inputs.brain_mask), flair, to_reference, "nearest", inverse
-        )
+        brain = average_through(load_grid(self.inputs.brain_mask), flair, to_reference, inverse)
         t1w = None
         if self.inputs.t1w:
             # with a FLAIR for a reference the transform leads from it to the T1w already
             chain = to_reference or [self.inputs.other_transform]
             invert = inverse or [False]
-            t1w = resample_through(load_grid(self.inputs.t1w), flair, chain, "linear", invert)
+            t1w = average_through(load_grid(self.inputs.t1w), flair, chain, invert)
         sizes = tuple(np.linalg.norm(flair.affine[:3, :3], axis=0))
-        return wmh.segment_wmh(flair.data, t1w, priors, brain > 0, sizes)
+        return wmh.segment_wmh(flair.data, t1w, priors, brain > 0.5, sizes)
