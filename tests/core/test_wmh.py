@@ -175,7 +175,7 @@ def test_cortex_that_is_bright_in_one_place_is_no_lesion_there(monkeypatch) -> N
     gyri = np.zeros(SHAPE, bool)
     gyri[:, :12] = True
     gyri &= labels % 10 == 3
-    bright = np.where(gyri, flair * 1.2, flair).astype(np.float32)
+    bright = np.where(gyri, flair * 1.1, flair).astype(np.float32)
     # there the template is not sure of cortex, as where the warp is wrong
     priors = priors_of(labels)
     priors.white[gyri], priors.cortex[gyri] = 0.35, 0.65
