@@ -63,8 +63,8 @@ def _mask_text(settings: Settings) -> str:
     anatomy = settings.anatomy
     computed = (
         "computed on the FLAIR's own grid, as outliers from the brightness of the person's own "
-        "tissues where the template's priors expect them [@outliers], up to half of the "
-        "surrounding lesion's contrast, without ventricles and septum"
+        "tissues where the template's priors expect them [@outliers], up to 65 % of the "
+        "surrounding lesion's contrast (50 % in slices above 2.5 mm), without ventricles and septum"
     )
     if anatomy.wmh_command:
         computed = f"computed with the command `{anatomy.wmh_command}`"
