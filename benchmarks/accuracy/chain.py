@@ -49,7 +49,7 @@ class Chain:
     flair: Path
     seconds: dict[str, float] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
-    aligned: _Aligned = _Aligned("", None, "")
+    aligned: _Aligned = field(init=False)
 
     def step(self, name: str, interface: type, **inputs: Any) -> Any:
         """Run an interface in a folder of its own and remember its time."""
@@ -86,6 +86,8 @@ class Chain:
         """Bring a FLAIR to the reference, which it is itself where there is no T1w."""
         reference = self.files["reference"]
         if self.t1w is None:
+            if flair != self.flair:
+                raise ValueError("a FLAIR that is the reference cannot be exchanged for another")
             return _Aligned(reference, None, reference)
         moving = self.step(f"{name}_flair", PrepareImage, in_file=str(flair)).out_file
         found = self.step(

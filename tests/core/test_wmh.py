@@ -214,3 +214,41 @@ def test_the_share_agrees_with_the_mask_and_refines_it() -> None:
     np.testing.assert_array_equal(found.share >= 0.5, found.mask)
     assert found.mask.any()
     assert (found.share[~ndimage.binary_dilation(found.mask, np.ones((3, 3, 3)))] == 0).all()
+
+
+def test_an_island_of_ventricle_inside_a_lesion_stays_ventricle() -> None:
+    flair, labels, truth = person()
+    fluid = np.zeros(SHAPE, bool)
+    fluid[13:17, 23:27, 18:22] = True
+    assert truth[fluid].all()
+    labels[fluid] = labels[fluid] - labels[fluid] % 10 + 2
+    found = segment(np.where(fluid, 20, flair).astype(np.float32), labels)
+    assert found.mask[truth & ~ndimage.binary_dilation(fluid, iterations=3)].any()
+    assert not found.mask[fluid].any()
+
+
+def test_the_surface_is_seen_where_the_brain_ends_and_where_the_image_does() -> None:
+    flair, labels, _ = person()
+    flair[20:30, 20:40, :2] = 250
+    assert not segment(flair, labels).mask[:, :, :3].any()
+
+
+def test_a_mask_drawn_between_voxels_keeps_its_volume() -> None:
+    flair, labels, _ = person()
+    found = segment(flair, labels)
+    # but for the corners of the boxes that the lesions are here
+    for shift in (0.25, 0.5):
+        drawn = ndimage.shift(found.share, (shift, shift, shift), order=1) >= 0.5
+        assert drawn.sum() == pytest.approx(found.mask.sum(), rel=0.1)
+
+
+def test_nan_outside_the_brain_changes_nothing_and_z_scores_are_refused() -> None:
+    flair, labels, _ = person()
+    labels[:2] = 0
+    expected = segment(flair, labels).mask
+    broken = flair.copy()
+    broken[0, 0, 0] = np.nan
+    assert np.array_equal(segment(broken, labels).mask, expected)
+    scores = (flair - flair.mean()) / flair.std()
+    with pytest.raises(ValueError, match="no signal"):
+        segment(scores, labels)

@@ -127,7 +127,9 @@ def _sources(visit: VisitPlan, key: str) -> list[str]:
         return _other_anatomical_sources(visit, transforms)
     if key == "mask_infarct" and visit.infarct:
         return _given_sources(visit, visit.infarct, transforms)
-    return _wmh_sources(visit, images, transforms) + infarct
+    sources = _wmh_sources(visit, images, transforms)
+    computed = visit.wmh is None and not visit.wmh_command
+    return list(dict.fromkeys([*sources, *([prior] if computed else []), *infarct]))
 
 
 def _other_anatomical_sources(visit: VisitPlan, transforms: dict[str, str]) -> list[str]:

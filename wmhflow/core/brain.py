@@ -18,6 +18,8 @@ STRIPPED_VOLUME_L = (0.6, 2.2)
 FACE_SHARE = 0.02
 # The same with scraps of skull and neck; heads in a scanner's own images have 0.15 and more.
 FACE_SHARE_OF_SCRAPS = 0.05
+# Brains stretched to a template, with such scraps, have up to 2.6 litres; whole heads 4 and more.
+LARGEST_CUT_OUT_L = 3.0
 
 
 def background_value(data: NDArray[Any]) -> float | None:
@@ -126,29 +128,33 @@ def looks_skull_stripped(data: NDArray[Any], voxel_volume_mm3: float) -> bool:
     return low <= litres <= high and float(_faces(body).mean()) <= FACE_SHARE
 
 
-def stands_free(data: NDArray[Any]) -> bool:
-    """Tell whether an image shows one body on a constant background that hardly leaves the image.
+def stands_free(data: NDArray[Any], voxel_volume_mm3: float) -> bool:
+    """Tell whether an image shows a brain that was cut out roughly, on a constant background.
 
     Parameters
     ----------
     data
         3D image.
+    voxel_volume_mm3
+        Volume of a voxel.
 
     Returns
     -------
     bool
-        True for brains without their skulls, be they stretched or roughly cut; False for heads,
-        whose neck and face run out of the image.
+        True for brains without their skulls, be they stretched to a template or with scraps of
+        skull left on. False for whole heads: they hold more, or run out of a short field of view.
 
     Examples
     --------
     >>> image = np.zeros((9, 9, 9))
     >>> image[2:7, 2:7, 2:7] = 7
-    >>> stands_free(image), stands_free(image[2:])
-    (True, False)
+    >>> stands_free(image, 1e4), stands_free(image, 1e5), stands_free(image[2:], 1e4)
+    (True, False, False)
     """
     body = filled_foreground(data)
-    return bool(body.any()) and float(_faces(body).mean()) <= FACE_SHARE_OF_SCRAPS
+    litres = float(body.sum()) * voxel_volume_mm3 / 1e6
+    small = 0 < litres <= LARGEST_CUT_OUT_L
+    return small and float(_faces(body).mean()) <= FACE_SHARE_OF_SCRAPS
 
 
 def ball(radius_mm: float, voxel_sizes_mm: Sequence[float]) -> NDArray[np.bool_]:

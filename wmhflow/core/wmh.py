@@ -43,7 +43,7 @@ CSF_FLAIR_Z, CSF_T1W_Z = 0.0, -5.0
 CSF_FLAIR_ALONE_Z = -3.0
 VENTRICLE_GAP_MM = 2.0
 SEPTUM_HALF_WIDTH_MM, SEPTUM_REACH_MM = 2.0, 4.0
-LEAST_SD = 0.06
+LEAST_SD, LARGEST_SD = 0.06, 0.5
 # What is taken for a lesion before anything is aligned well.
 ROUGH_PRIOR, ROUGH_Z, ROUGH_LESION_MM3 = 0.5, 4.0, 100.0
 # The peak of a histogram is looked for after smoothing by this share of the interquartile range.
@@ -199,13 +199,14 @@ def segment_wmh(
     Returns
     -------
     WMHResult
-        Mask without holes, probability (at least `threshold` in the mask and below it outside),
-        and the person's numbers.
+        Mask without holes other than ventricles, probability (at least `threshold` in the mask and
+        below it outside), and the person's numbers.
 
     Raises
     ------
     ValueError
-        If the FLAIR has no positive value where white matter is likely.
+        If the FLAIR has no positive value where white matter is likely, or its values there
+        differ wildly.
     """
     model = LesionModel() if model is None else model
     boxes = ndimage.find_objects(brain.astype(np.uint8))
@@ -215,6 +216,11 @@ def segment_wmh(
     part = TissuePriors(*(getattr(priors, name)[box] for name in TissuePriors.__annotations__))
     inner = brain[box]
     z, contrast, white_sd = brightness(flair[box], part.white, inner, voxel_sizes_mm)
+    if white_sd > LARGEST_SD:
+        raise ValueError(
+            f"the FLAIR's white matter differs by {white_sd:.0%} (SD) from place to place; look at "
+            "the registration, and give a FLAIR whose 0 is no signal (no z-scores)"
+        )
     t1w_z = None
     if t1w is not None:
         t1w_z = brightness(t1w[box], part.white, inner, voxel_sizes_mm)[0]
@@ -229,9 +235,11 @@ def segment_wmh(
     accepted = accept_lesions(probability, excluded, voxel_sizes_mm, model)
     edge = model.thick_edge if max(voxel_sizes_mm) > THICK_MM else model.edge
     height = relative_height(accepted, np.expm1(contrast), voxel_sizes_mm)
-    mask = trim_to_height(accepted, height, edge, voxel_sizes_mm) & inner
-    share = np.where(probability > SHARE_PROBABILITY, height / (2 * edge), 0)
-    share = lesion_share(share, mask)
+    mask = trim_to_height(accepted, height, edge, voxel_sizes_mm) & inner & ~excluded
+    # As far below one half beside the edge as above it inside, so that the edge stays between
+    # voxels where the mask is drawn on another grid.
+    share = 0.5 + (height - edge) / (2 * min(edge, 1 - edge))
+    share = lesion_share(np.where(probability > SHARE_PROBABILITY, share, 0), mask)
     probability = agreeing(probability, mask, model.threshold)
     return WMHResult(
         mask=_uncropped(mask, box, flair.shape),
@@ -268,15 +276,20 @@ def standing_out(
     Returns
     -------
     ndarray
-        Large lesions; empty if the FLAIR has no positive value where white matter is likely.
+        Large lesions; empty if likely white matter has no positive value or no brightness of its
+        own.
     """
-    if not (brain & (white_prior > SURE_PRIOR) & (flair > 0)).any():
+    white = brain & (white_prior > SURE_PRIOR)
+    if not (white & (flair > 0)).any():
         return np.zeros(brain.shape, bool)
-    z = _smooth_within(
-        brightness(flair, white_prior, brain, voxel_sizes_mm)[0], brain, 1.0, voxel_sizes_mm
-    )
-    bright = brain & (white_prior > ROUGH_PRIOR) & (z > ROUGH_Z)
-    return keep_large(bright, ROUGH_LESION_MM3, voxel_sizes_mm)
+    box = ndimage.find_objects(brain.astype(np.uint8))[0]
+    flair, white_prior, inner = flair[box], white_prior[box], brain[box]
+    z, _, sd = brightness(flair, white_prior, inner, voxel_sizes_mm)
+    if sd > LARGEST_SD:
+        return np.zeros(brain.shape, bool)
+    z = _smooth_within(z, inner, 1.0, voxel_sizes_mm)
+    bright = inner & (white_prior > ROUGH_PRIOR) & (z > ROUGH_Z)
+    return _uncropped(keep_large(bright, ROUGH_LESION_MM3, voxel_sizes_mm), box, brain.shape)
 
 
 def agreeing(
@@ -442,9 +455,10 @@ def cortex_nearby(
     total = float(weight.sum())
     if total == 0:
         return np.full(z.shape, cortex_z, np.float32)
-    mean = float((weight * z).sum()) / total
+    mean = float((cortex_prior[likely] * z[likely]).sum()) / total
     around = ndimage.gaussian_filter(weight, sigma, truncate=3.0)
-    summed = ndimage.gaussian_filter(weight * (z - np.float32(mean)), sigma, truncate=3.0)
+    above = np.where(likely, weight * (z - np.float32(mean)), 0)
+    summed = ndimage.gaussian_filter(above, sigma, truncate=3.0)
     return (cortex_z + summed / (around + LITTLE_CORTEX)).astype(np.float32)
 
 
@@ -467,7 +481,9 @@ def surface(
     ndarray
         Voxels near the outside of the mask, without those where white matter is likely.
     """
-    return brain & ~deeper(brain, SURFACE_MM, voxel_sizes_mm) & (white_prior < SURFACE_WHITE)
+    # the border of the array is the brain's too, where it is cut there
+    depth = deeper(np.pad(brain, 1), SURFACE_MM, voxel_sizes_mm)[1:-1, 1:-1, 1:-1]
+    return brain & ~depth & (white_prior < SURFACE_WHITE)
 
 
 def lesion_probability(
@@ -781,7 +797,7 @@ def lesion_share(share: NDArray[np.floating], mask: NDArray[np.bool_]) -> NDArra
     Parameters
     ----------
     share
-        0 to 1 and more.
+        Any numbers; what is outside of 0 to 1 is clipped.
     mask
         On the same grid.
 
@@ -796,7 +812,7 @@ def lesion_share(share: NDArray[np.floating], mask: NDArray[np.bool_]) -> NDArra
     [0.0, 0.25, 0.5]
     """
     beside = ndimage.binary_dilation(mask, np.ones((3,) * mask.ndim))
-    outside = np.where(beside, np.minimum(share, 0.5 - SHARE_STEP), 0)
+    outside = np.where(beside, np.clip(share, 0, 0.5 - SHARE_STEP), 0)
     return np.where(mask, np.clip(share, 0.5 + SHARE_STEP, 1), outside).astype(np.float32)
 
 

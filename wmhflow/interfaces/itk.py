@@ -412,7 +412,8 @@ def average_through(
 ) -> NDArray[np.float32]:
     """Resample onto a grid as a scanner would: each voxel is the mean over its volume.
 
-    Taking the value at the centre of a slice of 5 mm says little of what the slice holds.
+    Taking the value at the centre of a slice of 5 mm says little of what the slice holds. A voxel
+    is divided along each axis into parts as large as the moving image's voxels, or 1 mm.
 
     Parameters
     ----------
@@ -430,7 +431,7 @@ def average_through(
     """
     sizes = np.linalg.norm(reference.affine[:3, :3], axis=0)
     finest = max(finest_mm(moving), FINEST_PART_MM)
-    parts = np.maximum(np.floor(sizes / finest + 1e-3), 1).astype(int)
+    parts = np.maximum(np.rint(sizes / finest), 1).astype(int)
     if (parts == 1).all():
         return resample_through(moving, reference, transforms, "linear", invert, seed)
     to_voxels = np.diag([*(1 / parts), 1.0])

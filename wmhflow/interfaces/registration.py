@@ -330,8 +330,7 @@ def register_rigid(
         best = replace(better, n_retries=n_retries)
         if not best.poor:
             break
-    points = nib.affines.apply_affine(fixed.affine, np.argwhere(scaled[0].data > 0)[::100])
-    apart = mean_distance_mm(best.fit.matrix, np.eye(4), points) if len(points) else 0.0
+    apart = best.quality["displacement_mm"]
     best = replace(best, search_displacement_mm=apart)
     if apart > REGISTERED_WITHIN_MM or best.poor or not registered_before(fixed, moving):
         return best
@@ -352,11 +351,12 @@ def registered_before(fixed: Grid3D, moving: Grid3D) -> bool:
     Returns
     -------
     bool
-        False for the images that a scanner made, even where it made them on one grid.
+        False for whole heads, as a scanner makes them, even where it makes them on one grid.
     """
     if not same_grid(fixed.data.shape, fixed.affine, moving.data.shape, moving.affine):
         return False
-    return stands_free(fixed.data) and stands_free(moving.data)
+    voxel_mm3 = float(abs(np.linalg.det(fixed.affine[:3, :3])))
+    return all(stands_free(grid.data, voxel_mm3) for grid in (fixed, moving))
 
 
 def rigid_metrics(
@@ -548,6 +548,8 @@ def register_to_template(
     fit = register_linear(goal, brain, ("Rigid", "Affine"), seed, spacing_mm=4.0 if quick else 3.0)
     working = resample_isotropic(brain, working_mm)
     unlike = np.zeros(brain_mask.shape, bool) if lesion_mask is None else lesion_mask
+    if (flair is None) != (template_white is None):
+        raise InputError("a FLAIR and the template's white matter are needed together")
     if flair is not None and template_white is not None:
         start = write_itk_affine(fit.matrix, Path(out_dir) / "affine.txt")
         white = resample_through(template_white, reference, [start], "linear", [True])

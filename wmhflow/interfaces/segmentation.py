@@ -31,7 +31,6 @@ from wmhflow.interfaces.registration import (
     average_through,
     correct_bias,
     load_grid,
-    resample_through,
     robust_range,
     save_like,
     single_threaded_ants,
@@ -529,10 +528,11 @@ class WMHSegmentation(SimpleInterface):
         share, probability = found.share, found.probability
         if moved:
             share, probability = (
-                resample_through(Grid3D(values, flair.affine), reference, to_reference, "linear")
+                average_through(Grid3D(values, flair.affine), reference, to_reference)
                 for values in (share, probability)
             )
-        mask = share >= 0.5
+        sizes = tuple(np.linalg.norm(reference.affine[:3, :3], axis=0))
+        mask = wmh.keep_large(share >= 0.5, wmh.LEAST_LESION_MM3, sizes)
         probability = wmh.agreeing(probability, mask, wmh.LesionModel().threshold)
         files = out / "wmh_mask.nii.gz", out / "wmh_probseg.nii.gz"
         self._results["mask"] = save_like(mask, inputs.reference, files[0], np.uint8)
