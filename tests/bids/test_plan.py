@@ -455,8 +455,8 @@ def test_a_maps_linear_transform_of_any_program_is_taken(
 
 
 def test_the_flairs_transform_may_bend_and_be_of_any_program(raw: Path, derivatives: Path) -> None:
+    mask(derivatives)
     anat = derivatives / "sub-01" / "anat"
-    anat.mkdir(parents=True, exist_ok=True)
     for ending, content, convert in (("txt", FIELD, False), ("lta", LTA, True)):
         given = anat / f"sub-01_from-FLAIR_to-T1w_mode-image_xfm.{ending}"
         given.write_text(content)
@@ -466,6 +466,20 @@ def test_the_flairs_transform_may_bend_and_be_of_any_program(raw: Path, derivati
         assert visit.flair_alignment.transform.path.name == given.name
         assert visit.flair_alignment.convert == convert
         given.unlink()
+
+
+def test_wmh_are_not_computed_through_a_transform_that_cannot_be_inverted(
+    raw: Path, derivatives: Path
+) -> None:
+    anat = derivatives / "sub-01" / "anat"
+    anat.mkdir(parents=True, exist_ok=True)
+    given = anat / "sub-01_from-FLAIR_to-T1w_mode-image_xfm.txt"
+    given.write_text(FIELD)
+    problem = plan_one(raw, derivatives).problem or ""
+    assert given.name in problem
+    assert "not linear" in problem
+    given.rename(anat / "sub-01_from-T1w_to-FLAIR_mode-image_xfm.txt")
+    assert plan_one(raw, derivatives, more=("--reference", "FLAIR")).problem is None
 
 
 def test_the_templates_transforms_are_itks(raw: Path, derivatives: Path) -> None:

@@ -428,8 +428,20 @@ class _VisitPlanner:
                 f"{self.label} has neither a WMH mask nor a FLAIR to compute one from; "
                 "add one of them, or leave the person out."
             )
+        self._check_leads_back(visit)
         self._say("WMH", "computed", f"outliers of the FLAIR from the person's own tissues; {why}")
         return None
+
+    def _check_leads_back(self, visit: VisitPlan) -> None:
+        """Refuse a transform of the FLAIR without an inverse where priors need one."""
+        given = visit.flair_alignment.transform
+        if visit.reference != "T1w" or given is None or read_transform(given.path).is_linear:
+            return
+        raise InputError(
+            f"{self.label} needs WMH computed on the FLAIR's grid, and {given.path} is not linear, "
+            "so that nothing leads back to it; give the WMH mask or a linear transform, or choose "
+            "--reference FLAIR."
+        )
 
     def _check_command(self, visit: VisitPlan, command: str) -> None:
         for name, image in (("t1w", visit.t1w), ("flair", visit.flair)):
