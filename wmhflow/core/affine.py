@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import optimize
 
 from wmhflow.core.alignment import (
     Comparison,
@@ -18,6 +17,7 @@ from wmhflow.core.alignment import (
     centroid_mm,
     compare,
     finest_mm,
+    highest,
     resample_isotropic,
     resample_mask,
     rigid_matrix,
@@ -99,16 +99,13 @@ def refine_affine(
 
     def changed(free: NDArray[np.float64]) -> NDArray[np.float64]:
         numbers = np.zeros(N_PARAMETERS)
-        numbers[:n_parameters] = free * step
+        numbers[:n_parameters] = free
         return matrix @ affine_matrix(numbers, pivot)
 
-    found = optimize.minimize(
-        lambda free: -pair.score(changed(free)),
-        np.zeros(n_parameters),
-        method="Powell",
-        options={"xtol": 0.02, "ftol": 1e-4, "maxiter": 8},
+    score, found = highest(
+        lambda free: pair.score(changed(free)), np.zeros(n_parameters), step, rounds=8
     )
-    return changed(found.x), -float(found.fun)
+    return changed(found), score
 
 
 def align_template(

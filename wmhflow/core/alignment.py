@@ -15,7 +15,7 @@ from scipy import ndimage, optimize
 from scipy.spatial.transform import Rotation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -530,10 +530,48 @@ def every_turn() -> list[tuple[float, float, float]]:
     return sorted(turns, key=lambda turn: np.abs(turn).sum())
 
 
+def highest(
+    score: Callable[[NDArray[np.float64]], float],
+    start: NDArray[np.float64],
+    step: float,
+    rounds: int,
+) -> tuple[float, NDArray[np.float64]]:
+    """Climb to the nearest maximum, one direction after the other (Powell).
+
+    Parameters
+    ----------
+    score
+        What is to be high.
+    start
+        Where to begin.
+    step
+        First step, in the unit of the parameters.
+    rounds
+        How often all directions are tried, at most.
+
+    Returns
+    -------
+    tuple of float and ndarray
+        Score and parameters.
+
+    References
+    ----------
+    Powell MJD. An efficient method for finding the minimum of a function of several variables
+    without calculating derivatives. Comput J 1964. doi:10.1093/comjnl/7.2.155
+    """
+    found = optimize.minimize(
+        lambda x: -score(x * step),
+        start / step,
+        method="Powell",
+        options={"xtol": 0.02, "ftol": 1e-4, "maxiter": rounds},
+    )
+    return -float(found.fun), found.x * step
+
+
 def climb(
     pair: Comparison, parameters: NDArray[np.float64], pivot: NDArray[np.float64], step: float
 ) -> tuple[float, NDArray[np.float64]]:
-    """Move an alignment to the nearest best one, one direction after the other (Powell).
+    """Move a rigid alignment to the nearest best one.
 
     Parameters
     ----------
@@ -550,19 +588,8 @@ def climb(
     -------
     tuple of float and ndarray
         Score and parameters.
-
-    References
-    ----------
-    Powell MJD. An efficient method for finding the minimum of a function of several variables
-    without calculating derivatives. Comput J 1964. doi:10.1093/comjnl/7.2.155
     """
-    found = optimize.minimize(
-        lambda x: -pair.score(rigid_matrix(x * step, pivot)),
-        parameters / step,
-        method="Powell",
-        options={"xtol": 0.02, "ftol": 1e-4, "maxiter": 6},
-    )
-    return -float(found.fun), found.x * step
+    return highest(lambda x: pair.score(rigid_matrix(x, pivot)), parameters, step, rounds=6)
 
 
 def refine_rigid(

@@ -122,10 +122,9 @@ def looks_skull_stripped(data: NDArray[Any], voxel_volume_mm3: float) -> bool:
         True if the background is constant, and what is left has a brain's volume and does not
         run out of the image as a neck does.
     """
-    body = filled_foreground(data)
-    litres = float(body.sum()) * voxel_volume_mm3 / 1e6
+    litres, on_faces = _extent(data, voxel_volume_mm3)
     low, high = STRIPPED_VOLUME_L
-    return low <= litres <= high and float(_faces(body).mean()) <= FACE_SHARE
+    return low <= litres <= high and on_faces <= FACE_SHARE
 
 
 def stands_free(data: NDArray[Any], voxel_volume_mm3: float) -> bool:
@@ -151,10 +150,14 @@ def stands_free(data: NDArray[Any], voxel_volume_mm3: float) -> bool:
     >>> stands_free(image, 1e4), stands_free(image, 1e5), stands_free(image[2:], 1e4)
     (True, False, False)
     """
+    litres, on_faces = _extent(data, voxel_volume_mm3)
+    return 0 < litres <= LARGEST_CUT_OUT_L and on_faces <= FACE_SHARE_OF_SCRAPS
+
+
+def _extent(data: NDArray[Any], voxel_volume_mm3: float) -> tuple[float, float]:
+    """Measure the foreground: its volume in litres, and the share of the faces that it fills."""
     body = filled_foreground(data)
-    litres = float(body.sum()) * voxel_volume_mm3 / 1e6
-    small = 0 < litres <= LARGEST_CUT_OUT_L
-    return small and float(_faces(body).mean()) <= FACE_SHARE_OF_SCRAPS
+    return float(body.sum()) * voxel_volume_mm3 / 1e6, float(_faces(body).mean())
 
 
 def ball(radius_mm: float, voxel_sizes_mm: Sequence[float]) -> NDArray[np.bool_]:
