@@ -231,6 +231,23 @@ def test_sidecars_name_existing_sources(out: Path) -> None:
             assert (root / relative).is_file(), (path.name, uri)
 
 
+def test_the_threshold_that_the_sidecars_state_makes_the_mask_from_the_probability(
+    out: Path,
+) -> None:
+    probabilities = sorted(out.glob("sub-*/**/anat/*label-WMH_probseg.nii.gz"))
+    assert probabilities
+    for path in probabilities:
+        mask = path.with_name(path.name.replace("probseg", "mask"))
+        threshold = {
+            json.loads(file.with_suffix("").with_suffix(".json").read_text())["Parameters"][
+                "threshold"
+            ]
+            for file in (path, mask)
+        }.pop()
+        above = np.asanyarray(nib.load(path).dataobj) >= threshold
+        assert np.array_equal(above, np.asanyarray(nib.load(mask).dataobj) > 0), path.name
+
+
 @pytest.mark.parametrize("visit", VISITS)
 def test_look_up_tables_name_every_number(out: Path, visit: str) -> None:
     for seg in ("tissue", "zones", "shells", "lobes"):

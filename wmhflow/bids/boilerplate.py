@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from wmhflow.bids.naming import TEMPLATE
 from wmhflow.bids.sidecars import software_versions
+from wmhflow.core.wmh import THICK_MM, LesionModel
 from wmhflow.data.registry import bibliography
 from wmhflow.settings import Settings
 
@@ -61,10 +62,13 @@ def _registration_text(settings: Settings) -> str:
 
 def _mask_text(settings: Settings) -> str:
     anatomy = settings.anatomy
+    model = LesionModel()
     computed = (
         "computed on the FLAIR's own grid, as outliers from the brightness of the person's own "
-        "tissues where the template's priors expect them [@outliers], up to 65 % of the "
-        "surrounding lesion's contrast (50 % in slices above 2.5 mm), without ventricles and septum"
+        "tissues where the template's priors expect them [@outliers], with a probability of at "
+        f"least {model.threshold:g} and up to {model.edge:.0%} of the surrounding lesion's "
+        f"contrast ({model.thick_edge:.0%} in slices above {THICK_MM:g} mm), without ventricles "
+        "and septum"
     )
     if anatomy.wmh_command:
         computed = f"computed with the command `{anatomy.wmh_command}`"

@@ -10,6 +10,7 @@ from typing import Any
 import wmhflow
 from wmhflow.bids.outputs import image_paths, transform_paths
 from wmhflow.bids.plan import GivenImage, VisitPlan
+from wmhflow.core.wmh import GIVEN_THRESHOLD, LesionModel
 from wmhflow.settings import Settings
 
 PACKAGES = ("antspyx", "nilearn", "numba", "numpy", "scipy", "nibabel", "nipype", "pybids")
@@ -161,11 +162,14 @@ def _given_sources(visit: VisitPlan, given: GivenImage, transforms: dict[str, st
 def _parameters(visit: VisitPlan, settings: Settings, key: str) -> dict[str, Any]:
     anatomy, regions = settings.anatomy, settings.regions
     guard = anatomy.tissue_guard
+    threshold = {"threshold": value} if (value := _wmh_threshold(visit)) else {}
     chosen: dict[str, dict[str, Any]] = {
         "mask_WMH": {
             "source": visit.wmh_command or ("given" if visit.wmh else "computed"),
             "fill_holes": anatomy.fill_holes or not visit.wmh_comes_first,
+            **threshold,
         },
+        "probseg_WMH": threshold,
         "mask_NAWM": {"tissue_guard_mm": guard or "smallest voxel edge"},
         "seg_zones": {"scheme": regions.zones},
         "seg_shells": {
@@ -175,3 +179,10 @@ def _parameters(visit: VisitPlan, settings: Settings, key: str) -> dict[str, Any
         },
     }
     return chosen.get(key, {})
+
+
+def _wmh_threshold(visit: VisitPlan) -> float | None:
+    """Give the probability that parts the mask from the rest, if there was a probability."""
+    if visit.wmh:
+        return GIVEN_THRESHOLD if visit.wmh.is_probability else None
+    return None if visit.wmh_command else LesionModel().threshold

@@ -55,6 +55,8 @@ SURFACE_MM, SURFACE_WHITE = 3.0, 0.2
 THICK_MM = 2.5
 # A voxel beside a lesion with less than this probability has no share of it.
 SHARE_PROBABILITY, SHARE_STEP = 0.05, 1e-3
+# Above this, a voxel of a probability image that was given is a lesion.
+GIVEN_THRESHOLD = 0.5
 TINY = 1e-12
 
 

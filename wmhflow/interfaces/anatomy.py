@@ -20,6 +20,7 @@ from wmhflow.core.geometry import spacing_of
 from wmhflow.core.lesions import count_hole_voxels, fill_holes
 from wmhflow.core.nawm import combine_tissues, normal_appearing_white_matter, without_infarct
 from wmhflow.core.parcellation import complete_hemispheres, recode, unknown_codes
+from wmhflow.core.wmh import GIVEN_THRESHOLD
 from wmhflow.data.registry import load_freesurfer_codes
 from wmhflow.errors import InputError
 from wmhflow.interfaces._files import load, load_labels, load_mask, save
@@ -81,7 +82,7 @@ class GivenMask(SimpleInterface):
         values = np.nan_to_num(np.asarray(data, dtype=np.float32), posinf=0.0, neginf=0.0)
         native = values if self.inputs.is_probability else (values != 0).astype(np.float32)
         placed, grid = self._place(runtime.cwd, native, affine)
-        mask = placed > 0.5 if self.inputs.is_probability else placed != 0
+        mask = placed > GIVEN_THRESHOLD if self.inputs.is_probability else placed != 0
         what, given = self.inputs.what, _volume(native > 0.5, affine)
         facts = {
             f"{what}_nonfinite_voxels": int(np.count_nonzero(~np.isfinite(data))),
