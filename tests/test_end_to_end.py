@@ -190,7 +190,7 @@ def test_the_two_orientations_agree(out: Path) -> None:
 
 @pytest.mark.parametrize("visit", GIVEN)
 def test_what_was_computed_for_flair_agrees_with_the_planted_motion(out: Path, visit: str) -> None:
-    from wmhflow.interfaces.registration import read_itk_affine
+    from wmhflow.interfaces.itk import read_itk_affine
 
     path = out / VISITS[visit] / "anat" / f"{visit}_from-FLAIR_to-T1w_mode-image_xfm.txt"
     truth = np.array(TRUTH["visits"][visit]["t1w_to_scan_ras"]["FLAIR"])

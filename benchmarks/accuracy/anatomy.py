@@ -13,16 +13,15 @@ from numpy.typing import NDArray
 from benchmarks.accuracy.chain import DATA, SEED, Chain, array, dice, on_all_cores
 from benchmarks.accuracy.simulate import CORTEX, LATERAL_VENTRICLES, WHITE, simulated
 from wmhflow.core import templates
+from wmhflow.core.alignment import Grid3D, robust_range
 from wmhflow.core.tissue import CORTEX as CORTEX_LABEL
 from wmhflow.core.tissue import WHITE as WHITE_LABEL
 from wmhflow.core.tissue import merge_sides
-from wmhflow.interfaces.registration import (
-    Grid3D,
+from wmhflow.interfaces.itk import (
     ants_image,
     jacobian_determinant,
     load_grid,
     resample_through,
-    robust_range,
     single_threaded_ants,
 )
 

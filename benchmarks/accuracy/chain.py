@@ -33,11 +33,10 @@ WARPED = tuple(name for name in PRIORS if name != "hemispheres")
 
 @dataclass(frozen=True)
 class _Aligned:
-    """A FLAIR on its own grid, its transform from the reference, and itself on that grid."""
+    """A FLAIR on its own grid, and its transform from the reference."""
 
     own: str
     transform: str | None
-    in_reference: str
 
 
 @dataclass
@@ -77,8 +76,7 @@ class Chain:
         self.aligned = self._align(self.flair, "wmh")
         template = self.step(
             "template", TemplateRegistration, reference=reference, brain_mask=brain,
-            template=self.files["template_t1w"], flair=self.aligned.in_reference,
-            template_white=self.files["template_white"], **common,
+            template=self.files["template_t1w"], **common,
         )  # fmt: skip
         self.files |= {"forward": template.forward, "inverse": template.inverse}
 
@@ -88,12 +86,12 @@ class Chain:
         if self.t1w is None:
             if flair != self.flair:
                 raise ValueError("a FLAIR that is the reference cannot be exchanged for another")
-            return _Aligned(reference, None, reference)
+            return _Aligned(reference, None)
         moving = self.step(f"{name}_flair", PrepareImage, in_file=str(flair)).out_file
         found = self.step(
             f"{name}_rigid", RigidRegistration, fixed=reference, moving=moving, seed=SEED
         )
-        return _Aligned(moving, found.transform, found.warped)
+        return _Aligned(moving, found.transform)
 
     def to_wmh(self, flair: Path | None = None, name: str = "wmh") -> Path:
         """Align a FLAIR (the chain's own, if none) and segment it; return the mask."""

@@ -21,8 +21,8 @@ import numpy as np
 
 from benchmarks.accuracy.anatomy import LABELS, simulated_pair
 from benchmarks.accuracy.chain import SEED, Chain, array
+from wmhflow.core.alignment import Grid3D, robust_range
 from wmhflow.interfaces.itk import ants_image, load_grid, single_threaded_ants
-from wmhflow.interfaces.registration import Grid3D, robust_range
 
 MOST_MINUTES, MOST_GB = 8.0, 4.0
 KB_PER_GB = 1e6

@@ -152,24 +152,6 @@ def test_an_empty_brain_is_an_error() -> None:
         segment(np.ones(SHAPE, np.float32), labels)
 
 
-def test_what_stands_out_is_found_before_anything_is_aligned_well() -> None:
-    rng = np.random.default_rng(5)
-    shape = (40, 40, 40)
-    brain = np.zeros(shape, bool)
-    brain[4:36, 4:36, 4:36] = True
-    white = ndimage.gaussian_filter(brain.astype(np.float32), 2.0)
-    flair = np.where(brain, 100 + rng.normal(0, 4, shape), 0).astype(np.float32)
-    assert not wmh.standing_out(flair, white, brain, (1, 1, 1)).any()
-    lesion = np.zeros(shape, bool)
-    lesion[15:22, 15:22, 15:22] = True
-    found = wmh.standing_out(
-        np.where(lesion, 170, flair).astype(np.float32), white, brain, (1, 1, 1)
-    )
-    assert found[lesion].mean() > 0.6
-    assert not found[~ndimage.binary_dilation(lesion, iterations=2)].any()
-    assert not wmh.standing_out(np.zeros(shape, np.float32), white, brain, (1, 1, 1)).any()
-
-
 def test_cortex_that_is_bright_in_one_place_is_no_lesion_there(monkeypatch) -> None:
     flair, labels, truth = person()
     gyri = np.zeros(SHAPE, bool)

@@ -14,23 +14,19 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from wmhflow.core.alignment import ACCEPTABLE
+from wmhflow.core.alignment import ACCEPTABLE, Grid3D, resample_isotropic, rotation_matrix
 from wmhflow.errors import InputError
-from wmhflow.interfaces import registration
-from wmhflow.interfaces.measures import quality_row
-from wmhflow.interfaces.registration import (
-    ApplyTransforms,
-    Grid3D,
-    RigidRegistration,
-    TemplateRegistration,
+from wmhflow.interfaces.itk import (
+    THREADS_VARIABLE,
     apply_transforms,
     load_grid,
     read_itk_affine,
-    resample_isotropic,
-    rotation_matrix,
     save_like,
+    single_threaded_ants,
     write_itk_affine,
 )
+from wmhflow.interfaces.measures import quality_row
+from wmhflow.interfaces.registration import ApplyTransforms, RigidRegistration, TemplateRegistration
 from wmhflow.interfaces.segmentation import template_path
 
 
@@ -194,9 +190,7 @@ def test_template_registration_is_repeatable_invertible_and_does_not_fold(tmp_pa
     runs = []
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        node = TemplateRegistration(
-            reference=person, brain_mask=mask, template=goal, seed=3, quick=True
-        )
+        node = TemplateRegistration(reference=person, brain_mask=mask, template=goal, seed=3)
         runs.append(node.run(cwd=tmp_path / name).outputs)
     for output in ("forward", "inverse", "warped"):
         first, second = (Path(getattr(run, output)).read_bytes() for run in runs)
@@ -271,5 +265,5 @@ def test_wrong_arguments_are_refused(head, tmp_path) -> None:
 
 
 def test_ants_runs_with_one_thread() -> None:
-    assert os.environ[registration.THREADS_VARIABLE] == "1"
-    assert registration.single_threaded_ants(5).config._random_seed == 5
+    assert os.environ[THREADS_VARIABLE] == "1"
+    assert single_threaded_ants(5).config._random_seed == 5

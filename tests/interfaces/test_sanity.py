@@ -14,8 +14,8 @@ import pytest
 
 from tests.builders import save_image
 from wmhflow.errors import InputError
+from wmhflow.interfaces.itk import write_itk_affine
 from wmhflow.interfaces.measures import quality_row
-from wmhflow.interfaces.registration import write_itk_affine
 from wmhflow.interfaces.sanity import CheckAnatomy, CheckBrain, CheckImage
 
 SHAPE, AFFINE = (32, 38, 30), np.diag([6.0, 6.0, 6.0, 1.0])

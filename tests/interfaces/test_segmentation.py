@@ -12,12 +12,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from wmhflow.interfaces.registration import (
-    Grid3D,
-    load_grid,
-    resample_isotropic,
-    write_itk_affine,
-)
+from wmhflow.core.alignment import Grid3D, resample_isotropic
+from wmhflow.interfaces.itk import load_grid, write_itk_affine
 from wmhflow.interfaces.segmentation import (
     BrainExtraction,
     TemplatePriors,

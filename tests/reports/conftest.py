@@ -14,7 +14,7 @@ from wmhflow.bids.query import FoundFile
 from wmhflow.bids.tables import LESIONS, PENUMBRA, PROFILES, QC, VOLUMES, names
 from wmhflow.bids.writer import make_image, table_text, write_text
 from wmhflow.data.registry import MapDefinition, load_regions
-from wmhflow.interfaces.registration import write_itk_affine
+from wmhflow.interfaces.itk import write_itk_affine
 from wmhflow.settings import Anatomy, Settings
 
 SHAPE, SPACING = (40, 48, 30), (4.0, 4.0, 5.0)

@@ -109,18 +109,6 @@ def test_without_an_infarct_the_graph_is_as_ever(
         assert source_of(workflow, "template_registration", "lesion_mask") == known
 
 
-def test_what_stands_out_on_the_flair_stands_in_for_lesions_that_are_not_known_yet(
-    planned: tuple[Settings, list[VisitPlan]],
-) -> None:
-    settings, visits = planned
-    assert {visit.wmh is None for visit in visits} == {True, False}
-    for visit in visits:
-        workflow = init_visit_wf(visit, settings)
-        for trait in ("flair", "template_white"):
-            source = source_of(workflow, "template_registration", trait)
-            assert (source is None) == (visit.wmh is not None), trait
-
-
 def test_a_transform_of_another_program_is_rewritten_before_use(
     planned: tuple[Settings, list[VisitPlan]],
 ) -> None:

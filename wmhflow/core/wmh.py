@@ -44,8 +44,6 @@ CSF_FLAIR_ALONE_Z = -3.0
 VENTRICLE_GAP_MM = 2.0
 SEPTUM_HALF_WIDTH_MM, SEPTUM_REACH_MM = 2.0, 4.0
 LEAST_SD, LARGEST_SD = 0.06, 0.5
-# What is taken for a lesion before anything is aligned well.
-ROUGH_PRIOR, ROUGH_Z, ROUGH_LESION_MM3 = 0.5, 4.0, 100.0
 # The peak of a histogram is looked for after smoothing by this share of the interquartile range.
 PEAK_BINS, PEAK_SMOOTHING = 200, 0.15
 MEAN_FIELD_ROUNDS = 4
@@ -252,46 +250,6 @@ def segment_wmh(
         cortex_spread_z=cortex_spread,
         lesion_z=float(model.lesion_brightness(cortex_z)),
     )
-
-
-def standing_out(
-    flair: NDArray[np.float32],
-    white_prior: NDArray[np.float32],
-    brain: NDArray[np.bool_],
-    voxel_sizes_mm: Sequence[float],
-) -> NDArray[np.bool_]:
-    """Find what is much brighter than white matter where little but white matter is expected.
-
-    Rough, for what must not mistake lesions for anatomy before they are segmented.
-
-    Parameters
-    ----------
-    flair
-        FLAIR in any unit.
-    white_prior
-        Probability of white matter, 0..1, aligned roughly.
-    brain
-        Brain mask.
-    voxel_sizes_mm
-        Voxel size along each axis.
-
-    Returns
-    -------
-    ndarray
-        Large lesions; empty if likely white matter has no positive value or no brightness of its
-        own.
-    """
-    white = brain & (white_prior > SURE_PRIOR)
-    if not (white & (flair > 0)).any():
-        return np.zeros(brain.shape, bool)
-    box = ndimage.find_objects(brain.astype(np.uint8))[0]
-    flair, white_prior, inner = flair[box], white_prior[box], brain[box]
-    z, _, sd = brightness(flair, white_prior, inner, voxel_sizes_mm)
-    if sd > LARGEST_SD:
-        return np.zeros(brain.shape, bool)
-    z = _smooth_within(z, inner, 1.0, voxel_sizes_mm)
-    bright = inner & (white_prior > ROUGH_PRIOR) & (z > ROUGH_Z)
-    return _uncropped(keep_large(bright, ROUGH_LESION_MM3, voxel_sizes_mm), box, brain.shape)
 
 
 def agreeing(

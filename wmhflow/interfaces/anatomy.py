@@ -24,7 +24,7 @@ from wmhflow.core.wmh import GIVEN_THRESHOLD
 from wmhflow.data.registry import load_freesurfer_codes
 from wmhflow.errors import InputError
 from wmhflow.interfaces._files import load, load_labels, load_mask, save
-from wmhflow.interfaces.registration import apply_transforms
+from wmhflow.interfaces.itk import apply_transforms
 
 PROBABILITIES = ("csf", "cortex", "deep_grey", "white")
 

@@ -30,7 +30,7 @@ from wmhflow.core.regional import (
 )
 from wmhflow.data.registry import find_measure, leaves_of, load_regions
 from wmhflow.interfaces._files import load, load_json, load_labels, load_mask, save, save_json
-from wmhflow.interfaces.registration import read_itk_affine
+from wmhflow.interfaces.itk import read_itk_affine
 
 REST, FIRST_INNER = 50, 51
 SEGMENTATIONS = ("tissue", "zones", "shells", "lobes")

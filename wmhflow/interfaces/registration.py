@@ -21,49 +21,38 @@ from nipype.interfaces.base import (
 from scipy import ndimage
 
 from wmhflow.bids.transforms import linear_matrix
-from wmhflow.core import wmh
 from wmhflow.core.alignment import (
     ACCEPTABLE,
     Comparison,
     Grid3D,
     alignment_quality,
-    alignment_score,
     centroid_mm,
     compare,
     edges,
     every_turn,
     finest_mm,
-    linear_starts,
     mean_distance_mm,
-    mutual_information,
     poor_numbers,
     refine_rigid,
     resample_isotropic,
     resample_mask,
     robust_range,
-    rotation_matrix,
     search_rigid,
 )
 from wmhflow.core.brain import stands_free
 from wmhflow.core.geometry import same_grid
 from wmhflow.errors import InputError
 from wmhflow.interfaces.itk import (
-    THREADS_VARIABLE,
     ants_image,
     apply_transforms,
-    average_through,
     correct_bias,
     jacobian_determinant,
     load_grid,
     make_reproducible,
-    map_points,
     mask_image,
     pointer,
     read_itk_affine,
-    resample_through,
     run_ants_registration,
-    save_like,
-    single_threaded_ants,
     write_itk_affine,
 )
 
@@ -72,50 +61,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = [
-    "THREADS_VARIABLE",
-    "ApplyTransforms",
-    "ConvertTransform",
-    "Grid3D",
-    "LinearFit",
-    "RigidFit",
-    "RigidRegistration",
-    "TemplateRegistration",
-    "WarpFit",
-    "alignment_score",
-    "ants_image",
-    "apply_transforms",
-    "average_through",
-    "centroid_mm",
-    "correct_bias",
-    "jacobian_determinant",
-    "linear_starts",
-    "load_grid",
-    "make_reproducible",
-    "map_points",
-    "mask_image",
-    "mutual_information",
-    "pointer",
-    "read_itk_affine",
-    "refine_linear",
-    "refuse_poor",
-    "register_linear",
-    "register_nonlinear",
-    "register_rigid",
-    "register_to_template",
-    "registered_before",
-    "resample_isotropic",
-    "resample_through",
-    "rigid_metrics",
-    "robust_range",
-    "rotation_matrix",
-    "run_ants_registration",
-    "save_like",
-    "single_threaded_ants",
-    "write_itk_affine",
-]
 JUDGE_SPACING_MM = 2.0
-COARSEST_SYN_MM = 2.0
+AFFINE_MM = 3.0
+SYN_LEVELS_MM, SYN_ITERATIONS, COARSEST_SYN_MM = (8.0, 4.0, 2.0), (60, 40, 10), 2.0
 # antsRegistration's word for "no mask here".
 NO_MASK = "NA"
 STARTS_REFINED = 2
@@ -145,7 +93,6 @@ def refine_linear(
     stages: Sequence[str],
     shrink: Sequence[int],
     seed: int,
-    mask: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.float64]:
     """Refine a starting position with antsRegistration and Mattes mutual information.
 
@@ -161,8 +108,6 @@ def refine_linear(
         Shrink factors of the levels, coarse to fine.
     seed
         Seed of the metric's sampling.
-    mask
-        Part of the fixed grid that counts, or None for all.
 
     Returns
     -------
@@ -171,10 +116,6 @@ def refine_linear(
     """
     images = [ants_image(grid, seed) for grid in (fixed, moving)]
     pointers = [pointer(image) for image in images]
-    masks: list[str] = []
-    if mask is not None:
-        images.append(mask_image(mask, fixed.affine, seed))
-        masks = ["--masks", f"[{pointer(images[-1])},{NO_MASK}]"]
     factors = "x".join(str(factor) for factor in shrink)
     sigmas = "x".join(f"{factor / 2 if factor > 1 else 0:g}" for factor in shrink)
     iterations = "x".join(["200"] * (len(shrink) - 1) + ["60"])
@@ -186,7 +127,6 @@ def refine_linear(
             arguments += ["--transform", f"{stage}[0.1]", "--metric", metric]
             arguments += ["--convergence", f"[{iterations},1e-6,10]"]
             arguments += ["--shrink-factors", factors, "--smoothing-sigmas", f"{sigmas}vox"]
-            arguments += masks
         run_ants_registration(arguments, seed)
         return read_itk_affine(f"{folder}/fit0GenericAffine.mat", seed)
 
@@ -197,8 +137,6 @@ def register_linear(
     stages: Sequence[str],
     seed: int,
     spacing_mm: float = 2.0,
-    mask: NDArray[np.bool_] | None = None,
-    mask_judges_only: bool = False,
     angles_deg: Sequence[Sequence[float]] | None = None,
 ) -> LinearFit:
     """Register from several starts and keep the best, by one score for all.
@@ -216,10 +154,6 @@ def register_linear(
         Seed of the points that are compared, and of the metric's sampling.
     spacing_mm
         Finest voxel size that antsRegistration uses.
-    mask
-        Part of the fixed grid where the alignment is judged, or None for all.
-    mask_judges_only
-        Keep the mask out of antsRegistration's metric.
     angles_deg
         Angles about x, y and z of the starts; a grid of up to 40 degrees if None.
 
@@ -229,12 +163,12 @@ def register_linear(
         The best alignment. It is the headers' own if nothing was better.
     """
     scaled = [Grid3D(robust_range(grid.data), grid.affine) for grid in (fixed, moving)]
-    judge = _judge(scaled, mask, seed)
+    judge = _judge(scaled, seed)
     pivot = centroid_mm(scaled[0])
     identity = judge.score(np.eye(4))
     near, score = refine_rigid(judge, np.eye(4), pivot)
     best = header = LinearFit(near, "header", score, identity)
-    found = search_rigid(scaled[0], scaled[1], mask, angles_deg, seed)
+    found = search_rigid(scaled[0], scaled[1], None, angles_deg, seed)
     elsewhere = [
         (name, matrix)
         for name, matrix, _ in found
@@ -252,21 +186,17 @@ def register_linear(
     # Nothing is gained by voxels finer than both images have.
     spacing_mm = max(spacing_mm, min(finest_mm(fixed), finest_mm(moving)))
     fine = [resample_isotropic(grid, spacing_mm) for grid in scaled]
-    metric_mask = None
-    if mask is not None and not mask_judges_only:
-        metric_mask = resample_mask(mask, fixed.affine, spacing_mm)
-    matrix = refine_linear(fine[0], fine[1], best.matrix, stages, (4, 2, 1), seed, metric_mask)
+    matrix = refine_linear(fine[0], fine[1], best.matrix, stages, (4, 2, 1), seed)
     score = judge.score(matrix)
     if score < best.mutual_information:
         return best
     return LinearFit(matrix, best.start, score, identity)
 
 
-def _judge(scaled: Sequence[Grid3D], mask: NDArray[np.bool_] | None, seed: int) -> Comparison:
+def _judge(scaled: Sequence[Grid3D], seed: int) -> Comparison:
     spacing_mm = max(JUDGE_SPACING_MM, min(finest_mm(grid) for grid in scaled))
     fixed, moving = (resample_isotropic(grid, spacing_mm) for grid in scaled)
-    part = None if mask is None else resample_mask(mask, scaled[0].affine, spacing_mm)
-    return compare(fixed, moving, part, seed)
+    return compare(fixed, moving, None, seed)
 
 
 @dataclass(frozen=True)
@@ -292,7 +222,6 @@ def register_rigid(
     fixed: Grid3D,
     moving: Grid3D,
     seed: int,
-    mask: NDArray[np.bool_] | None = None,
     retry: bool = True,
 ) -> RigidFit:
     """Align two images of one person; where the result is poor, look in all directions.
@@ -303,8 +232,6 @@ def register_rigid(
         Images in any unit and voxel size.
     seed
         Seed of the points that are compared and of the displacements that judge.
-    mask
-        Part of the fixed grid where alignments are compared, or None for all.
     retry
         Whether a poor alignment is tried anew: with turns in all directions, then with the edges
         of the images in the place of their intensities.
@@ -318,7 +245,7 @@ def register_rigid(
     scaled = [Grid3D(robust_range(grid.data), grid.affine) for grid in (fixed, moving)]
 
     def attempt(pair: Sequence[Grid3D], turns: Sequence[Sequence[float]] | None) -> RigidFit:
-        fit = register_linear(pair[0], pair[1], ("Rigid",), seed, mask=mask, angles_deg=turns)
+        fit = register_linear(pair[0], pair[1], ("Rigid",), seed, angles_deg=turns)
         quality = alignment_quality(scaled[0], scaled[1], fit.matrix, seed)
         return RigidFit(fit, quality, 0)
 
@@ -501,14 +428,10 @@ def register_to_template(
     seed: int,
     template_mask: NDArray[np.bool_] | None = None,
     lesion_mask: NDArray[np.bool_] | None = None,
-    flair: Grid3D | None = None,
-    template_white: Grid3D | None = None,
-    quick: bool = False,
 ) -> WarpFit:
     """Register a person's image to the template: N4, affine from several starts, SyN.
 
-    Lesions do not count in SyN's metric: neither those that are known, nor what stands out on the
-    FLAIR where the affine puts white matter, before anything better is known of them.
+    Lesions that are known do not count in SyN's metric.
 
     Parameters
     ----------
@@ -526,10 +449,6 @@ def register_to_template(
         Brain of the template; its non-zero voxels if None.
     lesion_mask
         Lesions on the reference's grid.
-    flair, template_white
-        FLAIR on the reference's grid, and the template's probability of white matter; both or none.
-    quick
-        Coarser and with fewer iterations.
 
     Returns
     -------
@@ -543,32 +462,20 @@ def register_to_template(
     goal_mask = template.data > 0 if template_mask is None else template_mask
     goal = resample_isotropic(Grid3D(robust_range(template.data), template.affine), working_mm)
     # the finest level at which there is something to smooth
-    levels_mm = [level for level in (8.0, 4.0, 2.0) if level > 1.5 * working_mm]
+    levels_mm = [level for level in SYN_LEVELS_MM if level > 1.5 * working_mm]
     goal_brain = resample_mask(goal_mask, template.affine, working_mm)
-    fit = register_linear(goal, brain, ("Rigid", "Affine"), seed, spacing_mm=4.0 if quick else 3.0)
+    fit = register_linear(goal, brain, ("Rigid", "Affine"), seed, spacing_mm=AFFINE_MM)
     working = resample_isotropic(brain, working_mm)
-    unlike = np.zeros(brain_mask.shape, bool) if lesion_mask is None else lesion_mask
-    if (flair is None) != (template_white is None):
-        raise InputError("a FLAIR and the template's white matter are needed together")
-    if flair is not None and template_white is not None:
-        start = write_itk_affine(fit.matrix, Path(out_dir) / "affine.txt")
-        white = resample_through(template_white, reference, [start], "linear", [True])
-        sizes = np.linalg.norm(reference.affine[:3, :3], axis=0)
-        unlike = unlike | wmh.standing_out(flair.data, white, brain_mask, sizes)
-    kept = None
-    if unlike.any():
-        grown = ndimage.binary_dilation(unlike, iterations=1)
-        kept = ~resample_mask(grown, reference.affine, finest_mm(working))
     forward, inverse = register_nonlinear(
         goal,
         working,
         fit.matrix,
         str(Path(out_dir).absolute() / "xfm"),
         seed,
-        iterations=(30, 8) if quick else (60, 40, 10)[: len(levels_mm)],
-        spacings_mm=(8.0, 4.0) if quick else levels_mm,
+        iterations=SYN_ITERATIONS[: len(levels_mm)],
+        spacings_mm=levels_mm,
         template_mask=ndimage.binary_dilation(goal_brain, iterations=3),
-        moving_mask=kept,
+        moving_mask=_without(lesion_mask, reference.affine, finest_mm(working)),
     )
     jacobian = jacobian_determinant(goal, forward, seed)[goal_brain]
     return WarpFit(
@@ -577,17 +484,24 @@ def register_to_template(
         {
             "start": fit.start,
             "mutual_information_affine": fit.mutual_information,
-            "unlike_volume_mm3": float(unlike.sum() * abs(np.linalg.det(reference.affine[:3, :3]))),
             "jacobian_min": float(jacobian.min()),
             "jacobian_max": float(jacobian.max()),
         },
     )
 
 
+def _without(
+    lesions: NDArray[np.bool_] | None, affine: NDArray[np.float64], spacing_mm: float
+) -> NDArray[np.bool_] | None:
+    """Return where SyN's metric counts: everywhere but in the lesions and right beside them."""
+    if lesions is None or not lesions.any():
+        return None
+    return ~resample_mask(ndimage.binary_dilation(lesions), affine, spacing_mm)
+
+
 class _RigidInput(BaseInterfaceInputSpec):
     fixed = File(exists=True, mandatory=True, desc="image that stays")
     moving = File(exists=True, mandatory=True, desc="image that is aligned to it")
-    fixed_mask = File(exists=True, desc="where alignments are compared, on the fixed grid")
     quality = traits.Enum("flag", "fail", "off", usedefault=True, desc="what a bad one leads to")
     moving_name = traits.Str(desc="how messages name the moving image")
     fixed_name = traits.Str(desc="how messages name the fixed image")
@@ -608,9 +522,8 @@ class RigidRegistration(SimpleInterface):
 
     def _run_interface(self, runtime: Any) -> Any:
         fixed, moving = load_grid(self.inputs.fixed), load_grid(self.inputs.moving)
-        mask = _load_optional_mask(self.inputs.fixed_mask)
         judged = self.inputs.quality != "off"
-        found = register_rigid(fixed, moving, self.inputs.seed, mask=mask, retry=judged)
+        found = register_rigid(fixed, moving, self.inputs.seed, retry=judged)
         if self.inputs.quality == "fail":
             names = self.inputs.moving_name, self.inputs.fixed_name
             refuse_poor(found, names[0] or self.inputs.moving, names[1] or self.inputs.fixed)
@@ -633,12 +546,7 @@ class _TemplateInput(BaseInterfaceInputSpec):
     template = File(exists=True, mandatory=True, desc="skull-stripped template")
     template_mask = File(exists=True, desc="brain of the template")
     lesion_mask = File(exists=True, desc="kept out of the metric, on the reference grid")
-    flair = File(
-        exists=True, desc="on the reference grid; what stands out is kept out of the metric"
-    )
-    template_white = File(exists=True, desc="template's probability; needed with a FLAIR")
     seed = traits.Int(42, usedefault=True, desc="seed of the metric's sampling")
-    quick = traits.Bool(False, usedefault=True, desc="coarser, with fewer iterations")
 
 
 class _TemplateOutput(TraitedSpec):
@@ -664,9 +572,6 @@ class TemplateRegistration(SimpleInterface):
             inputs.seed,
             template_mask=_load_optional_mask(inputs.template_mask),
             lesion_mask=_load_optional_mask(inputs.lesion_mask),
-            flair=load_grid(inputs.flair) if inputs.flair else None,
-            template_white=load_grid(inputs.template_white) if inputs.template_white else None,
-            quick=inputs.quick,
         )
         self._results.update(forward=fit.forward, inverse=fit.inverse, metrics=fit.metrics)
         self._results["warped"] = apply_transforms(

@@ -21,7 +21,7 @@ from wmhflow.core import sanity
 from wmhflow.core.geometry import spacing_of
 from wmhflow.errors import InputError
 from wmhflow.interfaces._files import load, load_labels, load_mask
-from wmhflow.interfaces.registration import apply_transforms
+from wmhflow.interfaces.itk import apply_transforms
 
 
 class _ImageInput(BaseInterfaceInputSpec):

@@ -23,15 +23,14 @@ from scipy import ndimage
 from wmhflow.core import brain as brain_core
 from wmhflow.core import templates, tissue, wmh
 from wmhflow.core.affine import align_template
+from wmhflow.core.alignment import Grid3D, robust_range
 from wmhflow.errors import InputError, MissingProgramError
 from wmhflow.interfaces.anatomy import template_x
-from wmhflow.interfaces.registration import (
-    Grid3D,
+from wmhflow.interfaces.itk import (
     ants_image,
     average_through,
     correct_bias,
     load_grid,
-    robust_range,
     save_like,
     single_threaded_ants,
 )

@@ -320,7 +320,8 @@ def warp_coarsely(image_path: Path, transform: Path, grid: Volume, box: Box, see
     Volume
         In the world of ``grid``.
     """
-    from wmhflow.interfaces.registration import Grid3D, load_grid, resample_through
+    from wmhflow.core.alignment import Grid3D
+    from wmhflow.interfaces.itk import load_grid, resample_through
 
     step = np.maximum(WARP_SPACING_MM / grid.spacing, 1.0)
     sizes = [

@@ -349,13 +349,10 @@ def _add_template(graph: _Graph) -> None:
     if given is not None:
         graph.known |= {"forward": str(given[0].path), "inverse": str(given[1].path)}
         return
-    unknown = not graph.visit.wmh_comes_first
     node = graph.add(
         "template_registration",
         TemplateRegistration(),
         mem_gb=3.0,
-        flair=graph.if_known("preproc_FLAIR") if unknown else None,
-        template_white="template_white" if unknown else None,
         reference="reference",
         brain_mask="mask_brain",
         template="template_t1w",
