@@ -123,7 +123,7 @@ def test_what_cannot_be_aligned_is_searched_anew_and_told(small_head, tmp_path) 
 
 
 def test_what_cannot_be_aligned_fails_with_both_names(small_head, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(registration, "every_turn", lambda: [(0.0, 0.0, 0.0)])
+    monkeypatch.setattr("wmhflow.interfaces.registration.every_turn", lambda: [(0.0, 0.0, 0.0)])
     fixed, moving = (
         save(small_head, tmp_path / "f.nii.gz"),
         save(noise_like(small_head), tmp_path / "m.nii.gz"),
