@@ -20,6 +20,7 @@ from wmhflow.errors import UsageError
 LEVELS = ("participant", "group")
 ZONE_SCHEMES = ("jv3-pv13-jc4", "pv10", "pv4-14", "pv12", "nearer")
 LESION_RULES = ("continuity", "majority")
+MOST_LAYERS = 8
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,13 @@ def _positive_int(text: str) -> int:
     number = int(text)
     if number < 1:
         raise ValueError(f"'{text}' is not a whole number of at least 1")
+    return number
+
+
+def _layers(text: str) -> int:
+    number = _positive_int(text)
+    if number > MOST_LAYERS:
+        raise ValueError(f"'{text}' layers cannot be made; 1 to {MOST_LAYERS} can")
     return number
 
 
@@ -207,13 +215,23 @@ class Anatomy:
 
 @dataclass(frozen=True)
 class Regions:
-    """Zones and shells."""
+    """Zones, layers and shells."""
 
-    zones: str = option(
-        "jv3-pv13-jc4",
+    zones: tuple[str, ...] = option(
+        ("jv3-pv13-jc4",),
         "--zones",
-        help="How white matter is divided by distance into zones.",
+        help="How white matter is divided by distance into zones. Of several schemes the first "
+        "has the label image seg-zones; the others carry their names.",
         choices=ZONE_SCHEMES,
+        many=True,
+        metavar="SCHEME",
+    )
+    bullseye_layers: int = option(
+        4,
+        "--bullseye-layers",
+        help="Layers of equal depth between ventricle and cortex, 1 to 8.",
+        parse=_layers,
+        metavar="N",
     )
     lesion_rule: str = option(
         "continuity",
@@ -413,6 +431,9 @@ def _check(settings: Settings) -> None:
             f"--shell-width {regions.shell_width:g}; change one of them."
         )
     _check_command(settings.anatomy)
+    schemes = regions.zones
+    if not schemes or len(set(schemes)) < len(schemes):
+        raise UsageError("--zones needs at least one scheme, and each one once.")
     names = [dataset.name for dataset in settings.inputs.derivatives]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:

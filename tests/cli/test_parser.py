@@ -101,7 +101,7 @@ def test_a_config_file_sets_what_the_command_line_does_not(tmp_path: Path) -> No
     )
     settings = parse_settings([*BASE, "--config-file", str(path), "--zones", "pv12"])
     assert settings.regions.shell_max == 10
-    assert settings.regions.zones == "pv12"
+    assert settings.regions.zones == ("pv12",)
     assert settings.inputs.participant_label == ("1", "2")
     assert settings.anatomy.fill_holes
 

@@ -88,8 +88,8 @@ for order, kind in itertools.product("CF", kinds):
         distance_to(image, spacing, limit=limit, within=within)
     found = partition({"lobes": codes, "WMH": mask, "NAWM": white})
     maps = {"map": (np.require(rng.random((4, 5, 6)), kind, order), rng.random((4, 5, 6)) < 0.9)}
-    rows = [Row("lobes", 1, tissue) for tissue in ("all", "WMH", "NAWM")]
-    sample_regions(found, affine, maps, np.diag([2, 2, 2, 1.0]), rows, {"lobes": {1: [1, 2]}})
+    rows = [Row((("lobes", (1, 2)),), tissue) for tissue in ("all", "WMH", "NAWM")]
+    sample_regions(found, affine, maps, np.diag([2, 2, 2, 1.0]), rows)
     region_statistics(image, coverage_weights(codes, affine, shape, affine))
 print(json.dumps(compiled.names))
 """
@@ -118,7 +118,8 @@ shared = {"ventricle_distance": far.ventricles, "cortex_distance": far.cortex}
 zones = Zones(tissue=tissue, scheme="jv3-pv13-jc4", **shared).run().outputs.zones
 lobes = Lobes(tissue=tissue, cortex_lobes=parcels).run().outputs.lobes
 found = Lesions(
-    wmh=wmh, tissue=tissue, zones=zones, lobes=lobes, rule="continuity", **shared
+    wmh=wmh, tissue=tissue, zones=[zones], schemes=["jv3-pv13-jc4"], lobes=lobes,
+    rule="continuity", **shared
 ).run().outputs
 shells = Shells(
     lesions=found.lesions, nawm=nawm, tissue=tissue, width_mm=2.0, max_mm=14.0,

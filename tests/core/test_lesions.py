@@ -13,7 +13,13 @@ from nibabel.orientations import axcodes2ornt, inv_ornt_aff, ornt_transform
 from scipy import ndimage
 
 from wmhflow.core.geometry import world_coordinates
-from wmhflow.core.lesions import count_hole_voxels, fill_holes, label_lesions, lesion_measures
+from wmhflow.core.lesions import (
+    count_hole_voxels,
+    fill_holes,
+    label_lesions,
+    lesion_centres,
+    lesion_measures,
+)
 
 OBLIQUE = np.array(
     [[0.98, -0.1, 0.05, -7], [0.11, 1.48, -0.1, 3], [-0.05, 0.09, 2.97, 2], [0, 0, 0, 1]]
@@ -164,3 +170,28 @@ def test_wrong_arguments_are_named():
         lesion_measures(np.ones((2, 2, 2), int), np.eye(4), {"depth": np.ones((2, 2, 3))})
     with pytest.raises(ValueError, match="singular"):
         label_lesions(np.ones((2, 2, 2)), np.diag([1, 1, 0, 1]))
+
+
+@given(st.integers(0, 50))
+@settings(max_examples=25, deadline=None)
+def test_a_lesion_s_centre_is_its_voxel_nearest_to_the_centroid(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 4, (5, 6, 7)) * (rng.random((5, 6, 7)) < 0.3)
+    affine = np.diag([1.0, 1.5, 2.0, 1.0])
+    present = np.unique(labels[labels > 0])
+    for label, voxel in zip(present, lesion_centres(labels, affine), strict=True):
+        own = np.argwhere(labels == label)
+        away = np.linalg.norm((own - own.mean(axis=0)) * (1, 1.5, 2), axis=1)
+        assert labels[tuple(voxel)] == label
+        assert np.linalg.norm((voxel - own.mean(axis=0)) * (1, 1.5, 2)) <= away.min() + 1e-3
+
+
+@pytest.mark.parametrize("turn", [(1, 1, 1), (-1, 1, 1), (-1, -1, 1), (1, -1, -1)])
+def test_a_lesion_s_centre_does_not_depend_on_the_orientation(turn: tuple[int, ...]) -> None:
+    labels = np.zeros((6, 6, 6), int)
+    labels[1:3, 1:5, 2:4] = 1  # an even box: eight voxels are equally near to the centroid
+    flipped = labels[tuple(slice(None, None, step) for step in turn)]
+    affine = np.diag([*map(float, turn), 1.0])
+    affine[:3, 3] = [5 if step < 0 else 0 for step in turn]
+    (voxel,) = lesion_centres(flipped, affine)
+    assert (affine @ [*voxel, 1])[:3].tolist() == [1, 2, 2]

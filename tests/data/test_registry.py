@@ -20,7 +20,7 @@ from wmhflow.data.registry import (
 )
 from wmhflow.errors import UsageError
 
-SEGS = ("tissue", "zones", "shells", "lobes")
+SEGS = ("tissue", "zones", "continuity", "majority", "lobes", "bullseye", "shells")
 
 
 @pytest.mark.parametrize("seg", SEGS)
@@ -46,7 +46,8 @@ def test_homologues_are_mutual_and_on_the_other_side(seg: str) -> None:
 
 @pytest.mark.parametrize("seg", SEGS)
 def test_both_sides_together_are_the_union_of_the_sides(seg: str) -> None:
-    regions, leaves = load_regions(seg), leaves_of(seg)
+    regions = load_regions(seg)
+    leaves = leaves_of(regions)
     for index, region in regions.items():
         sides = {regions[leaf].hemisphere for leaf in leaves[index]}
         assert sides == ({"L", "R"} if region.hemisphere == "B" else {region.hemisphere})

@@ -18,7 +18,8 @@ _ZONE_TEXT = {
     "(otherwise at most 4 mm from the cortex), periventricular (otherwise at most 13 mm from the "
     "ventricle) and deep [@zones]",
     "pv10": "periventricular (at most 10 mm from the lateral ventricle) and deep [@continuity]",
-    "pv4-14": "by the scheme pv4-14",
+    "pv4-14": "juxtaventricular (at most 4 mm from the lateral ventricle), periventricular "
+    "(otherwise at most 14 mm from it) and deep",
     "pv12": "periventricular (at most 12 mm from the lateral ventricle) and deep",
     "nearer": "periventricular (nearer to the lateral ventricle than to the cortex) and deep",
 }
@@ -97,7 +98,8 @@ def _region_text(settings: Settings) -> str:
     return (
         "Exact Euclidean distances [@distance] between voxel centres, in mm, were measured to the "
         "lateral ventricles, the cerebral cortex and the lesion edge. White matter was divided "
-        f"into zones: {_ZONE_TEXT[regions.zones]}. A lesion was called periventricular "
+        f"into zones: {'; and again: '.join(_ZONE_TEXT[name] for name in regions.zones)}. "
+        "A lesion was called periventricular "
         f"{_RULE_TEXT[regions.lesion_rule]}, and deep otherwise. Around the lesions, NAWM was "
         f"divided into shells {regions.shell_width:g} mm thick up to {regions.shell_max:g} mm, "
         "each voxel belonging to its nearest lesion, and the rest."

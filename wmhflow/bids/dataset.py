@@ -9,8 +9,9 @@ from pathlib import Path
 
 import wmhflow
 from wmhflow.bids.boilerplate import citation_files
+from wmhflow.bids.labels import in_images, possible_images
 from wmhflow.bids.writer import table_text, write_json, write_text
-from wmhflow.data.registry import Region, load_regions
+from wmhflow.data.registry import Region
 from wmhflow.settings import Settings
 
 BIDS_VERSION = "1.11.0"
@@ -35,6 +36,7 @@ DESCRIPTIONS = {
     "cortex": "Distance to the cerebral cortex in mm",
     "depth": "Ventricle distance / (ventricle distance + cortex distance)",
     "volumes": "Volume of every region and of the lesions in it",
+    "load": "Share of white matter that is hyperintense, by depth and by distance",
     "maps": "Quantitative maps sampled in every region, in their own grids",
     "wmhflow": "Quality control of the whole run",
 }
@@ -69,8 +71,8 @@ def write_dataset_files(settings: Settings) -> None:
     write_text(out / "README", README.format(version=wmhflow.__version__))
     rows = [{"desc_id": f"desc-{key}", "description": text} for key, text in DESCRIPTIONS.items()]
     write_text(out / "descriptions.tsv", table_text(["desc_id", "description"], rows))
-    for seg in ("tissue", "zones", "shells", "lobes"):
-        write_text(out / f"seg-{seg}_dseg.tsv", look_up_table(in_images(seg, settings)))
+    for seg in possible_images(settings.regions):
+        write_text(out / f"seg-{seg}_dseg.tsv", look_up_table(in_images(seg, settings.regions)))
     for name, text in citation_files(settings).items():
         write_text(out / "logs" / name, text)
 
@@ -113,19 +115,6 @@ def _earlier_links(out: Path) -> dict[str, str]:
 def _relative(path: Path, start: Path) -> str:
     # a relative link stays true when the study's folder is moved, and gives the same bytes
     return Path(os.path.relpath(path, start)).as_posix()
-
-
-def in_images(seg: str, settings: Settings) -> list[Region]:
-    """List the regions whose numbers can occur in a label image of this run."""
-    regions = [region for region in load_regions(seg).values() if region.hemisphere != "B"]
-    if seg != "shells":
-        return regions
-    count = round(settings.regions.shell_max / settings.regions.shell_width)
-    return [
-        region
-        for region in regions
-        if region.index % 1000 // 100 and not count < region.index % 100 < 50
-    ]
 
 
 def look_up_table(regions: Iterable[Region]) -> str:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from wmhflow.bids.labels import label_images
 from wmhflow.bids.naming import TEMPLATE, derivative_path, visit_folder
 from wmhflow.bids.plan import MapPlan, ParticipantPlan, VisitPlan
-from wmhflow.bids.tables import LESIONS, MAPS, PENUMBRA, PROFILES, QC, VOLUMES
+from wmhflow.bids.tables import LESIONS, LOAD, MAPS, PENUMBRA, PROFILES, QC, VOLUMES, lesion_columns
 from wmhflow.bids.writer import Column
 
 TABLES: dict[str, tuple[Column, ...]] = {
     "lesions": LESIONS,
     "volumes": VOLUMES,
+    "load": LOAD,
     "maps": MAPS,
     "profiles": PROFILES,
     "penumbra": PENUMBRA,
@@ -21,6 +24,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
 ENDINGS = {
     "lesions": "lesions",
     "volumes": "desc-volumes_regions",
+    "load": "desc-load_profiles",
     "maps": "desc-maps_regions",
     "profiles": "desc-maps_profiles",
     "penumbra": "desc-maps_penumbra",
@@ -29,12 +33,6 @@ ENDINGS = {
 LONGEST_NAME = 60
 MASKS = ("brain", "WMH", "ventricles", "NAWM")
 DISTANCES = ("ventricles", "WMH", "cortex", "depth")
-
-
-def label_images(visit: VisitPlan) -> tuple[str, ...]:
-    """Return the names of the label images that the visit's graph makes."""
-    basic = ("tissue", "lesions", "zones", "shells")
-    return (*basic, "lobes") if visit.parcellation else basic
 
 
 def image_paths(visit: VisitPlan) -> dict[str, PurePosixPath]:
@@ -92,6 +90,11 @@ def transform_paths(visit: VisitPlan) -> dict[str, PurePosixPath]:
         if group[0].alignment.how == "register":
             paths[group_name(group)] = path(group_name(group), reference, ".txt")
     return paths
+
+
+def table_columns(kind: str, schemes: Sequence[str]) -> tuple[Column, ...]:
+    """Return the columns of a table in a run with these zone schemes."""
+    return lesion_columns(schemes) if kind == "lesions" else TABLES[kind]
 
 
 def table_paths(visit: VisitPlan) -> dict[str, PurePosixPath]:

@@ -23,7 +23,7 @@ from wmhflow.bids.images import (
 from wmhflow.bids.naming import TEMPLATE, visit_label
 from wmhflow.bids.query import IMAGE_EXTENSIONS, FoundFile, Query, matches
 from wmhflow.bids.transforms import TRANSFORM_EXTENSIONS, TransformFile, read_transform
-from wmhflow.data.registry import MapDefinition, load_freesurfer_codes
+from wmhflow.data.registry import MapDefinition, cortical_codes, load_freesurfer_codes
 from wmhflow.errors import AmbiguousInputError, InputError
 from wmhflow.settings import Settings
 
@@ -88,7 +88,9 @@ class Decision:
 class VisitPlan:
     """Everything that is decided about one visit of one person.
 
-    ``problem`` is the one sentence why the visit cannot be processed; then nothing else counts.
+    ``zones`` are the schemes that divide white matter; ``lobes`` says where lobes come from, or
+    None. ``problem`` is the one sentence why the visit cannot be processed; then nothing else
+    counts.
     """
 
     subject: str
@@ -103,6 +105,8 @@ class VisitPlan:
     infarct: GivenImage | None = None
     parcellation: GivenImage | None = None
     maps: tuple[MapPlan, ...] = ()
+    zones: tuple[str, ...] = ("jv3-pv13-jc4",)
+    lobes: str | None = None
     decisions: tuple[Decision, ...] = ()
     problem: str | None = None
 
@@ -226,6 +230,7 @@ class _VisitPlanner:
         self.only_visit = only_visit
         self.decisions: list[Decision] = []
         self._facts: dict[Path, ImageFacts] = {}
+        self._present_codes: dict[Path, set[int]] = {}
 
     def plan_or_problem(self, maps: Mapping[str, MapDefinition]) -> VisitPlan:
         try:
@@ -247,6 +252,7 @@ class _VisitPlanner:
         visit = replace(visit, flair_alignment=self._anatomical_alignment(visit))
         visit = replace(visit, template_transforms=self._template_transforms(visit))
         visit = replace(visit, parcellation=self._parcellation(visit))
+        visit = replace(visit, lobes=self._lobes(visit), zones=self.settings.regions.zones)
         visit = replace(visit, infarct=self._infarct(visit))
         visit = replace(visit, wmh=self._wmh(visit))
         if visit.wmh is None and self.settings.anatomy.wmh_command:
@@ -506,19 +512,33 @@ class _VisitPlanner:
             same = [file for file in found if _parcellation_rank(file) == rank]
             given = given or self._native("parcellation", visit, same)
         if given is None:
-            self._say("parcellation", "missing", "tissues and ventricles are computed; no lobes")
+            self._say("parcellation", "missing", "tissues and ventricles are computed")
             return None
         self._check_freesurfer(given.file)
         name = given.file.path.name
         self._say("parcellation", "found", f"{name} in {given.space} space (FreeSurfer codes)")
         return given
 
-    def _check_freesurfer(self, file: FoundFile) -> None:
+    def _lobes(self, visit: VisitPlan) -> str | None:
+        """Say where lobes come from: the parcels of the cortex."""
+        given = visit.parcellation
+        if given and self._codes(given.file) & set(cortical_codes()):
+            self._say("lobes", "found", f"cortical parcels of {given.file.path.name}")
+            return "parcellation"
+        what = "a parcellation with the parcels of the cortex"
+        self._say("lobes", "missing", f"{what} would give lobes and the bullseye")
+        return None
+
+    def _codes(self, file: FoundFile) -> set[int]:
         import numpy as np
 
-        codes = load_freesurfer_codes()
-        present = {int(code) for code in np.unique(np.nan_to_num(load_volume(file.path)[0]))}
-        known = present & set(codes)
+        if file.path not in self._present_codes:
+            values = np.unique(np.nan_to_num(load_volume(file.path)[0]))
+            self._present_codes[file.path] = {int(code) for code in values}
+        return self._present_codes[file.path]
+
+    def _check_freesurfer(self, file: FoundFile) -> None:
+        known = self._codes(file) & set(load_freesurfer_codes())
         if not {2, 41} <= known or not known & {4, 43}:
             raise InputError(
                 f"{file.path} is no FreeSurfer-coded parcellation (2 and 41 for white matter, "

@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 import wmhflow
+from wmhflow.bids.labels import zone_images
 from wmhflow.bids.outputs import image_paths, transform_paths
 from wmhflow.bids.plan import GivenImage, VisitPlan
 from wmhflow.core.wmh import GIVEN_THRESHOLD, LesionModel
@@ -25,6 +26,9 @@ CAPTIONS = {
     "zones": "White matter by distance from ventricle and cortex",
     "shells": "Shells around (and inside) lesions, by class of the nearest lesion",
     "lobes": "Lobe of the nearest cortex of the same hemisphere",
+    "bullseye": "White matter and deep nuclei by depth between ventricle and cortex, and by lobe",
+    "continuity": "Lesions, whole: periventricular if any voxel lies within 3 mm of the ventricle",
+    "majority": "Lesions, whole, as the zone that holds most of their voxels",
 }
 DISTANCE_CAPTIONS = {
     "ventricles": "Euclidean distance to the nearest voxel of the lateral ventricles",
@@ -90,6 +94,9 @@ def _description(kind: str, name: str) -> str:
         return DISTANCE_CAPTIONS[name]
     if kind == "probseg":
         return "Probability of white matter hyperintensity"
+    for image in ("zones", "majority"):
+        if name.startswith(image):
+            return CAPTIONS[image]
     return CAPTIONS[name]
 
 
@@ -107,6 +114,7 @@ def _sources(visit: VisitPlan, key: str) -> list[str]:
     parcellation = [visit.parcellation.file.uri] if visit.parcellation else []
     tissue, mask = images["seg_tissue"], images["mask_WMH"]
     infarct = [images["mask_infarct"]] if visit.infarct else []
+    lobes = images.get("seg_lobes")
     fixed = {
         f"preproc_{visit.reference}": [visit.reference_file.uri],
         "mask_brain": parcellation or [reference],
@@ -114,14 +122,21 @@ def _sources(visit: VisitPlan, key: str) -> list[str]:
         "mask_NAWM": [tissue, *infarct],
         "seg_tissue": [*(parcellation or [reference, prior, *infarct]), mask],
         "seg_lesions": [mask],
-        "seg_zones": [tissue, images["distance_ventricles"], images["distance_cortex"]],
+        "seg_continuity": [images["seg_lesions"], images["distance_ventricles"]],
         "seg_shells": [images["seg_lesions"], images["mask_NAWM"], tissue],
         "seg_lobes": [tissue, *parcellation],
+        "seg_bullseye": [images["distance_depth"], *([lobes] if lobes else [])],
         "distance_ventricles": [images["mask_ventricles"]],
         "distance_WMH": [mask],
         "distance_cortex": [tissue],
         "distance_depth": [images["distance_ventricles"], images["distance_cortex"]],
     }
+    for zones, majority in zip(
+        zone_images(visit.zones), zone_images(visit.zones, "majority"), strict=True
+    ):
+        near = [images["distance_ventricles"], images["distance_cortex"]]
+        fixed[f"seg_{zones}"] = [tissue, *near]
+        fixed[f"seg_{majority}"] = [images["seg_lesions"], images[f"seg_{zones}"]]
     if key in fixed:
         return fixed[key]
     if key.startswith("preproc"):
@@ -171,13 +186,16 @@ def _parameters(visit: VisitPlan, settings: Settings, key: str) -> dict[str, Any
         },
         "probseg_WMH": threshold,
         "mask_NAWM": {"tissue_guard_mm": guard or "smallest voxel edge"},
-        "seg_zones": {"scheme": regions.zones},
+        "seg_bullseye": {"layers": regions.bullseye_layers},
         "seg_shells": {
             "width_mm": regions.shell_width,
             "max_mm": regions.shell_max,
             "lesion_rule": regions.lesion_rule,
         },
     }
+    for kind in ("zones", "majority"):
+        for name, scheme in zone_images(regions.zones, kind).items():
+            chosen[f"seg_{name}"] = {"scheme": scheme}
     return chosen.get(key, {})
 
 

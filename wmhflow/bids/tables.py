@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from wmhflow.bids.writer import Column
 
 _REGION: tuple[Column, ...] = (
     ("seg", "Label image that the region comes from (seg-<name>_dseg)", None),
-    ("index", "Number of the region in the registry", None),
+    (
+        "index",
+        "Number of the region in its label image; where two meet, 100000 x the first + the second",
+        None,
+    ),
     ("name", "Name of the region", None),
     ("hemisphere", "L, R, or B for both sides together", None),
 )
@@ -27,12 +33,51 @@ LESIONS: tuple[Column, ...] = (
     ("territory", "Arterial territory; n/a without an arterial atlas", None),
 )
 
+
+def majority_columns(schemes: Sequence[str]) -> list[str]:
+    """Name the lesions' columns for the majority rule: the first scheme has the plain name.
+
+    Examples
+    --------
+    >>> majority_columns(("jv3-pv13-jc4", "pv4-14"))
+    ['majority', 'majority_pv4_14']
+    """
+    return ["majority", *(f"majority_{scheme.replace('-', '_')}" for scheme in schemes[1:])]
+
+
+def lesion_columns(schemes: Sequence[str]) -> tuple[Column, ...]:
+    """Give the columns of the lesions for so many zone schemes, each by the majority rule."""
+    further = tuple(
+        (name, f"Zone of {scheme} that holds most of its voxels", None)
+        for name, scheme in list(zip(majority_columns(schemes), schemes, strict=True))[1:]
+    )
+    place = names(LESIONS).index("majority") + 1
+    return (*LESIONS[:place], *further, *LESIONS[place:])
+
+
 VOLUMES: tuple[Column, ...] = (
     *_REGION,
     ("volume_mm3", "Volume of the region, lesions included", "mm^3"),
     ("wmh_volume_mm3", "Volume of white matter hyperintensities in the region", "mm^3"),
     ("wmh_fraction", "wmh_volume_mm3 / volume_mm3; n/a if the region is empty", "1"),
     ("n_lesions", "Number of lesions with at least one voxel in the region", None),
+    (
+        "n_lesions_centre",
+        "Number of lesions whose centre lies in the region: the voxel nearest to the centroid",
+        None,
+    ),
+    ("volume_icv", "volume_mm3 / intracranial volume", "1"),
+    ("wmh_volume_icv", "wmh_volume_mm3 / intracranial volume", "1"),
+)
+
+LOAD: tuple[Column, ...] = (
+    ("axis", "What is divided: depth (0 ventricle, 1 cortex), or mm to ventricle or cortex", None),
+    ("lo", "Open lower edge, closed in the first bin; depth has no unit", None),
+    ("hi", "Closed upper edge; the last bin in mm holds the rest", None),
+    ("hemisphere", "L, R, or B for both sides together", None),
+    ("volume_mm3", "Volume of white matter in the bin, lesions included", "mm^3"),
+    ("wmh_volume_mm3", "Volume of white matter hyperintensities in the bin", "mm^3"),
+    ("wmh_fraction", "wmh_volume_mm3 / volume_mm3; n/a if the bin is empty", "1"),
 )
 
 MAPS: tuple[Column, ...] = (

@@ -16,10 +16,18 @@ TISSUES = (ALL, IN_WMH, IN_NAWM)
 
 @dataclass(frozen=True)
 class Row:
-    """One region of one label image, in one tissue."""
+    """A region of the tables, in one tissue.
 
-    seg: str
-    index: int
+    Attributes
+    ----------
+    terms
+        Label images by name, and which of their labels belong to the region; a voxel belongs to it
+        if it does so in every one.
+    tissue
+        One of ``TISSUES``.
+    """
+
+    terms: tuple[tuple[str, tuple[int, ...]], ...]
     tissue: str = ALL
 
 
@@ -38,9 +46,11 @@ class Partition:
     labels: NDArray[np.int32]
     columns: Mapping[str, NDArray[np.int64]]
 
-    def numbers_of(self, row: Row, leaves: Sequence[int]) -> NDArray[np.int64]:
+    def numbers_of(self, row: Row) -> NDArray[np.int64]:
         """Return the combinations that make up a row's region."""
-        chosen = np.isin(self.columns[row.seg], np.asarray(leaves, dtype=np.int64))
+        chosen = np.ones(self.columns[IN_WMH].size, dtype=bool)
+        for name, labels in row.terms:
+            chosen &= np.isin(self.columns[name], np.asarray(labels, dtype=np.int64))
         if row.tissue != ALL:
             chosen &= self.columns[row.tissue] == 1
         return np.flatnonzero(chosen) + 1
@@ -99,8 +109,8 @@ def _ranks(values: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int
 def region_volumes(
     found: Partition,
     rows: Sequence[Row],
-    leaves: Mapping[str, Mapping[int, Sequence[int]]],
     lesions: NDArray[np.integer],
+    centres: NDArray[np.integer],
     voxel_mm3: float,
 ) -> list[dict[str, float]]:
     """Measure every region's volume, the WMH in it, and the lesions that reach into it.
@@ -111,30 +121,32 @@ def region_volumes(
         A partition that has ``WMH`` among its images.
     rows
         The regions, of tissue ``all``.
-    leaves
-        Per label image and region, the labels that make it up.
     lesions
         Shape (X, Y, Z), a number per lesion, 0 outside.
+    centres
+        Shape (n_lesions, 3), the voxel that stands for each lesion, such as
+        :func:`wmhflow.core.lesions.lesion_centres` finds.
     voxel_mm3
         Volume of a voxel in mm³.
 
     Returns
     -------
     list of dict
-        ``volume_mm3``, ``wmh_volume_mm3``, ``wmh_fraction`` (NaN for an empty region) and
-        ``n_lesions`` (any overlap) per row.
+        ``volume_mm3``, ``wmh_volume_mm3``, ``wmh_fraction`` (NaN for an empty region),
+        ``n_lesions`` (any overlap) and ``n_lesions_centre`` per row.
     """
-    size = found.columns["WMH"].size
+    size = found.columns[IN_WMH].size
     counts = np.bincount(found.labels.ravel(), minlength=size + 1)[1:]
     inside = np.asarray(lesions) > 0
     pairs = np.unique(
         np.stack([found.labels[inside].astype(np.int64), lesions[inside].astype(np.int64)]), axis=1
     )
+    at_centres = found.labels[tuple(np.asarray(centres, dtype=np.int64).reshape(-1, 3).T)]
     measured = []
     for row in rows:
-        numbers = found.numbers_of(row, leaves[row.seg][row.index])
+        numbers = found.numbers_of(row)
         volume = float(counts[numbers - 1].sum() * voxel_mm3)
-        diseased = numbers[found.columns["WMH"][numbers - 1] == 1]
+        diseased = numbers[found.columns[IN_WMH][numbers - 1] == 1]
         wmh = float(counts[diseased - 1].sum() * voxel_mm3)
         reached = pairs[1][np.isin(pairs[0], diseased)]
         measured.append(
@@ -143,6 +155,7 @@ def region_volumes(
                 "wmh_volume_mm3": wmh,
                 "wmh_fraction": wmh / volume if volume else float("nan"),
                 "n_lesions": int(np.unique(reached).size),
+                "n_lesions_centre": int(np.isin(at_centres, numbers).sum()),
             }
         )
     return measured
@@ -154,7 +167,6 @@ def sample_regions(
     maps: Mapping[str, tuple[NDArray[np.floating], NDArray[np.bool_]]],
     map_affine: NDArray[np.float64],
     rows: Sequence[Row],
-    leaves: Mapping[str, Mapping[int, Sequence[int]]],
 ) -> dict[str, dict[str, NDArray[np.float64]]]:
     """Sample maps that share a grid in every row's region; the weights are made once.
 
@@ -168,8 +180,8 @@ def sample_regions(
         Values and validity of each map, shape (I, J, K).
     map_affine
         Map voxel to the reference's world mm, head motion included, shape (4, 4).
-    rows, leaves
-        As in :func:`region_volumes`.
+    rows
+        The regions.
 
     Returns
     -------
@@ -180,7 +192,7 @@ def sample_regions(
     shape = next(iter(maps.values()))[0].shape
     weights = coverage_weights(found.labels, label_affine, shape, map_affine)
     membership = [
-        (number, [int(leaf) for leaf in found.numbers_of(row, leaves[row.seg][row.index])])
+        (number, [int(leaf) for leaf in found.numbers_of(row)])
         for number, row in enumerate(rows, start=1)
     ]
     merged = merge_regions(weights, membership)

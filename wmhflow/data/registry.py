@@ -48,7 +48,7 @@ def load_regions(seg: str) -> dict[int, Region]:
     Parameters
     ----------
     seg
-        ``tissue``, ``zones``, ``shells`` or ``lobes``.
+        ``tissue``, ``zones``, ``continuity``, ``majority``, ``lobes``, ``bullseye`` or ``shells``.
 
     Raises
     ------
@@ -73,12 +73,16 @@ def load_regions(seg: str) -> dict[int, Region]:
     return regions
 
 
-@cache
-def leaves_of(seg: str) -> dict[int, tuple[int, ...]]:
-    """Return, per region, the labels in the image that make it up (itself, if it is a leaf)."""
-    regions = load_regions(seg)
+def leaves_of(regions: Mapping[int, Region]) -> dict[int, tuple[int, ...]]:
+    """Return, per region, the labels in the image that make it up (itself, if it is a leaf).
+
+    Parameters
+    ----------
+    regions
+        By number; parents that are not among them do not count.
+    """
     index_of = {region.name: index for index, region in regions.items()}
-    has_children = {index_of[parent] for region in regions.values() for parent in region.parents}
+    has_children = {index for region in regions.values() for index in _parents(region, index_of)}
     members: dict[int, list[int]] = {index: [] for index in regions}
     for leaf in (index for index in regions if index not in has_children):
         for ancestor in sorted(_with_ancestors(leaf, regions, index_of)):
@@ -90,9 +94,13 @@ def _with_ancestors(
     index: int, regions: Mapping[int, Region], index_of: Mapping[str, int]
 ) -> set[int]:
     found = {index}
-    for parent in regions[index].parents:
-        found |= _with_ancestors(index_of[parent], regions, index_of)
+    for parent in _parents(regions[index], index_of):
+        found |= _with_ancestors(parent, regions, index_of)
     return found
+
+
+def _parents(region: Region, index_of: Mapping[str, int]) -> list[int]:
+    return [index_of[parent] for parent in region.parents if parent in index_of]
 
 
 @dataclass(frozen=True)
@@ -116,6 +124,14 @@ def load_freesurfer_codes() -> dict[int, FreeSurferCode]:
             code, row["name"], int(row["tissue"]), row["hemisphere"], int(row["lobe"])
         )
     return codes
+
+
+def cortical_codes() -> list[int]:
+    """Return the codes of parcels of the cortex, from which white matter takes its lobe."""
+    cortex = 3
+    return [
+        c for c, entry in load_freesurfer_codes().items() if entry.tissue == cortex and entry.lobe
+    ]
 
 
 @dataclass(frozen=True)

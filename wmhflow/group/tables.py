@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wmhflow.bids.dataset import write_dataset_files
-from wmhflow.bids.outputs import ENDINGS, TABLES, record_path
+from wmhflow.bids.outputs import ENDINGS, TABLES, record_path, table_columns
 from wmhflow.bids.query import check_dataset, find_subjects
 from wmhflow.bids.tables import names
 from wmhflow.bids.writer import (
@@ -33,10 +33,10 @@ KEYS: tuple[Column, ...] = (
     ("participant_id", "The person", None),
     ("session_id", "The visit; n/a if the person has no sessions", None),
 )
-WHOLE_COLUMNS = ("index", "n", "n_lesions")
+WHOLE_COLUMNS = ("index", "n", "n_lesions", "n_lesions_centre")
 TEXT_COLUMNS = (
     *("participant_id", "session_id", "seg", "name", "hemisphere", "tissue", "map", "unit"),
-    *("lesion_class", "shell", "continuity", "majority", "lobe", "territory"),
+    *("lesion_class", "shell", "axis", "continuity", "majority", "lobe", "territory"),
     *("model", "reason", "metric", "verdict"),
 )
 WIDE_SEGMENTATIONS = ("tissue", "zones", "lobes")
@@ -92,7 +92,8 @@ def run_group(settings: Settings) -> int:
     if not (settings.output_dir / "dataset_description.json").is_file():
         write_dataset_files(settings)
     group = settings.output_dir / "group"
-    for kind, columns in TABLES.items():
+    for kind in TABLES:
+        columns = table_columns(kind, settings.regions.zones)
         _write_gathered(group / f"{ENDINGS[kind]}.tsv", visits, kind, columns)
     write_phenotype(settings.output_dir / "phenotype", visits)
     _say_who_is_missing(subjects, visits)
@@ -169,7 +170,7 @@ def _typed(name: str, cells: Sequence[str]) -> pa.Array:
     import pyarrow as pa
 
     present = [None if cell == "n/a" else cell for cell in cells]
-    if name in TEXT_COLUMNS:
+    if name in TEXT_COLUMNS or name.startswith("majority_"):
         return pa.array(present, type=pa.string())
     if name in WHOLE_COLUMNS:
         return pa.array([None if c is None else int(c) for c in present], type=pa.int64())

@@ -18,104 +18,21 @@ from nipype.interfaces.base import (
 
 from wmhflow.bids.images import load_volume
 from wmhflow.core.geometry import spacing_of
+from wmhflow.core.lesions import lesion_centres
 from wmhflow.core.quality import asymmetry, lesion_mask_quality, likeliest_tissue
-from wmhflow.core.regional import (
-    ALL,
-    TISSUES,
-    Partition,
-    Row,
-    partition,
-    region_volumes,
-    sample_regions,
-)
-from wmhflow.data.registry import find_measure, leaves_of, load_regions
-from wmhflow.interfaces._files import load, load_json, load_labels, load_mask, save, save_json
+from wmhflow.core.regional import ALL, IN_NAWM, IN_WMH, TISSUES, Row, region_volumes, sample_regions
+from wmhflow.data.registry import find_measure
+from wmhflow.interfaces._files import load, load_json, load_labels, load_mask, save_json
 from wmhflow.interfaces.itk import read_itk_affine
-
-REST, FIRST_INNER = 50, 51
-SEGMENTATIONS = ("tissue", "zones", "shells", "lobes")
-
-
-class _PartitionInput(BaseInterfaceInputSpec):
-    tissue = File(exists=True, mandatory=True)
-    zones = File(exists=True, mandatory=True)
-    shells = File(exists=True, mandatory=True)
-    lobes = File(exists=True)
-    wmh = File(exists=True, mandatory=True)
-    nawm = File(exists=True, mandatory=True)
-
-
-class _PartitionOutput(TraitedSpec):
-    labels = File(exists=True, desc="a number per combination of labels")
-    columns = File(exists=True, desc="the labels of every combination")
-
-
-class FinestPartition(SimpleInterface):
-    """Divide the reference grid by all label images at once."""
-
-    input_spec = _PartitionInput
-    output_spec = _PartitionOutput
-
-    def _run_interface(self, runtime: Any) -> Any:
-        paths = {name: getattr(self.inputs, name) for name in SEGMENTATIONS}
-        images = {name: load_labels(path)[0] for name, path in paths.items() if path}
-        images["WMH"] = load_mask(self.inputs.wmh)[0]
-        images["NAWM"], affine = load_mask(self.inputs.nawm)
-        found = partition(images)
-        columns = {name: values.tolist() for name, values in found.columns.items()}
-        self._results["labels"] = save(runtime.cwd, "partition", found.labels, affine, np.int32)
-        self._results["columns"] = save_json(runtime.cwd, "columns", columns)
-        return runtime
-
-
-def load_partition(labels: str, columns: str) -> tuple[Partition, Any]:
-    """Read what :class:`FinestPartition` wrote."""
-    numbers, affine = load_labels(labels)
-    table = {name: np.array(values, dtype=np.int64) for name, values in load_json(columns).items()}
-    return Partition(numbers.astype(np.int32), table), affine
-
-
-def table_regions(found: Partition, n_shells: int) -> list[Row]:
-    """List the regions of the tables in registry order.
-
-    Shells beyond the settings' last one, and inner shells deeper than any lesion of the person,
-    are left out.
-    """
-    ordinals = found.columns["shells"] % 100
-    deepest = int(ordinals.max(initial=0))
-    rows = []
-    for seg in SEGMENTATIONS:
-        if seg not in found.columns:
-            continue
-        for index in load_regions(seg):
-            ordinal = index % 100
-            if seg == "shells" and not (
-                ordinal <= n_shells or ordinal == REST or FIRST_INNER <= ordinal <= deepest
-            ):
-                continue
-            rows.append(Row(seg, index))
-    return rows
-
-
-def _leaves(rows: list[Row]) -> dict[str, dict[int, tuple[int, ...]]]:
-    return {seg: leaves_of(seg) for seg in dict.fromkeys(row.seg for row in rows)}
-
-
-def _describe(row: Row) -> dict[str, Any]:
-    region = load_regions(row.seg)[row.index]
-    return {
-        "seg": row.seg,
-        "index": row.index,
-        "name": region.name,
-        "hemisphere": region.hemisphere,
-    }
+from wmhflow.interfaces.partition import load_partition, load_table_regions
 
 
 class _VolumesInput(BaseInterfaceInputSpec):
     labels = File(exists=True, mandatory=True)
     columns = File(exists=True, mandatory=True)
+    regions = File(exists=True, mandatory=True)
     lesions = File(exists=True, mandatory=True)
-    n_shells = traits.Int(mandatory=True)
+    intracranial = File(exists=True, mandatory=True, desc="what lies within the skull, a mask")
 
 
 class _RowsOutput(TraitedSpec):
@@ -130,25 +47,39 @@ class Volumes(SimpleInterface):
 
     def _run_interface(self, runtime: Any) -> Any:
         found, affine = load_partition(self.inputs.labels, self.inputs.columns)
-        rows = table_regions(found, self.inputs.n_shells)
+        regions = load_table_regions(self.inputs.regions)
         voxel_mm3 = float(abs(np.linalg.det(affine[:3, :3])))
         lesions, _ = load_labels(self.inputs.lesions)
-        measured = region_volumes(found, rows, _leaves(rows), lesions, voxel_mm3)
-        table = [_describe(row) | values for row, values in zip(rows, measured, strict=True)]
+        rows = [Row(region.terms) for region in regions]
+        centres = lesion_centres(lesions, affine)
+        measured = region_volumes(found, rows, lesions, centres, voxel_mm3)
+        whole = float(load_mask(self.inputs.intracranial)[0].sum() * voxel_mm3)
+        table = [
+            region.described | values | _normalised(values, whole)
+            for region, values in zip(regions, measured, strict=True)
+        ]
         self._results["rows"] = save_json(runtime.cwd, "volumes", table)
         return runtime
+
+
+def _normalised(values: dict[str, float], whole_mm3: float) -> dict[str, float]:
+    """Divide the volumes by the intracranial volume."""
+    return {
+        name.replace("mm3", "icv"): values[name] / whole_mm3 if whole_mm3 else math.nan
+        for name in ("volume_mm3", "wmh_volume_mm3")
+    }
 
 
 class _SampleInput(BaseInterfaceInputSpec):
     labels = File(exists=True, mandatory=True)
     columns = File(exists=True, mandatory=True)
+    regions = File(exists=True, mandatory=True)
     maps = InputMultiObject(File(exists=True), mandatory=True, desc="maps on one grid")
     names = traits.List(traits.Str, mandatory=True)
     units = traits.List(traits.Str, mandatory=True)
     lows = traits.List(traits.Float, mandatory=True)
     highs = traits.List(traits.Float, mandatory=True)
     transform = File(exists=True, desc="ITK, map to reference; none: headers agree")
-    n_shells = traits.Int(mandatory=True)
 
 
 class _SampleOutput(TraitedSpec):
@@ -165,23 +96,26 @@ class SampleMaps(SimpleInterface):
     def _run_interface(self, runtime: Any) -> Any:
         inputs = self.inputs
         found, affine = load_partition(inputs.labels, inputs.columns)
-        regions = table_regions(found, inputs.n_shells)
-        rows = [Row(row.seg, row.index, tissue) for row in regions for tissue in TISSUES]
+        regions = load_table_regions(inputs.regions)
+        described = [
+            region.described | {"tissue": tissue} for region in regions for tissue in TISSUES
+        ]
+        rows = [Row(region.terms, tissue) for region in regions for tissue in TISSUES]
         maps, map_affine = self._load_maps()
         if inputs.transform:
             map_affine = np.linalg.inv(read_itk_affine(inputs.transform)) @ map_affine
         first = next(iter(maps.values()))[0]
         seen = {FIELD_OF_VIEW: (np.zeros(first.shape), np.ones(first.shape, dtype=bool))}
-        sampled = sample_regions(found, affine, maps | seen, map_affine, rows, _leaves(rows))
+        sampled = sample_regions(found, affine, maps | seen, map_affine, rows)
         table = [
-            _describe(row)
-            | {"tissue": row.tissue, "map": name, "unit": unit}
+            cells
+            | {"map": name, "unit": unit}
             | {key: _number(values[i]) for key, values in sampled[name].items() if key != "index"}
             for name, unit in zip(inputs.names, inputs.units, strict=True)
-            for i, row in enumerate(rows)
+            for i, cells in enumerate(described)
         ]
         self._results["rows"] = save_json(runtime.cwd, "maps", table)
-        self._results["facts"] = self._facts(maps, sampled, rows)
+        self._results["facts"] = self._facts(maps, sampled, described)
         return runtime
 
     def _load_maps(self) -> tuple[dict[str, Any], Any]:
@@ -197,10 +131,12 @@ class SampleMaps(SimpleInterface):
         return maps, affine
 
     def _facts(
-        self, maps: dict[str, Any], sampled: dict[str, Any], rows: list[Row]
+        self, maps: dict[str, Any], sampled: dict[str, Any], rows: list[dict[str, Any]]
     ) -> dict[str, Any]:
         """Tell how much of white matter, lesions and NAWM each map covers, and why not more."""
-        places = {row: number for number, row in enumerate(rows)}
+        places = {
+            (row["seg"], row["index"], row["tissue"]): number for number, row in enumerate(rows)
+        }
         field = {
             name: sampled[FIELD_OF_VIEW]["coverage"][places[row]] for name, row in WHITE.items()
         }
@@ -219,9 +155,9 @@ class SampleMaps(SimpleInterface):
 
 # rows of seg-tissue, both sides together, that tell how much of the tissues of interest a map sees
 WHITE = {
-    "white_matter": Row("tissue", 5, ALL),
-    "WMH": Row("tissue", 6, "WMH"),
-    "NAWM": Row("tissue", 5, "NAWM"),
+    "white_matter": ("tissue", 5, ALL),
+    "WMH": ("tissue", 6, IN_WMH),
+    "NAWM": ("tissue", 5, IN_NAWM),
 }
 FIELD_OF_VIEW = "field of view"
 

@@ -15,10 +15,10 @@ from nipype.interfaces.base import (
     traits,
 )
 
+from wmhflow.bids.labels import REST
 from wmhflow.core.profiles import fit_penumbra, profile
-from wmhflow.data.registry import leaves_of
+from wmhflow.data.registry import leaves_of, load_regions
 from wmhflow.interfaces._files import load_json, save_json
-from wmhflow.interfaces.measures import FIRST_INNER, REST
 
 CLASSES = {"all": 0, "PV": 100, "deep": 200}
 OUTER_TISSUE, INNER_TISSUE = "NAWM", "WMH"
@@ -70,12 +70,13 @@ class Profiles(SimpleInterface):
         statistics = _statistics(table, name, base)
         deepest = max((i - base for i in statistics["index"]), default=0)
         ordinals = [
-            *range(deepest, FIRST_INNER - 1, -1),
+            *range(deepest, REST, -1),
             *range(1, self.inputs.n_shells + 1),
             REST,
         ]
         labels = [base + ordinal for ordinal in ordinals]
-        distances = [mean_distance(sums, leaves_of("shells")[label]) for label in labels]
+        leaves = leaves_of(load_regions("shells"))
+        distances = [mean_distance(sums, leaves[label]) for label in labels]
         found = profile(statistics, labels, base + REST, distances)
         return [
             {"map": name, "lesion_class": lesion_class}
@@ -128,7 +129,7 @@ def shell_edges(ordinal: int, width_mm: float, n_shells: int) -> dict[str, Any]:
     elif ordinal < REST:
         edges = (str(ordinal), (ordinal - 1) * width_mm, ordinal * width_mm)
     else:
-        inner = ordinal - FIRST_INNER + 1
+        inner = ordinal - REST
         edges = (str(-inner), -inner * width_mm, (1 - inner) * width_mm)
     return dict(zip(("shell", "distance_lo", "distance_hi"), edges, strict=True))
 

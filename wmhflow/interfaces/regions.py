@@ -2,28 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from nipype.interfaces.base import (
     BaseInterfaceInputSpec,
     File,
+    InputMultiObject,
     SimpleInterface,
     TraitedSpec,
     traits,
 )
 
-from wmhflow.core.bullseye import depth, propagate_lobes
+from wmhflow.bids.tables import majority_columns
+from wmhflow.core.bullseye import bullseye_labels, depth, propagate_lobes
 from wmhflow.core.distance import distance_to, signed_distance
 from wmhflow.core.geometry import spacing_of
 from wmhflow.core.lesions import label_lesions, lesion_measures
+from wmhflow.core.load import load_curve
 from wmhflow.core.nawm import CORTEX, WHITE_MATTER, WMH
 from wmhflow.core.shells import shell_labels
-from wmhflow.core.zones import SCHEMES, lesion_continuity, lesion_majority, zone_labels
+from wmhflow.core.zones import (
+    DEEP,
+    PERIVENTRICULAR,
+    SCHEMES,
+    lesion_continuity,
+    lesion_majority,
+    zone_labels,
+)
 from wmhflow.data.registry import load_regions
 from wmhflow.interfaces._files import load, load_labels, load_mask, save, save_json
 
 PERIVENTRICULAR_ZONES = (1, 2)
+BASAL_GANGLIA, CORPUS_CALLOSUM = 5, 6
+DEPTH_BINS, MM_PER_BIN, MM_BINS = 20, 1.0, 40
 
 
 class _DistancesInput(BaseInterfaceInputSpec):
@@ -94,8 +108,9 @@ class _LesionsInput(BaseInterfaceInputSpec):
     tissue = File(exists=True, mandatory=True)
     ventricle_distance = File(exists=True, mandatory=True)
     cortex_distance = File(exists=True, mandatory=True)
-    zones = File(exists=True, mandatory=True)
-    lobes = File(exists=True, desc="seg-lobes, if there is a parcellation")
+    zones = InputMultiObject(File(exists=True), mandatory=True, desc="one per scheme")
+    schemes = traits.List(traits.Str, mandatory=True, desc="in the order of zones")
+    lobes = File(exists=True, desc="seg-lobes, if there are lobes")
     rule = traits.Enum("continuity", "majority", desc="what makes a lesion periventricular")
 
 
@@ -133,8 +148,9 @@ class Lesions(SimpleInterface):
             },
         )
         continuity = lesion_continuity(labels, count, ventricle_distance)
-        zones = load_labels(self.inputs.zones)[0] % 10
-        majority = lesion_majority(labels, count, zones)
+        majorities = [
+            lesion_majority(labels, count, load_labels(zones)[0]) for zones in self.inputs.zones
+        ]
         tissue = load_labels(self.inputs.tissue)[0]
         sides = lesion_majority(labels, count, tissue // 10)
         lobes = self._lobes(labels, count)
@@ -144,14 +160,19 @@ class Lesions(SimpleInterface):
             | {
                 "hemisphere": {1: "L", 2: "R"}.get(int(sides[i])),
                 "continuity": "PV" if continuity[i] else "deep",
-                "majority": zone_names.get(int(majority[i])),
                 "lobe": lobes[i],
+            }
+            | {
+                column: zone_names.get(int(majority[i]))
+                for column, majority in zip(
+                    majority_columns(self.inputs.schemes), majorities, strict=True
+                )
             }
             for i in range(count)
         ]
         by_rule = {
             "continuity": [bool(answer) for answer in continuity],
-            "majority": [int(zone) in PERIVENTRICULAR_ZONES for zone in majority],
+            "majority": [int(zone) in PERIVENTRICULAR_ZONES for zone in majorities[0]],
         }
         return rows, by_rule[self.inputs.rule]
 
@@ -165,6 +186,38 @@ class Lesions(SimpleInterface):
 
 def _plain(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
+
+
+class _ClassesInput(BaseInterfaceInputSpec):
+    lesions = File(exists=True, mandatory=True)
+    tissue = File(exists=True, mandatory=True)
+    zones = File(exists=True, desc="zones of which the largest part counts; none: continuity")
+    ventricle_distance = File(exists=True, desc="for continuity")
+
+
+class _ClassesOutput(TraitedSpec):
+    classes = File(exists=True, desc="lesions, whole, labelled as their zone")
+
+
+class LesionClasses(SimpleInterface):
+    """Label every lesion whole, by the zone that a rule gives it."""
+
+    input_spec = _ClassesInput
+    output_spec = _ClassesOutput
+
+    def _run_interface(self, runtime: Any) -> Any:
+        lesions, affine = load_labels(self.inputs.lesions)
+        count = int(lesions.max(initial=0))
+        if self.inputs.zones:
+            zone = lesion_majority(lesions, count, load_labels(self.inputs.zones)[0])
+        else:
+            near = lesion_continuity(lesions, count, load(self.inputs.ventricle_distance)[0])
+            zone = np.where(near, PERIVENTRICULAR, DEEP)
+        side = load_labels(self.inputs.tissue)[0] // 10
+        labels = np.concatenate([[0], zone])[lesions]
+        labels = np.where(labels > 0, 10 * side + labels, 0)
+        self._results["classes"] = save(runtime.cwd, "classes", labels, affine, np.uint8)
+        return runtime
 
 
 class _ShellsInput(BaseInterfaceInputSpec):
@@ -236,8 +289,92 @@ class Lobes(SimpleInterface):
         cortex = np.where(classes == CORTEX, given, 0)
         white = np.isin(classes, (WHITE_MATTER, WMH))
         labels = propagate_lobes(cortex, right, white, right, spacing_of(affine))
-        # nuclei, and cortex itself, keep the lobe that the parcellation gave them
-        own = (given > 0) & ~white & (classes > 0)
+        # nuclei, corpus callosum, and cortex itself, keep what the parcellation gave them
+        kept = np.isin(given, (BASAL_GANGLIA, CORPUS_CALLOSUM)) | ~white
+        own = (given > 0) & kept & (classes > 0)
         labels = np.where(own, given + np.where(right, 20, 10), labels)
         self._results["lobes"] = save(runtime.cwd, "lobes", labels, affine, np.uint8)
         return runtime
+
+
+class _BullseyeInput(BaseInterfaceInputSpec):
+    depth = File(exists=True, mandatory=True)
+    lobes = File(exists=True, mandatory=True)
+    tissue = File(exists=True, mandatory=True)
+    layers = traits.Int(mandatory=True)
+
+
+class _BullseyeOutput(TraitedSpec):
+    bullseye = File(exists=True)
+
+
+class Bullseye(SimpleInterface):
+    """Divide white matter, and the deep nuclei, by depth and lobe."""
+
+    input_spec = _BullseyeInput
+    output_spec = _BullseyeOutput
+
+    def _run_interface(self, runtime: Any) -> Any:
+        lobes, affine = load_labels(self.inputs.lobes)
+        classes = load_labels(self.inputs.tissue)[0] % 10
+        inside = np.isin(classes, (WHITE_MATTER, WMH)) | (lobes % 10 == BASAL_GANGLIA)
+        cells = bullseye_labels(
+            load(self.inputs.depth)[0], np.where(inside, lobes, 0), self.inputs.layers
+        )
+        self._results["bullseye"] = save(runtime.cwd, "bullseye", cells, affine, np.int16)
+        return runtime
+
+
+class _LoadInput(BaseInterfaceInputSpec):
+    tissue = File(exists=True, mandatory=True)
+    wmh = File(exists=True, mandatory=True)
+    depth = File(exists=True, mandatory=True)
+    ventricle_distance = File(exists=True, mandatory=True)
+    cortex_distance = File(exists=True, mandatory=True)
+
+
+class _LoadOutput(TraitedSpec):
+    table = File(exists=True, desc="rows of the table")
+
+
+class LoadCurves(SimpleInterface):
+    """Measure which share of white matter is hyperintense, by depth and by distance in mm."""
+
+    input_spec = _LoadInput
+    output_spec = _LoadOutput
+
+    def _run_interface(self, runtime: Any) -> Any:
+        inputs = self.inputs
+        tissue, affine = load_labels(inputs.tissue)
+        wmh, white = load_mask(inputs.wmh)[0], np.isin(tissue % 10, (WHITE_MATTER, WMH))
+        voxel_mm3 = float(abs(np.linalg.det(affine[:3, :3])))
+        depth_edges = np.arange(DEPTH_BINS + 1) / DEPTH_BINS
+        mm_edges = [*(np.arange(MM_BINS + 1) * MM_PER_BIN).tolist(), np.inf]
+        rows: list[dict[str, Any]] = []
+        for axis, path, edges in (
+            ("depth", inputs.depth, depth_edges.tolist()),
+            ("ventricle_mm", inputs.ventricle_distance, mm_edges),
+            ("cortex_mm", inputs.cortex_distance, mm_edges),
+        ):
+            position = load(path)[0]
+            for hemisphere, sides in (("B", (1, 2)), ("L", (1,)), ("R", (2,))):
+                here = white & np.isin(tissue // 10, sides)
+                curve = load_curve(position, here, wmh & here, edges, voxel_mm3)
+                rows += _curve_rows(axis, hemisphere, edges, curve)
+        self._results["table"] = save_json(runtime.cwd, "load", rows)
+        return runtime
+
+
+def _curve_rows(
+    axis: str, hemisphere: str, edges: Sequence[float], curve: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    return [
+        {
+            "axis": axis,
+            "lo": low,
+            "hi": high if np.isfinite(high) else None,
+            "hemisphere": hemisphere,
+            **{name: float(values[i]) for name, values in curve.items()},
+        }
+        for i, (low, high) in enumerate(pairwise(edges))
+    ]

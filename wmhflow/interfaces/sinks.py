@@ -15,9 +15,9 @@ from nipype.interfaces.base import (
 )
 
 from wmhflow.bids.outputs import (
-    TABLES,
     image_paths,
     json_path,
+    table_columns,
     table_paths,
     transform_paths,
     tsv_path,
@@ -130,7 +130,7 @@ class TableSink(SimpleInterface):
     def _run_interface(self, runtime: Any) -> Any:
         out, paths = self.inputs.settings.output_dir, table_paths(self.inputs.visit)
         for key, work in zip(self.inputs.keys, self.inputs.files, strict=True):
-            columns = TABLES[key]
+            columns = table_columns(key, self.inputs.visit.zones)
             write_text(out / paths[key], table_text(names(columns), load_json(work)))
             write_json(out / json_path(paths[key]), dictionary_of(columns))
         self._results["out_files"] = [str(out / paths[key]) for key in self.inputs.keys]

@@ -209,7 +209,7 @@ def slice_figure(
             _draw_outline(axes, panel, shown, outline)
     _scale_bar(axes, canvas)
     _draw_legend(axes, entries, per_row, entry_mm)
-    return _png(figure)
+    return png_bytes(figure)
 
 
 def _underlay_slice(
@@ -486,7 +486,7 @@ def profile_figure(
         axes.spines[side].set_visible(False)
     if axes.get_legend_handles_labels()[0]:
         axes.legend(fontsize=8, frameon=True, framealpha=0.85, edgecolor="none")
-    return _png(figure)
+    return png_bytes(figure)
 
 
 def _draw_profiles(axes: Axes, profiles: Mapping[str, Sequence[ProfilePoint]]) -> float:
@@ -546,7 +546,7 @@ def pretty_unit(unit: str) -> str:
     return unit.replace("^2", "²").replace("^3", "³").replace("^-1", "⁻¹")
 
 
-def _png(figure: Figure) -> bytes:
+def png_bytes(figure: Figure) -> bytes:
     """Return the same bytes for the same picture: the Agg renderer, and no date or version."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 

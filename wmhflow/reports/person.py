@@ -17,6 +17,7 @@ from wmhflow.bids.boilerplate import citation_files
 from wmhflow.bids.outputs import image_paths, report_path, table_paths
 from wmhflow.bids.writer import read_table, write_bytes, write_text
 from wmhflow.reports import tables
+from wmhflow.reports.bullseye import BullseyePlot, bullseye_png, describe
 from wmhflow.reports.figures import pretty_unit, profile_figure
 from wmhflow.reports.pictures import Picture, Scene, all_pictures, load_scene, orientation_text
 
@@ -67,6 +68,7 @@ class VisitPart:
     is_empty: bool = False
     masks: tuple[Shown, ...] = ()
     alignment: tuple[Shown, ...] = ()
+    regions: tuple[Shown, ...] = ()
     volumes: tuple[tuple[str, list[SideVolumes]], ...] = ()
     lesions: tuple[TableRow, ...] = ()
     n_lesions: int = 0
@@ -170,9 +172,12 @@ def _finished_part(settings: Settings, visit: VisitPlan, title: str) -> VisitPar
         if (settings.output_dir / path).is_file()
     }
     scene = load_scene(settings, visit)
-    shown: dict[str, list[Shown]] = {"masks": [], "alignment": []}
+    shown: dict[str, list[Shown]] = {"masks": [], "alignment": [], "regions": []}
     for picture in all_pictures(settings, visit, scene):
         shown[picture.section].append(_save(settings, visit, picture))
+    if visit.lobes:
+        plots = list(_bullseye_plots(visit, rows, settings.regions.bullseye_layers))
+        shown["regions"].append(_save(settings, visit, _bullseye_picture(plots)))
     return VisitPart(
         _anchor(visit),
         title,
@@ -183,6 +188,7 @@ def _finished_part(settings: Settings, visit: VisitPlan, title: str) -> VisitPar
         is_empty=not scene.wmh.any(),
         masks=tuple(shown["masks"]),
         alignment=tuple(shown["alignment"]),
+        regions=tuple(shown["regions"]),
         volumes=_volumes(rows["volumes"]),
         lesions=tuple(tables.largest_lesions(rows["lesions"])),
         n_lesions=len(rows["lesions"]),
@@ -221,6 +227,39 @@ def _volumes(rows: Sequence[TableRow]) -> tuple[tuple[str, list[SideVolumes]], .
         if seg != "zones"
     ]
     return tuple((title, part) for title, part in parts if part)
+
+
+def _bullseye_plots(
+    visit: VisitPlan, rows: dict[str, list[TableRow]], n_layers: int
+) -> Iterable[BullseyePlot]:
+    """Plot WMH's share of each cell, and the mean of each map in all of its tissue."""
+    load = tables.bullseye_values(rows["volumes"], "wmh_fraction")
+    yield BullseyePlot("WMH volume fraction", "", load, n_layers, starts_at_zero=True)
+    for entry in visit.maps:
+        own = [
+            row
+            for row in rows.get("maps", [])
+            if (row["map"], row["tissue"]) == (entry.name, "all")
+        ]
+        values = tables.bullseye_values(own, "mean")
+        yield BullseyePlot(entry.name, entry.definition.unit, values, n_layers)
+
+
+def _bullseye_picture(plots: Sequence[BullseyePlot]) -> Picture:
+    from wmhflow.data.registry import load_regions
+
+    abbreviations = {k: load_regions("lobes")[k].abbreviation for k in range(1, 7)}
+    return Picture(
+        "regions",
+        "bullseye",
+        "plot",
+        bullseye_png(plots, abbreviations),
+        " ".join(describe(plot) for plot in plots),
+        "Bullseye: rings are layers of equal depth from ventricles (centre) to cortex (rim), and "
+        "wedges lobes (FL frontal, PL parietal, TL temporal, OL occipital), basal ganglia and "
+        "thalamus (BGT) and corpus callosum (CC); left is left. First the share of each cell that "
+        "is WMH, then the mean of each map in it, lesions included. Hatched: no value.",
+    )
 
 
 def _map_parts(

@@ -36,6 +36,14 @@ WMH_COLOUR, VENTRICLE_COLOUR = "#ffe600", "#3fa9ff"
 INFARCT_COLOUR = "#ff5ad1"
 WHITE_COLOUR, BRAIN_COLOUR = "#ff8c3a", "#7be07b"
 WHITE_MATTER = (5, 6)
+LOBES_CAPTION = (
+    "Lobes on the reference image. White matter belongs to the nearest cortex of its own side; the "
+    "deep nuclei and the corpus callosum are regions of their own."
+)
+LAYERS_CAPTION = (
+    "Layers of the bullseye on the reference image. Layers of equal depth between the lateral "
+    "ventricles and the cortex: they should surround the ventricles and follow the cortex."
+)
 SHELL_REST, FIRST_INNER = 50, 51
 REST_COLOUR = "#8d99ae"
 ORIENTATION = "Left is left."
@@ -58,7 +66,8 @@ class Picture:
 class Scene:
     """A visit's images on the reference grid, in the order right, front, up.
 
-    ``tissue``, ``zones`` and ``shells`` hold label numbers without the side.
+    ``tissue``, ``zones``, ``shells`` and ``lobes`` hold label numbers without the side, ``layers``
+    those of the bullseye's layers; where there are no lobes, both are None.
     """
 
     reference: Volume
@@ -73,6 +82,8 @@ class Scene:
     shells: NDArray[np.int64]
     box: Box
     infarct: NDArray[np.bool_] | None = None
+    lobes: NDArray[np.int64] | None = None
+    layers: NDArray[np.int64] | None = None
 
     @property
     def lesions(self) -> NDArray[np.bool_]:
@@ -123,6 +134,8 @@ def load_scene(settings: Settings, visit: VisitPlan) -> Scene:
         load("seg_shells").data.astype(np.int64) % 100,
         bounding_box(brain, reference.spacing),
         load("mask_infarct").data > 0 if visit.infarct else None,
+        load("seg_lobes").data.astype(np.int64) % 10 if visit.lobes else None,
+        load("seg_bullseye").data.astype(np.int64) % 10 if visit.lobes else None,
     )
 
 
@@ -143,6 +156,9 @@ def all_pictures(settings: Settings, visit: VisitPlan, scene: Scene) -> Iterator
     if scene.wmh.any():
         yield shells_picture(scene, settings.regions.shell_width)
     yield tissue_picture(scene)
+    if scene.lobes is not None and scene.layers is not None:
+        yield region_picture(scene, "lobes", scene.lobes, LOBES_CAPTION)
+        yield region_picture(scene, "bullseye", scene.layers, LAYERS_CAPTION)
     if scene.other is not None:
         yield anatomical_picture(scene, visit.reference)
     yield template_picture(settings, visit, scene)
@@ -288,6 +304,32 @@ def tissue_picture(scene: Scene) -> Picture:
         "Tissue classes on the reference image. White matter should end where the image’s grey "
         f"matter begins. {ORIENTATION}",
     )
+
+
+def region_picture(scene: Scene, seg: str, labels: NDArray[np.int64], caption: str) -> Picture:
+    """Draw regions as translucent colours on the reference, in three planes.
+
+    Parameters
+    ----------
+    scene
+        The visit's images.
+    seg
+        Label image in the registry.
+    labels
+        Numbers of both sides together.
+    caption
+        What a reader should look for.
+    """
+    png = slice_figure(
+        scene.reference,
+        scene.box,
+        _lesion_rows(scene, 4, 2, apart=False),
+        [Underlay(scene.reference)],
+        _contours(scene),
+        Fill(labels, registry_entries(seg, labels), 0.5),
+    )
+    title, text = caption.split(". ", maxsplit=1)
+    return Picture("regions", seg, "dseg", png, title, f"{title}. {text} {ORIENTATION}")
 
 
 def registry_entries(seg: str, labels: NDArray[np.int64]) -> tuple[tuple[int, str, str], ...]:

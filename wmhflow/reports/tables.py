@@ -20,6 +20,7 @@ MISSING = "n/a"
 SHOWN_LESIONS = 20
 VOLUME_SEGS = ("tissue", "zones", "lobes")
 VOLUME_TITLES = {"tissue": "Tissue", "zones": "White matter by zone", "lobes": "Lobes"}
+CORPUS_CALLOSUM = 6
 LESION_CLASSES = ("all", "PV", "deep")
 VERDICTS = ("check", "ok", "info")
 WMH_NAME, VENTRICLE_NAME = "white matter hyperintensity", "lateral ventricle"
@@ -94,6 +95,39 @@ def volume_rows(rows: Sequence[TableRow], seg: str) -> list[SideVolumes]:
         for index, region in regions.items()
         if region.hemisphere == "B" and index in found
     ]
+
+
+def bullseye_values(rows: Sequence[TableRow], column: str) -> dict[int, float]:
+    """Gather one column over the cells of the bullseye, by their numbers; no unions.
+
+    Cells of the corpus callosum are left out where it is nobody's region (SynthSeg names none).
+
+    Parameters
+    ----------
+    rows
+        A table of regions.
+    column
+        The value that is wanted.
+    """
+    cells = {
+        int(row["index"]): number(row[column])
+        for row in rows
+        if row["seg"] == "bullseye" and is_cell(int(row["index"]))
+    }
+    callosum = {index for index in cells if index // 10 % 10 == CORPUS_CALLOSUM}
+    empty = all(math.isnan(cells[index]) for index in callosum)
+    return {index: value for index, value in cells.items() if not (empty and index in callosum)}
+
+
+def is_cell(index: int) -> bool:
+    """Tell whether a number is of a cell of the bullseye on one side, not of a union of cells.
+
+    Examples
+    --------
+    >>> is_cell(111), is_cell(11), is_cell(101)
+    (True, False, False)
+    """
+    return index > 100 and index // 10 % 10 > 0
 
 
 def _side_volumes(

@@ -10,7 +10,8 @@ from nipype import Node, Workflow
 from nipype.interfaces.base import BaseInterface
 from nipype.interfaces.utility import IdentityInterface, Merge
 
-from wmhflow.bids.outputs import group_name, label_images, map_groups, table_paths, transform_paths
+from wmhflow.bids.labels import label_images, table_regions, tabulated_images, zone_images
+from wmhflow.bids.outputs import group_name, map_groups, table_paths, transform_paths
 from wmhflow.bids.plan import Alignment, GivenImage, MapPlan, VisitPlan
 from wmhflow.interfaces.anatomy import (
     CombineTissues,
@@ -22,14 +23,23 @@ from wmhflow.interfaces.anatomy import (
 )
 from wmhflow.interfaces.external import ExternalWMH
 from wmhflow.interfaces.measures import (
-    FinestPartition,
     MaskQuality,
     Quality,
     SampleMaps,
     Volumes,
 )
+from wmhflow.interfaces.partition import FinestPartition
 from wmhflow.interfaces.profiles import Profiles
-from wmhflow.interfaces.regions import Distances, Lesions, Lobes, Shells, Zones
+from wmhflow.interfaces.regions import (
+    Bullseye,
+    Distances,
+    LesionClasses,
+    Lesions,
+    LoadCurves,
+    Lobes,
+    Shells,
+    Zones,
+)
 from wmhflow.interfaces.registration import (
     ApplyTransforms,
     ConvertTransform,
@@ -482,28 +492,8 @@ def _add_regions(graph: _Graph) -> None:
     for name, output in (("ventricles", "ventricles"), ("cortex", "cortex"), ("WMH", "wmh")):
         graph.known[f"distance_{name}"] = (distances, output)
     graph.known["distance_depth"] = (distances, "depth")
-    near = {"ventricle_distance": "distance_ventricles", "cortex_distance": "distance_cortex"}
-    zones = graph.add(
-        "zones", Zones(), mem_gb=1.0, tissue="seg_tissue", scheme=settings.regions.zones, **near
-    )
-    graph.known["seg_zones"] = (zones, "zones")
-    if graph.visit.parcellation is not None:
-        lobes = graph.add(
-            "lobes", Lobes(), mem_gb=2.0, tissue="seg_tissue", cortex_lobes="cortex_lobes"
-        )
-        graph.known["seg_lobes"] = (lobes, "lobes")
-    lesions = graph.add(
-        "lesions",
-        Lesions(),
-        mem_gb=1.0,
-        wmh="mask_WMH",
-        tissue="seg_tissue",
-        zones="seg_zones",
-        lobes="seg_lobes" if graph.visit.parcellation is not None else None,
-        rule=settings.regions.lesion_rule,
-        **near,
-    )
-    graph.known |= {"seg_lesions": (lesions, "lesions"), "table_lesions": (lesions, "table")}
+    _add_lobes(graph)
+    _add_lesions(graph)
     shells = graph.add(
         "shells",
         Shells(),
@@ -511,36 +501,115 @@ def _add_regions(graph: _Graph) -> None:
         lesions="seg_lesions",
         nawm="mask_NAWM",
         tissue="seg_tissue",
+        is_periventricular="is_periventricular",
         width_mm=settings.regions.shell_width,
         max_mm=settings.regions.shell_max,
     )
-    graph.workflow.connect(lesions, "is_periventricular", shells, "is_periventricular")
     graph.known |= {"seg_shells": (shells, "shells"), "shell_distances": (shells, "distances")}
 
 
+def _add_lobes(graph: _Graph) -> None:
+    """Divide white matter by lobe and depth, where there are lobes."""
+    if graph.visit.lobes is None:
+        return
+    lobes = graph.add(
+        "lobes", Lobes(), mem_gb=2.0, tissue="seg_tissue", cortex_lobes="cortex_lobes"
+    )
+    graph.known["seg_lobes"] = (lobes, "lobes")
+    bullseye = graph.add(
+        "bullseye",
+        Bullseye(),
+        mem_gb=1.0,
+        depth="distance_depth",
+        lobes="seg_lobes",
+        tissue="seg_tissue",
+        layers=graph.settings.regions.bullseye_layers,
+    )
+    graph.known["seg_bullseye"] = (bullseye, "bullseye")
+
+
+def _add_lesions(graph: _Graph) -> None:
+    """Divide white matter into zones, number the lesions, and let every rule judge them."""
+    near = {"ventricle_distance": "distance_ventricles", "cortex_distance": "distance_cortex"}
+    schemes = zone_images(graph.visit.zones)
+    for name, scheme in schemes.items():
+        zones = graph.add(name, Zones(), mem_gb=1.0, tissue="seg_tissue", scheme=scheme, **near)
+        graph.known[f"seg_{name}"] = (zones, "zones")
+    every_zones = graph.gather("every_zones", [f"seg_{name}" for name in schemes])
+    lesions = graph.add(
+        "lesions",
+        Lesions(),
+        mem_gb=1.0,
+        wmh="mask_WMH",
+        tissue="seg_tissue",
+        zones=every_zones,
+        schemes=list(graph.visit.zones),
+        lobes=graph.if_known("seg_lobes"),
+        rule=graph.settings.regions.lesion_rule,
+        **near,
+    )
+    graph.known |= {
+        "seg_lesions": (lesions, "lesions"),
+        "table_lesions": (lesions, "table"),
+        "is_periventricular": (lesions, "is_periventricular"),
+    }
+    by_rule: dict[str, dict[str, Any]] = {
+        "continuity": {"ventricle_distance": "distance_ventricles"}
+    }
+    for name, zone_name in zip(zone_images(graph.visit.zones, "majority"), schemes, strict=True):
+        by_rule[name] = {"zones": f"seg_{zone_name}"}
+    for name, rule in by_rule.items():
+        classes = graph.add(
+            name, LesionClasses(), lesions="seg_lesions", tissue="seg_tissue", **rule
+        )
+        graph.known[f"seg_{name}"] = (classes, "classes")
+
+
 def _add_measures(graph: _Graph) -> None:
+    names = list(tabulated_images(graph.visit))
     found = graph.add(
         "partition",
         FinestPartition(),
         mem_gb=2.0,
-        tissue="seg_tissue",
-        zones="seg_zones",
-        shells="seg_shells",
-        lobes="seg_lobes" if graph.visit.parcellation is not None else None,
+        names=names,
+        images=graph.gather("every_labels", [f"seg_{name}" for name in names]),
+        regions=[region.as_dict() for region in table_regions(graph.visit, graph.settings)],
         wmh="mask_WMH",
         nawm="mask_NAWM",
     )
-    graph.known |= {"labels": (found, "labels"), "columns": (found, "columns")}
+    for output in ("labels", "columns", "regions"):
+        graph.known[output] = (found, output)
+    intracranial = graph.add(
+        "intracranial",
+        ApplyTransforms(),
+        mem_gb=2.0,
+        moving="template_brain_mask",
+        reference="reference",
+        transforms="inverse",
+        interpolation="nearest",
+    )
     volumes = graph.add(
         "volumes",
         Volumes(),
         mem_gb=1.0,
         labels="labels",
         columns="columns",
+        regions="regions",
         lesions="seg_lesions",
-        n_shells=graph.n_shells,
+        intracranial=(intracranial, "resampled"),
     )
     graph.known["table_volumes"] = (volumes, "rows")
+    load = graph.add(
+        "load",
+        LoadCurves(),
+        mem_gb=2.0,
+        tissue="seg_tissue",
+        wmh="mask_WMH",
+        depth="distance_depth",
+        ventricle_distance="distance_ventricles",
+        cortex_distance="distance_cortex",
+    )
+    graph.known["table_load"] = (load, "table")
 
 
 def _add_maps(graph: _Graph) -> None:
@@ -596,13 +665,13 @@ def _add_map_group(graph: _Graph, group: tuple[MapPlan, ...]) -> None:
         mem_gb=1.5 + 0.3 * len(group),
         labels="labels",
         columns="columns",
+        regions="regions",
         maps=[str(entry.file.path) for entry in group],
         names=[entry.name for entry in group],
         units=[entry.definition.unit for entry in group],
         lows=[low for low, _ in ranges],
         highs=[high for _, high in ranges],
         transform=transform,
-        n_shells=graph.n_shells,
     )
     graph.known[f"rows_{name}"] = (sampling, "rows")
     graph.facts.append(("", (sampling, "facts")))

@@ -1,0 +1,77 @@
+"""The interface that divides the reference grid by all label images at once, for all tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from nipype.interfaces.base import (
+    BaseInterfaceInputSpec,
+    File,
+    InputMultiObject,
+    SimpleInterface,
+    TraitedSpec,
+    traits,
+)
+from numpy.typing import NDArray
+
+from wmhflow.bids.labels import REST, SHELL_ORDINALS, TableRegion, region_of
+from wmhflow.core.regional import IN_NAWM, IN_WMH, Partition, partition
+from wmhflow.interfaces._files import load_json, load_labels, load_mask, save, save_json
+
+
+class _PartitionInput(BaseInterfaceInputSpec):
+    names = traits.List(traits.Str, mandatory=True, desc="label images, as the tables name them")
+    images = InputMultiObject(File(exists=True), mandatory=True, desc="in the order of names")
+    regions = traits.List(traits.Dict, mandatory=True, desc="regions that the tables may have")
+    wmh = File(exists=True, mandatory=True)
+    nawm = File(exists=True, mandatory=True)
+
+
+class _PartitionOutput(TraitedSpec):
+    labels = File(exists=True, desc="a number per combination of labels")
+    columns = File(exists=True, desc="the labels of every combination")
+    regions = File(exists=True, desc="regions that the tables have")
+
+
+class FinestPartition(SimpleInterface):
+    """Divide the reference grid by all label images at once."""
+
+    input_spec = _PartitionInput
+    output_spec = _PartitionOutput
+
+    def _run_interface(self, runtime: Any) -> Any:
+        inputs = self.inputs
+        images = {
+            name: load_labels(path)[0]
+            for name, path in zip(inputs.names, inputs.images, strict=True)
+        }
+        deepest = int((images["shells"] % SHELL_ORDINALS).max(initial=0))
+        images[IN_WMH] = load_mask(inputs.wmh)[0]
+        images[IN_NAWM], affine = load_mask(inputs.nawm)
+        found = partition(images)
+        columns = {name: values.tolist() for name, values in found.columns.items()}
+        kept = [content for content in inputs.regions if not _beyond(region_of(content), deepest)]
+        self._results["labels"] = save(runtime.cwd, "partition", found.labels, affine, np.int32)
+        self._results["columns"] = save_json(runtime.cwd, "columns", columns)
+        self._results["regions"] = save_json(runtime.cwd, "regions", kept)
+        return runtime
+
+
+def _beyond(region: TableRegion, deepest: int) -> bool:
+    """Tell whether a region lies in inner shells deeper than any lesion of the person."""
+    ordinals = [label % SHELL_ORDINALS for name, labels in region.terms for label in labels
+                if name == "shells"]  # fmt: skip
+    return bool(ordinals) and min(ordinals) > max(deepest, REST)
+
+
+def load_partition(labels: str, columns: str) -> tuple[Partition, NDArray[np.float64]]:
+    """Read the partition that :class:`FinestPartition` wrote, and its affine."""
+    numbers, affine = load_labels(labels)
+    table = {name: np.array(values, dtype=np.int64) for name, values in load_json(columns).items()}
+    return Partition(numbers.astype(np.int32), table), affine
+
+
+def load_table_regions(path: str) -> list[TableRegion]:
+    """Read the regions that :class:`FinestPartition` wrote."""
+    return [region_of(content) for content in load_json(path)]
