@@ -63,6 +63,13 @@ def _layers(text: str) -> int:
     return number
 
 
+def _pair(text: str) -> tuple[str, str]:
+    one, colon, other = text.partition(":")
+    if not colon or not one.isalnum() or not other.isalnum() or one == other:
+        raise ValueError(f"'{text}' is not ONE:OTHER, two label images such as zones:lobes")
+    return one, other
+
+
 def _positive_float(text: str) -> float:
     number = float(text)
     if not 0 < number < float("inf"):
@@ -232,6 +239,15 @@ class Regions:
         help="Layers of equal depth between ventricle and cortex, 1 to 8.",
         parse=_layers,
         metavar="N",
+    )
+    cross: tuple[tuple[str, str], ...] = option(
+        (),
+        "--cross",
+        help="Pairs of label images, e.g. zones:lobes: every region of the one is also measured "
+        "within every region of the other (rows of the same tables).",
+        parse=_pair,
+        many=True,
+        metavar="ONE:OTHER",
     )
     lesion_rule: str = option(
         "continuity",
@@ -434,6 +450,8 @@ def _check(settings: Settings) -> None:
     schemes = regions.zones
     if not schemes or len(set(schemes)) < len(schemes):
         raise UsageError("--zones needs at least one scheme, and each one once.")
+    if len({frozenset(pair) for pair in regions.cross}) < len(regions.cross):
+        raise UsageError("--cross names a pair twice; name each once.")
     names = [dataset.name for dataset in settings.inputs.derivatives]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -541,4 +559,6 @@ def _value_text(opt: Option) -> str:
 def _default_text(default: Any) -> str:
     if default in (None, (), False):
         return "–"
+    if isinstance(default, tuple):
+        return " ".join(f"`{item}`" for item in default)
     return f"`{default}`"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from itertools import product
 
 from wmhflow.bids.plan import VisitPlan
 from wmhflow.data.registry import Region, leaves_of, load_regions
+from wmhflow.errors import UsageError
 from wmhflow.settings import Regions, Settings
 
 BOTH, LEFT, RIGHT = "B", "L", "R"
@@ -81,6 +83,24 @@ def possible_images(options: Regions) -> tuple[str, ...]:
     return tuple(_images(options.zones, has_lobes=True))
 
 
+def check_crosses(options: Regions) -> None:
+    """Refuse ``--cross`` of label images that no visit of this run can have.
+
+    Raises
+    ------
+    UsageError
+        If there is one; it lists those that there are.
+    """
+    possible = possible_images(options)
+    for pair in options.cross:
+        for name in pair:
+            if name not in possible:
+                raise UsageError(
+                    f"--cross {':'.join(pair)}: there is no label image '{name}'; "
+                    f"there are {', '.join(possible)}."
+                )
+
+
 def _images(schemes: tuple[str, ...], *, has_lobes: bool) -> Iterator[str]:
     yield "tissue"
     yield from zone_images(schemes)
@@ -147,7 +167,30 @@ def table_regions(visit: VisitPlan, settings: Settings) -> list[TableRegion]:
     plain = {
         seg: list(_plain(seg, regions_of(seg, settings.regions))) for seg in tabulated_images(visit)
     }
-    return [region for regions in plain.values() for region in regions]
+    crossed = [
+        region
+        for one, other in settings.regions.cross
+        if one in plain and other in plain
+        for region in _crossed(plain[one], plain[other])
+    ]
+    return [region for regions in plain.values() for region in regions] + crossed
+
+
+def _crossed(ones: list[TableRegion], others: list[TableRegion]) -> Iterator[TableRegion]:
+    """Meet every region of one image with every one of another, but those of opposite sides."""
+    for one, other in product(ones, others):
+        sides = {one.hemisphere, other.hemisphere} - {BOTH}
+        if len(sides) > 1:
+            continue
+        has_homologues = one.homologue is not None and other.homologue is not None
+        yield TableRegion(
+            f"{one.seg}:{other.seg}",
+            CROSSING * one.index + other.index,
+            f"{one.name}: {other.name}",
+            min(sides, default=BOTH),
+            CROSSING * one.homologue + other.homologue if has_homologues else None,  # type: ignore[operator]
+            (*one.terms, *other.terms),
+        )
 
 
 def _plain(seg: str, regions: Mapping[int, Region]) -> Iterator[TableRegion]:

@@ -527,6 +527,11 @@ class _VisitPlanner:
             return "parcellation"
         what = "a parcellation with the parcels of the cortex"
         self._say("lobes", "missing", f"{what} would give lobes and the bullseye")
+        for pair in self.settings.regions.cross:
+            if {"lobes", "bullseye"} & set(pair):
+                self._say(
+                    "cross", "missing", f"{':'.join(pair)} needs lobes; its rows are left out"
+                )
         return None
 
     def _codes(self, file: FoundFile) -> set[int]:

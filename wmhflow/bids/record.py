@@ -41,6 +41,7 @@ def visit_record(visit: VisitPlan, settings: Settings) -> dict[str, Any]:
             "tissue_guard": anatomy.tissue_guard,
             "zones": list(regions.zones),
             "bullseye_layers": regions.bullseye_layers,
+            "cross": [list(pair) for pair in regions.cross],
             "lesion_rule": regions.lesion_rule,
             "shell_width": regions.shell_width,
             "shell_max": regions.shell_max,

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from wmhflow.bids.labels import check_crosses
 from wmhflow.bids.outputs import missing_promises, record_path
 from wmhflow.bids.plan import ParticipantPlan, format_plan, plan_participant
 from wmhflow.bids.query import check_dataset, find_subjects, misnamed_files, open_query
@@ -139,6 +140,7 @@ def make_plans(settings: Settings) -> list[ParticipantPlan]:
         If the program of ``--wmh-command`` is not installed.
     """
     _check_programs(settings)
+    check_crosses(settings.regions)
     maps = load_maps(settings.inputs.maps)
     subjects = find_subjects(settings.bids_dir, settings.inputs.participant_label)
     query = open_query(settings.bids_dir, subjects, settings.inputs)
