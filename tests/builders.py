@@ -11,6 +11,8 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
 PHANTOM = ROOT / "bids_examples" / "phantom"
+# Real scans and atlases, beside the project; tests that need them are skipped without.
+DATA = ROOT.parent / "shared" / "data"
 # coarse, so that few voxels cover a head
 AFFINE = np.diag([10.0, 10.0, 10.0, 1.0])
 

@@ -13,11 +13,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from tests.builders import ROOT, describe
+from tests.builders import DATA, describe
 from tests.runs import wmhflow
 from wmhflow.bids.writer import read_table
 
-DATA = ROOT.parent / "shared" / "data"
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not DATA.is_dir(), reason=f"the real scans are not there ({DATA.name})"),

@@ -6,9 +6,9 @@ import logging
 import sys
 from collections.abc import Sequence
 
+from wmhflow.cli.atlas import is_atlas_command, run_atlas
 from wmhflow.cli.parser import parse_settings
 from wmhflow.errors import MissingProgramError, NothingToDoError, UsageError, WmhflowError
-from wmhflow.settings import Settings
 
 FAILED, WRONG_USE, NOTHING_TO_DO, MISSING_PROGRAM, INTERRUPTED = 1, 2, 70, 127, 130
 
@@ -28,9 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         127 a required program is missing.
     """
     try:
-        settings = parse_settings(arguments)
-        _start_logging(settings.reporting.verbose)
-        return _run(settings)
+        return _run(sys.argv[1:] if arguments is None else list(arguments))
     except UsageError as error:
         return _say(error, WRONG_USE)
     except NothingToDoError as error:
@@ -44,7 +42,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
-def _run(settings: Settings) -> int:
+def _run(words: Sequence[str]) -> int:
+    if is_atlas_command(words):
+        return run_atlas(words[1:])
+    settings = parse_settings(words)
+    _start_logging(settings.reporting.verbose)
     if settings.level == "group":
         from wmhflow.group.tables import run_group
 

@@ -15,14 +15,17 @@ EPILOG = """exit codes: 0 everything promised was written; 1 a step failed (the 
 2 wrong use; 70 nothing to do was found; 127 a required program is missing."""
 
 
-class _Parser(argparse.ArgumentParser):
+class OneSentenceParser(argparse.ArgumentParser):
+    """A parser whose complaints are errors of wrong use, one sentence each."""
+
     def error(self, message: str) -> NoReturn:
+        """Raise what argparse found, as one sentence."""
         raise UsageError(f"{message[0].upper()}{message[1:]} (see wmhflow --help).")
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Make the command line's parser; every option comes from :mod:`wmhflow.settings`."""
-    parser = _Parser(
+    parser = OneSentenceParser(
         prog="wmhflow",
         description="From a BIDS dataset to white matter hyperintensities, their zones and "
         "shells, and every quantitative map sampled in them.",

@@ -1,0 +1,203 @@
+"""Atlases are read whole or refused with a sentence; the registry's are what it says."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from dataclasses import replace
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from tests.builders import DATA
+from wmhflow.bids.atlases import load_atlas
+from wmhflow.data import atlases as registry
+from wmhflow.data.atlases import AtlasDefinition, AtlasFile, fetch, load_atlases
+from wmhflow.data.registry import bibliography
+from wmhflow.errors import InputError, UsageError
+
+TABLE = "1|AL|artery left\n2|AR|artery right\n3|M|midline\n"
+AFFINE = np.array([[1.0, 0, 0, -4.5], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+
+
+def labels() -> np.ndarray:
+    data = np.zeros((10, 4, 4), np.int16)
+    data[:4], data[6:], data[4:6] = 1, 2, 3
+    return data
+
+
+def written(folder: Path, data: np.ndarray, table: str = TABLE, affine: np.ndarray = AFFINE) -> str:
+    nib.save(nib.Nifti1Image(data, affine), folder / "made.nii.gz")
+    (folder / "made.txt").write_text(table)
+    return str(folder / "made.nii.gz")
+
+
+def test_an_image_with_its_table_is_an_atlas(tmp_path: Path) -> None:
+    atlas = load_atlas(f"mine={written(tmp_path, labels())}")
+    assert (atlas.name, atlas.kind) == ("mine", "labels")
+    assert {index: region.hemisphere for index, region in atlas.regions.items()} == {
+        1: "L",
+        2: "R",
+        3: "B",
+    }
+    assert atlas.regions[1].homologue == "artery right"
+    assert {region.seg for region in atlas.regions.values()} == {"mine"}
+
+
+def test_a_swapped_atlas_is_refused_by_name_unless_it_was_checked(tmp_path: Path) -> None:
+    path = written(tmp_path, labels(), affine=np.diag([-1.0, 1, 1, 1]) @ AFFINE)
+    with pytest.raises(InputError, match=r"atlas mine .* other side of x = 0") as refused:
+        load_atlas(f"mine={path}")
+    assert "--atlas-sides-checked" in str(refused.value)
+    assert load_atlas(f"mine={path}", sides_checked=True).regions[1].hemisphere == "L"
+
+
+@pytest.mark.parametrize(
+    ("data", "table", "affine", "sentence"),
+    [
+        (labels(), TABLE + "1|X|again", AFFINE, "index 1 is there twice"),
+        (labels(), "1|AL|artery left\n2|AR|artery right\n", AFFINE, "does not name: 3"),
+        (labels() * 0, TABLE, AFFINE, "holds no label"),
+        (labels() * 0.5, TABLE, AFFINE, "other values than whole numbers"),
+        (-labels(), TABLE, AFFINE, "other values than whole numbers"),
+        (labels()[..., 0], TABLE, AFFINE, "2 dimensions"),
+        (labels(), "nonsense", AFFINE, "no label table of a known format"),
+        (np.stack([labels()] * 2, axis=3), TABLE, AFFINE, "2 volumes and its table 3"),
+        (np.full((3, 3, 3, 3), 300.0), TABLE, AFFINE, "no probabilities"),
+        (np.full((3, 3, 3, 3), -0.1), TABLE, AFFINE, "no probabilities"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_a_sentence(
+    tmp_path: Path, data: np.ndarray, table: str, affine: np.ndarray, sentence: str
+) -> None:
+    path = written(tmp_path, data.astype(np.float32), table, affine)
+    with pytest.raises(InputError, match=sentence):
+        load_atlas(path)
+
+
+def test_an_image_that_does_not_say_where_it_lies_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, labels(), affine=np.eye(4))
+    image = nib.load(path)
+    image.set_sform(None, 0)
+    image.set_qform(None, 0)
+    nib.save(image, path)
+    with pytest.raises(InputError, match="does not say where it lies"):
+        load_atlas(path)
+
+
+def test_names_without_a_voxel_are_left_out_and_said(tmp_path: Path) -> None:
+    atlas = load_atlas(written(tmp_path, labels(), TABLE + "9|G|ghost\n"))
+    assert set(atlas.regions) == {1, 2, 3}
+    assert atlas.notes == ("1 of 4 regions of the table have no voxel",)
+
+
+@pytest.mark.parametrize("scale", [1.0, 100.0])
+def test_percent_and_shares_are_the_same_probabilities(tmp_path: Path, scale: float) -> None:
+    shares = np.random.default_rng(0).random((5, 5, 5, 3)).astype(np.float32)
+    atlas = load_atlas(written(tmp_path, shares * scale))
+    assert atlas.kind == "probabilities"
+    np.testing.assert_allclose(atlas.data, shares, rtol=1e-5)
+
+
+def test_two_tables_or_none_are_an_error(tmp_path: Path) -> None:
+    path = written(tmp_path, labels())
+    (tmp_path / "made.tsv").write_text("index\tname\n1\ta\n2\tb\n3\tc\n")
+    with pytest.raises(InputError, match="both name the labels"):
+        load_atlas(path)
+    (tmp_path / "made.tsv").unlink()
+    (tmp_path / "made.txt").unlink()
+    with pytest.raises(InputError, match="no label table beside it"):
+        load_atlas(path)
+
+
+def test_an_unknown_name_lists_the_known_ones() -> None:
+    with pytest.raises(UsageError, match="known are arterial, arterialmajor, dkt31"):
+        load_atlas("arteries")
+
+
+def test_every_atlas_of_the_registry_is_described() -> None:
+    for name, entry in load_atlases().items():
+        assert name.isalnum()
+        assert entry.kind in registry.KINDS
+        assert entry.citation in bibliography()
+        assert entry.licence
+        assert all(part.sha256 for part in entry.files if part.address)
+
+
+def test_offline_it_says_what_to_fetch_and_where_to_put_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(registry.DIRECTORY_VARIABLE, str(tmp_path))
+    with pytest.raises(InputError, match="wmhflow atlas fetch arterial") as absent:
+        load_atlas("arterial")
+    assert str(tmp_path / "arterial") in str(absent.value)
+    with pytest.raises(InputError, match="cannot be fetched") as own:
+        fetch(load_atlases()["xtract"])
+    assert str(tmp_path / "xtract") in str(own.value)
+
+
+@pytest.fixture
+def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AtlasDefinition:
+    """An atlas on a server of this machine, and an empty folder for what is fetched."""
+    source = tmp_path / "server"
+    source.mkdir()
+    written(source, labels())
+    handler = partial(SimpleHTTPRequestHandler, directory=str(source))
+    handler.log_message = lambda *_: None  # type: ignore[attr-defined]
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    base = f"http://127.0.0.1:{server.server_port}"
+    monkeypatch.setenv(registry.DIRECTORY_VARIABLE, str(tmp_path / "cache"))
+
+    def entry(name: str) -> AtlasFile:
+        content = (source / name).read_bytes()
+        return AtlasFile(name, f"{base}/{name}", hashlib.sha256(content).hexdigest())
+
+    known = load_atlases()["arterial"]
+    yield replace(
+        known, name="made", image=entry("made.nii.gz"), table=entry("made.txt"), repairs=None
+    )
+    server.shutdown()
+
+
+def test_what_is_fetched_is_verified_and_kept(served: AtlasDefinition) -> None:
+    paths = fetch(served)
+    assert [path.name for path in paths] == ["made.nii.gz", "made.txt"]
+    before = [path.stat().st_mtime_ns for path in paths]
+    assert fetch(served) == paths
+    assert [path.stat().st_mtime_ns for path in paths] == before
+
+
+def test_another_file_than_the_registry_s_is_refused_and_not_kept(served: AtlasDefinition) -> None:
+    wrong = replace(served, image=replace(served.image, sha256="0" * 64))
+    with pytest.raises(InputError, match="not the file that the registry knows"):
+        fetch(wrong)
+    assert not registry.cached_path(wrong, wrong.image).exists()
+
+
+def test_a_file_that_changed_in_the_cache_is_refused(served: AtlasDefinition) -> None:
+    image = fetch(served)[0]
+    image.write_bytes(image.read_bytes() + b"x")
+    with pytest.raises(InputError, match="remove it and fetch it again"):
+        fetch(served)
+
+
+ARTERIAL = DATA / "atlases" / "arterial_jhu" / "ArterialAtlas136.nii.gz"
+
+
+@pytest.mark.skipif(not ARTERIAL.is_file(), reason="the atlas is not on this machine")
+def test_the_published_slips_of_the_arterial_atlas_are_repaired() -> None:
+    atlas = load_atlas(f"arterial={ARTERIAL}")
+    assert len(atlas.regions) == 32
+    assert all(region.homologue for region in atlas.regions.values())
+    assert len({region.abbreviation for region in atlas.regions.values()}) == 32
+    for left, right in zip(range(1, 32, 2), range(2, 33, 2), strict=True):
+        assert atlas.regions[left].homologue == atlas.regions[right].name
+        assert (atlas.regions[left].hemisphere, atlas.regions[right].hemisphere) == ("L", "R")
+    major = load_atlas(f"arterialmajor={ARTERIAL}")
+    for region, members in load_atlases()["arterialmajor"].groups.items():
+        assert np.array_equal(major.data == region, np.isin(atlas.data, members))

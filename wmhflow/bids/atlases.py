@@ -1,0 +1,240 @@
+"""An atlas as it is used: its image, its regions, and the checks that both have to pass."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from numpy.typing import NDArray
+
+from wmhflow.bids.images import _UNREADABLE
+from wmhflow.core.geometry import GeometryError, spacing_of
+from wmhflow.core.overlap import sides_on_the_wrong_side
+from wmhflow.data.atlases import (
+    AtlasDefinition,
+    cached_path,
+    freesurfer_regions,
+    load_atlases,
+    verify,
+)
+from wmhflow.data.label_tables import check_mutual, read_label_table
+from wmhflow.data.registry import Region
+from wmhflow.errors import InputError, UsageError
+
+log = logging.getLogger("wmhflow")
+TABLE_ENDINGS = (".tsv", ".txt", ".xml", ".label", ".ctab", ".lut")
+PERCENT, DEFAULT_THRESHOLD = 100.0, 0.5
+VOLUMES = 4
+
+
+@dataclass(frozen=True)
+class Atlas:
+    """An atlas: integers per voxel, or probabilities (0..1) with a volume per region.
+
+    Region ``k`` of a probabilistic atlas is volume ``k - 1``.
+    """
+
+    name: str
+    path: Path
+    kind: str
+    data: NDArray[Any]
+    affine: NDArray[np.float64]
+    regions: dict[int, Region]
+    definition: AtlasDefinition | None = None
+    notes: tuple[str, ...] = ()
+
+
+def load_atlas(text: str, *, sides_checked: bool = False) -> Atlas:
+    """Read an atlas and check that it can be what it says.
+
+    Parameters
+    ----------
+    text
+        ``NAME`` of the registry, ``NAME=PATH`` or ``PATH`` of an image with its label table beside
+        it (the same name with .tsv, .txt, .xml, .label, .ctab or .lut).
+    sides_checked
+        The user vouches for the sides: they are not judged.
+
+    Returns
+    -------
+    Atlas
+
+    Raises
+    ------
+    UsageError
+        If there is no such atlas.
+    InputError
+        If a file is missing or another than the registry's; if numbers, names or homologues are
+        not sound; if labels have no name; if left does not lie at x < 0.
+    """
+    name, definition, path = _resolved(text)
+    data, affine = _read(path, definition.kind if definition else None)
+    regions = _regions(name, path, definition)
+    check_mutual(regions, str(path))
+    if data.ndim == VOLUMES:
+        probabilities = _as_probabilities(path, data)
+        if set(regions) != set(range(1, data.shape[3] + 1)):
+            raise InputError(
+                f"{path} has {data.shape[3]} volumes and its table {len(regions)} regions; one of "
+                "them is not this atlas's."
+            )
+        return Atlas(name, path, "probabilities", probabilities, affine, regions, definition)
+    labels = _as_labels(path, data, definition)
+    notes: list[str] = []
+    regions = _matched(path, labels, regions, notes)
+    if not sides_checked:
+        _check_sides(name, path, labels, affine, regions)
+    return Atlas(name, path, "labels", labels, affine, regions, definition, tuple(notes))
+
+
+def _resolved(text: str) -> tuple[str, AtlasDefinition | None, Path]:
+    known = load_atlases()
+    name, equals, given = text.partition("=")
+    if equals:
+        if not name.isalnum():
+            raise UsageError(f"--atlas {text}: '{name}' is no name of letters and digits.")
+        return name, known.get(name), _existing(Path(given))
+    if text in known:
+        definition = known[text]
+        path = cached_path(definition, definition.image)
+        if not path.is_file():
+            how = (
+                f"run 'wmhflow atlas fetch {text}'"
+                if definition.can_be_fetched
+                else f"give your own copy as --atlas {text}=PATH"
+            )
+            raise InputError(f"The atlas {text} is not at {path}; {how}.")
+        for entry in definition.files:
+            verify(_existing(cached_path(definition, entry)), entry)
+        return text, definition, path
+    path = Path(text)
+    if not path.is_file():
+        raise UsageError(
+            f"--atlas {text}: there is no such file, and no atlas of that name; known are "
+            f"{', '.join(known)}."
+        )
+    return "".join(c for c in _stem(path) if c.isalnum()), None, path
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise InputError(f"{path} does not exist; check the path of the atlas.")
+    return path
+
+
+def _stem(path: Path) -> str:
+    return path.name.removesuffix(".gz").removesuffix(".nii")
+
+
+def _read(path: Path, kind: str | None) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    try:
+        image = nib.load(path)
+        data = np.asanyarray(image.dataobj)
+        if not image.header["sform_code"] and not image.header["qform_code"]:
+            raise InputError(
+                f"{path} does not say where it lies (no sform, no qform); set its affine."
+            )
+        spacing_of(image.affine)
+    except _UNREADABLE as error:
+        raise InputError(f"{path} cannot be read as an image: {error}.") from None
+    except GeometryError as error:
+        raise InputError(f"{path}: {error}.") from None
+    wanted = {None: (3, VOLUMES), "labels": (3,), "probabilities": (VOLUMES,)}[kind]
+    if data.ndim not in wanted:
+        raise InputError(
+            f"{path} has {data.ndim} dimensions; an atlas of labels has 3, one of probabilities 4."
+        )
+    return data, np.asarray(image.affine, dtype=np.float64)
+
+
+def _as_labels(
+    path: Path, data: NDArray[Any], definition: AtlasDefinition | None
+) -> NDArray[np.int32]:
+    values = np.nan_to_num(np.asarray(data, dtype=np.float64))
+    if (values < 0).any() or not np.array_equal(values, np.rint(values)):
+        raise InputError(f"{path} holds other values than whole numbers from 0: it has no labels.")
+    labels = values.astype(np.int32)
+    if definition is None or definition.groups is None:
+        return labels
+    group_of = np.zeros(int(labels.max(initial=0)) + 1, dtype=np.int32)
+    for number, members in definition.groups.items():
+        for member in members:
+            if member < group_of.size:
+                group_of[member] = number
+    return group_of[labels]
+
+
+def _as_probabilities(path: Path, data: NDArray[Any]) -> NDArray[np.float32]:
+    values = np.nan_to_num(np.asarray(data, dtype=np.float32))
+    low, high = float(values.min()), float(values.max())
+    if low < 0 or high > PERCENT:
+        raise InputError(f"{path} has values from {low:g} to {high:g}: these are no probabilities.")
+    # 0-1 or 0-100: an atlas of percent reaches well above 1
+    return values / PERCENT if high > 1 else values
+
+
+def _regions(name: str, path: Path, definition: AtlasDefinition | None) -> dict[int, Region]:
+    if definition and definition.codes:
+        return freesurfer_regions(name)
+    if definition and definition.names:
+        return _named_regions(name, definition.names)
+    beside = [path.with_name(_stem(path) + ending) for ending in TABLE_ENDINGS]
+    if definition and definition.table:
+        beside.insert(0, path.with_name(definition.table.file))
+    found = list(dict.fromkeys(table for table in beside if table.is_file()))
+    if not found:
+        raise InputError(
+            f"{path} has no label table beside it; put one there, called "
+            f"{_stem(path)} with one of {', '.join(TABLE_ENDINGS)}."
+        )
+    if len(found) > 1 and not (definition and definition.table):
+        raise InputError(f"{found[0]} and {found[1]} both name the labels of {path}; remove one.")
+    return read_label_table(found[0], name, definition.repairs if definition else None)
+
+
+def _named_regions(name: str, names: Any) -> dict[int, Region]:
+    from tempfile import TemporaryDirectory
+
+    with TemporaryDirectory() as folder:
+        table = Path(folder) / f"{name}.txt"
+        table.write_text("".join(f"{number}|{text}\n" for number, text in names.items()))
+        return read_label_table(table, name)
+
+
+def _matched(
+    path: Path, labels: NDArray[np.int32], regions: dict[int, Region], notes: list[str]
+) -> dict[int, Region]:
+    """Refuse labels without a name; leave out names without a label, and say so."""
+    present = {int(number) for number in np.unique(labels)} - {0}
+    if not present:
+        raise InputError(f"{path} holds no label.")
+    nameless = sorted(present - set(regions))
+    if nameless:
+        shown = ", ".join(map(str, nameless[:5])) + (" …" if len(nameless) > 5 else "")
+        raise InputError(f"{path} has labels that its table does not name: {shown}; mend it.")
+    absent = [index for index in regions if index not in present]
+    if absent:
+        notes.append(f"{len(absent)} of {len(regions)} regions of the table have no voxel")
+    return {index: region for index, region in regions.items() if index in present}
+
+
+def _check_sides(
+    name: str,
+    path: Path,
+    labels: NDArray[np.int32],
+    affine: NDArray[np.float64],
+    regions: dict[int, Region],
+) -> None:
+    hemispheres = {index: region.hemisphere for index, region in regions.items()}
+    wrong = sides_on_the_wrong_side(labels, affine, hemispheres)
+    if wrong:
+        first = regions[wrong[0]]
+        raise InputError(
+            f"The atlas {name} ({path}) has {len(wrong)} regions on the other side of x = 0 than "
+            f"their names say, such as {first.index} ({first.name!r}): names or affine are wrong. "
+            "If it was checked and left is left, add --atlas-sides-checked."
+        )

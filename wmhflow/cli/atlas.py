@@ -1,0 +1,205 @@
+"""``wmhflow atlas``: what atlases there are, fetching and checking them, masks laid on them."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import wmhflow
+from wmhflow.errors import InputError
+
+ACTIONS = ("list", "fetch", "check", "overlap")
+
+
+def is_atlas_command(arguments: Sequence[str]) -> bool:
+    """Tell ``wmhflow atlas ACTION`` from a dataset that is called atlas.
+
+    Examples
+    --------
+    >>> is_atlas_command(["atlas", "list"]), is_atlas_command(["atlas", "out", "participant"])
+    (True, False)
+    """
+    return bool(arguments) and arguments[0] == "atlas" and (
+        len(arguments) == 1 or arguments[1] in (*ACTIONS, "-h", "--help")
+    )  # fmt: skip
+
+
+def run_atlas(arguments: Sequence[str]) -> int:
+    """Run ``wmhflow atlas``.
+
+    Parameters
+    ----------
+    arguments
+        The words after ``atlas``.
+
+    Returns
+    -------
+    int
+        0.
+
+    Raises
+    ------
+    UsageError, InputError
+        With one sentence that says what is wrong.
+    """
+    given = vars(_parser().parse_args(arguments))
+    return given.pop("run")(**given)
+
+
+def _parser() -> argparse.ArgumentParser:
+    from wmhflow.cli.parser import OneSentenceParser
+
+    parser = OneSentenceParser(prog="wmhflow atlas", description=__doc__, allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"wmhflow {wmhflow.__version__}")
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+    listed = actions.add_parser("list", help="the atlases known by name, and where they are")
+    listed.set_defaults(run=_list)
+    fetched = actions.add_parser("fetch", help="get atlases and verify them")
+    fetched.add_argument("names", nargs="+", metavar="NAME", help="as 'list' names it")
+    fetched.set_defaults(run=_fetch)
+    checked = actions.add_parser("check", help="read atlases and check labels, names and sides")
+    checked.add_argument("atlases", nargs="+", metavar="ATLAS", help="NAME, NAME=PATH or PATH")
+    _add_sides(checked)
+    checked.set_defaults(run=_check)
+    laid = actions.add_parser(
+        "overlap", help="a table of masks in an atlas's space: a row per mask, columns per region"
+    )
+    laid.add_argument("masks", nargs="+", type=Path, metavar="MASK", help="in the atlas's space")
+    laid.add_argument("--atlas", required=True, metavar="ATLAS", help="NAME, NAME=PATH or PATH")
+    laid.add_argument("--out", type=Path, metavar="FILE", help="instead of the standard output")
+    laid.add_argument(
+        "--threshold", type=float, default=0.5, metavar="P",
+        help="from which a voxel of a probabilistic atlas belongs to a region (default 0.5)",
+    )  # fmt: skip
+    _add_sides(laid)
+    laid.set_defaults(run=_overlap)
+    return parser
+
+
+def _add_sides(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--atlas-sides-checked", action="store_true", dest="sides_checked",
+        help="left was checked to be left: regions on the other side are not refused",
+    )  # fmt: skip
+
+
+def _list() -> int:
+    from wmhflow.data.atlases import atlas_directory, cached_path, load_atlases
+
+    print(f"Atlases are kept in {atlas_directory()}.")
+    for name, entry in load_atlases().items():
+        there = all(cached_path(entry, part).is_file() for part in entry.files)
+        state = "there" if there else "can be fetched" if entry.can_be_fetched else "your own copy"
+        print(f"{name:14} {entry.kind:13} {state:14} {entry.title}. {entry.licence}.")
+    return 0
+
+
+def _fetch(names: Sequence[str]) -> int:
+    from wmhflow.data.atlases import fetch, load_atlases
+    from wmhflow.errors import UsageError
+
+    known = load_atlases()
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise UsageError(f"There is no atlas '{unknown[0]}'; known are {', '.join(known)}.")
+    for name in names:
+        paths = fetch(known[name])
+        print(f"{name}: {paths[0].parent}. Licence: {known[name].licence}.")
+    return 0
+
+
+def _check(atlases: Sequence[str], *, sides_checked: bool) -> int:
+    from wmhflow.bids.atlases import load_atlas
+
+    for text in atlases:
+        atlas = load_atlas(text, sides_checked=sides_checked)
+        sides = [region.hemisphere for region in atlas.regions.values()]
+        counts = ", ".join(f"{sides.count(side)} {side}" for side in "LRB")
+        unpaired = sum(
+            region.homologue is None and region.hemisphere != "B"
+            for region in atlas.regions.values()
+        )
+        notes = "".join(f" Note: {note}." for note in atlas.notes)
+        print(
+            f"{atlas.name}: {len(sides)} regions ({counts}), {unpaired} sided ones without a "
+            f"homologue; {atlas.kind}.{notes}"
+        )
+    return 0
+
+
+def _overlap(
+    masks: Sequence[Path], atlas: str, out: Path | None, threshold: float, *, sides_checked: bool
+) -> int:
+    from wmhflow.bids.atlases import load_atlas
+    from wmhflow.bids.writer import write_text
+
+    loaded = load_atlas(atlas, sides_checked=sides_checked)
+    rows = [overlap_row(path, loaded, threshold) for path in masks]
+    lines = ["\t".join(rows[0]), *("\t".join(map(_cell, row.values())) for row in rows)]
+    text = "\n".join(lines) + "\n"
+    if out is None:
+        sys.stdout.write(text)
+    else:
+        write_text(out, text)
+    return 0
+
+
+def overlap_row(path: Path, atlas: Any, threshold: float) -> dict[str, Any]:
+    """Tabulate one mask in every region of an atlas.
+
+    Parameters
+    ----------
+    path
+        The mask.
+    atlas
+        A loaded atlas.
+    threshold
+        For probabilities.
+
+    Returns
+    -------
+    dict
+        ``mask``, ``volume_mm3``, ``outside_mm3`` (in no region), and per region
+        ``<index>_<abbreviation>`` (the share of it that the mask covers) with ``…_mm3``; for
+        probabilities also ``…_weighted`` and ``…_weighted_mm3``.
+
+    Raises
+    ------
+    InputError
+        If the mask cannot be read, or is empty and lies nowhere.
+    """
+    from wmhflow.bids.images import load_volume
+    from wmhflow.core.overlap import label_overlap, probability_overlap
+
+    values, affine, _ = load_volume(path)
+    row: dict[str, Any] = {"mask": path.name}
+    names = {index: f"{index}_{region.abbreviation}" for index, region in atlas.regions.items()}
+    if atlas.kind == "labels":
+        found = label_overlap(values, affine, atlas.data, atlas.affine, list(atlas.regions))
+        if found.mask_mm3 and found.outside_mm3 == found.mask_mm3:
+            raise InputError(
+                f"{path} lies in no region of {atlas.name}; is it in the atlas's space?"
+            )
+        row |= {"volume_mm3": found.mask_mm3, "outside_mm3": found.outside_mm3}
+        row |= {names[index]: found.fraction(index) for index in names}
+        return row | {f"{names[i]}_mm3": found.overlap_mm3[i] for i in names}
+    pairs = probability_overlap(values, affine, atlas.data, atlas.affine, threshold)
+    row["volume_mm3"] = pairs[0][0].mask_mm3
+    for (by_threshold, weighted), name in zip(pairs, names.values(), strict=True):
+        row |= {name: by_threshold.fraction(1), f"{name}_mm3": by_threshold.overlap_mm3[1]}
+        row |= {
+            f"{name}_weighted": weighted.fraction(1),
+            f"{name}_weighted_mm3": weighted.overlap_mm3[1],
+        }
+    return row
+
+
+def _cell(value: Any) -> str:
+    """Write a cell with all of its digits; a region without volume has no share."""
+    if isinstance(value, float):
+        return "n/a" if math.isnan(value) else repr(value)
+    return str(value)
