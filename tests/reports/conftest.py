@@ -11,7 +11,7 @@ import pytest
 from wmhflow.bids.outputs import image_paths, table_paths
 from wmhflow.bids.plan import Alignment, Decision, MapPlan, ParticipantPlan, VisitPlan
 from wmhflow.bids.query import FoundFile
-from wmhflow.bids.tables import LESIONS, LOAD, PENUMBRA, PROFILES, QC, VOLUMES, names
+from wmhflow.bids.tables import ASYMMETRY, LESIONS, LOAD, PENUMBRA, PROFILES, QC, VOLUMES, names
 from wmhflow.bids.writer import make_image, table_text, write_text
 from wmhflow.data.registry import MapDefinition, load_regions
 from wmhflow.interfaces.itk import write_itk_affine
@@ -79,6 +79,7 @@ class World:
             "volumes": (names(VOLUMES), regions),
             "qc": (names(QC), quality),
             "load": (names(LOAD), []),
+            "asymmetry": (names(ASYMMETRY), []),
             "maps": (["seg"], []),
             "profiles": (names(PROFILES), profile),
             "penumbra": (names(PENUMBRA), penumbra),

@@ -37,6 +37,7 @@ DESCRIPTIONS = {
     "depth": "Ventricle distance / (ventricle distance + cortex distance)",
     "volumes": "Volume of every region and of the lesions in it",
     "load": "Share of white matter that is hyperintense, by depth and by distance",
+    "asymmetry": "Every region of one side beside the place opposite to it",
     "maps": "Quantitative maps sampled in every region, in their own grids",
     "wmhflow": "Quality control of the whole run",
 }

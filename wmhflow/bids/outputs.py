@@ -9,13 +9,24 @@ from typing import Any
 from wmhflow.bids.labels import label_images
 from wmhflow.bids.naming import TEMPLATE, derivative_path, visit_folder
 from wmhflow.bids.plan import MapPlan, ParticipantPlan, VisitPlan
-from wmhflow.bids.tables import LESIONS, LOAD, MAPS, PENUMBRA, PROFILES, QC, VOLUMES, lesion_columns
+from wmhflow.bids.tables import (
+    ASYMMETRY,
+    LESIONS,
+    LOAD,
+    MAPS,
+    PENUMBRA,
+    PROFILES,
+    QC,
+    VOLUMES,
+    lesion_columns,
+)
 from wmhflow.bids.writer import Column
 
 TABLES: dict[str, tuple[Column, ...]] = {
     "lesions": LESIONS,
     "volumes": VOLUMES,
     "load": LOAD,
+    "asymmetry": ASYMMETRY,
     "maps": MAPS,
     "profiles": PROFILES,
     "penumbra": PENUMBRA,
@@ -25,6 +36,7 @@ ENDINGS = {
     "lesions": "lesions",
     "volumes": "desc-volumes_regions",
     "load": "desc-load_profiles",
+    "asymmetry": "desc-asymmetry_regions",
     "maps": "desc-maps_regions",
     "profiles": "desc-maps_profiles",
     "penumbra": "desc-maps_penumbra",

@@ -80,6 +80,20 @@ LOAD: tuple[Column, ...] = (
     ("wmh_fraction", "wmh_volume_mm3 / volume_mm3; n/a if the bin is empty", "1"),
 )
 
+ASYMMETRY: tuple[Column, ...] = (
+    *_REGION,
+    ("measure", "wmh_fraction of the region and its homologue, or the name of a map", None),
+    ("unit", "Unit of value, opposite_value and difference", None),
+    ("n", "Lesions that reach into the region, or valid map voxels that overlap it", None),
+    ("volume_mm3", "Volume of the region; for maps without the lesions of either side", "mm^3"),
+    ("value", "Share of WMH, or weighted mean of the map", None),
+    ("opposite_n", "The same of the homologue, or of the place opposite to the region", None),
+    ("opposite_volume_mm3", "Its volume", "mm^3"),
+    ("opposite_value", "Its value", None),
+    ("difference", "Left minus right", None),
+    ("asymmetry", "(left - right) / (left + right); n/a where the two differ in sign", "1"),
+)
+
 MAPS: tuple[Column, ...] = (
     *_REGION,
     ("tissue", "Part of the region: all, WMH, or NAWM (normal-appearing white matter)", None),

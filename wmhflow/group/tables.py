@@ -33,9 +33,19 @@ KEYS: tuple[Column, ...] = (
     ("participant_id", "The person", None),
     ("session_id", "The visit; n/a if the person has no sessions", None),
 )
-WHOLE_COLUMNS = ("index", "n", "n_lesions", "n_lesions_centre")
+WHOLE_COLUMNS = ("index", "n", "opposite_n", "n_lesions", "n_lesions_centre")
 TEXT_COLUMNS = (
-    *("participant_id", "session_id", "seg", "name", "hemisphere", "tissue", "map", "unit"),
+    *(
+        "participant_id",
+        "session_id",
+        "seg",
+        "name",
+        "hemisphere",
+        "tissue",
+        "map",
+        "unit",
+        "measure",
+    ),
     *("lesion_class", "shell", "axis", "continuity", "majority", "lobe", "territory"),
     *("model", "reason", "metric", "verdict"),
 )

@@ -70,16 +70,35 @@ def _normalised(values: dict[str, float], whole_mm3: float) -> dict[str, float]:
     }
 
 
-class _SampleInput(BaseInterfaceInputSpec):
-    labels = File(exists=True, mandatory=True)
-    columns = File(exists=True, mandatory=True)
-    regions = File(exists=True, mandatory=True)
+class MapsInput(BaseInterfaceInputSpec):
+    """Maps that share a grid."""
+
     maps = InputMultiObject(File(exists=True), mandatory=True, desc="maps on one grid")
     names = traits.List(traits.Str, mandatory=True)
     units = traits.List(traits.Str, mandatory=True)
     lows = traits.List(traits.Float, mandatory=True)
     highs = traits.List(traits.Float, mandatory=True)
     transform = File(exists=True, desc="ITK, map to reference; none: headers agree")
+
+
+def load_maps(inputs: Any) -> tuple[dict[str, Any], Any]:
+    """Load maps and what is valid of each, and the affine that leads to the reference's world."""
+    maps = {}
+    for name, path, low, high in zip(
+        inputs.names, inputs.maps, inputs.lows, inputs.highs, strict=True
+    ):
+        data, affine, _ = load_volume(Path(path))
+        values = np.asarray(data, dtype=np.float64)
+        maps[name] = (values, np.isfinite(values) & (values >= low) & (values <= high))
+    if inputs.transform:
+        affine = np.linalg.inv(read_itk_affine(inputs.transform)) @ affine
+    return maps, affine
+
+
+class _SampleInput(MapsInput):
+    labels = File(exists=True, mandatory=True)
+    columns = File(exists=True, mandatory=True)
+    regions = File(exists=True, mandatory=True)
 
 
 class _SampleOutput(TraitedSpec):
@@ -101,9 +120,7 @@ class SampleMaps(SimpleInterface):
             region.described | {"tissue": tissue} for region in regions for tissue in TISSUES
         ]
         rows = [Row(region.terms, tissue) for region in regions for tissue in TISSUES]
-        maps, map_affine = self._load_maps()
-        if inputs.transform:
-            map_affine = np.linalg.inv(read_itk_affine(inputs.transform)) @ map_affine
+        maps, map_affine = load_maps(inputs)
         first = next(iter(maps.values()))[0]
         seen = {FIELD_OF_VIEW: (np.zeros(first.shape), np.ones(first.shape, dtype=bool))}
         sampled = sample_regions(found, affine, maps | seen, map_affine, rows)
@@ -117,18 +134,6 @@ class SampleMaps(SimpleInterface):
         self._results["rows"] = save_json(runtime.cwd, "maps", table)
         self._results["facts"] = self._facts(maps, sampled, described)
         return runtime
-
-    def _load_maps(self) -> tuple[dict[str, Any], Any]:
-        maps = {}
-        entries = zip(
-            self.inputs.names, self.inputs.maps, self.inputs.lows, self.inputs.highs, strict=True
-        )
-        for name, path, low, high in entries:
-            data, affine, _ = load_volume(Path(path))
-            values = np.asarray(data, dtype=np.float64)
-            valid = np.isfinite(values) & (values >= low) & (values <= high)
-            maps[name] = (values, valid)
-        return maps, affine
 
     def _facts(
         self, maps: dict[str, Any], sampled: dict[str, Any], rows: list[dict[str, Any]]

@@ -28,6 +28,7 @@ from wmhflow.interfaces.measures import (
     SampleMaps,
     Volumes,
 )
+from wmhflow.interfaces.mirror import Asymmetry, MirrorPartition, SampleOpposites
 from wmhflow.interfaces.partition import FinestPartition
 from wmhflow.interfaces.profiles import Profiles
 from wmhflow.interfaces.regions import (
@@ -155,6 +156,7 @@ def init_visit_wf(visit: VisitPlan, settings: Settings) -> Workflow:
     _add_regions(graph)
     _add_measures(graph)
     _add_maps(graph)
+    _add_asymmetry(graph)
     _add_quality(graph)
     _add_sinks(graph)
     return graph.workflow
@@ -610,6 +612,26 @@ def _add_measures(graph: _Graph) -> None:
         cortex_distance="distance_cortex",
     )
     graph.known["table_load"] = (load, "table")
+    mirror = graph.add(
+        "mirror",
+        MirrorPartition(),
+        mem_gb=2.0,
+        labels="labels",
+        columns="columns",
+        forward="forward",
+        inverse="inverse",
+    )
+    graph.known |= {"own": (mirror, "own"), "opposite": (mirror, "opposite")}
+
+
+def _add_asymmetry(graph: _Graph) -> None:
+    """Set each side beside the other, by load and by every map."""
+    names = [f"opposites_{group_name(group)}" for group in map_groups(graph.visit)]
+    node = graph.add("asymmetry", Asymmetry(), volumes="table_volumes", regions="regions")
+    if names:
+        rows = graph.gather("rows_of_opposites", names)
+        graph.workflow.connect(rows[0], rows[1], node, "maps")
+    graph.known["table_asymmetry"] = (node, "table")
 
 
 def _add_maps(graph: _Graph) -> None:
@@ -659,20 +681,22 @@ def _add_map_group(graph: _Graph, group: tuple[MapPlan, ...]) -> None:
         graph.known[f"transform_{name}"] = (registration, "transform")
         graph.facts.append((f"map_{name}_registration_", (registration, "metrics")))
     ranges = [entry.definition.valid_range for entry in group]
-    sampling = graph.add(
-        f"sampling_{name}",
-        SampleMaps(),
-        mem_gb=1.5 + 0.3 * len(group),
-        labels="labels",
-        columns="columns",
-        regions="regions",
-        maps=[str(entry.file.path) for entry in group],
-        names=[entry.name for entry in group],
-        units=[entry.definition.unit for entry in group],
-        lows=[low for low, _ in ranges],
-        highs=[high for _, high in ranges],
-        transform=transform,
+    sampled: dict[str, Any] = {
+        "mem_gb": 1.5 + 0.3 * len(group),
+        "columns": "columns",
+        "regions": "regions",
+        "maps": [str(entry.file.path) for entry in group],
+        "names": [entry.name for entry in group],
+        "units": [entry.definition.unit for entry in group],
+        "lows": [low for low, _ in ranges],
+        "highs": [high for _, high in ranges],
+        "transform": transform,
+    }
+    sampling = graph.add(f"sampling_{name}", SampleMaps(), labels="labels", **sampled)
+    opposites = graph.add(
+        f"opposites_{name}", SampleOpposites(), own="own", opposite="opposite", **sampled
     )
+    graph.known[f"opposites_{name}"] = (opposites, "rows")
     graph.known[f"rows_{name}"] = (sampling, "rows")
     graph.facts.append(("", (sampling, "facts")))
 

@@ -1,0 +1,124 @@
+"""Opposites through a symmetric template: nothing where both sides agree, the sign where not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from wmhflow.bids.labels import TableRegion
+from wmhflow.core.regional import partition
+from wmhflow.interfaces.itk import write_itk_affine
+from wmhflow.interfaces.mirror import Asymmetry, MirrorPartition, SampleOpposites
+
+SHAPE = (20, 16, 12)
+AFFINE = np.diag([2.0, 2.0, 2.0, 1.0])
+AFFINE[:3, 3] = [-19, -15, -11]  # x = 0 lies between the two middle planes
+X = (AFFINE[0, 0] * np.arange(SHAPE[0]) + AFFINE[0, 3])[:, None, None] * np.ones(SHAPE)
+ZONES = np.where(X < 0, 11, 21) + (np.abs(X) > 8)
+REGIONS = [
+    TableRegion("zones", index, f"zone {index}", side, other, (("zones", (index,)),))
+    for index, side, other in ((11, "L", 21), (12, "L", 22), (21, "R", 11), (22, "R", 12))
+]
+
+
+def saved(folder: Path, name: str, data: Any, affine: Any = AFFINE) -> str:
+    nib.save(nib.Nifti1Image(data, affine), folder / f"{name}.nii")
+    return str(folder / f"{name}.nii")
+
+
+def written(folder: Path, name: str, content: Any) -> str:
+    (folder / f"{name}.json").write_text(json.dumps(content))
+    return str(folder / f"{name}.json")
+
+
+def opposites(folder: Path, wmh: Any, values: Any, turn: Any = None) -> dict[tuple[str, int], Any]:
+    """Compare a map in both sides; the head may lie turned in the world."""
+    turn = np.eye(4) if turn is None else turn
+    world = turn @ AFFINE
+    found = partition({"zones": ZONES, "WMH": wmh, "NAWM": ~wmh})
+    columns = {name: column.tolist() for name, column in found.columns.items()}
+    common = {
+        "columns": written(folder, "columns", columns),
+        "regions": written(folder, "regions", [region.as_dict() for region in REGIONS]),
+    }
+    mirror = MirrorPartition(
+        labels=saved(folder, "labels", found.labels, world),
+        columns=common["columns"],
+        # points of the reference to points of the template, and back
+        inverse=write_itk_affine(np.linalg.inv(turn), folder / "inverse.txt"),
+        forward=write_itk_affine(turn, folder / "forward.txt"),
+    ).run(cwd=str(folder))
+    rows = SampleOpposites(
+        own=mirror.outputs.own,
+        opposite=mirror.outputs.opposite,
+        maps=[saved(folder, "map", values.astype(np.float32), world)],
+        names=["FA"],
+        units=["1"],
+        lows=[-10.0],
+        highs=[10.0],
+        **common,
+    ).run(cwd=str(folder))
+    return {row["index"]: row for row in json.loads(Path(rows.outputs.rows).read_text())}
+
+
+def test_a_symmetric_map_has_no_asymmetry(tmp_path: Path) -> None:
+    nothing = np.zeros(SHAPE, bool)
+    for row in opposites(tmp_path, nothing, np.abs(X) / 20).values():
+        assert row["asymmetry"] == pytest.approx(0, abs=1e-6)
+        assert row["volume_mm3"] == row["opposite_volume_mm3"]
+
+
+def test_the_index_has_the_sign_of_the_higher_side(tmp_path: Path) -> None:
+    higher_on_the_left = np.where(X < 0, 3.0, 1.0)
+    rows = opposites(tmp_path, np.zeros(SHAPE, bool), higher_on_the_left)
+    for row in rows.values():
+        assert row["asymmetry"] == pytest.approx(0.5)
+        assert row["difference"] == pytest.approx(2.0)
+
+
+def test_lesions_of_either_side_count_on_neither(tmp_path: Path) -> None:
+    wmh = np.zeros(SHAPE, bool)
+    wmh[3:6, 4:8, 4:8] = True
+    values = np.where(wmh, 9.0, 1.0)
+    values[wmh[::-1]] = 5.0
+    for row in opposites(tmp_path, wmh, values).values():
+        assert row["value"] == pytest.approx(1.0)
+        assert row["opposite_value"] == pytest.approx(1.0)
+    volume = {index: (index == ZONES).sum() * 8 for index in (11, 12, 21, 22)}
+    rows = opposites(tmp_path, wmh, values)
+    for index in (12, 22):
+        lost = (wmh & (ZONES == 12)).sum() * 8
+        assert rows[index]["volume_mm3"] == volume[index] - lost
+        assert rows[index]["opposite_volume_mm3"] == volume[index] - lost
+
+
+def test_a_turned_head_gives_the_same_answer(tmp_path: Path) -> None:
+    turn = nib.eulerangles.euler2mat(0.2, -0.1, 0.3)
+    world = np.eye(4)
+    world[:3, :3], world[:3, 3] = turn, (7, -3, 11)
+    values = np.where(X < 0, 3.0, 1.0)
+    straight = opposites(tmp_path, np.zeros(SHAPE, bool), values)
+    turned = opposites(tmp_path, np.zeros(SHAPE, bool), values, world)
+    for index, row in straight.items():
+        assert turned[index]["asymmetry"] == pytest.approx(row["asymmetry"], abs=1e-5)
+
+
+def test_a_lesion_on_one_side_gives_its_sign(tmp_path: Path) -> None:
+    volumes = [
+        {"seg": "zones", "index": region.index, "n_lesions": int(share > 0)}
+        | {"volume_mm3": 1000.0, "wmh_fraction": share}
+        for region, share in zip(REGIONS, (0.0, 0.3, 0.0, 0.1), strict=True)
+    ]
+    table = Asymmetry(
+        volumes=written(tmp_path, "volumes", volumes),
+        regions=written(tmp_path, "regions", [region.as_dict() for region in REGIONS]),
+    ).run(cwd=str(tmp_path))
+    rows = {row["index"]: row for row in json.loads(Path(table.outputs.table).read_text())}
+    assert rows[12]["asymmetry"] == rows[22]["asymmetry"] == pytest.approx(0.5)
+    assert rows[22]["opposite_value"] == 0.3
+    assert np.isnan(rows[11]["asymmetry"])
