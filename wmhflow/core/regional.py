@@ -83,25 +83,26 @@ def partition(images: Mapping[str, NDArray[np.integer]]) -> Partition:
     if len(shapes) != 1:
         raise ValueError(f"the label images have different shapes: {sorted(shapes)}")
     (shape,) = shapes
-    combined = np.zeros(shape, dtype=np.int64)
+    # only voxels that any image labels: the air around a head is most of a volume
+    occupied = np.zeros(shape, dtype=bool)
+    for image in images.values():
+        occupied |= np.asarray(image) != 0
+    combined = np.zeros(int(np.count_nonzero(occupied)), dtype=np.int64)
     columns: dict[str, NDArray[np.int64]] = {}
     for name, image in images.items():
-        levels, rank = _ranks(np.asarray(image).astype(np.int64))
+        levels, rank = _ranks(np.asarray(image)[occupied].astype(np.int64))
         present, combined = _ranks(combined * levels.size + rank)
         columns = {other: values[present // levels.size] for other, values in columns.items()}
         columns[name] = levels[present % levels.size]
-    occupied = np.any([values != 0 for values in columns.values()], axis=0)
-    number = np.where(occupied, np.cumsum(occupied), 0)
-    return Partition(
-        number[combined].astype(np.int32),
-        {name: values[occupied] for name, values in columns.items()},
-    )
+    labels = np.zeros(shape, dtype=np.int32)
+    labels[occupied] = combined + 1
+    return Partition(labels, columns)
 
 
 def _ranks(values: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the distinct values and each voxel's rank among them; no sorting, labels are small."""
-    present = np.flatnonzero(np.bincount(values.ravel()))
-    lookup = np.zeros(int(present[-1]) + 1, dtype=np.int64)
+    present = np.flatnonzero(np.bincount(values))
+    lookup = np.zeros(int(present.max(initial=0)) + 1, dtype=np.int64)
     lookup[present] = np.arange(present.size)
     return present, lookup[values]
 
