@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from wmhflow.bids.labels import (
+    TableRegion,
+    _crossed,
     check_crosses,
     in_images,
     label_images,
@@ -63,7 +65,7 @@ def test_only_leaves_occur_in_images(seg: str) -> None:
         assert region.seg == seg
 
 
-def test_crossed_rows_hold_both_terms_and_never_opposite_sides() -> None:
+def test_crossed_rows_hold_both_terms_of_one_side() -> None:
     rows = table_regions(VISIT, settings(cross=(("zones", "lobes"),)))
     crossed = [row for row in rows if row.seg == "zones:lobes"]
     zones = {row.index: row for row in rows if row.seg == "zones"}
@@ -73,14 +75,20 @@ def test_crossed_rows_hold_both_terms_and_never_opposite_sides() -> None:
         zone, lobe = zones[row.index // 100_000], lobes[row.index % 100_000]
         assert row.terms == (*zone.terms, *lobe.terms)
         assert row.name == f"{zone.name}: {lobe.name}"
-        assert {zone.hemisphere, lobe.hemisphere} != {"L", "R"}
-        assert row.hemisphere == min({zone.hemisphere, lobe.hemisphere} - {"B"}, default="B")
-    opposite = sum(
-        {zone.hemisphere, lobe.hemisphere} == {"L", "R"}
-        for zone in zones.values()
-        for lobe in lobes.values()
-    )
-    assert len(crossed) == len(zones) * len(lobes) - opposite
+        assert zone.hemisphere == lobe.hemisphere == row.hemisphere
+    assert len(crossed) == 3 * (len(zones) // 3) * (len(lobes) // 3)
+
+
+def test_a_region_without_sides_meets_those_of_either_side() -> None:
+    sides = {
+        "L": TableRegion("zones", 11, "left", "L", 21, (("zones", (11,)),)),
+        "R": TableRegion("zones", 21, "right", "R", 11, (("zones", (21,)),)),
+        "B": TableRegion("zones", 1, "both", "B", None, (("zones", (11, 21)),)),
+    }
+    stem = TableRegion("arteries", 7, "basilar", "B", None, (("arteries", (7,)),))
+    found = list(_crossed(list(sides.values()), [stem]))
+    assert [row.hemisphere for row in found] == ["L", "R", "B"]
+    assert len(list(_crossed(list(sides.values()), list(sides.values())))) == 3
 
 
 def test_the_homologue_of_a_crossed_row_is_crossed_from_homologues() -> None:

@@ -14,6 +14,7 @@ from wmhflow.settings import Regions, Settings
 BOTH, LEFT, RIGHT = "B", "L", "R"
 # Shells: the ordinal of the rest, beyond which inner shells are counted.
 REST, SHELL_ORDINALS = 50, 100
+CORPUS_CALLOSUM = 6
 CROSSING = 100_000
 
 
@@ -31,6 +32,11 @@ class TableRegion:
     hemisphere: str
     homologue: int | None
     terms: tuple[tuple[str, tuple[int, ...]], ...]
+
+    @property
+    def is_unsided(self) -> bool:
+        """Whether it lies on both sides without being made of one region of each."""
+        return self.hemisphere == BOTH and self.terms[0][1] == (self.index,)
 
     @property
     def described(self) -> dict[str, object]:
@@ -177,17 +183,19 @@ def table_regions(visit: VisitPlan, settings: Settings) -> list[TableRegion]:
 
 
 def _crossed(ones: list[TableRegion], others: list[TableRegion]) -> Iterator[TableRegion]:
-    """Meet every region of one image with every one of another, but those of opposite sides."""
+    """Meet every region of one image with every one of another of the same side.
+
+    A region that has no sides meets those of either side; unions of both sides meet each other.
+    """
     for one, other in product(ones, others):
-        sides = {one.hemisphere, other.hemisphere} - {BOTH}
-        if len(sides) > 1:
+        if one.hemisphere != other.hemisphere and not (one.is_unsided or other.is_unsided):
             continue
         has_homologues = one.homologue is not None and other.homologue is not None
         yield TableRegion(
             f"{one.seg}:{other.seg}",
             CROSSING * one.index + other.index,
             f"{one.name}: {other.name}",
-            min(sides, default=BOTH),
+            min({one.hemisphere, other.hemisphere} - {BOTH}, default=BOTH),
             CROSSING * one.homologue + other.homologue if has_homologues else None,  # type: ignore[operator]
             (*one.terms, *other.terms),
         )
@@ -201,3 +209,15 @@ def _plain(seg: str, regions: Mapping[int, Region]) -> Iterator[TableRegion]:
         yield TableRegion(
             seg, index, region.name, region.hemisphere, homologue, ((seg, leaves[index]),)
         )
+
+
+def is_callosum(seg: str, label: int) -> bool:
+    """Tell whether a label of lobes or bullseye is the corpus callosum's.
+
+    Examples
+    --------
+    >>> is_callosum("lobes", 16), is_callosum("bullseye", 162), is_callosum("bullseye", 116)
+    (True, True, False)
+    """
+    digit = {"lobes": label % 10, "bullseye": label // 10 % 10}.get(seg)
+    return digit == CORPUS_CALLOSUM

@@ -99,7 +99,11 @@ MAPS: tuple[Column, ...] = (
     ("tissue", "Part of the region: all, WMH, or NAWM (normal-appearing white matter)", None),
     ("map", "Name of the quantitative map", None),
     ("unit", "Unit of mean, sd, median, quantiles and mad", None),
-    ("n", "Number of valid map voxels that overlap the region by more than 1e-4 of a voxel", None),
+    (
+        "n",
+        "Number of valid map voxels that overlap the region by more than 1e-4 of the smaller voxel",
+        None,
+    ),
     ("n_effective", "(sum of weights)^2 / sum of squared weights", None),
     ("volume_mm3", "Volume of the region", "mm^3"),
     (

@@ -39,11 +39,15 @@ class _RowsOutput(TraitedSpec):
     rows = File(exists=True, desc="rows of the table")
 
 
+class _VolumesOutput(_RowsOutput):
+    facts = traits.Dict(desc="measures for the QC table")
+
+
 class Volumes(SimpleInterface):
     """Measure every region and the lesions in it."""
 
     input_spec = _VolumesInput
-    output_spec = _RowsOutput
+    output_spec = _VolumesOutput
 
     def _run_interface(self, runtime: Any) -> Any:
         found, affine = load_partition(self.inputs.labels, self.inputs.columns)
@@ -59,6 +63,7 @@ class Volumes(SimpleInterface):
             for region, values in zip(regions, measured, strict=True)
         ]
         self._results["rows"] = save_json(runtime.cwd, "volumes", table)
+        self._results["facts"] = {"intracranial_volume_mm3": whole}
         return runtime
 
 
@@ -154,7 +159,7 @@ class SampleMaps(SimpleInterface):
                 facts[f"map_{name}_coverage_{part}"] = float(sampled[name]["coverage"][places[row]])
             facts[f"map_{name}_nawm_outside_field_of_view"] = float(1 - field["NAWM"])
             covered = float(sampled[name]["coverage"][places[WHITE["NAWM"]]])
-            facts[f"map_{name}_nawm_invalid"] = max(0.0, float(field["NAWM"]) - covered)
+            facts[f"map_{name}_nawm_invalid"] = max(0.0, round(float(field["NAWM"]) - covered, 9))
         return facts
 
 

@@ -15,7 +15,14 @@ from nipype.interfaces.base import (
 )
 from numpy.typing import NDArray
 
-from wmhflow.bids.labels import REST, SHELL_ORDINALS, TableRegion, region_of
+from wmhflow.bids.labels import (
+    CORPUS_CALLOSUM,
+    REST,
+    SHELL_ORDINALS,
+    TableRegion,
+    is_callosum,
+    region_of,
+)
 from wmhflow.core.regional import IN_NAWM, IN_WMH, Partition, partition
 from wmhflow.interfaces._files import load_json, load_labels, load_mask, save, save_json
 
@@ -51,7 +58,13 @@ class FinestPartition(SimpleInterface):
         images[IN_NAWM], affine = load_mask(inputs.nawm)
         found = partition(images)
         columns = {name: values.tolist() for name, values in found.columns.items()}
-        kept = [content for content in inputs.regions if not _beyond(region_of(content), deepest)]
+        has_callosum = "lobes" in images and bool((images["lobes"] % 10 == CORPUS_CALLOSUM).any())
+        kept = [
+            content
+            for content in inputs.regions
+            if not _beyond(region_of(content), deepest)
+            and (has_callosum or not _is_callosal(region_of(content)))
+        ]
         self._results["labels"] = save(runtime.cwd, "partition", found.labels, affine, np.int32)
         self._results["columns"] = save_json(runtime.cwd, "columns", columns)
         self._results["regions"] = save_json(runtime.cwd, "regions", kept)
@@ -63,6 +76,13 @@ def _beyond(region: TableRegion, deepest: int) -> bool:
     ordinals = [label % SHELL_ORDINALS for name, labels in region.terms for label in labels
                 if name == "shells"]  # fmt: skip
     return bool(ordinals) and min(ordinals) > max(deepest, REST)
+
+
+def _is_callosal(region: TableRegion) -> bool:
+    """Tell whether a region is of the corpus callosum alone, which not every parcellation has."""
+    return any(
+        all(is_callosum(name, label) for label in labels) for name, labels in region.terms if labels
+    )
 
 
 def load_partition(labels: str, columns: str) -> tuple[Partition, NDArray[np.float64]]:

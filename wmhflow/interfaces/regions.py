@@ -16,6 +16,7 @@ from nipype.interfaces.base import (
     traits,
 )
 
+from wmhflow.bids.labels import CORPUS_CALLOSUM
 from wmhflow.bids.tables import majority_columns
 from wmhflow.core.bullseye import bullseye_labels, depth, propagate_lobes
 from wmhflow.core.distance import distance_to, signed_distance
@@ -36,7 +37,7 @@ from wmhflow.data.registry import load_regions
 from wmhflow.interfaces._files import load, load_labels, load_mask, save, save_json
 
 PERIVENTRICULAR_ZONES = (1, 2)
-BASAL_GANGLIA, CORPUS_CALLOSUM = 5, 6
+BASAL_GANGLIA = 5
 DEPTH_BINS, MM_PER_BIN, MM_BINS = 20, 1.0, 40
 
 
@@ -289,9 +290,8 @@ class Lobes(SimpleInterface):
         cortex = np.where(classes == CORTEX, given, 0)
         white = np.isin(classes, (WHITE_MATTER, WMH))
         labels = propagate_lobes(cortex, right, white, right, spacing_of(affine))
-        # nuclei, corpus callosum, and cortex itself, keep what the parcellation gave them
-        kept = np.isin(given, (BASAL_GANGLIA, CORPUS_CALLOSUM)) | ~white
-        own = (given > 0) & kept & (classes > 0)
+        # nuclei and corpus callosum keep what the parcellation gave them
+        own = np.isin(given, (BASAL_GANGLIA, CORPUS_CALLOSUM)) & (classes > 0)
         labels = np.where(own, given + np.where(right, 20, 10), labels)
         self._results["lobes"] = save(runtime.cwd, "lobes", labels, affine, np.uint8)
         return runtime
@@ -300,7 +300,6 @@ class Lobes(SimpleInterface):
 class _BullseyeInput(BaseInterfaceInputSpec):
     depth = File(exists=True, mandatory=True)
     lobes = File(exists=True, mandatory=True)
-    tissue = File(exists=True, mandatory=True)
     layers = traits.Int(mandatory=True)
 
 
@@ -316,11 +315,7 @@ class Bullseye(SimpleInterface):
 
     def _run_interface(self, runtime: Any) -> Any:
         lobes, affine = load_labels(self.inputs.lobes)
-        classes = load_labels(self.inputs.tissue)[0] % 10
-        inside = np.isin(classes, (WHITE_MATTER, WMH)) | (lobes % 10 == BASAL_GANGLIA)
-        cells = bullseye_labels(
-            load(self.inputs.depth)[0], np.where(inside, lobes, 0), self.inputs.layers
-        )
+        cells = bullseye_labels(load(self.inputs.depth)[0], lobes, self.inputs.layers)
         self._results["bullseye"] = save(runtime.cwd, "bullseye", cells, affine, np.int16)
         return runtime
 

@@ -524,7 +524,6 @@ def _add_lobes(graph: _Graph) -> None:
         mem_gb=1.0,
         depth="distance_depth",
         lobes="seg_lobes",
-        tissue="seg_tissue",
         layers=graph.settings.regions.bullseye_layers,
     )
     graph.known["seg_bullseye"] = (bullseye, "bullseye")
@@ -601,6 +600,7 @@ def _add_measures(graph: _Graph) -> None:
         intracranial=(intracranial, "resampled"),
     )
     graph.known["table_volumes"] = (volumes, "rows")
+    graph.facts.append(("", (volumes, "facts")))
     load = graph.add(
         "load",
         LoadCurves(),
