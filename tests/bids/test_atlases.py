@@ -69,6 +69,9 @@ def test_a_swapped_atlas_is_refused_by_name_unless_it_was_checked(tmp_path: Path
         (np.stack([labels()] * 2, axis=3), TABLE, AFFINE, "2 volumes and its table 3"),
         (np.full((3, 3, 3, 3), 300.0), TABLE, AFFINE, "no probabilities"),
         (np.full((3, 3, 3, 3), -0.1), TABLE, AFFINE, "no probabilities"),
+        (np.full((3, 3, 3, 3), 2.0), TABLE, AFFINE, r"neither a share .* nor percent"),
+        (np.full((3, 3, 3), np.inf), TABLE, AFFINE, "other values than whole numbers"),
+        (np.full((3, 3, 3), 2.0**31), TABLE, AFFINE, "other values than whole numbers"),
     ],
 )
 def test_what_cannot_be_is_refused_in_a_sentence(
@@ -76,7 +79,7 @@ def test_what_cannot_be_is_refused_in_a_sentence(
 ) -> None:
     path = written(tmp_path, data.astype(np.float32), table, affine)
     with pytest.raises(InputError, match=sentence):
-        load_atlas(path)
+        load_atlas(path, sides_checked=data.ndim == 4)
 
 
 def test_an_image_that_does_not_say_where_it_lies_is_refused(tmp_path: Path) -> None:
@@ -89,6 +92,32 @@ def test_an_image_that_does_not_say_where_it_lies_is_refused(tmp_path: Path) -> 
         load_atlas(path)
 
 
+def test_volumes_on_the_wrong_side_are_refused_too(tmp_path: Path) -> None:
+    shares = np.stack([labels() == number for number in (2, 1, 3)], axis=3).astype(np.float32)
+    with pytest.raises(InputError, match="2 regions on the other side"):
+        load_atlas(written(tmp_path, shares))
+    assert load_atlas(written(tmp_path, shares), sides_checked=True).kind == "probabilities"
+
+
+def test_a_hair_above_1_does_not_make_percent_of_shares(tmp_path: Path) -> None:
+    shares = np.stack([labels() == number for number in (1, 2, 3)], axis=3).astype(np.float32)
+    shares[0, 0, 0, 0] = 1.0001
+    assert load_atlas(written(tmp_path, shares)).data.max() == 1
+
+
+def test_colours_are_no_labels(tmp_path: Path) -> None:
+    colours = np.zeros((3, 3, 3), [("R", "u1"), ("G", "u1"), ("B", "u1")])
+    nib.save(nib.Nifti1Image(colours, AFFINE), tmp_path / "made.nii.gz")
+    (tmp_path / "made.txt").write_text(TABLE)
+    with pytest.raises(InputError, match="no plain numbers"):
+        load_atlas(str(tmp_path / "made.nii.gz"))
+
+
+def test_another_image_is_not_grouped_as_if_it_were_the_registry_s(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="not the image that arterialmajor is made from"):
+        load_atlas(f"arterialmajor={written(tmp_path, labels())}")
+
+
 def test_names_without_a_voxel_are_left_out_and_said(tmp_path: Path) -> None:
     atlas = load_atlas(written(tmp_path, labels(), TABLE + "9|G|ghost\n"))
     assert set(atlas.regions) == {1, 2, 3}
@@ -98,7 +127,7 @@ def test_names_without_a_voxel_are_left_out_and_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize("scale", [1.0, 100.0])
 def test_percent_and_shares_are_the_same_probabilities(tmp_path: Path, scale: float) -> None:
     shares = np.random.default_rng(0).random((5, 5, 5, 3)).astype(np.float32)
-    atlas = load_atlas(written(tmp_path, shares * scale))
+    atlas = load_atlas(written(tmp_path, shares * scale), sides_checked=True)
     assert atlas.kind == "probabilities"
     np.testing.assert_allclose(atlas.data, shares, rtol=1e-5)
 
@@ -122,7 +151,7 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
 def test_every_atlas_of_the_registry_is_described() -> None:
     for name, entry in load_atlases().items():
         assert name.isalnum()
-        assert entry.kind in registry.KINDS
+        assert entry.kind in ("labels", "probabilities")
         assert entry.citation in bibliography()
         assert entry.licence
         assert all(part.sha256 for part in entry.files if part.address)

@@ -60,7 +60,7 @@ def test_an_overlap_has_a_row_per_mask(
         masks.append(str(tmp_path / f"{name}.nii.gz"))
     assert main(["atlas", "overlap", *masks, "--atlas", str(made)]) == 0
     first, second = rows_of(capsys.readouterr().out)
-    assert (first["mask"], first["1_AL"], first["2_AR"]) == ("a.nii.gz", "0.5", "0.0")
+    assert (first["mask"], first["1_AL"], first["2_AR"]) == (masks[0], "0.5", "0.0")
     assert (second["1_AL"], second["2_AR"], second["2_AR_mm3"]) == ("1.0", "0.5", "32.0")
     assert (second["volume_mm3"], second["outside_mm3"]) == ("128.0", "32.0")
 
@@ -71,7 +71,11 @@ def test_an_overlap_has_a_row_per_mask(
         (["atlas"], 2),
         (["atlas", "fetch", "nonesuch"], 2),
         (["atlas", "overlap", "m.nii.gz", "--atlas", "nonesuch"], 2),
-        (["atlas", "check", "mine=/nonesuch.nii.gz"], 1),
+        (["atlas", "check", "mine=/nonesuch.nii.gz"], 2),
+        (["atlas", "overlpa", "x"], 2),
+        (["atlas", "overlap", "m", "--atlas", "tatu", "--threshold", "0"], 2),
+        (["atlas", "overlap", "m", "--atlas", "tatu", "--threshold", "nan"], 2),
+        (["atlas", "overlap", "a\tb", "--atlas", "tatu"], 2),
     ],
 )
 def test_wrong_use_is_said_in_one_sentence(
@@ -91,6 +95,24 @@ def test_a_mask_from_another_space_is_refused(
     assert "lies in no region" in capsys.readouterr().err
 
 
+def test_one_bad_mask_costs_no_other_its_row(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good, bad, out = (tmp_path / name for name in ("good.nii.gz", "bad.nii.gz", "out.tsv"))
+    nib.save(nib.Nifti1Image(np.ones((10, 4, 4), np.uint8), AFFINE), good)
+    nib.save(nib.Nifti1Image(np.linspace(0, 1, 160).reshape(10, 4, 4), AFFINE), bad)
+    words = ["atlas", "overlap", str(bad), str(good), "--atlas", str(made), "--out", str(out)]
+    assert main(words) == 1
+    assert "bad.nii.gz holds shares and no mask" in capsys.readouterr().err
+    (row,) = rows_of(out.read_text())
+    assert row["1_AL"] == row["2_AR"] == "1.0"
+
+
+def test_a_threshold_for_labels_is_refused(made: Path, tmp_path: Path) -> None:
+    words = ["atlas", "overlap", str(made), "--atlas", str(made), "--threshold", "0.3"]
+    assert main(words) == 2
+
+
 STROKES = DATA / "stroke_lesions"
 
 
@@ -107,7 +129,7 @@ def test_the_publisher_s_own_table_comes_back_to_the_last_digit(
         published = {row["participant_id"]: row for row in csv.DictReader(stream, delimiter="\t")}
     compared = 0
     for row in rows_of(capsys.readouterr().out):
-        theirs = published["sub-" + row["mask"].split("sub-")[1].split("_")[0]]
+        theirs = published["sub-" + Path(row["mask"]).name.split("sub-")[1].split("_")[0]]
         assert float(row["volume_mm3"]) == float(theirs["lesion_volume"])
         ours = {k.split("_")[0]: v for k, v in row.items() if not k.endswith("mm3")}
         for name, value in theirs.items():

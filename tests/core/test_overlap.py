@@ -39,14 +39,33 @@ def test_the_orientation_of_a_mask_changes_nothing(turn: tuple[int, ...]) -> Non
     assert here == there
 
 
-def test_on_another_grid_a_voxel_takes_the_label_at_its_centre() -> None:
-    labels = np.zeros((4, 4, 4), int)
-    labels[:2], labels[2:] = 1, 2
-    coarse = np.diag([2.0, 2, 2, 1])
-    coarse[:3, 3] = 0.5  # its voxels hold eight of the atlas's
-    found = label_overlap(np.ones((2, 2, 2)), coarse, labels, np.eye(4), [1, 2])
-    assert found.overlap_mm3 == {1: 32.0, 2: 32.0}
-    assert found.fraction(1) == 1
+@pytest.mark.parametrize("size", [0.5, 1.5, 3.0])
+def test_on_another_grid_what_both_cover_counts_and_no_share_passes_1(size: float) -> None:
+    labels = np.zeros((6, 6, 6), int)
+    labels[:3], labels[3:], labels[4, 4, 4] = 1, 2, 3
+    other = np.diag([size, size, size, 1])
+    other[:3, 3] = (size - 1) / 2  # both begin at the same corner
+    n = round(6 / size)
+    whole = np.ones((n, n, n))
+    found = label_overlap(whole, other, labels, np.eye(4), [1, 2, 3])
+    for region in (1, 2, 3):
+        assert found.fraction(region) == pytest.approx(1)
+    assert found.outside_mm3 == pytest.approx(0, abs=1e-6)
+    half = whole.copy()
+    half[n // 2 :] = 0
+    found = label_overlap(half, other, labels, np.eye(4), [1, 2, 3])
+    assert found.fraction(1) == pytest.approx(1)
+    assert found.fraction(2) == pytest.approx(0)
+
+
+def test_a_small_mask_is_not_lost_on_a_coarse_atlas() -> None:
+    labels = np.ones((3, 3, 3), int)
+    mask = np.zeros((9, 9, 9))
+    mask[2, 2, 2] = 1
+    fine = np.diag([1 / 3, 1 / 3, 1 / 3, 1])
+    fine[:3, 3] = -1 / 3
+    found = label_overlap(mask, fine, labels, np.eye(4), [1])
+    assert found.overlap_mm3[1] == pytest.approx(1 / 27, rel=1e-4)
 
 
 def test_what_lies_beyond_the_atlas_lies_outside() -> None:
@@ -74,6 +93,14 @@ def test_probabilities_count_by_threshold_and_by_weight() -> None:
         assert by_threshold.fraction(1) == (mask & (p >= 0.5)).sum() / (p >= 0.5).sum()
         assert weighted.overlap_mm3[1] == pytest.approx(3 * p[mask].sum(dtype=float))
         assert weighted.fraction(1) == pytest.approx(p[mask].sum() / p.sum(dtype=float))
+
+
+@pytest.mark.parametrize("threshold", [0.1, 0.3, 0.5, 0.7, 0.9])
+def test_a_voxel_exactly_at_the_threshold_belongs_to_the_region(threshold: float) -> None:
+    probabilities = np.full((*SHAPE, 1), threshold, np.float32)
+    mask = np.ones(SHAPE)
+    ((by_threshold, _),) = probability_overlap(mask, AFFINE, probabilities, AFFINE, threshold)
+    assert by_threshold.fraction(1) == 1
 
 
 def test_sides_are_judged_by_the_affine_and_not_by_the_array() -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from wmhflow.bids.images import _UNREADABLE
 from wmhflow.core.geometry import GeometryError, spacing_of
-from wmhflow.core.overlap import sides_on_the_wrong_side
+from wmhflow.core.overlap import centres_x, sides_on_the_wrong_side
 from wmhflow.data.atlases import (
     AtlasDefinition,
     cached_path,
@@ -21,14 +21,16 @@ from wmhflow.data.atlases import (
     load_atlases,
     verify,
 )
-from wmhflow.data.label_tables import check_mutual, read_label_table
+from wmhflow.data.label_tables import check_mutual, named_regions, read_label_table
 from wmhflow.data.registry import Region
 from wmhflow.errors import InputError, UsageError
 
 log = logging.getLogger("wmhflow")
 TABLE_ENDINGS = (".tsv", ".txt", ".xml", ".label", ".ctab", ".lut")
-PERCENT, DEFAULT_THRESHOLD = 100.0, 0.5
-VOLUMES = 4
+# What reaches further than an interpolation's overshoot is no share of 1, and a maximum of a few
+# percent is no atlas.
+PERCENT, PERCENT_FROM, OVERSHOOT = 100.0, 5.0, 1.05
+VOLUMES, LARGEST_LABEL = 4, 1_000_000
 
 
 @dataclass(frozen=True)
@@ -76,18 +78,27 @@ def load_atlas(text: str, *, sides_checked: bool = False) -> Atlas:
     regions = _regions(name, path, definition)
     check_mutual(regions, str(path))
     if data.ndim == VOLUMES:
-        probabilities = _as_probabilities(path, data)
         if set(regions) != set(range(1, data.shape[3] + 1)):
             raise InputError(
                 f"{path} has {data.shape[3]} volumes and its table {len(regions)} regions; one of "
                 "them is not this atlas's."
             )
+        probabilities = _as_probabilities(path, data, definition)
+        if not sides_checked:
+            x = centres_x(probabilities, affine)
+            sides = {"L": -1.0, "R": 1.0}
+            _refuse_wrong_sides(
+                name, path, regions,
+                [i for i, one in regions.items() if x[i - 1] * sides.get(one.hemisphere, 0) < 0],
+            )  # fmt: skip
         return Atlas(name, path, "probabilities", probabilities, affine, regions, definition)
     labels = _as_labels(path, data, definition)
     notes: list[str] = []
     regions = _matched(path, labels, regions, notes)
     if not sides_checked:
-        _check_sides(name, path, labels, affine, regions)
+        hemispheres = {index: region.hemisphere for index, region in regions.items()}
+        wrong = sides_on_the_wrong_side(labels, affine, hemispheres)
+        _refuse_wrong_sides(name, path, regions, wrong)
     return Atlas(name, path, "labels", labels, affine, regions, definition, tuple(notes))
 
 
@@ -97,7 +108,9 @@ def _resolved(text: str) -> tuple[str, AtlasDefinition | None, Path]:
     if equals:
         if not name.isalnum():
             raise UsageError(f"--atlas {text}: '{name}' is no name of letters and digits.")
-        return name, known.get(name), _existing(Path(given))
+        if not Path(given).is_file():
+            raise UsageError(f"--atlas {text}: {given} does not exist; check the path.")
+        return name, known.get(name), Path(given)
     if text in known:
         definition = known[text]
         path = cached_path(definition, definition.image)
@@ -134,13 +147,15 @@ def _read(path: Path, kind: str | None) -> tuple[NDArray[Any], NDArray[np.float6
     try:
         image = nib.load(path)
         data = np.asanyarray(image.dataobj)
-        if not image.header["sform_code"] and not image.header["qform_code"]:
-            raise InputError(
-                f"{path} does not say where it lies (no sform, no qform); set its affine."
-            )
-        spacing_of(image.affine)
     except _UNREADABLE as error:
         raise InputError(f"{path} cannot be read as an image: {error}.") from None
+    if data.dtype.kind not in "biuf":
+        raise InputError(f"{path} holds no plain numbers ({data.dtype}); an atlas has labels.")
+    codes = [image.header.get(name, 1) for name in ("sform_code", "qform_code")]
+    if isinstance(image, nib.Nifti1Image) and not any(codes):
+        raise InputError(f"{path} does not say where it lies (no sform, no qform); set its affine.")
+    try:
+        spacing_of(image.affine)
     except GeometryError as error:
         raise InputError(f"{path}: {error}.") from None
     wanted = {None: (3, VOLUMES), "labels": (3,), "probabilities": (VOLUMES,)}[kind]
@@ -154,37 +169,52 @@ def _read(path: Path, kind: str | None) -> tuple[NDArray[Any], NDArray[np.float6
 def _as_labels(
     path: Path, data: NDArray[Any], definition: AtlasDefinition | None
 ) -> NDArray[np.int32]:
-    values = np.nan_to_num(np.asarray(data, dtype=np.float64))
-    if (values < 0).any() or not np.array_equal(values, np.rint(values)):
-        raise InputError(f"{path} holds other values than whole numbers from 0: it has no labels.")
+    values = np.asarray(data, dtype=np.float64)
+    whole = np.isfinite(values) & (values >= 0) & (values == np.rint(values))
+    if not whole.all() or float(values.max(initial=0)) > LARGEST_LABEL:
+        raise InputError(
+            f"{path} holds other values than whole numbers from 0 to {LARGEST_LABEL}: it has no "
+            "labels."
+        )
     labels = values.astype(np.int32)
     if definition is None or definition.groups is None:
         return labels
-    group_of = np.zeros(int(labels.max(initial=0)) + 1, dtype=np.int32)
-    for number, members in definition.groups.items():
-        for member in members:
-            if member < group_of.size:
-                group_of[member] = number
+    members = {member: number for number, part in definition.groups.items() for member in part}
+    if set(np.unique(labels).tolist()) - {0} != set(members):
+        raise InputError(
+            f"{path} is not the image that {definition.name} is made from "
+            f"({definition.image.file}): its labels are others. Give it a name of its own."
+        )
+    group_of = np.zeros(max(members) + 1, dtype=np.int32)
+    group_of[list(members)] = list(members.values())
     return group_of[labels]
 
 
-def _as_probabilities(path: Path, data: NDArray[Any]) -> NDArray[np.float32]:
+def _as_probabilities(
+    path: Path, data: NDArray[Any], definition: AtlasDefinition | None
+) -> NDArray[np.float32]:
     values = np.nan_to_num(np.asarray(data, dtype=np.float32))
     low, high = float(values.min()), float(values.max())
     if low < 0 or high > PERCENT:
         raise InputError(f"{path} has values from {low:g} to {high:g}: these are no probabilities.")
-    # 0-1 or 0-100: an atlas of percent reaches well above 1
-    return values / PERCENT if high > 1 else values
+    is_percent = high > PERCENT_FROM if definition is None else definition.is_percent
+    if not is_percent and high > OVERSHOOT:
+        raise InputError(
+            f"{path} reaches {high:g}, which is neither a share (0 to 1) nor percent; rescale it."
+        )
+    return values / np.float32(PERCENT) if is_percent else np.minimum(values, np.float32(1))
 
 
 def _regions(name: str, path: Path, definition: AtlasDefinition | None) -> dict[int, Region]:
     if definition and definition.codes:
         return freesurfer_regions(name)
     if definition and definition.names:
-        return _named_regions(name, definition.names)
+        return named_regions(definition.names, name)
     beside = [path.with_name(_stem(path) + ending) for ending in TABLE_ENDINGS]
     if definition and definition.table:
-        beside.insert(0, path.with_name(definition.table.file))
+        # FSL keeps its tables one folder above its images
+        table = definition.table.file
+        beside = [path.with_name(table), path.parent.parent / table, *beside]
     found = list(dict.fromkeys(table for table in beside if table.is_file()))
     if not found:
         raise InputError(
@@ -194,15 +224,6 @@ def _regions(name: str, path: Path, definition: AtlasDefinition | None) -> dict[
     if len(found) > 1 and not (definition and definition.table):
         raise InputError(f"{found[0]} and {found[1]} both name the labels of {path}; remove one.")
     return read_label_table(found[0], name, definition.repairs if definition else None)
-
-
-def _named_regions(name: str, names: Any) -> dict[int, Region]:
-    from tempfile import TemporaryDirectory
-
-    with TemporaryDirectory() as folder:
-        table = Path(folder) / f"{name}.txt"
-        table.write_text("".join(f"{number}|{text}\n" for number, text in names.items()))
-        return read_label_table(table, name)
 
 
 def _matched(
@@ -222,19 +243,14 @@ def _matched(
     return {index: region for index, region in regions.items() if index in present}
 
 
-def _check_sides(
-    name: str,
-    path: Path,
-    labels: NDArray[np.int32],
-    affine: NDArray[np.float64],
-    regions: dict[int, Region],
+def _refuse_wrong_sides(
+    name: str, path: Path, regions: dict[int, Region], wrong: list[int]
 ) -> None:
-    hemispheres = {index: region.hemisphere for index, region in regions.items()}
-    wrong = sides_on_the_wrong_side(labels, affine, hemispheres)
-    if wrong:
-        first = regions[wrong[0]]
-        raise InputError(
-            f"The atlas {name} ({path}) has {len(wrong)} regions on the other side of x = 0 than "
-            f"their names say, such as {first.index} ({first.name!r}): names or affine are wrong. "
-            "If it was checked and left is left, add --atlas-sides-checked."
-        )
+    if not wrong:
+        return
+    first = regions[wrong[0]]
+    raise InputError(
+        f"The atlas {name} ({path}) has {len(wrong)} regions on the other side of x = 0 than "
+        f"their names say, such as {first.index} ({first.name!r}): names or affine are wrong. "
+        "If it was checked and left is left, add --atlas-sides-checked."
+    )

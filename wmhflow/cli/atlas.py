@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import wmhflow
-from wmhflow.errors import InputError
+import numpy as np
 
-ACTIONS = ("list", "fetch", "check", "overlap")
+import wmhflow
+from wmhflow.errors import InputError, UsageError
+from wmhflow.settings import LEVELS
+
+DEFAULT_THRESHOLD = 0.5
 
 
 def is_atlas_command(arguments: Sequence[str]) -> bool:
@@ -23,9 +27,14 @@ def is_atlas_command(arguments: Sequence[str]) -> bool:
     >>> is_atlas_command(["atlas", "list"]), is_atlas_command(["atlas", "out", "participant"])
     (True, False)
     """
-    return bool(arguments) and arguments[0] == "atlas" and (
-        len(arguments) == 1 or arguments[1] in (*ACTIONS, "-h", "--help")
-    )  # fmt: skip
+    return bool(arguments) and arguments[0] == "atlas" and not set(LEVELS) & set(arguments[2:3])
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a share above 0 and up to 1")
+    return value
 
 
 def run_atlas(arguments: Sequence[str]) -> int:
@@ -72,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     laid.add_argument("--atlas", required=True, metavar="ATLAS", help="NAME, NAME=PATH or PATH")
     laid.add_argument("--out", type=Path, metavar="FILE", help="instead of the standard output")
     laid.add_argument(
-        "--threshold", type=float, default=0.5, metavar="P",
+        "--threshold", type=_share, metavar="P",
         help="from which a voxel of a probabilistic atlas belongs to a region (default 0.5)",
     )  # fmt: skip
     _add_sides(laid)
@@ -89,18 +98,19 @@ def _add_sides(parser: argparse.ArgumentParser) -> None:
 
 def _list() -> int:
     from wmhflow.data.atlases import atlas_directory, cached_path, load_atlases
+    from wmhflow.data.registry import bibliography
 
     print(f"Atlases are kept in {atlas_directory()}.")
     for name, entry in load_atlases().items():
         there = all(cached_path(entry, part).is_file() for part in entry.files)
         state = "there" if there else "can be fetched" if entry.can_be_fetched else "your own copy"
-        print(f"{name:14} {entry.kind:13} {state:14} {entry.title}. {entry.licence}.")
+        doi = bibliography()[entry.citation]["doi"]
+        print(f"{name:14} {entry.kind:13} {state:14} {entry.title}. {entry.licence}. doi:{doi}")
     return 0
 
 
 def _fetch(names: Sequence[str]) -> int:
     from wmhflow.data.atlases import fetch, load_atlases
-    from wmhflow.errors import UsageError
 
     known = load_atlases()
     unknown = [name for name in names if name not in known]
@@ -132,20 +142,47 @@ def _check(atlases: Sequence[str], *, sides_checked: bool) -> int:
 
 
 def _overlap(
-    masks: Sequence[Path], atlas: str, out: Path | None, threshold: float, *, sides_checked: bool
+    masks: Sequence[Path],
+    atlas: str,
+    out: Path | None,
+    threshold: float | None,
+    *,
+    sides_checked: bool,
 ) -> int:
     from wmhflow.bids.atlases import load_atlas
+
+    unusable = [path for path in masks if re.search(r"[\t\r\n]", str(path))]
+    if unusable:
+        raise UsageError(f"The name {str(unusable[0])!r} would break a table; rename the file.")
+    if out is not None and out in masks:
+        raise UsageError(f"--out {out} is one of the masks; give another file.")
+    loaded = load_atlas(atlas, sides_checked=sides_checked)
+    if threshold is not None and loaded.kind == "labels":
+        raise UsageError(f"--threshold is for probabilities, and {loaded.name} has labels.")
+    rows, failed = [], False
+    for path in masks:
+        try:
+            rows.append(overlap_row(path, loaded, threshold or DEFAULT_THRESHOLD))
+        except InputError as error:
+            print(f"wmhflow: {error}", file=sys.stderr)
+            failed = True
+    if rows:
+        _write(rows, out)
+    return 1 if failed else 0
+
+
+def _write(rows: Sequence[dict[str, Any]], out: Path | None) -> None:
     from wmhflow.bids.writer import write_text
 
-    loaded = load_atlas(atlas, sides_checked=sides_checked)
-    rows = [overlap_row(path, loaded, threshold) for path in masks]
     lines = ["\t".join(rows[0]), *("\t".join(map(_cell, row.values())) for row in rows)]
     text = "\n".join(lines) + "\n"
     if out is None:
         sys.stdout.write(text)
-    else:
+        return
+    try:
         write_text(out, text)
-    return 0
+    except OSError as error:
+        raise UsageError(f"--out {out} cannot be written: {error.strerror}.") from None
 
 
 def overlap_row(path: Path, atlas: Any, threshold: float) -> dict[str, Any]:
@@ -163,39 +200,56 @@ def overlap_row(path: Path, atlas: Any, threshold: float) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``mask``, ``volume_mm3``, ``outside_mm3`` (in no region), and per region
+        ``mask`` (its path), ``volume_mm3``, ``outside_mm3`` (in no region), and per region
         ``<index>_<abbreviation>`` (the share of it that the mask covers) with ``…_mm3``; for
-        probabilities also ``…_weighted`` and ``…_weighted_mm3``.
+        probabilities also ``…_weighted`` and ``…_weighted_mm3``, and no ``outside_mm3``: their
+        regions overlap.
 
     Raises
     ------
     InputError
-        If the mask cannot be read, or is empty and lies nowhere.
+        If the mask cannot be read, holds probabilities, or has voxels and lies in no region.
     """
     from wmhflow.bids.images import load_volume
-    from wmhflow.core.overlap import label_overlap, probability_overlap
 
     values, affine, _ = load_volume(path)
-    row: dict[str, Any] = {"mask": path.name}
-    names = {index: f"{index}_{region.abbreviation}" for index, region in atlas.regions.items()}
-    if atlas.kind == "labels":
-        found = label_overlap(values, affine, atlas.data, atlas.affine, list(atlas.regions))
-        if found.mask_mm3 and found.outside_mm3 == found.mask_mm3:
-            raise InputError(
-                f"{path} lies in no region of {atlas.name}; is it in the atlas's space?"
-            )
-        row |= {"volume_mm3": found.mask_mm3, "outside_mm3": found.outside_mm3}
-        row |= {names[index]: found.fraction(index) for index in names}
-        return row | {f"{names[i]}_mm3": found.overlap_mm3[i] for i in names}
+    inside = values[np.isfinite(values) & (values != 0)]
+    if inside.size and (inside != np.rint(inside)).any() and np.unique(inside).size > 1:
+        raise InputError(f"{path} holds shares and no mask; cut it at a threshold first.")
+    row = _label_cells(values, affine, atlas) if atlas.kind == "labels" else None
+    cells = row or _probability_cells(values, affine, atlas, threshold)
+    if inside.size and not any(v for name, v in cells.items() if name.endswith("_mm3") and
+                               name not in ("volume_mm3", "outside_mm3")):  # fmt: skip
+        raise InputError(f"{path} lies in no region of {atlas.name}; is it in the atlas's space?")
+    return {"mask": str(path)} | cells
+
+
+def _column_names(atlas: Any) -> dict[int, str]:
+    return {index: f"{index}_{region.abbreviation}" for index, region in atlas.regions.items()}
+
+
+def _label_cells(values: Any, affine: Any, atlas: Any) -> dict[str, float]:
+    from wmhflow.core.overlap import label_overlap
+
+    names = _column_names(atlas)
+    found = label_overlap(values, affine, atlas.data, atlas.affine, list(atlas.regions))
+    cells = {"volume_mm3": found.mask_mm3, "outside_mm3": found.outside_mm3}
+    cells |= {names[index]: found.fraction(index) for index in names}
+    return cells | {f"{names[i]}_mm3": found.overlap_mm3[i] for i in names}
+
+
+def _probability_cells(values: Any, affine: Any, atlas: Any, threshold: float) -> dict[str, float]:
+    from wmhflow.core.overlap import probability_overlap
+
     pairs = probability_overlap(values, affine, atlas.data, atlas.affine, threshold)
-    row["volume_mm3"] = pairs[0][0].mask_mm3
-    for (by_threshold, weighted), name in zip(pairs, names.values(), strict=True):
-        row |= {name: by_threshold.fraction(1), f"{name}_mm3": by_threshold.overlap_mm3[1]}
-        row |= {
+    cells = {"volume_mm3": pairs[0][0].mask_mm3}
+    for (by_threshold, weighted), name in zip(pairs, _column_names(atlas).values(), strict=True):
+        cells |= {name: by_threshold.fraction(1), f"{name}_mm3": by_threshold.overlap_mm3[1]}
+        cells |= {
             f"{name}_weighted": weighted.fraction(1),
             f"{name}_weighted_mm3": weighted.overlap_mm3[1],
         }
-    return row
+    return cells
 
 
 def _cell(value: Any) -> str:

@@ -11,7 +11,8 @@ import wmhflow
 from wmhflow import settings as st
 from wmhflow.errors import UsageError
 
-EPILOG = """exit codes: 0 everything promised was written; 1 a step failed (the others went on);
+EPILOG = """wmhflow atlas --help: atlases, and masks laid on them.
+exit codes: 0 everything promised was written; 1 a step failed (the others went on);
 2 wrong use; 70 nothing to do was found; 127 a required program is missing."""
 
 

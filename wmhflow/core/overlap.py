@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from wmhflow.core.geometry import same_grid
+from wmhflow.core.sampling import coverage_weights, region_statistics
 
 HALF = 0.5
 
@@ -54,8 +55,8 @@ def label_overlap(
     mask : (I, J, K) array
         Finite and not zero inside.
     mask_affine, label_affine : (4, 4) arrays
-        Voxels to world mm. Where the grids differ, every voxel of the mask takes the label at its
-        centre (nearest neighbour).
+        Voxels to world mm. Where the grids differ, the volumes in which voxels of both overlap
+        count, exactly.
     labels : (X, Y, Z) integer array
         0 outside.
     regions : sequence of int
@@ -74,21 +75,35 @@ def label_overlap(
     values = np.asarray(mask)
     inside = np.isfinite(values) & (values != 0)
     mask_voxel, label_voxel = (_voxel_mm3(affine) for affine in (mask_affine, label_affine))
-    if same_grid(values.shape, mask_affine, labels.shape, label_affine):
-        found = labels[inside]
-    else:
-        found = _labels_at(np.argwhere(inside), mask_affine, labels, label_affine)
     n_labels = int(max(labels.max(initial=0), *regions, 0)) + 1
-    sizes = np.bincount(labels.ravel(), minlength=n_labels)
-    counts = np.bincount(found, minlength=n_labels)
-    known = np.zeros(n_labels, dtype=bool)
-    known[list(regions)] = True
+    sizes = np.bincount(labels.ravel(), minlength=n_labels) * label_voxel
+    if same_grid(values.shape, mask_affine, labels.shape, label_affine):
+        covered = np.bincount(labels[inside], minlength=n_labels) * mask_voxel
+    else:
+        covered = _covered_mm3(inside, mask_affine, labels, label_affine, n_labels)
+    whole = float(np.count_nonzero(inside) * mask_voxel)
     return Overlap(
-        mask_mm3=float(found.size * mask_voxel),
-        outside_mm3=float(counts[~known].sum() * mask_voxel),
-        region_mm3={region: float(sizes[region] * label_voxel) for region in regions},
-        overlap_mm3={region: float(counts[region] * mask_voxel) for region in regions},
+        mask_mm3=whole,
+        outside_mm3=max(0.0, whole - float(covered[list(regions)].sum())),
+        region_mm3={region: float(sizes[region]) for region in regions},
+        overlap_mm3={region: float(covered[region]) for region in regions},
     )
+
+
+def _covered_mm3(
+    inside: NDArray[np.bool_],
+    mask_affine: NDArray[np.float64],
+    labels: NDArray[np.integer],
+    label_affine: NDArray[np.float64],
+    n_labels: int,
+) -> NDArray[np.float64]:
+    """Measure what a mask on another grid covers of every label."""
+    covered = np.zeros(n_labels)
+    weights = coverage_weights(labels, label_affine, inside.shape, mask_affine)
+    found = region_statistics(inside.astype(np.float64), weights)
+    volumes = np.nan_to_num(found["mean"] * found["coverage"] * found["volume_mm3"]).round(6)
+    covered[found["index"]] = volumes
+    return covered
 
 
 def probability_overlap(
@@ -112,7 +127,8 @@ def probability_overlap(
     Returns
     -------
     list of pairs of Overlap
-        Per volume, by threshold and weighted by probability; the region's number is 1.
+        Per volume, by threshold and weighted by probability; the region's number is 1. Where the
+        grids differ, every voxel of the mask takes the probability at its centre.
     """
     pairs = []
     values = np.asarray(mask)
@@ -121,16 +137,16 @@ def probability_overlap(
     mask_voxel, label_voxel = (_voxel_mm3(affine) for affine in (mask_affine, label_affine))
     for number in range(probabilities.shape[3]):
         volume = probabilities[..., number]
-        at = _labels_at(places, mask_affine, volume, label_affine).astype(np.float64)
+        at = _labels_at(places, mask_affine, volume, label_affine)
         pairs.append(
             tuple(
                 Overlap(
                     float(at.size * mask_voxel),
-                    float((at.size - part.sum()) * mask_voxel),
+                    float((at.size - part.sum(dtype=np.float64)) * mask_voxel),
                     {1: float(whole.sum(dtype=np.float64) * label_voxel)},
-                    {1: float(part.sum() * mask_voxel)},
+                    {1: float(part.sum(dtype=np.float64) * mask_voxel)},
                 )
-                for part, whole in (((at >= threshold) * 1.0, volume >= threshold), (at, volume))
+                for part, whole in ((at >= threshold, volume >= threshold), (at, volume))
             )
         )
     return pairs  # type: ignore[return-value]
@@ -169,6 +185,26 @@ def sides_on_the_wrong_side(
         for region, side in hemispheres.items()
         if side in sign and counts[region] and sums[region] * sign[side] <= 0
     ]
+
+
+def centres_x(probabilities: NDArray[np.floating], affine: NDArray[np.float64]) -> NDArray:
+    """Return the x in mm of every volume's centre, weighted by probability; NaN if it is empty.
+
+    Parameters
+    ----------
+    probabilities : (X, Y, Z, n) array
+        0..1.
+    affine : (4, 4) array
+        Voxels to world mm.
+    """
+    n_regions = probabilities.shape[3]
+    x = np.full(n_regions, np.nan)
+    for number in range(n_regions):
+        voxels = np.argwhere(probabilities[..., number])
+        weights = probabilities[..., number][tuple(voxels.T)].astype(np.float64)
+        if weights.sum() > 0:
+            x[number] = np.average(voxels @ affine[0, :3] + affine[0, 3], weights=weights)
+    return x
 
 
 def _voxel_mm3(affine: NDArray[np.float64]) -> float:

@@ -16,7 +16,6 @@ from wmhflow.data.registry import Region, load_freesurfer_codes
 from wmhflow.errors import InputError
 
 DIRECTORY_VARIABLE = "WMHFLOW_ATLAS_DIR"
-KINDS = ("labels", "probabilities")
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,8 @@ class AtlasDefinition:
     """What the registry says of an atlas.
 
     The regions are named by a table beside the image, by ``names``, or by FreeSurfer's codes.
-    ``groups`` makes new regions from the numbers of the image; ``repairs`` mends the table.
+    ``groups`` makes new regions from the numbers of the image; ``repairs`` mends the table;
+    ``is_percent`` says that probabilities are written as 0 to 100.
     """
 
     name: str
@@ -48,11 +48,13 @@ class AtlasDefinition:
     codes: str | None = None
     groups: Mapping[int, tuple[int, ...]] | None = None
     repairs: Mapping[int, Mapping[str, str]] | None = None
+    is_percent: bool = False
 
     @property
     def files(self) -> tuple[AtlasFile, ...]:
         """The image, and the table if it has one of its own."""
-        return (self.image, self.table) if self.table else (self.image,)
+        own = self.table if self.table and (self.table.address or not self.image.address) else None
+        return (self.image, own) if own else (self.image,)
 
     @property
     def can_be_fetched(self) -> bool:
@@ -124,6 +126,8 @@ def fetch(definition: AtlasDefinition) -> list[Path]:
 
 def _fetched(definition: AtlasDefinition, entry: AtlasFile) -> Path:
     path = cached_path(definition, entry)
+    if atlas_directory().is_file():
+        raise InputError(f"{atlas_directory()} is a file; set {DIRECTORY_VARIABLE} to a folder.")
     if not path.is_file():
         import pooch
 

@@ -35,7 +35,8 @@ _LINES = {
     ),
 }
 # What is added to the index that an FSL atlas writes to get the number in its label image.
-_FSL_SHIFT = {"label": 0, "probabilistic": 1, "statistic": 1}
+# FSL's own files write "Probabalistic".
+_FSL_SHIFT = {"label": 0, "probabilistic": 1, "probabalistic": 1, "statistic": 1}
 _WRITTEN = {"L": "l left lh", "R": "r right rh", "B": "b both bilateral midline"}
 _HEMISPHERES = {word: side for side, words in _WRITTEN.items() for word in words.split()}
 _OTHER_SIDE = {"L": "R", "R": "L"}
@@ -98,7 +99,29 @@ def read_label_table(
     text = _text_of(path)
     is_xml = path.suffix.lower() == ".xml" or text.lstrip().startswith("<")
     found = _read_fsl(path, text) if is_xml else _read_lines(path, text)
-    rows = _named(_repaired(path, _numbered(path, found), repairs or {}))
+    return _regions(_named(_repaired(path, _numbered(path, found), repairs or {})), seg)
+
+
+def named_regions(names: Mapping[int, str], seg: str) -> dict[int, Region]:
+    """Make regions from names alone, as a table of them would.
+
+    Parameters
+    ----------
+    names
+        By number.
+    seg
+        What the label image is called.
+
+    Examples
+    --------
+    >>> [region.hemisphere for region in named_regions({1: "ACA left", 2: "stem"}, "a").values()]
+    ['L', 'B']
+    """
+    rows = {index: _Row(seg, index, name, "", "", "") for index, name in names.items()}
+    return _regions(_named(rows), seg)
+
+
+def _regions(rows: Mapping[int, _Row], seg: str) -> dict[int, Region]:
     sides = _sides(rows)
     abbreviations = _abbreviations(rows, sides)
     homologues = _homologues(rows, sides)
@@ -338,23 +361,21 @@ def _named(rows: dict[int, _Row]) -> dict[int, _Row]:
             raise InputError(
                 f"{row.where}: the hemisphere {row.hemisphere!r} is unknown; write L, R or B."
             )
+        written, said = _HEMISPHERES.get(row.hemisphere.lower()), side_of_name(row.name)
+        if {said, written} == {"L", "R"}:
+            raise InputError(
+                f"{row.where}: the name {row.name!r} says {said} and the column {written}; one of "
+                "them is wrong."
+            )
     return rows
 
 
 def _sides(rows: Mapping[int, _Row]) -> dict[int, str]:
-    """Take each side from the column, else the name, else from a pair of abbreviations."""
-    said = {
-        index: _HEMISPHERES.get(row.hemisphere.lower()) or side_of_name(row.name)
+    """Take each side from the column, else the name; abbreviations say too little (CR, CL)."""
+    return {
+        index: _HEMISPHERES.get(row.hemisphere.lower()) or side_of_name(row.name) or "B"
         for index, row in rows.items()
     }
-    side_of = {row.abbreviation: said[index] for index, row in rows.items()}
-    sides = {}
-    for index, row in rows.items():
-        stem, last = row.abbreviation[:-1], row.abbreviation[-1:]
-        partner = stem + _OTHER_SIDE.get(last, "")
-        paired = stem and partner != stem and side_of.get(partner, last) != last
-        sides[index] = said[index] or (last if paired else "B")
-    return sides
 
 
 def _homologues(rows: Mapping[int, _Row], sides: Mapping[int, str]) -> dict[int, str | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -102,8 +103,9 @@ def run_group(settings: Settings) -> int:
     if not (settings.output_dir / "dataset_description.json").is_file():
         write_dataset_files(settings)
     group = settings.output_dir / "group"
+    schemes = zone_schemes(settings, visits)
     for kind in TABLES:
-        columns = table_columns(kind, settings.regions.zones)
+        columns = table_columns(kind, schemes)
         _write_gathered(group / f"{ENDINGS[kind]}.tsv", visits, kind, columns)
     write_phenotype(settings.output_dir / "phenotype", visits)
     _say_who_is_missing(subjects, visits)
@@ -132,6 +134,24 @@ def find_visits(settings: Settings, subjects: Sequence[str]) -> Iterator[Visit]:
                 )
 
 
+def zone_schemes(settings: Settings, visits: Sequence[Visit]) -> tuple[str, ...]:
+    """Return the zone schemes that the visits were made with; say so where they differ."""
+    found: dict[tuple[str, ...], str] = {}
+    for visit in visits:
+        label = None if visit.session_id == "n/a" else visit.session_id.removeprefix("ses-")
+        path = settings.output_dir / record_path(visit.participant_id.removeprefix("sub-"), label)
+        made_with = tuple(json.loads(path.read_text(encoding="utf-8"))["settings"]["zones"])
+        found.setdefault(made_with, f"{visit.participant_id} {visit.session_id}")
+    if len(found) > 1:
+        said = "; ".join(f"{who}: {' '.join(schemes)}" for schemes, who in found.items())
+        print(
+            f"Visits were made with different --zones ({said}): rows of zones do not compare, and "
+            "columns that some lack are n/a there.",
+            file=sys.stderr,
+        )
+    return tuple(dict.fromkeys(scheme for schemes in found for scheme in schemes))
+
+
 def _say_who_is_missing(subjects: Sequence[str], visits: Sequence[Visit]) -> None:
     there = {visit.participant_id for visit in visits}
     missing = [f"sub-{subject}" for subject in subjects if f"sub-{subject}" not in there]
@@ -151,6 +171,7 @@ def _write_gathered(
     if not rows:
         return
     everything = (*KEYS, *columns)
+    rows = [{name: row.get(name, "n/a") for name in names(everything)} for row in rows]
     write_text(path, table_text(names(everything), rows))
     write_json(path.with_suffix(".json"), dictionary_of(everything))
     write_bytes(path.with_suffix(".parquet"), parquet_bytes(names(everything), rows))
