@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 import io
+import json
+from pathlib import Path
 
-from wmhflow.bids.outputs import TABLES
-from wmhflow.bids.tables import names
-from wmhflow.group.tables import KEYS, TEXT_COLUMNS, WHOLE_COLUMNS, parquet_bytes
+import pytest
+
+from wmhflow.bids.outputs import TABLES, record_path
+from wmhflow.bids.tables import VOLUMES, lesion_columns, majority_columns, names
+from wmhflow.bids.writer import read_table, table_text, write_text
+from wmhflow.group.tables import (
+    KEYS,
+    TEXT_COLUMNS,
+    WHOLE_COLUMNS,
+    Visit,
+    parquet_bytes,
+    run_group,
+    zone_schemes,
+)
+from wmhflow.settings import Settings
 
 
 def types_of(columns: list[str], rows: list[dict[str, str]]) -> dict[str, str]:
@@ -33,3 +47,43 @@ def test_na_is_null_and_bytes_are_the_same_every_time() -> None:
     content = parquet_bytes(["participant_id", "mean"], rows)
     assert content == parquet_bytes(["participant_id", "mean"], rows)
     assert pq.read_table(io.BytesIO(content)).to_pydict()["mean"] == [1.5, None]
+
+
+def finished(out: Path, subject: str, schemes: list[str]) -> Visit:
+    """A finished visit with one lesion, made with these zone schemes."""
+    record = out / record_path(subject, None)
+    record.parent.mkdir(parents=True)
+    record.write_text(json.dumps({"settings": {"zones": schemes}}))
+    visit = Visit(f"sub-{subject}", "n/a", out / f"sub-{subject}" / "anat")
+    visit.folder.mkdir(parents=True)
+    row = {"index": 1, "majority": "PV"} | dict.fromkeys(majority_columns(schemes)[1:], "D")
+    write_text(visit.table("lesions"), table_text(names(lesion_columns(schemes)), [row]))
+    write_text(visit.table("volumes"), table_text(names(VOLUMES), []))
+    return visit
+
+
+def test_different_zone_schemes_are_said_and_missing_columns_are_na(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    visits = [
+        finished(tmp_path, "01", ["jv3-pv13-jc4", "pv10"]),
+        finished(tmp_path, "02", ["jv3-pv13-jc4"]),
+    ]
+    settings = Settings(tmp_path, tmp_path, "group")
+    assert zone_schemes(settings, visits) == ("jv3-pv13-jc4", "pv10")
+    assert "sub-02 n/a: jv3-pv13-jc4" in capsys.readouterr().err
+    for visit in visits:
+        (tmp_path / "in" / visit.participant_id).mkdir(parents=True)
+    (tmp_path / "in" / "dataset_description.json").write_text(
+        '{"Name": "x", "BIDSVersion": "1.10.0"}'
+    )
+    assert run_group(Settings(tmp_path / "in", tmp_path, "group")) == 0
+    rows = read_table(tmp_path / "group" / "lesions.tsv")
+    assert [row["majority_pv10"] for row in rows] == ["D", "n/a"]
+    assert [row["majority"] for row in rows] == ["PV", "PV"]
+
+
+def test_one_scheme_for_all_is_no_news(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    visits = [finished(tmp_path, subject, ["pv10"]) for subject in ("01", "02")]
+    assert zone_schemes(Settings(tmp_path, tmp_path, "group"), visits) == ("pv10",)
+    assert capsys.readouterr().err == ""
