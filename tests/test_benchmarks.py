@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.kernels import rivals
-from benchmarks.kernels.ours import everything
+from benchmarks.kernels.ours import everything, tables, wanted_regions
 from benchmarks.kernels.scene import Scene, made_scene
 
 
@@ -35,6 +35,20 @@ def test_scipy_and_numpy_give_the_same_distances_and_regions(scene: Scene) -> No
     assert (owners == theirs[3])[scene.white].mean() > 0.97
     assert (shells == theirs[5])[scene.white].mean() > 0.97
     assert (cells == theirs[7])[scene.white].mean() > 0.97
+
+
+def test_mask_by_mask_gives_nearly_the_same_tables(scene: Scene) -> None:
+    regions = wanted_regions()
+    ours, theirs = tables(scene), rivals.tables(scene, regions)
+    volumes = np.array([row["volume_mm3"] for row in ours])
+    others = np.array([volume for volume, _, _ in theirs])
+    assert len(volumes) == len(others) == len(regions) > 100
+    # equally near lesions and lobes are anyone's, as above
+    assert np.abs(volumes - others).sum() / volumes.sum() < 0.03
+    zoned = [i for i, (seg, _) in enumerate(regions) if seg == "zones"]
+    for i in zoned:
+        found = ours[i]["volume_mm3"], ours[i]["wmh_volume_mm3"], ours[i]["n_lesions"]
+        assert found == pytest.approx(theirs[i])
 
 
 def test_the_loop_gives_nearly_the_same_lobes() -> None:

@@ -16,7 +16,7 @@ REPEATS = 5
 def seconds(call: Callable[[], Any], repeats: int = REPEATS) -> float:
     """Return the median time of several calls, after one that does not count."""
     call()
-    return float(np.median([_once(call) for _ in range(repeats)]))
+    return float(np.median([once(call) for _ in range(repeats)]))
 
 
 def side_by_side(
@@ -28,11 +28,12 @@ def side_by_side(
     times: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(repeats):
         for name, call in calls.items():
-            times[name].append(_once(call))
+            times[name].append(once(call))
     return {name: float(np.median(taken)) for name, taken in times.items()}
 
 
-def _once(call: Callable[[], Any]) -> float:
+def once(call: Callable[[], Any]) -> float:
+    """Return the seconds that one call takes."""
     start = time.perf_counter()
     call()
     return time.perf_counter() - start

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from benchmarks.kernels.scene import Scene
+from wmhflow.bids.labels import table_regions
+from wmhflow.bids.plan import VisitPlan
 from wmhflow.core.bullseye import bullseye_labels, depth, propagate_lobes
 from wmhflow.core.distance import distance_to
+from wmhflow.core.lesions import lesion_centres
+from wmhflow.core.load import load_curve
+from wmhflow.core.regional import IN_NAWM, IN_WMH, Row, partition, region_volumes
 from wmhflow.core.shells import shell_labels
 from wmhflow.core.zones import lesion_continuity, zone_labels
+from wmhflow.settings import Settings
+
+FRAMEWORKS, DEEPEST_SHELL = ("zones", "lobes", "bullseye", "shells"), 54
+DEPTH_EDGES, MM_EDGES = np.linspace(0, 1, 21).tolist(), [*np.arange(41.0).tolist(), np.inf]
 
 
 def everything(scene: Scene) -> tuple[Any, ...]:
@@ -27,3 +39,31 @@ def everything(scene: Scene) -> tuple[Any, ...]:
         deep, propagate_lobes(scene.lobes, scene.right, scene.white, scene.right, spacing)
     )
     return to_ventricle, to_cortex, distance, owners, zones, shells, deep, cells
+
+
+def tables(scene: Scene) -> list[dict[str, float]]:
+    """Masks in; volume, WMH and lesions of every region of every framework out."""
+    to_ventricle, to_cortex, _, _, zones, shells, deep, cells = everything(scene)
+    wmh = scene.lesions > 0
+    images = {"zones": zones, "shells": shells, "lobes": cells // 10, "bullseye": cells}
+    found = partition(images | {IN_WMH: wmh, IN_NAWM: scene.nawm})
+    voxel_mm3 = float(np.prod(scene.spacing))
+    centres = lesion_centres(scene.lesions, scene.affine)
+    rows = [Row(((seg, leaves),)) for seg, leaves in wanted_regions()]
+    measured = region_volumes(found, rows, scene.lesions, centres, voxel_mm3)
+    for position, edges in ((deep, DEPTH_EDGES), (to_ventricle, MM_EDGES), (to_cortex, MM_EDGES)):
+        load_curve(position, scene.white, wmh, edges, voxel_mm3)
+    return measured
+
+
+def wanted_regions() -> list[tuple[str, tuple[int, ...]]]:
+    """List the regions of the tables: label image, and the labels that make each up."""
+    visit = VisitPlan("01", None, lobes="parcellation")
+    settings = Settings(Path(), Path(), "participant")
+    terms = [region.terms[0] for region in table_regions(visit, settings)]
+    # inner shells of the tables end at a person's deepest one
+    return [
+        (seg, leaves)
+        for seg, leaves in terms
+        if seg in FRAMEWORKS and not (seg == "shells" and min(leaves) % 100 > DEEPEST_SHELL)
+    ]

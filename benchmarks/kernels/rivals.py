@@ -134,3 +134,26 @@ def measures_by_loop(
         row |= {name: distance[mask].min() for name, distance in distances.items()}
         rows.append(row)
     return rows
+
+
+def tables(
+    scene: Scene, regions: list[tuple[str, tuple[int, ...]]]
+) -> list[tuple[float, float, int]]:
+    """Measure volume, WMH volume and lesions of every region, mask by mask."""
+    to_ventricle, to_cortex, _, _, zones, shells, deep, cells = everything(scene)
+    images = {"zones": zones, "shells": shells, "lobes": cells // 10, "bullseye": cells}
+    wmh, voxel_mm3 = scene.lesions > 0, float(np.prod(scene.spacing))
+    measured = []
+    for seg, leaves in regions:
+        inside = np.isin(images[seg], leaves)
+        diseased = inside & wmh
+        lesions = np.unique(scene.lesions[diseased]).size
+        measured.append((inside.sum() * voxel_mm3, diseased.sum() * voxel_mm3, lesions))
+    for position, edges in (
+        (deep, np.linspace(0, 1, 21)),
+        (to_ventricle, np.arange(41.0)),
+        (to_cortex, np.arange(41.0)),
+    ):
+        for part in (scene.white, wmh):
+            np.histogram(position[part & np.isfinite(position)], edges)
+    return measured
