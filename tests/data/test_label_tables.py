@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.builders import DATA
 from wmhflow.data.label_tables import check_mutual, read_label_table, side_of_name, swapped_name
 from wmhflow.data.registry import Region, load_regions
 from wmhflow.errors import InputError
 
-PUBLISHED = Path(__file__).resolve().parents[2].parent / "shared/data/atlases/arterial_jhu/ArterialAtlas136.txt"
+PUBLISHED = DATA / "atlases" / "arterial_jhu" / "ArterialAtlas136.txt"
 
 # The same three regions and the background, in each format.
 COLOUR_TABLE = """\
