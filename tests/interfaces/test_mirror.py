@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from wmhflow.bids.labels import TableRegion
+from wmhflow.core.mirror import free_of_lesions
 from wmhflow.core.regional import partition
 from wmhflow.interfaces.itk import write_itk_affine
 from wmhflow.interfaces.mirror import Asymmetry, MirrorPartition, SampleOpposites
@@ -95,6 +96,16 @@ def test_lesions_of_either_side_count_on_neither(tmp_path: Path) -> None:
         lost = (wmh & (ZONES == 12)).sum() * 8
         assert rows[index]["volume_mm3"] == volume[index] - lost
         assert rows[index]["opposite_volume_mm3"] == volume[index] - lost
+
+
+def test_infarcts_count_on_neither_side_either() -> None:
+    wmh, infarct = np.zeros(SHAPE, bool), np.zeros(SHAPE, bool)
+    infarct[3:6, 4:8, 4:8] = True
+    found = partition({"zones": ZONES, "WMH": wmh, "NAWM": ~wmh, "infarct": infarct})
+    own, opposite = free_of_lesions(found, found.labels[::-1])
+    gone = infarct | infarct[::-1]
+    for part in (own, opposite):
+        assert np.array_equal(part.labels == 0, gone)
 
 
 def test_a_turned_head_gives_the_same_answer(tmp_path: Path) -> None:

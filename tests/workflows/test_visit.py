@@ -96,6 +96,7 @@ def test_infarcts_are_kept_from_registration_and_tissues(
         ):
             assert source_of(workflow, node, trait) == without
         assert source_of(workflow, "tissue_with_lesions", "infarct") == ("given_infarct", "mask")
+        assert source_of(workflow, "partition", "infarct") == ("given_infarct", "mask")
 
 
 def test_without_an_infarct_the_graph_is_as_ever(

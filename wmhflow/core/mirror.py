@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from wmhflow.core.regional import IN_WMH, Partition
+from wmhflow.core.regional import IN_INFARCT, IN_WMH, Partition
 
 
 def free_of_lesions(found: Partition, mirrored: NDArray[np.integer]) -> tuple[Partition, Partition]:
@@ -14,7 +14,7 @@ def free_of_lesions(found: Partition, mirrored: NDArray[np.integer]) -> tuple[Pa
     Parameters
     ----------
     found
-        A partition that has ``WMH`` among its images.
+        A partition that has ``WMH`` among its images, and ``infarct`` if a mask of them is given.
     mirrored
         Its labels as they lie after a reflection at the midplane, on the same grid; 0 outside.
 
@@ -31,7 +31,10 @@ def free_of_lesions(found: Partition, mirrored: NDArray[np.integer]) -> tuple[Pa
     >>> own.labels.tolist(), opposite.labels.tolist()
     ([[[1, 0, 0, 1]]], [[[1, 0, 0, 1]]])
     """
-    diseased = np.concatenate([[False], found.columns[IN_WMH] == 1])
+    diseased = np.zeros(found.columns[IN_WMH].size + 1, dtype=bool)
+    for name in (IN_WMH, IN_INFARCT):
+        if name in found.columns:
+            diseased[1:] |= found.columns[name] == 1
     lesion = diseased[found.labels] | diseased[mirrored]
     own, opposite = (
         Partition(np.where(lesion, 0, labels).astype(np.int32), found.columns)

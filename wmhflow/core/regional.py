@@ -12,6 +12,8 @@ from wmhflow.core.sampling import coverage_weights, merge_regions, region_statis
 
 ALL, IN_WMH, IN_NAWM = "all", "WMH", "NAWM"
 TISSUES = (ALL, IN_WMH, IN_NAWM)
+# Where a mask of infarcts is given; nothing is tabulated in it.
+IN_INFARCT = "infarct"
 
 
 @dataclass(frozen=True)

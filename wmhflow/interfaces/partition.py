@@ -23,7 +23,7 @@ from wmhflow.bids.labels import (
     is_callosum,
     region_of,
 )
-from wmhflow.core.regional import IN_NAWM, IN_WMH, Partition, partition
+from wmhflow.core.regional import IN_INFARCT, IN_NAWM, IN_WMH, Partition, partition
 from wmhflow.interfaces._files import load_json, load_labels, load_mask, save, save_json
 
 
@@ -33,6 +33,7 @@ class _PartitionInput(BaseInterfaceInputSpec):
     regions = traits.List(traits.Dict, mandatory=True, desc="regions that the tables may have")
     wmh = File(exists=True, mandatory=True)
     nawm = File(exists=True, mandatory=True)
+    infarct = File(exists=True, desc="infarcts and other lesions that are no WMH")
 
 
 class _PartitionOutput(TraitedSpec):
@@ -56,6 +57,8 @@ class FinestPartition(SimpleInterface):
         deepest = int((images["shells"] % SHELL_ORDINALS).max(initial=0))
         images[IN_WMH] = load_mask(inputs.wmh)[0]
         images[IN_NAWM], affine = load_mask(inputs.nawm)
+        if inputs.infarct:
+            images[IN_INFARCT] = load_mask(inputs.infarct)[0]
         found = partition(images)
         columns = {name: values.tolist() for name, values in found.columns.items()}
         has_callosum = "lobes" in images and bool((images["lobes"] % 10 == CORPUS_CALLOSUM).any())

@@ -577,6 +577,7 @@ def _add_measures(graph: _Graph) -> None:
         regions=[region.as_dict() for region in table_regions(graph.visit, graph.settings)],
         wmh="mask_WMH",
         nawm="mask_NAWM",
+        infarct=graph.if_known("mask_infarct"),
     )
     for output in ("labels", "columns", "regions"):
         graph.known[output] = (found, output)
