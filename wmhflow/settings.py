@@ -231,7 +231,6 @@ class Regions:
         "has the label image seg-zones; the others carry their names.",
         choices=ZONE_SCHEMES,
         many=True,
-        metavar="SCHEME",
     )
     bullseye_layers: int = option(
         4,
