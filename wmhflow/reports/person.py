@@ -176,7 +176,7 @@ def _finished_part(settings: Settings, visit: VisitPlan, title: str) -> VisitPar
     for picture in all_pictures(settings, visit, scene):
         shown[picture.section].append(_save(settings, visit, picture))
     if visit.lobes:
-        plots = list(_bullseye_plots(visit, rows, settings.regions.bullseye_layers))
+        plots = list(_bullseye_plots(visit, rows))
         shown["regions"].append(_save(settings, visit, _bullseye_picture(plots)))
     return VisitPart(
         _anchor(visit),
@@ -229,11 +229,11 @@ def _volumes(rows: Sequence[TableRow]) -> tuple[tuple[str, list[SideVolumes]], .
     return tuple((title, part) for title, part in parts if part)
 
 
-def _bullseye_plots(
-    visit: VisitPlan, rows: dict[str, list[TableRow]], n_layers: int
-) -> Iterable[BullseyePlot]:
+def _bullseye_plots(visit: VisitPlan, rows: dict[str, list[TableRow]]) -> Iterable[BullseyePlot]:
     """Plot WMH's share of each cell, and the mean of each map in all of its tissue."""
     load = tables.bullseye_values(rows["volumes"], "wmh_fraction")
+    # of the outputs: a report that is made anew may be asked for with other settings
+    n_layers = max(cell % 10 for cell in load)
     yield BullseyePlot("WMH volume fraction", "", load, n_layers, starts_at_zero=True)
     for entry in visit.maps:
         own = [

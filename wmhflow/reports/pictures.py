@@ -338,7 +338,7 @@ def registry_entries(seg: str, labels: NDArray[np.int64]) -> tuple[tuple[int, st
     Parameters
     ----------
     seg
-        ``tissue``, ``zones`` or ``lobes``.
+        ``tissue``, ``zones``, ``lobes`` or ``bullseye`` (its rings).
     labels
         Numbers of both sides together.
     """
