@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wmhflow.core.mirror import asymmetry_index
 from wmhflow.core.quality import (
-    asymmetry,
     count_small_lesions,
     lesion_mask_quality,
     likeliest_tissue,
@@ -104,7 +104,7 @@ def test_what_is_not_there_is_nan_and_never_0() -> None:
     assert math.isnan(measure(images, flair=None)["wmh_flair_contrast"])
     assert math.isnan(measure(images, nawm=empty > 0)["wmh_flair_contrast"])
     assert math.isnan(measure(images, brain=empty > 0)["wmh_brain_fraction"])
-    assert math.isnan(asymmetry(0.0, 0.0))
+    assert math.isnan(asymmetry_index(0.0, 0.0))
     constant = np.ones((2, 2, 2))
     assert math.isnan(robust_contrast(constant, constant > 0, constant > 0))
 
@@ -160,9 +160,9 @@ def test_small_is_a_volume_and_not_a_number_of_voxels(voxel_mm3: float, small: i
 
 
 def test_asymmetry_is_between_minus_1_and_1() -> None:
-    assert asymmetry(2.0, 0.0) == 1
-    assert asymmetry(0.0, 2.0) == -1
-    assert asymmetry(2.0, 2.0) == 0
+    assert asymmetry_index(2.0, 0.0) == 1
+    assert asymmetry_index(0.0, 2.0) == -1
+    assert asymmetry_index(2.0, 2.0) == 0
 
 
 def test_the_template_names_the_likeliest_tissue_and_nothing_where_it_knows_nothing() -> None:

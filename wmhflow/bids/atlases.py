@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from wmhflow.bids.images import _UNREADABLE
+from wmhflow.bids.images import UNREADABLE
 from wmhflow.core.geometry import GeometryError, spacing_of
 from wmhflow.core.overlap import centres_x, sides_on_the_wrong_side
 from wmhflow.data.atlases import (
@@ -25,7 +24,6 @@ from wmhflow.data.label_tables import check_mutual, named_regions, read_label_ta
 from wmhflow.data.registry import Region
 from wmhflow.errors import InputError, UsageError
 
-log = logging.getLogger("wmhflow")
 TABLE_ENDINGS = (".tsv", ".txt", ".xml", ".label", ".ctab", ".lut")
 # What reaches further than an interpolation's overshoot is no share of 1, and a maximum of a few
 # percent is no atlas.
@@ -147,7 +145,7 @@ def _read(path: Path, kind: str | None) -> tuple[NDArray[Any], NDArray[np.float6
     try:
         image = nib.load(path)
         data = np.asanyarray(image.dataobj)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise InputError(f"{path} cannot be read as an image: {error}.") from None
     if data.dtype.kind not in "biuf":
         raise InputError(f"{path} holds no plain numbers ({data.dtype}); an atlas has labels.")

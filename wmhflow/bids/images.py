@@ -19,7 +19,7 @@ LEAST_EXTENT_MM = 75.0
 LARGEST_EXTENT_MM = 600.0
 COARSEST_VOXEL_MM = 10.0
 UNIT_SCALES = {"µm": 1e-3, "m": 1e3, "cm": 10.0}
-_UNREADABLE = (OSError, EOFError, zlib.error, ImageFileError, HeaderDataError, ValueError)
+UNREADABLE = (OSError, EOFError, zlib.error, ImageFileError, HeaderDataError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def load_volume(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64], n
             )
     except FileNotFoundError:
         raise InputError(f"{path} does not exist.") from None
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise InputError(
             f"{path} cannot be read to its end ({_first_line(error)}); copy or make it again."
         ) from None

@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import wmhflow
 from wmhflow.errors import InputError, UsageError
 from wmhflow.settings import LEVELS
@@ -210,16 +208,19 @@ def overlap_row(path: Path, atlas: Any, threshold: float) -> dict[str, Any]:
     InputError
         If the mask cannot be read, holds probabilities, or has voxels and lies in no region.
     """
+    import numpy as np
+
     from wmhflow.bids.images import load_volume
 
     values, affine, _ = load_volume(path)
     inside = values[np.isfinite(values) & (values != 0)]
     if inside.size and (inside != np.rint(inside)).any() and np.unique(inside).size > 1:
         raise InputError(f"{path} holds shares and no mask; cut it at a threshold first.")
-    row = _label_cells(values, affine, atlas) if atlas.kind == "labels" else None
-    cells = row or _probability_cells(values, affine, atlas, threshold)
-    if inside.size and not any(v for name, v in cells.items() if name.endswith("_mm3") and
-                               name not in ("volume_mm3", "outside_mm3")):  # fmt: skip
+    if atlas.kind == "labels":
+        cells, covered = _label_cells(values, affine, atlas)
+    else:
+        cells, covered = _probability_cells(values, affine, atlas, threshold)
+    if inside.size and not covered:
         raise InputError(f"{path} lies in no region of {atlas.name}; is it in the atlas's space?")
     return {"mask": str(path)} | cells
 
@@ -228,17 +229,22 @@ def _column_names(atlas: Any) -> dict[int, str]:
     return {index: f"{index}_{region.abbreviation}" for index, region in atlas.regions.items()}
 
 
-def _label_cells(values: Any, affine: Any, atlas: Any) -> dict[str, float]:
+def _label_cells(values: Any, affine: Any, atlas: Any) -> tuple[dict[str, float], bool]:
+    """Return the cells of a row, and whether the mask covers anything."""
     from wmhflow.core.overlap import label_overlap
 
     names = _column_names(atlas)
     found = label_overlap(values, affine, atlas.data, atlas.affine, list(atlas.regions))
     cells = {"volume_mm3": found.mask_mm3, "outside_mm3": found.outside_mm3}
     cells |= {names[index]: found.fraction(index) for index in names}
-    return cells | {f"{names[i]}_mm3": found.overlap_mm3[i] for i in names}
+    cells |= {f"{names[i]}_mm3": found.overlap_mm3[i] for i in names}
+    return cells, any(found.overlap_mm3.values())
 
 
-def _probability_cells(values: Any, affine: Any, atlas: Any, threshold: float) -> dict[str, float]:
+def _probability_cells(
+    values: Any, affine: Any, atlas: Any, threshold: float
+) -> tuple[dict[str, float], bool]:
+    """Return the cells of a row, and whether the mask covers anything."""
     from wmhflow.core.overlap import probability_overlap
 
     pairs = probability_overlap(values, affine, atlas.data, atlas.affine, threshold)
@@ -249,7 +255,7 @@ def _probability_cells(values: Any, affine: Any, atlas: Any, threshold: float) -
             f"{name}_weighted": weighted.fraction(1),
             f"{name}_weighted_mm3": weighted.overlap_mm3[1],
         }
-    return cells
+    return cells, any(weighted.overlap_mm3[1] for _, weighted in pairs)
 
 
 def _cell(value: Any) -> str:

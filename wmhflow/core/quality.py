@@ -76,18 +76,6 @@ def share_inside(mask: NDArray[np.bool_], region: NDArray[np.bool_]) -> float:
     return float(np.mean(region[mask])) if mask.any() else float("nan")
 
 
-def asymmetry(left: float, right: float) -> float:
-    """Return (left − right) / (left + right); NaN where both are 0.
-
-    Examples
-    --------
-    >>> asymmetry(3.0, 1.0)
-    0.5
-    """
-    total = left + right
-    return (left - right) / total if total else float("nan")
-
-
 def count_small_lesions(
     lesions: NDArray[np.integer], voxel_mm3: float, smaller_than_mm3: float = SMALL_LESION_MM3
 ) -> tuple[int, int]:

@@ -19,7 +19,8 @@ from nipype.interfaces.base import (
 from wmhflow.bids.images import load_volume
 from wmhflow.core.geometry import spacing_of
 from wmhflow.core.lesions import lesion_centres
-from wmhflow.core.quality import asymmetry, lesion_mask_quality, likeliest_tissue
+from wmhflow.core.mirror import asymmetry_index
+from wmhflow.core.quality import lesion_mask_quality, likeliest_tissue
 from wmhflow.core.regional import ALL, IN_NAWM, IN_WMH, TISSUES, Row, region_volumes, sample_regions
 from wmhflow.data.registry import find_measure
 from wmhflow.interfaces._files import load, load_json, load_labels, load_mask, save_json
@@ -268,5 +269,5 @@ def _volume_facts(rows: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "ventricle_volume_mm3": volume["lateral ventricle", "B"],
         "wmh_volume_mm3": volume[name, "B"],
-        "wmh_asymmetry": asymmetry(left, right),
+        "wmh_asymmetry": asymmetry_index(left, right),
     }

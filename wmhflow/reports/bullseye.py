@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wmhflow.bids.labels import CORPUS_CALLOSUM
 from wmhflow.data.registry import load_regions
 from wmhflow.reports.figures import DPI, png_bytes, pretty_unit
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 Angles = Mapping[tuple[int, int], tuple[float, float]]  # start and end by side and lobe
 
-CORPUS_CALLOSUM = 6
 # From the top down: corpus callosum, frontal, basal ganglia and thalamus, temporal, parietal,
 # occipital.
 FROM_TOP = (CORPUS_CALLOSUM, 1, 5, 3, 2, 4)

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from wmhflow.bids.labels import is_callosum
 from wmhflow.data.registry import find_measure, load_regions
 from wmhflow.reports.figures import ProfilePoint
 
@@ -20,7 +21,6 @@ MISSING = "n/a"
 SHOWN_LESIONS = 20
 VOLUME_SEGS = ("tissue", "zones", "lobes")
 VOLUME_TITLES = {"tissue": "Tissue", "zones": "White matter by zone", "lobes": "Lobes"}
-CORPUS_CALLOSUM = 6
 LESION_CLASSES = ("all", "PV", "deep")
 VERDICTS = ("check", "ok", "info")
 WMH_NAME, VENTRICLE_NAME = "white matter hyperintensity", "lateral ventricle"
@@ -114,7 +114,7 @@ def bullseye_values(rows: Sequence[TableRow], column: str) -> dict[int, float]:
         for row in rows
         if row["seg"] == "bullseye" and is_cell(int(row["index"]))
     }
-    callosum = {index for index in cells if index // 10 % 10 == CORPUS_CALLOSUM}
+    callosum = {index for index in cells if is_callosum("bullseye", index)}
     empty = all(math.isnan(cells[index]) for index in callosum)
     return {index: value for index, value in cells.items() if not (empty and index in callosum)}
 
