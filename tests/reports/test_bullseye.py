@@ -14,7 +14,9 @@ from matplotlib.colors import to_rgba
 from matplotlib.patches import Wedge
 from PIL import Image
 
+from wmhflow.bids.plan import VisitPlan
 from wmhflow.data.registry import load_regions
+from wmhflow.reports import person
 from wmhflow.reports.bullseye import BullseyePlot, bullseye_figure, bullseye_png, describe
 
 ABBREVIATIONS = {1: "FL", 2: "PL", 3: "TL", 4: "OL", 5: "BGT", 6: "CC"}
@@ -317,3 +319,13 @@ def test_one_to_nine_layers_are_possible(n_layers):
 def test_a_lobe_without_an_abbreviation_is_never_left_out():
     with pytest.raises(KeyError):
         bullseye_figure([plot_of(callosum=True)], {1: "FL", 2: "PL", 3: "TL", 4: "OL", 5: "BGT"})
+
+
+@pytest.mark.parametrize("layers", [1, 4, 8])
+def test_a_report_draws_the_layers_that_the_tables_have(layers: int) -> None:
+    cells = [100 * side + 10 * k + n for side in (1, 2) for k in range(1, 6)
+             for n in range(1, layers + 1)]  # fmt: skip
+    rows = [{"seg": "bullseye", "index": str(cell), "wmh_fraction": "0.1"} for cell in cells]
+    (plot,) = person._bullseye_plots(VisitPlan("01", None), {"volumes": rows})
+    assert plot.n_layers == layers
+    assert set(plot.values) == set(cells)
