@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wmhflow.core.overlap import label_overlap, probability_overlap, sides_on_the_wrong_side
+from wmhflow.core.overlap import label_overlap, probability_overlap
+from wmhflow.core.sides import sides_on_the_wrong_side
 
 SHAPE = (7, 8, 9)
 AFFINE = np.array([[-1.5, 0, 0, 5], [0, 2, 0, -8], [0, 0, 1, -4], [0, 0, 0, 1.0]])

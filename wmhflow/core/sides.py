@@ -1,0 +1,63 @@
+"""Whether the regions of an atlas lie on the side that their names say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def sides_on_the_wrong_side(
+    labels: NDArray[np.integer], affine: NDArray[np.float64], hemispheres: Mapping[int, str]
+) -> list[int]:
+    """List the regions whose centroid lies on the other side of x = 0 than their name says.
+
+    Parameters
+    ----------
+    labels : (X, Y, Z) integer array
+        In a space whose midplane is x = 0.
+    affine : (4, 4) array
+        Voxels to world mm.
+    hemispheres
+        ``L``, ``R`` or ``B`` by number; ``B`` and regions without a voxel are not judged.
+
+    Examples
+    --------
+    >>> labels = np.array([[[1]], [[2]]])
+    >>> affine = np.array([[1.0, 0, 0, -0.5], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+    >>> sides_on_the_wrong_side(labels, affine, {1: "R", 2: "R"})
+    [1]
+    """
+    voxels = np.argwhere(labels)
+    numbers = labels[tuple(voxels.T)]
+    x = voxels @ affine[0, :3] + affine[0, 3]
+    n_labels = int(max(numbers.max(initial=0), *hemispheres, 0)) + 1
+    counts = np.bincount(numbers, minlength=n_labels)
+    sums = np.bincount(numbers, weights=x, minlength=n_labels)
+    sign = {"L": -1, "R": 1}
+    return [
+        region
+        for region, side in hemispheres.items()
+        if side in sign and counts[region] and sums[region] * sign[side] <= 0
+    ]
+
+
+def centres_x(probabilities: NDArray[np.floating], affine: NDArray[np.float64]) -> NDArray:
+    """Return the x in mm of every volume's centre, weighted by probability; NaN if it is empty.
+
+    Parameters
+    ----------
+    probabilities : (X, Y, Z, n) array
+        0..1.
+    affine : (4, 4) array
+        Voxels to world mm.
+    """
+    n_regions = probabilities.shape[3]
+    x = np.full(n_regions, np.nan)
+    for number in range(n_regions):
+        voxels = np.argwhere(probabilities[..., number])
+        weights = probabilities[..., number][tuple(voxels.T)].astype(np.float64)
+        if weights.sum() > 0:
+            x[number] = np.average(voxels @ affine[0, :3] + affine[0, 3], weights=weights)
+    return x
