@@ -395,7 +395,8 @@ def resample_through(
     arguments = ["-d", "3", "-i", pointer(images[0]), "-r", pointer(images[1])]
     arguments += ["-o", pointer(result), "-n", INTERPOLATORS[interpolation]]
     for path, inverse in zip(transforms, invert or [False] * len(transforms), strict=True):
-        arguments += ["-t", f"[{path},{int(inverse)}]"]
+        # in brackets, a comma in a path would end it
+        arguments += ["-t", f"[{path},1]" if inverse else str(path)]
     if not transforms:
         arguments += ["-t", "identity"]
     if get_lib_fn("antsApplyTransforms")([*arguments, "--float", "0", "-e", "0", "-f", "0"]) != 0:
@@ -443,15 +444,15 @@ def average_through(
     return values.reshape(blocks).mean(axis=(1, 3, 5), dtype=np.float32)
 
 
-def map_points(grid: Grid3D, transform: str, seed: int) -> NDArray[np.float64]:
-    """Map every voxel centre of a grid through a transform.
+def map_points(grid: Grid3D, transform: str | Sequence[str], seed: int) -> NDArray[np.float64]:
+    """Map every voxel centre of a grid through a transform, or through several in turn.
 
     Parameters
     ----------
     grid
         The grid of the transform's fixed image.
     transform
-        Transform file.
+        Transform file, or a list of them; the first is applied to the points first.
     seed
         Seed of everything random in ANTs.
 
@@ -462,8 +463,9 @@ def map_points(grid: Grid3D, transform: str, seed: int) -> NDArray[np.float64]:
     """
     ants = single_threaded_ants(seed)
     image = ants_image(grid, seed)
+    chain = [transform] if isinstance(transform, str) else list(transform)
     with tempfile.TemporaryDirectory() as folder:
-        path = ants.apply_transforms(image, image, [transform], compose=f"{folder}/points")
+        path = ants.apply_transforms(image, image, chain, compose=f"{folder}/points")
         shift: Any = nib.load(path)
         moved = np.asarray(shift.dataobj, dtype=np.float64).squeeze()
     lps_to_ras = np.array([-1.0, -1.0, 1.0])

@@ -457,8 +457,33 @@ def register_to_template(
     """
     corrected = correct_bias(reference, brain_mask, seed)
     brain = Grid3D(robust_range(np.where(brain_mask, corrected, 0)), reference.affine)
+    return register_brains(brain, template, out_dir, seed, template_mask, lesion_mask)
+
+
+def register_brains(
+    brain: Grid3D,
+    template: Grid3D,
+    out_dir: str | os.PathLike[str],
+    seed: int,
+    template_mask: NDArray[np.bool_] | None = None,
+    lesion_mask: NDArray[np.bool_] | None = None,
+) -> WarpFit:
+    """Register a brain to the template: affine from several starts, SyN.
+
+    Parameters
+    ----------
+    brain
+        Scaled to 0..1, 0 outside, bias corrected.
+    template, out_dir, seed, template_mask, lesion_mask
+        As for :func:`register_to_template`.
+
+    Returns
+    -------
+    WarpFit
+        Transforms and their metrics.
+    """
     # SyN gains nothing from a grid finer than the person's own voxels
-    working_mm = float(np.clip(finest_mm(reference), finest_mm(template), COARSEST_SYN_MM))
+    working_mm = float(np.clip(finest_mm(brain), finest_mm(template), COARSEST_SYN_MM))
     goal_mask = template.data > 0 if template_mask is None else template_mask
     goal = resample_isotropic(Grid3D(robust_range(template.data), template.affine), working_mm)
     # the finest level at which there is something to smooth
@@ -475,7 +500,7 @@ def register_to_template(
         iterations=SYN_ITERATIONS[: len(levels_mm)],
         spacings_mm=levels_mm,
         template_mask=ndimage.binary_dilation(goal_brain, iterations=3),
-        moving_mask=_without(lesion_mask, reference.affine, finest_mm(working)),
+        moving_mask=_without(lesion_mask, brain.affine, finest_mm(working)),
     )
     jacobian = jacobian_determinant(goal, forward, seed)[goal_brain]
     return WarpFit(
