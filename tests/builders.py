@@ -49,3 +49,24 @@ def describe(root: Path, **extra: Any) -> Path:
     content = {"Name": "test", "BIDSVersion": "1.10.0"} | extra
     (root / "dataset_description.json").write_text(json.dumps(content), encoding="utf-8")
     return root
+
+
+def made_atlases(folder: Path) -> list[str]:
+    """Write two atlases in the program's template, and return the words that lay them over.
+
+    ``halves`` has a label on either side of x = 0. ``tracts`` has two regions that overlap: the
+    left half with probability 1, and all of it with 0.5.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    affine = np.array([[-4.0, 0, 0, 98], [0, 4, 0, -134], [0, 0, 4, -72], [0, 0, 0, 1]])
+    left = np.zeros((50, 59, 48), bool)
+    left[25:] = True
+    nib.save(nib.Nifti1Image(np.where(left, 7, 3).astype(np.int16), affine), folder / "h.nii.gz")
+    (folder / "h.txt").write_text("7|HL|half left\n3|HR|half right\n")
+    shares = np.stack([left, np.full(left.shape, 0.5)], axis=-1).astype(np.float32)
+    nib.save(nib.Nifti1Image(shares, affine), folder / "t.nii.gz")
+    (folder / "t.txt").write_text("1|BL|bundle left\n2|ALL|everything\n")
+    given = [f"halves={folder}/h.nii.gz", f"tracts={folder}/t.nii.gz"]
+    template = "MNI152NLin2009aSym"
+    own = [f"{name}={template}" for name in ("halves", "tracts")]
+    return ["--atlas", *given, "--atlas-template", *own]

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from tests.builders import cube, describe, save_image
+from wmhflow.data.atlases import DIRECTORY_VARIABLE
 
 # the same examples every time: a red run can be repeated (look for new ones with --hypothesis-seed)
 settings.register_profile("repeatable", derandomize=True)
 settings.load_profile("repeatable")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_atlases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the atlases that a developer has fetched out of the tests: they would give lobes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(DIRECTORY_VARIABLE, str(tmp_path_factory.mktemp("atlases")))
+        yield
 
 
 @pytest.fixture

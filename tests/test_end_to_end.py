@@ -17,7 +17,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from tests.builders import ROOT
+from tests.builders import ROOT, made_atlases
 from tests.runs import phantom_words, wmhflow
 from wmhflow.bids.outputs import promised_files
 from wmhflow.bids.writer import read_table
@@ -31,10 +31,16 @@ GIVEN = ("sub-01_ses-1", "sub-01_ses-2")
 MAPS = ("FA", "MD", "CBF", "Chimap")
 
 
+def all_words(out: Path) -> list[str]:
+    """Return the arguments of the run that all tests here share."""
+    words = phantom_words(out, out.parent / "work")
+    return [*words, *made_atlases(out.parent / "atlases"), "--cross", "zones:halves"]
+
+
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("phantom")
-    done = wmhflow(phantom_words(folder / "out", folder / "work"))
+    done = wmhflow(all_words(folder / "out"))
     assert done.returncode == 0, done.stdout + done.stderr
     done = wmhflow(phantom_words(folder / "out", folder / "work", "group"))
     assert done.returncode == 0, done.stdout + done.stderr
@@ -65,7 +71,7 @@ def profile(out: Path, visit: str, name: str, lesion_class: str = "all") -> dict
 
 
 def test_every_promise_is_kept(out: Path) -> None:
-    for plan in make_plans(parse_settings(phantom_words(out, out.parent / "work"))):
+    for plan in make_plans(parse_settings(all_words(out))):
         for visit in plan.visits:
             missing = [path for path in promised_files(visit) if not (out / path).is_file()]
             assert not missing
@@ -269,6 +275,68 @@ def test_every_table_has_its_dictionary(out: Path) -> None:
             assert list(json.loads(path.with_suffix(".json").read_text())) == header
 
 
+def test_the_regions_of_an_atlas_lie_on_their_sides_and_hold_all_lesions(out: Path) -> None:
+    for visit in VISITS:
+        found = volumes(out, visit)
+        whole = float(found["tissue", 6]["wmh_volume_mm3"])
+        halves = [found["halves", index] for index in (7, 3)]
+        inside = [float(row["wmh_volume_mm3"]) for row in halves]
+        assert sum(inside) == pytest.approx(whole, rel=1e-5)
+        for side, index, volume in (("L", 16, inside[0]), ("R", 26, inside[1])):
+            # lesions at the midline may change sides between tissue and atlas
+            assert volume == pytest.approx(float(found["tissue", index]["volume_mm3"]), rel=0.05), (
+                side
+            )
+        labels, affine = image(out, visit, "space-T1w_atlas-halves_dseg")
+        left, right = ((affine @ [*np.argwhere(labels == n).mean(axis=0), 1])[0] for n in (7, 3))
+        assert left < right - 20
+
+
+def test_a_cross_with_an_atlas_adds_up(out: Path) -> None:
+    found = volumes(out, "sub-01_ses-1")
+    for zone in (1, 2, 3, 4):
+        sides = {100_000 * (10 + zone) + 7: "L", 100_000 * (20 + zone) + 3: "R"}
+        rows = {index: found["zones:halves", index] for index in sides}
+        assert {index: row["hemisphere"] for index, row in rows.items()} == sides
+        # what the midlines of tissue and atlas leave on the other side is in neither
+        whole = float(found["zones", zone]["volume_mm3"])
+        assert 0.95 * whole < sum(float(row["volume_mm3"]) for row in rows.values()) <= whole
+
+
+def test_overlapping_regions_are_counted_by_threshold_and_by_weight(out: Path) -> None:
+    for visit in VISITS:
+        found = volumes(out, visit)
+        whole = float(found["tissue", 6]["wmh_volume_mm3"])
+        assert float(found["tracts", 2]["wmh_volume_mm3"]) == pytest.approx(whole, rel=1e-5)
+        weighted = {row["name"]: row for row in table(out, visit, "desc-weighted_regions")}
+        everything = float(weighted["everything"]["wmh_volume_mm3"])
+        assert everything == pytest.approx(0.5 * whole, rel=1e-5)
+        left = float(weighted["bundle left"]["wmh_volume_mm3"])
+        assert left == pytest.approx(float(found["halves", 7]["wmh_volume_mm3"]), rel=0.05)
+        # the rows can be computed again from the image that was written
+        shares, affine = image(out, visit, "space-T1w_atlas-tracts_probseg")
+        wmh, _ = image(out, visit, "space-T1w_label-WMH_mask")
+        voxel = abs(np.linalg.det(affine[:3, :3]))
+        assert shares[wmh > 0].sum(axis=0)[0] * voxel == pytest.approx(left, rel=1e-5)
+        above = ((shares[..., 0] >= 0.5) & (wmh > 0)).sum() * voxel
+        assert above == pytest.approx(float(found["tracts", 1]["wmh_volume_mm3"]), rel=1e-5)
+
+
+def test_an_atlas_says_what_it_is_and_names_its_numbers(out: Path) -> None:
+    folder = out / VISITS["sub-02"] / "anat"
+    labels = folder / "sub-02_space-T1w_atlas-halves_dseg"
+    rows = read_table(labels.with_suffix(".tsv"))
+    assert [(row["index"], row["name"]) for row in rows] == [
+        ("7", "half left"),
+        ("3", "half right"),
+    ]
+    said = json.loads(labels.with_suffix(".json").read_text())["Atlas"]
+    assert (said["Name"], said["File"]) == ("halves", "h.nii.gz")
+    shares = json.loads((folder / "sub-02_space-T1w_atlas-tracts_probseg.json").read_text())
+    assert shares["LabelMap"] == ["BL", "ALL"]
+    assert shares["Parameters"]["threshold"] == 0.5
+
+
 @pytest.mark.parametrize("visit", VISITS)
 def test_the_quality_of_the_planted_masks_is_explained_and_sound(out: Path, visit: str) -> None:
     rows = {row["metric"]: row for row in table(out, visit, "desc-wmhflow_qc")}
@@ -323,6 +391,7 @@ def test_the_methods_text_states_what_was_used(out: Path) -> None:
     assert "random seed 20080324" in text
     assert "doi:10.1016/j.biopsych.2008.03.024" in text
     assert "[@" not in text
+    assert "halves (h.nii.gz)" in text
 
 
 def test_a_second_run_rewrites_nothing_and_is_quick(out: Path) -> None:
@@ -332,7 +401,7 @@ def test_a_second_run_rewrites_nothing_and_is_quick(out: Path) -> None:
 
     before = state()
     started = time.monotonic()
-    done = wmhflow(phantom_words(out, out.parent / "work"))
+    done = wmhflow(all_words(out))
     assert time.monotonic() - started < 10
     assert done.returncode == 0
     assert state() == before

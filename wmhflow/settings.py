@@ -70,6 +70,20 @@ def _pair(text: str) -> tuple[str, str]:
     return one, other
 
 
+def _atlas(text: str) -> str:
+    name, equals, path = text.partition("=")
+    if not name.isalnum() or (equals and not path):
+        raise ValueError(f"'{text}' is not NAME or NAME=PATH (a name of letters and digits)")
+    return text
+
+
+def _share(text: str) -> float:
+    number = float(text)
+    if not 0 < number <= 1:
+        raise ValueError(f"'{text}' is not a share above 0 and up to 1")
+    return number
+
+
 def _positive_float(text: str) -> float:
     number = float(text)
     if not 0 < number < float("inf"):
@@ -222,7 +236,7 @@ class Anatomy:
 
 @dataclass(frozen=True)
 class Regions:
-    """Zones, layers and shells."""
+    """Zones, layers, shells and atlases."""
 
     zones: tuple[str, ...] = option(
         ("jv3-pv13-jc4",),
@@ -231,6 +245,38 @@ class Regions:
         "has the label image seg-zones; the others carry their names.",
         choices=ZONE_SCHEMES,
         many=True,
+    )
+    atlas: tuple[str, ...] = option(
+        (),
+        "--atlas",
+        help="Atlases of arteries, tracts or anything else that are laid over every person: names "
+        "that 'wmhflow atlas list' shows, or label images (3D) or probabilities (4D) with their "
+        "table beside them.",
+        parse=_atlas,
+        many=True,
+        metavar="NAME[=PATH]",
+    )
+    atlas_template: tuple[NamedPath, ...] = option(
+        (),
+        "--atlas-template",
+        help="The T1w image of the template that an atlas lies on, if the program does not know "
+        "it; or MNI152NLin2009aSym, if it is the program's own.",
+        parse=NamedPath.parse,
+        many=True,
+        metavar="ATLAS=IMAGE",
+    )
+    atlas_threshold: float = option(
+        0.5,
+        "--atlas-threshold",
+        help="From which probability on a voxel belongs to a region of a probabilistic atlas.",
+        parse=_share,
+        metavar="P",
+    )
+    atlas_sides_checked: bool = option(
+        False,
+        "--atlas-sides-checked",
+        help="You checked that left is left: atlases whose left regions do not lie at x < 0 are "
+        "not refused.",
     )
     bullseye_layers: int = option(
         4,
@@ -449,6 +495,13 @@ def _check(settings: Settings) -> None:
     schemes = regions.zones
     if not schemes or len(set(schemes)) < len(schemes):
         raise UsageError("--zones needs at least one scheme, and each one once.")
+    for flag, names in (
+        ("--atlas", [text.partition("=")[0] for text in regions.atlas]),
+        ("--atlas-template", [given.name for given in regions.atlas_template]),
+    ):
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise UsageError(f"{flag} names '{twice[0]}' twice; name each atlas once.")
     if len({frozenset(pair) for pair in regions.cross}) < len(regions.cross):
         raise UsageError("--cross names a pair twice; name each once.")
     names = [dataset.name for dataset in settings.inputs.derivatives]

@@ -14,11 +14,20 @@ import numpy as np
 import pytest
 
 from tests.builders import DATA
-from wmhflow.bids.atlases import load_atlas
+from wmhflow.bids.atlases import PlannedAtlases, load_atlas
+from wmhflow.bids.naming import TEMPLATE
 from wmhflow.data import atlases as registry
-from wmhflow.data.atlases import AtlasDefinition, AtlasFile, fetch, load_atlases
+from wmhflow.data.atlases import (
+    AtlasDefinition,
+    AtlasFile,
+    fetch,
+    fetch_template,
+    load_atlases,
+    load_templates,
+)
 from wmhflow.data.registry import bibliography
 from wmhflow.errors import InputError, UsageError
+from wmhflow.settings import NamedPath, Regions
 
 TABLE = "1|AL|artery left\n2|AR|artery right\n3|M|midline\n"
 AFFINE = np.array([[1.0, 0, 0, -4.5], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
@@ -155,6 +164,10 @@ def test_every_atlas_of_the_registry_is_described() -> None:
         assert entry.citation in bibliography()
         assert entry.licence
         assert all(part.sha256 for part in entry.files if part.address)
+        assert entry.template in load_templates()
+        assert entry.bridge in ("images", "labels")
+    for template in load_templates().values():
+        assert bool(template.image.address) == bool(template.image.digest)
 
 
 def test_offline_it_says_what_to_fetch_and_where_to_put_it(
@@ -230,3 +243,93 @@ def test_the_published_slips_of_the_arterial_atlas_are_repaired() -> None:
     major = load_atlas(f"arterialmajor={ARTERIAL}")
     for region, members in load_atlases()["arterialmajor"].groups.items():
         assert np.array_equal(major.data == region, np.isin(atlas.data, members))
+
+
+def planned(*atlases: str, **templates: Path | str) -> PlannedAtlases:
+    given = tuple(NamedPath(name, Path(path)) for name, path in templates.items())
+    return PlannedAtlases(Regions(atlas=atlases, atlas_template=given))
+
+
+def test_an_atlas_of_one_s_own_needs_a_template(tmp_path: Path) -> None:
+    path = written(tmp_path, labels())
+    with pytest.raises(UsageError, match="--atlas-template mine=IMAGE"):
+        planned(f"mine={path}")
+    (own,) = planned(f"mine={path}", mine=TEMPLATE).asked
+    assert (own.template, own.bridge) == (TEMPLATE, None)
+    image = tmp_path / "tpl_T1w.nii.gz"
+    nib.save(nib.Nifti1Image(labels(), AFFINE), image)
+    (other,) = planned(f"mine={path}", mine=image).asked
+    assert (other.template, other.bridge, other.by_labels) == ("tpl_T1w", image, False)
+    assert other.files == (Path(path), Path(path).with_name("made.txt"), image)
+
+
+@pytest.mark.parametrize("entity", ["tpl", "space"])
+def test_the_name_of_a_file_may_say_the_template(tmp_path: Path, entity: str) -> None:
+    path = Path(written(tmp_path, labels()))
+    named = path.rename(tmp_path / f"{entity}-{TEMPLATE}_atlas-mine_dseg.nii.gz")
+    (tmp_path / "made.txt").rename(tmp_path / f"{entity}-{TEMPLATE}_atlas-mine_dseg.txt")
+    (atlas,) = planned(f"mine={named}").asked
+    assert (atlas.template, atlas.bridge) == (TEMPLATE, None)
+
+
+def test_a_template_that_is_not_there_is_named_with_where_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(registry.DIRECTORY_VARIABLE, str(tmp_path))
+    path = Path(written(tmp_path, labels()))
+    named = path.rename(tmp_path / "space-MNI152NLin6Asym_made.nii.gz")
+    (tmp_path / "made.txt").rename(tmp_path / "space-MNI152NLin6Asym_made.txt")
+    with pytest.raises(InputError, match="wmhflow atlas fetch MNI152NLin6Asym") as absent:
+        planned(f"mine={named}")
+    assert str(tmp_path / "templates") in str(absent.value)
+    with pytest.raises(InputError, match="cannot be fetched"):
+        fetch_template(load_templates()["JHUMNISS"])
+
+
+def test_another_image_than_the_registry_s_template_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(registry.DIRECTORY_VARIABLE, str(tmp_path))
+    template = load_templates()["MNI152NLin6Asym"]
+    template.path.parent.mkdir()
+    template.path.write_bytes(b"another image")
+    with pytest.raises(InputError, match="MD5"):
+        fetch_template(template)
+
+
+@pytest.mark.parametrize("name", ["zones", "zonespv10", "lobes", "bullseye", "shells", "WMH"])
+def test_an_atlas_has_no_name_of_the_program_s_own(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match="give the atlas another one"):
+        planned(f"{name}={written(tmp_path, labels())}")
+
+
+def test_a_template_for_an_atlas_that_is_not_asked_for_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no --atlas is called other"):
+        planned(f"mine={written(tmp_path, labels())}", mine=TEMPLATE, other=TEMPLATE)
+    with pytest.raises(UsageError, match="there is no such image"):
+        planned(f"mine={written(tmp_path, labels())}", mine=tmp_path / "none.nii.gz")
+
+
+def test_without_the_atlas_there_are_no_lobes_from_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(registry.DIRECTORY_VARIABLE, str(tmp_path))
+    assert planned().for_lobes is None
+
+
+DKT = DATA / "atlases" / "mindboggle_dkt"
+
+
+@pytest.mark.skipif(not DKT.is_dir(), reason="the DKT atlas is not on this machine")
+def test_the_dkt_atlas_in_the_cache_gives_lobes_by_its_own_labels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(registry.DIRECTORY_VARIABLE, str(tmp_path))
+    (image,) = DKT.glob("*.nii.gz")
+    asked = planned(f"dkt31={image}")
+    assert asked.for_lobes == asked.asked[0]
+    (tmp_path / "dkt31").symlink_to(DKT)
+    found = planned().for_lobes
+    assert found is not None
+    assert (found.bridge, found.by_labels) == (tmp_path / "dkt31" / image.name, True)
+    assert len(found.regions) == 96

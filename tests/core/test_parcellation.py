@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from wmhflow.core.parcellation import complete_hemispheres, recode, unknown_codes
+from wmhflow.core.parcellation import complete_hemispheres, lay_lobes, recode, unknown_codes
 
 
 def test_recode_and_unknown() -> None:
@@ -38,3 +38,31 @@ def test_the_affine_decides_what_is_near() -> None:
 def test_a_missing_side_is_refused() -> None:
     with pytest.raises(ValueError, match="both a left and a right"):
         complete_hemispheres(np.ones((2, 2, 2), int), np.eye(4))
+
+
+def test_cortex_and_nuclei_take_the_lobe_of_the_nearest_parcel_of_their_side() -> None:
+    rng = np.random.default_rng(7)
+    shape = (9, 8, 7)
+    classes = rng.choice([0, 0, 3, 4, 5], shape)
+    lobes = np.where(classes == 3, rng.integers(0, 5, shape), 0)
+    lobes[classes == 4] = rng.choice([0, 5], (classes == 4).sum())
+    right = rng.random(shape) < 0.5
+    tissue = rng.choice([0, 13, 14, 15, 23, 24, 25], shape)
+    spacing = np.array([1.0, 1.5, 2.0])
+    laid = lay_lobes(lobes, classes, right, tissue, spacing)
+    for voxel in np.argwhere(tissue > 0):
+        own, side = divmod(int(tissue[tuple(voxel)]), 10)[::-1]
+        if own == 5:
+            assert laid[tuple(voxel)] == 0
+            continue
+        parcels = np.argwhere((classes == own) & (right == (side == 2)))
+        away = (((parcels - voxel) * spacing) ** 2).sum(axis=1)
+        nearest = {int(lobes[tuple(p)]) for p in parcels[np.isclose(away, away.min())]}
+        assert laid[tuple(voxel)] in nearest
+
+
+def test_a_side_without_parcels_gets_no_lobe() -> None:
+    tissue = np.array([[[13, 23, 13]]])
+    classes, lobes = np.array([[[3, 0, 0]]]), np.array([[[2, 0, 0]]])
+    laid = lay_lobes(lobes, classes, classes < 0, tissue, np.ones(3))
+    assert laid.ravel().tolist() == [2, 0, 2]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from nipype.interfaces.base import isdefined
 
+from tests.builders import made_atlases
 from tests.runs import phantom_words
 from wmhflow.bids.outputs import image_paths, table_paths, transform_paths
 from wmhflow.bids.plan import Alignment, GivenImage, VisitPlan
@@ -18,19 +19,21 @@ from wmhflow.workflows.visit import init_visit_wf
 
 
 @pytest.fixture(scope="module")
-def planned() -> tuple[Settings, list[VisitPlan]]:
-    settings = parse_settings(phantom_words(Path("out"), Path("work")))
+def planned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, list[VisitPlan]]:
+    atlases = made_atlases(tmp_path_factory.mktemp("atlases"))
+    settings = parse_settings([*phantom_words(Path("out"), Path("work")), *atlases])
     return settings, [visit for plan in make_plans(settings) for visit in plan.visits]
 
 
-def test_fewer_than_60_nodes_that_state_their_needs(
+def test_fewer_than_60_nodes_and_some_for_atlases_that_state_their_needs(
     planned: tuple[Settings, list[VisitPlan]],
 ) -> None:
     settings, visits = planned
     for visit in visits:
         workflow = init_visit_wf(visit, settings)
         names = workflow.list_node_names()
-        assert 20 < len(names) < 60
+        # two atlases: two nodes each, and three for regions that overlap
+        assert 20 < len(names) - 7 < 60
         for name in names:
             node = workflow.get_node(name)
             assert 0 < node.mem_gb <= 8
@@ -59,7 +62,7 @@ def test_an_infarct_adds_no_sink_of_its_own(planned: tuple[Settings, list[VisitP
     settings, visits = planned
     for visit in map(with_infarct, visits):
         workflow = init_visit_wf(visit, settings)
-        assert len(workflow.list_node_names()) < 60
+        assert len(workflow.list_node_names()) - 7 < 60
         assert sorted(workflow.get_node("image_sink").inputs.keys) == sorted(image_paths(visit))
         assert "mask_infarct" in image_paths(visit)
 

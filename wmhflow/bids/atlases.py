@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,24 +14,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wmhflow.bids.images import UNREADABLE
+from wmhflow.bids.naming import TEMPLATE
 from wmhflow.core.geometry import GeometryError, spacing_of
-from wmhflow.core.overlap import centres_x, sides_on_the_wrong_side
+from wmhflow.core.sides import centres_x, sides_on_the_wrong_side
 from wmhflow.data.atlases import (
     AtlasDefinition,
     cached_path,
     freesurfer_regions,
+    how_to_get,
     load_atlases,
+    load_templates,
     verify,
 )
 from wmhflow.data.label_tables import check_mutual, named_regions, read_label_table
 from wmhflow.data.registry import Region
 from wmhflow.errors import InputError, UsageError
+from wmhflow.settings import Regions
 
 TABLE_ENDINGS = (".tsv", ".txt", ".xml", ".label", ".ctab", ".lut")
 # What reaches further than an interpolation's overshoot is no share of 1, and a maximum of a few
 # percent is no atlas.
 PERCENT, PERCENT_FROM, OVERSHOOT = 100.0, 5.0, 1.05
 VOLUMES, LARGEST_LABEL = 4, 1_000_000
+# Label images and files of the program's own, whose names an atlas cannot have.
+OWN_NAMES = re.compile(r"tissue|lesions|zones.*|continuity|majority.*|shells|lobes|bullseye|WMH")
+# The atlas that gives lobes where no parcellation does.
+LOBES_ATLAS = "dkt31"
 
 
 @dataclass(frozen=True)
@@ -208,20 +219,28 @@ def _regions(name: str, path: Path, definition: AtlasDefinition | None) -> dict[
         return freesurfer_regions(name)
     if definition and definition.names:
         return named_regions(definition.names, name)
+    table = _table_of(path, definition)
+    if table is None:
+        raise InputError(
+            f"{path} has no label table beside it; put one there, called "
+            f"{_stem(path)} with one of {', '.join(TABLE_ENDINGS)}."
+        )
+    return read_label_table(table, name, definition.repairs if definition else None)
+
+
+def _table_of(path: Path, definition: AtlasDefinition | None) -> Path | None:
+    """Find the table that names the labels; None where the registry does, or there is none."""
+    if definition and (definition.codes or definition.names):
+        return None
     beside = [path.with_name(_stem(path) + ending) for ending in TABLE_ENDINGS]
     if definition and definition.table:
         # FSL keeps its tables one folder above its images
         table = definition.table.file
         beside = [path.with_name(table), path.parent.parent / table, *beside]
     found = list(dict.fromkeys(table for table in beside if table.is_file()))
-    if not found:
-        raise InputError(
-            f"{path} has no label table beside it; put one there, called "
-            f"{_stem(path)} with one of {', '.join(TABLE_ENDINGS)}."
-        )
     if len(found) > 1 and not (definition and definition.table):
         raise InputError(f"{found[0]} and {found[1]} both name the labels of {path}; remove one.")
-    return read_label_table(found[0], name, definition.repairs if definition else None)
+    return found[0] if found else None
 
 
 def _matched(
@@ -252,3 +271,152 @@ def _refuse_wrong_sides(
         f"their names say, such as {first.index} ({first.name!r}): names or affine are wrong. "
         "If it was checked and left is left, add --atlas-sides-checked."
     )
+
+
+@dataclass(frozen=True)
+class AtlasPlan:
+    """An atlas that is laid over every person of a run.
+
+    Attributes
+    ----------
+    name, kind, path, regions, definition
+        As of :class:`Atlas`.
+    given
+        What :func:`load_atlas` takes.
+    sides_checked
+        The user vouches for the sides.
+    template
+        How the template is called that it lies on.
+    bridge
+        The image that is registered to the program's template; None if it lies on that.
+    by_labels
+        That image is the atlas itself, whose labels are an anatomy.
+    table
+        The file that names its regions, if there is one.
+    """
+
+    name: str
+    given: str
+    path: Path
+    kind: str
+    regions: Mapping[int, Region]
+    template: str
+    bridge: Path | None
+    by_labels: bool = False
+    sides_checked: bool = False
+    definition: AtlasDefinition | None = None
+    table: Path | None = None
+
+    @property
+    def is_probabilistic(self) -> bool:
+        """Whether its regions may overlap."""
+        return self.kind == "probabilities"
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every file that its regions in a person depend on."""
+        found = (self.path, self.table, self.bridge)
+        return tuple(dict.fromkeys(path for path in found if path is not None))
+
+
+class PlannedAtlases:
+    """The atlases of a run: those asked for, and the one that lobes may come from."""
+
+    def __init__(self, regions: Regions) -> None:
+        self.regions = regions
+        self._check_names()
+        self.asked = tuple(self._planned(text) for text in regions.atlas)
+
+    @cached_property
+    def for_lobes(self) -> AtlasPlan | None:
+        """The atlas that gives lobes where no parcellation does, if it is at hand."""
+        asked = [atlas for atlas in self.asked if atlas.name == LOBES_ATLAS]
+        if asked:
+            return asked[0]
+        definition = load_atlases()[LOBES_ATLAS]
+        if not cached_path(definition, definition.image).is_file():
+            return None
+        return self._planned(LOBES_ATLAS)
+
+    def _check_names(self) -> None:
+        names = [text.partition("=")[0] for text in self.regions.atlas]
+        for name in names:
+            if OWN_NAMES.fullmatch(name):
+                raise UsageError(
+                    f"--atlas {name}: this is the name of a label image of the program's own; "
+                    "give the atlas another one, as NAME=PATH."
+                )
+        for given in self.regions.atlas_template:
+            if given.name not in names:
+                raise UsageError(
+                    f"--atlas-template {given.name}={given.path}: no --atlas is called "
+                    f"{given.name}."
+                )
+
+    def _planned(self, text: str) -> AtlasPlan:
+        name, equals, given = text.partition("=")
+        absolute = f"{name}={Path(given).absolute()}" if equals else text
+        checked = self.regions.atlas_sides_checked
+        atlas = load_atlas(absolute, sides_checked=checked)
+        template, bridge, by_labels = self._bridge(atlas)
+        table = _table_of(atlas.path, atlas.definition)
+        return AtlasPlan(
+            atlas.name, absolute, atlas.path, atlas.kind, atlas.regions, template, bridge,
+            by_labels, checked, atlas.definition, table,
+        )  # fmt: skip
+
+    def _bridge(self, atlas: Atlas) -> tuple[str, Path | None, bool]:
+        """Say on which template an atlas lies, and which image leads from there to the program's.
+
+        Two templates that are both called MNI152 are two brains, and are never taken for one.
+        """
+        for given in self.regions.atlas_template:
+            if given.name == atlas.name:
+                return _given_template(atlas.name, given.path)
+        definition = atlas.definition
+        if definition is not None and definition.bridge == "labels":
+            return definition.template, atlas.path, True
+        named = definition.template if definition else _named_template(atlas.path)
+        if named == TEMPLATE:
+            return TEMPLATE, None, False
+        known = load_templates()
+        if named not in known:
+            raise UsageError(
+                f"--atlas {atlas.name}: on which template does {atlas.path.name} lie? Say so with "
+                f"--atlas-template {atlas.name}=IMAGE (that template's T1w), or "
+                f"{atlas.name}={TEMPLATE} if it is this one."
+            )
+        template = known[named]
+        if not template.path.is_file():
+            raise InputError(
+                f"The atlas {atlas.name} lies on the template {named}, whose image "
+                f"{how_to_get(template)}."
+            )
+        verify(template.path, template.image)
+        return named, template.path, False
+
+
+def _given_template(name: str, path: Path) -> tuple[str, Path | None, bool]:
+    if str(path) == TEMPLATE:
+        return TEMPLATE, None, False
+    known = load_templates()
+    if str(path) in known:
+        path = known[str(path)].path
+    if not path.is_file():
+        raise UsageError(
+            f"--atlas-template {name}={path}: there is no such image; give the T1w of the template "
+            f"that {name} lies on, {TEMPLATE}, or one of {', '.join(known)}."
+        )
+    return _stem(path), path.absolute(), False
+
+
+def _named_template(path: Path) -> str | None:
+    """Read the template from a file's name, as BIDS writes it.
+
+    Examples
+    --------
+    >>> _named_template(Path("tpl-MNI152Lin_res-1_atlas-Mine_dseg.nii.gz"))
+    'MNI152Lin'
+    """
+    found = re.search(r"(?:^|_)(?:tpl|space)-([a-zA-Z0-9]+)_", path.name)
+    return found[1] if found else None

@@ -5,10 +5,13 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Callable
+from pathlib import Path
 
+from wmhflow.bids.atlases import LOBES_ATLAS
 from wmhflow.bids.naming import TEMPLATE
 from wmhflow.bids.sidecars import software_versions
 from wmhflow.core.wmh import THICK_MM, LesionModel
+from wmhflow.data.atlases import AtlasDefinition, cached_path, load_atlases
 from wmhflow.data.registry import bibliography
 from wmhflow.settings import Settings
 
@@ -38,7 +41,13 @@ def methods_text(settings: Settings) -> str:
         The run's settings.
     """
     return "\n\n".join(
-        [_registration_text(settings), _mask_text(settings), _region_text(settings), _map_text()]
+        [
+            _registration_text(settings),
+            _mask_text(settings),
+            _region_text(settings),
+            *_atlas_text(settings),
+            _map_text(),
+        ]
     )
 
 
@@ -104,6 +113,41 @@ def _region_text(settings: Settings) -> str:
         f"divided into shells {regions.shell_width:g} mm thick up to {regions.shell_max:g} mm, "
         "each voxel belonging to its nearest lesion, and the rest."
     )
+
+
+def _atlas_text(settings: Settings) -> list[str]:
+    """Say which atlases were laid over, by which template, and under which licence; one paragraph.
+
+    Nothing if there was none.
+    """
+    known, regions = load_atlases(), settings.regions
+    given = {text.partition("=")[0]: text.partition("=")[2] for text in regions.atlas}
+    sentences = []
+    if given:
+        listed = "; ".join(
+            _atlas_words(name, path, known.get(name)) for name, path in given.items()
+        )
+        sentences.append(
+            f"Regions of atlases were brought to the reference through {TEMPLATE} (labels by "
+            "nearest neighbour; probabilities linearly, a voxel belonging to a region from "
+            f"{regions.atlas_threshold:g} on): {listed}. Atlases that lie on another template were "
+            f"brought to {TEMPLATE} by a registration of the two templates, and not by taking two "
+            "templates for one."
+        )
+    lobes = known[LOBES_ATLAS]
+    if LOBES_ATLAS in given or cached_path(lobes, lobes.image).is_file():
+        sentences.append(
+            "Where no parcellation gave the parcels of the cortex, every voxel of cortex took the "
+            f"lobe of the nearest parcel of {_atlas_words(LOBES_ATLAS, '', lobes)}, laid over it "
+            "by the registration of its labels."
+        )
+    return [" ".join(sentences)] if sentences else []
+
+
+def _atlas_words(name: str, path: str, definition: AtlasDefinition | None) -> str:
+    if definition is None:
+        return f"{name} ({Path(path).name})"
+    return f"{definition.title} [@{definition.citation}] (licence: {definition.licence})"
 
 
 def _map_text() -> str:

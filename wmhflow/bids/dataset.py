@@ -36,6 +36,7 @@ DESCRIPTIONS = {
     "cortex": "Distance to the cerebral cortex in mm",
     "depth": "Ventricle distance / (ventricle distance + cortex distance)",
     "volumes": "Volume of every region and of the lesions in it",
+    "weighted": "Lesions in regions that may overlap, weighted by probability",
     "load": "Share of white matter that is hyperintense, by depth and by distance",
     "asymmetry": "Every region of one side beside the place opposite to it",
     "maps": "Quantitative maps sampled in every region, in their own grids",
@@ -48,7 +49,8 @@ them, made by wmhflow {version} from the BIDS dataset linked as `raw`.
 
 - `sub-*.html`: a report per person; open it in a browser.
 - `sub-*/…/anat`: images on the grid of the reference image, tables, transforms.
-- `seg-*_dseg.tsv`: what the numbers in the label images mean. Numbers from 10 on name one side;
+- `seg-*_dseg.tsv`: what the numbers in the label images mean; images of atlases
+  (`atlas-*_dseg`) have such a table beside them. Numbers from 10 on name one side;
   the tables also hold both sides together (hemisphere B), whose numbers do not occur in images.
 - `logs/CITATION.md`: a methods text with the parameters of this run, and its references.
 

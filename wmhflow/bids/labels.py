@@ -75,17 +75,21 @@ def zone_images(schemes: tuple[str, ...], kind: str = "zones") -> dict[str, str]
 
 
 def label_images(visit: VisitPlan) -> tuple[str, ...]:
-    """Return the names of the label images that the visit's graph makes, in table order."""
-    return ("lesions", *tabulated_images(visit))
+    """Return the names of the program's own label images of a visit, in table order."""
+    return ("lesions", *_own_images(visit))
 
 
 def tabulated_images(visit: VisitPlan) -> tuple[str, ...]:
-    """Return those whose regions are rows of the tables."""
+    """Return those whose regions are rows of the tables, atlases last."""
+    return (*_own_images(visit), *(atlas.name for atlas in visit.atlases))
+
+
+def _own_images(visit: VisitPlan) -> tuple[str, ...]:
     return tuple(_images(visit.zones, has_lobes=visit.lobes is not None))
 
 
 def possible_images(options: Regions) -> tuple[str, ...]:
-    """Return the label images that a visit of this run may have, those of lobes included."""
+    """Return the program's label images that a visit of this run may have, lobes included."""
     return tuple(_images(options.zones, has_lobes=True))
 
 
@@ -97,7 +101,7 @@ def check_crosses(options: Regions) -> None:
     UsageError
         If there is one; it lists those that there are.
     """
-    possible = possible_images(options)
+    possible = (*possible_images(options), *(text.partition("=")[0] for text in options.atlas))
     for pair in options.cross:
         for name in pair:
             if name not in possible:
@@ -171,8 +175,9 @@ def table_regions(visit: VisitPlan, settings: Settings) -> list[TableRegion]:
         The run's settings.
     """
     plain = {
-        seg: list(_plain(seg, regions_of(seg, settings.regions))) for seg in tabulated_images(visit)
+        seg: list(_plain(seg, regions_of(seg, settings.regions))) for seg in _own_images(visit)
     }
+    plain |= {atlas.name: list(_plain(atlas.name, atlas.regions)) for atlas in visit.atlases}
     crossed = [
         region
         for one, other in settings.regions.cross

@@ -18,6 +18,7 @@ from wmhflow.bids.tables import (
     PROFILES,
     QC,
     VOLUMES,
+    WEIGHTED,
     lesion_columns,
 )
 from wmhflow.bids.writer import Column
@@ -25,6 +26,7 @@ from wmhflow.bids.writer import Column
 TABLES: dict[str, tuple[Column, ...]] = {
     "lesions": LESIONS,
     "volumes": VOLUMES,
+    "weighted": WEIGHTED,
     "load": LOAD,
     "asymmetry": ASYMMETRY,
     "maps": MAPS,
@@ -35,6 +37,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
 ENDINGS = {
     "lesions": "lesions",
     "volumes": "desc-volumes_regions",
+    "weighted": "desc-weighted_regions",
     "load": "desc-load_profiles",
     "asymmetry": "desc-asymmetry_regions",
     "maps": "desc-maps_regions",
@@ -50,8 +53,8 @@ DISTANCES = ("ventricles", "WMH", "cortex", "depth")
 def image_paths(visit: VisitPlan) -> dict[str, PurePosixPath]:
     """Return the images that a visit promises, by a short key.
 
-    Keys are ``preproc_<suffix>``, ``mask_<label>``, ``seg_<name>``, ``distance_<desc>`` and
-    ``probseg_WMH``.
+    Keys are ``preproc_<suffix>``, ``mask_<label>``, ``seg_<name>``, ``atlas_<name>`` (labels),
+    ``atlasprob_<name>`` (a volume per region), ``distance_<desc>`` and ``probseg_WMH``.
     """
     reference = visit.reference
 
@@ -68,6 +71,12 @@ def image_paths(visit: VisitPlan) -> dict[str, PurePosixPath]:
         paths["probseg_WMH"] = path("probseg", space=reference, label="WMH")
     for name in label_images(visit):
         paths[f"seg_{name}"] = path("dseg", space=reference, seg=name)
+    for atlas in visit.atlases:
+        if atlas.is_probabilistic:
+            key, suffix = f"atlasprob_{atlas.name}", "probseg"
+        else:
+            key, suffix = f"atlas_{atlas.name}", "dseg"
+        paths[key] = path(suffix, space=reference, atlas=atlas.name)
     for name in DISTANCES:
         paths[f"distance_{name}"] = path("distance", space=reference, desc=name)
     return paths
@@ -111,7 +120,10 @@ def table_columns(kind: str, schemes: Sequence[str]) -> tuple[Column, ...]:
 
 def table_paths(visit: VisitPlan) -> dict[str, PurePosixPath]:
     """Return the tables that a visit promises, by the keys of :data:`TABLES`."""
-    kinds = [kind for kind in TABLES if visit.maps or kind not in ("maps", "profiles", "penumbra")]
+    absent = set() if visit.maps else {"maps", "profiles", "penumbra"}
+    if not any(atlas.is_probabilistic for atlas in visit.atlases):
+        absent.add("weighted")
+    kinds = [kind for kind in TABLES if kind not in absent]
     folder = visit_folder(visit.subject, visit.session) / "anat"
     start = "_".join(visit_folder(visit.subject, visit.session).parts)
     return {kind: folder / f"{start}_{ENDINGS[kind]}.tsv" for kind in kinds}
@@ -158,7 +170,11 @@ def promised_files(visit: VisitPlan) -> list[PurePosixPath]:
     images = list(image_paths(visit).values())
     tables = list(table_paths(visit).values())
     sidecars = [json_path(path) for path in (*images, *tables)]
-    look_up = [tsv_path(image_paths(visit)["seg_lesions"])]
+    look_up = [
+        tsv_path(path)
+        for key, path in image_paths(visit).items()
+        if key == "seg_lesions" or key.startswith("atlas_")
+    ]
     transforms = list(transform_paths(visit).values())
     return [*images, *tables, *sidecars, *look_up, *transforms]
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from wmhflow.bids.atlases import LOBES_ATLAS, AtlasPlan, PlannedAtlases
 from wmhflow.bids.images import (
     ImageFacts,
     check_anatomical,
@@ -88,9 +89,9 @@ class Decision:
 class VisitPlan:
     """Everything that is decided about one visit of one person.
 
-    ``zones`` are the schemes that divide white matter; ``lobes`` says where lobes come from, or
-    None. ``problem`` is the one sentence why the visit cannot be processed; then nothing else
-    counts.
+    ``zones`` are the schemes that divide white matter; ``lobes`` says where lobes come from
+    (``parcellation``, or the name of ``lobes_atlas``), or None. ``atlases`` are those asked for.
+    ``problem`` is the one sentence why the visit cannot be processed; then nothing else counts.
     """
 
     subject: str
@@ -107,6 +108,8 @@ class VisitPlan:
     maps: tuple[MapPlan, ...] = ()
     zones: tuple[str, ...] = ("jv3-pv13-jc4",)
     lobes: str | None = None
+    lobes_atlas: AtlasPlan | None = None
+    atlases: tuple[AtlasPlan, ...] = ()
     decisions: tuple[Decision, ...] = ()
     problem: str | None = None
 
@@ -140,6 +143,20 @@ class VisitPlan:
         return self.wmh is not None or self.wmh_command is not None
 
     @property
+    def laid_atlases(self) -> tuple[AtlasPlan, ...]:
+        """Every atlas that is laid over the person, for rows or for lobes alone."""
+        more = self.lobes_atlas
+        return self.atlases if more is None or more in self.atlases else (*self.atlases, more)
+
+    @property
+    def territories(self) -> AtlasPlan | None:
+        """The atlas that names the lesions' territories: the first one of arteries."""
+        arterial = (
+            atlas for atlas in self.atlases if atlas.definition and atlas.definition.territories
+        )
+        return next(arterial, None)
+
+    @property
     def sources(self) -> tuple[FoundFile, ...]:
         """Every file that the visit reads."""
         found: list[FoundFile | None] = [self.t1w, self.flair, self.flair_alignment.transform]
@@ -171,6 +188,7 @@ def plan_participant(
     settings: Settings,
     maps: Mapping[str, MapDefinition],
     is_recorded: Callable[[str, str | None], bool],
+    atlases: PlannedAtlases,
 ) -> ParticipantPlan:
     """Decide everything about one person.
 
@@ -186,6 +204,8 @@ def plan_participant(
         The registry of maps.
     is_recorded
         Tells of a person's session whether an earlier run finished it.
+    atlases
+        The run's atlases.
 
     Returns
     -------
@@ -196,7 +216,7 @@ def plan_participant(
     wanted = settings.inputs.session_label
     visits, earlier = [], []
     for session in sessions:
-        planner = _VisitPlanner(query, subject, session, settings, len(sessions) == 1)
+        planner = _VisitPlanner(query, subject, session, settings, atlases, len(sessions) == 1)
         if not wanted or session in wanted:
             visits.append(planner.plan_or_problem(maps))
         elif is_recorded(subject, session):
@@ -221,12 +241,19 @@ class _VisitPlanner:
     """Collects the decisions about one visit, in the order in which the plan prints them."""
 
     def __init__(
-        self, query: Query, subject: str, session: str | None, settings: Settings, only_visit: bool
+        self,
+        query: Query,
+        subject: str,
+        session: str | None,
+        settings: Settings,
+        atlases: PlannedAtlases,
+        only_visit: bool,
     ) -> None:
         self.query = query
         self.subject = subject
         self.session = session
         self.settings = settings
+        self.atlases = atlases
         self.only_visit = only_visit
         self.decisions: list[Decision] = []
         self._facts: dict[Path, ImageFacts] = {}
@@ -252,7 +279,8 @@ class _VisitPlanner:
         visit = replace(visit, flair_alignment=self._anatomical_alignment(visit))
         visit = replace(visit, template_transforms=self._template_transforms(visit))
         visit = replace(visit, parcellation=self._parcellation(visit))
-        visit = replace(visit, lobes=self._lobes(visit), zones=self.settings.regions.zones)
+        visit = replace(visit, zones=self.settings.regions.zones, atlases=self._laid_atlases())
+        visit = self._with_lobes(visit)
         visit = replace(visit, infarct=self._infarct(visit))
         visit = replace(visit, wmh=self._wmh(visit))
         if visit.wmh is None and self.settings.anatomy.wmh_command:
@@ -519,20 +547,38 @@ class _VisitPlanner:
         self._say("parcellation", "found", f"{name} in {given.space} space (FreeSurfer codes)")
         return given
 
-    def _lobes(self, visit: VisitPlan) -> str | None:
-        """Say where lobes come from: the parcels of the cortex."""
+    def _laid_atlases(self) -> tuple[AtlasPlan, ...]:
+        for atlas in self.atlases.asked:
+            how = f"on {atlas.template}"
+            if atlas.bridge is not None:
+                image = "its own labels" if atlas.by_labels else atlas.bridge.name
+                how += f", registered to {TEMPLATE} by {image}"
+            what = f"{atlas.path.name}, {len(atlas.regions)} regions, {how}"
+            self._say(f"atlas {atlas.name}", "found", what)
+        return self.atlases.asked
+
+    def _with_lobes(self, visit: VisitPlan) -> VisitPlan:
+        """Say where lobes come from: the parcels of the cortex, given or of an atlas."""
         given = visit.parcellation
         if given and self._codes(given.file) & set(cortical_codes()):
             self._say("lobes", "found", f"cortical parcels of {given.file.path.name}")
-            return "parcellation"
-        what = "a parcellation with the parcels of the cortex"
-        self._say("lobes", "missing", f"{what} would give lobes and the bullseye")
+            return replace(visit, lobes="parcellation")
+        atlas = self.atlases.for_lobes
+        if atlas is not None:
+            self._say("lobes", "computed", f"from the atlas {atlas.name}, laid over the cortex")
+            return replace(visit, lobes=atlas.name, lobes_atlas=atlas)
+        self._say(
+            "lobes",
+            "missing",
+            "a parcellation with the parcels of the cortex would give lobes and the bullseye, or "
+            f"the atlas {LOBES_ATLAS} ('wmhflow atlas fetch {LOBES_ATLAS}')",
+        )
         for pair in self.settings.regions.cross:
             if {"lobes", "bullseye"} & set(pair):
                 self._say(
                     "cross", "missing", f"{':'.join(pair)} needs lobes; its rows are left out"
                 )
-        return None
+        return visit
 
     def _codes(self, file: FoundFile) -> set[int]:
         import numpy as np

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from wmhflow.bids.checksums import checksum
 from wmhflow.bids.outputs import promised_files, record_path
 from wmhflow.bids.plan import VisitPlan
 from wmhflow.bids.sidecars import software_versions
@@ -45,6 +44,9 @@ def visit_record(visit: VisitPlan, settings: Settings) -> dict[str, Any]:
             "lesion_rule": regions.lesion_rule,
             "shell_width": regions.shell_width,
             "shell_max": regions.shell_max,
+            "lobes": visit.lobes,
+            "atlases": [atlas.name for atlas in visit.atlases],
+            "atlas_threshold": regions.atlas_threshold,
             "random_seed": settings.execution.random_seed,
         },
         "maps": {
@@ -55,6 +57,10 @@ def visit_record(visit: VisitPlan, settings: Settings) -> dict[str, Any]:
                 "alignment": entry.alignment.how,
             }
             for entry in visit.maps
+        },
+        "atlases": {
+            atlas.name: {path.name: checksum(path) for path in atlas.files}
+            for atlas in visit.laid_atlases
         },
         "versions": software_versions(),
     }
@@ -113,10 +119,3 @@ def write_record(visit: VisitPlan, settings: Settings, made_from: dict[str, Any]
     }
     path = settings.output_dir / record_path(visit.subject, visit.session)
     write_json(path, made_from | {"outputs": outputs})
-
-
-@cache
-def checksum(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -8,10 +8,14 @@ from pathlib import PurePosixPath
 from typing import Any
 
 import wmhflow
+from wmhflow.bids.atlases import AtlasPlan
+from wmhflow.bids.checksums import checksum
 from wmhflow.bids.labels import zone_images
+from wmhflow.bids.naming import TEMPLATE
 from wmhflow.bids.outputs import image_paths, transform_paths
 from wmhflow.bids.plan import GivenImage, VisitPlan
 from wmhflow.core.wmh import GIVEN_THRESHOLD, LesionModel
+from wmhflow.data.registry import bibliography
 from wmhflow.settings import Settings
 
 PACKAGES = ("antspyx", "nilearn", "numba", "numpy", "scipy", "nibabel", "nipype", "pybids")
@@ -67,7 +71,13 @@ def image_sidecar(
         The content of the JSON file.
     """
     kind, _, name = key.partition("_")
-    content: dict[str, Any] = {"Description": _description(kind, name)}
+    atlas = next((one for one in visit.atlases if one.name == name), None)
+    laid = atlas if kind in ("atlas", "atlasprob") else None
+    content: dict[str, Any] = {
+        "Description": _atlas_caption(laid) if laid else _description(kind, name)
+    }
+    if laid:
+        content |= _atlas_facts(laid)
     content["Sources"] = _sources(visit, key)
     if kind == "preproc":
         content["SkullStripped"] = skull_stripped
@@ -79,6 +89,33 @@ def image_sidecar(
     content["Parameters"] = _parameters(visit, settings, key)
     content["RandomSeed"] = settings.execution.random_seed
     content["ProcessingSoftware"] = software_versions()
+    return content
+
+
+def _atlas_caption(atlas: AtlasPlan) -> str:
+    title = atlas.definition.title if atlas.definition else atlas.path.name
+    if atlas.is_probabilistic:
+        return f"Probability of every region of an atlas, a volume each, in the brain: {title}"
+    return f"Regions of an atlas: {title}"
+
+
+def _atlas_facts(atlas: AtlasPlan) -> dict[str, Any]:
+    """State what an atlas is, where it comes from, and how it came here."""
+    facts: dict[str, Any] = {
+        "Name": atlas.name,
+        "File": atlas.path.name,
+        "SHA256": checksum(atlas.path),
+        "Template": atlas.template,
+    }
+    if atlas.definition:
+        facts["License"] = atlas.definition.licence
+        facts["ReferencesAndLinks"] = [f"doi:{bibliography()[atlas.definition.citation]['doi']}"]
+    if atlas.bridge is not None:
+        facts["RegisteredTo"] = TEMPLATE
+        facts["RegisteredBy"] = "its own labels" if atlas.by_labels else atlas.bridge.name
+    content: dict[str, Any] = {"Atlas": facts}
+    if atlas.is_probabilistic:
+        content["LabelMap"] = [region.abbreviation for region in atlas.regions.values()]
     return content
 
 
@@ -111,6 +148,8 @@ def _sources(visit: VisitPlan, key: str) -> list[str]:
     prior = transforms.get("inverse") or (
         visit.template_transforms[1].uri if visit.template_transforms else reference
     )
+    if key.startswith("atlas"):
+        return [prior]
     parcellation = [visit.parcellation.file.uri] if visit.parcellation else []
     tissue, mask = images["seg_tissue"], images["mask_WMH"]
     infarct = [images["mask_infarct"]] if visit.infarct else []
@@ -124,7 +163,7 @@ def _sources(visit: VisitPlan, key: str) -> list[str]:
         "seg_lesions": [mask],
         "seg_continuity": [images["seg_lesions"], images["distance_ventricles"]],
         "seg_shells": [images["seg_lesions"], images["mask_NAWM"], tissue],
-        "seg_lobes": [tissue, *parcellation],
+        "seg_lobes": [tissue, *(parcellation if visit.lobes == "parcellation" else [prior])],
         "seg_bullseye": [images["distance_depth"], *([lobes] if lobes else [])],
         "distance_ventricles": [images["mask_ventricles"]],
         "distance_WMH": [mask],
@@ -186,6 +225,7 @@ def _parameters(visit: VisitPlan, settings: Settings, key: str) -> dict[str, Any
         },
         "probseg_WMH": threshold,
         "mask_NAWM": {"tissue_guard_mm": guard or "smallest voxel edge"},
+        "seg_lobes": _lobes_parameters(visit),
         "seg_bullseye": {"layers": regions.bullseye_layers},
         "seg_shells": {
             "width_mm": regions.shell_width,
@@ -193,10 +233,24 @@ def _parameters(visit: VisitPlan, settings: Settings, key: str) -> dict[str, Any
             "lesion_rule": regions.lesion_rule,
         },
     }
+    for atlas in visit.atlases:
+        chosen[f"atlas_{atlas.name}"] = {"interpolation": "nearest neighbour"}
+        chosen[f"atlasprob_{atlas.name}"] = {
+            "interpolation": "linear",
+            "threshold": regions.atlas_threshold,
+        }
     for kind in ("zones", "majority"):
         for name, scheme in zone_images(regions.zones, kind).items():
             chosen[f"seg_{name}"] = {"scheme": scheme}
     return chosen.get(key, {})
+
+
+def _lobes_parameters(visit: VisitPlan) -> dict[str, Any]:
+    """Say which atlas the lobes come from, if they do."""
+    atlas = visit.lobes_atlas
+    return (
+        {} if atlas is None else {"cortex": f"nearest parcel of {atlas.name}"} | _atlas_facts(atlas)
+    )
 
 
 def _wmh_threshold(visit: VisitPlan) -> float | None:

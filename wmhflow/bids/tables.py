@@ -55,6 +55,13 @@ def lesion_columns(schemes: Sequence[str]) -> tuple[Column, ...]:
     return (*LESIONS[:place], *further, *LESIONS[place:])
 
 
+WEIGHTED: tuple[Column, ...] = (
+    *_REGION,
+    ("volume_mm3", "Volume of the region, every voxel weighted by its probability", "mm^3"),
+    ("wmh_volume_mm3", "Volume of lesions in it, weighted likewise", "mm^3"),
+    ("wmh_fraction", "wmh_volume_mm3 / volume_mm3; n/a for an empty region", "1"),
+)
+
 VOLUMES: tuple[Column, ...] = (
     *_REGION,
     ("volume_mm3", "Volume of the region, lesions included", "mm^3"),

@@ -66,7 +66,12 @@ def _parser() -> argparse.ArgumentParser:
     listed = actions.add_parser("list", help="the atlases known by name, and where they are")
     listed.set_defaults(run=_list)
     fetched = actions.add_parser("fetch", help="get atlases and verify them")
-    fetched.add_argument("names", nargs="+", metavar="NAME", help="as 'list' names it")
+    fetched.add_argument(
+        "names",
+        nargs="+",
+        metavar="NAME",
+        help="as 'list' names it; an atlas brings its template's image with it",
+    )
     fetched.set_defaults(run=_fetch)
     checked = actions.add_parser("check", help="read atlases and check labels, names and sides")
     checked.add_argument("atlases", nargs="+", metavar="ATLAS", help="NAME, NAME=PATH or PATH")
@@ -95,7 +100,7 @@ def _add_sides(parser: argparse.ArgumentParser) -> None:
 
 
 def _list() -> int:
-    from wmhflow.data.atlases import atlas_directory, cached_path, load_atlases
+    from wmhflow.data.atlases import atlas_directory, cached_path, load_atlases, load_templates
     from wmhflow.data.registry import bibliography
 
     print(f"Atlases are kept in {atlas_directory()}.")
@@ -104,19 +109,31 @@ def _list() -> int:
         state = "there" if there else "can be fetched" if entry.can_be_fetched else "your own copy"
         doi = bibliography()[entry.citation]["doi"]
         print(f"{name:14} {entry.kind:13} {state:14} {entry.title}. {entry.licence}. doi:{doi}")
+    print("Templates that they lie on; --atlas needs the image of an atlas's template once:")
+    for name, template in load_templates().items():
+        can = "can be fetched" if template.image.address else "your own copy"
+        print(f"{name:28} {'there' if template.path.is_file() else can:14} {template.title}.")
     return 0
 
 
 def _fetch(names: Sequence[str]) -> int:
-    from wmhflow.data.atlases import fetch, load_atlases
+    from wmhflow.data.atlases import fetch, fetch_template, load_atlases, load_templates
 
-    known = load_atlases()
-    unknown = [name for name in names if name not in known]
+    known, templates = load_atlases(), load_templates()
+    unknown = [name for name in names if name not in {**known, **templates}]
     if unknown:
-        raise UsageError(f"There is no atlas '{unknown[0]}'; known are {', '.join(known)}.")
+        raise UsageError(
+            f"There is no atlas '{unknown[0]}'; known are {', '.join([*known, *templates])}."
+        )
     for name in names:
+        if name in templates:
+            print(f"{name}: {fetch_template(templates[name])}.")
+            continue
         paths = fetch(known[name])
         print(f"{name}: {paths[0].parent}. Licence: {known[name].licence}.")
+        template = templates[known[name].template]
+        if known[name].bridge == "images" and template.image.address:
+            print(f"{name} lies on {template.name}: {fetch_template(template)}.")
     return 0
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from wmhflow.bids.atlases import PlannedAtlases
 from wmhflow.bids.labels import check_crosses
 from wmhflow.bids.outputs import missing_promises, record_path
 from wmhflow.bids.plan import ParticipantPlan, format_plan, plan_participant
@@ -142,6 +143,7 @@ def make_plans(settings: Settings) -> list[ParticipantPlan]:
     _check_programs(settings)
     check_crosses(settings.regions)
     maps = load_maps(settings.inputs.maps)
+    atlases = PlannedAtlases(settings.regions)
     subjects = find_subjects(settings.bids_dir, settings.inputs.participant_label)
     query = open_query(settings.bids_dir, subjects, settings.inputs)
     if not settings.inputs.skip_bids_validation:
@@ -152,7 +154,10 @@ def make_plans(settings: Settings) -> list[ParticipantPlan]:
     def is_recorded(subject: str, session: str | None) -> bool:
         return (settings.output_dir / record_path(subject, session)).is_file()
 
-    plans = [plan_participant(query, subject, settings, maps, is_recorded) for subject in subjects]
+    plans = [
+        plan_participant(query, subject, settings, maps, is_recorded, atlases)
+        for subject in subjects
+    ]
     _check_sessions(settings, plans)
     return [plan for plan in plans if plan.visits]
 

@@ -7,10 +7,13 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from wmhflow.core.bullseye import propagate_lobes
 from wmhflow.core.distance import distance_to
 from wmhflow.core.geometry import spacing_of, world_coordinates
+from wmhflow.core.nawm import CORTEX, DEEP_GREY
 
 LEFT, RIGHT = 1, 2
+NO_LOBE = 9
 
 
 def recode(codes: NDArray[np.integer], table: Mapping[int, int]) -> NDArray[np.uint8]:
@@ -98,3 +101,48 @@ def _beyond_midplane(
     points = world_coordinates(np.argwhere(asked), affine)
     middle = (centre_left + centre_right) / 2
     return np.asarray((points - middle) @ (centre_right - centre_left) > 0)
+
+
+def lay_lobes(
+    lobes: NDArray[np.integer],
+    classes: NDArray[np.integer],
+    right: NDArray[np.bool_],
+    tissue: NDArray[np.integer],
+    spacing: NDArray[np.float64],
+) -> NDArray[np.uint8]:
+    """Give a person's own cortex and deep nuclei the lobes of an atlas that was laid over them.
+
+    The warp brings gyri near to each other and not onto each other, so that every voxel of cortex
+    takes the lobe of the nearest parcel of its hemisphere, whatever lies on it, and every voxel of
+    deep grey that of the nearest nucleus. What has no lobe there, as the insula, gives none.
+
+    Parameters
+    ----------
+    lobes, classes, right
+        Shape (X, Y, Z), of the atlas: lobe 1 to 5 or 0, tissue class, and whether the code is of
+        the right side.
+    tissue
+        Shape (X, Y, Z), of the person: 10 or 20 for the side, plus the class.
+    spacing
+        Voxel sizes in mm.
+
+    Returns
+    -------
+    ndarray of uint8
+        Lobe of the person's cortex (1 to 4, 0 none) and deep nuclei (5), 0 elsewhere.
+
+    Examples
+    --------
+    >>> lobes, classes = np.array([[[1, 0, 0, 2]]]), np.array([[[3, 0, 0, 3]]])
+    >>> tissue = np.array([[[15, 13, 15, 13]]])
+    >>> lay_lobes(lobes, classes, classes < 0, tissue, np.ones(3)).ravel().tolist()
+    [0, 1, 0, 2]
+    """
+    own, is_right = tissue % 10, tissue // 10 == RIGHT
+    laid = np.zeros(np.shape(tissue), dtype=np.uint8)
+    for kind in (CORTEX, DEEP_GREY):
+        parcels = np.where(classes == kind, np.where(lobes > 0, lobes, NO_LOBE), 0)
+        found = propagate_lobes(parcels, right, own == kind, is_right, spacing) % 10
+        laid[own == kind] = found[own == kind]
+    laid[laid == NO_LOBE] = 0
+    return laid

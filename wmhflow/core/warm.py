@@ -17,6 +17,7 @@ from wmhflow.core.alignment import Grid3D, compare
 from wmhflow.core.bullseye import bullseye_labels, depth, propagate_lobes
 from wmhflow.core.distance import distance_to, nearest, signed_distance
 from wmhflow.core.lesions import label_lesions, lesion_measures
+from wmhflow.core.probabilities import steps_at
 from wmhflow.core.sampling import coverage_weights, merge_regions, region_statistics
 from wmhflow.core.shells import shell_labels
 from wmhflow.core.zones import zone_labels
@@ -114,6 +115,7 @@ def _warm_sampling(head: _Head) -> None:
     merged = merge_regions(weights, [(1, [1]), (3, [1, 2])])
     values = head.white_matter.astype(np.float32)
     region_statistics(values, merged, head.white_matter)
+    steps_at(np.zeros((2, 3)), values[..., None], affine)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,27 @@ class AtlasFile:
     file: str
     address: str | None = None
     sha256: str | None = None
+    md5: str | None = None
+
+    @property
+    def digest(self) -> tuple[str, str] | None:
+        """The kind of checksum that its publisher gives, and its value."""
+        known = ((kind, getattr(self, kind)) for kind in ("sha256", "md5"))
+        return next(((kind, value) for kind, value in known if value), None)
+
+
+@dataclass(frozen=True)
+class TemplateDefinition:
+    """A template that atlases lie on, and its T1w image."""
+
+    name: str
+    title: str
+    image: AtlasFile
+
+    @property
+    def path(self) -> Path:
+        """Where its image is kept."""
+        return atlas_directory() / "templates" / self.image.file
 
 
 @dataclass(frozen=True)
@@ -33,13 +54,15 @@ class AtlasDefinition:
 
     The regions are named by a table beside the image, by ``names``, or by FreeSurfer's codes.
     ``groups`` makes new regions from the numbers of the image; ``repairs`` mends the table;
-    ``is_percent`` says that probabilities are written as 0 to 100.
+    ``is_percent`` says that probabilities are written as 0 to 100. ``bridge`` says what is
+    registered to the program's template: the ``images`` of the two templates, or the atlas's own
+    ``labels``. ``territories`` marks an atlas of arteries.
     """
 
     name: str
     title: str
     kind: str
-    space: str
+    template: str
     licence: str
     citation: str
     image: AtlasFile
@@ -49,6 +72,8 @@ class AtlasDefinition:
     groups: Mapping[int, tuple[int, ...]] | None = None
     repairs: Mapping[int, Mapping[str, str]] | None = None
     is_percent: bool = False
+    bridge: str = "images"
+    territories: bool = False
 
     @property
     def files(self) -> tuple[AtlasFile, ...]:
@@ -63,10 +88,25 @@ class AtlasDefinition:
 
 
 @cache
+def _registry() -> dict[str, Any]:
+    return tomllib.loads((files("wmhflow.data") / "atlases.toml").read_text(encoding="utf-8"))
+
+
+@cache
 def load_atlases() -> dict[str, AtlasDefinition]:
     """Read the registry of atlases, by name."""
-    text = (files("wmhflow.data") / "atlases.toml").read_text(encoding="utf-8")
-    return {table["name"]: _definition(table) for table in tomllib.loads(text)["atlas"]}
+    return {table["name"]: _definition(table) for table in _registry()["atlas"]}
+
+
+@cache
+def load_templates() -> dict[str, TemplateDefinition]:
+    """Read the registry of the templates that atlases lie on, by name."""
+    return {
+        table["name"]: TemplateDefinition(
+            table["name"], table["title"], AtlasFile(**table["image"])
+        )
+        for table in _registry()["template"]
+    }
 
 
 def _definition(table: Mapping[str, Any]) -> AtlasDefinition:
@@ -121,11 +161,36 @@ def fetch(definition: AtlasDefinition) -> list[Path]:
             f"your own as --atlas {definition.name}=PATH, or put {definition.image.file} into "
             f"{cached_path(definition, definition.image).parent}."
         )
-    return [_fetched(definition, entry) for entry in definition.files]
+    return [_fetched(cached_path(definition, entry), entry) for entry in definition.files]
 
 
-def _fetched(definition: AtlasDefinition, entry: AtlasFile) -> Path:
-    path = cached_path(definition, entry)
+def fetch_template(template: TemplateDefinition) -> Path:
+    """Fetch the image of a template if it is not there, and verify it.
+
+    Raises
+    ------
+    InputError
+        If it cannot be fetched, or the file is not the one that the registry knows.
+    """
+    if not template.image.address and not template.path.is_file():
+        raise InputError(f"The image of the template {template.name} {how_to_get(template)}.")
+    return _fetched(template.path, template.image)
+
+
+def how_to_get(template: TemplateDefinition) -> str:
+    """Say in half a sentence how the image of a template that is not there is got."""
+    if template.image.address:
+        return (
+            f"is fetched by 'wmhflow atlas fetch {template.name}'; offline, get "
+            f"{template.image.address} elsewhere and put it into {template.path.parent}"
+        )
+    return (
+        f"cannot be fetched: put your copy, called {template.image.file}, into "
+        f"{template.path.parent}, or name it with --atlas-template ATLAS=IMAGE"
+    )
+
+
+def _fetched(path: Path, entry: AtlasFile) -> Path:
     if atlas_directory().is_file():
         raise InputError(f"{atlas_directory()} is a file; set {DIRECTORY_VARIABLE} to a folder.")
     if not path.is_file():
@@ -133,9 +198,8 @@ def _fetched(definition: AtlasDefinition, entry: AtlasFile) -> Path:
 
         pooch.get_logger().setLevel("WARNING")
         try:
-            pooch.retrieve(
-                entry.address, f"sha256:{entry.sha256}", entry.file, path.parent, progressbar=False
-            )
+            digest = ":".join(entry.digest) if entry.digest else None
+            pooch.retrieve(entry.address, digest, entry.file, path.parent, progressbar=False)
         except ValueError as error:
             raise InputError(
                 f"{entry.address} is not the file that the registry knows ({error}); it may have "
@@ -151,21 +215,22 @@ def _fetched(definition: AtlasDefinition, entry: AtlasFile) -> Path:
 
 
 def verify(path: Path, entry: AtlasFile) -> None:
-    """Check a file against the registry's SHA-256, if it has one.
+    """Check a file against the registry's checksum, if it has one.
 
     Raises
     ------
     InputError
         If the file is another.
     """
-    if entry.sha256 is None:
+    if entry.digest is None:
         return
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
-    if found != entry.sha256:
+    kind, expected = entry.digest
+    found = hashlib.new(kind, path.read_bytes(), usedforsecurity=False).hexdigest()
+    if found != expected:
         raise InputError(
-            f"{path} is not the file that the registry knows as {entry.file} (SHA-256 "
-            f"{found[:12]}…, expected {entry.sha256[:12]}…); remove it and fetch it again, or give "
-            "it as an atlas of its own with --atlas NAME=PATH."
+            f"{path} is not the file that the registry knows as {entry.file} ({kind.upper()} "
+            f"{found[:12]}…, expected {expected[:12]}…); remove it and fetch it again, or give it "
+            "as a file of your own (--atlas NAME=PATH, --atlas-template NAME=IMAGE)."
         )
 
 

@@ -194,6 +194,20 @@ def swapped_name(name: str) -> str | None:
     return None if swapped == name else swapped
 
 
+def unsided_name(name: str) -> str:
+    """Return a name without what says the side.
+
+    Examples
+    --------
+    >>> [unsided_name(name) for name in ("Left-Lateral-Ventricle", "ctx-lh-insula", "MCA left")]
+    ['Lateral-Ventricle', 'ctx-insula', 'MCA']
+    """
+    cut = name
+    for token in reversed(_side_tokens(name)):
+        cut = cut[: token.start()] + cut[token.end() :]
+    return re.sub(r"([\s_.,-])[\s_.,-]+", r"\1", cut).strip(" _.,-") or name
+
+
 def _side_tokens(name: str) -> list[re.Match[str]]:
     """Find what says the side: words, else lh and rh, else letters; none if they disagree."""
     tokens = list(_WORD.finditer(name)) or list(_LH_RH.finditer(name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,8 @@ class _PartitionInput(BaseInterfaceInputSpec):
     names = traits.List(traits.Str, mandatory=True, desc="label images, as the tables name them")
     images = InputMultiObject(File(exists=True), mandatory=True, desc="in the order of names")
     regions = traits.List(traits.Dict, mandatory=True, desc="regions that the tables may have")
+    overlapping = traits.List(traits.Str, desc="images whose numbers stand for several regions")
+    members = InputMultiObject(File(exists=True), desc="for each of them, the numbers per region")
     wmh = File(exists=True, mandatory=True)
     nawm = File(exists=True, mandatory=True)
     infarct = File(exists=True, desc="infarcts and other lesions that are no WMH")
@@ -62,8 +65,12 @@ class FinestPartition(SimpleInterface):
         found = partition(images)
         columns = {name: values.tolist() for name, values in found.columns.items()}
         has_callosum = "lobes" in images and bool((images["lobes"] % 10 == CORPUS_CALLOSUM).any())
+        members = {
+            name: load_json(path)
+            for name, path in zip(inputs.overlapping or [], inputs.members or [], strict=True)
+        }
         kept = [
-            content
+            with_numbers(content, members)
             for content in inputs.regions
             if not _beyond(region_of(content), deepest)
             and (has_callosum or not _is_callosal(region_of(content)))
@@ -72,6 +79,25 @@ class FinestPartition(SimpleInterface):
         self._results["columns"] = save_json(runtime.cwd, "columns", columns)
         self._results["regions"] = save_json(runtime.cwd, "regions", kept)
         return runtime
+
+
+def with_numbers(
+    content: dict[str, Any], members: Mapping[str, Mapping[str, list[int]]]
+) -> dict[str, Any]:
+    """Replace the regions of an image whose regions overlap by the numbers that hold them.
+
+    Examples
+    --------
+    >>> with_numbers({"terms": [["tracts", [2]]]}, {"tracts": {"2": [3, 5]}})
+    {'terms': [('tracts', [3, 5])]}
+    """
+    terms = [
+        (name, [n for label in labels for n in members[name][str(label)]])
+        if name in members
+        else (name, labels)
+        for name, labels in content["terms"]
+    ]
+    return {**content, "terms": terms}
 
 
 def _beyond(region: TableRegion, deepest: int) -> bool:

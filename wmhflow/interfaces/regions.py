@@ -112,6 +112,8 @@ class _LesionsInput(BaseInterfaceInputSpec):
     zones = InputMultiObject(File(exists=True), mandatory=True, desc="one per scheme")
     schemes = traits.List(traits.Str, mandatory=True, desc="in the order of zones")
     lobes = File(exists=True, desc="seg-lobes, if there are lobes")
+    territories = File(exists=True, desc="an atlas of arteries, laid over")
+    territory_names = traits.Dict(traits.Int, traits.Str, desc="its regions")
     rule = traits.Enum("continuity", "majority", desc="what makes a lesion periventricular")
 
 
@@ -155,6 +157,7 @@ class Lesions(SimpleInterface):
         tissue = load_labels(self.inputs.tissue)[0]
         sides = lesion_majority(labels, count, tissue // 10)
         lobes = self._lobes(labels, count)
+        territories = self._territories(labels, count)
         zone_names = {index: region.abbreviation for index, region in load_regions("zones").items()}
         rows = [
             {name: _plain(values[i]) for name, values in measures.items() if name != "n_voxels"}
@@ -162,6 +165,7 @@ class Lesions(SimpleInterface):
                 "hemisphere": {1: "L", 2: "R"}.get(int(sides[i])),
                 "continuity": "PV" if continuity[i] else "deep",
                 "lobe": lobes[i],
+                "territory": territories[i],
             }
             | {
                 column: zone_names.get(int(majority[i]))
@@ -183,6 +187,12 @@ class Lesions(SimpleInterface):
         image = load_labels(self.inputs.lobes)[0]
         names = {index: region.name for index, region in load_regions("lobes").items()}
         return [names.get(int(lobe)) for lobe in lesion_majority(labels, count, image)]
+
+    def _territories(self, labels: Any, count: int) -> list[str | None]:
+        if not self.inputs.territories:
+            return [None] * count
+        image, names = load_labels(self.inputs.territories)[0], self.inputs.territory_names
+        return [names.get(int(number)) for number in lesion_majority(labels, count, image)]
 
 
 def _plain(value: Any) -> Any:

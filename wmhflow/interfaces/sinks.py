@@ -14,6 +14,7 @@ from nipype.interfaces.base import (
     traits,
 )
 
+from wmhflow.bids.dataset import look_up_table
 from wmhflow.bids.outputs import (
     image_paths,
     json_path,
@@ -34,6 +35,7 @@ from wmhflow.bids.writer import (
     write_json,
     write_text,
 )
+from wmhflow.core.probabilities import STEPS
 from wmhflow.interfaces._files import load, load_json
 
 
@@ -49,7 +51,7 @@ class _SinkOutput(TraitedSpec):
 
 
 class ImageSink(SimpleInterface):
-    """Write the images of a visit, with sidecars and the look-up table of its lesions."""
+    """Write the images of a visit, with sidecars and look-up tables of lesions and atlases."""
 
     # the output folder may have changed since; files with equal bytes are not written again
     _always_run = True
@@ -69,6 +71,10 @@ class ImageSink(SimpleInterface):
             write_json(out / json_path(paths[key]), content)
             written.append(str(out / paths[key]))
         self._write_lesion_names(out / tsv_path(paths["seg_lesions"]), works["seg_lesions"])
+        for atlas in inputs.visit.atlases:
+            if not atlas.is_probabilistic:
+                table = look_up_table(atlas.regions.values())
+                write_text(out / tsv_path(paths[f"atlas_{atlas.name}"]), table)
         self._results["out_files"] = written
         return runtime
 
@@ -88,7 +94,11 @@ def final_image(key: str, work: str) -> nib.Nifti1Image:
     """Give a work image the type that it has on disk."""
     data, affine = load(work)
     kind = key.partition("_")[0]
-    if kind == "seg":
+    if kind == "atlasprob":
+        image = make_image(data, affine, np.uint8)
+        image.header.set_slope_inter(1 / STEPS, 0)
+        return image
+    if kind in ("seg", "atlas"):
         labels = np.rint(data).astype(np.int64)
         return make_image(labels, affine, smallest_label_type(labels))
     if kind == "mask":

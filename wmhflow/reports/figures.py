@@ -69,7 +69,10 @@ class Outline:
 
 @dataclass(frozen=True)
 class Fill:
-    """Labels on the reference grid in translucent colours; ``entries`` are label, colour, name."""
+    """Labels on the reference grid in translucent colours.
+
+    ``entries`` are label, colour and name; the legend leaves out those without a name.
+    """
 
     labels: NDArray[Any]
     entries: tuple[tuple[int, str, str], ...]
@@ -397,7 +400,7 @@ def legend_entries(
     ]
     if fill is None:
         return lines
-    return lines + [(colour, name, fill.opacity) for _, colour, name in fill.entries]
+    return lines + [(colour, name, fill.opacity) for _, colour, name in fill.entries if name]
 
 
 def _draw_legend(

@@ -17,6 +17,7 @@ from wmhflow.bids.boilerplate import citation_files
 from wmhflow.bids.outputs import image_paths, report_path, table_paths
 from wmhflow.bids.writer import read_table, write_bytes, write_text
 from wmhflow.reports import tables
+from wmhflow.reports.atlases import SHOWN_REGIONS, atlas_picture, atlas_volumes
 from wmhflow.reports.bullseye import BullseyePlot, bullseye_png, describe
 from wmhflow.reports.figures import pretty_unit, profile_figure
 from wmhflow.reports.pictures import Picture, Scene, all_pictures, load_scene, orientation_text
@@ -178,6 +179,9 @@ def _finished_part(settings: Settings, visit: VisitPlan, title: str) -> VisitPar
     if visit.lobes:
         plots = list(_bullseye_plots(visit, rows))
         shown["regions"].append(_save(settings, visit, _bullseye_picture(plots)))
+    for atlas in visit.atlases:
+        picture = atlas_picture(settings, visit, scene, atlas)
+        shown["regions"].append(_save(settings, visit, picture))
     return VisitPart(
         _anchor(visit),
         title,
@@ -189,7 +193,7 @@ def _finished_part(settings: Settings, visit: VisitPlan, title: str) -> VisitPar
         masks=tuple(shown["masks"]),
         alignment=tuple(shown["alignment"]),
         regions=tuple(shown["regions"]),
-        volumes=_volumes(rows["volumes"]),
+        volumes=(*_volumes(rows["volumes"]), *_atlas_tables(visit, rows["volumes"])),
         lesions=tuple(tables.largest_lesions(rows["lesions"])),
         n_lesions=len(rows["lesions"]),
         maps=tuple(_map_parts(settings, visit, rows)),
@@ -227,6 +231,19 @@ def _volumes(rows: Sequence[TableRow]) -> tuple[tuple[str, list[SideVolumes]], .
         if seg != "zones"
     ]
     return tuple((title, part) for title, part in parts if part)
+
+
+def _atlas_tables(
+    visit: VisitPlan, rows: Sequence[TableRow]
+) -> Iterable[tuple[str, list[SideVolumes]]]:
+    """Tabulate the regions of every atlas that hold lesions."""
+    for atlas in visit.atlases:
+        part = atlas_volumes(rows, atlas)
+        if part:
+            most = (
+                f"the {SHOWN_REGIONS} with most WMH" if len(part) == SHOWN_REGIONS else "with WMH"
+            )
+            yield f"Atlas {atlas.name}, regions {most}", part
 
 
 def _bullseye_plots(visit: VisitPlan, rows: dict[str, list[TableRow]]) -> Iterable[BullseyePlot]:

@@ -320,16 +320,21 @@ def region_picture(scene: Scene, seg: str, labels: NDArray[np.int64], caption: s
     caption
         What a reader should look for.
     """
-    png = slice_figure(
+    png = fill_figure(scene, Fill(labels, registry_entries(seg, labels), 0.5))
+    title, text = caption.split(". ", maxsplit=1)
+    return Picture("regions", seg, "dseg", png, title, f"{title}. {text} {ORIENTATION}")
+
+
+def fill_figure(scene: Scene, fill: Fill) -> bytes:
+    """Draw labels on the reference with the contours of lesions and ventricles, in three planes."""
+    return slice_figure(
         scene.reference,
         scene.box,
         _lesion_rows(scene, 4, 2, apart=False),
         [Underlay(scene.reference)],
         _contours(scene),
-        Fill(labels, registry_entries(seg, labels), 0.5),
+        fill,
     )
-    title, text = caption.split(". ", maxsplit=1)
-    return Picture("regions", seg, "dseg", png, title, f"{title}. {text} {ORIENTATION}")
 
 
 def registry_entries(seg: str, labels: NDArray[np.int64]) -> tuple[tuple[int, str, str], ...]:

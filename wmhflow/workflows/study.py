@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from nipype import Node, Workflow
@@ -11,10 +11,18 @@ from nipype.interfaces.utility import Merge
 
 import wmhflow
 from wmhflow.bids.plan import ParticipantPlan
+from wmhflow.interfaces.bridge import DRAWN_PRIORS, BridgeTemplates
 from wmhflow.interfaces.report import PersonReport
 from wmhflow.interfaces.segmentation import TemplatePriors
 from wmhflow.settings import Settings
-from wmhflow.workflows.visit import TEMPLATE_FILES, init_visit_wf, safe_name, visit_name
+from wmhflow.workflows.visit import (
+    TEMPLATE_FILES,
+    bridge_name,
+    bridged,
+    init_visit_wf,
+    safe_name,
+    visit_name,
+)
 
 
 def init_study_wf(
@@ -43,9 +51,34 @@ def init_study_wf(
     name = f"template_priors_{safe_name(first)}"
     priors = Node(TemplatePriors(), name=name, mem_gb=1.0, n_procs=1)
     workflow.add_nodes([priors])
+    bridges = _add_bridges(workflow, participants, settings, priors)
     for participant in participants:
-        _add_participant(workflow, participant, settings, priors, log_dirs[participant.subject])
+        log_dir = log_dirs[participant.subject]
+        _add_participant(workflow, participant, settings, priors, bridges, log_dir)
     return workflow
+
+
+def _add_bridges(
+    workflow: Workflow, participants: Sequence[ParticipantPlan], settings: Settings, priors: Node
+) -> dict[Path, Node]:
+    """Register every other template that atlases lie on to the program's, once for all persons."""
+    bridges: dict[Path, Node] = {}
+    visits = [visit for participant in participants for visit in participant.visits]
+    for atlas in (atlas for visit in visits for atlas in bridged(visit)):
+        if atlas.bridge is None or atlas.bridge in bridges:
+            continue
+        name = f"{bridge_name(atlas)}_{safe_name(participants[0].subject)}"
+        node = Node(BridgeTemplates(), name=name, mem_gb=3.0, n_procs=1)
+        node.inputs.trait_set(
+            image=str(atlas.bridge),
+            has_labels=atlas.by_labels,
+            seed=settings.execution.random_seed,
+        )
+        drawn = [(name, name) for name in DRAWN_PRIORS]
+        links = [("t1w", "template_t1w"), ("brain_mask", "template_mask"), *drawn]
+        workflow.connect([(priors, node, links)])
+        bridges[atlas.bridge] = node
+    return bridges
 
 
 def _add_participant(
@@ -53,6 +86,7 @@ def _add_participant(
     participant: ParticipantPlan,
     settings: Settings,
     priors: Node,
+    bridges: Mapping[Path, Node],
     log_dir: Path,
 ) -> None:
     person = Workflow(name=person_name(participant.subject))
@@ -69,6 +103,10 @@ def _add_participant(
         path = f"{visit_name(plan)}.template"
         links = [(name, f"{path}.{name}") for name in TEMPLATE_FILES]
         workflow.connect([(priors, person, links)])
+        for atlas in bridged(plan):
+            if atlas.bridge is not None:
+                link = ("forward", f"{path}.{bridge_name(atlas)}")
+                workflow.connect([(bridges[atlas.bridge], person, [link])])
     _log_to(person, log_dir)
 
 

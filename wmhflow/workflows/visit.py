@@ -10,8 +10,15 @@ from nipype import Node, Workflow
 from nipype.interfaces.base import BaseInterface
 from nipype.interfaces.utility import IdentityInterface, Merge
 
+from wmhflow.bids.atlases import AtlasPlan
 from wmhflow.bids.labels import label_images, table_regions, tabulated_images, zone_images
-from wmhflow.bids.outputs import group_name, map_groups, table_paths, transform_paths
+from wmhflow.bids.outputs import (
+    group_name,
+    image_paths,
+    map_groups,
+    table_paths,
+    transform_paths,
+)
 from wmhflow.bids.plan import Alignment, GivenImage, MapPlan, VisitPlan
 from wmhflow.interfaces.anatomy import (
     CombineTissues,
@@ -21,6 +28,7 @@ from wmhflow.interfaces.anatomy import (
     WarpPriors,
     WithoutInfarct,
 )
+from wmhflow.interfaces.atlases import LayAtlas, LobesFromAtlas, WeightedVolumes, described
 from wmhflow.interfaces.external import ExternalWMH
 from wmhflow.interfaces.measures import (
     MaskQuality,
@@ -123,6 +131,16 @@ def safe_name(label: str) -> str:
     return re.sub(r"\W", "PLUS", label)
 
 
+def bridged(visit: VisitPlan) -> list[AtlasPlan]:
+    """List the atlases that lie on another template than the program's."""
+    return [atlas for atlas in visit.laid_atlases if atlas.bridge is not None]
+
+
+def bridge_name(atlas: AtlasPlan) -> str:
+    """Name the transform from the program's template to an atlas's."""
+    return f"bridge_{atlas.name}"
+
+
 def init_visit_wf(visit: VisitPlan, settings: Settings) -> Workflow:
     """Build the graph that takes one visit from images to written tables.
 
@@ -136,12 +154,14 @@ def init_visit_wf(visit: VisitPlan, settings: Settings) -> Workflow:
     Returns
     -------
     Workflow
-        Fewer than 60 nodes. Its node ``template`` takes the template and its priors, and its
-        node ``finished`` gives what was written.
+        Fewer than 60 nodes, and two for each atlas. Its node ``template`` takes the template, its
+        priors and the transforms to other templates, and its node ``finished`` gives what was
+        written.
     """
     graph = _Graph(Workflow(name=visit_name(visit)), visit, settings)
-    template = graph.add("template", IdentityInterface(list(TEMPLATE_FILES)), mem_gb=0.1)
-    for name in TEMPLATE_FILES:
+    fields = [*TEMPLATE_FILES, *(bridge_name(atlas) for atlas in bridged(visit))]
+    template = graph.add("template", IdentityInterface(fields), mem_gb=0.1)
+    for name in fields:
         graph.known[f"template_{name}"] = (template, name)
     _add_reference(graph)
     _add_other_anatomical(graph)
@@ -153,6 +173,7 @@ def init_visit_wf(visit: VisitPlan, settings: Settings) -> Workflow:
     _add_computed_wmh(graph)
     _add_computed_tissues(graph)
     _add_checked_anatomy(graph)
+    _add_atlases(graph)
     _add_regions(graph)
     _add_measures(graph)
     _add_maps(graph)
@@ -468,6 +489,31 @@ def _add_computed_wmh(graph: _Graph) -> None:
     _keep_infarct_out(graph)
 
 
+def _add_atlases(graph: _Graph) -> None:
+    """Lay atlases over the person, through the program's template and, if need be, their own."""
+    for atlas in graph.visit.laid_atlases:
+        chain = ["inverse"] if atlas.bridge is None else ["inverse", f"bridge_{atlas.name}"]
+        laid = graph.add(
+            f"atlas_{atlas.name}",
+            LayAtlas(),
+            mem_gb=4.0 if atlas.is_probabilistic else 2.0,
+            atlas=atlas.given,
+            sides_checked=atlas.sides_checked,
+            image=str(atlas.path),
+            reference="reference",
+            brain_mask="mask_brain",
+            transforms=graph.gather(f"way_to_{atlas.name}", chain),
+            threshold=graph.settings.regions.atlas_threshold,
+        )
+        # by the name that tables give it, as the program's own label images
+        graph.known[f"seg_{atlas.name}"] = (laid, "labels")
+        if atlas.is_probabilistic:
+            graph.known[f"members_{atlas.name}"] = (laid, "members")
+            graph.known[f"atlasprob_{atlas.name}"] = (laid, "steps")
+        else:
+            graph.known[f"atlas_{atlas.name}"] = (laid, "labels")
+
+
 def _add_regions(graph: _Graph) -> None:
     """Distances and everything that is made from them."""
     settings = graph.settings
@@ -514,6 +560,15 @@ def _add_lobes(graph: _Graph) -> None:
     """Divide white matter by lobe and depth, where there are lobes."""
     if graph.visit.lobes is None:
         return
+    if graph.visit.lobes_atlas is not None:
+        cortex = graph.add(
+            "cortex_lobes",
+            LobesFromAtlas(),
+            mem_gb=2.0,
+            codes=f"seg_{graph.visit.lobes_atlas.name}",
+            tissue="seg_tissue",
+        )
+        graph.known["cortex_lobes"] = (cortex, "cortex_lobes")
     lobes = graph.add(
         "lobes", Lobes(), mem_gb=2.0, tissue="seg_tissue", cortex_lobes="cortex_lobes"
     )
@@ -546,6 +601,7 @@ def _add_lesions(graph: _Graph) -> None:
         zones=every_zones,
         schemes=list(graph.visit.zones),
         lobes=graph.if_known("seg_lobes"),
+        **_territories(graph),
         rule=graph.settings.regions.lesion_rule,
         **near,
     )
@@ -566,6 +622,15 @@ def _add_lesions(graph: _Graph) -> None:
         graph.known[f"seg_{name}"] = (classes, "classes")
 
 
+def _territories(graph: _Graph) -> dict[str, Any]:
+    """Give the inputs that name the lesions' arterial territories, if an atlas was asked for."""
+    atlas = graph.visit.territories
+    if atlas is None:
+        return {}
+    names = {index: region.name for index, region in atlas.regions.items()}
+    return {"territories": f"seg_{atlas.name}", "territory_names": names}
+
+
 def _add_measures(graph: _Graph) -> None:
     names = list(tabulated_images(graph.visit))
     found = graph.add(
@@ -581,6 +646,7 @@ def _add_measures(graph: _Graph) -> None:
     )
     for output in ("labels", "columns", "regions"):
         graph.known[output] = (found, output)
+    _add_overlapping(graph, found)
     intracranial = graph.add(
         "intracranial",
         ApplyTransforms(),
@@ -623,6 +689,26 @@ def _add_measures(graph: _Graph) -> None:
         inverse="inverse",
     )
     graph.known |= {"own": (mirror, "own"), "opposite": (mirror, "opposite")}
+
+
+def _add_overlapping(graph: _Graph, partition: Node) -> None:
+    """Tell the partition which numbers hold which regions that overlap, and weigh these."""
+    atlases = [atlas for atlas in graph.visit.atlases if atlas.is_probabilistic]
+    if not atlases:
+        return
+    names = [atlas.name for atlas in atlases]
+    graph.feed(partition, "overlapping", names)
+    members = graph.gather("every_member", [f"members_{name}" for name in names])
+    graph.feed(partition, "members", members)
+    weighted = graph.add(
+        "weighted",
+        WeightedVolumes(),
+        mem_gb=2.0,
+        steps=graph.gather("every_steps", [f"atlasprob_{name}" for name in names]),
+        regions=[[described(one) for one in atlas.regions.values()] for atlas in atlases],
+        wmh="mask_WMH",
+    )
+    graph.known["table_weighted"] = (weighted, "rows")
 
 
 def _add_asymmetry(graph: _Graph) -> None:
@@ -735,6 +821,7 @@ def _add_sinks(graph: _Graph) -> None:
     visit = graph.visit
     images = [key for key in graph.known if key.split("_")[0] in ("preproc", "mask", "probseg")]
     images += [f"seg_{name}" for name in label_images(visit)]
+    images += [key for key in image_paths(visit) if key.startswith("atlas")]
     images += [f"distance_{name}" for name in ("ventricles", "WMH", "cortex", "depth")]
     _add_sink(graph, "image_sink", ImageSink(), images, images)
     tables = list(table_paths(visit))
