@@ -13,6 +13,7 @@ from wmhflow.core.zones import (
     SCHEMES,
     ZoneScheme,
     lesion_continuity,
+    lesion_label,
     lesion_majority,
     zone_labels,
 )
@@ -135,6 +136,20 @@ def test_rules_per_lesion_agree_with_loops(seed, shape, n):
 def test_equal_majorities_go_to_the_zone_nearer_the_ventricle():
     assert lesion_majority([[[1, 1, 1, 1]]], 1, [[[13, 14, 22, 0]]]).tolist() == [2]
     assert lesion_majority([[[1, 1]]], 1, [[[0, 0]]]).tolist() == [0]
+
+
+def test_any_label_may_hold_most_of_a_lesion():
+    rng = np.random.default_rng(5)
+    n, shape = 9, (12, 9, 7)
+    lesions = rng.integers(0, n + 1, shape)
+    labels = rng.choice([0, 1, 8, 11, 28, 1028, 2028], shape)
+    found = lesion_label(lesions, n, labels)
+    for lesion in range(1, n + 1):
+        present, counts = np.unique(labels[(lesions == lesion) & (labels > 0)], return_counts=True)
+        assert found[lesion - 1] == present[counts == counts.max()].min()
+    # 28 is not 8 of another side
+    assert lesion_label([[[1, 1, 1]]], 1, [[[28, 8, 28]]]).tolist() == [28]
+    assert lesion_label([[[1, 1, 0]]], 2, [[[0, 0, 5]]]).tolist() == [0, 0]
 
 
 def test_continuity_includes_its_threshold():

@@ -18,6 +18,7 @@ from wmhflow.interfaces._files import save
 from wmhflow.interfaces.atlases import LayAtlas, LobesFromAtlas, WeightedVolumes
 from wmhflow.interfaces.bridge import BridgeTemplates
 from wmhflow.interfaces.itk import write_itk_affine
+from wmhflow.interfaces.regions import Lesions
 
 AFFINE = np.array([[1.0, 0, 0, -9.5], [0, 1, 0, -8], [0, 0, 1, -5], [0, 0, 0, 1]])
 SHAPE = (20, 17, 11)
@@ -150,3 +151,26 @@ def test_a_bridge_is_registered_once_and_kept(
         assert Path(found.outputs.forward).read_bytes() == b"transform"
     assert len(made) == 2
     assert len(list((tmp_path / "cache" / "bridges").iterdir())) == 2
+
+
+def test_a_lesion_s_territory_is_that_of_the_atlas_and_not_of_another_number(
+    tmp_path: Path,
+) -> None:
+    wmh, territories = np.zeros(SHAPE, bool), np.zeros(SHAPE, np.int32)
+    wmh[2:5, 3, 3] = wmh[12:15, 3, 3] = True
+    territories[:10], territories[10:13], territories[13:] = 28, 8, 18
+    tissue = np.where(wmh, 16, 15)
+    distance = save(tmp_path, "distance", np.ones(SHAPE), AFFINE, np.float32)
+    found = Lesions(
+        wmh=save(tmp_path, "wmh", wmh, AFFINE),
+        tissue=save(tmp_path, "tissue", tissue, AFFINE, np.uint8),
+        ventricle_distance=distance,
+        cortex_distance=distance,
+        zones=[save(tmp_path, "zones", np.full(SHAPE, 11), AFFINE, np.uint8)],
+        schemes=["jv3-pv13-jc4"],
+        territories=save(tmp_path, "territories", territories, AFFINE, np.int32),
+        territory_names={8: "frontal", 18: "temporal", 28: "cerebellar"},
+        rule="continuity",
+    ).run(cwd=str(tmp_path))
+    rows = json.loads(Path(found.outputs.table).read_text())
+    assert [row["territory"] for row in rows] == ["cerebellar", "temporal"]

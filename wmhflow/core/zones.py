@@ -248,6 +248,49 @@ def lesion_majority(lesion_labels: ArrayLike, n: int, zones: ArrayLike) -> NDArr
     return np.where(counts.any(axis=1), counts.argmax(axis=1), 0)
 
 
+def lesion_label(lesion_labels: ArrayLike, n: int, labels: ArrayLike) -> NDArray[np.int64]:
+    """Find the label that holds most voxels of each lesion, whatever the labels mean.
+
+    Parameters
+    ----------
+    lesion_labels : (I, J, K) integer array
+        Lesions numbered from 1 to `n`.
+    n : int
+        Number of lesions.
+    labels : (I, J, K) integer array
+        Any labels, 0 outside.
+
+    Returns
+    -------
+    (n,) int64 array
+        Entry ``i`` is lesion ``i + 1``. Equal counts go to the smaller label; a lesion outside all
+        labels gets 0.
+
+    Raises
+    ------
+    ValueError
+        If shapes differ or a lesion is above `n`.
+    TypeError
+        If an image does not hold integers.
+
+    Examples
+    --------
+    >>> lesion_label([[[1, 1, 1, 2, 2]]], 3, [[[28, 8, 28, 0, 0]]])
+    array([28,  0,  0])
+    """
+    lesions = _checked_lesions(lesion_labels, n)
+    label = checked_labels(labels, "labels")
+    check_same_shape(lesion_labels=lesions, labels=label)
+    labelled = (lesions != 0) & (label != 0)
+    pairs = np.stack([lesions[labelled], label[labelled]]).astype(np.int64)
+    (lesion, number), counts = np.unique(pairs, axis=1, return_counts=True)
+    found = np.zeros(n, dtype=np.int64)
+    # from the rarest to the most frequent, the smaller label last among equals: the last stays
+    order = np.lexsort((-number, counts))
+    found[lesion[order] - 1] = number[order]
+    return found
+
+
 def _checked_lesions(lesion_labels: ArrayLike, n: int) -> NDArray:
     """Return the lesion labels, refusing any above `n`."""
     lesions = checked_labels(lesion_labels, "lesion_labels")

@@ -30,6 +30,7 @@ from wmhflow.core.zones import (
     PERIVENTRICULAR,
     SCHEMES,
     lesion_continuity,
+    lesion_label,
     lesion_majority,
     zone_labels,
 )
@@ -192,7 +193,7 @@ class Lesions(SimpleInterface):
         if not self.inputs.territories:
             return [None] * count
         image, names = load_labels(self.inputs.territories)[0], self.inputs.territory_names
-        return [names.get(int(number)) for number in lesion_majority(labels, count, image)]
+        return [names.get(int(number)) for number in lesion_label(labels, count, image)]
 
 
 def _plain(value: Any) -> Any:

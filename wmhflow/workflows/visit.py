@@ -492,7 +492,8 @@ def _add_computed_wmh(graph: _Graph) -> None:
 def _add_atlases(graph: _Graph) -> None:
     """Lay atlases over the person, through the program's template and, if need be, their own."""
     for atlas in graph.visit.laid_atlases:
-        chain = ["inverse"] if atlas.bridge is None else ["inverse", f"bridge_{atlas.name}"]
+        over = [] if atlas.bridge is None else [f"template_{bridge_name(atlas)}"]
+        chain = ["inverse", *over]
         laid = graph.add(
             f"atlas_{atlas.name}",
             LayAtlas(),
