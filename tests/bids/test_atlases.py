@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from tests.builders import DATA
-from wmhflow.bids.atlases import PlannedAtlases, load_atlas
+from wmhflow.bids.atlases import PlannedAtlases, _repaired, load_atlas
 from wmhflow.bids.naming import TEMPLATE
 from wmhflow.data import atlases as registry
 from wmhflow.data.atlases import (
@@ -333,3 +333,37 @@ def test_the_dkt_atlas_in_the_cache_gives_lobes_by_its_own_labels(
     assert found is not None
     assert (found.bridge, found.by_labels) == (tmp_path / "dkt31" / image.name, True)
     assert len(found.regions) == 96
+
+
+ARTERIAL_LEVELS = [
+    ("arterial", "ArterialAtlas_level1_space-MNI152_res-1.nii.gz", 32),
+    ("arterialmajor", "ArterialAtlas_level2_space-MNI152_res-1.nii.gz", 10),
+]
+
+
+@pytest.mark.skipif(not ARTERIAL.is_file(), reason="the arterial atlas is not on this machine")
+@pytest.mark.parametrize(("name", "file", "count"), ARTERIAL_LEVELS)
+@pytest.mark.parametrize("shift", [0.0, 1.0, -1.0])
+def test_the_published_header_of_the_arterial_atlas_is_put_right(
+    tmp_path: Path, name: str, file: str, count: int, shift: float
+) -> None:
+    image = nib.load(ARTERIAL.with_name(file))
+    wrong = image.affine.copy()
+    wrong[:3, 3] += shift
+    nib.save(nib.Nifti1Image(np.asanyarray(image.dataobj), wrong), tmp_path / "a.nii.gz")
+    (tmp_path / "ArterialAtlas136.txt").symlink_to(ARTERIAL.with_name("ArterialAtlas136.txt"))
+    atlas = load_atlas(f"{name}={tmp_path / 'a.nii.gz'}")
+    assert np.array_equal(atlas.affine, image.affine)
+    assert len(atlas.regions) == count
+    assert [("put right" in note) for note in atlas.notes] == [True] * (shift != 0)
+
+
+def test_a_header_is_put_right_for_that_grid_alone(tmp_path: Path) -> None:
+    tatu = load_atlases()["tatu"]
+    known = replace(tatu, header={"shape": [10, 4, 4], "affine": np.eye(4).tolist()})
+    notes: list[str] = []
+    assert np.array_equal(_repaired(known, (10, 4, 4), AFFINE, notes), np.eye(4))
+    assert len(notes) == 1
+    assert np.array_equal(_repaired(known, (10, 4, 5), AFFINE, notes), AFFINE)
+    assert np.array_equal(_repaired(None, (10, 4, 4), AFFINE, notes), AFFINE)
+    assert len(notes) == 1

@@ -84,6 +84,8 @@ def load_atlas(text: str, *, sides_checked: bool = False) -> Atlas:
     """
     name, definition, path = _resolved(text)
     data, affine = _read(path, definition.kind if definition else None)
+    notes: list[str] = []
+    affine = _repaired(definition, data.shape, affine, notes)
     regions = _regions(name, path, definition)
     check_mutual(regions, str(path))
     if data.ndim == VOLUMES:
@@ -102,7 +104,6 @@ def load_atlas(text: str, *, sides_checked: bool = False) -> Atlas:
             )  # fmt: skip
         return Atlas(name, path, "probabilities", probabilities, affine, regions, definition)
     labels = _as_labels(path, data, definition)
-    notes: list[str] = []
     regions = _matched(path, labels, regions, notes)
     if not sides_checked:
         hemispheres = {index: region.hemisphere for index, region in regions.items()}
@@ -175,6 +176,22 @@ def _read(path: Path, kind: str | None) -> tuple[NDArray[Any], NDArray[np.float6
     return data, np.asarray(image.affine, dtype=np.float64)
 
 
+def _repaired(
+    definition: AtlasDefinition | None,
+    shape: tuple[int, ...],
+    affine: NDArray[np.float64],
+    notes: list[str],
+) -> NDArray[np.float64]:
+    """Put right a header that the registry knows to be published wrong, and say so."""
+    if definition is None or definition.header is None:
+        return affine
+    known = np.array(definition.header["affine"], dtype=np.float64)
+    if list(shape) != list(definition.header["shape"]) or np.allclose(affine, known, atol=1e-3):
+        return affine
+    notes.append("its header says another place than its makers meant; it was put right")
+    return known
+
+
 def _as_labels(
     path: Path, data: NDArray[Any], definition: AtlasDefinition | None
 ) -> NDArray[np.int32]:
@@ -189,7 +206,10 @@ def _as_labels(
     if definition is None or definition.groups is None:
         return labels
     members = {member: number for number, part in definition.groups.items() for member in part}
-    if set(np.unique(labels).tolist()) - {0} != set(members):
+    present = set(np.unique(labels).tolist()) - {0}
+    if present == set(definition.groups):
+        return labels
+    if present != set(members):
         raise InputError(
             f"{path} is not the image that {definition.name} is made from "
             f"({definition.image.file}): its labels are others. Give it a name of its own."

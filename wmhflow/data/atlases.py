@@ -53,7 +53,8 @@ class AtlasDefinition:
     """What the registry says of an atlas.
 
     The regions are named by a table beside the image, by ``names``, or by FreeSurfer's codes.
-    ``groups`` makes new regions from the numbers of the image; ``repairs`` mends the table;
+    ``groups`` makes new regions from the numbers of the image; ``repairs`` mends the table and
+    ``header`` (shape and affine) the header of an image of that shape;
     ``is_percent`` says that probabilities are written as 0 to 100. ``bridge`` says what is
     registered to the program's template: the ``images`` of the two templates, or the atlas's own
     ``labels``. ``territories`` marks an atlas of arteries.
@@ -71,6 +72,7 @@ class AtlasDefinition:
     codes: str | None = None
     groups: Mapping[int, tuple[int, ...]] | None = None
     repairs: Mapping[int, Mapping[str, str]] | None = None
+    header: Mapping[str, Any] | None = None
     is_percent: bool = False
     bridge: str = "images"
     territories: bool = False
