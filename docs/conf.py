@@ -4,7 +4,8 @@ from pathlib import Path
 
 import wmhflow
 from wmhflow.bids.outputs import columns_tables
-from wmhflow.data.registry import quality_table
+from wmhflow.data.atlases import atlases_table
+from wmhflow.data.registry import quality_table, regions_tables
 from wmhflow.settings import options_table
 
 project = "wmhflow"
@@ -33,3 +34,5 @@ _generated.mkdir(exist_ok=True)
 (_generated / "options.md").write_text(options_table(), encoding="utf-8")
 (_generated / "tables.md").write_text(columns_tables(), encoding="utf-8")
 (_generated / "quality.md").write_text(quality_table(), encoding="utf-8")
+(_generated / "regions.md").write_text(regions_tables(), encoding="utf-8")
+(_generated / "atlases.md").write_text(atlases_table(), encoding="utf-8")

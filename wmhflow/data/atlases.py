@@ -12,7 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from wmhflow.data.registry import Region, load_freesurfer_codes
+from wmhflow.data.registry import Region, bibliography, load_freesurfer_codes
 from wmhflow.errors import InputError
 
 DIRECTORY_VARIABLE = "WMHFLOW_ATLAS_DIR"
@@ -122,6 +122,17 @@ def _definition(table: Mapping[str, Any]) -> AtlasDefinition:
     if "groups" in fields:
         fields["groups"] = {number: tuple(part) for number, part in fields["groups"].items()}
     return AtlasDefinition(**fields)
+
+
+def atlases_table() -> str:
+    """Return the atlases as Markdown for the documentation."""
+    lines = ["| name | what | kind | template | licence | reference |", "| --- " * 6 + "|"]
+    for name, entry in load_atlases().items():
+        reference = f"doi:{bibliography()[entry.citation]['doi']}"
+        template = f"{entry.template}{', by its own labels' if entry.bridge == 'labels' else ''}"
+        cells = (f"`{name}`", entry.title, entry.kind, template, entry.licence, reference)
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
 
 
 def atlas_directory() -> Path:

@@ -73,6 +73,32 @@ def load_regions(seg: str) -> dict[int, Region]:
     return regions
 
 
+def regions_tables() -> str:
+    """Return the numbers of all regions as Markdown for the documentation, a table per image."""
+    parts = []
+    for seg in dict.fromkeys(row["seg"] for row in _rows("regions.tsv")):
+        regions = load_regions(seg)
+        lines = [f"**`seg-{seg}`**", "", "| both | left | right | | name |", "| --- " * 5 + "|"]
+        for region in regions.values():
+            if region.hemisphere == "B":
+                number_of = {"B": region.index} | {
+                    one.hemisphere: index
+                    for index, one in regions.items()
+                    if region.name in one.parents
+                    and one.hemisphere in "LR"
+                    and _is_side(one, region)
+                }
+                cells = [str(number_of.get(side, "")) for side in "BLR"]
+                lines.append(f"| {' | '.join([*cells, region.abbreviation, region.name])} |")
+        parts.append("\n".join(lines) + "\n")
+    return "\n".join(parts)
+
+
+def _is_side(one: Region, whole: Region) -> bool:
+    """Tell whether a region is one side of another, and not a part of it."""
+    return one.name in (f"left {whole.name}", f"right {whole.name}")
+
+
 def leaves_of(regions: Mapping[int, Region]) -> dict[int, tuple[int, ...]]:
     """Return, per region, the labels in the image that make it up (itself, if it is a leaf).
 
