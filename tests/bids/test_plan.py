@@ -390,6 +390,18 @@ def test_a_parcellation_with_nan_and_a_colour_image_are_their_persons_problem(
     assert "colours or complex numbers" in (plan_one(raw).problem or "")
 
 
+@pytest.mark.parametrize(("side", "codes"), [("left", (2, 4)), ("right", (41, 43))])
+def test_a_person_without_one_hemisphere_is_refused_with_its_side(
+    raw: Path, derivatives: Path, side: str, codes: tuple[int, int]
+) -> None:
+    data = np.zeros((8, 9, 10))
+    data[2:6, 2:6, 2:4], data[2:6, 2:6, 4:6] = codes
+    name = "sub-01_space-T1w_seg-aparcaseg_dseg.nii.gz"
+    save_image(derivatives / "sub-01" / "anat" / name, data)
+    problem = plan_one(raw, derivatives).problem or ""
+    assert f"white matter of the {side} hemisphere alone" in problem
+
+
 def test_a_parcellation_among_functional_data_is_not_seen(raw: Path, derivatives: Path) -> None:
     for folder in ("anat", "ses-1/func"):
         start = "sub-01_ses-1_task-rest" if "func" in folder else "sub-01"

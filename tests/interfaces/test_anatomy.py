@@ -9,7 +9,12 @@ import numpy as np
 import pytest
 
 from tests.builders import AFFINE, save_image
-from wmhflow.interfaces.anatomy import CombineTissues, GivenMask, WithoutInfarct
+from wmhflow.interfaces.anatomy import (
+    CombineTissues,
+    GivenMask,
+    TissuesFromParcellation,
+    WithoutInfarct,
+)
 
 SHAPE = (8, 9, 10)
 VOXEL_MM3 = float(np.prod(np.diag(AFFINE)[:3]))
@@ -82,3 +87,14 @@ def test_the_infarct_is_counted_out_of_nawm(tmp_path: Path) -> None:
     del paths["infarct"]
     again = CombineTissues(**paths).run(cwd=tmp_path).outputs
     assert "nawm_removed_infarct_voxels" not in again.facts
+
+
+def test_codes_that_nobody_knows_are_counted_and_are_no_tissue(tmp_path: Path) -> None:
+    codes = np.zeros(SHAPE)
+    codes[:4], codes[4:], codes[0, :3] = 2, 41, 4711
+    done = TissuesFromParcellation(
+        in_file=str(save_image(tmp_path / "dseg.nii.gz", codes)),
+        reference=str(save_image(tmp_path / "t1w.nii.gz")),
+    ).run(cwd=tmp_path)
+    assert done.outputs.facts == {"parcellation_unknown_voxels": 3 * SHAPE[2]}
+    assert np.array_equal(voxels(done.outputs.tissue) > 0, np.isin(codes, (2, 41)))

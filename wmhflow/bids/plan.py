@@ -590,6 +590,12 @@ class _VisitPlanner:
 
     def _check_freesurfer(self, file: FoundFile) -> None:
         known = self._codes(file) & set(load_freesurfer_codes())
+        if len(known & {2, 41}) == 1 and known & {4, 43}:
+            raise InputError(
+                f"{file.path} has white matter of the {'left' if 2 in known else 'right'} "
+                "hemisphere alone (2 is left, 41 right); zones, lobes and asymmetry need both: "
+                "mend it, or leave the person out."
+            )
         if not {2, 41} <= known or not known & {4, 43}:
             raise InputError(
                 f"{file.path} is no FreeSurfer-coded parcellation (2 and 41 for white matter, "
