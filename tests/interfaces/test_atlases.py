@@ -73,8 +73,11 @@ def test_a_point_is_looked_up_where_the_transform_says(halves: str, tmp_path: Pa
 def test_an_atlas_that_does_not_reach_the_person_is_refused(halves: str, tmp_path: Path) -> None:
     far = np.eye(4)
     far[:3, 3] = 500
-    with pytest.raises(InputError, match="--atlas-template"):
-        laid(halves, tmp_path, far)
+    nib.save(nib.Nifti1Image(np.ones((*SHAPE, 1), np.float32), AFFINE), tmp_path / "one.nii.gz")
+    (tmp_path / "one.txt").write_text("1|A|all of it\n")
+    for atlas in (halves, f"one={tmp_path / 'one.nii.gz'}"):
+        with pytest.raises(InputError, match="--atlas-template"):
+            laid(atlas, tmp_path, far)
 
 
 def test_probabilities_overlap_and_end_at_the_brain(tmp_path: Path) -> None:

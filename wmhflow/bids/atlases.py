@@ -156,11 +156,14 @@ def _stem(path: Path) -> str:
 def _read(path: Path, kind: str | None) -> tuple[NDArray[Any], NDArray[np.float64]]:
     try:
         image = nib.load(path)
-        data = np.asanyarray(image.dataobj)
+        stored = image.get_data_dtype()
+        if stored.kind not in "biuf":
+            raise InputError(f"{path} holds no plain numbers ({stored}); an atlas has labels.")
+        # many volumes in double precision would take gigabytes
+        volumes = len(image.shape) == VOLUMES
+        data = np.asanyarray(image.dataobj, dtype=np.float32 if volumes else None)
     except UNREADABLE as error:
         raise InputError(f"{path} cannot be read as an image: {error}.") from None
-    if data.dtype.kind not in "biuf":
-        raise InputError(f"{path} holds no plain numbers ({data.dtype}); an atlas has labels.")
     codes = [image.header.get(name, 1) for name in ("sform_code", "qform_code")]
     if isinstance(image, nib.Nifti1Image) and not any(codes):
         raise InputError(f"{path} does not say where it lies (no sform, no qform); set its affine.")
@@ -222,7 +225,7 @@ def _as_labels(
 def _as_probabilities(
     path: Path, data: NDArray[Any], definition: AtlasDefinition | None
 ) -> NDArray[np.float32]:
-    values = np.nan_to_num(np.asarray(data, dtype=np.float32))
+    values = np.nan_to_num(np.asarray(data, dtype=np.float32), copy=False)
     low, high = float(values.min()), float(values.max())
     if low < 0 or high > PERCENT:
         raise InputError(f"{path} has values from {low:g} to {high:g}: these are no probabilities.")
@@ -231,7 +234,9 @@ def _as_probabilities(
         raise InputError(
             f"{path} reaches {high:g}, which is neither a share (0 to 1) nor percent; rescale it."
         )
-    return values / np.float32(PERCENT) if is_percent else np.minimum(values, np.float32(1))
+    if is_percent:
+        values /= np.float32(PERCENT)
+    return np.minimum(values, np.float32(1), out=values)
 
 
 def _regions(name: str, path: Path, definition: AtlasDefinition | None) -> dict[int, Region]:

@@ -62,8 +62,6 @@ class LayAtlas(SimpleInterface):
             atlas, inputs.reference, inputs.brain_mask, inputs.transforms
         )
         labels, members = overlapping_labels(steps, inputs.threshold)
-        if not members:
-            raise InputError(f"The atlas {atlas.name} has no region.")
         self._results["labels"] = save(runtime.cwd, "labels", labels, affine, np.int32)
         self._results["members"] = save_json(runtime.cwd, "members", members)
         self._results["steps"] = save(runtime.cwd, "steps", steps, affine, np.uint8)
@@ -74,12 +72,17 @@ def lay_labels(atlas: Atlas, reference: str, transforms: list[str], folder: Path
     """Bring labels to the reference grid by nearest neighbour."""
     own = save(folder, "atlas", atlas.data, atlas.affine, np.int32)
     laid = apply_transforms(own, reference, transforms, folder / "labels.nii", "nearest")
-    if not load_labels(laid)[0].any():
+    _check_reached(atlas, load_labels(laid)[0])
+    return laid
+
+
+def _check_reached(atlas: Atlas, laid: NDArray[Any]) -> None:
+    """Refuse an atlas of which nothing lies in the person."""
+    if not laid.any():
         raise InputError(
             f"No region of the atlas {atlas.name} reaches the person's image; is the template the "
             "right one (--atlas-template)?"
         )
-    return laid
 
 
 def lay_probabilities(
@@ -90,6 +93,7 @@ def lay_probabilities(
     points = map_points(load_grid(reference), transforms, 0)[:, brain].T
     steps = np.zeros((*brain.shape, atlas.data.shape[3]), dtype=np.uint8)
     steps[brain] = steps_at(points, atlas.data, atlas.affine)
+    _check_reached(atlas, steps)
     return steps, affine
 
 

@@ -461,11 +461,19 @@ def map_points(grid: Grid3D, transform: str | Sequence[str], seed: int) -> NDArr
     ndarray, (3, x, y, z)
         RAS millimetres in the moving image's space.
     """
-    ants = single_threaded_ants(seed)
-    image = ants_image(grid, seed)
+    single_threaded_ants(seed)
+    from ants.internal import get_lib_fn
+
+    image = ants_image(grid, seed).clone("double")
     chain = [transform] if isinstance(transform, str) else list(transform)
     with tempfile.TemporaryDirectory() as folder:
-        path = ants.apply_transforms(image, image, chain, compose=f"{folder}/points")
+        # not compressed: that would take longer than all the rest
+        path = f"{folder}/points.nii"
+        arguments = ["-d", "3", "-i", pointer(image), "-r", pointer(image), "-o", f"[{path},1]"]
+        for part in chain:
+            arguments += ["-t", part]
+        if get_lib_fn("antsApplyTransforms")([*arguments, "--float", "0", "-f", "0"]) != 0:
+            raise InputError(f"the transforms {', '.join(chain)} cannot be applied; are they ITK?")
         shift: Any = nib.load(path)
         moved = np.asarray(shift.dataobj, dtype=np.float64).squeeze()
     lps_to_ras = np.array([-1.0, -1.0, 1.0])
