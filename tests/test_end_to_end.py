@@ -294,13 +294,16 @@ def test_the_regions_of_an_atlas_lie_on_their_sides_and_hold_all_lesions(out: Pa
 
 def test_a_cross_with_an_atlas_adds_up(out: Path) -> None:
     found = volumes(out, "sub-01_ses-1")
+    assert sum(seg == "zones:halves" for seg, _ in found) == 8
     for zone in (1, 2, 3, 4):
-        sides = {100_000 * (10 + zone) + 7: "L", 100_000 * (20 + zone) + 3: "R"}
-        rows = {index: found["zones:halves", index] for index in sides}
-        assert {index: row["hemisphere"] for index, row in rows.items()} == sides
-        # what the midlines of tissue and atlas leave on the other side is in neither
-        whole = float(found["zones", zone]["volume_mm3"])
-        assert 0.95 * whole < sum(float(row["volume_mm3"]) for row in rows.values()) <= whole
+        rows = {n: found["zones:halves", 100_000 * zone + n] for n in (7, 3)}
+        assert {n: row["hemisphere"] for n, row in rows.items()} == {7: "L", 3: "R"}
+        for column in ("volume_mm3", "wmh_volume_mm3"):
+            parts = sum(float(row[column]) for row in rows.values())
+            assert parts == pytest.approx(float(found["zones", zone][column]), rel=1e-5)
+    asymmetry = {row["index"] for row in table(out, "sub-01_ses-1", "desc-asymmetry_regions")
+                 if row["seg"] == "zones:halves"}  # fmt: skip
+    assert {str(100_000 * zone + n) for zone in (1, 2, 3, 4) for n in (7, 3)} == asymmetry
 
 
 def test_overlapping_regions_are_counted_by_threshold_and_by_weight(out: Path) -> None:

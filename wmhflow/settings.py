@@ -72,7 +72,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 def _atlas(text: str) -> str:
     name, equals, path = text.partition("=")
-    if not name.isalnum() or (equals and not path):
+    if not (name.isascii() and name.isalnum()) or (equals and not path):
         raise ValueError(f"'{text}' is not NAME or NAME=PATH (a name of letters and digits)")
     return text
 

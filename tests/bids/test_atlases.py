@@ -15,7 +15,9 @@ import pytest
 
 from tests.builders import DATA
 from wmhflow.bids.atlases import PlannedAtlases, _repaired, load_atlas
+from wmhflow.bids.labels import possible_images
 from wmhflow.bids.naming import TEMPLATE
+from wmhflow.core.regional import IN_INFARCT, IN_NAWM, IN_WMH
 from wmhflow.data import atlases as registry
 from wmhflow.data.atlases import (
     AtlasDefinition,
@@ -27,7 +29,7 @@ from wmhflow.data.atlases import (
 )
 from wmhflow.data.registry import bibliography
 from wmhflow.errors import InputError, UsageError
-from wmhflow.settings import NamedPath, Regions
+from wmhflow.settings import ZONE_SCHEMES, NamedPath, Regions
 
 TABLE = "1|AL|artery left\n2|AR|artery right\n3|M|midline\n"
 AFFINE = np.array([[1.0, 0, 0, -4.5], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
@@ -260,7 +262,11 @@ def test_an_atlas_of_one_s_own_needs_a_template(tmp_path: Path) -> None:
     nib.save(nib.Nifti1Image(labels(), AFFINE), image)
     (other,) = planned(f"mine={path}", mine=image).asked
     assert (other.template, other.bridge, other.by_labels) == ("tpl_T1w", image, False)
-    assert other.files == (Path(path), Path(path).with_name("made.txt"), image)
+    assert other.files == {
+        "image": Path(path),
+        "table": Path(path).with_name("made.txt"),
+        "bridge": image,
+    }
 
 
 @pytest.mark.parametrize("entity", ["tpl", "space"])
@@ -297,7 +303,10 @@ def test_another_image_than_the_registry_s_template_is_refused(
         fetch_template(template)
 
 
-@pytest.mark.parametrize("name", ["zones", "zonespv10", "lobes", "bullseye", "shells", "WMH"])
+OWN = {*possible_images(Regions(zones=ZONE_SCHEMES)), "lesions", IN_WMH, IN_NAWM, IN_INFARCT}
+
+
+@pytest.mark.parametrize("name", sorted(OWN))
 def test_an_atlas_has_no_name_of_the_program_s_own(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError, match="give the atlas another one"):
         planned(f"{name}={written(tmp_path, labels())}")
@@ -360,10 +369,97 @@ def test_the_published_header_of_the_arterial_atlas_is_put_right(
 
 def test_a_header_is_put_right_for_that_grid_alone(tmp_path: Path) -> None:
     tatu = load_atlases()["tatu"]
-    known = replace(tatu, header={"shape": [10, 4, 4], "affine": np.eye(4).tolist()})
+    known = replace(tatu, header={"shape": [10, 4, 4], "affine": AFFINE.tolist()})
+    off = AFFINE.copy()
+    off[:3, 3] += (1, -1, 1)
     notes: list[str] = []
-    assert np.array_equal(_repaired(known, (10, 4, 4), AFFINE, notes), np.eye(4))
-    assert len(notes) == 1
-    assert np.array_equal(_repaired(known, (10, 4, 5), AFFINE, notes), AFFINE)
-    assert np.array_equal(_repaired(None, (10, 4, 4), AFFINE, notes), AFFINE)
-    assert len(notes) == 1
+    for wrong, is_placed in ((off, True), (np.eye(4), True), (off + 99, False)):
+        found, placed = _repaired(known, (10, 4, 4), wrong, is_placed, notes)
+        assert np.array_equal(found, AFFINE)
+        assert placed
+    assert len(notes) == 3
+    far = AFFINE.copy()
+    far[0, 3] += 5
+    for definition, shape, affine in (
+        (known, (10, 4, 5), off),
+        (None, (10, 4, 4), off),
+        (known, (10, 4, 4), far),
+        (known, (10, 4, 4), np.diag([1.0, -1, 1, 1]) @ AFFINE),
+        (known, (10, 4, 4), AFFINE),
+    ):
+        found, placed = _repaired(definition, shape, affine, True, notes)
+        assert np.array_equal(found, affine)
+    assert len(notes) == 3
+
+
+@pytest.mark.skipif(not ARTERIAL.is_file(), reason="the arterial atlas is not on this machine")
+@pytest.mark.parametrize("codes", ["RAS", "LPS", "LAI", "RPI", "PSR", "IRP"])
+def test_an_atlas_of_the_registry_in_another_orientation_lies_where_it_lay(
+    tmp_path: Path, codes: str
+) -> None:
+    for name, file, _ in ARTERIAL_LEVELS:
+        image = nib.load(ARTERIAL.with_name(file))
+        axes = [nib.orientations.axcodes2ornt(c) for c in (nib.aff2axcodes(image.affine), codes)]
+        turned = image.as_reoriented(nib.orientations.ornt_transform(*axes))
+        nib.save(turned, tmp_path / "a.nii.gz")
+        if not (tmp_path / "ArterialAtlas136.txt").exists():
+            table = ARTERIAL.with_name("ArterialAtlas136.txt")
+            (tmp_path / "ArterialAtlas136.txt").symlink_to(table)
+        atlas = load_atlas(f"{name}={tmp_path / 'a.nii.gz'}")
+        places = [
+            np.argwhere(data == 1).mean(axis=0) @ affine[:3, :3].T + affine[:3, 3]
+            for data, affine in (
+                (atlas.data, atlas.affine),
+                (np.asanyarray(image.dataobj), image.affine),
+            )
+        ]
+        if name == "arterial":
+            assert places[0] == pytest.approx(places[1], abs=1e-6)
+        assert atlas.notes == ()
+
+
+@pytest.mark.skipif(not ARTERIAL.is_file(), reason="the arterial atlas is not on this machine")
+def test_level_2_is_not_taken_for_level_1(tmp_path: Path) -> None:
+    image = ARTERIAL.with_name("ArterialAtlas_level2_space-MNI152_res-1.nii.gz")
+    with pytest.raises(InputError, match="10 of the 32 regions"):
+        load_atlas(f"arterial={image}")
+
+
+def test_percent_that_are_none_and_another_template_s_name_are_refused(tmp_path: Path) -> None:
+    shares = np.zeros((10, 4, 4, 1), np.float32)
+    shares[:4] = 0.9
+    nib.save(nib.Nifti1Image(shares, AFFINE), tmp_path / "x.nii.gz")
+    (tmp_path / "XTRACT.xml").write_text(
+        "<atlas><header><type>Probabalistic</type></header><data>"
+        '<label index="0" x="0" y="0" z="0">Bundle L</label></data></atlas>'
+    )
+    with pytest.raises(InputError, match="has percent"):
+        load_atlas(f"xtract={tmp_path / 'x.nii.gz'}")
+    shares *= 100
+    named = tmp_path / f"tpl-{TEMPLATE}_xtract.nii.gz"
+    nib.save(nib.Nifti1Image(shares, AFFINE), named)
+    with pytest.raises(UsageError, match="say which with --atlas-template"):
+        planned(f"xtract={named}")
+    assert planned(f"xtract={named}", xtract=TEMPLATE).asked[0].template == TEMPLATE
+
+
+def test_a_broken_atlas_that_nobody_asked_for_is_an_error_of_lobes_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(registry.DIRECTORY_VARIABLE, str(tmp_path))
+    definition = load_atlases()["dkt31"]
+    path = registry.cached_path(definition, definition.image)
+    path.parent.mkdir()
+    path.write_bytes(b"cut")
+    atlases = planned()
+    assert atlases.asked == ()
+    with pytest.raises(InputError, match="remove it and fetch it again"):
+        _ = atlases.for_lobes
+
+
+def test_a_relative_folder_of_atlases_means_the_same_everywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(registry.DIRECTORY_VARIABLE, "atlases")
+    assert registry.atlas_directory() == tmp_path / "atlases"

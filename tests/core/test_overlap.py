@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wmhflow.core.overlap import label_overlap, probability_overlap
-from wmhflow.core.sides import sides_on_the_wrong_side
+from wmhflow.core.sides import centres_x, sides_on_the_wrong_side
 
 SHAPE = (7, 8, 9)
 AFFINE = np.array([[-1.5, 0, 0, 5], [0, 2, 0, -8], [0, 0, 1, -4], [0, 0, 0, 1.0]])
@@ -115,3 +115,15 @@ def test_sides_are_judged_by_the_affine_and_not_by_the_array() -> None:
     assert sides_on_the_wrong_side(labels, right, names) == []
     assert sides_on_the_wrong_side(labels, left, names) == [1, 2]
     assert sides_on_the_wrong_side(labels, left, {1: "B", 2: "B"}) == []
+
+
+def test_centres_of_probabilities_are_weighted_by_them() -> None:
+    rng = np.random.default_rng(8)
+    shares = rng.random((5, 6, 7, 3)).astype(np.float32)
+    shares[..., 2] = 0
+    affine = np.array([[-1.5, 0.2, 0.1, 3], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+    found = centres_x(shares, affine)
+    x = np.argwhere(np.ones((5, 6, 7))) @ affine[0, :3] + affine[0, 3]
+    for region in (0, 1):
+        assert found[region] == pytest.approx(np.average(x, weights=shares[..., region].ravel()))
+    assert np.isnan(found[2])

@@ -47,13 +47,14 @@ def test_cortex_and_nuclei_take_the_lobe_of_the_nearest_parcel_of_their_side() -
     lobes = np.where(classes == 3, rng.integers(0, 5, shape), 0)
     lobes[classes == 4] = rng.choice([0, 5], (classes == 4).sum())
     right = rng.random(shape) < 0.5
-    tissue = rng.choice([0, 13, 14, 15, 23, 24, 25], shape)
+    tissue = rng.choice([0, 13, 14, 15, 16, 23, 24, 25, 26], shape)
     spacing = np.array([1.0, 1.5, 2.0])
     laid = lay_lobes(lobes, classes, right, tissue, spacing)
     for voxel in np.argwhere(tissue > 0):
         own, side = divmod(int(tissue[tuple(voxel)]), 10)[::-1]
-        if own == 5:
-            assert laid[tuple(voxel)] == 0
+        if own in (5, 6):
+            in_nuclei = own == 6 and lobes[tuple(voxel)] == 5
+            assert laid[tuple(voxel)] == (5 if in_nuclei else 0)
             continue
         parcels = np.argwhere((classes == own) & (right == (side == 2)))
         away = (((parcels - voxel) * spacing) ** 2).sum(axis=1)

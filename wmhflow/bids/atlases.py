@@ -19,6 +19,7 @@ from wmhflow.core.geometry import GeometryError, spacing_of
 from wmhflow.core.sides import centres_x, sides_on_the_wrong_side
 from wmhflow.data.atlases import (
     AtlasDefinition,
+    TemplateDefinition,
     cached_path,
     freesurfer_regions,
     how_to_get,
@@ -35,9 +36,14 @@ TABLE_ENDINGS = (".tsv", ".txt", ".xml", ".label", ".ctab", ".lut")
 # What reaches further than an interpolation's overshoot is no share of 1, and a maximum of a few
 # percent is no atlas.
 PERCENT, PERCENT_FROM, OVERSHOOT = 100.0, 5.0, 1.05
-VOLUMES, LARGEST_LABEL = 4, 1_000_000
+# Below what tells two crossed regions apart (wmhflow.bids.labels.CROSSING).
+VOLUMES, LARGEST_LABEL = 4, 99_999
+# A header that is off by no more than this, in the same directions, is the published slip.
+SLIP_MM = 2.0
 # Label images and files of the program's own, whose names an atlas cannot have.
-OWN_NAMES = re.compile(r"tissue|lesions|zones.*|continuity|majority.*|shells|lobes|bullseye|WMH")
+OWN_NAMES = re.compile(
+    r"tissue|lesions|zones.*|continuity|majority.*|shells|lobes|bullseye|WMH|NAWM|infarct"
+)
 # The atlas that gives lobes where no parcellation does.
 LOBES_ATLAS = "dkt31"
 
@@ -83,9 +89,11 @@ def load_atlas(text: str, *, sides_checked: bool = False) -> Atlas:
         not sound; if labels have no name; if left does not lie at x < 0.
     """
     name, definition, path = _resolved(text)
-    data, affine = _read(path, definition.kind if definition else None)
+    data, affine, is_placed = _read(path, definition.kind if definition else None)
     notes: list[str] = []
-    affine = _repaired(definition, data.shape, affine, notes)
+    affine, is_placed = _repaired(definition, data.shape, affine, is_placed, notes)
+    if not is_placed:
+        raise InputError(f"{path} does not say where it lies (no sform, no qform); set its affine.")
     regions = _regions(name, path, definition)
     check_mutual(regions, str(path))
     if data.ndim == VOLUMES:
@@ -102,9 +110,11 @@ def load_atlas(text: str, *, sides_checked: bool = False) -> Atlas:
                 name, path, regions,
                 [i for i, one in regions.items() if x[i - 1] * sides.get(one.hemisphere, 0) < 0],
             )  # fmt: skip
-        return Atlas(name, path, "probabilities", probabilities, affine, regions, definition)
+        return Atlas(
+            name, path, "probabilities", probabilities, affine, regions, definition, tuple(notes)
+        )
     labels = _as_labels(path, data, definition)
-    regions = _matched(path, labels, regions, notes)
+    regions = _matched(path, labels, regions, definition, notes)
     if not sides_checked:
         hemispheres = {index: region.hemisphere for index, region in regions.items()}
         wrong = sides_on_the_wrong_side(labels, affine, hemispheres)
@@ -116,7 +126,7 @@ def _resolved(text: str) -> tuple[str, AtlasDefinition | None, Path]:
     known = load_atlases()
     name, equals, given = text.partition("=")
     if equals:
-        if not name.isalnum():
+        if not (name.isascii() and name.isalnum()):
             raise UsageError(f"--atlas {text}: '{name}' is no name of letters and digits.")
         if not Path(given).is_file():
             raise UsageError(f"--atlas {text}: {given} does not exist; check the path.")
@@ -153,7 +163,8 @@ def _stem(path: Path) -> str:
     return path.name.removesuffix(".gz").removesuffix(".nii")
 
 
-def _read(path: Path, kind: str | None) -> tuple[NDArray[Any], NDArray[np.float64]]:
+def _read(path: Path, kind: str | None) -> tuple[NDArray[Any], NDArray[np.float64], bool]:
+    """Return an atlas's voxels, its affine, and whether the header says where it lies."""
     try:
         image = nib.load(path)
         stored = image.get_data_dtype()
@@ -165,8 +176,7 @@ def _read(path: Path, kind: str | None) -> tuple[NDArray[Any], NDArray[np.float6
     except UNREADABLE as error:
         raise InputError(f"{path} cannot be read as an image: {error}.") from None
     codes = [image.header.get(name, 1) for name in ("sform_code", "qform_code")]
-    if isinstance(image, nib.Nifti1Image) and not any(codes):
-        raise InputError(f"{path} does not say where it lies (no sform, no qform); set its affine.")
+    is_placed = not isinstance(image, nib.Nifti1Image) or any(codes)
     try:
         spacing_of(image.affine)
     except GeometryError as error:
@@ -176,23 +186,33 @@ def _read(path: Path, kind: str | None) -> tuple[NDArray[Any], NDArray[np.float6
         raise InputError(
             f"{path} has {data.ndim} dimensions; an atlas of labels has 3, one of probabilities 4."
         )
-    return data, np.asarray(image.affine, dtype=np.float64)
+    return data, np.asarray(image.affine, dtype=np.float64), is_placed
 
 
 def _repaired(
     definition: AtlasDefinition | None,
     shape: tuple[int, ...],
     affine: NDArray[np.float64],
+    is_placed: bool,
     notes: list[str],
-) -> NDArray[np.float64]:
-    """Put right a header that the registry knows to be published wrong, and say so."""
+) -> tuple[NDArray[np.float64], bool]:
+    """Put right a header that the registry knows to be published wrong, and say so.
+
+    That is one that says no place, or one a voxel off; any other is believed.
+    """
     if definition is None or definition.header is None:
-        return affine
+        return affine, is_placed
+    if list(shape) != list(definition.header["shape"]):
+        return affine, is_placed
     known = np.array(definition.header["affine"], dtype=np.float64)
-    if list(shape) != list(definition.header["shape"]) or np.allclose(affine, known, atol=1e-3):
-        return affine
-    notes.append("its header says another place than its makers meant; it was put right")
-    return known
+    is_alike = np.allclose(affine[:3, :3], known[:3, :3], atol=1e-3)
+    off_mm = np.abs(affine[:3, 3] - known[:3, 3]).max()
+    slipped = is_alike and 1e-3 < off_mm <= SLIP_MM
+    says_nothing = not is_placed or np.allclose(affine, np.eye(4))
+    if not slipped and not says_nothing:
+        return affine, is_placed
+    notes.append("its header says no place, or a place a voxel off; it was put right")
+    return known, True
 
 
 def _as_labels(
@@ -230,6 +250,11 @@ def _as_probabilities(
     if low < 0 or high > PERCENT:
         raise InputError(f"{path} has values from {low:g} to {high:g}: these are no probabilities.")
     is_percent = high > PERCENT_FROM if definition is None else definition.is_percent
+    if definition is not None and is_percent and high <= OVERSHOOT:
+        raise InputError(
+            f"{path} reaches {high:g}, where {definition.name} has percent; give the published "
+            "file, or give this one a name of its own."
+        )
     if not is_percent and high > OVERSHOOT:
         raise InputError(
             f"{path} reaches {high:g}, which is neither a share (0 to 1) nor percent; rescale it."
@@ -269,7 +294,11 @@ def _table_of(path: Path, definition: AtlasDefinition | None) -> Path | None:
 
 
 def _matched(
-    path: Path, labels: NDArray[np.int32], regions: dict[int, Region], notes: list[str]
+    path: Path,
+    labels: NDArray[np.int32],
+    regions: dict[int, Region],
+    definition: AtlasDefinition | None,
+    notes: list[str],
 ) -> dict[int, Region]:
     """Refuse labels without a name; leave out names without a label, and say so."""
     present = {int(number) for number in np.unique(labels)} - {0}
@@ -280,6 +309,11 @@ def _matched(
         shown = ", ".join(map(str, nameless[:5])) + (" …" if len(nameless) > 5 else "")
         raise InputError(f"{path} has labels that its table does not name: {shown}; mend it.")
     absent = [index for index in regions if index not in present]
+    if definition is not None and not definition.codes and len(absent) > len(present):
+        raise InputError(
+            f"{path} has {len(present)} of the {len(regions)} regions of {definition.name}: it is "
+            "another image; give it a name of its own."
+        )
     if absent:
         notes.append(f"{len(absent)} of {len(regions)} regions of the table have no voxel")
     return {index: region for index, region in regions.items() if index in present}
@@ -318,6 +352,8 @@ class AtlasPlan:
         That image is the atlas itself, whose labels are an anatomy.
     table
         The file that names its regions, if there is one.
+    notes
+        What was found and mended in it.
     """
 
     name: str
@@ -331,6 +367,7 @@ class AtlasPlan:
     sides_checked: bool = False
     definition: AtlasDefinition | None = None
     table: Path | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def is_probabilistic(self) -> bool:
@@ -338,10 +375,10 @@ class AtlasPlan:
         return self.kind == "probabilities"
 
     @property
-    def files(self) -> tuple[Path, ...]:
-        """Every file that its regions in a person depend on."""
-        found = (self.path, self.table, self.bridge)
-        return tuple(dict.fromkeys(path for path in found if path is not None))
+    def files(self) -> dict[str, Path]:
+        """Every file that its regions in a person depend on, by what it is."""
+        found = {"image": self.path, "table": self.table, "bridge": self.bridge}
+        return {role: path for role, path in found.items() if path is not None}
 
 
 class PlannedAtlases:
@@ -354,7 +391,13 @@ class PlannedAtlases:
 
     @cached_property
     def for_lobes(self) -> AtlasPlan | None:
-        """The atlas that gives lobes where no parcellation does, if it is at hand."""
+        """The atlas that gives lobes where no parcellation does, if it is at hand.
+
+        Raises
+        ------
+        InputError
+            If it is there and cannot be used.
+        """
         asked = [atlas for atlas in self.asked if atlas.name == LOBES_ATLAS]
         if asked:
             return asked[0]
@@ -387,7 +430,7 @@ class PlannedAtlases:
         table = _table_of(atlas.path, atlas.definition)
         return AtlasPlan(
             atlas.name, absolute, atlas.path, atlas.kind, atlas.regions, template, bridge,
-            by_labels, checked, atlas.definition, table,
+            by_labels, checked, atlas.definition, table, atlas.notes,
         )  # fmt: skip
 
     def _bridge(self, atlas: Atlas) -> tuple[str, Path | None, bool]:
@@ -401,7 +444,13 @@ class PlannedAtlases:
         definition = atlas.definition
         if definition is not None and definition.bridge == "labels":
             return definition.template, atlas.path, True
-        named = definition.template if definition else _named_template(atlas.path)
+        told = _named_template(atlas.path)
+        named = definition.template if definition else told
+        if told in {TEMPLATE, *load_templates()} and told != named:
+            raise UsageError(
+                f"--atlas {atlas.name}: {atlas.path.name} says that it lies on {told}, where the "
+                f"registry knows {atlas.name} on {named}; say which with --atlas-template."
+            )
         if named == TEMPLATE:
             return TEMPLATE, None, False
         known = load_templates()
@@ -411,14 +460,7 @@ class PlannedAtlases:
                 f"--atlas-template {atlas.name}=IMAGE (that template's T1w), or "
                 f"{atlas.name}={TEMPLATE} if it is this one."
             )
-        template = known[named]
-        if not template.path.is_file():
-            raise InputError(
-                f"The atlas {atlas.name} lies on the template {named}, whose image "
-                f"{how_to_get(template)}."
-            )
-        verify(template.path, template.image)
-        return named, template.path, False
+        return named, _there(atlas.name, known[named]), False
 
 
 def _given_template(name: str, path: Path) -> tuple[str, Path | None, bool]:
@@ -426,13 +468,37 @@ def _given_template(name: str, path: Path) -> tuple[str, Path | None, bool]:
         return TEMPLATE, None, False
     known = load_templates()
     if str(path) in known:
-        path = known[str(path)].path
+        template = known[str(path)]
+        return template.name, _there(name, template), False
     if not path.is_file():
         raise UsageError(
             f"--atlas-template {name}={path}: there is no such image; give the T1w of the template "
             f"that {name} lies on, {TEMPLATE}, or one of {', '.join(known)}."
         )
+    try:
+        shape = nib.load(path).shape
+    except UNREADABLE as error:
+        raise InputError(f"--atlas-template {name}={path} is no image: {error}.") from None
+    if len(shape) != 3:
+        raise InputError(f"--atlas-template {name}={path} has {len(shape)} dimensions, not 3.")
     return _stem(path), path.absolute(), False
+
+
+def _there(name: str, template: TemplateDefinition) -> Path:
+    """Return where the image of a known template lies, verified.
+
+    Raises
+    ------
+    InputError
+        If it is not there; it says how to get it.
+    """
+    if not template.path.is_file():
+        raise InputError(
+            f"The atlas {name} lies on the template {template.name}, whose image "
+            f"{how_to_get(template)}."
+        )
+    verify(template.path, template.image)
+    return template.path
 
 
 def _named_template(path: Path) -> str | None:

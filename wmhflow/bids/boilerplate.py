@@ -130,16 +130,14 @@ def _atlas_text(settings: Settings) -> list[str]:
         sentences.append(
             f"Regions of atlases were brought to the reference through {TEMPLATE} (labels by "
             "nearest neighbour; probabilities linearly, a voxel belonging to a region from "
-            f"{regions.atlas_threshold:g} on): {listed}. Atlases that lie on another template were "
-            f"brought to {TEMPLATE} by a registration of the two templates, and not by taking two "
-            "templates for one."
+            f"{regions.atlas_threshold:g} on): {listed}. What lies on another template was brought "
+            f"to {TEMPLATE} by registering the two templates' images, or the atlas's own labels."
         )
     lobes = known[LOBES_ATLAS]
     if LOBES_ATLAS in given or cached_path(lobes, lobes.image).is_file():
         sentences.append(
             "Where no parcellation gave the parcels of the cortex, every voxel of cortex took the "
-            f"lobe of the nearest parcel of {_atlas_words(LOBES_ATLAS, '', lobes)}, laid over it "
-            "by the registration of its labels."
+            f"lobe of the nearest parcel of {_atlas_words(LOBES_ATLAS, '', lobes)}."
         )
     return [" ".join(sentences)] if sentences else []
 

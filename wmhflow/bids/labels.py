@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import asdict, dataclass, replace
 from itertools import product
 
@@ -178,30 +178,48 @@ def table_regions(visit: VisitPlan, settings: Settings) -> list[TableRegion]:
         seg: list(_plain(seg, regions_of(seg, settings.regions))) for seg in _own_images(visit)
     }
     plain |= {atlas.name: list(_plain(atlas.name, atlas.regions)) for atlas in visit.atlases}
+    atlases = {atlas.name for atlas in visit.atlases}
     crossed = [
         region
         for one, other in settings.regions.cross
         if one in plain and other in plain
-        for region in _crossed(plain[one], plain[other])
+        for region in _crossed(plain[one], plain[other], {one, other} & atlases)
     ]
     return [region for regions in plain.values() for region in regions] + crossed
 
 
-def _crossed(ones: list[TableRegion], others: list[TableRegion]) -> Iterator[TableRegion]:
+def _crossed(
+    ones: list[TableRegion], others: list[TableRegion], atlases: Set[str] = frozenset()
+) -> Iterator[TableRegion]:
     """Meet every region of one image with every one of another of the same side.
 
     A region that has no sides meets those of either side; unions of both sides meet each other.
+    An atlas's regions have the sides of the template, and those of the program the person's: there
+    the unions of both sides meet every region of the atlas, so that nothing falls between.
     """
+    if atlases:
+        ones, others = (
+            [one for one in part if one.seg in atlases or one.hemisphere == BOTH]
+            for part in (ones, others)
+        )
     for one, other in product(ones, others):
-        if one.hemisphere != other.hemisphere and not (one.is_unsided or other.is_unsided):
+        unlike = one.hemisphere != other.hemisphere
+        if unlike and not (one.is_unsided or other.is_unsided or atlases):
             continue
-        has_homologues = one.homologue is not None and other.homologue is not None
+        if one.seg in atlases and other.seg in atlases and {one.hemisphere, other.hemisphere} == {
+            LEFT, RIGHT,
+        }:  # fmt: skip
+            continue
+        homologues = [
+            part.index if atlases and part.hemisphere == BOTH else part.homologue
+            for part in (one, other)
+        ]
         yield TableRegion(
             f"{one.seg}:{other.seg}",
             CROSSING * one.index + other.index,
             f"{one.name}: {other.name}",
             min({one.hemisphere, other.hemisphere} - {BOTH}, default=BOTH),
-            CROSSING * one.homologue + other.homologue if has_homologues else None,  # type: ignore[operator]
+            None if None in homologues else CROSSING * homologues[0] + homologues[1],  # type: ignore[operator]
             (*one.terms, *other.terms),
         )
 

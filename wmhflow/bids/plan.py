@@ -553,7 +553,9 @@ class _VisitPlanner:
             if atlas.bridge is not None:
                 image = "its own labels" if atlas.by_labels else atlas.bridge.name
                 how += f", registered to {TEMPLATE} by {image}"
-            what = f"{atlas.path.name}, {len(atlas.regions)} regions, {how}"
+            what = "; ".join(
+                [f"{atlas.path.name}, {len(atlas.regions)} regions, {how}", *atlas.notes]
+            )
             self._say(f"atlas {atlas.name}", "found", what)
         return self.atlases.asked
 
@@ -563,7 +565,12 @@ class _VisitPlanner:
         if given and self._codes(given.file) & set(cortical_codes()):
             self._say("lobes", "found", f"cortical parcels of {given.file.path.name}")
             return replace(visit, lobes="parcellation")
-        atlas = self.atlases.for_lobes
+        try:
+            atlas = self.atlases.for_lobes
+        except InputError as error:
+            # nobody asked for it: the person goes on without lobes
+            self._say("lobes", "missing", f"the atlas {LOBES_ATLAS} cannot be used: {error}")
+            return visit
         if atlas is not None:
             self._say("lobes", "computed", f"from the atlas {atlas.name}, laid over the cortex")
             return replace(visit, lobes=atlas.name, lobes_atlas=atlas)

@@ -59,7 +59,11 @@ def visit_record(visit: VisitPlan, settings: Settings) -> dict[str, Any]:
             for entry in visit.maps
         },
         "atlases": {
-            atlas.name: {path.name: checksum(path) for path in atlas.files}
+            atlas.name: {
+                "template": atlas.template,
+                "by_labels": atlas.by_labels,
+                "files": {role: checksum(path) for role, path in atlas.files.items()},
+            }
             for atlas in visit.laid_atlases
         },
         "versions": software_versions(),

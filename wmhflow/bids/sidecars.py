@@ -113,6 +113,8 @@ def _atlas_facts(atlas: AtlasPlan) -> dict[str, Any]:
     if atlas.bridge is not None:
         facts["RegisteredTo"] = TEMPLATE
         facts["RegisteredBy"] = "its own labels" if atlas.by_labels else atlas.bridge.name
+    if atlas.notes:
+        facts["Notes"] = list(atlas.notes)
     content: dict[str, Any] = {"Atlas": facts}
     if atlas.is_probabilistic:
         content["LabelMap"] = [region.abbreviation for region in atlas.regions.values()]

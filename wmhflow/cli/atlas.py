@@ -117,7 +117,13 @@ def _list() -> int:
 
 
 def _fetch(names: Sequence[str]) -> int:
-    from wmhflow.data.atlases import fetch, fetch_template, load_atlases, load_templates
+    from wmhflow.data.atlases import (
+        fetch,
+        fetch_template,
+        how_to_get,
+        load_atlases,
+        load_templates,
+    )
 
     known, templates = load_atlases(), load_templates()
     unknown = [name for name in names if name not in {**known, **templates}]
@@ -134,6 +140,11 @@ def _fetch(names: Sequence[str]) -> int:
         template = templates[known[name].template]
         if known[name].bridge == "images" and template.image.address:
             print(f"{name} lies on {template.name}: {fetch_template(template)}.")
+        elif known[name].bridge == "images" and not template.path.is_file():
+            print(
+                f"{name} lies on {template.name}. To lay it over persons (--atlas) the image of "
+                f"that template is needed, which {how_to_get(template)}."
+            )
     return 0
 
 

@@ -175,6 +175,9 @@ def _check_sessions(settings: Settings, plans: Sequence[ParticipantPlan]) -> Non
 def _write_boilerplate(settings: Settings) -> int:
     from wmhflow.bids.dataset import write_dataset_files
 
+    # the text names the atlases: there have to be such
+    PlannedAtlases(settings.regions)
+
     _make_output_dir(settings)
     write_dataset_files(settings)
     print(f"Methods text: {settings.output_dir / 'logs' / 'CITATION.md'}")

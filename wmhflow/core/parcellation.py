@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from wmhflow.core.bullseye import propagate_lobes
 from wmhflow.core.distance import distance_to
 from wmhflow.core.geometry import spacing_of, world_coordinates
-from wmhflow.core.nawm import CORTEX, DEEP_GREY
+from wmhflow.core.nawm import CORTEX, DEEP_GREY, WMH
 
 LEFT, RIGHT = 1, 2
-NO_LOBE = 9
+DEEP_NUCLEI, NO_LOBE = 5, 9
 
 
 def recode(codes: NDArray[np.integer], table: Mapping[int, int]) -> NDArray[np.uint8]:
@@ -115,6 +115,7 @@ def lay_lobes(
     The warp brings gyri near to each other and not onto each other, so that every voxel of cortex
     takes the lobe of the nearest parcel of its hemisphere, whatever lies on it, and every voxel of
     deep grey that of the nearest nucleus. What has no lobe there, as the insula, gives none.
+    Lesions in the atlas's deep nuclei belong to these.
 
     Parameters
     ----------
@@ -145,4 +146,6 @@ def lay_lobes(
         found = propagate_lobes(parcels, right, own == kind, is_right, spacing) % 10
         laid[own == kind] = found[own == kind]
     laid[laid == NO_LOBE] = 0
+    # lesions in the nuclei are included: no tissue says that they lie there
+    laid[(own == WMH) & (lobes == DEEP_NUCLEI)] = DEEP_NUCLEI
     return laid

@@ -12,6 +12,8 @@ from wmhflow.core.sampling import coverage_weights, merge_regions, region_statis
 
 ALL, IN_WMH, IN_NAWM = "all", "WMH", "NAWM"
 TISSUES = (ALL, IN_WMH, IN_NAWM)
+# A table of so many entries per voxel is still faster than sorting.
+DENSE = 8
 # Where a mask of infarcts is given; nothing is tabulated in it.
 IN_INFARCT = "infarct"
 
@@ -102,7 +104,11 @@ def partition(images: Mapping[str, NDArray[np.integer]]) -> Partition:
 
 
 def _ranks(values: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the distinct values and each voxel's rank among them; no sorting, labels are small."""
+    """Return the distinct values and each voxel's rank among them."""
+    if values.size and values.max() > DENSE * values.size:
+        # many overlapping regions make more combinations than there are voxels
+        return np.unique(values, return_inverse=True)
+    # no sorting: labels are small
     present = np.flatnonzero(np.bincount(values))
     lookup = np.zeros(int(present.max(initial=0)) + 1, dtype=np.int64)
     lookup[present] = np.arange(present.size)

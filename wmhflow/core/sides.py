@@ -53,11 +53,11 @@ def centres_x(probabilities: NDArray[np.floating], affine: NDArray[np.float64]) 
     affine : (4, 4) array
         Voxels to world mm.
     """
-    n_regions = probabilities.shape[3]
-    x = np.full(n_regions, np.nan)
-    for number in range(n_regions):
-        voxels = np.argwhere(probabilities[..., number])
-        weights = probabilities[..., number][tuple(voxels.T)].astype(np.float64)
-        if weights.sum() > 0:
-            x[number] = np.average(voxels @ affine[0, :3] + affine[0, 3], weights=weights)
-    return x
+    # sums along each axis are enough, and no list of voxels is made
+    totals = [probabilities.sum(axis=axes, dtype=np.float64) for axes in ((1, 2), (0, 2), (0, 1))]
+    whole = totals[0].sum(axis=0)
+    moments = sum(
+        affine[0, axis] * (np.arange(len(total)) @ total) for axis, total in enumerate(totals)
+    )
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(whole > 0, moments / whole + affine[0, 3], np.nan)

@@ -57,7 +57,7 @@ class AtlasDefinition:
     ``header`` (shape and affine) the header of an image of that shape;
     ``is_percent`` says that probabilities are written as 0 to 100. ``bridge`` says what is
     registered to the program's template: the ``images`` of the two templates, or the atlas's own
-    ``labels``. ``territories`` marks an atlas of arteries.
+    ``labels``. ``territories`` marks an atlas of arteries, ``ventricles`` what in it is none.
     """
 
     name: str
@@ -76,6 +76,7 @@ class AtlasDefinition:
     is_percent: bool = False
     bridge: str = "images"
     territories: bool = False
+    ventricles: tuple[int, ...] = ()
 
     @property
     def files(self) -> tuple[AtlasFile, ...]:
@@ -119,6 +120,7 @@ def _definition(table: Mapping[str, Any]) -> AtlasDefinition:
     for key in ("names", "repairs", "groups"):
         if key in fields:
             fields[key] = {int(number): value for number, value in fields[key].items()}
+    fields["ventricles"] = tuple(fields.get("ventricles", ()))
     if "groups" in fields:
         fields["groups"] = {number: tuple(part) for number, part in fields["groups"].items()}
     return AtlasDefinition(**fields)
@@ -139,7 +141,8 @@ def atlas_directory() -> Path:
     """Return the folder that holds fetched atlases: ``WMHFLOW_ATLAS_DIR``, or a cache."""
     given = os.environ.get(DIRECTORY_VARIABLE)
     if given:
-        return Path(given)
+        # steps run in folders of their own, where a relative path would mean something else
+        return Path(given).expanduser().absolute()
     import pooch
 
     return Path(pooch.os_cache("wmhflow")) / "atlases"
@@ -213,6 +216,8 @@ def _fetched(path: Path, entry: AtlasFile) -> Path:
         try:
             digest = ":".join(entry.digest) if entry.digest else None
             pooch.retrieve(entry.address, digest, entry.file, path.parent, progressbar=False)
+            # pooch makes files that only their owner can read, and a cache may be shared
+            path.chmod(path.stat().st_mode | 0o444)
         except ValueError as error:
             raise InputError(
                 f"{entry.address} is not the file that the registry knows ({error}); it may have "

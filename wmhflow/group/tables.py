@@ -104,6 +104,7 @@ def run_group(settings: Settings) -> int:
         write_dataset_files(settings)
     group = settings.output_dir / "group"
     schemes = zone_schemes(settings, visits)
+    _say_where_atlases_differ(settings, visits)
     for kind in TABLES:
         columns = table_columns(kind, schemes)
         _write_gathered(group / f"{ENDINGS[kind]}.tsv", visits, kind, columns)
@@ -152,6 +153,27 @@ def zone_schemes(settings: Settings, visits: Sequence[Visit]) -> tuple[str, ...]
     return tuple(dict.fromkeys(scheme for schemes in found for scheme in schemes))
 
 
+def _say_where_atlases_differ(settings: Settings, visits: Sequence[Visit]) -> None:
+    """Name atlases of one name that were other files, or laid over in another way."""
+    found: dict[str, dict[str, str]] = {}
+    for visit in visits:
+        label = None if visit.session_id == "n/a" else visit.session_id.removeprefix("ses-")
+        path = settings.output_dir / record_path(visit.participant_id.removeprefix("sub-"), label)
+        record = json.loads(path.read_text(encoding="utf-8"))
+        threshold = record["settings"].get("atlas_threshold")
+        for name, atlas in record.get("atlases", {}).items():
+            made_with = json.dumps([atlas, threshold], sort_keys=True)
+            who = f"{visit.participant_id} {visit.session_id}"
+            found.setdefault(name, {}).setdefault(made_with, who)
+    for name, ways in found.items():
+        if len(ways) > 1:
+            print(
+                f"The atlas {name} is not the same in all visits (file, template or threshold; see "
+                f"{' and '.join(list(ways.values())[:3])}): its rows do not compare.",
+                file=sys.stderr,
+            )
+
+
 def _say_who_is_missing(subjects: Sequence[str], visits: Sequence[Visit]) -> None:
     there = {visit.participant_id for visit in visits}
     missing = [f"sub-{subject}" for subject in subjects if f"sub-{subject}" not in there]
@@ -169,6 +191,9 @@ def _write_gathered(
         if visit.table(kind).is_file():
             rows += [visit.keys | row for row in read_table(visit.table(kind))]
     if not rows:
+        # of an earlier run, which gathered what is not there any more
+        for ending in (".tsv", ".json", ".parquet"):
+            path.with_suffix(ending).unlink(missing_ok=True)
         return
     everything = (*KEYS, *columns)
     rows = [{name: row.get(name, "n/a") for name in names(everything)} for row in rows]

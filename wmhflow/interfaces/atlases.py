@@ -62,6 +62,7 @@ class LayAtlas(SimpleInterface):
             atlas, inputs.reference, inputs.brain_mask, inputs.transforms
         )
         labels, members = overlapping_labels(steps, inputs.threshold)
+        _check_reached(atlas, labels)
         self._results["labels"] = save(runtime.cwd, "labels", labels, affine, np.int32)
         self._results["members"] = save_json(runtime.cwd, "members", members)
         self._results["steps"] = save(runtime.cwd, "steps", steps, affine, np.uint8)
@@ -81,7 +82,7 @@ def _check_reached(atlas: Atlas, laid: NDArray[Any]) -> None:
     if not laid.any():
         raise InputError(
             f"No region of the atlas {atlas.name} reaches the person's image; is the template the "
-            "right one (--atlas-template)?"
+            "right one (--atlas-template), and the threshold of probabilities (--atlas-threshold)?"
         )
 
 
@@ -93,7 +94,6 @@ def lay_probabilities(
     points = map_points(load_grid(reference), transforms, 0)[:, brain].T
     steps = np.zeros((*brain.shape, atlas.data.shape[3]), dtype=np.uint8)
     steps[brain] = steps_at(points, atlas.data, atlas.affine)
-    _check_reached(atlas, steps)
     return steps, affine
 
 

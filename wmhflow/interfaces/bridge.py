@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
+import logging
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 
 import wmhflow
 from wmhflow.bids.sidecars import software_versions
+from wmhflow.bids.writer import write_bytes
 from wmhflow.core.alignment import Grid3D, robust_range
 from wmhflow.core.bridge import drawn_labels, drawn_priors
 from wmhflow.core.parcellation import recode
@@ -33,6 +33,7 @@ from wmhflow.interfaces.itk import correct_bias, load_grid, resample_through
 from wmhflow.interfaces.registration import register_brains
 from wmhflow.interfaces.segmentation import extract_brain
 
+log = logging.getLogger("wmhflow")
 # Below this the two images are not of the same anatomy, or the registration failed.
 LEAST_CORRELATION = 0.6
 # What an atlas and the template are drawn from.
@@ -66,7 +67,7 @@ class BridgeTemplates(SimpleInterface):
         inputs = self.inputs
         out = Path(runtime.cwd) / "bridge.h5"
         kept = kept_bridge(Path(inputs.image), Path(inputs.template_t1w), inputs.seed)
-        if kept.is_file():
+        if is_whole(kept):
             shutil.copyfile(kept, out)
         else:
             register_bridge(inputs, out)
@@ -89,14 +90,21 @@ def kept_bridge(image: Path, template_t1w: Path, seed: int) -> Path:
 def keep(made: Path, kept: Path) -> None:
     """Put a transform into the cache, whole or not at all; a read-only cache stays as it is."""
     try:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=kept.parent, prefix=".", suffix=".part")
-        os.close(handle)
-        shutil.copyfile(made, temporary)
-        Path(temporary).replace(kept)
-    except OSError:
+        write_bytes(kept, made.read_bytes())
+    except OSError as error:
         # the next run makes it again: slower, and the same bytes
-        return
+        log.warning("%s cannot be kept (%s): every run makes it anew.", kept, error.strerror)
+
+
+def is_whole(kept: Path) -> bool:
+    """Tell whether a transform is in the cache and can be read to its end."""
+    import h5py
+
+    try:
+        with h5py.File(kept) as stored:
+            return "TransformGroup" in stored
+    except OSError:
+        return False
 
 
 def register_bridge(inputs: Any, out: Path) -> None:

@@ -193,6 +193,7 @@ class Lesions(SimpleInterface):
         if not self.inputs.territories:
             return [None] * count
         image, names = load_labels(self.inputs.territories)[0], self.inputs.territory_names
+        image = np.where(np.isin(image, list(names)), image, 0)
         return [names.get(int(number)) for number in lesion_label(labels, count, image)]
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from wmhflow.settings import Settings
 
 SHOWN_REGIONS = 20
-COLOURS = 20
+OTHERS_COLOUR = "#9aa0a6"
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,6 @@ class Pair:
     left: int | None
     right: int | None
     other: int | None
-    colour: str
 
     @property
     def members(self) -> tuple[int, ...]:
@@ -55,10 +54,6 @@ def pairs_of(regions: Mapping[int, Region]) -> list[Pair]:
     regions
         By number.
     """
-    from matplotlib import colormaps
-    from matplotlib.colors import to_hex
-
-    palette = colormaps["tab20"]
     index_of = {region.name: index for index, region in regions.items()}
     pairs: list[Pair] = []
     seen: set[int] = set()
@@ -70,17 +65,31 @@ def pairs_of(regions: Mapping[int, Region]) -> list[Pair]:
         if homologue is not None:
             sides[regions[homologue].hemisphere] = homologue
         seen |= set(sides.values())
-        # one palette for both sides; an atlas's own colours often differ from side to side
         pairs.append(
             Pair(
                 unsided_name(region.name) if homologue is not None else region.name,
                 sides.get("L"),
                 sides.get("R"),
                 sides.get("B"),
-                to_hex(palette(len(pairs) % COLOURS)),
             )
         )
     return pairs
+
+
+def palette(count: int) -> list[str]:
+    """Return colours that differ; an atlas's own often do not, or differ from side to side.
+
+    Parameters
+    ----------
+    count
+        Up to ``SHOWN_REGIONS``.
+    """
+    from matplotlib import colormaps
+    from matplotlib.colors import to_hex
+
+    # without the two greys, which stand for what is not named
+    colours = [to_hex(colour) for name in ("tab20", "Dark2") for colour in colormaps[name].colors]
+    return [colour for k, colour in enumerate(colours) if k not in (14, 15)][:count]
 
 
 def atlas_volumes(rows: Sequence[TableRow], atlas: AtlasPlan) -> list[SideVolumes]:
@@ -110,11 +119,12 @@ def atlas_volumes(rows: Sequence[TableRow], atlas: AtlasPlan) -> list[SideVolume
                            for column in ("volume_mm3", "wmh_volume_mm3"))  # fmt: skip
             one = SideVolumes(
                 pair.name,
-                pair.colour,
+                atlas.regions[pair.members[0]].colour,
                 (left[0], left[1], millilitres(volume)),
                 (right[0], right[1], millilitres(wmh)),
                 fixed(str(100 * wmh / volume)),
-                members[0]["n_lesions"] if len(members) == 1 else "",
+                # a lesion may reach both sides: the two counts cannot be added
+                " + ".join(row["n_lesions"] for row in members),
             )
             shown.append((wmh, one))
     ordered = sorted(shown, key=lambda entry: -entry[0])
@@ -143,11 +153,14 @@ def atlas_picture(settings: Settings, visit: VisitPlan, scene: Scene, atlas: Atl
     painted = lookup[labels] * scene.brain
     with_lesions = np.bincount(painted[scene.wmh], minlength=len(pairs) + 1)[1:]
     named = set(np.argsort(-with_lesions, kind="stable")[:SHOWN_REGIONS].tolist())
+    colours = iter(palette(len(named)))
     entries = tuple(
-        (k + 1, pair.colour, pair.name if k in named else "") for k, pair in enumerate(pairs)
+        (k, next(colours), pair.name) if k - 1 in named else (k, OTHERS_COLOUR, "")
+        for k, pair in enumerate(pairs, start=1)
     )
     title = atlas.definition.title if atlas.definition else atlas.path.name
-    some = "" if len(pairs) <= SHOWN_REGIONS else f" The {SHOWN_REGIONS} with most WMH are named."
+    some = f" The {SHOWN_REGIONS} with most WMH are named, the others grey."
+    some = some if len(pairs) > SHOWN_REGIONS else ""
     overlap = " Where regions overlap, the likeliest is shown." if atlas.is_probabilistic else ""
     return Picture(
         "regions",

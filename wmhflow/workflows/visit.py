@@ -628,7 +628,10 @@ def _territories(graph: _Graph) -> dict[str, Any]:
     atlas = graph.visit.territories
     if atlas is None:
         return {}
-    names = {index: region.name for index, region in atlas.regions.items()}
+    ventricles = atlas.definition.ventricles if atlas.definition else ()
+    names = {
+        index: region.name for index, region in atlas.regions.items() if index not in ventricles
+    }
     return {"territories": f"seg_{atlas.name}", "territory_names": names}
 
 
