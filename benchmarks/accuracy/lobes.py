@@ -18,6 +18,7 @@ from scipy.spatial import cKDTree
 
 from benchmarks.accuracy.chain import DATA, array
 from benchmarks.accuracy.simulate import simulated
+from wmhflow.data.registry import load_freesurfer_codes
 
 LABELS, ATLAS = DATA / "labels", DATA / "atlases" / "mindboggle_dkt"
 LOBES = ("frontal", "parietal", "temporal", "occipital")
@@ -146,7 +147,7 @@ def measured(head: Path, out: Path) -> Person:
     return Person(
         name=label_of(head),
         with_lobe_and_layer=float(((lobes[white] > 0) & (cells[white] > 0)).mean()),
-        lobe_is_nearest=lobes_agree(lobes, own, tissue, parcels, spacing),
+        lobe_is_nearest=lobes_agree(lobes, own, tissue, dkt, spacing),
         layer_is_theirs=float(same[white & ~edge].mean()),
         on_edges=int((~same & white & edge).sum()),
         unlike=unlike(cells % 10, white, tissue, parcels, codes, ventricles, spacing),
@@ -172,17 +173,34 @@ def nearest_parcels(tissue: NDArray, dkt: NDArray, spacing: NDArray) -> NDArray:
     return parcels
 
 
+def nearest_lobes(tissue: NDArray, dkt: NDArray, spacing: NDArray) -> NDArray:
+    """Give every voxel of cortex the lobe of the nearest parcel of its side, 0 for the insula.
+
+    Of equally near ones the first in the registry's order counts, and the insula last.
+    """
+    codes = load_freesurfer_codes()
+    lobe_of = np.zeros(int(max(dkt.max(), *codes)) + 1, int)
+    lobe_of[list(codes)] = [entry.lobe for entry in codes.values()]
+    found = np.zeros(tissue.shape, int)
+    for side in (1, 2):
+        on_side = (dkt >= 1000 * side) & (dkt < 1000 * (side + 1))
+        target = tissue == 10 * side + CORTEX
+        away = [
+            ndimage.distance_transform_edt(~(on_side & (lobe_of[dkt] == lobe)), spacing)[target]
+            for lobe in (1, 2, 3, 4, 0)
+        ]
+        found[target] = np.array([1, 2, 3, 4, 0])[np.argmin(away, axis=0)]
+    return found
+
+
 def lobes_agree(
-    lobes: NDArray, own: NDArray, tissue: NDArray, parcels: NDArray, spacing: NDArray
+    lobes: NDArray, own: NDArray, tissue: NDArray, dkt: NDArray, spacing: NDArray
 ) -> float:
     """Return the share of white matter whose lobe is that of a nearest voxel of cortex.
 
     Between voxels of cortex that are equally near, either lobe is right.
     """
-    from wmhflow.data.registry import load_freesurfer_codes
-
-    lobe_of = {code: entry.lobe for code, entry in load_freesurfer_codes().items()}
-    cortex_lobe = np.vectorize(lambda code: lobe_of.get(code, 0))(parcels)
+    cortex_lobe = nearest_lobes(tissue, dkt, spacing)
     right, whole = 0, 0
     for side in (1, 2):
         targets = np.argwhere(own & (tissue // 10 == side))
@@ -191,7 +209,6 @@ def lobes_agree(
         for lobe in range(1, 5):
             sources = np.argwhere((cortex_lobe == lobe) & (tissue == 10 * side + CORTEX))
             away[:, lobe] = cKDTree(sources * spacing).query(targets * spacing)[0]
-        # parcels themselves may be equally near to a voxel of cortex: so within a voxel's edge
         mine = away[np.arange(len(targets)), found]
         right += int((mine <= away.min(axis=1) + EDGE).sum())
         whole += len(targets)

@@ -94,3 +94,20 @@ def test_an_infarct_as_dark_as_csf_is_no_ventricle() -> None:
     assert ventricles[4:6, 9:13, 7:13].all()
     assert not ventricles[infarct].any()
     assert not (labels[infarct] % 10 == tissue.VENTRICLES).any()
+
+
+def test_the_wall_of_a_ventricle_is_no_cortex_unless_the_template_has_cortex_there() -> None:
+    posteriors, priors, brain, lesions = scene()
+    region = np.zeros(SHAPE, bool)
+    region[4:8, 8:16, 6:14] = True
+    posteriors[:, 4:8, 8:16, 6:14] = np.array([1, 0, 0])[:, None, None, None]
+    # a rim as bright as cortex; on one side the template has cortex, as the hippocampus
+    posteriors[:, 3, 8:16, 6:14] = posteriors[:, 8, 8:16, 6:14] = np.array([0, 1, 0])[:, None, None]
+    priors.cortex[8, 8:16, 6:14], priors.white[8, 8:16, 6:14] = 0.8, 0.2
+    priors.deep_grey[8] = 0
+    priors = dataclasses.replace(priors, ventricles=region)
+    labels, ventricles = tissue.label_tissue(posteriors, priors, brain, lesions, (1, 1, 1))
+    found = tissue.merge_sides(labels)
+    assert ventricles[5, 12, 10]
+    assert (found[3, 8:16, 6:14] == tissue.WHITE).all()
+    assert (found[8, 8:16, 6:14] == tissue.CORTEX).all()

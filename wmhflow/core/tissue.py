@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wmhflow.core.brain import within
 from wmhflow.core.ventricles import lateral_ventricles
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ SURE_DEEP_PRIOR = 0.5
 SURE_TISSUE_PRIOR = 0.9
 MAD_TO_SD = 1.4826
 PRIOR_FLOOR = 0.02
+# So near to a ventricle there is no cortex where the template has less than this of it.
+LINING_MM, LEAST_CORTEX_PRIOR = 2.0, 0.5
 
 
 @dataclass(frozen=True)
@@ -169,6 +172,9 @@ def label_tissue(
     # Pallidum and thalamus are as bright as white matter: there the prior decides.
     deep = grey & (priors.deep_grey > priors.cortex)
     deep |= cerebrum & (winner != 0) & (priors.deep_grey > SURE_DEEP_PRIOR)
+    # What a ventricle fills in part is as bright as cortex, and would put cortex at its wall.
+    beside = within(ventricles, LINING_MM, voxel_sizes_mm)
+    grey &= ~beside | (priors.cortex >= LEAST_CORTEX_PRIOR)
     labels = np.where(brain, WHITE, 0)
     labels[csf] = CSF
     labels[grey] = CORTEX

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 WMH_COLOUR, VENTRICLE_COLOUR = "#ffe600", "#3fa9ff"
 INFARCT_COLOUR = "#ff5ad1"
 WHITE_COLOUR, BRAIN_COLOUR = "#ff8c3a", "#7be07b"
-WHITE_MATTER = (5, 6)
+CSF, WHITE_MATTER = 1, (5, 6)
 LOBES_CAPTION = (
     "Lobes on the reference image. White matter belongs to the nearest cortex of its own side; the "
     "deep nuclei and the corpus callosum are regions of their own."
@@ -91,6 +91,11 @@ class Scene:
         return self.wmh if self.infarct is None else self.wmh | self.infarct
 
     @property
+    def without_fluid(self) -> NDArray[np.bool_]:
+        """The brain without CSF, which some parcellations follow down the spine."""
+        return self.brain & (self.tissue != CSF)
+
+    @property
     def white_matter(self) -> NDArray[np.bool_]:
         """White matter with the lesions in it."""
         return np.isin(self.tissue, WHITE_MATTER)
@@ -121,6 +126,7 @@ def load_scene(settings: Settings, visit: VisitPlan) -> Scene:
     other = load(f"preproc_{other_name}") if visit.other_anatomical is not None else None
     has_flair = other is not None and other_name == "FLAIR"
     brain = load("mask_brain").data > 0
+    tissue = load("seg_tissue").data.astype(np.int64) % 10
     return Scene(
         reference,
         other if other is not None and has_flair else reference,
@@ -129,10 +135,10 @@ def load_scene(settings: Settings, visit: VisitPlan) -> Scene:
         brain,
         load("mask_WMH").data > 0,
         load("mask_ventricles").data > 0,
-        load("seg_tissue").data.astype(np.int64) % 10,
+        tissue,
         load("seg_zones").data.astype(np.int64) % 10,
         load("seg_shells").data.astype(np.int64) % 100,
-        bounding_box(brain, reference.spacing),
+        bounding_box(brain & (tissue != CSF), reference.spacing),
         load("mask_infarct").data > 0 if visit.infarct else None,
         load("seg_lobes").data.astype(np.int64) % 10 if visit.lobes else None,
         load("seg_bullseye").data.astype(np.int64) % 10 if visit.lobes else None,
@@ -173,7 +179,7 @@ def _lesion_rows(scene: Scene, axial: int, others: int, *, apart: bool) -> list[
     """Choose slices through the lesions: axial ones first, then the two other planes."""
 
     def chosen(plane: str, count: int) -> tuple[tuple[str, int], ...]:
-        found = lesion_slices(scene.lesions, scene.brain, plane, count)
+        found = lesion_slices(scene.lesions, scene.without_fluid, plane, count)
         return tuple((plane, index) for index in found)
 
     on_top = chosen("axial", axial)
