@@ -87,3 +87,32 @@ def test_one_scheme_for_all_is_no_news(tmp_path: Path, capsys: pytest.CaptureFix
     visits = [finished(tmp_path, subject, ["pv10"]) for subject in ("01", "02")]
     assert zone_schemes(Settings(tmp_path, tmp_path, "group"), visits) == ("pv10",)
     assert capsys.readouterr().err == ""
+
+
+def test_atlases_that_differ_are_said_and_what_nobody_has_is_not_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for subject, digest in (("01", "a"), ("02", "b"), ("03", "a")):
+        visit = finished(tmp_path, subject, ["pv10"])
+        record = tmp_path / record_path(subject, None)
+        content = json.loads(record.read_text())
+        content["settings"]["atlas_threshold"] = 0.5
+        content["atlases"] = {
+            "mine": {"template": "T", "files": {"image": digest}},
+            "same": {"template": "T", "files": {"image": "c"}},
+        }
+        record.write_text(json.dumps(content))
+        (tmp_path / "in" / visit.participant_id).mkdir(parents=True)
+    (tmp_path / "in" / "dataset_description.json").write_text(
+        '{"Name": "x", "BIDSVersion": "1.10.0"}'
+    )
+    stale = [tmp_path / "group" / f"desc-weighted_regions{end}" for end in (".tsv", ".parquet")]
+    stale[0].parent.mkdir()
+    for path in stale:
+        path.write_text("of an earlier run")
+    assert run_group(Settings(tmp_path / "in", tmp_path, "group")) == 0
+    said = capsys.readouterr().err
+    assert "The atlas mine is not the same in all visits" in said
+    assert "sub-01 n/a and sub-02 n/a" in said
+    assert "same is not" not in said
+    assert not any(path.exists() for path in stale)
