@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from wmhflow.core.regional import Row, partition, region_volumes, sample_regions
+from wmhflow.core.regional import IN_WMH, Row, partition, region_volumes, sample_regions
 
 SHAPE = (6, 5, 4)
 LEAVES = {1: (11, 21), 11: (11,), 21: (21,), 2: (12, 22)}
@@ -94,3 +94,17 @@ def test_where_two_regions_meet_both_must_hold() -> None:
 def test_different_shapes_are_refused() -> None:
     with pytest.raises(ValueError, match="different shapes"):
         partition({"a": np.zeros((2, 2, 2), int), "b": np.zeros((2, 2, 3), int)})
+
+
+def test_many_combinations_are_found_by_sorting_as_few_are_by_counting() -> None:
+    rng = np.random.default_rng(11)
+    shape = (9, 8, 7)
+    # so many numbers that a table of all pairs would be larger than the volume by far
+    images = {name: rng.integers(0, 4000, shape) for name in ("one", "other")}
+    images |= {IN_WMH: rng.random(shape) < 0.5}
+    found = partition(images)
+    for name, image in images.items():
+        back = np.concatenate([[0], found.columns[name]])[found.labels]
+        assert np.array_equal(back, np.asarray(image, dtype=np.int64) * (found.labels > 0))
+    together = np.stack([image.ravel().astype(int) for image in images.values()])
+    assert found.labels.max() == np.unique(together[:, together.any(axis=0)], axis=1).shape[1]

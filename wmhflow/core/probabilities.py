@@ -51,47 +51,60 @@ def steps_at(
         )
     to_voxels = np.linalg.inv(affine)
     voxels = points @ to_voxels[:3, :3].T + to_voxels[:3, 3]
-    volumes = np.ascontiguousarray(probabilities, dtype=np.float32)
     found = np.zeros((len(points), probabilities.shape[3]), dtype=np.uint8)
-    over_ranges(
-        lambda start, stop: _interpolate(voxels, volumes, found, start, stop),
-        len(points),
-        len(points),
-    )
+    for region in range(probabilities.shape[3]):
+        # as files are read: volume after volume, each along its first axis
+        volume = np.asfortranarray(probabilities[..., region], dtype=np.float32)
+        box = _box(volume)
+        if box is not None:
+            _fill(voxels, volume, box, found[:, region])
     return found
 
 
+def _box(volume: NDArray[np.float32]) -> NDArray[np.float64] | None:
+    """Return the voxels between which a volume is not 0: lowest and highest along each axis."""
+    ends = []
+    for axes in ((1, 2), (0, 2), (0, 1)):
+        there = np.flatnonzero(volume.any(axis=axes))
+        if not there.size:
+            return None
+        ends.append((there[0] - 1.0, there[-1] + 1.0))
+    return np.array(ends)
+
+
+def _fill(
+    voxels: NDArray[np.float64],
+    volume: NDArray[np.float32],
+    box: NDArray[np.float64],
+    found: NDArray[np.uint8],
+) -> None:
+    over_ranges(
+        lambda start, stop: _interpolate(voxels, volume, box, found, start, stop),
+        len(voxels),
+        len(voxels),
+    )
+
+
 @njit(nogil=True, cache=True)
-def _interpolate(voxels, volumes, found, start, stop):  # type: ignore[no-untyped-def]
-    size = volumes.shape
-    sums = np.empty(size[3])
-    low = np.empty(3, np.int64)
-    part = np.empty(3)
+def _interpolate(voxels, volume, box, found, start, stop):  # type: ignore[no-untyped-def]
+    size = volume.shape
     for n in range(start, stop):
-        inside = True
-        for axis in range(3):
-            place = voxels[n, axis]
-            if not -1.0 < place < size[axis]:
-                inside = False
-                break
-            low[axis] = int(np.floor(place))
-            part[axis] = place - low[axis]
-        if not inside:
+        x, y, z = voxels[n, 0], voxels[n, 1], voxels[n, 2]
+        if not (box[0, 0] < x < box[0, 1] and box[1, 0] < y < box[1, 1]):
             continue
-        sums[:] = 0.0
+        if not box[2, 0] < z < box[2, 1]:
+            continue
+        i, j, k = int(np.floor(x)), int(np.floor(y)), int(np.floor(z))
+        total = 0.0
         for corner in range(8):
-            weight = 1.0
-            here = True
-            i, j, k = low[0] + (corner & 1), low[1] + (corner >> 1 & 1), low[2] + (corner >> 2)
-            weight *= part[0] if corner & 1 else 1.0 - part[0]
-            weight *= part[1] if corner >> 1 & 1 else 1.0 - part[1]
-            weight *= part[2] if corner >> 2 else 1.0 - part[2]
-            here = 0 <= i < size[0] and 0 <= j < size[1] and 0 <= k < size[2]
-            if here and weight > 0.0:
-                for region in range(size[3]):
-                    sums[region] += weight * volumes[i, j, k, region]
-        for region in range(size[3]):
-            found[n, region] = int(min(max(sums[region], 0.0), 1.0) * STEPS + 0.5)
+            right, front, up = corner & 1, corner >> 1 & 1, corner >> 2
+            a, b, c = i + right, j + front, k + up
+            if 0 <= a < size[0] and 0 <= b < size[1] and 0 <= c < size[2]:
+                weight = x - i if right else 1.0 - (x - i)
+                weight *= y - j if front else 1.0 - (y - j)
+                weight *= z - k if up else 1.0 - (z - k)
+                total += weight * volume[a, b, c]
+        found[n] = int(min(max(total, 0.0), 1.0) * STEPS + 0.5)
 
 
 def overlapping_labels(
