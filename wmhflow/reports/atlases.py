@@ -92,6 +92,30 @@ def palette(count: int) -> list[str]:
     return [colour for k, colour in enumerate(colours) if k not in (14, 15)][:count]
 
 
+def colours_of(rows: Sequence[TableRow], atlas: AtlasPlan) -> dict[Pair, str]:
+    """Choose the regions that are named in picture and table, and their colours.
+
+    Parameters
+    ----------
+    rows
+        The table of volumes.
+    atlas
+        Whose regions they are.
+
+    Returns
+    -------
+    dict
+        At most ``SHOWN_REGIONS``, those with most WMH, in the atlas's order.
+    """
+    load = {int(row["index"]): number(row["wmh_volume_mm3"]) for row in rows
+            if row["seg"] == atlas.name}  # fmt: skip
+    pairs = pairs_of(atlas.regions)
+    ordered = sorted(pairs, key=lambda pair: -sum(load.get(n, 0.0) for n in pair.members))
+    named = set(ordered[:SHOWN_REGIONS])
+    chosen = [pair for pair in pairs if pair in named]
+    return dict(zip(chosen, palette(len(chosen)), strict=True))
+
+
 def atlas_volumes(rows: Sequence[TableRow], atlas: AtlasPlan) -> list[SideVolumes]:
     """Tabulate the regions that hold most of the lesions, the sides side by side.
 
@@ -109,7 +133,7 @@ def atlas_volumes(rows: Sequence[TableRow], atlas: AtlasPlan) -> list[SideVolume
     """
     found = {int(row["index"]): row for row in rows if row["seg"] == atlas.name}
     shown = []
-    for pair in pairs_of(atlas.regions):
+    for pair, colour in colours_of(rows, atlas).items():
         cells = [found.get(n, {}) if n is not None else {} for n in (pair.left, pair.right)]
         members = [found[n] for n in pair.members if n in found]
         wmh = sum(number(row["wmh_volume_mm3"]) for row in members)
@@ -119,7 +143,7 @@ def atlas_volumes(rows: Sequence[TableRow], atlas: AtlasPlan) -> list[SideVolume
                            for column in ("volume_mm3", "wmh_volume_mm3"))  # fmt: skip
             one = SideVolumes(
                 pair.name,
-                atlas.regions[pair.members[0]].colour,
+                colour,
                 (left[0], left[1], millilitres(volume)),
                 (right[0], right[1], millilitres(wmh)),
                 fixed(str(100 * wmh / volume)),
@@ -127,11 +151,16 @@ def atlas_volumes(rows: Sequence[TableRow], atlas: AtlasPlan) -> list[SideVolume
                 " + ".join(row["n_lesions"] for row in members),
             )
             shown.append((wmh, one))
-    ordered = sorted(shown, key=lambda entry: -entry[0])
-    return [one for _, one in ordered[:SHOWN_REGIONS]]
+    return [one for _, one in sorted(shown, key=lambda entry: -entry[0])]
 
 
-def atlas_picture(settings: Settings, visit: VisitPlan, scene: Scene, atlas: AtlasPlan) -> Picture:
+def atlas_picture(
+    settings: Settings,
+    visit: VisitPlan,
+    scene: Scene,
+    atlas: AtlasPlan,
+    rows: Sequence[TableRow],
+) -> Picture:
     """Draw the regions of an atlas on the reference; where they overlap, the likeliest.
 
     Parameters
@@ -144,6 +173,8 @@ def atlas_picture(settings: Settings, visit: VisitPlan, scene: Scene, atlas: Atl
         The visit's images.
     atlas
         One of the visit's.
+    rows
+        The table of volumes, which says where most WMH are.
     """
     labels = _labels(settings, visit, atlas)
     pairs = [pair for pair in pairs_of(atlas.regions) if np.isin(labels, pair.members).any()]
@@ -151,11 +182,9 @@ def atlas_picture(settings: Settings, visit: VisitPlan, scene: Scene, atlas: Atl
     lookup = np.zeros(max(int(labels.max(initial=0)), *number_of, 0) + 1, dtype=np.int64)
     lookup[list(number_of)] = list(number_of.values())
     painted = lookup[labels] * scene.brain
-    with_lesions = np.bincount(painted[scene.wmh], minlength=len(pairs) + 1)[1:]
-    named = set(np.argsort(-with_lesions, kind="stable")[:SHOWN_REGIONS].tolist())
-    colours = iter(palette(len(named)))
+    colours = colours_of(rows, atlas)
     entries = tuple(
-        (k, next(colours), pair.name) if k - 1 in named else (k, OTHERS_COLOUR, "")
+        (k, colours[pair], pair.name) if pair in colours else (k, OTHERS_COLOUR, "")
         for k, pair in enumerate(pairs, start=1)
     )
     title = atlas.definition.title if atlas.definition else atlas.path.name

@@ -180,7 +180,7 @@ def _finished_part(settings: Settings, visit: VisitPlan, title: str) -> VisitPar
         plots = list(_bullseye_plots(visit, rows))
         shown["regions"].append(_save(settings, visit, _bullseye_picture(plots)))
     for atlas in visit.atlases:
-        picture = atlas_picture(settings, visit, scene, atlas)
+        picture = atlas_picture(settings, visit, scene, atlas, rows["volumes"])
         shown["regions"].append(_save(settings, visit, picture))
     return VisitPart(
         _anchor(visit),
