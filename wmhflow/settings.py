@@ -77,7 +77,14 @@ def _atlas(text: str) -> str:
     return text
 
 
-def _share(text: str) -> float:
+def share(text: str) -> float:
+    """Read a share above 0 and up to 1.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
     number = float(text)
     if not 0 < number <= 1:
         raise ValueError(f"'{text}' is not a share above 0 and up to 1")
@@ -269,7 +276,7 @@ class Regions:
         0.5,
         "--atlas-threshold",
         help="From which probability on a voxel belongs to a region of a probabilistic atlas.",
-        parse=_share,
+        parse=share,
         metavar="P",
     )
     atlas_sides_checked: bool = option(

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Set
 from dataclasses import asdict, dataclass, replace
 from itertools import product
 
+from wmhflow.bids.atlases import AtlasPlan
 from wmhflow.bids.plan import VisitPlan
 from wmhflow.data.registry import Region, leaves_of, load_regions
 from wmhflow.errors import UsageError
@@ -177,7 +178,7 @@ def table_regions(visit: VisitPlan, settings: Settings) -> list[TableRegion]:
     plain = {
         seg: list(_plain(seg, regions_of(seg, settings.regions))) for seg in _own_images(visit)
     }
-    plain |= {atlas.name: list(_plain(atlas.name, atlas.regions)) for atlas in visit.atlases}
+    plain |= {atlas.name: atlas_regions(atlas) for atlas in visit.atlases}
     atlases = {atlas.name for atlas in visit.atlases}
     crossed = [
         region
@@ -186,6 +187,11 @@ def table_regions(visit: VisitPlan, settings: Settings) -> list[TableRegion]:
         for region in _crossed(plain[one], plain[other], {one, other} & atlases)
     ]
     return [region for regions in plain.values() for region in regions] + crossed
+
+
+def atlas_regions(atlas: AtlasPlan) -> list[TableRegion]:
+    """List an atlas's regions as the tables have them, in its order."""
+    return list(_plain(atlas.name, atlas.regions))
 
 
 def _crossed(

@@ -12,9 +12,7 @@ from typing import Any
 
 import wmhflow
 from wmhflow.errors import InputError, UsageError
-from wmhflow.settings import LEVELS
-
-DEFAULT_THRESHOLD = 0.5
+from wmhflow.settings import LEVELS, Regions, share
 
 
 def is_atlas_command(arguments: Sequence[str]) -> bool:
@@ -26,13 +24,6 @@ def is_atlas_command(arguments: Sequence[str]) -> bool:
     (True, False)
     """
     return bool(arguments) and arguments[0] == "atlas" and not set(LEVELS) & set(arguments[2:3])
-
-
-def _share(text: str) -> float:
-    value = float(text)
-    if not 0 < value <= 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a share above 0 and up to 1")
-    return value
 
 
 def run_atlas(arguments: Sequence[str]) -> int:
@@ -58,7 +49,7 @@ def run_atlas(arguments: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from wmhflow.cli.parser import OneSentenceParser
+    from wmhflow.cli.parser import OneSentenceParser, with_reason
 
     parser = OneSentenceParser(prog="wmhflow atlas", description=__doc__, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"wmhflow {wmhflow.__version__}")
@@ -84,8 +75,9 @@ def _parser() -> argparse.ArgumentParser:
     laid.add_argument("--atlas", required=True, metavar="ATLAS", help="NAME, NAME=PATH or PATH")
     laid.add_argument("--out", type=Path, metavar="FILE", help="instead of the standard output")
     laid.add_argument(
-        "--threshold", type=_share, metavar="P",
-        help="from which a voxel of a probabilistic atlas belongs to a region (default 0.5)",
+        "--threshold", type=with_reason(share), metavar="P",
+        help="from which a voxel of a probabilistic atlas belongs to a region "
+        f"(default {Regions().atlas_threshold:g})",
     )  # fmt: skip
     _add_sides(laid)
     laid.set_defaults(run=_overlap)
@@ -137,10 +129,13 @@ def _fetch(names: Sequence[str]) -> int:
             continue
         paths = fetch(known[name])
         print(f"{name}: {paths[0].parent}. Licence: {known[name].licence}.")
-        template = templates[known[name].template]
-        if known[name].bridge == "images" and template.image.address:
+        template = templates.get(known[name].template)
+        if template is None:
+            # it is registered by its own labels
+            continue
+        if template.image.address:
             print(f"{name} lies on {template.name}: {fetch_template(template)}.")
-        elif known[name].bridge == "images" and not template.path.is_file():
+        elif not template.path.is_file():
             print(
                 f"{name} lies on {template.name}. To lay it over persons (--atlas) the image of "
                 f"that template is needed, which {how_to_get(template)}."
@@ -188,7 +183,7 @@ def _overlap(
     rows, failed = [], False
     for path in masks:
         try:
-            rows.append(overlap_row(path, loaded, threshold or DEFAULT_THRESHOLD))
+            rows.append(overlap_row(path, loaded, threshold or Regions().atlas_threshold))
         except InputError as error:
             print(f"wmhflow: {error}", file=sys.stderr)
             failed = True

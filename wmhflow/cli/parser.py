@@ -63,7 +63,7 @@ def _argument(group: str, name: str, opt: st.Option) -> dict[str, Any]:
         return common | {"action": "store_true"}
     if opt.count:
         return common | {"action": "count"}
-    common |= {"type": _with_reason(opt.parse), "metavar": opt.metavar}
+    common |= {"type": with_reason(opt.parse), "metavar": opt.metavar}
     if opt.choices:
         common |= {"choices": opt.choices}
     if opt.many:
@@ -71,7 +71,7 @@ def _argument(group: str, name: str, opt: st.Option) -> dict[str, Any]:
     return common
 
 
-def _with_reason(parse: Any) -> Any:
+def with_reason(parse: Any) -> Any:
     """Let argparse show the reason that a value was refused, which it hides otherwise."""
 
     def parse_or_explain(text: str) -> Any:

@@ -242,10 +242,7 @@ def lesion_majority(lesion_labels: ArrayLike, n: int, zones: ArrayLike) -> NDArr
     lesions = _checked_lesions(lesion_labels, n)
     zone = checked_labels(zones, "zones")
     check_same_shape(lesion_labels=lesions, zones=zone)
-    zoned = (lesions != 0) & (zone != 0)
-    places = lesions[zoned].astype(np.int64) * 10 + zone[zoned] % 10
-    counts = np.bincount(places, minlength=10 * (n + 1)).reshape(-1, 10)[1:]
-    return np.where(counts.any(axis=1), counts.argmax(axis=1), 0)
+    return _most_frequent(lesions, n, zone % 10)
 
 
 def lesion_label(lesion_labels: ArrayLike, n: int, labels: ArrayLike) -> NDArray[np.int64]:
@@ -281,6 +278,11 @@ def lesion_label(lesion_labels: ArrayLike, n: int, labels: ArrayLike) -> NDArray
     lesions = _checked_lesions(lesion_labels, n)
     label = checked_labels(labels, "labels")
     check_same_shape(lesion_labels=lesions, labels=label)
+    return _most_frequent(lesions, n, label)
+
+
+def _most_frequent(lesions: NDArray, n: int, label: NDArray) -> NDArray[np.int64]:
+    """Return the label, other than 0, of most voxels of each lesion; the smallest among equals."""
     labelled = (lesions != 0) & (label != 0)
     pairs = np.stack([lesions[labelled], label[labelled]]).astype(np.int64)
     (lesion, number), counts = np.unique(pairs, axis=1, return_counts=True)

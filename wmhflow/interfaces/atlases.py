@@ -20,7 +20,7 @@ from wmhflow.bids.atlases import Atlas, load_atlas
 from wmhflow.core.geometry import spacing_of
 from wmhflow.core.parcellation import lay_lobes, recode
 from wmhflow.core.probabilities import overlapping_labels, steps_at, weighted_volumes
-from wmhflow.data.registry import Region, load_freesurfer_codes
+from wmhflow.data.registry import load_freesurfer_codes
 from wmhflow.errors import InputError
 from wmhflow.interfaces._files import load, load_labels, load_mask, save, save_json
 from wmhflow.interfaces.itk import apply_transforms, load_grid, map_points
@@ -122,16 +122,6 @@ class WeightedVolumes(SimpleInterface):
             table += [{**cells, **row} for cells, row in zip(regions, measured, strict=True)]
         self._results["rows"] = save_json(runtime.cwd, "weighted", table)
         return runtime
-
-
-def described(region: Region) -> dict[str, Any]:
-    """Begin a region's row."""
-    return {
-        "seg": region.seg,
-        "index": region.index,
-        "name": region.name,
-        "hemisphere": region.hemisphere,
-    }
 
 
 class _LobesInput(BaseInterfaceInputSpec):

@@ -65,7 +65,7 @@ def _add_bridges(
     bridges: dict[Path, Node] = {}
     visits = [visit for participant in participants for visit in participant.visits]
     for atlas in (atlas for visit in visits for atlas in bridged(visit)):
-        if atlas.bridge is None or atlas.bridge in bridges:
+        if atlas.bridge in bridges:
             continue
         name = f"{bridge_name(atlas)}_{safe_name(participants[0].subject)}"
         node = Node(BridgeTemplates(), name=name, mem_gb=3.0, n_procs=1)
@@ -104,9 +104,8 @@ def _add_participant(
         links = [(name, f"{path}.{name}") for name in TEMPLATE_FILES]
         workflow.connect([(priors, person, links)])
         for atlas in bridged(plan):
-            if atlas.bridge is not None:
-                link = ("forward", f"{path}.{bridge_name(atlas)}")
-                workflow.connect([(bridges[atlas.bridge], person, [link])])
+            link = ("forward", f"{path}.{bridge_name(atlas)}")
+            workflow.connect([(bridges[atlas.bridge], person, [link])])
     _log_to(person, log_dir)
 
 

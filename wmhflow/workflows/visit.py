@@ -11,7 +11,13 @@ from nipype.interfaces.base import BaseInterface
 from nipype.interfaces.utility import IdentityInterface, Merge
 
 from wmhflow.bids.atlases import AtlasPlan
-from wmhflow.bids.labels import label_images, table_regions, tabulated_images, zone_images
+from wmhflow.bids.labels import (
+    atlas_regions,
+    label_images,
+    table_regions,
+    tabulated_images,
+    zone_images,
+)
 from wmhflow.bids.outputs import (
     group_name,
     image_paths,
@@ -28,7 +34,7 @@ from wmhflow.interfaces.anatomy import (
     WarpPriors,
     WithoutInfarct,
 )
-from wmhflow.interfaces.atlases import LayAtlas, LobesFromAtlas, WeightedVolumes, described
+from wmhflow.interfaces.atlases import LayAtlas, LobesFromAtlas, WeightedVolumes
 from wmhflow.interfaces.external import ExternalWMH
 from wmhflow.interfaces.measures import (
     MaskQuality,
@@ -709,7 +715,7 @@ def _add_overlapping(graph: _Graph, partition: Node) -> None:
         WeightedVolumes(),
         mem_gb=2.0,
         steps=graph.gather("every_steps", [f"atlasprob_{name}" for name in names]),
-        regions=[[described(one) for one in atlas.regions.values()] for atlas in atlases],
+        regions=[[one.described for one in atlas_regions(atlas)] for atlas in atlases],
         wmh="mask_WMH",
     )
     graph.known["table_weighted"] = (weighted, "rows")
