@@ -6,13 +6,21 @@ import numpy as np
 import pytest
 
 from benchmarks.kernels import rivals
+from benchmarks.kernels.atlases import LABELS, N_TRACTS, Atlases, lay, made_atlases
 from benchmarks.kernels.ours import everything, tables, wanted_regions
 from benchmarks.kernels.scene import Scene, made_scene
+from wmhflow.core.lookup import voxels_of
+from wmhflow.core.probabilities import STEPS
 
 
 @pytest.fixture(scope="module")
 def scene() -> Scene:
     return made_scene(80)
+
+
+@pytest.fixture(scope="module")
+def atlases(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Atlases:
+    return made_atlases(scene, tmp_path_factory.mktemp("atlases"))
 
 
 def test_the_made_head_has_all_that_is_measured(scene: Scene) -> None:
@@ -37,18 +45,29 @@ def test_scipy_and_numpy_give_the_same_distances_and_regions(scene: Scene) -> No
     assert (cells == theirs[7])[scene.white].mean() > 0.97
 
 
-def test_mask_by_mask_gives_nearly_the_same_tables(scene: Scene) -> None:
+def test_mask_by_mask_gives_nearly_the_same_tables(scene: Scene, atlases: Atlases) -> None:
     regions = wanted_regions()
-    ours, theirs = tables(scene), rivals.tables(scene, regions)
+    ours, theirs = tables(scene, atlases), rivals.tables(scene, regions, atlases)
     volumes = np.array([row["volume_mm3"] for row in ours])
     others = np.array([volume for volume, _, _ in theirs])
-    assert len(volumes) == len(others) == len(regions) > 100
+    assert len(volumes) == len(others) == len(regions) + sum(LABELS) + N_TRACTS > 250
     # equally near lesions and lobes are anyone's, as above
     assert np.abs(volumes - others).sum() / volumes.sum() < 0.03
     zoned = [i for i, (seg, _) in enumerate(regions) if seg == "zones"]
     for i in zoned:
         found = ours[i]["volume_mm3"], ours[i]["wmh_volume_mm3"], ours[i]["n_lesions"]
         assert found == pytest.approx(theirs[i])
+
+
+def test_scipy_lays_atlases_in_the_same_place(scene: Scene, atlases: Atlases) -> None:
+    ours = lay(scene, atlases)
+    labels, tracts = rivals.laid(scene, atlases)
+    for image, other in zip(ours.labels, labels, strict=True):
+        # ITK's points have single precision
+        assert (image == other)[scene.brain].mean() > 0.9999
+    steps = np.stack([tract[tuple(voxels_of(scene.brain).T)] for tract in tracts], axis=1) * STEPS
+    assert steps.max() > 0.9 * STEPS
+    assert np.abs(ours.steps - steps).max() < 0.51
 
 
 def test_the_loop_gives_nearly_the_same_lobes() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.kernels.atlases import LABELS, Atlases, lay
 from benchmarks.kernels.scene import Scene
 from wmhflow.bids.labels import table_regions
 from wmhflow.bids.plan import VisitPlan
@@ -14,6 +15,8 @@ from wmhflow.core.bullseye import bullseye_labels, depth, propagate_lobes
 from wmhflow.core.distance import distance_to
 from wmhflow.core.lesions import lesion_centres
 from wmhflow.core.load import load_curve
+from wmhflow.core.lookup import voxels_of
+from wmhflow.core.probabilities import weighted_volumes
 from wmhflow.core.regional import IN_NAWM, IN_WMH, Row, partition, region_volumes
 from wmhflow.core.shells import shell_labels
 from wmhflow.core.zones import lesion_continuity, zone_labels
@@ -41,19 +44,34 @@ def everything(scene: Scene) -> tuple[Any, ...]:
     return to_ventricle, to_cortex, distance, owners, zones, shells, deep, cells
 
 
-def tables(scene: Scene) -> list[dict[str, float]]:
-    """Masks in; volume, WMH and lesions of every region of every framework out."""
+def tables(scene: Scene, atlases: Atlases) -> list[dict[str, float]]:
+    """Masks and warps in; volume, WMH and lesions of every region of every framework out."""
     to_ventricle, to_cortex, _, _, zones, shells, deep, cells = everything(scene)
     wmh = scene.lesions > 0
+    laid = lay(scene, atlases)
     images = {"zones": zones, "shells": shells, "lobes": cells // 10, "bullseye": cells}
+    images |= {f"labels{number}": image for number, image in enumerate(laid.labels)}
+    images["tracts"] = laid.combinations
     found = partition(images | {IN_WMH: wmh, IN_NAWM: scene.nawm})
     voxel_mm3 = float(np.prod(scene.spacing))
     centres = lesion_centres(scene.lesions, scene.affine)
-    rows = [Row(((seg, leaves),)) for seg, leaves in wanted_regions()]
+    regions = [*wanted_regions(), *atlas_regions(laid.members)]
+    rows = [Row(((seg, leaves),)) for seg, leaves in regions]
     measured = region_volumes(found, rows, scene.lesions, centres, voxel_mm3)
     for position, edges in ((deep, DEPTH_EDGES), (to_ventricle, MM_EDGES), (to_cortex, MM_EDGES)):
         load_curve(position, scene.white, wmh, edges, voxel_mm3)
+    weighted_volumes(laid.steps, wmh[tuple(voxels_of(scene.brain).T)], voxel_mm3)
     return measured
+
+
+def atlas_regions(members: dict[int, list[int]]) -> list[tuple[str, tuple[int, ...]]]:
+    """List the atlases' regions likewise; a tract's labels are the combinations that hold it."""
+    labelled = [
+        (f"labels{number}", (label,))
+        for number, n_regions in enumerate(LABELS)
+        for label in range(1, n_regions + 1)
+    ]
+    return labelled + [("tracts", tuple(combinations)) for combinations in members.values()]
 
 
 def wanted_regions() -> list[tuple[str, tuple[int, ...]]]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import nibabel as nib
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from benchmarks.kernels.atlases import LABELS, THRESHOLD, Atlases
 from benchmarks.kernels.scene import Scene
 
 QUANTILES = {"q05": 0.05, "q25": 0.25, "median": 0.5, "q75": 0.75, "q95": 0.95}
@@ -136,16 +138,44 @@ def measures_by_loop(
     return rows
 
 
+def laid(scene: Scene, atlases: Atlases) -> tuple[list[NDArray], list[NDArray]]:
+    """Lay atlases over a brain with scipy: images of labels, and volumes of probabilities."""
+    centres = nib.affines.apply_affine(scene.affine, np.argwhere(scene.brain))
+    places = nib.affines.apply_affine(np.linalg.inv(atlases.shift_affine), centres).T
+    moved = [ndimage.map_coordinates(atlases.shift[..., k], places, order=1) for k in range(3)]
+    own = centres + np.stack(moved, axis=-1)
+    other = nib.affines.apply_affine(atlases.bridge_matrix, own)
+    to_voxels = np.linalg.inv(atlases.affine)
+
+    def looked_up(volume: NDArray, points: NDArray, order: int) -> NDArray:
+        image = np.zeros(scene.brain.shape, volume.dtype)
+        voxels = nib.affines.apply_affine(to_voxels, points).T
+        image[scene.brain] = ndimage.map_coordinates(volume, voxels, order=order)
+        return image
+
+    labels = [
+        looked_up(data, points, 0)
+        for data, points in zip(atlases.labels, (own, other), strict=True)
+    ]
+    n_tracts = atlases.tracts.shape[3]
+    return labels, [looked_up(atlases.tracts[..., n], own, 1) for n in range(n_tracts)]
+
+
 def tables(
-    scene: Scene, regions: list[tuple[str, tuple[int, ...]]]
+    scene: Scene, regions: list[tuple[str, tuple[int, ...]]], atlases: Atlases
 ) -> list[tuple[float, float, int]]:
     """Measure volume, WMH volume and lesions of every region, mask by mask."""
     to_ventricle, to_cortex, _, _, zones, shells, deep, cells = everything(scene)
     images = {"zones": zones, "shells": shells, "lobes": cells // 10, "bullseye": cells}
+    labels, tracts = laid(scene, atlases)
     wmh, voxel_mm3 = scene.lesions > 0, float(np.prod(scene.spacing))
     measured = []
-    for seg, leaves in regions:
-        inside = np.isin(images[seg], leaves)
+    masks = [lambda s=seg, n=leaves: np.isin(images[s], n) for seg, leaves in regions]
+    for image, n_regions in zip(labels, LABELS, strict=True):
+        masks += [lambda i=image, n=n: i == n for n in range(1, n_regions + 1)]
+    masks += [lambda t=tract: t >= THRESHOLD for tract in tracts]
+    for mask in masks:
+        inside = mask()
         diseased = inside & wmh
         lesions = np.unique(scene.lesions[diseased]).size
         measured.append((inside.sum() * voxel_mm3, diseased.sum() * voxel_mm3, lesions))
@@ -156,4 +186,7 @@ def tables(
     ):
         for part in (scene.white, wmh):
             np.histogram(position[part & np.isfinite(position)], edges)
+    for tract in tracts:
+        # weighted by probability
+        float(tract.sum()), float(tract[wmh].sum())
     return measured

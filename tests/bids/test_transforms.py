@@ -12,12 +12,12 @@ from scipy.io import savemat
 from scipy.spatial.transform import Rotation
 
 from wmhflow.bids.transforms import linear_matrix, read_transform
-from wmhflow.core.alignment import Grid3D
 from wmhflow.errors import InputError
 from wmhflow.interfaces.itk import load_grid, map_points, read_itk_affine, write_itk_affine
 from wmhflow.interfaces.registration import ApplyTransforms, ConvertTransform
 
 FLIP = np.diag([-1.0, -1.0, 1.0])
+POINTS = np.moveaxis(np.indices((4, 4, 4)), 0, -1).reshape(-1, 3) * 20.0
 PARTS = {
     "AffineTransform_double_3_3": ([1, 0.1, 0, 0, 1, 0.2, 0, 0.1, 1, 4, 5, 6], [7, 8, 9]),
     "MatrixOffsetTransformBase_double_3_3": ([0, -1, 0, 1, 0, 0, 0, 0, 1, 4, 5, 6], [7, 8, 9]),
@@ -66,14 +66,22 @@ def hdf5_of(path: Path, *kinds: str, spelling: str = "Transform") -> Path:
 
 
 def itks_answer(path: Path) -> np.ndarray:
-    """Where ITK itself takes the corners of a grid."""
-    grid = Grid3D(np.zeros((4, 4, 4), np.float32), np.diag([20.0, 20.0, 20.0, 1.0]))
-    return map_points(grid, str(path), 0)
+    """Where ITK itself takes points."""
+    return map_points(POINTS, str(path), 0)
 
 
 def ours(matrix: np.ndarray) -> np.ndarray:
-    points = np.moveaxis(np.indices((4, 4, 4)), 0, -1) * 20.0
-    return np.moveaxis(nib.affines.apply_affine(matrix, points), -1, 0)
+    return nib.affines.apply_affine(matrix, POINTS)
+
+
+def test_the_first_of_several_transforms_is_applied_first(tmp_path: Path) -> None:
+    turn, move = np.diag([-1.0, 1.0, -1.0, 1.0]), np.eye(4)
+    move[:3, 3] = 10, 20, 30
+    chain = [
+        write_itk_affine(matrix, tmp_path / f"{name}.txt")
+        for name, matrix in (("turn", turn), ("move", move))
+    ]
+    assert np.allclose(map_points(POINTS, chain, 0), ours(move @ turn), atol=1e-4)
 
 
 @pytest.mark.parametrize("kind", PARTS)

@@ -11,12 +11,18 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from wmhflow.core.lookup import as_volumes
 from wmhflow.core.probabilities import STEPS
 from wmhflow.data import atlases as registry
 from wmhflow.errors import InputError
 from wmhflow.interfaces import bridge
-from wmhflow.interfaces._files import save
-from wmhflow.interfaces.atlases import LayAtlas, LobesFromAtlas, WeightedVolumes
+from wmhflow.interfaces._files import load_columns, save
+from wmhflow.interfaces.atlases import (
+    LayAtlas,
+    LobesFromAtlas,
+    PointsInTemplate,
+    WeightedVolumes,
+)
 from wmhflow.interfaces.bridge import BridgeTemplates
 from wmhflow.interfaces.itk import write_itk_affine
 from wmhflow.interfaces.regions import Lesions
@@ -41,13 +47,13 @@ def laid(atlas: str, folder: Path, matrix: np.ndarray, threshold: float = 0.5) -
     transform = write_itk_affine(matrix, folder / "way.txt")
     brain = np.ones(SHAPE, bool)
     brain[:, 0] = False
+    mask = save(folder, "brain", brain, AFFINE)
+    found = PointsInTemplate(masks=[mask], transforms=[transform]).run(cwd=str(folder))
     return (
         LayAtlas(
             atlas=atlas,
             image=atlas.partition("=")[2],
-            reference=save(folder, "reference", np.ones(SHAPE), AFFINE, np.float32),
-            brain_mask=save(folder, "brain", brain, AFFINE),
-            transforms=[transform],
+            points=found.outputs.points,
             threshold=threshold,
         )
         .run(cwd=str(folder))
@@ -57,8 +63,26 @@ def laid(atlas: str, folder: Path, matrix: np.ndarray, threshold: float = 0.5) -
 
 def test_labels_keep_their_side_through_a_mirrored_grid(halves: str, tmp_path: Path) -> None:
     found = np.asarray(nib.load(laid(halves, tmp_path, np.eye(4)).labels).dataobj)
-    assert (found[:10] == 1).all()
-    assert (found[10:] == 2).all()
+    assert (found[:10, 1:] == 1).all()
+    assert (found[10:, 1:] == 2).all()
+    assert (found[:, 0] == 0).all()
+
+
+def test_wmh_outside_the_brain_mask_have_a_region(halves: str, tmp_path: Path) -> None:
+    brain, wmh = np.zeros(SHAPE, bool), np.zeros(SHAPE, bool)
+    brain[5:9, 5:9, 5:9] = True
+    wmh[12, 3, 3] = True
+    masks = [save(tmp_path, "brain", brain, AFFINE), save(tmp_path, "wmh", wmh, AFFINE)]
+    transform = write_itk_affine(np.eye(4), tmp_path / "way.txt")
+    places = PointsInTemplate(masks=masks, transforms=[transform]).run(cwd=str(tmp_path))
+    columns = load_columns(places.outputs.points)
+    assert (columns.mask == brain | wmh).all()
+    lay = LayAtlas(atlas=halves, image=halves.partition("=")[2], threshold=0.5)
+    found = lay.run(cwd=str(tmp_path), points=places.outputs.points).outputs.labels
+    labels = np.asarray(nib.load(found).dataobj)
+    assert labels[12, 3, 3] == 2
+    assert (labels[brain] == 1).all()
+    assert np.count_nonzero(labels) == 4**3 + 1
 
 
 def test_a_point_is_looked_up_where_the_transform_says(halves: str, tmp_path: Path) -> None:
@@ -88,7 +112,8 @@ def test_probabilities_overlap_and_end_at_the_brain(tmp_path: Path) -> None:
     nib.save(nib.Nifti1Image(volumes, AFFINE), tmp_path / "tracts.nii.gz")
     (tmp_path / "tracts.txt").write_text("1|A|bundle left\n2|B|both\n")
     found = laid(f"tracts={tmp_path / 'tracts.nii.gz'}", tmp_path, np.eye(4))
-    steps = np.asarray(nib.load(found.steps).dataobj)
+    columns = load_columns(found.steps)
+    steps = as_volumes(columns.values, columns.mask)
     labels = np.asarray(nib.load(found.labels).dataobj)
     members = json.loads(Path(found.members).read_text())
     assert (steps[:, 0] == 0).all()

@@ -17,7 +17,7 @@ from wmhflow.core.alignment import Grid3D, compare
 from wmhflow.core.bullseye import bullseye_labels, depth, propagate_lobes
 from wmhflow.core.distance import distance_to, nearest, signed_distance
 from wmhflow.core.lesions import label_lesions, lesion_measures
-from wmhflow.core.probabilities import steps_at
+from wmhflow.core.lookup import steps_at
 from wmhflow.core.sampling import coverage_weights, merge_regions, region_statistics
 from wmhflow.core.shells import shell_labels
 from wmhflow.core.zones import zone_labels

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import nibabel as nib
 import numpy as np
@@ -40,6 +40,27 @@ def save(
 ) -> str:
     """Write ``<name>.nii`` into a node's folder and return its path."""
     return save_work_image(Path(folder) / f"{name}.nii", data, affine, dtype)
+
+
+class Columns(NamedTuple):
+    """Values, (n, k), at the n voxels of a mask, in the order of ``voxels_of``."""
+
+    values: NDArray[Any]
+    mask: NDArray[np.bool_]
+    affine: NDArray[np.float64]
+
+
+def save_columns(folder: str | Path, name: str, columns: Columns) -> str:
+    """Write ``<name>.npz`` into a node's folder and return its path."""
+    path = Path(folder) / f"{name}.npz"
+    np.savez(path, **columns._asdict())
+    return str(path)
+
+
+def load_columns(path: str | Path) -> Columns:
+    """Read what :func:`save_columns` wrote."""
+    with np.load(path) as stored:
+        return Columns(**stored)
 
 
 def save_json(folder: str | Path, name: str, content: Any) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,38 +13,70 @@ from nipype.interfaces.base import (
     TraitedSpec,
     traits,
 )
-from numpy.typing import NDArray
 
-from wmhflow.bids.atlases import Atlas, load_atlas
-from wmhflow.core.geometry import spacing_of
+from wmhflow.bids.atlases import load_atlas
+from wmhflow.core.geometry import spacing_of, world_coordinates
+from wmhflow.core.lookup import as_volumes, labels_at, steps_at, voxels_of
 from wmhflow.core.parcellation import lay_lobes, recode
-from wmhflow.core.probabilities import overlapping_labels, steps_at, weighted_volumes
+from wmhflow.core.probabilities import overlapping_labels, weighted_volumes
 from wmhflow.data.registry import load_freesurfer_codes
 from wmhflow.errors import InputError
-from wmhflow.interfaces._files import load, load_labels, load_mask, save, save_json
-from wmhflow.interfaces.itk import apply_transforms, load_grid, map_points
+from wmhflow.interfaces._files import (
+    Columns,
+    load_columns,
+    load_labels,
+    load_mask,
+    save,
+    save_columns,
+    save_json,
+)
+from wmhflow.interfaces.itk import map_points
+
+
+class _PointsInput(BaseInterfaceInputSpec):
+    masks = InputMultiObject(
+        File(exists=True), mandatory=True, desc="voxels above 0 of any of them are looked up"
+    )
+    transforms = InputMultiObject(
+        File(exists=True), mandatory=True, desc="points of the person to points of the template"
+    )
+
+
+class _PointsOutput(TraitedSpec):
+    points = File(exists=True, desc="where each voxel lies in the template, RAS mm")
+
+
+class PointsInTemplate(SimpleInterface):
+    """Find the place of every voxel of the brain in a template, once for all atlases on it."""
+
+    input_spec = _PointsInput
+    output_spec = _PointsOutput
+
+    def _run_interface(self, runtime: Any) -> Any:
+        masks = [load_mask(path) for path in self.inputs.masks]
+        mask, affine = np.any([mask for mask, _ in masks], axis=0), masks[0][1]
+        centres = world_coordinates(voxels_of(mask), affine)
+        points = map_points(centres, self.inputs.transforms, 0).astype(np.float32)
+        self._results["points"] = save_columns(runtime.cwd, "points", Columns(points, mask, affine))
+        return runtime
 
 
 class _LayInput(BaseInterfaceInputSpec):
     atlas = traits.Str(mandatory=True, desc="NAME, or NAME=PATH")
     sides_checked = traits.Bool(False, usedefault=True)
     image = File(exists=True, mandatory=True, desc="the atlas's image: another one is another step")
-    reference = File(exists=True, mandatory=True, desc="image with the grid to fill")
-    brain_mask = File(exists=True, mandatory=True, desc="where probabilities are wanted")
-    transforms = InputMultiObject(
-        File(exists=True), mandatory=True, desc="points of the reference to points of the atlas"
-    )
+    points = File(exists=True, mandatory=True, desc="places of voxels in the atlas's template")
     threshold = traits.Float(mandatory=True, desc="from which a probability makes a region")
 
 
 class _LayOutput(TraitedSpec):
     labels = File(exists=True, desc="the atlas's numbers, or one per combination of its regions")
     members = File(desc="per region, the combinations that hold it, if regions may overlap")
-    steps = File(desc="probabilities in steps, a volume per region")
+    steps = File(desc="probabilities in steps, a column per region")
 
 
 class LayAtlas(SimpleInterface):
-    """Bring an atlas to the reference grid, once."""
+    """Bring an atlas to the reference grid, once; 0 where no place was looked up."""
 
     input_spec = _LayInput
     output_spec = _LayOutput
@@ -53,48 +84,25 @@ class LayAtlas(SimpleInterface):
     def _run_interface(self, runtime: Any) -> Any:
         inputs = self.inputs
         atlas = load_atlas(inputs.atlas, sides_checked=inputs.sides_checked)
+        points, mask, affine = load_columns(inputs.points)
         if atlas.kind == "labels":
-            self._results["labels"] = lay_labels(
-                atlas, inputs.reference, inputs.transforms, Path(runtime.cwd)
+            found = labels_at(points, atlas.data, atlas.affine)
+        else:
+            steps = steps_at(points, atlas.data, atlas.affine)
+            found, members = overlapping_labels(steps, inputs.threshold)
+            self._results["members"] = save_json(runtime.cwd, "members", members)
+            self._results["steps"] = save_columns(
+                runtime.cwd, "steps", Columns(steps, mask, affine)
             )
-            return runtime
-        steps, affine = lay_probabilities(
-            atlas, inputs.reference, inputs.brain_mask, inputs.transforms
-        )
-        labels, members = overlapping_labels(steps, inputs.threshold)
-        _check_reached(atlas, labels)
+        if not found.any():
+            raise InputError(
+                f"No region of the atlas {atlas.name} reaches the person's brain; is the template "
+                "the right one (--atlas-template), and the threshold of probabilities "
+                "(--atlas-threshold)?"
+            )
+        labels = as_volumes(found, mask)
         self._results["labels"] = save(runtime.cwd, "labels", labels, affine, np.int32)
-        self._results["members"] = save_json(runtime.cwd, "members", members)
-        self._results["steps"] = save(runtime.cwd, "steps", steps, affine, np.uint8)
         return runtime
-
-
-def lay_labels(atlas: Atlas, reference: str, transforms: list[str], folder: Path) -> str:
-    """Bring labels to the reference grid by nearest neighbour."""
-    own = save(folder, "atlas", atlas.data, atlas.affine, np.int32)
-    laid = apply_transforms(own, reference, transforms, folder / "labels.nii", "nearest")
-    _check_reached(atlas, load_labels(laid)[0])
-    return laid
-
-
-def _check_reached(atlas: Atlas, laid: NDArray[Any]) -> None:
-    """Refuse an atlas of which nothing lies in the person."""
-    if not laid.any():
-        raise InputError(
-            f"No region of the atlas {atlas.name} reaches the person's image; is the template the "
-            "right one (--atlas-template), and the threshold of probabilities (--atlas-threshold)?"
-        )
-
-
-def lay_probabilities(
-    atlas: Atlas, reference: str, brain_mask: str, transforms: list[str]
-) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """Bring probabilities to the brain on the reference grid, linearly; 0 outside the brain."""
-    brain, affine = load_mask(brain_mask)
-    points = map_points(load_grid(reference), transforms, 0)[:, brain].T
-    steps = np.zeros((*brain.shape, atlas.data.shape[3]), dtype=np.uint8)
-    steps[brain] = steps_at(points, atlas.data, atlas.affine)
-    return steps, affine
 
 
 class _WeightedInput(BaseInterfaceInputSpec):
@@ -118,7 +126,8 @@ class WeightedVolumes(SimpleInterface):
         voxel_mm3 = float(abs(np.linalg.det(affine[:3, :3])))
         table = []
         for path, regions in zip(self.inputs.steps, self.inputs.regions, strict=True):
-            measured = weighted_volumes(load(path)[0], wmh, voxel_mm3)
+            steps, mask, _ = load_columns(path)
+            measured = weighted_volumes(steps, wmh[tuple(voxels_of(mask).T)], voxel_mm3)
             table += [{**cells, **row} for cells, row in zip(regions, measured, strict=True)]
         self._results["rows"] = save_json(runtime.cwd, "weighted", table)
         return runtime

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ from scipy import ndimage
 
 from wmhflow.bids.transforms import read_transform
 from wmhflow.core.alignment import Grid3D, finest_mm, resample_isotropic
+from wmhflow.core.geometry import world_coordinates
 from wmhflow.errors import InputError, WmhflowError
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 THREADS_VARIABLE = "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"
-LPS_FROM_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+LPS_POINT = np.array([-1.0, -1.0, 1.0])
+LPS_FROM_RAS = np.diag([*LPS_POINT, 1.0])
 MACHINE_ENTRIES = ("OSName", "OSVersion")
 # Voxels are averaged over parts no finer than this.
 FINEST_PART_MM = 1.0
@@ -444,41 +445,43 @@ def average_through(
     return values.reshape(blocks).mean(axis=(1, 3, 5), dtype=np.float32)
 
 
-def map_points(grid: Grid3D, transform: str | Sequence[str], seed: int) -> NDArray[np.float64]:
-    """Map every voxel centre of a grid through a transform, or through several in turn.
+def map_points(
+    points: NDArray[np.float64], transform: str | Sequence[str], seed: int
+) -> NDArray[np.float64]:
+    """Map points through a transform, or through several in turn.
 
     Parameters
     ----------
-    grid
-        The grid of the transform's fixed image.
+    points : (n, 3) array
+        RAS millimetres in the space of the transform's fixed image.
     transform
-        Transform file, or a list of them; the first is applied to the points first.
+        Transform file, or a list of them; the first is applied first.
     seed
         Seed of everything random in ANTs.
 
     Returns
     -------
-    ndarray, (3, x, y, z)
-        RAS millimetres in the moving image's space.
+    ndarray, (n, 3)
+        RAS millimetres in the moving image's space, to single precision.
+
+    Raises
+    ------
+    InputError
+        If ANTs cannot apply the transforms.
     """
-    single_threaded_ants(seed)
+    ants = single_threaded_ants(seed)
     from ants.internal import get_lib_fn
 
-    image = ants_image(grid, seed).clone("double")
     chain = [transform] if isinstance(transform, str) else list(transform)
-    with tempfile.TemporaryDirectory() as folder:
-        # not compressed: that would take longer than all the rest
-        path = f"{folder}/points.nii"
-        arguments = ["-d", "3", "-i", pointer(image), "-r", pointer(image), "-o", f"[{path},1]"]
-        for part in chain:
-            arguments += ["-t", part]
-        if get_lib_fn("antsApplyTransforms")([*arguments, "--float", "0", "-f", "0"]) != 0:
-            raise InputError(f"the transforms {', '.join(chain)} cannot be applied; are they ITK?")
-        shift: Any = nib.load(path)
-        moved = np.asarray(shift.dataobj, dtype=np.float64).squeeze()
-    lps_to_ras = np.array([-1.0, -1.0, 1.0])
-    here = nib.affines.apply_affine(grid.affine, np.moveaxis(np.indices(grid.data.shape), 0, -1))
-    return np.moveaxis(here + moved * lps_to_ras, -1, 0)
+    given = ants.make_image(points.shape, (points * LPS_POINT).ravel())
+    found = given.clone()
+    arguments = ["-d", "3", "-i", pointer(given), "-o", pointer(found)]
+    for part in chain:
+        arguments += ["-t", part]
+    map_all = get_lib_fn("antsApplyTransformsToPoints")
+    if map_all([*arguments, "-f", "1", "--precision", "0"]) != 0:
+        raise InputError(f"the transforms {', '.join(chain)} cannot be applied; are they ITK?")
+    return found.numpy().astype(np.float64) * LPS_POINT
 
 
 def jacobian_determinant(grid: Grid3D, transform: str, seed: int) -> NDArray[np.float32]:
@@ -499,8 +502,10 @@ def jacobian_determinant(grid: Grid3D, transform: str, seed: int) -> NDArray[np.
         Local change of volume; 0 or below where the transform folds.
     """
     coarse = resample_isotropic(grid, max(2.0, finest_mm(grid)))
-    points = map_points(coarse, transform, seed)
-    rows = [np.gradient(points[axis], axis=(0, 1, 2)) for axis in range(3)]
+    indices = np.indices(coarse.data.shape).reshape(3, -1).T
+    points = map_points(world_coordinates(indices, coarse.affine), transform, seed)
+    moved = points.T.reshape(3, *coarse.data.shape)
+    rows = [np.gradient(moved[axis], axis=(0, 1, 2)) for axis in range(3)]
     per_voxel = np.moveaxis(np.array(rows), (0, 1), (-2, -1))
     per_mm = per_voxel @ np.linalg.inv(coarse.affine[:3, :3])
     determinant = Grid3D(np.linalg.det(per_mm).astype(np.float32), coarse.affine)

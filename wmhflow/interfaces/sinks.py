@@ -35,8 +35,9 @@ from wmhflow.bids.writer import (
     write_json,
     write_text,
 )
+from wmhflow.core.lookup import as_volumes
 from wmhflow.core.probabilities import STEPS
-from wmhflow.interfaces._files import load, load_json
+from wmhflow.interfaces._files import load, load_columns, load_json
 
 
 class _SinkInput(BaseInterfaceInputSpec):
@@ -92,12 +93,13 @@ def remove_leftovers(folder: Path) -> None:
 
 def final_image(key: str, work: str) -> nib.Nifti1Image:
     """Give a work image the type that it has on disk."""
-    data, affine = load(work)
     kind = key.partition("_")[0]
     if kind == "atlasprob":
-        image = make_image(data, affine, np.uint8)
+        steps, mask, affine = load_columns(work)
+        image = make_image(as_volumes(steps, mask), affine, np.uint8)
         image.header.set_slope_inter(1 / STEPS, 0)
         return image
+    data, affine = load(work)
     if kind in ("seg", "atlas"):
         labels = np.rint(data).astype(np.int64)
         return make_image(labels, affine, smallest_label_type(labels))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from nipype import Node, Workflow
@@ -34,7 +35,7 @@ from wmhflow.interfaces.anatomy import (
     WarpPriors,
     WithoutInfarct,
 )
-from wmhflow.interfaces.atlases import LayAtlas, LobesFromAtlas, WeightedVolumes
+from wmhflow.interfaces.atlases import LayAtlas, LobesFromAtlas, PointsInTemplate, WeightedVolumes
 from wmhflow.interfaces.external import ExternalWMH
 from wmhflow.interfaces.measures import (
     MaskQuality,
@@ -68,6 +69,7 @@ from wmhflow.settings import Settings
 
 PRIORS = ("csf", "cortex", "deep_grey", "white", "ventricles", "infratentorial", "hemispheres")
 MASK_PRIORS = ("csf", "cortex", "deep_grey", "white", "ventricles")
+WHERE_ATLASES_LIE = ["mask_brain", "tissue_without_lesions", "mask_WMH"]
 TEMPLATE_FILES = ("t1w", "brain_mask", *PRIORS[:-1])
 
 
@@ -497,9 +499,10 @@ def _add_computed_wmh(graph: _Graph) -> None:
 
 def _add_atlases(graph: _Graph) -> None:
     """Lay atlases over the person, through the program's template and, if need be, their own."""
+    places: dict[Path | None, tuple[Node, str]] = {}
     for atlas in graph.visit.laid_atlases:
-        over = [] if atlas.bridge is None else [f"template_{bridge_name(atlas)}"]
-        chain = ["inverse", *over]
+        if atlas.bridge not in places:
+            places[atlas.bridge] = _points_in_template(graph, atlas)
         laid = graph.add(
             f"atlas_{atlas.name}",
             LayAtlas(),
@@ -507,9 +510,7 @@ def _add_atlases(graph: _Graph) -> None:
             atlas=atlas.given,
             sides_checked=atlas.sides_checked,
             image=str(atlas.path),
-            reference="reference",
-            brain_mask="mask_brain",
-            transforms=graph.gather(f"way_to_{atlas.name}", chain),
+            points=places[atlas.bridge],
             threshold=graph.settings.regions.atlas_threshold,
         )
         # by the name that tables give it, as the program's own label images
@@ -519,6 +520,19 @@ def _add_atlases(graph: _Graph) -> None:
             graph.known[f"atlasprob_{atlas.name}"] = (laid, "steps")
         else:
             graph.known[f"atlas_{atlas.name}"] = (laid, "labels")
+
+
+def _points_in_template(graph: _Graph, atlas: AtlasPlan) -> tuple[Node, str]:
+    """Look up the brain, and tissue and WMH outside its mask, in the template of an atlas."""
+    over = [] if atlas.bridge is None else [f"template_{bridge_name(atlas)}"]
+    points = graph.add(
+        f"points_of_{atlas.name}",
+        PointsInTemplate(),
+        mem_gb=1.0,
+        masks=graph.gather(f"voxels_for_{atlas.name}", WHERE_ATLASES_LIE),
+        transforms=graph.gather(f"way_to_{atlas.name}", ["inverse", *over]),
+    )
+    return points, "points"
 
 
 def _add_regions(graph: _Graph) -> None:
