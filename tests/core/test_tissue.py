@@ -59,6 +59,30 @@ def test_dark_holes_in_white_matter_and_lesions_are_white_matter() -> None:
     assert tissue.merge_sides(labels)[2, 2, 10] == tissue.WHITE
 
 
+def test_a_loose_piece_of_cortex_takes_the_tissue_around_it() -> None:
+    posteriors, priors, brain, lesions = scene()
+    # where the template may have either: the brightness decides
+    priors.cortex[:, 4:] = priors.white[:, 4:] = 0.5
+    priors.deep_grey[:] = 0
+    posteriors[:, 14:16, 14:16, 14:16] = np.array([0, 1, 0])[:, None, None, None]
+    posteriors[:, 5:7, 4:9, 14:16] = np.array([0, 1, 0])[:, None, None, None]
+    posteriors[:, 2, 1, 8:10] = np.array([0, 0, 1])[:, None]
+    lesions[3, 2, 14] = True
+    posteriors[:, 3, 2, 14] = 0, 0, 1
+    found = tissue.merge_sides(
+        tissue.label_tissue(posteriors, priors, brain, lesions, (1, 1, 1))[0]
+    )
+    assert (found[14:16, 14:16, 14:16] == tissue.WHITE).all()
+    assert (found[2, 1, 8:10] == tissue.CORTEX).all()
+    assert (found[5:7, 4:9, 14:16] == tissue.CORTEX).all()  # hangs together with the rest
+    assert found[3, 2, 14] == tissue.WHITE  # a lesion stays what it is
+    small = [part[..., 4:8] for part in (posteriors, *vars(priors).values(), brain, lesions)]
+    labels, _ = tissue.label_tissue(
+        small[0], tissue.WarpedPriors(*small[1:8]), small[8], small[9], (0.5, 0.5, 0.5)
+    )
+    assert (labels > 0).all()  # a brain without any large piece keeps all
+
+
 def test_class_priors_sum_to_one_and_know_lesions() -> None:
     _, priors, brain, lesions = scene()
     brain[0] = False
@@ -102,8 +126,8 @@ def test_the_wall_of_a_ventricle_is_no_cortex_unless_the_template_has_cortex_the
     region[4:8, 8:16, 6:14] = True
     posteriors[:, 4:8, 8:16, 6:14] = np.array([1, 0, 0])[:, None, None, None]
     # a rim as bright as cortex; on one side the template has cortex, as the hippocampus
-    posteriors[:, 3, 8:16, 6:14] = posteriors[:, 8, 8:16, 6:14] = np.array([0, 1, 0])[:, None, None]
-    priors.cortex[8, 8:16, 6:14], priors.white[8, 8:16, 6:14] = 0.8, 0.2
+    posteriors[:, 3, 4:16, 6:14] = posteriors[:, 8, 4:16, 6:14] = np.array([0, 1, 0])[:, None, None]
+    priors.cortex[8, 4:16, 6:14], priors.white[8, 4:16, 6:14] = 0.8, 0.2
     priors.deep_grey[8] = 0
     priors = dataclasses.replace(priors, ventricles=region)
     labels, ventricles = tissue.label_tissue(posteriors, priors, brain, lesions, (1, 1, 1))

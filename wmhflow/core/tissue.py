@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy import ndimage
 
 from wmhflow.core.brain import within
+from wmhflow.core.distance import nearest
 from wmhflow.core.ventricles import lateral_ventricles
 
 if TYPE_CHECKING:
@@ -26,6 +28,9 @@ MAD_TO_SD = 1.4826
 PRIOR_FLOOR = 0.02
 # So near to a ventricle there is no cortex where the template has less than this of it.
 LINING_MM, LEAST_CORTEX_PRIOR = 2.0, 0.5
+# The cortex is a sheet, and white matter hangs together: a smaller piece is bone, fat, a bit of the
+# cerebellum, or noise. It would put what lies around it next to the cortex.
+LEAST_PIECE_MM3 = 1000.0
 
 
 @dataclass(frozen=True)
@@ -181,11 +186,23 @@ def label_tissue(
     labels[deep] = DEEP_GREY
     labels[ventricles] = VENTRICLES
     labels[brain & priors.infratentorial & ~lesions] = INFRATENTORIAL
+    loose = _pieces(labels == CORTEX, voxel_sizes_mm) | _pieces(labels == WHITE, voxel_sizes_mm)
+    loose &= ~lesions
+    _, around = nearest(np.where(loose, 0, labels), voxel_sizes_mm, within=loose)
+    labels = np.where(loose, around, labels)
     sides = priors.hemispheres
     if not sides.all():
         raise ValueError("some voxels of the hemispheres have no side; complete them first")
     split = labels + HEMISPHERE_STEP * sides * (labels > 0)
     return split.astype(np.uint8), ventricles
+
+
+def _pieces(tissue: NDArray[np.bool_], voxel_sizes_mm: Sequence[float]) -> NDArray[np.bool_]:
+    """Find what of a tissue is no part of its large pieces; nothing, if it has none."""
+    parts, _ = ndimage.label(tissue, np.ones((3, 3, 3)))
+    volumes = np.bincount(parts.ravel()) * float(np.prod(voxel_sizes_mm))
+    small = volumes < LEAST_PIECE_MM3
+    return tissue & small[parts] & (not small[1:].all())
 
 
 def merge_sides(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
