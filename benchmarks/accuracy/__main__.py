@@ -6,12 +6,13 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from benchmarks.accuracy import anatomy, cost, lobes, rigid, wmh
+from benchmarks.accuracy import anatomy, cost, filling, lobes, rigid, wmh
 
 # Each prints its tables and returns what was missed, in words.
 SECTIONS: dict[str, Callable[[], list[str]]] = {
     "wmh": wmh.main,
     "anatomy": anatomy.main,
+    "filling": filling.main,
     "lobes": lobes.main,
     "rigid": rigid.main,
     "time": cost.main,

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.accuracy.chain import DATA, SEED, Chain, array, dice, on_all_cores
-from benchmarks.accuracy.simulate import CORTEX, LATERAL_VENTRICLES, WHITE, simulated
+from benchmarks.accuracy.simulate import CORTEX, LATERAL_VENTRICLES, WHITE, WMH_CODE, simulated
 from wmhflow.core import templates
 from wmhflow.core.alignment import Grid3D, robust_range
 from wmhflow.core.tissue import CORTEX as CORTEX_LABEL
@@ -75,6 +75,7 @@ def measured(path: Path) -> Person:
         chain = Chain(folder, *simulated_pair(path, folder))
         chain.to_template()
         wmh = array(chain.to_wmh()) > 0
+        chain.to_template_again()
         tissue_file, ventricle_file = chain.to_tissues()
         tissue = merge_sides(array(tissue_file).astype(np.uint8))
         voxel_ml = float(np.prod(spacing)) / 1000
@@ -94,10 +95,14 @@ def measured(path: Path) -> Person:
         )
 
 
-def simulated_pair(labels: Path, folder: Path) -> tuple[Path, Path]:
-    """Write a T1w and a FLAIR simulated from a label image."""
+def simulated_pair(
+    labels: Path, folder: Path, lesions: NDArray[np.bool_] | None = None
+) -> tuple[Path, Path]:
+    """Write a T1w and a FLAIR simulated from a label image, with lesions if there are any."""
     image = nib.load(labels)
     codes = np.asanyarray(image.dataobj).astype(np.int16)
+    if lesions is not None:
+        codes[lesions] = WMH_CODE
     spacing = np.array(image.header.get_zooms()[:3], float)
     number = int(labels.name.split(".")[0].split("_")[-1])
     files = folder / "T1w.nii.gz", folder / "FLAIR.nii.gz"

@@ -15,7 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wmhflow.interfaces.anatomy import PrepareImage, WarpPriors
-from wmhflow.interfaces.registration import RigidRegistration, TemplateRegistration
+from wmhflow.interfaces.registration import (
+    RigidRegistration,
+    TemplateRegistration,
+    TemplateRegistrationAgain,
+)
 from wmhflow.interfaces.segmentation import (
     BrainExtraction,
     TemplatePriors,
@@ -48,6 +52,7 @@ class Chain:
     flair: Path
     seconds: dict[str, float] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
     aligned: _Aligned = field(init=False)
 
     def step(self, name: str, interface: type, **inputs: Any) -> Any:
@@ -79,6 +84,19 @@ class Chain:
             template=self.files["template_t1w"], **common,
         )  # fmt: skip
         self.files |= {"forward": template.forward, "inverse": template.inverse}
+        self.metrics = template.metrics
+
+    def to_template_again(self) -> None:
+        """Register to the template anew with the WMH filled, as the program does from 5 ml on."""
+        again = self.step(
+            "template_again", TemplateRegistrationAgain, reference=self.files["reference"],
+            brain_mask=self.files["brain"], template=self.files["template_t1w"],
+            template_mask=self.files["template_brain_mask"], wmh=self.files["wmh"],
+            forward=self.files["forward"], inverse=self.files["inverse"], metrics=self.metrics,
+            seed=SEED,
+        )  # fmt: skip
+        self.files |= {"forward": again.forward, "inverse": again.inverse}
+        self.metrics = again.metrics
 
     def _align(self, flair: Path, name: str) -> _Aligned:
         """Bring a FLAIR to the reference, which it is itself where there is no T1w."""

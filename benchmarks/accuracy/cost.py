@@ -1,7 +1,8 @@
 """Time and memory from a raw T1w and FLAIR of 1 mm to all masks and warps.
 
-The head is simulated from a label image, skull and neck included, so that its size is a scan's. The
-program's steps and antspyx's SyN run in a process each, with one ITK thread, one after the other.
+The head is simulated from a label image with skull and neck, so that its size is a scan's, and with
+lesions for which the program registers it to the template twice. Its steps and antspyx's SyN run in
+a process each, with one ITK thread, one after the other.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import numpy as np
 
 from benchmarks.accuracy.anatomy import LABELS, simulated_pair
 from benchmarks.accuracy.chain import SEED, Chain, array
+from benchmarks.accuracy.filling import planted_lesions
 from wmhflow.core.alignment import Grid3D, robust_range
 from wmhflow.interfaces.itk import ants_image, load_grid, single_threaded_ants
 
@@ -45,7 +47,7 @@ def main() -> list[str]:
         return ["time: no label images"]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        pair = _apart(simulated_pair, heads[0], folder)
+        pair = _apart(simulated_pair, heads[0], folder, planted_lesions(heads[0]))
         own = _apart(_own_cost, pair, folder)
         syn = _apart(_syn_cost, own.files, folder)
     total = sum(own.seconds.values())
@@ -79,6 +81,7 @@ def _own_cost(pair: tuple[Path, Path], folder: Path) -> Cost:
     chain = Chain(folder, *pair)
     chain.to_template()
     chain.to_wmh()
+    chain.to_template_again()
     chain.to_tissues()
     return Cost(chain.seconds, _peak_gb(), chain.files)
 

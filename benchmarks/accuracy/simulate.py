@@ -7,11 +7,12 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 LATERAL_VENTRICLES = (4, 5, 43, 44)
-WHITE, CORTEX = (2, 41), (3, 42)
+WHITE, CORTEX, WMH_CODE = (2, 41), (3, 42), 77
 # Brightness of groups of FreeSurfer codes on T1w and on FLAIR; white matter on T1w is 100.
 GROUPS: dict[str, tuple[tuple[int, ...], float, float]] = {
     "white": (WHITE, 100, 70),
     "cortex": (CORTEX, 68, 85),
+    "white matter hyperintensity": ((WMH_CODE,), 75, 115),
     "cerebellar white": ((7, 46), 98, 72),
     "cerebellar cortex": ((8, 47), 66, 82),
     "thalamus": ((10, 49), 84, 78),

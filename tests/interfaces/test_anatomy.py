@@ -58,7 +58,6 @@ def test_wmh_lose_what_lies_in_the_infarct_and_so_do_their_probabilities(tmp_pat
     paths = {name: str(save_image(tmp_path / f"{name}.nii", data)) for name, data in names.items()}
     done = WithoutInfarct(**paths).run(cwd=tmp_path).outputs
     assert np.array_equal(voxels(done.wmh) > 0, (wmh > 0) & (infarct == 0))
-    assert np.array_equal(voxels(done.either) > 0, (wmh > 0) | (infarct > 0))
     left = voxels(done.probseg)
     assert (left[infarct > 0] == 0).all()
     assert np.allclose(left[infarct == 0], probability[infarct == 0])

@@ -26,7 +26,12 @@ from wmhflow.interfaces.itk import (
     write_itk_affine,
 )
 from wmhflow.interfaces.measures import quality_row
-from wmhflow.interfaces.registration import ApplyTransforms, RigidRegistration, TemplateRegistration
+from wmhflow.interfaces.registration import (
+    ApplyTransforms,
+    RigidRegistration,
+    TemplateRegistration,
+    TemplateRegistrationAgain,
+)
 from wmhflow.interfaces.segmentation import template_path
 
 
@@ -203,6 +208,28 @@ def test_template_registration_is_repeatable_invertible_and_does_not_fold(tmp_pa
     assert np.corrcoef(back.ravel(), bent.data.ravel())[0, 1] > 0.97
     warped = load_grid(runs[0].warped).data
     assert np.corrcoef(warped.ravel(), template.data.ravel())[0, 1] > 0.95
+
+
+def test_registering_again_waits_for_lesions_that_matter(tmp_path, monkeypatch) -> None:
+    template = coarse_template(6.0)
+    goal = save(template, tmp_path / "t.nii.gz")
+    mask = save(
+        Grid3D((template.data > 20).astype(np.float32), template.affine), tmp_path / "m.nii.gz"
+    )
+    given, taken = [], {"forward": goal, "inverse": goal, "metrics": {"start": "first"}}
+    for height in (1, 4):
+        wmh = np.zeros(template.data.shape, np.float32)
+        # 4 and 17 ml
+        wmh[10:12, 8:18, 8 : 8 + height] = 1
+        path = save(Grid3D(wmh, template.affine), tmp_path / f"wmh{height}.nii.gz")
+        node = TemplateRegistrationAgain(
+            reference=goal, brain_mask=mask, template=goal, wmh=path, seed=3, **taken
+        )
+        given.append(node.run(cwd=tmp_path).outputs)
+    small, large = given
+    assert (small.forward, small.metrics) == (goal, {"start": "first"})
+    assert large.forward != goal
+    assert large.metrics["wmh_filled_mm3"] == pytest.approx(80 * 216)
 
 
 def test_resampling_keeps_oblique_header_and_label_type(head, tmp_path) -> None:

@@ -125,7 +125,6 @@ class _WithoutInfarctInput(BaseInterfaceInputSpec):
 class _WithoutInfarctOutput(TraitedSpec):
     wmh = File(exists=True, desc="WMH outside the infarct")
     probseg = File(desc="probability of WMH, 0 where they were removed")
-    either = File(exists=True, desc="WMH or infarct")
     facts = traits.Dict(desc="counts for the QC table")
 
 
@@ -140,7 +139,6 @@ class WithoutInfarct(SimpleInterface):
         infarct, _ = load_mask(self.inputs.infarct)
         left, removed = without_infarct(wmh, infarct, with_rims=self.inputs.with_rims)
         self._results["wmh"] = save(runtime.cwd, "wmh", left, affine)
-        self._results["either"] = save(runtime.cwd, "either", wmh | infarct, affine)
         if self.inputs.probseg:
             gone = infarct | (wmh & ~left)
             probability = np.where(gone, 0, load(self.inputs.probseg)[0])

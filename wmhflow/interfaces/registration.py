@@ -40,6 +40,7 @@ from wmhflow.core.alignment import (
     search_rigid,
 )
 from wmhflow.core.brain import stands_free
+from wmhflow.core.filling import LEAST_FILLED_ML, fill_lesions
 from wmhflow.core.geometry import same_grid
 from wmhflow.errors import InputError
 from wmhflow.interfaces.itk import (
@@ -427,11 +428,15 @@ def register_to_template(
     out_dir: str | os.PathLike[str],
     seed: int,
     template_mask: NDArray[np.bool_] | None = None,
-    lesion_mask: NDArray[np.bool_] | None = None,
+    wmh: NDArray[np.bool_] | None = None,
+    infarct: NDArray[np.bool_] | None = None,
 ) -> WarpFit:
     """Register a person's image to the template: N4, affine from several starts, SyN.
 
-    Lesions that are known do not count in SyN's metric.
+    WMH are filled with the brightness of the white matter around them. To leave them out of SyN's
+    metric would take its edge from the ventricle beside them: with 84 ml planted in a simulated
+    head, ventricles then came out 5.7 mm from where they lie without WMH (1.1 mm with WMH as they
+    are, 0.3 mm with WMH filled, 0.2 mm with another random seed).
 
     Parameters
     ----------
@@ -447,17 +452,33 @@ def register_to_template(
         Seed of the metric's sampling.
     template_mask
         Brain of the template; its non-zero voxels if None.
-    lesion_mask
-        Lesions on the reference's grid.
+    wmh
+        WMH on the reference's grid; below ``LEAST_FILLED_ML`` they stay as they are.
+    infarct
+        What does not count in SyN's metric: other tissue, or none, than the template has there.
 
     Returns
     -------
     WarpFit
         Transforms and their metrics.
     """
-    corrected = correct_bias(reference, brain_mask, seed)
+    filled_ml = 0.0 if wmh is None else volume_ml(wmh, reference.affine)
+    if filled_ml < LEAST_FILLED_ML:
+        wmh, filled_ml = None, 0.0
+    unlike = [mask for mask in (wmh, infarct) if mask is not None]
+    weight = ~np.any(unlike, axis=0) if unlike else None
+    corrected = correct_bias(reference, brain_mask, seed, weight)
+    if wmh is not None:
+        sizes = np.linalg.norm(reference.affine[:3, :3], axis=0)
+        corrected = fill_lesions(corrected, wmh, brain_mask, sizes)
     brain = Grid3D(robust_range(np.where(brain_mask, corrected, 0)), reference.affine)
-    return register_brains(brain, template, out_dir, seed, template_mask, lesion_mask)
+    fit = register_brains(brain, template, out_dir, seed, template_mask, infarct)
+    return replace(fit, metrics=fit.metrics | {"wmh_filled_mm3": 1000 * filled_ml})
+
+
+def volume_ml(mask: NDArray[np.bool_], affine: NDArray[np.float64]) -> float:
+    """Return the volume of a mask."""
+    return float(np.count_nonzero(mask) * abs(np.linalg.det(affine[:3, :3]))) / 1000
 
 
 def register_brains(
@@ -466,7 +487,7 @@ def register_brains(
     out_dir: str | os.PathLike[str],
     seed: int,
     template_mask: NDArray[np.bool_] | None = None,
-    lesion_mask: NDArray[np.bool_] | None = None,
+    infarct: NDArray[np.bool_] | None = None,
 ) -> WarpFit:
     """Register a brain to the template: affine from several starts, SyN.
 
@@ -474,7 +495,7 @@ def register_brains(
     ----------
     brain
         Scaled to 0..1, 0 outside, bias corrected.
-    template, out_dir, seed, template_mask, lesion_mask
+    template, out_dir, seed, template_mask, infarct
         As for :func:`register_to_template`.
 
     Returns
@@ -500,7 +521,7 @@ def register_brains(
         iterations=SYN_ITERATIONS[: len(levels_mm)],
         spacings_mm=levels_mm,
         template_mask=ndimage.binary_dilation(goal_brain, iterations=3),
-        moving_mask=_without(lesion_mask, brain.affine, finest_mm(working)),
+        moving_mask=_without(infarct, brain.affine, finest_mm(working)),
     )
     jacobian = jacobian_determinant(goal, forward, seed)[goal_brain]
     return WarpFit(
@@ -516,12 +537,12 @@ def register_brains(
 
 
 def _without(
-    lesions: NDArray[np.bool_] | None, affine: NDArray[np.float64], spacing_mm: float
+    infarct: NDArray[np.bool_] | None, affine: NDArray[np.float64], spacing_mm: float
 ) -> NDArray[np.bool_] | None:
-    """Return where SyN's metric counts: everywhere but in the lesions and right beside them."""
-    if lesions is None or not lesions.any():
+    """Return where SyN's metric counts: everywhere but in an infarct and right beside it."""
+    if infarct is None or not infarct.any():
         return None
-    return ~resample_mask(ndimage.binary_dilation(lesions), affine, spacing_mm)
+    return ~resample_mask(ndimage.binary_dilation(infarct), affine, spacing_mm)
 
 
 class _RigidInput(BaseInterfaceInputSpec):
@@ -570,7 +591,8 @@ class _TemplateInput(BaseInterfaceInputSpec):
     brain_mask = File(exists=True, mandatory=True, desc="brain on the reference grid")
     template = File(exists=True, mandatory=True, desc="skull-stripped template")
     template_mask = File(exists=True, desc="brain of the template")
-    lesion_mask = File(exists=True, desc="kept out of the metric, on the reference grid")
+    wmh = File(exists=True, desc="filled like white matter, on the reference grid")
+    infarct = File(exists=True, desc="kept out of the metric, on the reference grid")
     seed = traits.Int(42, usedefault=True, desc="seed of the metric's sampling")
 
 
@@ -589,15 +611,7 @@ class TemplateRegistration(SimpleInterface):
 
     def _run_interface(self, runtime: Any) -> Any:
         inputs = self.inputs
-        fit = register_to_template(
-            load_grid(inputs.reference),
-            load_grid(inputs.brain_mask).data > 0,
-            load_grid(inputs.template),
-            runtime.cwd,
-            inputs.seed,
-            template_mask=_load_optional_mask(inputs.template_mask),
-            lesion_mask=_load_optional_mask(inputs.lesion_mask),
-        )
+        fit = _registered(inputs, runtime.cwd)
         self._results.update(forward=fit.forward, inverse=fit.inverse, metrics=fit.metrics)
         self._results["warped"] = apply_transforms(
             inputs.reference,
@@ -606,6 +620,51 @@ class TemplateRegistration(SimpleInterface):
             Path(runtime.cwd) / "warped.nii.gz",
         )
         return runtime
+
+
+class _AgainInput(_TemplateInput):
+    forward = File(exists=True, mandatory=True, desc="what was found before the WMH were known")
+    inverse = File(exists=True, mandatory=True)
+    metrics = traits.Dict(mandatory=True)
+
+
+class _AgainOutput(TraitedSpec):
+    forward = File(exists=True, desc="reference to template, composite .h5")
+    inverse = File(exists=True, desc="template to reference, composite .h5")
+    metrics = traits.Dict(desc="how good the alignment is")
+
+
+class TemplateRegistrationAgain(SimpleInterface):
+    """Register a person's image to the template anew, now that WMH are known, if they matter."""
+
+    input_spec = _AgainInput
+    output_spec = _AgainOutput
+
+    def _run_interface(self, runtime: Any) -> Any:
+        inputs = self.inputs
+        wmh = load_grid(inputs.wmh)
+        if volume_ml(wmh.data > 0, wmh.affine) < LEAST_FILLED_ML:
+            self._results.update(
+                forward=inputs.forward, inverse=inputs.inverse, metrics=inputs.metrics
+            )
+            return runtime
+        fit = _registered(inputs, runtime.cwd)
+        self._results.update(forward=fit.forward, inverse=fit.inverse, metrics=fit.metrics)
+        return runtime
+
+
+def _registered(inputs: Any, folder: str) -> WarpFit:
+    """Register the image of a node's inputs to the template."""
+    return register_to_template(
+        load_grid(inputs.reference),
+        load_grid(inputs.brain_mask).data > 0,
+        load_grid(inputs.template),
+        folder,
+        inputs.seed,
+        template_mask=_load_optional_mask(inputs.template_mask),
+        wmh=_load_optional_mask(inputs.wmh),
+        infarct=_load_optional_mask(inputs.infarct),
+    )
 
 
 class _ConvertInput(BaseInterfaceInputSpec):

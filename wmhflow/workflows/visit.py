@@ -61,6 +61,7 @@ from wmhflow.interfaces.registration import (
     ConvertTransform,
     RigidRegistration,
     TemplateRegistration,
+    TemplateRegistrationAgain,
 )
 from wmhflow.interfaces.sanity import CheckAnatomy, CheckBrain, CheckImage
 from wmhflow.interfaces.segmentation import BrainExtraction, TissueSegmentation, WMHSegmentation
@@ -78,8 +79,7 @@ class _Graph:
     """A visit's graph while it grows.
 
     ``known`` says under a plain name who gives what: a node with the name of its output, or the
-    path of a file that was given. ``unlike_template`` is what is known of lesions before brain and
-    tissues are looked for. ``facts`` are outputs whose numbers go to the QC table, with
+    path of a file that was given. ``facts`` are outputs whose numbers go to the QC table, with
     what is put before their names.
     """
 
@@ -273,7 +273,6 @@ def _add_infarct(graph: _Graph) -> None:
         what="infarct",
     )
     graph.known["mask_infarct"] = (node, "mask")
-    graph.known["unlike_template"] = (node, "mask")
     graph.facts.append(("", (node, "facts")))
 
 
@@ -291,7 +290,6 @@ def _keep_infarct_out(graph: _Graph) -> None:
         with_rims=graph.visit.wmh is None,
     )
     graph.known["mask_WMH"] = (node, "wmh")
-    graph.known["unlike_template"] = (node, "either")
     if "probseg_WMH" in graph.known:
         graph.known["probseg_WMH"] = (node, "probseg")
     graph.facts.append(("", (node, "facts")))
@@ -312,7 +310,6 @@ def _add_given_wmh(graph: _Graph) -> None:
         fill_holes=graph.settings.anatomy.fill_holes,
     )
     graph.known["mask_WMH"] = (node, "mask")
-    graph.known["unlike_template"] = (node, "mask")
     if given.is_probability:
         graph.known["probseg_WMH"] = (node, "probseg")
     graph.facts.append(("", (node, "facts")))
@@ -345,7 +342,6 @@ def _add_external_wmh(graph: _Graph) -> None:
         fill_holes=graph.settings.anatomy.fill_holes,
     )
     graph.known["mask_WMH"] = (node, "mask")
-    graph.known["unlike_template"] = (node, "mask")
     graph.facts.append(("", (node, "facts")))
     _keep_infarct_out(graph)
 
@@ -390,19 +386,30 @@ def _add_template(graph: _Graph) -> None:
     if given is not None:
         graph.known |= {"forward": str(given[0].path), "inverse": str(given[1].path)}
         return
+    first = _register_to_template(graph, "template_registration", TemplateRegistration())
+    if graph.visit.wmh_comes_first:
+        graph.facts.append(("template_registration_", (first, "metrics")))
+
+
+def _register_to_template(
+    graph: _Graph, name: str, interface: BaseInterface, **inputs: Any
+) -> Node:
+    """Register the reference to the template, with what is known of lesions so far."""
     node = graph.add(
-        "template_registration",
-        TemplateRegistration(),
+        name,
+        interface,
         mem_gb=3.0,
         reference="reference",
         brain_mask="mask_brain",
         template="template_t1w",
         template_mask="template_brain_mask",
-        lesion_mask=graph.if_known("unlike_template"),
+        wmh=graph.if_known("mask_WMH"),
+        infarct=graph.if_known("mask_infarct"),
         seed=graph.seed,
+        **inputs,
     )
     graph.known |= {"forward": (node, "forward"), "inverse": (node, "inverse")}
-    graph.facts.append(("template_registration_", (node, "metrics")))
+    return node
 
 
 def _add_checked_brain(graph: _Graph) -> None:
@@ -495,6 +502,17 @@ def _add_computed_wmh(graph: _Graph) -> None:
     graph.known |= {"mask_WMH": (node, "mask"), "probseg_WMH": (node, "probseg")}
     graph.facts.append(("wmh_", (node, "numbers")))
     _keep_infarct_out(graph)
+    if visit.template_transforms is None:
+        first = graph.workflow.get_node("template_registration")
+        again = _register_to_template(
+            graph,
+            "template_registration_again",
+            TemplateRegistrationAgain(),
+            forward="forward",
+            inverse="inverse",
+            metrics=(first, "metrics"),
+        )
+        graph.facts.append(("template_registration_", (again, "metrics")))
 
 
 def _add_atlases(graph: _Graph) -> None:

@@ -1,0 +1,124 @@
+"""What lesions do to the warp to the template: heads simulated with and without planted ones."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from benchmarks.accuracy.anatomy import LABELS, simulated_pair
+from benchmarks.accuracy.chain import SEED, Chain, array, on_all_cores
+from benchmarks.accuracy.simulate import LATERAL_VENTRICLES, WHITE
+from benchmarks.kernels.scene import planted
+from wmhflow.core.geometry import world_coordinates
+from wmhflow.interfaces.itk import map_points
+from wmhflow.interfaces.registration import TemplateRegistration
+
+NEAR_MM = 5.0
+# Less than this beyond what another seed of the same registration moves.
+BEYOND_SEED_MM = 0.3
+EVERY = 7
+
+
+@dataclass(frozen=True)
+class Shift:
+    """How far places in a head go astray, on average (mm), by what was done about its lesions."""
+
+    name: str
+    lesions_ml: float
+    found_ml: float
+    shifts: dict[str, dict[str, float]]
+
+
+def main() -> list[str]:
+    """Register every head with and without lesions and print the table; return what was missed."""
+    heads = sorted(LABELS.glob("training_seg_*.nii.gz"))
+    if not heads:
+        print(f"No label images at {LABELS.name}: nothing measured.")
+        return ["filling: no label images"]
+    people = on_all_cores(shifted, heads)
+    print("# Places in the template, against those of the same head without lesions\n")
+    print("| head | lesions (ml) | found (ml) | registered | in lesions (mm) | "
+          f"within {NEAR_MM:g} mm | ventricles | elsewhere |")  # fmt: skip
+    print("| --- | ---: | ---: | --- | ---: | ---: | ---: | ---: |")
+    missed = []
+    for person in people:
+        for how, places in person.shifts.items():
+            cells = " | ".join(f"{value:.2f}" for value in places.values())
+            print(f"| {person.name} | {person.lesions_ml:.0f} | {person.found_ml:.0f} | {how} | "
+                  f"{cells} |")  # fmt: skip
+        own, seed = person.shifts["computed WMH filled"], person.shifts["no lesions, another seed"]
+        if own["lesions"] > seed["lesions"] + BEYOND_SEED_MM:
+            missed.append(f"{person.name}: {own['lesions']:.2f} mm in lesions, "
+                          f"{seed['lesions']:.2f} by another seed")  # fmt: skip
+    return missed
+
+
+def shifted(path: Path) -> Shift:
+    """Take a head with and without lesions to the template, and compare where places end."""
+    lesions = planted_lesions(path)
+    image = nib.load(path)
+    codes = np.asanyarray(image.dataobj).astype(np.int16)
+    spacing = np.array(image.header.get_zooms()[:3], float)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        clean = _chain(path, folder / "clean", None)
+        clean.to_template()
+        brain = array(clean.files["brain"]) > 0
+        voxels = np.argwhere(brain)[::EVERY]
+        points = world_coordinates(voxels, image.affine)
+        truth = map_points(points, clean.files["inverse"], SEED)
+        away = ndimage.distance_transform_edt(~lesions, sampling=spacing)[tuple(voxels.T)]
+        fluid = np.isin(codes, LATERAL_VENTRICLES)[tuple(voxels.T)]
+        parts = {
+            "lesions": away == 0,
+            "near": (away > 0) & (away <= NEAR_MM),
+            "ventricles": fluid,
+            "elsewhere": (away > NEAR_MM) & ~fluid,
+        }
+
+        def shift(inverse: str) -> dict[str, float]:
+            moved = np.linalg.norm(map_points(points, inverse, SEED) - truth, axis=1)
+            return {name: float(moved[part].mean()) for name, part in parts.items()}
+
+        shifts = {"no lesions, another seed": shift(_with_another_seed(clean))}
+        chain = _chain(path, folder / "lesions", lesions)
+        chain.to_template()
+        shifts["as they are"] = shift(chain.files["inverse"])
+        wmh = array(chain.to_wmh()) > 0
+        chain.to_template_again()
+        shifts["computed WMH filled"] = shift(chain.files["inverse"])
+        voxel_ml = float(np.prod(spacing)) / 1000
+        return Shift(
+            path.name.split(".")[0],
+            float(lesions.sum() * voxel_ml),
+            float(wmh.sum() * voxel_ml),
+            shifts,
+        )
+
+
+def planted_lesions(labels: Path) -> NDArray[np.bool_]:
+    """Plant caps, bands and deep balls in the white matter of a label image."""
+    image = nib.load(labels)
+    codes = np.asanyarray(image.dataobj).astype(np.int16)
+    sizes = tuple(float(size) for size in image.header.get_zooms()[:3])
+    return planted(np.isin(codes, LATERAL_VENTRICLES), np.isin(codes, WHITE), sizes)
+
+
+def _chain(labels: Path, folder: Path, lesions: NDArray[np.bool_] | None) -> Chain:
+    folder.mkdir()
+    return Chain(folder, *simulated_pair(labels, folder, lesions))
+
+
+def _with_another_seed(chain: Chain) -> str:
+    found = chain.step(
+        "other_seed", TemplateRegistration, reference=chain.files["reference"],
+        brain_mask=chain.files["brain"], template=chain.files["template_t1w"],
+        template_mask=chain.files["template_brain_mask"], seed=SEED + 1,
+    )  # fmt: skip
+    return str(found.inverse)
