@@ -19,6 +19,9 @@ from wmhflow.core.geometry import world_coordinates
 from wmhflow.interfaces.itk import map_points
 from wmhflow.interfaces.registration import TemplateRegistration
 
+# One with small ventricles and one with large ones.
+HEADS = ("training_seg_04", "training_seg_18")
+FEW_ML, CLOUD_MM = 5.0, 6.0
 NEAR_MM = 5.0
 # Less than this beyond what another seed of the same registration moves.
 BEYOND_SEED_MM = 0.3
@@ -37,7 +40,7 @@ class Shift:
 
 def main() -> list[str]:
     """Register every head with and without lesions and print the table; return what was missed."""
-    heads = sorted(LABELS.glob("training_seg_*.nii.gz"))
+    heads = [path for name in HEADS if (path := LABELS / f"{name}.nii.gz").is_file()]
     if not heads:
         print(f"No label images at {LABELS.name}: nothing measured.")
         return ["filling: no label images"]
@@ -73,27 +76,31 @@ def shifted(path: Path) -> Shift:
         voxels = np.argwhere(brain)[::EVERY]
         points = world_coordinates(voxels, image.affine)
         truth = map_points(points, clean.files["inverse"], SEED)
-        away = ndimage.distance_transform_edt(~lesions, sampling=spacing)[tuple(voxels.T)]
         fluid = np.isin(codes, LATERAL_VENTRICLES)[tuple(voxels.T)]
-        parts = {
-            "lesions": away == 0,
-            "near": (away > 0) & (away <= NEAR_MM),
-            "ventricles": fluid,
-            "elsewhere": (away > NEAR_MM) & ~fluid,
-        }
 
-        def shift(inverse: str) -> dict[str, float]:
+        def shift(inverse: str, planted: NDArray[np.bool_]) -> dict[str, float]:
             moved = np.linalg.norm(map_points(points, inverse, SEED) - truth, axis=1)
+            away = ndimage.distance_transform_edt(~planted, sampling=spacing)[tuple(voxels.T)]
+            parts = {
+                "lesions": away == 0,
+                "near": (away > 0) & (away <= NEAR_MM),
+                "ventricles": fluid,
+                "elsewhere": (away > NEAR_MM) & ~fluid,
+            }
             return {name: float(moved[part].mean()) for name, part in parts.items()}
 
-        shifts = {"no lesions, another seed": shift(_with_another_seed(clean))}
+        shifts = {"no lesions, another seed": shift(_with_another_seed(clean), lesions)}
         chain = _chain(path, folder / "lesions", lesions)
         chain.to_template()
-        shifts["as they are"] = shift(chain.files["inverse"])
+        shifts["as they are"] = shift(chain.files["inverse"], lesions)
         wmh = array(chain.to_wmh()) > 0
         chain.to_template_again()
-        shifts["computed WMH filled"] = shift(chain.files["inverse"])
+        shifts["computed WMH filled"] = shift(chain.files["inverse"], lesions)
         voxel_ml = float(np.prod(spacing)) / 1000
+        few = some_of(lesions, FEW_ML / voxel_ml, spacing)
+        chain = _chain(path, folder / "few", few)
+        chain.to_template()
+        shifts[f"{FEW_ML:g} ml of them, as they are"] = shift(chain.files["inverse"], few)
         return Shift(
             path.name.split(".")[0],
             float(lesions.sum() * voxel_ml),
@@ -108,6 +115,18 @@ def planted_lesions(labels: Path) -> NDArray[np.bool_]:
     codes = np.asanyarray(image.dataobj).astype(np.int16)
     sizes = tuple(float(size) for size in image.header.get_zooms()[:3])
     return planted(np.isin(codes, LATERAL_VENTRICLES), np.isin(codes, WHITE), sizes)
+
+
+def some_of(
+    lesions: NDArray[np.bool_], n_voxels: float, sizes_mm: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Keep whole parts of lesions here and there, some voxels all together."""
+    rng = np.random.default_rng(SEED)
+    cloud = ndimage.gaussian_filter(
+        rng.random(lesions.shape, dtype=np.float32), CLOUD_MM / sizes_mm
+    )
+    kept = np.sort(cloud[lesions])[::-1][: int(n_voxels)]
+    return lesions & (cloud >= kept[-1])
 
 
 def _chain(labels: Path, folder: Path, lesions: NDArray[np.bool_] | None) -> Chain:

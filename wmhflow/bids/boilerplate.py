@@ -10,7 +10,7 @@ from pathlib import Path
 from wmhflow.bids.atlases import LOBES_ATLAS
 from wmhflow.bids.naming import TEMPLATE
 from wmhflow.bids.sidecars import software_versions
-from wmhflow.core.filling import LEAST_FILLED_ML
+from wmhflow.core.filling import LEAST_AGAIN_ML
 from wmhflow.core.wmh import THICK_MM, LesionModel
 from wmhflow.data.atlases import AtlasDefinition, cached_path, load_atlases
 from wmhflow.data.registry import bibliography
@@ -67,9 +67,9 @@ def _registration_text(settings: Settings) -> str:
         f"it was registered to the symmetric template {TEMPLATE} [@icbm152], as packaged by "
         f"Nilearn {versions['nilearn']} [@nilearn], with an affine and a SyN transform of ANTs "
         f"(antspyx {versions['antspyx']}) [@ants], with one thread and the random seed "
-        f"{settings.execution.random_seed}. WMH of {LEAST_FILLED_ML:g} ml and more, all together, "
-        "were filled for that registration with the brightness of the white matter around them "
-        "[@filling]; where WMH were computed, which takes a registration, it was then made anew."
+        f"{settings.execution.random_seed}. WMH were filled for that registration "
+        "with the brightness of the white matter around them [@filling]; where they were computed, "
+        f"which takes a registration, it was made anew from {LEAST_AGAIN_ML:g} ml of WMH on."
     )
 
 

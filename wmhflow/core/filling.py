@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-# All lesions together; fewer hardly move a registration, which is not worth a second one.
-LEAST_FILLED_ML = 5.0
+# Fewer lesions, all together, move what lies in them by less than a voxel of 1 mm: lesions that a
+# first registration helped to find are worth a second one from here on.
+LEAST_AGAIN_ML = 5.0
 RING_MM = (2.0, 8.0)
 N_BINS, SMOOTH_BINS = 64, 2.0
 

@@ -40,7 +40,7 @@ from wmhflow.core.alignment import (
     search_rigid,
 )
 from wmhflow.core.brain import stands_free
-from wmhflow.core.filling import LEAST_FILLED_ML, fill_lesions
+from wmhflow.core.filling import LEAST_AGAIN_ML, fill_lesions
 from wmhflow.core.geometry import same_grid
 from wmhflow.errors import InputError
 from wmhflow.interfaces.itk import (
@@ -453,7 +453,7 @@ def register_to_template(
     template_mask
         Brain of the template; its non-zero voxels if None.
     wmh
-        WMH on the reference's grid; below ``LEAST_FILLED_ML`` they stay as they are.
+        WMH on the reference's grid.
     infarct
         What does not count in SyN's metric: other tissue, or none, than the template has there.
 
@@ -462,23 +462,22 @@ def register_to_template(
     WarpFit
         Transforms and their metrics.
     """
-    filled_ml = 0.0 if wmh is None else volume_ml(wmh, reference.affine)
-    if filled_ml < LEAST_FILLED_ML:
-        wmh, filled_ml = None, 0.0
     unlike = [mask for mask in (wmh, infarct) if mask is not None]
     weight = ~np.any(unlike, axis=0) if unlike else None
     corrected = correct_bias(reference, brain_mask, seed, weight)
+    filled_mm3 = 0.0
     if wmh is not None:
+        filled_mm3 = volume_mm3(wmh, reference.affine)
         sizes = np.linalg.norm(reference.affine[:3, :3], axis=0)
         corrected = fill_lesions(corrected, wmh, brain_mask, sizes)
     brain = Grid3D(robust_range(np.where(brain_mask, corrected, 0)), reference.affine)
     fit = register_brains(brain, template, out_dir, seed, template_mask, infarct)
-    return replace(fit, metrics=fit.metrics | {"wmh_filled_mm3": 1000 * filled_ml})
+    return replace(fit, metrics=fit.metrics | {"wmh_filled_mm3": filled_mm3})
 
 
-def volume_ml(mask: NDArray[np.bool_], affine: NDArray[np.float64]) -> float:
+def volume_mm3(mask: NDArray[np.bool_], affine: NDArray[np.float64]) -> float:
     """Return the volume of a mask."""
-    return float(np.count_nonzero(mask) * abs(np.linalg.det(affine[:3, :3]))) / 1000
+    return float(np.count_nonzero(mask) * abs(np.linalg.det(affine[:3, :3])))
 
 
 def register_brains(
@@ -643,7 +642,7 @@ class TemplateRegistrationAgain(SimpleInterface):
     def _run_interface(self, runtime: Any) -> Any:
         inputs = self.inputs
         wmh = load_grid(inputs.wmh)
-        if volume_ml(wmh.data > 0, wmh.affine) < LEAST_FILLED_ML:
+        if volume_mm3(wmh.data > 0, wmh.affine) < 1000 * LEAST_AGAIN_ML:
             self._results.update(
                 forward=inputs.forward, inverse=inputs.inverse, metrics=inputs.metrics
             )
