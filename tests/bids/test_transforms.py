@@ -84,6 +84,15 @@ def test_the_first_of_several_transforms_is_applied_first(tmp_path: Path) -> Non
     assert np.allclose(map_points(POINTS, chain, 0), ours(move @ turn), atol=1e-4)
 
 
+@pytest.mark.parametrize("content", [None, b"#Insight", b"\x89HDF\r\n\x1a\n" + bytes(64)])
+def test_a_transform_that_cannot_be_read_is_an_error(content: bytes | None, tmp_path: Path) -> None:
+    path = tmp_path / ("x.h5" if content and content[0] > 127 else "x.txt")
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match="cannot be applied"):
+        map_points(POINTS, str(path), 0)
+
+
 @pytest.mark.parametrize("kind", PARTS)
 def test_itk_takes_points_where_the_matrix_takes_them(kind: str, tmp_path: Path) -> None:
     text = tmp_path / "x.txt"

@@ -30,6 +30,18 @@ def test_a_lesion_beside_a_ventricle_becomes_white(
     assert (filled[~lesions] == data[~lesions]).all()
 
 
+def test_an_even_ventricle_beside_uneven_white_matter_is_no_model() -> None:
+    rng = np.random.default_rng(2)
+    x, y, z = np.indices((60, 60, 60)) - 30
+    radius = np.sqrt(x**2 + y**2 + z**2)
+    data = np.where(radius < 20, 22 + rng.normal(0, 1, radius.shape), 100.0)
+    data[radius >= 20] += rng.normal(0, 8, int((radius >= 20).sum()))
+    lesions = (radius >= 20) & (radius < 22)
+    data[lesions] = 75
+    filled = fill_lesions(data.astype(np.float32), lesions, radius < 29, (1.0, 1.0, 1.0))
+    assert abs(filled[lesions] - 100).max() < 5
+
+
 def test_where_nothing_lies_around_nothing_changes() -> None:
     data = np.random.default_rng(1).random((5, 5, 5), dtype=np.float32)
     everywhere = np.ones((5, 5, 5), bool)

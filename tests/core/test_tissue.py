@@ -83,6 +83,26 @@ def test_a_loose_piece_of_cortex_takes_the_tissue_around_it() -> None:
     assert (labels > 0).all()  # a brain without any large piece keeps all
 
 
+def test_a_loose_piece_beside_a_ventricle_is_no_ventricle() -> None:
+    posteriors, priors, brain, lesions = scene()
+    region = np.zeros(SHAPE, bool)
+    region[4:8, 8:16, 6:14] = True
+    posteriors[:, region] = np.array([1, 0, 0])[:, None]
+    # as a hippocampus cut loose
+    posteriors[:, 8:11, 8:14, 6:12] = np.array([0, 1, 0])[:, None, None, None]
+    priors.cortex[8:11, 8:14, 6:12], priors.white[8:11, 8:14, 6:12] = 0.8, 0.2
+    priors.deep_grey[8:11] = 0
+    priors = dataclasses.replace(priors, ventricles=region)
+    labels, ventricles = tissue.label_tissue(posteriors, priors, brain, lesions, (1, 1, 1))
+    assert ventricles.any()
+    assert ((tissue.merge_sides(labels) == tissue.VENTRICLES) == ventricles).all()
+    assert not (tissue.merge_sides(labels) == tissue.CORTEX)[8:11, 8:14, 6:12].any()
+    infarct = np.zeros(SHAPE, bool)
+    infarct[8:11, 8:14, 6:12] = True
+    labels, _ = tissue.label_tissue(posteriors, priors, brain, lesions, (1, 1, 1), infarct)
+    assert (tissue.merge_sides(labels)[infarct] == tissue.CORTEX).all()
+
+
 def test_class_priors_sum_to_one_and_know_lesions() -> None:
     _, priors, brain, lesions = scene()
     brain[0] = False

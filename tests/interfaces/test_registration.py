@@ -14,8 +14,15 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from wmhflow.core.alignment import ACCEPTABLE, Grid3D, resample_isotropic, rotation_matrix
+from wmhflow.core.alignment import (
+    ACCEPTABLE,
+    Grid3D,
+    resample_isotropic,
+    robust_range,
+    rotation_matrix,
+)
 from wmhflow.errors import InputError
+from wmhflow.interfaces import registration
 from wmhflow.interfaces.itk import (
     THREADS_VARIABLE,
     apply_transforms,
@@ -197,39 +204,75 @@ def test_template_registration_is_repeatable_invertible_and_does_not_fold(tmp_pa
         (tmp_path / name).mkdir()
         node = TemplateRegistration(reference=person, brain_mask=mask, template=goal, seed=3)
         runs.append(node.run(cwd=tmp_path / name).outputs)
-    for output in ("forward", "inverse", "warped"):
+    for output in ("forward", "inverse"):
         first, second = (Path(getattr(run, output)).read_bytes() for run in runs)
         assert first == second, output
     assert runs[0].metrics["jacobian_min"] > 0
-    there_and_back = apply_transforms(
-        runs[0].warped, person, [runs[0].inverse], tmp_path / "back.nii.gz"
-    )
+    there = apply_transforms(person, goal, [runs[0].forward], tmp_path / "there.nii.gz")
+    there_and_back = apply_transforms(there, person, [runs[0].inverse], tmp_path / "back.nii.gz")
     back = load_grid(there_and_back).data
     assert np.corrcoef(back.ravel(), bent.data.ravel())[0, 1] > 0.97
-    warped = load_grid(runs[0].warped).data
+    warped = load_grid(there).data
     assert np.corrcoef(warped.ravel(), template.data.ravel())[0, 1] > 0.95
+
+
+def lesions_of(height: int, template: Grid3D) -> np.ndarray[Any, Any]:
+    """Make lesions of 4.3 ml a layer on a grid of 6 mm."""
+    wmh = np.zeros(template.data.shape, bool)
+    wmh[10:12, 8:18, 8 : 8 + height] = True
+    return wmh
 
 
 def test_registering_again_waits_for_lesions_that_matter(tmp_path, monkeypatch) -> None:
     template = coarse_template(6.0)
     goal = save(template, tmp_path / "t.nii.gz")
-    mask = save(
-        Grid3D((template.data > 20).astype(np.float32), template.affine), tmp_path / "m.nii.gz"
-    )
-    given, taken = [], {"forward": goal, "inverse": goal, "metrics": {"start": "first"}}
-    for height in (1, 4):
-        wmh = np.zeros(template.data.shape, np.float32)
-        # 4 and 17 ml
-        wmh[10:12, 8:18, 8 : 8 + height] = 1
-        path = save(Grid3D(wmh, template.affine), tmp_path / f"wmh{height}.nii.gz")
+    brain = Grid3D((template.data > 20).astype(np.float32), template.affine)
+    made = registration.WarpFit(str(tmp_path / "t.nii.gz"), goal, {"start": "second"})
+    monkeypatch.setattr(registration, "register_to_template", lambda *_, **__: made)
+    starts = []
+    for height in (1, 2):
+        wmh = Grid3D(lesions_of(height, template).astype(np.float32), template.affine)
         node = TemplateRegistrationAgain(
-            reference=goal, brain_mask=mask, template=goal, wmh=path, seed=3, **taken
+            reference=goal,
+            brain_mask=save(brain, tmp_path / "m.nii.gz"),
+            template=goal,
+            wmh=save(wmh, tmp_path / f"wmh{height}.nii.gz"),
+            forward=goal,
+            inverse=goal,
+            metrics={"start": "first"},
         )
-        given.append(node.run(cwd=tmp_path).outputs)
-    small, large = given
-    assert (small.forward, small.metrics) == (goal, {"start": "first"})
-    assert large.forward != goal
-    assert large.metrics["wmh_filled_mm3"] == pytest.approx(80 * 216)
+        starts.append(node.run(cwd=tmp_path).outputs.metrics["start"])
+    assert starts == ["first", "second"]
+
+
+def test_wmh_are_filled_and_an_infarct_is_masked(tmp_path, monkeypatch) -> None:
+    template = coarse_template(6.0)
+    brain = template.data > 20
+    wmh, infarct = lesions_of(4, template) & brain, np.zeros(brain.shape, bool)
+    infarct[20:22, 10:14, 12:14] = True
+    dark = Grid3D(np.where(wmh, 30, template.data).astype(np.float32), template.affine)
+    met = {}
+
+    def meet(brain: Grid3D, *rest: Any) -> registration.WarpFit:
+        met["brain"], met["infarct"] = brain, rest[-1]
+        return registration.WarpFit("", "", {})
+
+    def without_bias(grid: Grid3D, mask: Any, seed: int, weight: Any) -> Any:
+        met["weight"] = weight
+        return grid.data
+
+    monkeypatch.setattr(registration, "register_brains", meet)
+    monkeypatch.setattr(registration, "correct_bias", without_bias)
+    fit = registration.register_to_template(
+        dark, brain, template, tmp_path, 1, wmh=wmh, infarct=infarct
+    )
+    assert (met["infarct"] == infarct).all()
+    assert (met["weight"] == ~(wmh | infarct)).all()
+    assert fit.metrics["wmh_filled_mm3"] == pytest.approx(wmh.sum() * 216)
+    # nearly as bright as before they were darkened
+    filled, before = met["brain"].data[wmh], robust_range(np.where(brain, template.data, 0))[wmh]
+    assert np.ptp(filled) == 0
+    assert abs(filled.mean() - before.mean()) < 0.1
 
 
 def test_resampling_keeps_oblique_header_and_label_type(head, tmp_path) -> None:

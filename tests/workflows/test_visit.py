@@ -32,8 +32,8 @@ def test_fewer_than_60_nodes_and_some_for_atlases_that_state_their_needs(
     for visit in visits:
         workflow = init_visit_wf(visit, settings)
         names = workflow.list_node_names()
-        # two atlases: two nodes each, and three for regions that overlap
-        assert 20 < len(names) - 7 < 60
+        # two atlases on one template: one node each, three to get there, three for overlaps
+        assert 20 < len(names) - 8 < 60
         for name in names:
             node = workflow.get_node(name)
             assert 0 < node.mem_gb <= 8
@@ -58,11 +58,33 @@ def with_infarct(visit: VisitPlan) -> VisitPlan:
     return replace(visit, infarct=GivenImage(visit.reference_file, visit.reference))
 
 
+def test_atlases_on_one_template_share_its_places_and_others_do_not(
+    planned: tuple[Settings, list[VisitPlan]],
+) -> None:
+    settings, visits = planned
+    for visit in visits:
+        first, second = visit.atlases
+        bridged = [
+            replace(first, name=name, bridge=Path(f"{template}.nii.gz"))
+            for name, template in (("third", "a"), ("fourth", "a"), ("fifth", "b"))
+        ]
+        workflow = init_visit_wf(replace(visit, atlases=(first, second, *bridged)), settings)
+        givers = {
+            name: source_of(workflow, f"atlas_{name}", "points")
+            for name in (first.name, second.name, "third", "fourth", "fifth")
+        }
+        assert givers[first.name] == givers[second.name] == (f"points_of_{first.name}", "points")
+        assert givers["third"] == givers["fourth"] == ("points_of_third", "points")
+        assert givers["fifth"] == ("points_of_fifth", "points")
+        assert source_of(workflow, "way_to_third", "in2") == ("template", "bridge_third")
+        assert source_of(workflow, f"way_to_{first.name}", "in2") is None
+
+
 def test_an_infarct_adds_no_sink_of_its_own(planned: tuple[Settings, list[VisitPlan]]) -> None:
     settings, visits = planned
     for visit in map(with_infarct, visits):
         workflow = init_visit_wf(visit, settings)
-        assert len(workflow.list_node_names()) - 7 < 60
+        assert len(workflow.list_node_names()) - 8 < 60
         assert sorted(workflow.get_node("image_sink").inputs.keys) == sorted(image_paths(visit))
         assert "mask_infarct" in image_paths(visit)
 

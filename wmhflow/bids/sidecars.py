@@ -96,7 +96,7 @@ def _atlas_caption(atlas: AtlasPlan) -> str:
     title = atlas.definition.title if atlas.definition else atlas.path.name
     if atlas.is_probabilistic:
         return f"Probability of every region of an atlas, a volume each, in the brain: {title}"
-    return f"Regions of an atlas: {title}"
+    return f"Regions of an atlas in the brain: {title}"
 
 
 def _atlas_facts(atlas: AtlasPlan) -> dict[str, Any]:
@@ -150,10 +150,10 @@ def _sources(visit: VisitPlan, key: str) -> list[str]:
     prior = transforms.get("inverse") or (
         visit.template_transforms[1].uri if visit.template_transforms else reference
     )
-    if key.startswith("atlas"):
-        return [prior]
-    parcellation = [visit.parcellation.file.uri] if visit.parcellation else []
     tissue, mask = images["seg_tissue"], images["mask_WMH"]
+    if key.startswith("atlas"):
+        return [prior, images["mask_brain"], tissue]
+    parcellation = [visit.parcellation.file.uri] if visit.parcellation else []
     infarct = [images["mask_infarct"]] if visit.infarct else []
     lobes = images.get("seg_lobes")
     fixed = {
@@ -185,8 +185,10 @@ def _sources(visit: VisitPlan, key: str) -> list[str]:
     if key == "mask_infarct" and visit.infarct:
         return _given_sources(visit, visit.infarct, transforms)
     sources = _wmh_sources(visit, images, transforms)
-    computed = visit.wmh is None and not visit.wmh_command
-    return list(dict.fromkeys([*sources, *([prior] if computed else []), *infarct]))
+    if not visit.wmh_comes_first:
+        # a computed warp that is written may have been made anew with these WMH
+        sources += [prior] if visit.template_transforms else [reference, images["mask_brain"]]
+    return list(dict.fromkeys([*sources, *infarct]))
 
 
 def _other_anatomical_sources(visit: VisitPlan, transforms: dict[str, str]) -> list[str]:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 # first registration helped to find are worth a second one from here on.
 LEAST_AGAIN_ML = 5.0
 RING_MM = (2.0, 8.0)
+# Fluid is darker than this share of what is bright around, on T1w and on FLAIR.
+FLUID_SHARE, BRIGHT_PERCENTILE = 0.5, 90
 N_BINS, SMOOTH_BINS = 64, 2.0
 
 
@@ -29,7 +31,8 @@ def fill_lesions(
 ) -> NDArray[np.float32]:
     """Give lesions of white matter the commonest brightness of the brain around them.
 
-    What lies 2 to 8 mm from them is mostly white matter, with some cortex and ventricle.
+    What lies 2 to 8 mm from them is mostly white matter, with some cortex. Fluid does not count: it
+    is so even that its peak may stand higher, although there is less of it.
 
     Parameters
     ----------
@@ -66,6 +69,7 @@ def fill_lesions(
     ring = data[brain & (distance > near) & (distance <= far)]
     if not ring.size:
         return data.copy()
+    ring = ring[ring > FLUID_SHARE * np.percentile(ring, BRIGHT_PERCENTILE)]
     lowest, highest = np.percentile(ring, (1, 99))
     counts, edges = np.histogram(ring, N_BINS, (lowest, highest))
     commonest = int(np.argmax(ndimage.gaussian_filter1d(counts.astype(float), SMOOTH_BINS)))

@@ -187,8 +187,10 @@ def label_tissue(
     labels[ventricles] = VENTRICLES
     labels[brain & priors.infratentorial & ~lesions] = INFRATENTORIAL
     loose = _pieces(labels == CORTEX, voxel_sizes_mm) | _pieces(labels == WHITE, voxel_sizes_mm)
-    loose &= ~lesions
-    _, around = nearest(np.where(loose, 0, labels), voxel_sizes_mm, within=loose)
+    loose &= ~lesions if infarcts is None else ~(lesions | infarcts)
+    # what is a ventricle was decided above
+    seeds = np.where(loose | ventricles, 0, labels)
+    _, around = nearest(seeds, voxel_sizes_mm, within=loose)
     labels = np.where(loose, around, labels)
     sides = priors.hemispheres
     if not sides.all():

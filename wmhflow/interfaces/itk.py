@@ -473,6 +473,9 @@ def map_points(
     from ants.internal import get_lib_fn
 
     chain = [transform] if isinstance(transform, str) else list(transform)
+    # a transform that cannot be read ends the process below, and is an error here
+    voxel = Grid3D(np.zeros((1, 1, 1), np.float32), np.eye(4))
+    resample_through(voxel, voxel, chain, seed=seed)
     given = ants.make_image(points.shape, (points * LPS_POINT).ravel())
     found = given.clone()
     arguments = ["-d", "3", "-i", pointer(given), "-o", pointer(found)]

@@ -469,7 +469,8 @@ def register_to_template(
     if wmh is not None:
         filled_mm3 = volume_mm3(wmh, reference.affine)
         sizes = np.linalg.norm(reference.affine[:3, :3], axis=0)
-        corrected = fill_lesions(corrected, wmh, brain_mask, sizes)
+        known = brain_mask if infarct is None else brain_mask & ~infarct
+        corrected = fill_lesions(corrected, wmh, known, sizes)
     brain = Grid3D(robust_range(np.where(brain_mask, corrected, 0)), reference.affine)
     fit = register_brains(brain, template, out_dir, seed, template_mask, infarct)
     return replace(fit, metrics=fit.metrics | {"wmh_filled_mm3": filled_mm3})
@@ -598,7 +599,6 @@ class _TemplateInput(BaseInterfaceInputSpec):
 class _TemplateOutput(TraitedSpec):
     forward = File(exists=True, desc="reference to template, composite .h5")
     inverse = File(exists=True, desc="template to reference, composite .h5")
-    warped = File(exists=True, desc="reference on the template grid")
     metrics = traits.Dict(desc="how good the alignment is")
 
 
@@ -609,35 +609,23 @@ class TemplateRegistration(SimpleInterface):
     output_spec = _TemplateOutput
 
     def _run_interface(self, runtime: Any) -> Any:
-        inputs = self.inputs
-        fit = _registered(inputs, runtime.cwd)
+        fit = _registered(self.inputs, runtime.cwd)
         self._results.update(forward=fit.forward, inverse=fit.inverse, metrics=fit.metrics)
-        self._results["warped"] = apply_transforms(
-            inputs.reference,
-            inputs.template,
-            [fit.forward],
-            Path(runtime.cwd) / "warped.nii.gz",
-        )
         return runtime
 
 
 class _AgainInput(_TemplateInput):
+    wmh = File(exists=True, mandatory=True, desc="filled like white matter, on the same grid")
     forward = File(exists=True, mandatory=True, desc="what was found before the WMH were known")
     inverse = File(exists=True, mandatory=True)
     metrics = traits.Dict(mandatory=True)
-
-
-class _AgainOutput(TraitedSpec):
-    forward = File(exists=True, desc="reference to template, composite .h5")
-    inverse = File(exists=True, desc="template to reference, composite .h5")
-    metrics = traits.Dict(desc="how good the alignment is")
 
 
 class TemplateRegistrationAgain(SimpleInterface):
     """Register a person's image to the template anew, now that WMH are known, if they matter."""
 
     input_spec = _AgainInput
-    output_spec = _AgainOutput
+    output_spec = _TemplateOutput
 
     def _run_interface(self, runtime: Any) -> Any:
         inputs = self.inputs

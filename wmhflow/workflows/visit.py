@@ -70,7 +70,9 @@ from wmhflow.settings import Settings
 
 PRIORS = ("csf", "cortex", "deep_grey", "white", "ventricles", "infratentorial", "hemispheres")
 MASK_PRIORS = ("csf", "cortex", "deep_grey", "white", "ventricles")
-WHERE_ATLASES_LIE = ["mask_brain", "tissue_without_lesions", "mask_WMH"]
+WHERE_ATLASES_LIE = ("mask_brain", "tissue_without_lesions", "mask_WMH", "mask_infarct")
+# A volume of 256 cubed and its copy as bytes.
+MEM_GB_PER_VOLUME = 0.04
 TEMPLATE_FILES = ("t1w", "brain_mask", *PRIORS[:-1])
 
 
@@ -162,9 +164,9 @@ def init_visit_wf(visit: VisitPlan, settings: Settings) -> Workflow:
     Returns
     -------
     Workflow
-        Fewer than 60 nodes, and two for each atlas. Its node ``template`` takes the template, its
-        priors and the transforms to other templates, and its node ``finished`` gives what was
-        written.
+        Fewer than 60 nodes, one for each atlas and three for each of their templates. Its node
+        ``template`` takes the template, its priors and the transforms to other templates, and its
+        node ``finished`` gives what was written.
     """
     graph = _Graph(Workflow(name=visit_name(visit)), visit, settings)
     fields = [*TEMPLATE_FILES, *(bridge_name(atlas) for atlas in bridged(visit))]
@@ -541,13 +543,14 @@ def _add_atlases(graph: _Graph) -> None:
 
 
 def _points_in_template(graph: _Graph, atlas: AtlasPlan) -> tuple[Node, str]:
-    """Look up the brain, and tissue and WMH outside its mask, in the template of an atlas."""
+    """Look up the brain, and lesions and tissue outside its mask, in the template of an atlas."""
+    wanted = [name for name in WHERE_ATLASES_LIE if name in graph.known]
     over = [] if atlas.bridge is None else [f"template_{bridge_name(atlas)}"]
     points = graph.add(
         f"points_of_{atlas.name}",
         PointsInTemplate(),
-        mem_gb=1.0,
-        masks=graph.gather(f"voxels_for_{atlas.name}", WHERE_ATLASES_LIE),
+        mem_gb=2.0,
+        masks=graph.gather(f"voxels_for_{atlas.name}", wanted),
         transforms=graph.gather(f"way_to_{atlas.name}", ["inverse", *over]),
     )
     return points, "points"
@@ -883,8 +886,15 @@ def _add_sink(
     graph: _Graph, name: str, interface: BaseInterface, keys: list[str], sources: list[str]
 ) -> None:
     files = graph.gather(f"files_of_{name}", sources)
+    # volumes of probabilities are made of columns where they are written
+    n_volumes = sum(len(atlas.regions) for atlas in graph.visit.atlases if atlas.is_probabilistic)
     sink = graph.add(
-        name, interface, mem_gb=1.0, visit=graph.visit, settings=graph.settings, keys=keys
+        name,
+        interface,
+        mem_gb=1.0 + MEM_GB_PER_VOLUME * n_volumes,
+        visit=graph.visit,
+        settings=graph.settings,
+        keys=keys,
     )
     graph.workflow.connect(files[0], files[1], sink, "files")
     graph.known[f"{name}_files"] = (sink, "out_files")
