@@ -59,7 +59,7 @@ def main() -> list[str]:
         seed = person.shifts[SEED_ALONE]
         for how in (GIVEN, COMPUTED):
             missed += [
-                f"{person.name}, {how}: {value:.2f} mm in {place}, {seed[place]:.2f} by another seed"
+                f"{person.name}, {how}: {value:.2f} mm in {place}, {seed[place]:.2f} by the seed"
                 for place, value in person.shifts[how].items()
                 if not value <= seed[place] + BEYOND_SEED_MM
             ]
