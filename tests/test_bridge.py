@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from wmhflow.core.templates import draw_ventricle_core
 from wmhflow.data.atlases import DIRECTORY_VARIABLE
-from wmhflow.interfaces.atlases import LayAtlas
+from wmhflow.interfaces.atlases import LayAtlas, PointsInTemplate
 from wmhflow.interfaces.bridge import DRAWN_PRIORS, BridgeTemplates
 from wmhflow.interfaces.itk import load_grid, write_itk_affine
 from wmhflow.interfaces.segmentation import TemplatePriors
@@ -57,12 +57,12 @@ def test_an_atlas_in_a_deformed_space_is_brought_back_and_kept(
     found = {}
     for name, transforms in (("bridged", [way, forward]), ("taken for the same", [way])):
         (tmp_path / name).mkdir()
+        places = PointsInTemplate(masks=[priors.brain_mask], transforms=transforms)
+        points = places.run(cwd=str(tmp_path / name)).outputs.points
         laid = LayAtlas(
             atlas=f"v={tmp_path / 'v.nii.gz'}",
             image=str(tmp_path / "v.nii.gz"),
-            reference=priors.t1w,
-            brain_mask=priors.brain_mask,
-            transforms=transforms,
+            points=points,
             threshold=0.5,
         ).run(cwd=str(tmp_path / name))
         found[name] = np.asanyarray(nib.load(laid.outputs.labels).dataobj)
