@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import ndimage
 
+from wmhflow.core.distance import distance_to
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -49,7 +51,7 @@ def background_value(data: NDArray[Any]) -> float | None:
 
 def _faces(data: NDArray[Any]) -> NDArray[Any]:
     """Gather the voxels of the six outermost faces."""
-    faces = [np.take(data, index, axis=axis).ravel() for axis in range(3) for index in (0, -1)]
+    faces = [np.moveaxis(data, axis, 0)[index].ravel() for axis in range(3) for index in (0, -1)]
     return np.concatenate(faces)
 
 
@@ -186,7 +188,9 @@ def ball(radius_mm: float, voxel_sizes_mm: Sequence[float]) -> NDArray[np.bool_]
     return np.asarray(squared <= radius_mm**2)
 
 
-def within(mask: NDArray[np.bool_], distance_mm: float, voxel_sizes_mm: Sequence[float]) -> Any:
+def within(
+    mask: NDArray[np.bool_], distance_mm: float, voxel_sizes_mm: Sequence[float]
+) -> NDArray[np.bool_]:
     """Find the voxels at most some distance from a mask.
 
     Parameters
@@ -203,12 +207,12 @@ def within(mask: NDArray[np.bool_], distance_mm: float, voxel_sizes_mm: Sequence
     ndarray
         The mask, grown.
     """
-    if not mask.any():
-        return np.zeros(mask.shape, bool)
-    return ndimage.distance_transform_edt(~mask, sampling=voxel_sizes_mm) <= distance_mm
+    return distance_to(mask, voxel_sizes_mm, limit=distance_mm) <= distance_mm
 
 
-def deeper(mask: NDArray[np.bool_], distance_mm: float, voxel_sizes_mm: Sequence[float]) -> Any:
+def deeper(
+    mask: NDArray[np.bool_], distance_mm: float, voxel_sizes_mm: Sequence[float]
+) -> NDArray[np.bool_]:
     """Find the voxels of a mask that lie more than some distance from its outside.
 
     Parameters
@@ -225,7 +229,7 @@ def deeper(mask: NDArray[np.bool_], distance_mm: float, voxel_sizes_mm: Sequence
     ndarray
         The mask, shrunk.
     """
-    return ndimage.distance_transform_edt(mask, sampling=voxel_sizes_mm) > distance_mm
+    return distance_to(~mask, voxel_sizes_mm, limit=distance_mm) > distance_mm
 
 
 def refine_brain_mask(
