@@ -83,7 +83,7 @@ class Chain:
             "template", TemplateRegistration, reference=reference, brain_mask=brain,
             template=self.files["template_t1w"], **common,
         )  # fmt: skip
-        self.files |= {"forward": template.forward, "inverse": template.inverse}
+        self.files |= {name: getattr(template, name) for name in ("forward", "inverse", "affine")}
         self.metrics = template.metrics
 
     def to_template_again(self) -> None:
@@ -92,8 +92,8 @@ class Chain:
             "template_again", TemplateRegistrationAgain, reference=self.files["reference"],
             brain_mask=self.files["brain"], template=self.files["template_t1w"],
             template_mask=self.files["template_brain_mask"], wmh=self.files["wmh"],
-            forward=self.files["forward"], inverse=self.files["inverse"], metrics=self.metrics,
-            seed=SEED,
+            metrics=self.metrics, seed=SEED,
+            **{name: self.files[name] for name in ("forward", "inverse", "affine")},
         )  # fmt: skip
         self.files |= {"forward": again.forward, "inverse": again.inverse}
         self.metrics = again.metrics

@@ -227,9 +227,16 @@ def test_registering_again_waits_for_lesions_that_matter(tmp_path, monkeypatch) 
     template = coarse_template(6.0)
     goal = save(template, tmp_path / "t.nii.gz")
     brain = Grid3D((template.data > 20).astype(np.float32), template.affine)
-    made = registration.WarpFit(str(tmp_path / "t.nii.gz"), goal, {"start": "second"})
-    monkeypatch.setattr(registration, "register_to_template", lambda *_, **__: made)
-    starts = []
+    affine = np.diag([1.1, 0.9, 1.0, 1.0])
+    made = registration.WarpFit(goal, goal, {"jacobian_min": 0.2}, affine)
+    met = []
+
+    def register(*_: Any, **given: Any) -> registration.WarpFit:
+        met.append(given["affine"])
+        return made
+
+    monkeypatch.setattr(registration, "register_to_template", register)
+    found = []
     for height in (1, 2):
         wmh = Grid3D(lesions_of(height, template).astype(np.float32), template.affine)
         node = TemplateRegistrationAgain(
@@ -239,10 +246,14 @@ def test_registering_again_waits_for_lesions_that_matter(tmp_path, monkeypatch) 
             wmh=save(wmh, tmp_path / f"wmh{height}.nii.gz"),
             forward=goal,
             inverse=goal,
-            metrics={"start": "first"},
+            affine=write_itk_affine(affine, tmp_path / "affine.txt"),
+            metrics={"start": "header", "jacobian_min": 0.1},
         )
-        starts.append(node.run(cwd=tmp_path).outputs.metrics["start"])
-    assert starts == ["first", "second"]
+        found.append(node.run(cwd=tmp_path).outputs.metrics)
+    assert [metrics["jacobian_min"] for metrics in found] == [0.1, 0.2]
+    # the affine stays, and what is said of it
+    assert [metrics["start"] for metrics in found] == ["header", "header"]
+    np.testing.assert_allclose(met, [affine], atol=1e-9)
 
 
 def test_wmh_are_filled_and_an_infarct_is_masked(tmp_path, monkeypatch) -> None:
@@ -254,8 +265,8 @@ def test_wmh_are_filled_and_an_infarct_is_masked(tmp_path, monkeypatch) -> None:
     met = {}
 
     def meet(brain: Grid3D, *rest: Any) -> registration.WarpFit:
-        met["brain"], met["infarct"] = brain, rest[-1]
-        return registration.WarpFit("", "", {})
+        met["brain"], met["infarct"] = brain, rest[-2]
+        return registration.WarpFit("", "", {}, np.eye(4))
 
     def without_bias(grid: Grid3D, mask: Any, seed: int, weight: Any) -> Any:
         met["weight"] = weight

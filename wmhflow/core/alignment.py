@@ -55,6 +55,33 @@ class Grid3D:
     affine: NDArray[np.float64]
 
 
+def cropped(grid: Grid3D, box: tuple[slice, ...]) -> Grid3D:
+    """Cut a box out of a grid.
+
+    Parameters
+    ----------
+    grid
+        Values on a grid.
+    box
+        First and last voxel along each axis, in steps of one.
+
+    Returns
+    -------
+    Grid3D
+        The part, where it was.
+
+    Examples
+    --------
+    >>> part = cropped(Grid3D(np.arange(8).reshape(2, 2, 2), np.eye(4)), np.s_[1:2, 0:2, 0:2])
+    >>> part.data.shape, part.affine[:3, 3].tolist()
+    ((1, 2, 2), [1.0, 0.0, 0.0])
+    """
+    first = [part.indices(n)[0] for part, n in zip(box, grid.data.shape, strict=True)]
+    affine = grid.affine.copy()
+    affine[:3, 3] += affine[:3, :3] @ first
+    return Grid3D(grid.data[box], affine)
+
+
 def robust_range(data: NDArray[np.float32]) -> NDArray[np.float32]:
     """Scale intensities to 0..1 between the 1st and 99.5th percentile of the non-zero ones.
 

@@ -242,9 +242,9 @@ def segment_wmh(
     share = lesion_share(np.where(probability > SHARE_PROBABILITY, share, 0), mask)
     probability = agreeing(probability, mask, model.threshold)
     return WMHResult(
-        mask=_uncropped(mask, box, flair.shape),
-        probability=_uncropped(probability, box, flair.shape),
-        share=_uncropped(share, box, flair.shape),
+        mask=uncropped(mask, box, flair.shape),
+        probability=uncropped(probability, box, flair.shape),
+        share=uncropped(share, box, flair.shape),
         white_matter_sd=white_sd,
         cortex_z=cortex_z,
         cortex_spread_z=cortex_spread,
@@ -283,7 +283,23 @@ def agreeing(
     return np.where(mask, np.maximum(probability.astype(np.float32), least), below)
 
 
-def _uncropped(part: NDArray, box: tuple[slice, ...], shape: Sequence[int]) -> NDArray:
+def uncropped(part: NDArray, box: tuple[slice, ...], shape: Sequence[int]) -> NDArray:
+    """Put what was found in a box back into the whole image.
+
+    Parameters
+    ----------
+    part
+        Values in the box.
+    box
+        Where it lies in the image.
+    shape
+        Shape of the image.
+
+    Returns
+    -------
+    ndarray
+        The values, 0 outside the box.
+    """
     whole = np.zeros(tuple(shape), part.dtype)
     whole[box] = part
     return whole

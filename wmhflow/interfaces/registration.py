@@ -351,11 +351,15 @@ def refuse_poor(found: RigidFit, moving: str, fixed: str) -> None:
 
 @dataclass(frozen=True)
 class WarpFit:
-    """Composite transforms between an image and the template, and how good they are."""
+    """Composite transforms between an image and the template, and how good they are.
+
+    `affine` is what the warp began with: points of the template to points of the image, RAS mm.
+    """
 
     forward: str
     inverse: str
     metrics: dict[str, Any]
+    affine: NDArray[np.float64]
 
 
 def register_nonlinear(
@@ -430,6 +434,7 @@ def register_to_template(
     template_mask: NDArray[np.bool_] | None = None,
     wmh: NDArray[np.bool_] | None = None,
     infarct: NDArray[np.bool_] | None = None,
+    affine: NDArray[np.float64] | None = None,
 ) -> WarpFit:
     """Register a person's image to the template: N4, affine from several starts, SyN.
 
@@ -456,6 +461,9 @@ def register_to_template(
         WMH on the reference's grid.
     infarct
         What does not count in SyN's metric: other tissue, or none, than the template has there.
+    affine
+        Points of the template to points of the reference (RAS mm), known from before; found if
+        None.
 
     Returns
     -------
@@ -472,7 +480,7 @@ def register_to_template(
         known = brain_mask if infarct is None else brain_mask & ~infarct
         corrected = fill_lesions(corrected, wmh, known, sizes)
     brain = Grid3D(robust_range(np.where(brain_mask, corrected, 0)), reference.affine)
-    fit = register_brains(brain, template, out_dir, seed, template_mask, infarct)
+    fit = register_brains(brain, template, out_dir, seed, template_mask, infarct, affine)
     return replace(fit, metrics=fit.metrics | {"wmh_filled_mm3": filled_mm3})
 
 
@@ -488,6 +496,7 @@ def register_brains(
     seed: int,
     template_mask: NDArray[np.bool_] | None = None,
     infarct: NDArray[np.bool_] | None = None,
+    affine: NDArray[np.float64] | None = None,
 ) -> WarpFit:
     """Register a brain to the template: affine from several starts, SyN.
 
@@ -495,13 +504,13 @@ def register_brains(
     ----------
     brain
         Scaled to 0..1, 0 outside, bias corrected.
-    template, out_dir, seed, template_mask, infarct
+    template, out_dir, seed, template_mask, infarct, affine
         As for :func:`register_to_template`.
 
     Returns
     -------
     WarpFit
-        Transforms and their metrics.
+        Transforms and their metrics; those of the affine only if it was found here.
     """
     # SyN gains nothing from a grid finer than the person's own voxels
     working_mm = float(np.clip(finest_mm(brain), finest_mm(template), COARSEST_SYN_MM))
@@ -510,12 +519,16 @@ def register_brains(
     # the finest level at which there is something to smooth
     levels_mm = [level for level in SYN_LEVELS_MM if level > 1.5 * working_mm]
     goal_brain = resample_mask(goal_mask, template.affine, working_mm)
-    fit = register_linear(goal, brain, ("Rigid", "Affine"), seed, spacing_mm=AFFINE_MM)
+    metrics: dict[str, Any] = {}
+    if affine is None:
+        fit = register_linear(goal, brain, ("Rigid", "Affine"), seed, spacing_mm=AFFINE_MM)
+        affine = fit.matrix
+        metrics = {"start": fit.start, "mutual_information_affine": fit.mutual_information}
     working = resample_isotropic(brain, working_mm)
     forward, inverse = register_nonlinear(
         goal,
         working,
-        fit.matrix,
+        affine,
         str(Path(out_dir).absolute() / "xfm"),
         seed,
         iterations=SYN_ITERATIONS[: len(levels_mm)],
@@ -524,16 +537,8 @@ def register_brains(
         moving_mask=_without(infarct, brain.affine, finest_mm(working)),
     )
     jacobian = jacobian_determinant(goal, forward, seed)[goal_brain]
-    return WarpFit(
-        forward,
-        inverse,
-        {
-            "start": fit.start,
-            "mutual_information_affine": fit.mutual_information,
-            "jacobian_min": float(jacobian.min()),
-            "jacobian_max": float(jacobian.max()),
-        },
-    )
+    metrics |= {"jacobian_min": float(jacobian.min()), "jacobian_max": float(jacobian.max())}
+    return WarpFit(forward, inverse, metrics, affine)
 
 
 def _without(
@@ -602,14 +607,20 @@ class _TemplateOutput(TraitedSpec):
     metrics = traits.Dict(desc="how good the alignment is")
 
 
+class _FirstOutput(_TemplateOutput):
+    affine = File(exists=True, desc="template points to reference points, ITK text")
+
+
 class TemplateRegistration(SimpleInterface):
     """Register a person's image to the template."""
 
     input_spec = _TemplateInput
-    output_spec = _TemplateOutput
+    output_spec = _FirstOutput
 
     def _run_interface(self, runtime: Any) -> Any:
         fit = _registered(self.inputs, runtime.cwd)
+        affine = Path(runtime.cwd) / "affine.txt"
+        self._results["affine"] = write_itk_affine(fit.affine, affine.absolute())
         self._results.update(forward=fit.forward, inverse=fit.inverse, metrics=fit.metrics)
         return runtime
 
@@ -618,6 +629,7 @@ class _AgainInput(_TemplateInput):
     wmh = File(exists=True, mandatory=True, desc="filled like white matter, on the same grid")
     forward = File(exists=True, mandatory=True, desc="what was found before the WMH were known")
     inverse = File(exists=True, mandatory=True)
+    affine = File(exists=True, mandatory=True, desc="its affine, which is kept")
     metrics = traits.Dict(mandatory=True)
 
 
@@ -635,12 +647,14 @@ class TemplateRegistrationAgain(SimpleInterface):
                 forward=inputs.forward, inverse=inputs.inverse, metrics=inputs.metrics
             )
             return runtime
-        fit = _registered(inputs, runtime.cwd)
-        self._results.update(forward=fit.forward, inverse=fit.inverse, metrics=fit.metrics)
+        affine = read_itk_affine(inputs.affine, inputs.seed)
+        fit = _registered(inputs, runtime.cwd, affine)
+        metrics = inputs.metrics | fit.metrics
+        self._results.update(forward=fit.forward, inverse=fit.inverse, metrics=metrics)
         return runtime
 
 
-def _registered(inputs: Any, folder: str) -> WarpFit:
+def _registered(inputs: Any, folder: str, affine: NDArray[np.float64] | None = None) -> WarpFit:
     """Register the image of a node's inputs to the template."""
     return register_to_template(
         load_grid(inputs.reference),
@@ -651,6 +665,7 @@ def _registered(inputs: Any, folder: str) -> WarpFit:
         template_mask=_load_optional_mask(inputs.template_mask),
         wmh=_load_optional_mask(inputs.wmh),
         infarct=_load_optional_mask(inputs.infarct),
+        affine=affine,
     )
 
 

@@ -23,7 +23,7 @@ from scipy import ndimage
 from wmhflow.core import brain as brain_core
 from wmhflow.core import templates, tissue, wmh
 from wmhflow.core.affine import align_template
-from wmhflow.core.alignment import Grid3D, robust_range
+from wmhflow.core.alignment import Grid3D, cropped, robust_range
 from wmhflow.errors import InputError, MissingProgramError
 from wmhflow.interfaces.anatomy import template_x
 from wmhflow.interfaces.itk import (
@@ -515,14 +515,7 @@ class WMHSegmentation(SimpleInterface):
         flair, reference = load_grid(inputs.flair), load_grid(inputs.reference)
         moved = inputs.reference_name == "T1w"
         to_reference = [inputs.other_transform] if moved else []
-        names = ("csf", "cortex", "deep_grey", "white", "ventricles")
-        priors = wmh_priors(
-            flair,
-            {name: getattr(inputs, name) for name in names},
-            [*to_reference, inputs.inverse],
-            [*[True for _ in to_reference], False],
-        )
-        found = self._segment(flair, priors, to_reference)
+        found = self._segment(flair, to_reference)
         # half of a voxel covered is a voxel of lesion; the probability follows the mask
         share, probability = found.share, found.probability
         if moved:
@@ -539,17 +532,31 @@ class WMHSegmentation(SimpleInterface):
         self._results["numbers"] = found.numbers()
         return runtime
 
-    def _segment(
-        self, flair: Grid3D, priors: wmh.TissuePriors, to_reference: list[str]
-    ) -> wmh.WMHResult:
-        """Bring brain and T1w to the FLAIR and segment."""
+    def _segment(self, flair: Grid3D, to_reference: list[str]) -> wmh.WMHResult:
+        """Bring brain, priors and T1w to the FLAIR, in the brain's box, and segment."""
         inverse = [True for _ in to_reference]
         brain = average_through(load_grid(self.inputs.brain_mask), flair, to_reference, inverse)
+        brain = brain > 0.5
+        if not brain.any():
+            raise InputError(f"{self.inputs.brain_mask} holds nothing of {self.inputs.flair}.")
+        box = ndimage.find_objects(brain.astype(np.uint8))[0]
+        part = cropped(flair, box)
+        names = ("csf", "cortex", "deep_grey", "white", "ventricles")
+        priors = wmh_priors(
+            part,
+            {name: getattr(self.inputs, name) for name in names},
+            [*to_reference, self.inputs.inverse],
+            [*inverse, False],
+        )
         t1w = None
         if self.inputs.t1w:
             # with a FLAIR for a reference the transform leads from it to the T1w already
             chain = to_reference or [self.inputs.other_transform]
-            invert = inverse or [False]
-            t1w = average_through(load_grid(self.inputs.t1w), flair, chain, invert)
+            t1w = average_through(load_grid(self.inputs.t1w), part, chain, inverse or [False])
         sizes = tuple(np.linalg.norm(flair.affine[:3, :3], axis=0))
-        return wmh.segment_wmh(flair.data, t1w, priors, brain > 0.5, sizes)
+        found = wmh.segment_wmh(part.data, t1w, priors, brain[box], sizes)
+        whole = {
+            name: wmh.uncropped(getattr(found, name), box, flair.data.shape)
+            for name in ("mask", "probability", "share")
+        }
+        return dataclasses.replace(found, **whole)

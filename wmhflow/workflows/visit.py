@@ -512,6 +512,7 @@ def _add_computed_wmh(graph: _Graph) -> None:
             TemplateRegistrationAgain(),
             forward="forward",
             inverse="inverse",
+            affine=(first, "affine"),
             metrics=(first, "metrics"),
         )
         graph.facts.append(("template_registration_", (again, "metrics")))
