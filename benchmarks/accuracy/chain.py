@@ -73,12 +73,14 @@ class Chain:
         source = self.t1w or self.flair
         reference = self.step("reference", PrepareImage, in_file=str(source)).out_file
         common = {"seed": SEED, "template_mask": self.files["template_brain_mask"]}
+        self.files["reference"] = reference
+        self.aligned = self._aligned()
         brain = self.step(
-            "brain", BrainExtraction, image=reference,
-            template_t1w=self.files["template_t1w"], **common,
+            "brain", BrainExtraction, image=reference, template_t1w=self.files["template_t1w"],
+            other=self.aligned.own if self.aligned.transform else None,
+            other_transform=self.aligned.transform, **common,
         ).brain_mask  # fmt: skip
-        self.files |= {"reference": reference, "brain": brain}
-        self.aligned = self._align(self.flair, "wmh")
+        self.files["brain"] = brain
         template = self.step(
             "template", TemplateRegistration, reference=reference, brain_mask=brain,
             template=self.files["template_t1w"], **common,
@@ -98,30 +100,26 @@ class Chain:
         self.files |= {"forward": again.forward, "inverse": again.inverse}
         self.metrics = again.metrics
 
-    def _align(self, flair: Path, name: str) -> _Aligned:
-        """Bring a FLAIR to the reference, which it is itself where there is no T1w."""
+    def _aligned(self) -> _Aligned:
+        """Bring the FLAIR to the reference, which it is itself where there is no T1w."""
         reference = self.files["reference"]
         if self.t1w is None:
-            if flair != self.flair:
-                raise ValueError("a FLAIR that is the reference cannot be exchanged for another")
             return _Aligned(reference, None)
-        moving = self.step(f"{name}_flair", PrepareImage, in_file=str(flair)).out_file
-        found = self.step(
-            f"{name}_rigid", RigidRegistration, fixed=reference, moving=moving, seed=SEED
-        )
+        moving = self.step("flair", PrepareImage, in_file=str(self.flair)).out_file
+        found = self.step("rigid", RigidRegistration, fixed=reference, moving=moving, seed=SEED)
         return _Aligned(moving, found.transform)
 
-    def to_wmh(self, flair: Path | None = None, name: str = "wmh") -> Path:
-        """Align a FLAIR (the chain's own, if none) and segment it; return the mask."""
-        aligned = self._align(flair, name) if flair else self.aligned
+    def to_wmh(self) -> Path:
+        """Segment the FLAIR; return the mask."""
+        aligned = self.aligned
         found = self.step(
-            name, WMHSegmentation, flair=aligned.own, reference=self.files["reference"],
+            "wmh", WMHSegmentation, flair=aligned.own, reference=self.files["reference"],
             reference_name="T1w" if self.t1w else "FLAIR", other_transform=aligned.transform,
             t1w=self.files["reference"] if self.t1w else None, brain_mask=self.files["brain"],
             inverse=self.files["inverse"],
             **{prior: self.files[f"template_{prior}"] for prior in MASK_PRIORS},
         )  # fmt: skip
-        self.files[name] = found.mask
+        self.files["wmh"] = found.mask
         return Path(found.mask)
 
     def to_tissues(self) -> tuple[Path, Path]:

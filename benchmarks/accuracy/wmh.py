@@ -61,16 +61,18 @@ def scan_scores(scan: str) -> list[Score]:
     t1w, flair = (LESIONS / f"{scan}_{kind}.nii.gz" for kind in ("T1w", "FLAIR"))
     truth = array(LESIONS / f"{scan}_lesion.nii.gz") > 0
     with tempfile.TemporaryDirectory() as folder:
-        both = Chain(Path(folder) / "both", t1w, flair)
-        both.to_template()
-        masks = {"T1w and FLAIR": both.to_wmh()}
-        for thick in THICK_MM:
-            name = f"{thick:.0f}mm"
-            path = thick_slices(flair, thick, Path(folder) / f"{name}.nii.gz")
-            masks[f"{thick:.0f} mm slices"] = both.to_wmh(path, name)
-        alone = Chain(Path(folder) / "alone", None, flair)
-        alone.to_template()
-        masks["FLAIR alone"] = alone.to_wmh()
+        thick = {
+            f"{mm:.0f} mm slices": thick_slices(flair, mm, Path(folder) / f"{mm:.0f}mm.nii.gz")
+            for mm in THICK_MM
+        }
+        pairs = {"T1w and FLAIR": (t1w, flair)}
+        pairs |= {name: (t1w, path) for name, path in thick.items()}
+        pairs["FLAIR alone"] = (None, flair)
+        masks = {}
+        for condition, pair in pairs.items():
+            chain = Chain(Path(folder) / condition.replace(" ", "_"), *pair)
+            chain.to_template()
+            masks[condition] = chain.to_wmh()
         voxel_ml = float(abs(np.linalg.det(nib.load(flair).affine))) / 1000
         return [
             Score(

@@ -17,6 +17,7 @@ from wmhflow.core.geometry import (
     checked_affine,
     left_of,
     ras_axes,
+    same_field_of_view,
     same_grid,
     spacing_of,
     world_coordinates,
@@ -146,3 +147,22 @@ def test_ras_axes_of_a_diagonal_grid_do_not_depend_on_the_array(angles):
 
 def test_checked_affine_returns_double_precision():
     assert checked_affine(np.eye(4, dtype=np.float32)).dtype == np.float64
+
+
+def test_one_field_of_view_in_other_voxels_and_axes():
+    shape, affine = (180, 220, 182), np.diag([-1.0, 1, 1, 1])
+    affine[:3, 3] = [90, -126, -72]
+    # slices of 5 mm, sagittal first, of which the last two millimetres are missing
+    slices, n_slices = np.zeros((4, 4)), (36, 180, 220)
+    slices[2, 0], slices[0, 1], slices[1, 2], slices[3, 3] = 5, 1, 1, 1
+    slices[:3, 3] = [90 - 179, -126, -72 + 2]
+    assert same_field_of_view(shape, affine, n_slices, slices)
+    assert same_field_of_view(n_slices, slices, shape, affine)
+    for change in ([0, 2, 0], [7, 0, 0], [0, 0, 7]):
+        moved = slices.copy()
+        moved[:3, 3] += change
+        assert not same_field_of_view(shape, affine, n_slices, moved), change
+    turn = np.eye(4)
+    turn[:2, :2] = [[np.cos(0.05), -np.sin(0.05)], [np.sin(0.05), np.cos(0.05)]]
+    assert not same_field_of_view(shape, affine, shape, turn @ affine)
+    assert not same_field_of_view(shape, affine, (180, 220, 100), affine)

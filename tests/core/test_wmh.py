@@ -115,6 +115,21 @@ def test_volume_in_thick_slices_does_not_depend_on_how_bright_a_lesion_is() -> N
     assert volumes == pytest.approx([10 * 18 * 16] * 3, rel=0.1)
 
 
+@pytest.mark.parametrize(("halo", "drawn"), [(106, False), (114, False), (135, True)])
+def test_around_a_core_only_what_is_brighter_than_cortex_is_drawn(halo, drawn) -> None:
+    _, labels, _ = person()
+    flair = np.select([labels % 10 == 3, labels % 10 == 2], [112.0, 20.0], 100.0)
+    flair += np.random.default_rng(2).normal(0, 3, SHAPE)
+    core, around = np.zeros(SHAPE, bool), np.zeros(SHAPE, bool)
+    around[9:20, 20:34, 13:26] = True
+    core[12:17, 23:31, 16:23] = True
+    flair[around] += halo - 100
+    flair[core] += 135 - halo
+    found = segment(flair.astype(np.float32), labels).mask
+    assert found[ndimage.binary_erosion(core)].all()
+    assert found[around & ~core].mean() == pytest.approx(drawn, abs=0.1)
+
+
 def test_a_flair_without_white_matter_is_an_error() -> None:
     labels = np.full(SHAPE, 15, np.uint8)
     with pytest.raises(ValueError, match="white matter"):

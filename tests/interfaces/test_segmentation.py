@@ -116,6 +116,48 @@ def test_a_stripped_image_is_its_own_mask(small, tmp_path) -> None:
     assert dice(load_grid(found.brain_mask).data > 0, mask.data > 0.5) > 0.98
 
 
+def test_what_two_stripped_images_share_is_the_brain(small, tmp_path) -> None:
+    t1w, mask = (load_grid(small[name]) for name in ("t1w", "brain_mask"))
+    inner = mask.data > 0.5
+    first, last = (int(edge) for edge in np.flatnonzero(inner.any(axis=(0, 2)))[[0, -1]])
+    # eyes and bone, left on one of the two images, the other one 4 mm away
+    scraps = t1w.data * inner
+    eyes = np.zeros(inner.shape, bool)
+    eyes[12:-12, last - 4 : last + 1, 12:-12] = True
+    scraps[eyes & ~inner] = scraps.max()
+    moved = t1w.affine.copy()
+    moved[0, 3] += 4
+    halved = inner.copy()
+    halved[:, : (first + last) // 2] = False
+    others = {
+        "stripped": t1w.data * inner,
+        "whole": t1w.data + 20,
+        "half": t1w.data * halved,
+    }
+    image = str(tmp_path / "scraps.nii.gz")
+    nib.save(nib.Nifti1Image(scraps.astype(np.float32), t1w.affine), image)
+    shift = np.eye(4)
+    shift[0, 3] = 4
+    found = {}
+    for name, data in others.items():
+        other = str(tmp_path / f"{name}.nii.gz")
+        nib.save(nib.Nifti1Image(data.astype(np.float32), moved), other)
+        node = BrainExtraction(
+            image=image, template_t1w=small["t1w"], template_mask=small["brain_mask"], seed=1,
+            other=other, other_transform=write_itk_affine(shift, tmp_path / "x.txt"),
+        )  # fmt: skip
+        found[name] = load_grid(node.run(cwd=tmp_path).outputs.brain_mask).data > 0
+    assert dice(found["stripped"], inner) > 0.98
+    alone = BrainExtraction(
+        image=image, template_t1w=small["t1w"], template_mask=small["brain_mask"], seed=1
+    )
+    by_itself = load_grid(alone.run(cwd=tmp_path).outputs.brain_mask).data > 0
+    assert by_itself.sum() > 1.02 * inner.sum()
+    # a whole head says nothing, half a brain is not believed
+    assert (found["whole"] == by_itself).all()
+    assert (found["half"] == by_itself).all()
+
+
 @pytest.mark.parametrize("reference_name", ["T1w", "FLAIR"])
 def test_wmh_are_found_on_the_flair_and_lie_on_the_reference(reference_name, tmp_path) -> None:
     affine = np.diag([-1.0, 1, 1, 1])

@@ -79,9 +79,11 @@ def _mask_text(settings: Settings) -> str:
     computed = (
         "computed on the FLAIR's own grid, as outliers from the brightness of the person's own "
         "tissues where the template's priors expect them [@outliers], with a probability of at "
-        f"least {model.threshold:g} and up to {model.edge:.0%} of the surrounding lesion's "
-        f"contrast ({model.thick_edge:.0%} in slices above {THICK_MM:g} mm), without ventricles "
-        "and septum"
+        f"least {model.threshold:g}, up to where they stand out {model.edge:.0%} as much as the "
+        "core of the lesion, and further in where that is not brighter than the person's cortex by "
+        f"{model.above_cortex:.0%} of the brightness of white matter (to {model.highest_edge:.0%} "
+        f"of the core at most, {model.thick_highest_edge:.0%} in slices above {THICK_MM:g} mm), "
+        "without ventricles and septum"
     )
     if anatomy.wmh_command:
         computed = f"computed with the command `{anatomy.wmh_command}`"

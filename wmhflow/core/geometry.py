@@ -222,6 +222,50 @@ def same_grid(
     return bool(np.sqrt((offsets**2).sum(axis=1)).max() <= tolerance_mm)
 
 
+def same_field_of_view(
+    shape_a: Sequence[int], affine_a: ArrayLike, shape_b: Sequence[int], affine_b: ArrayLike
+) -> bool:
+    """Tell whether two grids cover the same box, in voxels of whatever size.
+
+    Parameters
+    ----------
+    shape_a, shape_b : ints
+        Shapes; only the first three axes are compared.
+    affine_a, affine_b : (4, 4) arrays
+        From voxel indices to world RAS coordinates in mm.
+
+    Returns
+    -------
+    bool
+        True if their corners lie at most a voxel apart along each axis, of the grid whose voxels
+        are longer there. The order and the direction of the axes may differ.
+
+    Raises
+    ------
+    GeometryError
+        If one of the affines cannot be used.
+
+    Examples
+    --------
+    >>> same_field_of_view((8, 8, 8), np.eye(4), (8, 8, 2), np.diag([1, 1, 4, 1]))
+    False
+    >>> slices = np.diag([1.0, 1, 4, 1])
+    >>> slices[2, 3] = 1.5
+    >>> same_field_of_view((8, 8, 8), np.eye(4), (8, 8, 2), slices)
+    True
+    """
+    first, second = checked_affine(affine_a), checked_affine(affine_b)
+    faces = [(-0.5, n - 0.5) for n in shape_b[:3]]
+    corners = np.stack(np.meshgrid(*faces, indexing="ij"), -1).reshape(-1, 3)
+    to_first = np.linalg.inv(first) @ second
+    corners = corners @ to_first[:3, :3].T + to_first[:3, 3]
+    slack = np.maximum(np.abs(to_first[:3, :3]).max(axis=1), 1)
+    low, high = np.full(3, -0.5), np.array(shape_a[:3]) - 0.5
+    off = np.minimum(np.abs(corners - low), np.abs(corners - high))
+    ends = np.abs(corners.min(axis=0) - low), np.abs(corners.max(axis=0) - high)
+    return bool((off <= slack).all() and (np.array(ends) <= slack).all())
+
+
 def ras_axes(affine: ArrayLike) -> RasAxes:
     """Find the array axes, and their direction, that lie closest to right, front and up.
 

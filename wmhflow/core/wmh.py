@@ -98,9 +98,12 @@ class LesionModel:
         Likelihood of any brightness up to the cortex's where the template has CSF.
     cortex_mm
         Scale over which the cortex's brightness changes: frontal and insular cortex is brighter.
-    edge, thick_edge
-        Share of a lesion's own height at which it ends, in thin slices, where raters draw a little
-        inside of half the height, and in slices above ``THICK_MM``, where its edge is the slice's.
+    edge, above_cortex, highest_edge, thick_highest_edge
+        A lesion ends at this share of its own height: where half of a voxel is lesion, it stands
+        out half as much as in its core. But raters draw nothing that is hardly brighter than
+        cortex: it ends where it exceeds the cortex by less than this share of white matter's
+        brightness, if that is further in, up to the highest share of its height, which is less in
+        slices above ``THICK_MM``, where the edge is the slice's.
     threshold
         Probability from which a voxel is a lesion.
     peak
@@ -117,8 +120,10 @@ class LesionModel:
     stray: float = 0.002
     csf_likelihood: float = 0.2
     cortex_mm: float = 12.0
-    edge: float = 0.65
-    thick_edge: float = 0.5
+    edge: float = 0.5
+    above_cortex: float = 0.07
+    highest_edge: float = 0.75
+    thick_highest_edge: float = 0.6
     threshold: float = 0.4
     peak: float = 0.8
 
@@ -136,6 +141,38 @@ class LesionModel:
             In SD of normal white matter.
         """
         return np.maximum(cortex_z + self.above_cortex_z, self.least_z)
+
+    def lesion_edge(
+        self, core: NDArray[np.floating], cortex_contrast: float, voxel_sizes_mm: Sequence[float]
+    ) -> NDArray[np.float32]:
+        """Give the share of their height at which lesions end.
+
+        Parameters
+        ----------
+        core
+            How much their cores stand out from normal white matter, as a fraction of it; above 0.
+        cortex_contrast
+            Logarithm of the ratio of the person's cortex to normal white matter.
+        voxel_sizes_mm
+            Voxel size along each axis.
+
+        Returns
+        -------
+        ndarray
+            Between `edge` and the highest edge.
+
+        Examples
+        --------
+        >>> heights = np.array([0.2, 0.4, 1.0])
+        >>> LesionModel().lesion_edge(heights, 0.18, (1, 1, 1)).round(2).tolist()
+        [0.75, 0.71, 0.5]
+        >>> LesionModel().lesion_edge(heights, 0.18, (1, 1, 5)).round(2).tolist()
+        [0.6, 0.6, 0.5]
+        """
+        least = np.expm1(cortex_contrast + self.above_cortex)
+        thick = max(voxel_sizes_mm) > THICK_MM
+        highest = self.thick_highest_edge if thick else self.highest_edge
+        return np.clip(least / core, self.edge, highest).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -233,12 +270,14 @@ def segment_wmh(
     excluded = ventricles_and_septum(z, t1w_z, part, inner, voxel_sizes_mm)
     excluded |= surface(part.white, inner, voxel_sizes_mm)
     accepted = accept_lesions(probability, excluded, voxel_sizes_mm, model)
-    edge = model.thick_edge if max(voxel_sizes_mm) > THICK_MM else model.edge
-    height = relative_height(accepted, np.expm1(contrast), voxel_sizes_mm)
+    excess = np.maximum(np.expm1(contrast), 0)
+    core = core_height(accepted, excess, voxel_sizes_mm)
+    edge = model.lesion_edge(core, cortex_z * white_sd, voxel_sizes_mm)
+    height = excess / core
     mask = trim_to_height(accepted, height, edge, voxel_sizes_mm) & inner & ~excluded
     # As far below one half beside the edge as above it inside, so that the edge stays between
     # voxels where the mask is drawn on another grid.
-    share = 0.5 + (height - edge) / (2 * min(edge, 1 - edge))
+    share = 0.5 + (height - edge) / (2 * np.minimum(edge, 1 - edge))
     share = lesion_share(np.where(probability > SHARE_PROBABILITY, share, 0), mask)
     probability = agreeing(probability, mask, model.threshold)
     return WMHResult(
@@ -700,39 +739,39 @@ def _polynomial(
     return total
 
 
-def relative_height(
+def core_height(
     mask: NDArray[np.bool_], excess: NDArray[np.floating], voxel_sizes_mm: Sequence[float]
 ) -> NDArray[np.float32]:
-    """Tell how much each voxel stands out, beside the core of the lesions around it.
+    """Tell how much the cores of the lesions around each voxel stand out.
 
     Parameters
     ----------
     mask
         Lesions, not too small.
     excess
-        Brightness above normal white matter, as a fraction of it; linear in the lesion's share.
+        Brightness above normal white matter, as a fraction of it, at least 0; linear in the
+        lesion's share.
     voxel_sizes_mm
         Voxel size along each axis.
 
     Returns
     -------
     ndarray
-        1 in a core, 0 where nothing stands out or no lesion is near.
+        In the unit of `excess`; infinite where no lesion is near.
     """
     sigma = [HEIGHT_MM / size for size in voxel_sizes_mm]
-    positive = np.maximum(excess, 0).astype(np.float32)
-    weight = np.where(mask, positive, 0)
+    weight = np.where(mask, excess, 0).astype(np.float32)
     # What stands out weighs more, by its square, so that the core counts and the fringe does not.
     height = ndimage.gaussian_filter(weight**3, sigma)
     total = ndimage.gaussian_filter(weight**2, sigma)
     near = height > TINY
-    return np.where(near, positive * total / np.where(near, height, 1), 0).astype(np.float32)
+    return np.where(near, height / np.where(near, total, 1), np.inf).astype(np.float32)
 
 
 def trim_to_height(
     mask: NDArray[np.bool_],
     height: NDArray[np.floating],
-    edge: float,
+    edge: float | NDArray[np.floating],
     voxel_sizes_mm: Sequence[float],
 ) -> NDArray[np.bool_]:
     """Put the edge of lesions where they stand out by a share of what their core does.
@@ -745,9 +784,9 @@ def trim_to_height(
     mask
         Lesions, not too small.
     height
-        From :func:`relative_height`.
+        How much each voxel stands out, as a share of the core around it.
     edge
-        Share of the core's height.
+        Least height, everywhere or at each voxel.
     voxel_sizes_mm
         Voxel size along each axis.
 
@@ -759,7 +798,7 @@ def trim_to_height(
     Examples
     --------
     >>> excess = np.array([0, 0.2, 0.6, 0.6, 0.6, 0.2, 0]).reshape(7, 1, 1)
-    >>> height = relative_height(excess > 0.1, excess, (2.0, 2.0, 2.0))
+    >>> height = excess / core_height(excess > 0.1, excess, (2.0, 2.0, 2.0))
     >>> trim_to_height(excess > 0.1, height, 0.5, (2.0, 2.0, 2.0)).ravel().astype(int).tolist()
     [0, 0, 1, 1, 1, 0, 0]
     """

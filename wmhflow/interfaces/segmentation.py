@@ -47,6 +47,8 @@ FAR_MM = 8.0
 STRIPPED_SHARE = 0.03
 # The affine leaves the gyri of some people just outside of the template's brain.
 MARGIN_MM = 2.0
+# Another image's brain is believed if it leaves at least this share of what was found without it.
+LEAST_SHARED = 0.9
 T1W_PRIOR_WEIGHT = 0.25
 FLAIR_PRIOR_WEIGHT = 0.5
 
@@ -148,9 +150,17 @@ class TemplatePriors(SimpleInterface):
 
 
 def extract_brain(
-    head: Grid3D, template: Grid3D, template_mask: NDArray[np.bool_], seed: int
+    head: Grid3D,
+    template: Grid3D,
+    template_mask: NDArray[np.bool_],
+    seed: int,
+    other: NDArray[np.bool_] | None = None,
 ) -> tuple[NDArray[np.bool_], bool]:
     """Find the brain in a whole head or in a skull-stripped image.
+
+    Programs that take the skull off leave scraps of it, each image its own: eyes and bone in a T1w
+    with contrast agent, where the FLAIR ends at the brain. Left in, they pull the warp to the
+    template. So two images without skulls have as brain what they share.
 
     Parameters
     ----------
@@ -162,12 +172,27 @@ def extract_brain(
         Its brain.
     seed
         Seed of everything random.
+    other
+        Brain of a skull-stripped image of the same person, on the head's grid.
 
     Returns
     -------
     tuple of ndarray and bool
         Brain mask, and whether the image was skull-stripped already.
     """
+    mask, stripped = _brain_of(head, template, template_mask, seed)
+    volume = float(abs(np.linalg.det(head.affine[:3, :3])))
+    if other is None or not brain_core.stands_free(head.data, volume):
+        return mask, stripped
+    shared = brain_core.filled_foreground(head.data) & other
+    believed = np.count_nonzero(shared & mask) >= LEAST_SHARED * np.count_nonzero(mask)
+    return (shared if believed else mask), stripped
+
+
+def _brain_of(
+    head: Grid3D, template: Grid3D, template_mask: NDArray[np.bool_], seed: int
+) -> tuple[NDArray[np.bool_], bool]:
+    """Find the brain in one image; tell whether the image was skull-stripped already."""
     volume = float(abs(np.linalg.det(head.affine[:3, :3])))
     if brain_core.looks_skull_stripped(head.data, volume):
         return brain_core.filled_foreground(head.data), True
@@ -220,6 +245,8 @@ class _BrainInput(BaseInterfaceInputSpec):
     image = File(exists=True, mandatory=True, desc="T1w or FLAIR, whole head or skull-stripped")
     template_t1w = File(exists=True, mandatory=True, desc="skull-stripped template")
     template_mask = File(exists=True, mandatory=True, desc="its brain")
+    other = File(exists=True, desc="another image of the person, in its own space")
+    other_transform = File(exists=True, desc="image points to points of the other image")
     seed = traits.Int(42, usedefault=True, desc="seed of everything random")
 
 
@@ -235,16 +262,28 @@ class BrainExtraction(SimpleInterface):
     output_spec = _BrainOutput
 
     def _run_interface(self, runtime: Any) -> Any:
+        head = load_grid(self.inputs.image)
         mask, stripped = extract_brain(
-            load_grid(self.inputs.image),
+            head,
             load_grid(self.inputs.template_t1w),
             load_grid(self.inputs.template_mask).data > 0,
             self.inputs.seed,
+            self._brain_of_other(head) if self.inputs.other else None,
         )
         out = Path(runtime.cwd) / "brain_mask.nii.gz"
         self._results["brain_mask"] = save_like(mask, self.inputs.image, out, np.uint8)
         self._results["is_skull_stripped"] = stripped
         return runtime
+
+    def _brain_of_other(self, head: Grid3D) -> NDArray[np.bool_] | None:
+        """Bring the brain of the other image, if it is skull-stripped, to the head's grid."""
+        other = load_grid(self.inputs.other)
+        if not brain_core.looks_skull_stripped(
+            other.data, float(abs(np.linalg.det(other.affine[:3, :3])))
+        ):
+            return None
+        body = Grid3D(brain_core.filled_foreground(other.data).astype(np.float32), other.affine)
+        return average_through(body, head, [self.inputs.other_transform]) > 0.5
 
 
 # --- tissue -------------------------------------------------------------------------------------

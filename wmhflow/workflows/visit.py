@@ -380,6 +380,8 @@ def _add_template(graph: _Graph) -> None:
             image="reference",
             template_t1w="template_t1w",
             template_mask="template_brain_mask",
+            other=graph.if_known("other"),
+            other_transform=graph.if_known("other_transform"),
             seed=graph.seed,
         )
         graph.known["mask_brain"] = (brain, "brain_mask")
