@@ -100,7 +100,7 @@ def noise_like(head: Grid3D) -> Grid3D:
     ("shift_mm", "kind", "kept"),
     [
         (1.2, "brain", True),
-        (1.2, "slices", True),
+        (3.0, "slices", True),
         (3.5, "brain", False),
         (1.2, "noise", False),
         (1.2, "head", False),

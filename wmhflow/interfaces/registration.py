@@ -73,8 +73,8 @@ HEADER_PREFERENCE = 1.02
 # Alignments nearer to each other than this are one.
 SAME_MM = 5.0
 # Two brains in one field of view, without their skulls, were registered by whoever made them, and
-# stay as they lie if a search would move them by less on average.
-REGISTERED_WITHIN_MM = 2.0
+# stay as they lie if a search would move them by less on average; in thick slices it errs by more.
+REGISTERED_WITHIN_MM, REGISTERED_WITHIN_VOXELS = 2.0, 0.5
 
 
 @dataclass(frozen=True)
@@ -260,7 +260,9 @@ def register_rigid(
             break
     apart = best.quality["displacement_mm"]
     best = replace(best, search_displacement_mm=apart)
-    if apart > REGISTERED_WITHIN_MM or best.poor or not registered_before(fixed, moving):
+    sizes = [np.linalg.norm(grid.affine[:3, :3], axis=0).max() for grid in (fixed, moving)]
+    allowed = max(REGISTERED_WITHIN_MM, REGISTERED_WITHIN_VOXELS * float(max(sizes)))
+    if apart > allowed or best.poor or not registered_before(fixed, moving):
         return best
     before = best.fit.mutual_information_identity
     given = LinearFit(np.eye(4), "header", before, before)
