@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from wmhflow.core import brain
+from wmhflow.core import brain, masks
 
 
 def sphere(shape, centre, radius):
@@ -38,10 +38,19 @@ def test_noise_has_no_background() -> None:
 def test_growing_is_in_millimetres(sizes) -> None:
     mask = np.zeros((21, 21, 21), bool)
     mask[10, 10, 10] = True
-    grown = brain.within(mask, 4.0, sizes)
+    grown = masks.within(mask, 4.0, sizes)
     for axis, size in enumerate(sizes):
         line = np.moveaxis(grown, axis, 0)[:, 10, 10]
         assert line.sum() == 1 + 2 * int(4.0 / size)
+
+
+def test_shrinking_is_growing_of_the_outside_and_ends_at_no_border() -> None:
+    mask = sphere((21, 21, 21), (10, 10, 10), 7)
+    sizes = (1.0, 0.9999999, 1.0000001)
+    assert np.array_equal(masks.deeper(mask, 2.0, sizes), ~masks.within(~mask, 2.0, (1, 1, 1)))
+    nothing, everything = np.zeros((5, 5, 5), bool), np.ones((5, 5, 5), bool)
+    assert not masks.within(nothing, 3.0, sizes).any()
+    assert masks.deeper(everything, 3.0, sizes).all()
 
 
 def test_refining_drops_air_and_a_thin_bridge_to_the_scalp() -> None:
@@ -49,7 +58,7 @@ def test_refining_drops_air_and_a_thin_bridge_to_the_scalp() -> None:
     image += np.random.default_rng(0).normal(0, 3, image.shape) * (image > 0)
     image[29:31, 29:31, 50:58] = 100
     rough = sphere((60, 60, 60), (30, 30, 30), 24) | (image > 50)
-    refined = brain.refine_brain_mask(image, rough, (1, 1, 1))
+    refined = masks.refine_brain_mask(image, rough, (1, 1, 1))
     truth = sphere((60, 60, 60), (30, 30, 30), 20)
     assert 2 * (refined & truth).sum() / (refined.sum() + truth.sum()) > 0.97
     assert not refined[:, :, 53:].any()

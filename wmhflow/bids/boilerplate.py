@@ -11,7 +11,7 @@ from wmhflow.bids.atlases import LOBES_ATLAS
 from wmhflow.bids.naming import TEMPLATE
 from wmhflow.bids.sidecars import software_versions
 from wmhflow.core.filling import LEAST_AGAIN_ML
-from wmhflow.core.wmh import THICK_MM, LesionModel
+from wmhflow.core.lesion_model import THICK_MM, LesionModel
 from wmhflow.data.atlases import AtlasDefinition, cached_path, load_atlases
 from wmhflow.data.registry import bibliography
 from wmhflow.settings import Settings

@@ -14,7 +14,7 @@ from wmhflow.bids.labels import zone_images
 from wmhflow.bids.naming import TEMPLATE
 from wmhflow.bids.outputs import image_paths, transform_paths
 from wmhflow.bids.plan import GivenImage, VisitPlan
-from wmhflow.core.wmh import GIVEN_THRESHOLD, LesionModel
+from wmhflow.core.lesion_model import GIVEN_THRESHOLD, LesionModel
 from wmhflow.data.registry import bibliography
 from wmhflow.settings import Settings
 

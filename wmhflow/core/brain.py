@@ -1,4 +1,4 @@
-"""Brain masks: telling a skull-stripped image from a whole head, and tidying a rough mask."""
+"""The brain in an image without its skull, and telling such an image from a whole head."""
 
 from __future__ import annotations
 
@@ -7,11 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import ndimage
 
-from wmhflow.core.distance import distance_to
-
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
 # A skull-stripped image holds this much; adult brains with their CSF have 0.9 to 2 litres.
@@ -160,110 +156,3 @@ def _extent(data: NDArray[Any], voxel_volume_mm3: float) -> tuple[float, float]:
     """Measure the foreground: its volume in litres, and the share of the faces that it fills."""
     body = filled_foreground(data)
     return float(body.sum()) * voxel_volume_mm3 / 1e6, float(_faces(body).mean())
-
-
-def ball(radius_mm: float, voxel_sizes_mm: Sequence[float]) -> NDArray[np.bool_]:
-    """Make a ball as a structuring element, in mm.
-
-    Parameters
-    ----------
-    radius_mm
-        Radius.
-    voxel_sizes_mm
-        Voxel size along each axis.
-
-    Returns
-    -------
-    ndarray
-        The ball, at least one voxel.
-
-    Examples
-    --------
-    >>> ball(1.0, (1, 1, 3)).shape
-    (3, 3, 1)
-    """
-    reach = [int(radius_mm / size) for size in voxel_sizes_mm]
-    axes = np.ogrid[tuple(slice(-n, n + 1) for n in reach)]
-    squared = sum((axis * size) ** 2 for axis, size in zip(axes, voxel_sizes_mm, strict=True))
-    return np.asarray(squared <= radius_mm**2)
-
-
-def within(
-    mask: NDArray[np.bool_], distance_mm: float, voxel_sizes_mm: Sequence[float]
-) -> NDArray[np.bool_]:
-    """Find the voxels at most some distance from a mask.
-
-    Parameters
-    ----------
-    mask
-        Any mask.
-    distance_mm
-        The distance.
-    voxel_sizes_mm
-        Voxel size along each axis.
-
-    Returns
-    -------
-    ndarray
-        The mask, grown.
-    """
-    return distance_to(mask, voxel_sizes_mm, limit=distance_mm) <= distance_mm
-
-
-def deeper(
-    mask: NDArray[np.bool_], distance_mm: float, voxel_sizes_mm: Sequence[float]
-) -> NDArray[np.bool_]:
-    """Find the voxels of a mask that lie more than some distance from its outside.
-
-    Parameters
-    ----------
-    mask
-        Any mask.
-    distance_mm
-        The distance.
-    voxel_sizes_mm
-        Voxel size along each axis.
-
-    Returns
-    -------
-    ndarray
-        The mask, shrunk.
-    """
-    return distance_to(~mask, voxel_sizes_mm, limit=distance_mm) > distance_mm
-
-
-def refine_brain_mask(
-    data: NDArray[np.float32],
-    rough: NDArray[np.bool_],
-    voxel_sizes_mm: Sequence[float],
-) -> NDArray[np.bool_]:
-    """Tidy a warped brain mask by the image: no air, no bright scalp, one smooth body.
-
-    Parameters
-    ----------
-    data
-        Image in any unit.
-    rough
-        Warped mask, right to a few mm.
-    voxel_sizes_mm
-        Voxel size along each axis.
-
-    Returns
-    -------
-    ndarray
-        The mask. Its inside, 6 mm and more below the surface, is that of the rough mask.
-    """
-    if not rough.any():
-        return rough
-    inside = deeper(rough, 6.0, voxel_sizes_mm)
-    core = data[inside] if inside.any() else data[rough]
-    middle = float(np.median(core))
-    bright = middle + 4 * 1.4826 * float(np.median(np.abs(core - middle)))
-    plausible = (data > 0.08 * middle) & (data < bright)
-    kept = inside | (rough & plausible)
-    # Bridges to dura and eyes are thinner than 4 mm.
-    opened = largest_component(deeper(kept, 2.0, voxel_sizes_mm) | inside)
-    body = within(opened, 2.5, voxel_sizes_mm) & kept
-    sigma = [1.5 / size for size in voxel_sizes_mm]
-    smooth = ndimage.gaussian_filter(body.astype(np.float32), sigma) > 0.5
-    return ndimage.binary_fill_holes(largest_component(smooth))

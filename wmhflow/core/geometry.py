@@ -247,7 +247,7 @@ def same_field_of_view(
 
     Examples
     --------
-    >>> same_field_of_view((8, 8, 8), np.eye(4), (8, 8, 2), np.diag([1, 1, 4, 1]))
+    >>> same_field_of_view((8, 8, 8), np.eye(4), (8, 8, 4), np.diag([1, 1, 4, 1]))
     False
     >>> slices = np.diag([1.0, 1, 4, 1])
     >>> slices[2, 3] = 1.5

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
-from wmhflow.core.brain import within
 from wmhflow.core.distance import nearest
+from wmhflow.core.masks import within
 from wmhflow.core.ventricles import lateral_ventricles
 
 if TYPE_CHECKING:

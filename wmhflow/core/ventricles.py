@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
-from wmhflow.core.brain import deeper, within
+from wmhflow.core.masks import deeper, within
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

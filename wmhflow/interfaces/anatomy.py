@@ -17,10 +17,10 @@ from nipype.interfaces.base import (
 
 from wmhflow.bids.images import load_volume
 from wmhflow.core.geometry import spacing_of
+from wmhflow.core.lesion_model import GIVEN_THRESHOLD
 from wmhflow.core.lesions import count_hole_voxels, fill_holes
 from wmhflow.core.nawm import combine_tissues, normal_appearing_white_matter, without_infarct
 from wmhflow.core.parcellation import complete_hemispheres, recode, unknown_codes
-from wmhflow.core.wmh import GIVEN_THRESHOLD
 from wmhflow.data.registry import load_freesurfer_codes
 from wmhflow.errors import InputError
 from wmhflow.interfaces._files import load, load_labels, load_mask, save

@@ -24,6 +24,8 @@ from wmhflow.core import brain as brain_core
 from wmhflow.core import templates, tissue, wmh
 from wmhflow.core.affine import align_template
 from wmhflow.core.alignment import Grid3D, cropped, robust_range
+from wmhflow.core.lesion_model import LesionModel
+from wmhflow.core.masks import refine_brain_mask, within
 from wmhflow.errors import InputError, MissingProgramError
 from wmhflow.interfaces.anatomy import template_x
 from wmhflow.interfaces.itk import (
@@ -199,10 +201,10 @@ def _brain_of(
     rough = lay_template_mask(head, template, template_mask, seed)
     body = brain_core.filled_foreground(head.data)
     sizes = tuple(np.linalg.norm(head.affine[:3, :3], axis=0))
-    far = body & ~brain_core.within(rough, FAR_MM, sizes)
+    far = body & ~within(rough, FAR_MM, sizes)
     stripped = bool(body.any()) and far.sum() < STRIPPED_SHARE * body.sum()
     corrected = correct_bias(head, rough, seed) if rough.any() else head.data
-    refined = brain_core.refine_brain_mask(corrected, rough, sizes)
+    refined = refine_brain_mask(corrected, rough, sizes)
     return (refined & body if stripped else refined), stripped
 
 
@@ -238,7 +240,7 @@ def lay_template_mask(
         order=1,
     )
     sizes = tuple(np.linalg.norm(head.affine[:3, :3], axis=0))
-    return brain_core.within(laid > 0.5, MARGIN_MM, sizes)
+    return within(laid > 0.5, MARGIN_MM, sizes)
 
 
 class _BrainInput(BaseInterfaceInputSpec):
@@ -564,7 +566,7 @@ class WMHSegmentation(SimpleInterface):
             )
         sizes = tuple(np.linalg.norm(reference.affine[:3, :3], axis=0))
         mask = wmh.keep_large(share >= 0.5, wmh.LEAST_LESION_MM3, sizes)
-        probability = wmh.agreeing(probability, mask, wmh.LesionModel().threshold)
+        probability = wmh.agreeing(probability, mask, LesionModel().threshold)
         files = out / "wmh_mask.nii.gz", out / "wmh_probseg.nii.gz"
         self._results["mask"] = save_like(mask, inputs.reference, files[0], np.uint8)
         self._results["probseg"] = save_like(probability, inputs.reference, files[1], np.float32)
