@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from benchmarks.accuracy.chain import DATA, SEED, Chain, array, dice, on_all_cores
 from benchmarks.accuracy.simulate import CORTEX, LATERAL_VENTRICLES, WHITE, WMH_CODE, simulated
 from wmhflow.core import templates
-from wmhflow.core.alignment import Grid3D, robust_range
+from wmhflow.core.grids import Grid3D, robust_range
 from wmhflow.core.tissue import CORTEX as CORTEX_LABEL
 from wmhflow.core.tissue import WHITE as WHITE_LABEL
 from wmhflow.core.tissue import merge_sides

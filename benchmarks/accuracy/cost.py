@@ -23,7 +23,7 @@ import numpy as np
 from benchmarks.accuracy.anatomy import LABELS, simulated_pair
 from benchmarks.accuracy.chain import SEED, Chain, array
 from benchmarks.accuracy.filling import planted_lesions
-from wmhflow.core.alignment import Grid3D, robust_range
+from wmhflow.core.grids import Grid3D, robust_range
 from wmhflow.interfaces.itk import ants_image, load_grid, single_threaded_ants
 
 MOST_MINUTES, MOST_GB = 8.0, 4.0

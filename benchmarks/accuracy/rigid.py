@@ -25,16 +25,13 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from wmhflow.core.alignment import (
-    Grid3D,
     alignment_quality,
-    apply_affine,
     compare,
     refine_rigid,
-    resample_isotropic,
     rigid_matrix,
-    robust_range,
     rotation_matrix,
 )
+from wmhflow.core.grids import Grid3D, apply_affine, resample_isotropic, robust_range
 from wmhflow.interfaces.itk import load_grid, read_itk_affine
 from wmhflow.interfaces.registration import register_linear
 

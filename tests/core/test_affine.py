@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 from wmhflow.core.affine import affine_matrix, align_template
-from wmhflow.core.alignment import Grid3D, apply_affine
+from wmhflow.core.grids import Grid3D, apply_affine
 
 SPACING_MM = 4.0
 

@@ -11,11 +11,8 @@ from scipy import ndimage
 from wmhflow.core import alignment
 from wmhflow.core.alignment import (
     ACCEPTABLE,
-    Grid3D,
     alignment_quality,
     alignment_score,
-    apply_affine,
-    centroid_mm,
     compare,
     every_turn,
     foreground,
@@ -27,6 +24,7 @@ from wmhflow.core.alignment import (
     rotation_matrix,
     search_rigid,
 )
+from wmhflow.core.grids import Grid3D, apply_affine, centroid_mm
 
 SHAPE = (30, 36, 28)
 VOXEL_MM = 6.0

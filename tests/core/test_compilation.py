@@ -40,8 +40,13 @@ CALLS = """
 import itertools
 import numpy as np
 from wmhflow.core.alignment import (
-    Grid3D, alignment_quality, alignment_score, compare, refine_rigid, search_rigid
+    alignment_quality,
+    alignment_score,
+    compare,
+    refine_rigid,
+    search_rigid,
 )
+from wmhflow.core.grids import Grid3D
 from wmhflow.core.bullseye import bullseye_labels, depth, propagate_lobes
 from wmhflow.core.distance import distance_to, nearest, signed_distance
 from wmhflow.core.lesions import label_lesions, lesion_measures

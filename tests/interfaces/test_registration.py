@@ -14,13 +14,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from wmhflow.core.alignment import (
-    ACCEPTABLE,
-    Grid3D,
-    resample_isotropic,
-    robust_range,
-    rotation_matrix,
-)
+from wmhflow.core.alignment import ACCEPTABLE, rotation_matrix
+from wmhflow.core.grids import Grid3D, resample_isotropic, robust_range
 from wmhflow.errors import InputError
 from wmhflow.interfaces import registration
 from wmhflow.interfaces.itk import (

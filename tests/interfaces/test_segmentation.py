@@ -12,7 +12,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from wmhflow.core.alignment import Grid3D, resample_isotropic
+from wmhflow.core.grids import Grid3D, resample_isotropic
 from wmhflow.interfaces.itk import load_grid, write_itk_affine
 from wmhflow.interfaces.segmentation import (
     BrainExtraction,

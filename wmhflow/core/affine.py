@@ -11,18 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wmhflow.core.alignment import (
-    Comparison,
-    Grid3D,
-    centroid_mm,
-    compare,
-    finest_mm,
-    highest,
-    resample_isotropic,
-    resample_mask,
-    rigid_matrix,
-    search_rigid,
-)
+from wmhflow.core.alignment import Comparison, compare, highest, rigid_matrix, search_rigid
+from wmhflow.core.grids import Grid3D, centroid_mm, finest_mm, resample_isotropic, resample_mask
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

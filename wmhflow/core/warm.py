@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wmhflow.core._checks import COPIED_TYPES, kernel_ready
-from wmhflow.core.alignment import Grid3D, compare
+from wmhflow.core.alignment import compare
 from wmhflow.core.bullseye import bullseye_labels, depth, propagate_lobes
 from wmhflow.core.distance import distance_to, nearest, signed_distance
+from wmhflow.core.grids import Grid3D
 from wmhflow.core.lesions import label_lesions, lesion_measures
 from wmhflow.core.lookup import steps_at
 from wmhflow.core.sampling import coverage_weights, merge_regions, region_statistics

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 import wmhflow
 from wmhflow.bids.sidecars import software_versions
 from wmhflow.bids.writer import write_bytes
-from wmhflow.core.alignment import Grid3D, robust_range
 from wmhflow.core.bridge import drawn_labels, drawn_priors
+from wmhflow.core.grids import Grid3D, robust_range
 from wmhflow.core.parcellation import recode
 from wmhflow.data.atlases import atlas_directory
 from wmhflow.data.registry import load_freesurfer_codes

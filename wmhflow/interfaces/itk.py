@@ -18,8 +18,8 @@ import numpy as np
 from scipy import ndimage
 
 from wmhflow.bids.transforms import read_transform
-from wmhflow.core.alignment import Grid3D, finest_mm, resample_isotropic
 from wmhflow.core.geometry import world_coordinates
+from wmhflow.core.grids import Grid3D, finest_mm, resample_isotropic
 from wmhflow.errors import InputError, WmhflowError
 
 if TYPE_CHECKING:

@@ -24,24 +24,26 @@ from wmhflow.bids.transforms import linear_matrix
 from wmhflow.core.alignment import (
     ACCEPTABLE,
     Comparison,
-    Grid3D,
     alignment_quality,
-    centroid_mm,
     compare,
     edges,
     every_turn,
-    finest_mm,
     mean_distance_mm,
     poor_numbers,
     refine_rigid,
-    resample_isotropic,
-    resample_mask,
-    robust_range,
     search_rigid,
 )
 from wmhflow.core.brain import stands_free
 from wmhflow.core.filling import LEAST_AGAIN_ML, fill_lesions
 from wmhflow.core.geometry import same_field_of_view
+from wmhflow.core.grids import (
+    Grid3D,
+    centroid_mm,
+    finest_mm,
+    resample_isotropic,
+    resample_mask,
+    robust_range,
+)
 from wmhflow.errors import InputError
 from wmhflow.interfaces.itk import (
     ants_image,

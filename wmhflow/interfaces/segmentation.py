@@ -23,7 +23,7 @@ from scipy import ndimage
 from wmhflow.core import brain as brain_core
 from wmhflow.core import templates, tissue, wmh
 from wmhflow.core.affine import align_template
-from wmhflow.core.alignment import Grid3D, cropped, robust_range
+from wmhflow.core.grids import Grid3D, cropped, robust_range
 from wmhflow.core.lesion_model import LesionModel
 from wmhflow.core.masks import refine_brain_mask, within
 from wmhflow.errors import InputError, MissingProgramError
