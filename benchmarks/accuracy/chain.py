@@ -125,7 +125,7 @@ class Chain:
     def to_tissues(self) -> tuple[Path, Path]:
         """Segment tissues around the WMH; return labels and ventricles."""
         warped = self.step(
-            "warped", WarpPriors, reference=self.files["reference"], inverse=self.files["inverse"],
+            "warped", WarpPriors, brain_mask=self.files["brain"], inverse=self.files["inverse"],
             **{prior: self.files[f"template_{prior}"] for prior in WARPED},
         )  # fmt: skip
         found = self.step(

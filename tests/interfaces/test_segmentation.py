@@ -40,8 +40,9 @@ def small(priors, tmp_path_factory):
     paths = {}
     for name in ("t1w", "brain_mask", *PRIORS):
         grid = load_grid(getattr(priors, name))
-        order = 0 if name == "hemispheres" else 1
-        coarse = resample_isotropic(grid, 4.0, order=order)
+        coarse = resample_isotropic(grid, 4.0)
+        if name == "hemispheres":
+            coarse = Grid3D(np.rint(coarse.data), coarse.affine)
         paths[name] = str(folder / f"{name}.nii.gz")
         if name == "brain_mask":
             coarse = Grid3D(coarse.data > 0.5, coarse.affine)

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import ndimage
+from scipy import ndimage, sparse
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 
@@ -18,6 +20,40 @@ class Grid3D:
 
     data: NDArray[np.float32]
     affine: NDArray[np.float64]
+
+
+def box_of(mask: NDArray[np.bool_], margin: int = 0) -> tuple[slice, ...]:
+    """Find the smallest box that holds a mask.
+
+    Parameters
+    ----------
+    mask
+        With at least one voxel.
+    margin
+        Voxels added on every side, as far as there are any.
+
+    Returns
+    -------
+    tuple of slices
+        The box.
+
+    Raises
+    ------
+    ValueError
+        If the mask is empty.
+
+    Examples
+    --------
+    >>> box_of(np.array([False, False, True, True]), 1)
+    (slice(1, 4, None),)
+    """
+    boxes = ndimage.find_objects(mask.astype(np.uint8))
+    if not boxes:
+        raise ValueError("an empty mask has no box")
+    return tuple(
+        slice(max(part.start - margin, 0), min(part.stop + margin, n))
+        for part, n in zip(boxes[0], mask.shape, strict=True)
+    )
 
 
 def cropped(grid: Grid3D, box: tuple[slice, ...]) -> Grid3D:
@@ -47,6 +83,28 @@ def cropped(grid: Grid3D, box: tuple[slice, ...]) -> Grid3D:
     return Grid3D(grid.data[box], affine)
 
 
+def uncropped(part: NDArray, box: tuple[slice, ...], shape: Sequence[int]) -> NDArray:
+    """Put what was found in a box back into the whole image.
+
+    Parameters
+    ----------
+    part
+        Values in the box.
+    box
+        Where it lies in the image.
+    shape
+        Shape of the image.
+
+    Returns
+    -------
+    ndarray
+        The values, 0 outside the box.
+    """
+    whole = np.zeros(tuple(shape), part.dtype)
+    whole[box] = part
+    return whole
+
+
 def robust_range(data: NDArray[np.float32]) -> NDArray[np.float32]:
     """Scale intensities to 0..1 between the 1st and 99.5th percentile of the non-zero ones.
 
@@ -74,7 +132,7 @@ def robust_range(data: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.clip((data - low) / (span if span > 0 else 1.0), 0, 1) * (data != 0)
 
 
-def resample_isotropic(grid: Grid3D, spacing_mm: float, order: int = 1) -> Grid3D:
+def resample_isotropic(grid: Grid3D, spacing_mm: float) -> Grid3D:
     """Resample along the image's own axes to cubic voxels, smoothing first where it gets coarser.
 
     Parameters
@@ -83,27 +141,67 @@ def resample_isotropic(grid: Grid3D, spacing_mm: float, order: int = 1) -> Grid3
         Image of any voxel size.
     spacing_mm
         Edge of the new voxels.
-    order
-        Order of the interpolating spline.
 
     Returns
     -------
     Grid3D
         Image that covers the same field of view.
+
+    Examples
+    --------
+    >>> coarse = resample_isotropic(Grid3D(np.ones((4, 4, 2), np.float32), np.eye(4)), 2.0)
+    >>> coarse.data.shape, coarse.data.max().round(3).item(), coarse.affine[0].tolist()
+    ((2, 2, 1), 1.0, [2.0, 0.0, 0.0, 0.5])
     """
-    sizes = np.linalg.norm(grid.affine[:3, :3], axis=0)
-    factor = spacing_mm / sizes
-    # Half of the coarser voxel's width, less what the voxel itself already averages.
-    sigma = 0.5 * np.sqrt(np.maximum(factor**2 - 1, 0))
-    smooth = ndimage.gaussian_filter(grid.data, sigma if order else 0)
-    shape = np.maximum(np.ceil(np.array(grid.data.shape) / factor).astype(int), 1)
-    offset = (factor - 1) / 2
-    data = ndimage.affine_transform(
-        smooth, np.diag(factor), offset, tuple(int(n) for n in shape), order=order, mode="nearest"
-    )
+    factors = spacing_mm / np.linalg.norm(grid.affine[:3, :3], axis=0)
+    data = grid.data
+    for axis, factor in enumerate(factors):
+        data = along_axis(_coarser(data.shape[axis], float(factor)), data, axis)
     to_old = np.eye(4)
-    to_old[:3, :3], to_old[:3, 3] = np.diag(factor), offset
+    to_old[:3, :3], to_old[:3, 3] = np.diag(factors), (factors - 1) / 2
     return Grid3D(data, grid.affine @ to_old)
+
+
+def _coarser(n_voxels: int, factor: float) -> NDArray[np.float64]:
+    """Return the weights of old voxels (columns) in new ones, `factor` times as wide."""
+    # Half of the wider voxel's width, less what the voxel itself already averages.
+    sigma = 0.5 * np.sqrt(max(factor**2 - 1, 0))
+    smooth = ndimage.gaussian_filter(np.eye(n_voxels), (sigma, 0))
+    n_new = max(int(np.ceil(n_voxels / factor)), 1)
+    return ndimage.affine_transform(
+        smooth, np.diag([factor, 1.0]), ((factor - 1) / 2, 0), (n_new, n_voxels), order=1,
+        mode="nearest",
+    )  # fmt: skip
+
+
+def along_axis(
+    weights: NDArray[np.float64], data: NDArray[np.float32], axis: int
+) -> NDArray[np.float32]:
+    """Replace the values along one axis by weighted sums of them.
+
+    Parameters
+    ----------
+    weights, (m, n)
+        Weights of the n old values in each of the m new ones.
+    data
+        Array of length n along the axis.
+    axis
+        The axis.
+
+    Returns
+    -------
+    ndarray
+        Array of length m along the axis. It does not depend on the number of threads.
+
+    Examples
+    --------
+    >>> along_axis(np.array([[0.5, 0.5, 0]]), np.array([[1, 3, 5]], np.float32), 1).tolist()
+    [[2.0]]
+    """
+    first = np.moveaxis(data, axis, 0)
+    columns = np.ascontiguousarray(first, dtype=np.float32).reshape(len(first), -1)
+    summed = sparse.csr_array(weights).astype(np.float32) @ columns
+    return np.ascontiguousarray(np.moveaxis(summed.reshape(-1, *first.shape[1:]), 0, axis))
 
 
 def resample_mask(

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
+from wmhflow.core.grids import box_of, uncropped
 from wmhflow.core.lesion_model import LesionModel
 from wmhflow.core.masks import deeper, within
 
@@ -143,10 +144,9 @@ def segment_wmh(
         differ wildly.
     """
     model = LesionModel() if model is None else model
-    boxes = ndimage.find_objects(brain.astype(np.uint8))
-    if not boxes:
+    if not brain.any():
         raise ValueError("the brain mask is empty; look at it and at the FLAIR")
-    box = boxes[0]
+    box = box_of(brain)
     part = TissuePriors(*(getattr(priors, name)[box] for name in TissuePriors.__annotations__))
     inner = brain[box]
     z, contrast, white_sd = brightness(flair[box], part.white, inner, voxel_sizes_mm)
@@ -217,28 +217,6 @@ def agreeing(
     low, least = np.float32(0), np.float32(threshold)
     below = np.minimum(probability.astype(np.float32), np.nextafter(least, low))
     return np.where(mask, np.maximum(probability.astype(np.float32), least), below)
-
-
-def uncropped(part: NDArray, box: tuple[slice, ...], shape: Sequence[int]) -> NDArray:
-    """Put what was found in a box back into the whole image.
-
-    Parameters
-    ----------
-    part
-        Values in the box.
-    box
-        Where it lies in the image.
-    shape
-        Shape of the image.
-
-    Returns
-    -------
-    ndarray
-        The values, 0 outside the box.
-    """
-    whole = np.zeros(tuple(shape), part.dtype)
-    whole[box] = part
-    return whole
 
 
 def brightness(

@@ -17,6 +17,7 @@ from nipype.interfaces.base import (
 
 from wmhflow.bids.images import load_volume
 from wmhflow.core.geometry import spacing_of
+from wmhflow.core.grids import Grid3D, box_of, cropped, finest_mm, uncropped
 from wmhflow.core.lesion_model import GIVEN_THRESHOLD
 from wmhflow.core.lesions import count_hole_voxels, fill_holes
 from wmhflow.core.nawm import combine_tissues, normal_appearing_white_matter, without_infarct
@@ -24,9 +25,11 @@ from wmhflow.core.parcellation import complete_hemispheres, recode, unknown_code
 from wmhflow.data.registry import load_freesurfer_codes
 from wmhflow.errors import InputError
 from wmhflow.interfaces._files import load, load_labels, load_mask, save
-from wmhflow.interfaces.itk import apply_transforms
+from wmhflow.interfaces.itk import apply_transforms, load_grid, resample_through
 
-PROBABILITIES = ("csf", "cortex", "deep_grey", "white")
+PROBABILITIES, MASKS = ("csf", "cortex", "deep_grey", "white"), ("ventricles", "infratentorial")
+# Beyond the brain nothing asks for priors, and sides are those of the nearest place that has one.
+AROUND_BRAIN_MM = 10.0
 
 
 class _PrepareInput(BaseInterfaceInputSpec):
@@ -210,14 +213,14 @@ class TissuesFromParcellation(SimpleInterface):
 
 
 class _WarpPriorsInput(BaseInterfaceInputSpec):
-    reference = File(exists=True, mandatory=True, desc="image with the grid to fill")
+    brain_mask = File(exists=True, mandatory=True, desc="brain on the reference grid")
     inverse = File(exists=True, mandatory=True, desc="transform from the template to the reference")
-    csf = File(exists=True, desc="probability")
-    cortex = File(exists=True, desc="probability")
-    deep_grey = File(exists=True, desc="probability")
-    white = File(exists=True, desc="probability")
-    ventricles = File(exists=True, desc="mask")
-    infratentorial = File(exists=True, desc="mask")
+    csf = File(exists=True, mandatory=True, desc="probability")
+    cortex = File(exists=True, mandatory=True, desc="probability")
+    deep_grey = File(exists=True, mandatory=True, desc="probability")
+    white = File(exists=True, mandatory=True, desc="probability")
+    ventricles = File(exists=True, mandatory=True, desc="mask")
+    infratentorial = File(exists=True, mandatory=True, desc="mask")
 
 
 class _WarpPriorsOutput(TraitedSpec):
@@ -231,38 +234,32 @@ class _WarpPriorsOutput(TraitedSpec):
 
 
 class WarpPriors(SimpleInterface):
-    """Bring the template's priors to the reference: masks by nearest neighbour."""
+    """Bring the template's priors to the brain: masks by nearest neighbour, 0 elsewhere."""
 
     input_spec = _WarpPriorsInput
     output_spec = _WarpPriorsOutput
 
     def _run_interface(self, runtime: Any) -> Any:
-        for name in PROBABILITIES:
-            self._results[name] = self._warp(
-                runtime.cwd, getattr(self.inputs, name), name, "linear"
-            )
-        for name in ("ventricles", "infratentorial"):
-            self._results[name] = self._warp(
-                runtime.cwd, getattr(self.inputs, name), name, "nearest"
-            )
-        values, grid = load(self.inputs.white)
-        x = save(runtime.cwd, "template_x", template_x(values.shape, grid), grid, np.float32)
-        warped, affine = load(self._warp(runtime.cwd, x, "x", "linear"))
+        brain = load_grid(self.inputs.brain_mask)
+        box = box_of(brain.data > 0, round(AROUND_BRAIN_MM / finest_mm(brain)))
+        part, inverse = cropped(brain, box), [self.inputs.inverse]
+        grids = {name: load_grid(getattr(self.inputs, name)) for name in (*PROBABILITIES, *MASKS)}
+        for name, grid in grids.items():
+            is_mask = name in MASKS
+            warped = resample_through(grid, part, inverse, "nearest" if is_mask else "linear")
+            whole = uncropped(warped, box, brain.data.shape)
+            dtype = np.uint8 if is_mask else np.float32
+            self._results[name] = save(runtime.cwd, name, whole, brain.affine, dtype)
+        x = template_x(grids["white"].data.shape, grids["white"].affine)
+        warped = resample_through(Grid3D(x, grids["white"].affine), part, inverse)
         # exactly 0 is what lies outside the template's field of view
-        sides = np.where(warped < 0, 1, np.where(warped > 0, 2, 0))
+        sides = uncropped(
+            np.where(warped < 0, 1, np.where(warped > 0, 2, 0)), box, brain.data.shape
+        )
         self._results["hemispheres"] = save(
-            runtime.cwd, "hemispheres", complete_hemispheres(sides, affine), affine
+            runtime.cwd, "hemispheres", complete_hemispheres(sides, brain.affine), brain.affine
         )
         return runtime
-
-    def _warp(self, folder: str, path: str, name: str, interpolation: str) -> str:
-        return apply_transforms(
-            path,
-            self.inputs.reference,
-            [self.inputs.inverse],
-            Path(folder) / f"{name}.nii",
-            interpolation,
-        )
 
 
 def template_x(shape: tuple[int, ...], affine: Any) -> Any:

@@ -23,7 +23,7 @@ from scipy import ndimage
 from wmhflow.core import brain as brain_core
 from wmhflow.core import templates, tissue, wmh
 from wmhflow.core.affine import align_template
-from wmhflow.core.grids import Grid3D, cropped, robust_range
+from wmhflow.core.grids import Grid3D, box_of, cropped, robust_range, uncropped
 from wmhflow.core.lesion_model import LesionModel
 from wmhflow.core.masks import refine_brain_mask, within
 from wmhflow.errors import InputError, MissingProgramError
@@ -335,7 +335,7 @@ def classify(
     fitted = brain & counted
     if not fitted.any():
         raise InputError("the brain mask is empty, or all of it is lesion; look at the mask.")
-    box = ndimage.find_objects(fitted.astype(np.uint8))[0]
+    box = box_of(fitted)
     # Atropos needs neither orientation nor origin, and priors pass through files: leave them out.
     plain = np.diag([*np.linalg.norm(image.affine[:3, :3], axis=0), 1.0])
     images = [
@@ -580,7 +580,7 @@ class WMHSegmentation(SimpleInterface):
         brain = brain > 0.5
         if not brain.any():
             raise InputError(f"{self.inputs.brain_mask} holds nothing of {self.inputs.flair}.")
-        box = ndimage.find_objects(brain.astype(np.uint8))[0]
+        box = box_of(brain)
         part = cropped(flair, box)
         names = ("csf", "cortex", "deep_grey", "white", "ventricles")
         priors = wmh_priors(
@@ -597,7 +597,7 @@ class WMHSegmentation(SimpleInterface):
         sizes = tuple(np.linalg.norm(flair.affine[:3, :3], axis=0))
         found = wmh.segment_wmh(part.data, t1w, priors, brain[box], sizes)
         whole = {
-            name: wmh.uncropped(getattr(found, name), box, flair.data.shape)
+            name: uncropped(getattr(found, name), box, flair.data.shape)
             for name in ("mask", "probability", "share")
         }
         return dataclasses.replace(found, **whole)

@@ -460,7 +460,7 @@ def _add_computed_tissues(graph: _Graph) -> None:
         "warped_priors",
         WarpPriors(),
         mem_gb=2.0,
-        reference="reference",
+        brain_mask="mask_brain",
         inverse="inverse",
         **{name: f"template_{name}" for name in PRIORS if name != "hemispheres"},
     )
