@@ -411,6 +411,7 @@ def average_through(
     transforms: Sequence[str],
     invert: Sequence[bool] | None = None,
     seed: int = 0,
+    interpolation: str = "linear",
 ) -> NDArray[np.float32]:
     """Resample onto a grid as a scanner would: each voxel is the mean over its volume.
 
@@ -423,7 +424,7 @@ def average_through(
         Values to resample.
     reference
         Grid to fill.
-    transforms, invert, seed
+    transforms, invert, seed, interpolation
         As for :func:`resample_through`.
 
     Returns
@@ -435,12 +436,12 @@ def average_through(
     finest = max(finest_mm(moving), FINEST_PART_MM)
     parts = np.maximum(np.rint(sizes / finest), 1).astype(int)
     if (parts == 1).all():
-        return resample_through(moving, reference, transforms, "linear", invert, seed)
+        return resample_through(moving, reference, transforms, interpolation, invert, seed)
     to_voxels = np.diag([*(1 / parts), 1.0])
     to_voxels[:3, 3] = (1 / parts - 1) / 2
     shape = np.array(reference.data.shape)
     fine = Grid3D(np.zeros(shape * parts, np.float32), reference.affine @ to_voxels)
-    values = resample_through(moving, fine, transforms, "linear", invert, seed)
+    values = resample_through(moving, fine, transforms, interpolation, invert, seed)
     blocks = np.stack([shape, parts], axis=1).ravel()
     return values.reshape(blocks).mean(axis=(1, 3, 5), dtype=np.float32)
 

@@ -23,11 +23,11 @@ from scipy import ndimage
 from wmhflow.core import brain as brain_core
 from wmhflow.core import templates, tissue, wmh
 from wmhflow.core.affine import align_template
-from wmhflow.core.grids import Grid3D, box_of, cropped, robust_range, uncropped
+from wmhflow.core.grids import Grid3D, box_of, cropped, finest_mm, robust_range, uncropped
 from wmhflow.core.lesion_model import LesionModel
 from wmhflow.core.masks import refine_brain_mask, within
 from wmhflow.errors import InputError, MissingProgramError
-from wmhflow.interfaces.anatomy import template_x
+from wmhflow.interfaces.anatomy import AROUND_BRAIN_MM, template_x
 from wmhflow.interfaces.itk import (
     ants_image,
     average_through,
@@ -524,6 +524,41 @@ def wmh_priors(
     return wmh.TissuePriors(**(placed | {"ventricles": placed["ventricles"] > 0.5}))
 
 
+def brought_to_brain(
+    found: wmh.WMHResult,
+    affine: NDArray[np.float64],
+    brain: Grid3D,
+    transforms: list[str],
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Bring share and probability of WMH from the FLAIR's grid to the reference's.
+
+    Parameters
+    ----------
+    found
+        WMH on the FLAIR's grid.
+    affine
+        Of the FLAIR.
+    brain
+        Brain mask on the reference's grid; nothing is brought further than 10 mm from it.
+    transforms
+        From points of the reference to points of the FLAIR.
+
+    Returns
+    -------
+    tuple of ndarray
+        Share and probability on the reference's grid, 0..1.
+    """
+    box = box_of(brain.data > 0, round(AROUND_BRAIN_MM / finest_mm(brain)))
+    part = cropped(brain, box)
+    # a straight line between voxels cuts the tops off: small lesions would shrink
+    share, probability = (
+        average_through(Grid3D(values, affine), part, transforms, interpolation=how)
+        for values, how in ((found.share, "bspline"), (found.probability, "linear"))
+    )
+    whole = brain.data.shape
+    return uncropped(share.clip(0, 1), box, whole), uncropped(probability, box, whole)
+
+
 class _WMHInput(BaseInterfaceInputSpec):
     flair = File(exists=True, mandatory=True, desc="FLAIR in its own space")
     t1w = File(exists=True, desc="T1w in its own space")
@@ -560,10 +595,8 @@ class WMHSegmentation(SimpleInterface):
         # half of a voxel covered is a voxel of lesion; the probability follows the mask
         share, probability = found.share, found.probability
         if moved:
-            share, probability = (
-                average_through(Grid3D(values, flair.affine), reference, to_reference)
-                for values in (share, probability)
-            )
+            brain = load_grid(inputs.brain_mask)
+            share, probability = brought_to_brain(found, flair.affine, brain, to_reference)
         sizes = tuple(np.linalg.norm(reference.affine[:3, :3], axis=0))
         mask = wmh.keep_large(share >= 0.5, wmh.LEAST_LESION_MM3, sizes)
         probability = wmh.agreeing(probability, mask, LesionModel().threshold)
