@@ -8,6 +8,7 @@ from scipy import ndimage
 
 from wmhflow.core import wmh
 from wmhflow.core.lesion_model import LesionModel
+from wmhflow.core.masks import deeper, within
 
 SHAPE = (60, 60, 40)
 
@@ -85,6 +86,38 @@ def test_lesions_have_no_holes() -> None:
     flair[14, 25, 20] = 60
     found = segment(flair, labels)
     assert found.mask[14, 25, 20]
+
+
+def test_a_filled_hole_is_whole_lesion_and_what_is_excluded_none() -> None:
+    flair, labels, _ = person()
+    flair[14:16, 24:26, 19:21] = 60
+    flair[29:31, 25:45, 15:28] = 160
+    flair[24:36, 28:40, 28:35] = 150
+    found = segment(flair, labels)
+    assert (found.share[14:16, 24:26, 19:21] == 1).all()
+    # no half share in the septum beside the lesion above it, which would draw the edge into it
+    assert found.mask[[26, 27, 32, 33], 30:38, 29].all()
+    assert not found.share[29:31, 30:38, 15:31].any()
+
+
+@pytest.mark.parametrize("sizes", [(1.0, 1.0, 1.0), (0.99999994, 1.0, 1.0)])
+def test_sizes_of_an_oblique_grid_decide_nothing(sizes) -> None:
+    lesion = np.zeros((9, 9, 9), bool)
+    lesion[2:7, 4, 4] = True
+    assert wmh.keep_large(lesion, 5.0, sizes).any()
+    cube = np.zeros((9, 9, 9), bool)
+    cube[2:7, 2:7, 2:7] = True
+    assert deeper(cube, min(sizes), sizes).sum() == 27
+    assert within(lesion, min(sizes), sizes).sum() == 5 + 2 + 4 * 5
+
+
+def test_what_is_cut_off_a_sure_lesion_is_sure_itself_or_gone() -> None:
+    probability = np.zeros((16, 5, 5), np.float32)
+    probability[1:5, 1:4, 1:4], probability[5:7, 2, 2] = 0.95, 0.45
+    probability[7:12, 1:4, 1:4] = 0.7
+    kept = wmh.sure_somewhere(probability > 0.5, probability, 0.8)
+    assert kept[1:5, 1:4, 1:4].all()
+    assert not kept[7:].any()
 
 
 def test_no_lesions_gives_an_empty_mask() -> None:

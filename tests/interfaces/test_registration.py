@@ -356,3 +356,11 @@ def test_wrong_arguments_are_refused(head, tmp_path) -> None:
 def test_ants_runs_with_one_thread() -> None:
     assert os.environ[THREADS_VARIABLE] == "1"
     assert single_threaded_ants(5).config._random_seed == 5
+
+
+def test_a_small_infarct_stays_out_of_a_coarser_metric() -> None:
+    infarct = np.zeros((20, 20, 20), bool)
+    infarct[9, 9, 9] = True
+    counted = registration._without(infarct, np.eye(4), 2.0)
+    assert 1 <= (~counted).sum() <= 27
+    assert not counted[4, 4, 4]

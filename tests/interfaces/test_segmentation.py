@@ -22,6 +22,7 @@ from wmhflow.interfaces.segmentation import (
     TissueSegmentation,
     WMHSegmentation,
     brought_to_brain,
+    extract_brain,
 )
 
 PRIORS = ("csf", "cortex", "deep_grey", "white", "ventricles", "infratentorial", "hemispheres")
@@ -133,8 +134,10 @@ def test_what_two_stripped_images_share_is_the_brain(small, tmp_path) -> None:
     moved[0, 3] += 4
     halved = inner.copy()
     halved[:, : (first + last) // 2] = False
+    top = int(np.flatnonzero(inner.any(axis=(0, 1)))[-1])
     others = {
         "stripped": t1w.data * inner,
+        "short": t1w.data[:, :, : top - 1] * inner[:, :, : top - 1],
         "whole": t1w.data + 20,
         "half": t1w.data * halved,
     }
@@ -157,9 +160,22 @@ def test_what_two_stripped_images_share_is_the_brain(small, tmp_path) -> None:
     )
     by_itself = load_grid(alone.run(cwd=tmp_path).outputs.brain_mask).data > 0
     assert by_itself.sum() > 1.02 * inner.sum()
+    # what ends in the brain takes nothing from it
+    assert not (inner & ~found["short"])[:, :, top - 1 :].any()
     # a whole head says nothing, half a brain is not believed
     assert (found["whole"] == by_itself).all()
     assert (found["half"] == by_itself).all()
+
+
+def test_a_blank_slab_of_one_image_takes_nothing_from_the_brain(small) -> None:
+    t1w, mask = (load_grid(small[name]) for name in ("t1w", "brain_mask"))
+    inner = mask.data > 0.5
+    head = Grid3D(t1w.data * inner, t1w.affine)
+    blank = inner.copy()
+    blank[:, :, int(np.flatnonzero(inner.any(axis=(0, 1)))[-1]) - 3 :] = False
+    found, _ = extract_brain(head, t1w, inner, 1, other=blank)
+    assert (inner & ~blank).sum() > 200
+    assert np.array_equal(found, extract_brain(head, t1w, inner, 1)[0])
 
 
 @pytest.mark.parametrize("reference_name", ["T1w", "FLAIR"])

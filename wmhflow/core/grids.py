@@ -22,15 +22,15 @@ class Grid3D:
     affine: NDArray[np.float64]
 
 
-def box_of(mask: NDArray[np.bool_], margin: int = 0) -> tuple[slice, ...]:
+def box_of(mask: NDArray[np.bool_], margins: Sequence[int] | None = None) -> tuple[slice, ...]:
     """Find the smallest box that holds a mask.
 
     Parameters
     ----------
     mask
         With at least one voxel.
-    margin
-        Voxels added on every side, as far as there are any.
+    margins
+        Voxels added on both sides along each axis, as far as there are any.
 
     Returns
     -------
@@ -44,16 +44,47 @@ def box_of(mask: NDArray[np.bool_], margin: int = 0) -> tuple[slice, ...]:
 
     Examples
     --------
-    >>> box_of(np.array([False, False, True, True]), 1)
+    >>> box_of(np.array([False, False, True, True]), [1])
     (slice(1, 4, None),)
     """
     boxes = ndimage.find_objects(mask.astype(np.uint8))
     if not boxes:
         raise ValueError("an empty mask has no box")
     return tuple(
-        slice(max(part.start - margin, 0), min(part.stop + margin, n))
-        for part, n in zip(boxes[0], mask.shape, strict=True)
+        slice(max(part.start - more, 0), min(part.stop + more, n))
+        for part, more, n in zip(boxes[0], margins or [0] * mask.ndim, mask.shape, strict=True)
     )
+
+
+def box_around(mask: Grid3D, margin_mm: float) -> tuple[slice, ...]:
+    """Find the smallest box that holds a mask and some millimetres around it.
+
+    Parameters
+    ----------
+    mask
+        Above 0 somewhere.
+    margin_mm
+        Distance added on every side, to whole voxels upwards, as far as there are any.
+
+    Returns
+    -------
+    tuple of slices
+        The box.
+
+    Raises
+    ------
+    ValueError
+        If the mask is empty.
+
+    Examples
+    --------
+    >>> ball = np.zeros((9, 9, 9), np.float32)
+    >>> ball[4, 4, 4] = 1
+    >>> box_around(Grid3D(ball, np.diag([1.0, 1.0, 5.0, 1.0])), 3.0)
+    (slice(1, 8, None), slice(1, 8, None), slice(3, 6, None))
+    """
+    sizes = np.linalg.norm(mask.affine[:3, :3], axis=0)
+    return box_of(mask.data > 0, [int(n) for n in np.ceil(margin_mm / sizes - 1e-5)])
 
 
 def cropped(grid: Grid3D, box: tuple[slice, ...]) -> Grid3D:
@@ -106,7 +137,9 @@ def uncropped(part: NDArray, box: tuple[slice, ...], shape: Sequence[int]) -> ND
 
 
 def robust_range(data: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Scale intensities to 0..1 between the 1st and 99.5th percentile of the non-zero ones.
+    """Scale intensities to 0..1: from 0, or a negative 1st percentile, to the 99.5th.
+
+    Zeros do not count; they stay.
 
     Parameters
     ----------
@@ -120,14 +153,14 @@ def robust_range(data: NDArray[np.float32]) -> NDArray[np.float32]:
 
     Examples
     --------
-    >>> robust_range(np.array([0, 2, 4, 6], dtype=np.float32)).tolist()[0]
-    0.0
+    >>> robust_range(np.array([0, 100, 200, 400], dtype=np.float32)).round(2).tolist()
+    [0.0, 0.25, 0.5, 1.0]
     """
     values = data[data != 0]
     if values.size == 0:
         return np.zeros_like(data)
     low, high = np.percentile(values, [1.0, 99.5])
-    low = min(float(low), 0.0) if low < 0 else 0.0
+    low = min(float(low), 0.0)
     span = float(high) - low
     return np.clip((data - low) / (span if span > 0 else 1.0), 0, 1) * (data != 0)
 
@@ -207,7 +240,7 @@ def along_axis(
 def resample_mask(
     mask: NDArray[np.bool_], affine: NDArray[np.float64], spacing_mm: float
 ) -> NDArray[np.bool_]:
-    """Resample a mask to cubic voxels: those that it fills by more than half.
+    """Resample a mask to cubic voxels: where it is above one half after smoothing.
 
     Parameters
     ----------

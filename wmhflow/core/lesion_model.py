@@ -44,9 +44,9 @@ class LesionModel:
     edge, above_cortex, highest_edge, thick_highest_edge
         A lesion ends at this share of its own height: where half of a voxel is lesion, it stands
         out half as much as in its core. But raters draw nothing that is hardly brighter than
-        cortex: it ends where it exceeds the cortex by less than this share of white matter's
-        brightness, if that is further in, up to the highest share of its height, which is less in
-        slices above ``THICK_MM``, where the edge is the slice's.
+        cortex: it ends where the logarithm of its ratio to the cortex falls to this, if that is
+        further in, up to the highest share of its height, which is less in slices above
+        ``THICK_MM``, where the edge is the slice's.
     threshold
         Probability from which a voxel is a lesion.
     peak

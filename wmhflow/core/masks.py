@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+# Voxel sizes that come from an oblique affine are off by so much, and distances with them.
+ROUNDING = 1e-5
+
 
 def within(
     mask: NDArray[np.bool_], distance_mm: float, voxel_sizes_mm: Sequence[float]
@@ -35,7 +38,8 @@ def within(
     ndarray
         The mask, grown.
     """
-    return distance_to(mask, voxel_sizes_mm, limit=distance_mm) <= distance_mm
+    reach = distance_mm * (1 + ROUNDING)
+    return distance_to(mask, voxel_sizes_mm, limit=reach) <= reach
 
 
 def deeper(
@@ -57,7 +61,8 @@ def deeper(
     ndarray
         The mask, shrunk.
     """
-    return distance_to(~mask, voxel_sizes_mm, limit=distance_mm) > distance_mm
+    reach = distance_mm * (1 + ROUNDING)
+    return distance_to(~mask, voxel_sizes_mm, limit=reach) > reach
 
 
 def refine_brain_mask(

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wmhflow.core._checks import check_same_shape, checked_mask
-from wmhflow.core.distance import distance_to
 from wmhflow.core.lesions import label_lesions
+from wmhflow.core.masks import within
 
 CSF, VENTRICLES, CORTEX, DEEP_GREY, WHITE_MATTER, WMH, INFRATENTORIAL = range(1, 8)
 LEFT, RIGHT = 1, 2
@@ -131,15 +131,7 @@ def normal_appearing_white_matter(
     }
     for reason, target in reasons.items():
         if target is not None:
-            near = left & _near(target, spacing, guard_mm)
+            near = left & within(target, guard_mm, spacing)
             removed[reason] = int(np.count_nonzero(near))
             left = left & ~near
     return left, removed
-
-
-def _near(
-    target: NDArray[np.bool_], spacing: Sequence[float], guard_mm: float
-) -> NDArray[np.bool_]:
-    # a little more than the guard, so that float32 distances of exactly the guard count as near
-    reach = guard_mm * (1 + 1e-5)
-    return np.asarray(distance_to(target, spacing, limit=reach) <= reach)

@@ -192,7 +192,7 @@ def brain_facts(
         return {"volume_l": 0.0, "cut_share": None, "empty_share": None}
     return {
         "volume_l": volume_l,
-        "cut_share": _flattest_share(brain, voxel_sizes_mm),
+        "cut_share": flattest_share(brain, voxel_sizes_mm),
         "empty_share": _empty_share(brain, values),
     }
 
@@ -205,8 +205,26 @@ def _empty_share(brain: NDArray[np.bool_], values: NDArray[Any]) -> float | None
     return 0.0 if background is None else float(np.mean(values[brain] == background))
 
 
-def _flattest_share(brain: NDArray[np.bool_], voxel_sizes_mm: Sequence[float]) -> float:
-    """Find the plane that holds the largest share of a mask's surface."""
+def flattest_share(brain: NDArray[np.bool_], voxel_sizes_mm: Sequence[float]) -> float:
+    """Find the plane that holds the largest share of a mask's surface.
+
+    Parameters
+    ----------
+    brain
+        Mask with at least one voxel.
+    voxel_sizes_mm
+        Voxel size along each axis.
+
+    Returns
+    -------
+    float
+        Share of the surface, 0..1.
+
+    Examples
+    --------
+    >>> flattest_share(np.ones((2, 2, 2), bool), (1, 1, 1)) == 1 / 6
+    True
+    """
     total, flattest = 0.0, 0.0
     for axis in range(3):
         others = [index for index in range(3) if index != axis]

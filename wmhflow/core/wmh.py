@@ -23,7 +23,7 @@ from scipy import ndimage
 
 from wmhflow.core.grids import box_of, uncropped
 from wmhflow.core.lesion_model import LesionModel
-from wmhflow.core.masks import deeper, within
+from wmhflow.core.masks import ROUNDING, deeper, within
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -172,10 +172,13 @@ def segment_wmh(
     edge = model.lesion_edge(core, cortex_z * white_sd, voxel_sizes_mm)
     height = excess / core
     mask = trim_to_height(accepted, height, edge, voxel_sizes_mm) & inner & ~excluded
+    mask = sure_somewhere(mask, probability, model.peak)
     # As far below one half beside the edge as above it inside, so that the edge stays between
     # voxels where the mask is drawn on another grid.
     share = 0.5 + (height - edge) / (2 * np.minimum(edge, 1 - edge))
-    share = lesion_share(np.where(probability > SHARE_PROBABILITY, share, 0), mask)
+    share = np.where((probability > SHARE_PROBABILITY) & ~excluded, share, 0)
+    # what was filled is lesion through and through: a spline would dip into a hole
+    share = lesion_share(np.where(mask & (height < edge), 1, share), mask)
     probability = agreeing(probability, mask, model.threshold)
     return WMHResult(
         mask=uncropped(mask, box, flair.shape),
@@ -511,10 +514,40 @@ def accept_lesions(
     """
     likely = (probability >= model.threshold) & ~excluded
     likely = keep_large(likely, LEAST_LESION_MM3, voxel_sizes_mm)
-    lesions, n_lesions = ndimage.label(likely, structure=np.ones((3, 3, 3)))
-    sure = np.bincount(lesions[probability > model.peak], minlength=n_lesions + 1) > 0
+    sure = sure_somewhere(likely, probability, model.peak)
+    return ndimage.binary_fill_holes(sure) & ~excluded
+
+
+def sure_somewhere(
+    mask: NDArray[np.bool_], probability: NDArray[np.floating], peak: float
+) -> NDArray[np.bool_]:
+    """Keep the 26-connected components in which a probability is exceeded somewhere.
+
+    Parameters
+    ----------
+    mask
+        Lesions.
+    probability
+        Probability of lesion.
+    peak
+        What has to be exceeded.
+
+    Returns
+    -------
+    ndarray
+        Part of the mask.
+
+    Examples
+    --------
+    >>> mask = np.array([1, 1, 0, 1], bool).reshape(4, 1, 1)
+    >>> probability = np.array([0.5, 0.9, 0.9, 0.5]).reshape(4, 1, 1)
+    >>> sure_somewhere(mask, probability, 0.8).ravel().tolist()
+    [True, True, False, False]
+    """
+    lesions, n_lesions = ndimage.label(mask, structure=np.ones((3, 3, 3)))
+    sure = np.bincount(lesions[probability > peak], minlength=n_lesions + 1) > 0
     sure[0] = False
-    return ndimage.binary_fill_holes(sure[lesions]) & ~excluded
+    return sure[lesions]
 
 
 def robust_location_scale(values: NDArray[np.floating]) -> tuple[float, float]:
@@ -734,6 +767,7 @@ def keep_large(
     """
     labels, n_labels = ndimage.label(mask, structure=np.ones((3, 3, 3)))
     counts = np.bincount(labels.ravel(), minlength=n_labels + 1)
-    large = (counts * float(np.prod(voxel_sizes_mm)) >= least_mm3) & (counts >= 2)
+    volumes = counts * float(np.prod(voxel_sizes_mm)) * (1 + ROUNDING)
+    large = (volumes >= least_mm3) & (counts >= 2)
     large[0] = False
     return large[labels]

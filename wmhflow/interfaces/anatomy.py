@@ -17,7 +17,7 @@ from nipype.interfaces.base import (
 
 from wmhflow.bids.images import load_volume
 from wmhflow.core.geometry import spacing_of
-from wmhflow.core.grids import Grid3D, box_of, cropped, finest_mm, uncropped
+from wmhflow.core.grids import Grid3D, box_around, cropped, uncropped
 from wmhflow.core.lesion_model import GIVEN_THRESHOLD
 from wmhflow.core.lesions import count_hole_voxels, fill_holes
 from wmhflow.core.nawm import combine_tissues, normal_appearing_white_matter, without_infarct
@@ -29,7 +29,7 @@ from wmhflow.interfaces.itk import apply_transforms, load_grid, resample_through
 
 PROBABILITIES, MASKS = ("csf", "cortex", "deep_grey", "white"), ("ventricles", "infratentorial")
 # Beyond the brain nothing asks for priors, and sides are those of the nearest place that has one.
-AROUND_BRAIN_MM = 10.0
+PRIORS_MARGIN_MM = 10.0
 
 
 class _PrepareInput(BaseInterfaceInputSpec):
@@ -234,14 +234,17 @@ class _WarpPriorsOutput(TraitedSpec):
 
 
 class WarpPriors(SimpleInterface):
-    """Bring the template's priors to the brain: masks by nearest neighbour, 0 elsewhere."""
+    """Bring the template's priors to the brain: masks by nearest neighbour.
+
+    Further than 10 mm from it they are 0; hemispheres have a side everywhere.
+    """
 
     input_spec = _WarpPriorsInput
     output_spec = _WarpPriorsOutput
 
     def _run_interface(self, runtime: Any) -> Any:
         brain = load_grid(self.inputs.brain_mask)
-        box = box_of(brain.data > 0, round(AROUND_BRAIN_MM / finest_mm(brain)))
+        box = box_around(brain, PRIORS_MARGIN_MM)
         part, inverse = cropped(brain, box), [self.inputs.inverse]
         grids = {name: load_grid(getattr(self.inputs, name)) for name in (*PROBABILITIES, *MASKS)}
         for name, grid in grids.items():

@@ -245,15 +245,13 @@ def write_itk_affine(matrix: NDArray[np.float64], out: str | os.PathLike[str]) -
     return str(Path(out).absolute())
 
 
-def read_itk_affine(path: str | os.PathLike[str], seed: int = 0) -> NDArray[np.float64]:
+def read_itk_affine(path: str | os.PathLike[str]) -> NDArray[np.float64]:
     """Read a linear transform from an ITK file.
 
     Parameters
     ----------
     path
         ITK ``.txt``, ``.mat`` or ``.h5`` file, composite ones included.
-    seed
-        Not used.
 
     Returns
     -------

@@ -38,7 +38,7 @@ from wmhflow.core.filling import LEAST_AGAIN_ML, fill_lesions
 from wmhflow.core.geometry import same_field_of_view
 from wmhflow.core.grids import (
     Grid3D,
-    box_of,
+    box_around,
     centroid_mm,
     cropped,
     finest_mm,
@@ -69,7 +69,8 @@ if TYPE_CHECKING:
 JUDGE_SPACING_MM = 2.0
 AFFINE_MM = 3.0
 SYN_LEVELS_MM, SYN_ITERATIONS, COARSEST_SYN_MM = (8.0, 4.0, 2.0), (60, 40, 10), 2.0
-AROUND_BRAIN_MM = 20.0
+SYN_MARGIN_MM = 20.0
+LEAST_INFARCT_SHARE = 0.05
 # antsRegistration's word for "no mask here".
 NO_MASK = "NA"
 STARTS_REFINED = 2
@@ -134,7 +135,7 @@ def refine_linear(
             arguments += ["--convergence", f"[{iterations},1e-6,10]"]
             arguments += ["--shrink-factors", factors, "--smoothing-sigmas", f"{sigmas}vox"]
         run_ants_registration(arguments, seed)
-        return read_itk_affine(f"{folder}/fit0GenericAffine.mat", seed)
+        return read_itk_affine(f"{folder}/fit0GenericAffine.mat")
 
 
 def register_linear(
@@ -416,7 +417,7 @@ def register_nonlinear(
     if moving_mask is not None:
         images["moving_mask"] = mask_image(moving_mask, moving.affine, seed)
     where = {name: pointer(image) for name, image in images.items()}
-    voxel_mm = float(np.min(np.linalg.norm(template.affine[:3, :3], axis=0)))
+    voxel_mm = finest_mm(template)
     factors = [max(round(spacing / voxel_mm), 1) for spacing in spacings_mm]
     with tempfile.TemporaryDirectory() as folder:
         start = write_itk_affine(affine, Path(folder) / "start.txt")
@@ -535,7 +536,7 @@ def register_brains(
         affine = fit.matrix
         metrics = {"start": fit.start, "mutual_information_affine": fit.mutual_information}
     # what lies further from the brain costs time and says nothing
-    box = box_of(brain.data > 0, round(AROUND_BRAIN_MM / finest_mm(brain)))
+    box = box_around(brain, SYN_MARGIN_MM)
     part = cropped(brain, box)
     working = resample_isotropic(part, working_mm)
     forward, inverse = register_nonlinear(
@@ -560,7 +561,9 @@ def _without(
     """Return where SyN's metric counts: everywhere but in an infarct and right beside it."""
     if not infarct.any():
         return None
-    return ~resample_mask(ndimage.binary_dilation(infarct), affine, spacing_mm)
+    # any of it in a voxel counts, or small infarcts would be lost in voxels larger than their own
+    grown = Grid3D(ndimage.binary_dilation(infarct).astype(np.float32), affine)
+    return resample_isotropic(grown, spacing_mm).data < LEAST_INFARCT_SHARE
 
 
 class _RigidInput(BaseInterfaceInputSpec):
@@ -660,7 +663,7 @@ class TemplateRegistrationAgain(SimpleInterface):
                 forward=inputs.forward, inverse=inputs.inverse, metrics=inputs.metrics
             )
             return runtime
-        affine = read_itk_affine(inputs.affine, inputs.seed)
+        affine = read_itk_affine(inputs.affine)
         fit = _registered(inputs, runtime.cwd, affine)
         metrics = inputs.metrics | fit.metrics
         self._results.update(forward=fit.forward, inverse=fit.inverse, metrics=metrics)

@@ -23,11 +23,12 @@ from scipy import ndimage
 from wmhflow.core import brain as brain_core
 from wmhflow.core import templates, tissue, wmh
 from wmhflow.core.affine import align_template
-from wmhflow.core.grids import Grid3D, box_of, cropped, finest_mm, robust_range, uncropped
+from wmhflow.core.grids import Grid3D, box_around, box_of, cropped, robust_range, uncropped
 from wmhflow.core.lesion_model import LesionModel
 from wmhflow.core.masks import refine_brain_mask, within
+from wmhflow.core.sanity import flattest_share
 from wmhflow.errors import InputError, MissingProgramError
-from wmhflow.interfaces.anatomy import AROUND_BRAIN_MM, template_x
+from wmhflow.interfaces.anatomy import PRIORS_MARGIN_MM, template_x
 from wmhflow.interfaces.itk import (
     ants_image,
     average_through,
@@ -51,6 +52,8 @@ STRIPPED_SHARE = 0.03
 MARGIN_MM = 2.0
 # Another image's brain is believed if it leaves at least this share of what was found without it.
 LEAST_SHARED = 0.9
+# ... and if its largest flat face is not larger by more than this share of the surface.
+MOST_FLATTER = 0.02
 T1W_PRIOR_WEIGHT = 0.25
 FLAIR_PRIOR_WEIGHT = 0.5
 
@@ -175,7 +178,8 @@ def extract_brain(
     seed
         Seed of everything random.
     other
-        Brain of a skull-stripped image of the same person, on the head's grid.
+        Brain of a skull-stripped image of the same person, on the head's grid; true where that
+        image does not reach.
 
     Returns
     -------
@@ -187,8 +191,12 @@ def extract_brain(
     if other is None or not brain_core.stands_free(head.data, volume):
         return mask, stripped
     shared = brain_core.filled_foreground(head.data) & other
-    believed = np.count_nonzero(shared & mask) >= LEAST_SHARED * np.count_nonzero(mask)
-    return (shared if believed else mask), stripped
+    if np.count_nonzero(shared & mask) < LEAST_SHARED * np.count_nonzero(mask):
+        return mask, stripped
+    # an image that ends in the brain, and not its scraps, leaves a plane there
+    sizes = tuple(np.linalg.norm(head.affine[:3, :3], axis=0))
+    flatter = flattest_share(shared, sizes) - flattest_share(mask, sizes)
+    return (mask if flatter > MOST_FLATTER else shared), stripped
 
 
 def _brain_of(
@@ -280,12 +288,16 @@ class BrainExtraction(SimpleInterface):
     def _brain_of_other(self, head: Grid3D) -> NDArray[np.bool_] | None:
         """Bring the brain of the other image, if it is skull-stripped, to the head's grid."""
         other = load_grid(self.inputs.other)
-        if not brain_core.looks_skull_stripped(
-            other.data, float(abs(np.linalg.det(other.affine[:3, :3])))
-        ):
+        volume = float(abs(np.linalg.det(other.affine[:3, :3])))
+        if not brain_core.looks_skull_stripped(other.data, volume):
             return None
-        body = Grid3D(brain_core.filled_foreground(other.data).astype(np.float32), other.affine)
-        return average_through(body, head, [self.inputs.other_transform]) > 0.5
+        transforms = [self.inputs.other_transform]
+        inside = brain_core.filled_foreground(other.data)
+        body, reached = (
+            average_through(Grid3D(values.astype(np.float32), other.affine), head, transforms) > 0.5
+            for values in (inside, np.ones_like(inside))
+        )
+        return body | ~reached
 
 
 # --- tissue -------------------------------------------------------------------------------------
@@ -428,7 +440,7 @@ class _TissueInput(BaseInterfaceInputSpec):
     white = File(exists=True, mandatory=True, desc="warped prior")
     ventricles = File(exists=True, mandatory=True, desc="warped region of the ventricles")
     infratentorial = File(exists=True, mandatory=True, desc="warped mask")
-    hemispheres = File(exists=True, mandatory=True, desc="warped, nearest neighbour")
+    hemispheres = File(exists=True, mandatory=True, desc="a side for every voxel")
     lesion_mask = File(exists=True, desc="lesions, on the image's grid")
     infarct_mask = File(exists=True, desc="infarcts, on the image's grid")
     seed = traits.Int(42, usedefault=True, desc="seed of everything random")
@@ -548,7 +560,7 @@ def brought_to_brain(
     tuple of ndarray
         Share and probability on the reference's grid, 0..1.
     """
-    box = box_of(brain.data > 0, round(AROUND_BRAIN_MM / finest_mm(brain)))
+    box = box_around(brain, PRIORS_MARGIN_MM)
     part = cropped(brain, box)
     # a straight line between voxels cuts the tops off: small lesions would shrink
     share, probability = (
