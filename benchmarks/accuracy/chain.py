@@ -26,13 +26,12 @@ from wmhflow.interfaces.segmentation import (
     TissueSegmentation,
     WMHSegmentation,
 )
-from wmhflow.workflows.visit import MASK_PRIORS, PRIORS
+from wmhflow.workflows.visit import LESION_PRIORS, PRIORS
 
 BESIDE = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 DATA = Path(os.environ.get("WMHFLOW_DATA", BESIDE))
 N_PROCESSES = 2
 SEED = 20080324
-WARPED = tuple(name for name in PRIORS if name != "hemispheres")
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ class Chain:
         """Find the brain in the reference and register it to the template."""
         priors = self.step("priors", TemplatePriors)
         self.files |= {f"template_{name}": getattr(priors, name) for name in ("t1w", "brain_mask")}
-        self.files |= {f"template_{name}": getattr(priors, name) for name in WARPED}
+        self.files |= {f"template_{name}": getattr(priors, name) for name in PRIORS}
         source = self.t1w or self.flair
         reference = self.step("reference", PrepareImage, in_file=str(source)).out_file
         common = {"seed": SEED, "template_mask": self.files["template_brain_mask"]}
@@ -117,7 +116,7 @@ class Chain:
             reference_name="T1w" if self.t1w else "FLAIR", other_transform=aligned.transform,
             t1w=self.files["reference"] if self.t1w else None, brain_mask=self.files["brain"],
             inverse=self.files["inverse"],
-            **{prior: self.files[f"template_{prior}"] for prior in MASK_PRIORS},
+            **{prior: self.files[f"template_{prior}"] for prior in LESION_PRIORS},
         )  # fmt: skip
         self.files["wmh"] = found.mask
         return Path(found.mask)
@@ -126,12 +125,12 @@ class Chain:
         """Segment tissues around the WMH; return labels and ventricles."""
         warped = self.step(
             "warped", WarpPriors, brain_mask=self.files["brain"], inverse=self.files["inverse"],
-            **{prior: self.files[f"template_{prior}"] for prior in WARPED},
+            **{prior: self.files[f"template_{prior}"] for prior in PRIORS},
         )  # fmt: skip
         found = self.step(
             "tissues", TissueSegmentation, image=self.files["reference"],
             brain_mask=self.files["brain"], lesion_mask=self.files["wmh"], seed=SEED,
-            **{prior: getattr(warped, prior) for prior in PRIORS},
+            **{prior: getattr(warped, prior) for prior in (*PRIORS, "hemispheres")},
         )  # fmt: skip
         return Path(found.tissue), Path(found.ventricles)
 

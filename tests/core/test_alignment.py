@@ -12,7 +12,6 @@ from wmhflow.core import alignment
 from wmhflow.core.alignment import (
     ACCEPTABLE,
     alignment_quality,
-    alignment_score,
     compare,
     every_turn,
     foreground,
@@ -86,7 +85,7 @@ def test_score_of_a_head_with_itself_falls_with_distance(heads) -> None:
 
 def test_nothing_in_common_scores_nothing(heads) -> None:
     far = rigid_matrix([0, 0, 0, 5000, 0, 0], np.zeros(3))
-    assert alignment_score(heads[0], heads[1], far, None) == 0.0
+    assert compare(heads[0], heads[1]).score(far) == 0.0
 
 
 def test_a_slab_is_no_better_aligned_where_it_sees_less(heads) -> None:

@@ -41,7 +41,6 @@ import itertools
 import numpy as np
 from wmhflow.core.alignment import (
     alignment_quality,
-    alignment_score,
     compare,
     refine_rigid,
     search_rigid,
@@ -65,7 +64,7 @@ for order, kind in itertools.product("CF", kinds):
     affine = np.diag([*spacing, 1.0])
     image = np.require(lobe, kind, order)
     grids = [Grid3D(np.asarray(image, np.float32) / 5, affine) for _ in range(2)]
-    alignment_score(*grids, np.asfortranarray(affine), None)
+    compare(*grids).score(np.asfortranarray(affine))
     alignment_quality(*grids, np.eye(4), 1)
     refine_rigid(compare(*grids, seed=1), affine.T, np.zeros(3))
     search_rigid(*grids, np.ones(shape, bool), [(0.0, 0.0, 0.0)])

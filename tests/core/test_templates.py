@@ -37,11 +37,6 @@ def test_every_prior_is_its_own_mirror_image(priors, name) -> None:
     assert np.array_equal(values, values[::-1])
 
 
-def test_left_is_smaller_x(image, priors) -> None:
-    assert at(image, priors.hemispheres, (-30, 0, 0), (30, 0, 0), (-1, 0, 0)) == [1, 2, 1]
-    assert (priors.hemispheres > 0).all()
-
-
 def test_ventricles_hold_horns_and_leave_out_other_csf(image, priors) -> None:
     inside = [(-10, 10, 12), (12, -16, 23), (-26, -48, 8), (33, -15, -17), (-35, -30, -9)]
     outside = [(0, -8, 2), (0, -22, 4), (0, -46, -30), (-40, 0, 2), (44, -20, 8), (0, -36, -4)]

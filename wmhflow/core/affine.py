@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wmhflow.core.alignment import Comparison, compare, highest, rigid_matrix, search_rigid
-from wmhflow.core.grids import Grid3D, centroid_mm, finest_mm, resample_isotropic, resample_mask
+from wmhflow.core.grids import Grid3D, centroid_mm, resample_isotropic, resample_mask
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -124,7 +124,7 @@ def align_template(
     matrix = search_rigid(shrunk, head, template_mask, seed=seed)[0][1] @ smaller
     score = 0.0
     for wanted_mm, n_parameters in LEVELS:
-        spacing_mm = max(wanted_mm, min(finest_mm(template), finest_mm(head)))
+        spacing_mm = max(wanted_mm, min(template.finest_mm, head.finest_mm))
         grids = [resample_isotropic(grid, spacing_mm) for grid in (template, head)]
         part = resample_mask(template_mask, template.affine, spacing_mm)
         pair = compare(grids[0], grids[1], part, seed)

@@ -18,7 +18,6 @@ from wmhflow.core.grids import (
     Grid3D,
     apply_affine,
     centroid_mm,
-    finest_mm,
     resample_isotropic,
     resample_mask,
     robust_range,
@@ -210,28 +209,6 @@ def compare(
         np.ascontiguousarray(moving.data, dtype=np.float32),
         np.linalg.inv(moving.affine).astype(np.float64),
     )
-
-
-def alignment_score(
-    fixed: Grid3D, moving: Grid3D, matrix: NDArray[np.float64], mask: NDArray[np.bool_] | None
-) -> float:
-    """Judge one alignment; :class:`Comparison` judges many.
-
-    Parameters
-    ----------
-    fixed, moving
-        Images scaled to 0..1.
-    matrix
-        Points of fixed to points of moving, RAS mm.
-    mask
-        Part of the fixed grid that counts, or None for all.
-
-    Returns
-    -------
-    float
-        Score in nats; larger is better.
-    """
-    return compare(fixed, moving, mask).score(matrix)
 
 
 @njit(cache=True, nogil=True)
@@ -516,7 +493,7 @@ def search_rigid(
         Name of the start, transform (fixed to moving points, RAS mm) and score, best first.
     """
     found: list[tuple[float, str, NDArray[np.float64]]] = []
-    finest = min(finest_mm(fixed), finest_mm(moving))
+    finest = min(fixed.finest_mm, moving.finest_mm)
     for level, spacing in enumerate(max(wanted, finest) for wanted in SEARCH_SPACINGS_MM):
         grids = [resample_isotropic(grid, spacing) for grid in (fixed, moving)]
         part = None if mask is None else resample_mask(mask, fixed.affine, spacing)
@@ -593,7 +570,7 @@ def flattened(grid: Grid3D, head: NDArray[np.bool_]) -> Grid3D:
     Grid3D
         Half of what each voxel is to its wide surroundings within the head, at most 1; 0 outside.
     """
-    sigma = SLOW_SIGMA_MM / np.linalg.norm(grid.affine[:3, :3], axis=0)
+    sigma = np.divide(SLOW_SIGMA_MM, grid.voxel_sizes_mm)
     inside = head.astype(np.float32)
     share = ndimage.gaussian_filter(inside, sigma)
     around = ndimage.gaussian_filter(grid.data * inside, sigma) / np.maximum(share, 1e-3)
@@ -686,8 +663,8 @@ def edges(grid: Grid3D) -> Grid3D:
     Grid3D
         Scaled to 0..1.
     """
-    sizes = np.linalg.norm(grid.affine[:3, :3], axis=0)
-    strength = ndimage.gaussian_gradient_magnitude(grid.data, EDGE_SIGMA_MM / sizes)
+    sigma = np.divide(EDGE_SIGMA_MM, grid.voxel_sizes_mm)
+    strength = ndimage.gaussian_gradient_magnitude(grid.data, sigma)
     return Grid3D(robust_range(strength.astype(np.float32)), grid.affine)
 
 

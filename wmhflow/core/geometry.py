@@ -70,6 +70,27 @@ def spacing_of(affine: ArrayLike) -> NDArray[np.float64]:
     return sizes
 
 
+def voxel_mm3(affine: ArrayLike) -> float:
+    """Return the volume of a voxel.
+
+    Parameters
+    ----------
+    affine : (4, 4) array
+        From voxel indices to world coordinates in mm.
+
+    Returns
+    -------
+    float
+        Cubic millimetres, also on a sheared grid.
+
+    Examples
+    --------
+    >>> voxel_mm3([[-1, 0, 0, 90], [0, 0, 2, -126], [0, 0.5, 0, -72], [0, 0, 0, 1]])
+    1.0
+    """
+    return float(abs(np.linalg.det(np.asarray(affine, dtype=np.float64)[:3, :3])))
+
+
 def checked_affine(affine: ArrayLike) -> NDArray[np.float64]:
     """Return the affine as (4, 4) float64, refusing what cannot be inverted.
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage, sparse
 
+from wmhflow.core.geometry import voxel_mm3
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -20,6 +22,21 @@ class Grid3D:
 
     data: NDArray[np.float32]
     affine: NDArray[np.float64]
+
+    @property
+    def voxel_sizes_mm(self) -> tuple[float, ...]:
+        """Voxel size along each axis; a sheared grid has them too."""
+        return tuple(np.linalg.norm(self.affine[:3, :3], axis=0).tolist())
+
+    @property
+    def finest_mm(self) -> float:
+        """The smallest edge of a voxel."""
+        return min(self.voxel_sizes_mm)
+
+    @property
+    def voxel_mm3(self) -> float:
+        """Volume of a voxel."""
+        return voxel_mm3(self.affine)
 
 
 def box_of(mask: NDArray[np.bool_], margins: Sequence[int] | None = None) -> tuple[slice, ...]:
@@ -83,8 +100,8 @@ def box_around(mask: Grid3D, margin_mm: float) -> tuple[slice, ...]:
     >>> box_around(Grid3D(ball, np.diag([1.0, 1.0, 5.0, 1.0])), 3.0)
     (slice(1, 8, None), slice(1, 8, None), slice(3, 6, None))
     """
-    sizes = np.linalg.norm(mask.affine[:3, :3], axis=0)
-    return box_of(mask.data > 0, [int(n) for n in np.ceil(margin_mm / sizes - 1e-5)])
+    margins = np.ceil(np.divide(margin_mm, mask.voxel_sizes_mm) - 1e-5)
+    return box_of(mask.data > 0, [int(n) for n in margins])
 
 
 def cropped(grid: Grid3D, box: tuple[slice, ...]) -> Grid3D:
@@ -186,7 +203,7 @@ def resample_isotropic(grid: Grid3D, spacing_mm: float) -> Grid3D:
     >>> coarse.data.shape, coarse.data.max().round(3).item(), coarse.affine[0].tolist()
     ((2, 2, 1), 1.0, [2.0, 0.0, 0.0, 0.5])
     """
-    factors = spacing_mm / np.linalg.norm(grid.affine[:3, :3], axis=0)
+    factors = np.divide(spacing_mm, grid.voxel_sizes_mm)
     data = grid.data
     for axis, factor in enumerate(factors):
         data = along_axis(_coarser(data.shape[axis], float(factor)), data, axis)
@@ -257,22 +274,6 @@ def resample_mask(
         The mask on the grid of :func:`resample_isotropic`.
     """
     return resample_isotropic(Grid3D(mask.astype(np.float32), affine), spacing_mm).data > 0.5
-
-
-def finest_mm(grid: Grid3D) -> float:
-    """Return the smallest edge of a voxel.
-
-    Parameters
-    ----------
-    grid
-        An image.
-
-    Returns
-    -------
-    float
-        Millimetres.
-    """
-    return float(np.min(np.linalg.norm(grid.affine[:3, :3], axis=0)))
 
 
 def apply_affine(matrix: NDArray[np.float64], points: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from wmhflow.core.geometry import same_grid
+from wmhflow.core.geometry import same_grid, voxel_mm3
 from wmhflow.core.sampling import coverage_weights, region_statistics
 
 HALF = 0.5
@@ -154,7 +154,7 @@ def probability_overlap(
 
 def _voxel_mm3(affine: NDArray[np.float64]) -> float:
     # rounded, so that 1 mm is 1 mm whatever the header's single precision made of it
-    return float(round(abs(np.linalg.det(affine[:3, :3])), 6))
+    return float(round(voxel_mm3(affine), 6))
 
 
 def _labels_at(

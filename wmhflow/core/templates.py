@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-LEFT, RIGHT = 1, 2
 
 # Midline of the left lateral ventricle: frontal horn, body, atrium, occipital horn ...
 VENTRICLE_BODY_MM = (
@@ -79,7 +78,6 @@ class TemplatePriors:
     white: NDArray[np.float32]
     ventricles: NDArray[np.uint8]
     infratentorial: NDArray[np.uint8]
-    hemispheres: NDArray[np.uint8]
 
 
 def make_priors(
@@ -123,7 +121,6 @@ def make_priors(
         white=(np.clip(1 - csf - cortex - deep, 0, 1) * brain).astype(np.float32),
         ventricles=ventricles.astype(np.uint8),
         infratentorial=infratentorial.astype(np.uint8),
-        hemispheres=np.where(x < 0, LEFT, RIGHT).astype(np.uint8) * np.ones(t1w.shape, np.uint8),
     )
 
 

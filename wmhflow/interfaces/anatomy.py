@@ -16,7 +16,7 @@ from nipype.interfaces.base import (
 )
 
 from wmhflow.bids.images import load_volume
-from wmhflow.core.geometry import spacing_of
+from wmhflow.core.geometry import spacing_of, voxel_mm3
 from wmhflow.core.grids import Grid3D, box_around, cropped, uncropped
 from wmhflow.core.lesion_model import GIVEN_THRESHOLD
 from wmhflow.core.lesions import count_hole_voxels, fill_holes
@@ -115,7 +115,7 @@ class GivenMask(SimpleInterface):
 
 
 def _volume(mask: Any, affine: Any) -> float:
-    return float(np.count_nonzero(mask) * abs(np.linalg.det(affine[:3, :3])))
+    return float(np.count_nonzero(mask) * voxel_mm3(affine))
 
 
 class _WithoutInfarctInput(BaseInterfaceInputSpec):

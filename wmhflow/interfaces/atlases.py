@@ -15,7 +15,7 @@ from nipype.interfaces.base import (
 )
 
 from wmhflow.bids.atlases import load_atlas
-from wmhflow.core.geometry import spacing_of, world_coordinates
+from wmhflow.core.geometry import spacing_of, voxel_mm3, world_coordinates
 from wmhflow.core.lookup import as_volumes, labels_at, steps_at, voxels_of
 from wmhflow.core.parcellation import lay_lobes, recode
 from wmhflow.core.probabilities import overlapping_labels, weighted_volumes
@@ -123,11 +123,10 @@ class WeightedVolumes(SimpleInterface):
 
     def _run_interface(self, runtime: Any) -> Any:
         wmh, affine = load_mask(self.inputs.wmh)
-        voxel_mm3 = float(abs(np.linalg.det(affine[:3, :3])))
         table = []
         for path, regions in zip(self.inputs.steps, self.inputs.regions, strict=True):
             steps, mask, _ = load_columns(path)
-            measured = weighted_volumes(steps, wmh[tuple(voxels_of(mask).T)], voxel_mm3)
+            measured = weighted_volumes(steps, wmh[tuple(voxels_of(mask).T)], voxel_mm3(affine))
             table += [{**cells, **row} for cells, row in zip(regions, measured, strict=True)]
         self._results["rows"] = save_json(runtime.cwd, "weighted", table)
         return runtime

@@ -137,7 +137,7 @@ def head_without_skull(
     head: Grid3D, template: Grid3D, brain: NDArray[np.bool_], seed: int
 ) -> Grid3D:
     """Find the brain in a template's T1w, and even it out."""
-    mask, _ = extract_brain(head, template, brain, seed)
+    mask = extract_brain(head, template, brain, seed)
     corrected = correct_bias(head, mask, seed)
     return Grid3D(robust_range(np.where(mask, corrected, 0)), head.affine)
 

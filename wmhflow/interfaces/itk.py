@@ -19,7 +19,7 @@ from scipy import ndimage
 
 from wmhflow.bids.transforms import read_transform
 from wmhflow.core.geometry import world_coordinates
-from wmhflow.core.grids import Grid3D, finest_mm, resample_isotropic
+from wmhflow.core.grids import Grid3D, resample_isotropic
 from wmhflow.errors import InputError, WmhflowError
 
 if TYPE_CHECKING:
@@ -430,9 +430,8 @@ def average_through(
     ndarray
         Means on the reference's grid; outside the moving image's field of view counts as 0.
     """
-    sizes = np.linalg.norm(reference.affine[:3, :3], axis=0)
-    finest = max(finest_mm(moving), FINEST_PART_MM)
-    parts = np.maximum(np.rint(sizes / finest), 1).astype(int)
+    finest = max(moving.finest_mm, FINEST_PART_MM)
+    parts = np.maximum(np.rint(np.divide(reference.voxel_sizes_mm, finest)), 1).astype(int)
     if (parts == 1).all():
         return resample_through(moving, reference, transforms, interpolation, invert, seed)
     to_voxels = np.diag([*(1 / parts), 1.0])
@@ -503,7 +502,7 @@ def jacobian_determinant(grid: Grid3D, transform: str, seed: int) -> NDArray[np.
     ndarray
         Local change of volume; 0 or below where the transform folds.
     """
-    coarse = resample_isotropic(grid, max(2.0, finest_mm(grid)))
+    coarse = resample_isotropic(grid, max(2.0, grid.finest_mm))
     indices = np.indices(coarse.data.shape).reshape(3, -1).T
     points = map_points(world_coordinates(indices, coarse.affine), transform, seed)
     moved = points.T.reshape(3, *coarse.data.shape)
@@ -549,7 +548,6 @@ def correct_bias(
     doi:10.1109/TMI.2010.2046908
     """
     ants = single_threaded_ants(seed)
-    sizes = np.linalg.norm(grid.affine[:3, :3], axis=0)
     # N4 takes logarithms: nothing may be zero or below inside the mask.
     floor = float(np.percentile(grid.data[mask], 99)) * 1e-3 if mask.any() else 1.0
     data = np.maximum(grid.data, max(floor, np.finfo(np.float32).tiny))
@@ -557,7 +555,7 @@ def correct_bias(
     field = ants.n4_bias_field_correction(
         ants_image(Grid3D(data, grid.affine), seed),
         mask=ants_image(Grid3D(counted.astype(np.float32), grid.affine), seed),
-        shrink_factor=max(round(4.0 / float(sizes.min())), 1),
+        shrink_factor=max(round(4.0 / grid.finest_mm), 1),
         convergence={"iters": [30, 30, 20], "tol": 1e-5},
         spline_param=[1, 1, 1],
         return_bias_field=True,

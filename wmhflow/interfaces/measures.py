@@ -17,7 +17,7 @@ from nipype.interfaces.base import (
 )
 
 from wmhflow.bids.images import load_volume
-from wmhflow.core.geometry import spacing_of
+from wmhflow.core.geometry import spacing_of, voxel_mm3
 from wmhflow.core.lesions import lesion_centres
 from wmhflow.core.mirror import asymmetry_index
 from wmhflow.core.quality import lesion_mask_quality, likeliest_tissue
@@ -53,12 +53,11 @@ class Volumes(SimpleInterface):
     def _run_interface(self, runtime: Any) -> Any:
         found, affine = load_partition(self.inputs.labels, self.inputs.columns)
         regions = load_table_regions(self.inputs.regions)
-        voxel_mm3 = float(abs(np.linalg.det(affine[:3, :3])))
         lesions, _ = load_labels(self.inputs.lesions)
         rows = [Row(region.terms) for region in regions]
         centres = lesion_centres(lesions, affine)
-        measured = region_volumes(found, rows, lesions, centres, voxel_mm3)
-        whole = float(load_mask(self.inputs.intracranial)[0].sum() * voxel_mm3)
+        measured = region_volumes(found, rows, lesions, centres, voxel_mm3(affine))
+        whole = float(load_mask(self.inputs.intracranial)[0].sum() * voxel_mm3(affine))
         table = [
             region.described | values | _normalised(values, whole)
             for region, values in zip(regions, measured, strict=True)

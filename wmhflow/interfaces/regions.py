@@ -20,7 +20,7 @@ from wmhflow.bids.labels import CORPUS_CALLOSUM
 from wmhflow.bids.tables import majority_columns
 from wmhflow.core.bullseye import bullseye_labels, depth, propagate_lobes
 from wmhflow.core.distance import distance_to, signed_distance
-from wmhflow.core.geometry import spacing_of
+from wmhflow.core.geometry import spacing_of, voxel_mm3
 from wmhflow.core.lesions import label_lesions, lesion_measures
 from wmhflow.core.load import load_curve
 from wmhflow.core.nawm import CORTEX, WHITE_MATTER, WMH
@@ -354,7 +354,6 @@ class LoadCurves(SimpleInterface):
         inputs = self.inputs
         tissue, affine = load_labels(inputs.tissue)
         wmh, white = load_mask(inputs.wmh)[0], np.isin(tissue % 10, (WHITE_MATTER, WMH))
-        voxel_mm3 = float(abs(np.linalg.det(affine[:3, :3])))
         depth_edges = np.arange(DEPTH_BINS + 1) / DEPTH_BINS
         mm_edges = [*(np.arange(MM_BINS + 1) * MM_PER_BIN).tolist(), np.inf]
         rows: list[dict[str, Any]] = []
@@ -366,7 +365,7 @@ class LoadCurves(SimpleInterface):
             position = load(path)[0]
             for hemisphere, sides in (("B", (1, 2)), ("L", (1,)), ("R", (2,))):
                 here = white & np.isin(tissue // 10, sides)
-                curve = load_curve(position, here, wmh & here, edges, voxel_mm3)
+                curve = load_curve(position, here, wmh & here, edges, voxel_mm3(affine))
                 rows += _curve_rows(axis, hemisphere, edges, curve)
         self._results["table"] = save_json(runtime.cwd, "load", rows)
         return runtime

@@ -41,7 +41,6 @@ from wmhflow.core.grids import (
     box_around,
     centroid_mm,
     cropped,
-    finest_mm,
     resample_isotropic,
     resample_mask,
     robust_range,
@@ -191,7 +190,7 @@ def register_linear(
     if tuple(stages) == ("Rigid",):
         return best
     # Nothing is gained by voxels finer than both images have.
-    spacing_mm = max(spacing_mm, min(finest_mm(fixed), finest_mm(moving)))
+    spacing_mm = max(spacing_mm, min(fixed.finest_mm, moving.finest_mm))
     fine = [resample_isotropic(grid, spacing_mm) for grid in scaled]
     matrix = refine_linear(fine[0], fine[1], best.matrix, stages, (4, 2, 1), seed)
     score = judge.score(matrix)
@@ -201,7 +200,7 @@ def register_linear(
 
 
 def _judge(scaled: Sequence[Grid3D], seed: int) -> Comparison:
-    spacing_mm = max(JUDGE_SPACING_MM, min(finest_mm(grid) for grid in scaled))
+    spacing_mm = max(JUDGE_SPACING_MM, min(grid.finest_mm for grid in scaled))
     fixed, moving = (resample_isotropic(grid, spacing_mm) for grid in scaled)
     return compare(fixed, moving, None, seed)
 
@@ -266,8 +265,8 @@ def register_rigid(
             break
     apart = best.quality["displacement_mm"]
     best = replace(best, search_displacement_mm=apart)
-    sizes = [np.linalg.norm(grid.affine[:3, :3], axis=0).max() for grid in (fixed, moving)]
-    allowed = max(REGISTERED_WITHIN_MM, REGISTERED_WITHIN_VOXELS * float(max(sizes)))
+    largest = max(*fixed.voxel_sizes_mm, *moving.voxel_sizes_mm)
+    allowed = max(REGISTERED_WITHIN_MM, REGISTERED_WITHIN_VOXELS * largest)
     if apart > allowed or best.poor or not registered_before(fixed, moving):
         return best
     before = best.fit.mutual_information_identity
@@ -292,10 +291,7 @@ def registered_before(fixed: Grid3D, moving: Grid3D) -> bool:
     grids = fixed.data.shape, fixed.affine, moving.data.shape, moving.affine
     if not same_field_of_view(*grids):
         return False
-    return all(
-        stands_free(grid.data, float(abs(np.linalg.det(grid.affine[:3, :3]))))
-        for grid in (fixed, moving)
-    )
+    return all(stands_free(grid.data, grid.voxel_mm3) for grid in (fixed, moving))
 
 
 def rigid_metrics(
@@ -417,7 +413,7 @@ def register_nonlinear(
     if moving_mask is not None:
         images["moving_mask"] = mask_image(moving_mask, moving.affine, seed)
     where = {name: pointer(image) for name, image in images.items()}
-    voxel_mm = finest_mm(template)
+    voxel_mm = template.finest_mm
     factors = [max(round(spacing / voxel_mm), 1) for spacing in spacings_mm]
     with tempfile.TemporaryDirectory() as folder:
         start = write_itk_affine(affine, Path(folder) / "start.txt")
@@ -486,18 +482,12 @@ def register_to_template(
     corrected = correct_bias(reference, brain_mask, seed, weight)
     filled_mm3 = 0.0
     if wmh is not None:
-        filled_mm3 = volume_mm3(wmh, reference.affine)
-        sizes = np.linalg.norm(reference.affine[:3, :3], axis=0)
+        filled_mm3 = float(np.count_nonzero(wmh) * reference.voxel_mm3)
         known = brain_mask if infarct is None else brain_mask & ~infarct
-        corrected = fill_lesions(corrected, wmh, known, sizes)
+        corrected = fill_lesions(corrected, wmh, known, reference.voxel_sizes_mm)
     brain = Grid3D(robust_range(np.where(brain_mask, corrected, 0)), reference.affine)
     fit = register_brains(brain, template, out_dir, seed, template_mask, infarct, affine)
     return replace(fit, metrics=fit.metrics | {"wmh_filled_mm3": filled_mm3})
-
-
-def volume_mm3(mask: NDArray[np.bool_], affine: NDArray[np.float64]) -> float:
-    """Return the volume of a mask."""
-    return float(np.count_nonzero(mask) * abs(np.linalg.det(affine[:3, :3])))
 
 
 def register_brains(
@@ -524,7 +514,7 @@ def register_brains(
         Transforms and their metrics; those of the affine only if it was found here.
     """
     # SyN gains nothing from a grid finer than the person's own voxels
-    working_mm = float(np.clip(finest_mm(brain), finest_mm(template), COARSEST_SYN_MM))
+    working_mm = float(np.clip(brain.finest_mm, template.finest_mm, COARSEST_SYN_MM))
     goal_mask = template.data > 0 if template_mask is None else template_mask
     goal = resample_isotropic(Grid3D(robust_range(template.data), template.affine), working_mm)
     # the finest level at which there is something to smooth
@@ -658,7 +648,7 @@ class TemplateRegistrationAgain(SimpleInterface):
     def _run_interface(self, runtime: Any) -> Any:
         inputs = self.inputs
         wmh = load_grid(inputs.wmh)
-        if volume_mm3(wmh.data > 0, wmh.affine) < 1000 * LEAST_AGAIN_ML:
+        if np.count_nonzero(wmh.data > 0) * wmh.voxel_mm3 < 1000 * LEAST_AGAIN_ML:
             self._results.update(
                 forward=inputs.forward, inverse=inputs.inverse, metrics=inputs.metrics
             )

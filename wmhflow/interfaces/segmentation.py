@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TEMPLATE_FILE = "mni_icbm152_{}_tal_nlin_sym_09a_converted.nii.gz"
-MASK_PRIORS = ("brain_mask", "ventricles", "infratentorial", "hemispheres")
+MASK_PRIORS = ("brain_mask", "ventricles", "infratentorial")
 # Scalp, eyes and neck lie further than this from the brain; dura and partial volume do not.
 FAR_MM = 8.0
 STRIPPED_SHARE = 0.03
@@ -110,11 +110,7 @@ def write_template_priors(out_dir: Path, resolution: int) -> dict[str, str]:
     written = {}
     for name, values in {"t1w": arrays[0].astype(np.float32), **priors}.items():
         coarse = templates.coarsen(values.astype(np.float32), resolution)
-        if name == "hemispheres":
-            coarse = values[::resolution, ::resolution, ::resolution]
-        elif name in MASK_PRIORS:
-            coarse = coarse > 0.5
-        dtype = np.uint8 if name in MASK_PRIORS else np.float32
+        coarse, dtype = (coarse > 0.5, np.uint8) if name in MASK_PRIORS else (coarse, np.float32)
         saved = nib.Nifti1Image(coarse.astype(dtype), affine)
         saved.set_sform(affine, code="mni")
         saved.set_qform(affine, code="mni")
@@ -137,7 +133,6 @@ class _PriorsOutput(TraitedSpec):
     white = File(exists=True, desc="probability of white matter")
     ventricles = File(exists=True, desc="generous region of the lateral ventricles")
     infratentorial = File(exists=True, desc="cerebellum and brain stem")
-    hemispheres = File(exists=True, desc="1 where x < 0, 2 where x >= 0")
 
 
 class TemplatePriors(SimpleInterface):
@@ -160,7 +155,7 @@ def extract_brain(
     template_mask: NDArray[np.bool_],
     seed: int,
     other: NDArray[np.bool_] | None = None,
-) -> tuple[NDArray[np.bool_], bool]:
+) -> NDArray[np.bool_]:
     """Find the brain in a whole head or in a skull-stripped image.
 
     Programs that take the skull off leave scraps of it, each image its own: eyes and bone in a T1w
@@ -183,37 +178,34 @@ def extract_brain(
 
     Returns
     -------
-    tuple of ndarray and bool
-        Brain mask, and whether the image was skull-stripped already.
+    ndarray
+        Brain mask.
     """
-    mask, stripped = _brain_of(head, template, template_mask, seed)
-    volume = float(abs(np.linalg.det(head.affine[:3, :3])))
-    if other is None or not brain_core.stands_free(head.data, volume):
-        return mask, stripped
+    mask = _brain_of(head, template, template_mask, seed)
+    if other is None or not brain_core.stands_free(head.data, head.voxel_mm3):
+        return mask
     shared = brain_core.filled_foreground(head.data) & other
     if np.count_nonzero(shared & mask) < LEAST_SHARED * np.count_nonzero(mask):
-        return mask, stripped
+        return mask
     # an image that ends in the brain, and not its scraps, leaves a plane there
-    sizes = tuple(np.linalg.norm(head.affine[:3, :3], axis=0))
+    sizes = head.voxel_sizes_mm
     flatter = flattest_share(shared, sizes) - flattest_share(mask, sizes)
-    return (mask if flatter > MOST_FLATTER else shared), stripped
+    return mask if flatter > MOST_FLATTER else shared
 
 
 def _brain_of(
     head: Grid3D, template: Grid3D, template_mask: NDArray[np.bool_], seed: int
-) -> tuple[NDArray[np.bool_], bool]:
-    """Find the brain in one image; tell whether the image was skull-stripped already."""
-    volume = float(abs(np.linalg.det(head.affine[:3, :3])))
-    if brain_core.looks_skull_stripped(head.data, volume):
-        return brain_core.filled_foreground(head.data), True
+) -> NDArray[np.bool_]:
+    """Find the brain in one image."""
+    if brain_core.looks_skull_stripped(head.data, head.voxel_mm3):
+        return brain_core.filled_foreground(head.data)
     rough = lay_template_mask(head, template, template_mask, seed)
     body = brain_core.filled_foreground(head.data)
-    sizes = tuple(np.linalg.norm(head.affine[:3, :3], axis=0))
-    far = body & ~within(rough, FAR_MM, sizes)
+    far = body & ~within(rough, FAR_MM, head.voxel_sizes_mm)
     stripped = bool(body.any()) and far.sum() < STRIPPED_SHARE * body.sum()
     corrected = correct_bias(head, rough, seed) if rough.any() else head.data
-    refined = refine_brain_mask(corrected, rough, sizes)
-    return (refined & body if stripped else refined), stripped
+    refined = refine_brain_mask(corrected, rough, head.voxel_sizes_mm)
+    return refined & body if stripped else refined
 
 
 def lay_template_mask(
@@ -247,8 +239,7 @@ def lay_template_mask(
         head.data.shape,
         order=1,
     )
-    sizes = tuple(np.linalg.norm(head.affine[:3, :3], axis=0))
-    return within(laid > 0.5, MARGIN_MM, sizes)
+    return within(laid > 0.5, MARGIN_MM, head.voxel_sizes_mm)
 
 
 class _BrainInput(BaseInterfaceInputSpec):
@@ -262,7 +253,6 @@ class _BrainInput(BaseInterfaceInputSpec):
 
 class _BrainOutput(TraitedSpec):
     brain_mask = File(exists=True, desc="brain on the image's grid")
-    is_skull_stripped = traits.Bool(desc="whether the image had no skull")
 
 
 class BrainExtraction(SimpleInterface):
@@ -273,7 +263,7 @@ class BrainExtraction(SimpleInterface):
 
     def _run_interface(self, runtime: Any) -> Any:
         head = load_grid(self.inputs.image)
-        mask, stripped = extract_brain(
+        mask = extract_brain(
             head,
             load_grid(self.inputs.template_t1w),
             load_grid(self.inputs.template_mask).data > 0,
@@ -282,14 +272,12 @@ class BrainExtraction(SimpleInterface):
         )
         out = Path(runtime.cwd) / "brain_mask.nii.gz"
         self._results["brain_mask"] = save_like(mask, self.inputs.image, out, np.uint8)
-        self._results["is_skull_stripped"] = stripped
         return runtime
 
     def _brain_of_other(self, head: Grid3D) -> NDArray[np.bool_] | None:
         """Bring the brain of the other image, if it is skull-stripped, to the head's grid."""
         other = load_grid(self.inputs.other)
-        volume = float(abs(np.linalg.det(other.affine[:3, :3])))
-        if not brain_core.looks_skull_stripped(other.data, volume):
+        if not brain_core.looks_skull_stripped(other.data, other.voxel_mm3):
             return None
         transforms = [self.inputs.other_transform]
         inside = brain_core.filled_foreground(other.data)
@@ -349,7 +337,7 @@ def classify(
         raise InputError("the brain mask is empty, or all of it is lesion; look at the mask.")
     box = box_of(fitted)
     # Atropos needs neither orientation nor origin, and priors pass through files: leave them out.
-    plain = np.diag([*np.linalg.norm(image.affine[:3, :3], axis=0), 1.0])
+    plain = np.diag([*image.voxel_sizes_mm, 1.0])
     images = [
         ants_image(Grid3D(values[box], plain), seed)
         for values in (robust_range(image.data), fitted, *class_priors)
@@ -418,7 +406,7 @@ def segment_tissue(
     gone = np.zeros(brain.shape, bool) if infarcts is None else infarcts & ~lesions
     unusual = lesions | gone | (tamed < image.data)
     corrected = correct_bias(image, brain, seed, weight=~unusual)
-    sizes = tuple(np.linalg.norm(image.affine[:3, :3], axis=0))
+    sizes = image.voxel_sizes_mm
     stack = tissue.class_priors(priors, brain, lesions)
     tamed = tissue.tame_outliers(corrected, priors.white, grey, brain)
     # On FLAIR the edge between cortex and CSF is as bright as white matter: trust the priors more.
@@ -609,7 +597,7 @@ class WMHSegmentation(SimpleInterface):
         if moved:
             brain = load_grid(inputs.brain_mask)
             share, probability = brought_to_brain(found, flair.affine, brain, to_reference)
-        sizes = tuple(np.linalg.norm(reference.affine[:3, :3], axis=0))
+        sizes = reference.voxel_sizes_mm
         mask = wmh.keep_large(share >= 0.5, wmh.LEAST_LESION_MM3, sizes)
         probability = wmh.agreeing(probability, mask, LesionModel().threshold)
         files = out / "wmh_mask.nii.gz", out / "wmh_probseg.nii.gz"
@@ -639,8 +627,7 @@ class WMHSegmentation(SimpleInterface):
             # with a FLAIR for a reference the transform leads from it to the T1w already
             chain = to_reference or [self.inputs.other_transform]
             t1w = average_through(load_grid(self.inputs.t1w), part, chain, inverse or [False])
-        sizes = tuple(np.linalg.norm(flair.affine[:3, :3], axis=0))
-        found = wmh.segment_wmh(part.data, t1w, priors, brain[box], sizes)
+        found = wmh.segment_wmh(part.data, t1w, priors, brain[box], flair.voxel_sizes_mm)
         whole = {
             name: uncropped(getattr(found, name), box, flair.data.shape)
             for name in ("mask", "probability", "share")

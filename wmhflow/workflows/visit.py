@@ -68,12 +68,12 @@ from wmhflow.interfaces.segmentation import BrainExtraction, TissueSegmentation,
 from wmhflow.interfaces.sinks import ImageSink, TableSink, TransformSink
 from wmhflow.settings import Settings
 
-PRIORS = ("csf", "cortex", "deep_grey", "white", "ventricles", "infratentorial", "hemispheres")
-MASK_PRIORS = ("csf", "cortex", "deep_grey", "white", "ventricles")
+LESION_PRIORS = ("csf", "cortex", "deep_grey", "white", "ventricles")
+PRIORS = (*LESION_PRIORS, "infratentorial")
 WHERE_ATLASES_LIE = ("mask_brain", "tissue_without_lesions", "mask_WMH", "mask_infarct")
 # A volume of 256 cubed and its copy as bytes.
 MEM_GB_PER_VOLUME = 0.04
-TEMPLATE_FILES = ("t1w", "brain_mask", *PRIORS[:-1])
+TEMPLATE_FILES = ("t1w", "brain_mask", *PRIORS)
 
 
 @dataclass
@@ -462,7 +462,7 @@ def _add_computed_tissues(graph: _Graph) -> None:
         mem_gb=2.0,
         brain_mask="mask_brain",
         inverse="inverse",
-        **{name: f"template_{name}" for name in PRIORS if name != "hemispheres"},
+        **{name: f"template_{name}" for name in PRIORS},
     )
     for name in PRIORS:
         graph.known[f"warped_{name}"] = (warped, name)
@@ -475,6 +475,7 @@ def _add_computed_tissues(graph: _Graph) -> None:
         lesion_mask="mask_WMH",
         infarct_mask=graph.if_known("mask_infarct"),
         seed=graph.seed,
+        hemispheres=(warped, "hemispheres"),
         **{name: f"warped_{name}" for name in PRIORS},
     )
     graph.known |= {
@@ -501,7 +502,7 @@ def _add_computed_wmh(graph: _Graph) -> None:
         brain_mask="mask_brain",
         inverse="inverse",
         **images,
-        **{name: f"template_{name}" for name in MASK_PRIORS},
+        **{name: f"template_{name}" for name in LESION_PRIORS},
     )
     graph.known |= {"mask_WMH": (node, "mask"), "probseg_WMH": (node, "probseg")}
     graph.facts.append(("wmh_", (node, "numbers")))
@@ -838,7 +839,7 @@ def _add_map_group(graph: _Graph, group: tuple[MapPlan, ...]) -> None:
 
 def _add_quality(graph: _Graph) -> None:
     told = graph.visit.parcellation is None
-    priors = {name: f"warped_{name}" for name in MASK_PRIORS}
+    priors = {name: f"warped_{name}" for name in LESION_PRIORS}
     measured = graph.add(
         "mask_quality",
         MaskQuality(),
