@@ -26,7 +26,7 @@ from wmhflow.interfaces.segmentation import (
     TissueSegmentation,
     WMHSegmentation,
 )
-from wmhflow.workflows.visit import LESION_PRIORS, PRIORS
+from wmhflow.workflows.anatomy import LESION_PRIORS, PRIORS
 
 BESIDE = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 DATA = Path(os.environ.get("WMHFLOW_DATA", BESIDE))

@@ -15,14 +15,9 @@ from wmhflow.interfaces.bridge import DRAWN_PRIORS, BridgeTemplates
 from wmhflow.interfaces.report import PersonReport
 from wmhflow.interfaces.segmentation import TemplatePriors
 from wmhflow.settings import Settings
-from wmhflow.workflows.visit import (
-    TEMPLATE_FILES,
-    bridge_name,
-    bridged,
-    init_visit_wf,
-    safe_name,
-    visit_name,
-)
+from wmhflow.workflows.anatomy import TEMPLATE_FILES
+from wmhflow.workflows.graph import bridge_name, bridged, safe_name
+from wmhflow.workflows.visit import init_visit_wf, visit_name
 
 
 def init_study_wf(
