@@ -7,8 +7,10 @@ import pytest
 from scipy import ndimage
 
 from wmhflow.core import wmh
+from wmhflow.core.lesion_edges import keep_large, sure_somewhere
 from wmhflow.core.lesion_model import LesionModel
 from wmhflow.core.masks import deeper, within
+from wmhflow.core.normal_brightness import cortex_nearby, white_matter_field
 
 SHAPE = (60, 60, 40)
 
@@ -104,7 +106,7 @@ def test_a_filled_hole_is_whole_lesion_and_what_is_excluded_none() -> None:
 def test_sizes_of_an_oblique_grid_decide_nothing(sizes) -> None:
     lesion = np.zeros((9, 9, 9), bool)
     lesion[2:7, 4, 4] = True
-    assert wmh.keep_large(lesion, 5.0, sizes).any()
+    assert keep_large(lesion, 5.0, sizes).any()
     cube = np.zeros((9, 9, 9), bool)
     cube[2:7, 2:7, 2:7] = True
     assert deeper(cube, min(sizes), sizes).sum() == 27
@@ -115,7 +117,7 @@ def test_what_is_cut_off_a_sure_lesion_is_sure_itself_or_gone() -> None:
     probability = np.zeros((16, 5, 5), np.float32)
     probability[1:5, 1:4, 1:4], probability[5:7, 2, 2] = 0.95, 0.45
     probability[7:12, 1:4, 1:4] = 0.7
-    kept = wmh.sure_somewhere(probability > 0.5, probability, 0.8)
+    kept = sure_somewhere(probability > 0.5, probability, 0.8)
     assert kept[1:5, 1:4, 1:4].all()
     assert not kept[7:].any()
 
@@ -130,7 +132,7 @@ def test_the_field_of_normal_white_matter_ignores_lesions() -> None:
     truth = 100 * np.exp(0.3 * x)
     image = truth.copy()
     image[5:15, 5:20, 5:20] *= 1.6
-    field = wmh.white_matter_field(image.astype(np.float32), np.ones(image.shape, bool))
+    field = white_matter_field(image.astype(np.float32), np.ones(image.shape, bool))
     assert np.abs(field / truth - 1).max() < 0.01
 
 
@@ -222,9 +224,9 @@ def test_brightness_of_cortex_follows_the_place_and_ends_at_the_median() -> None
     z[:20] = 5.0
     cortex = np.ones(z.shape, np.float32)
     inside = np.ones(z.shape, bool)
-    near = wmh.cortex_nearby(z, 2.0, cortex, inside, (1, 1, 1), 4.0)
+    near = cortex_nearby(z, 2.0, cortex, inside, (1, 1, 1), 4.0)
     assert near[2, 10, 10] - near[57, 10, 10] == pytest.approx(3.0, abs=0.2)
-    none = wmh.cortex_nearby(z, 2.0, np.zeros_like(cortex), inside, (1, 1, 1), 4.0)
+    none = cortex_nearby(z, 2.0, np.zeros_like(cortex), inside, (1, 1, 1), 4.0)
     assert (none == 2.0).all()
 
 

@@ -35,8 +35,13 @@ class LesionModel:
         SD of the brightness of lesions below that; all that is brighter is as likely.
     cortex_spread
         Factor on the spread of the cortex.
-    stray
-        Share of normal white matter that is brighter than its Gaussian says.
+    stray, stray_z, stray_spread_z
+        Share of normal white matter that is brighter than its Gaussian says, and the Gaussian that
+        it has instead.
+    deep_grey, least_deep_grey_spread
+        Brightness of deep grey matter as a share of the cortex's, and its least spread.
+    in_deep_grey, least_possible
+        How likely a lesion is in deep grey matter compared with white, and anywhere.
     csf_likelihood
         Likelihood of any brightness up to the cortex's where the template has CSF.
     cortex_mm
@@ -61,6 +66,12 @@ class LesionModel:
     spread_z: float = 2.0
     cortex_spread: float = 0.7
     stray: float = 0.002
+    stray_z: float = 1.5
+    stray_spread_z: float = 2.0
+    deep_grey: float = 0.6
+    least_deep_grey_spread: float = 1.2
+    in_deep_grey: float = 0.3
+    least_possible: float = 0.02
     csf_likelihood: float = 0.2
     cortex_mm: float = 12.0
     edge: float = 0.5

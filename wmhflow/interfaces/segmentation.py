@@ -24,6 +24,7 @@ from wmhflow.core import brain as brain_core
 from wmhflow.core import templates, tissue, wmh
 from wmhflow.core.affine import align_template
 from wmhflow.core.grids import Grid3D, box_around, box_of, cropped, robust_range, uncropped
+from wmhflow.core.lesion_edges import LEAST_LESION_MM3, agreeing, keep_large
 from wmhflow.core.lesion_model import LesionModel
 from wmhflow.core.masks import refine_brain_mask, within
 from wmhflow.core.sanity import flattest_share
@@ -598,8 +599,8 @@ class WMHSegmentation(SimpleInterface):
             brain = load_grid(inputs.brain_mask)
             share, probability = brought_to_brain(found, flair.affine, brain, to_reference)
         sizes = reference.voxel_sizes_mm
-        mask = wmh.keep_large(share >= 0.5, wmh.LEAST_LESION_MM3, sizes)
-        probability = wmh.agreeing(probability, mask, LesionModel().threshold)
+        mask = keep_large(share >= 0.5, LEAST_LESION_MM3, sizes)
+        probability = agreeing(probability, mask, LesionModel().threshold)
         files = out / "wmh_mask.nii.gz", out / "wmh_probseg.nii.gz"
         self._results["mask"] = save_like(mask, inputs.reference, files[0], np.uint8)
         self._results["probseg"] = save_like(probability, inputs.reference, files[1], np.float32)
