@@ -15,17 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wmhflow.interfaces.anatomy import PrepareImage, WarpPriors
-from wmhflow.interfaces.registration import (
-    RigidRegistration,
-    TemplateRegistration,
-    TemplateRegistrationAgain,
-)
+from wmhflow.interfaces.registration import RigidRegistration
 from wmhflow.interfaces.segmentation import (
     BrainExtraction,
     TemplatePriors,
     TissueSegmentation,
     WMHSegmentation,
 )
+from wmhflow.interfaces.warp import TemplateRegistration, TemplateRegistrationAgain
 from wmhflow.workflows.anatomy import LESION_PRIORS, PRIORS
 
 BESIDE = Path(__file__).resolve().parents[2].parent / "shared" / "data"

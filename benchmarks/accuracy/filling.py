@@ -17,7 +17,7 @@ from benchmarks.accuracy.simulate import LATERAL_VENTRICLES, WHITE
 from benchmarks.kernels.scene import planted
 from wmhflow.core.geometry import world_coordinates
 from wmhflow.interfaces.itk import map_points
-from wmhflow.interfaces.registration import TemplateRegistration
+from wmhflow.interfaces.warp import TemplateRegistration
 
 # One with small ventricles and one with large ones.
 HEADS = ("training_seg_04", "training_seg_18")

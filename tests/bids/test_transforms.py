@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation
 from wmhflow.bids.transforms import linear_matrix, read_transform
 from wmhflow.errors import InputError
 from wmhflow.interfaces.itk import load_grid, map_points, read_itk_affine, write_itk_affine
-from wmhflow.interfaces.registration import ApplyTransforms, ConvertTransform
+from wmhflow.interfaces.transforms import ApplyTransforms, ConvertTransform
 
 FLIP = np.diag([-1.0, -1.0, 1.0])
 POINTS = np.moveaxis(np.indices((4, 4, 4)), 0, -1).reshape(-1, 3) * 20.0

@@ -17,7 +17,7 @@ from scipy import ndimage
 from wmhflow.core.alignment import ACCEPTABLE, rotation_matrix
 from wmhflow.core.grids import Grid3D, resample_isotropic, robust_range
 from wmhflow.errors import InputError
-from wmhflow.interfaces import registration
+from wmhflow.interfaces import warp
 from wmhflow.interfaces.itk import (
     THREADS_VARIABLE,
     apply_transforms,
@@ -28,13 +28,10 @@ from wmhflow.interfaces.itk import (
     write_itk_affine,
 )
 from wmhflow.interfaces.measures import quality_row
-from wmhflow.interfaces.registration import (
-    ApplyTransforms,
-    RigidRegistration,
-    TemplateRegistration,
-    TemplateRegistrationAgain,
-)
+from wmhflow.interfaces.registration import RigidRegistration
 from wmhflow.interfaces.segmentation import template_path
+from wmhflow.interfaces.transforms import ApplyTransforms
+from wmhflow.interfaces.warp import TemplateRegistration, TemplateRegistrationAgain
 
 
 def coarse_template(spacing_mm: float) -> Grid3D:
@@ -236,14 +233,14 @@ def test_registering_again_waits_for_lesions_that_matter(tmp_path, monkeypatch) 
     goal = save(template, tmp_path / "t.nii.gz")
     brain = Grid3D((template.data > 20).astype(np.float32), template.affine)
     affine = np.diag([1.1, 0.9, 1.0, 1.0])
-    made = registration.WarpFit(goal, goal, {"jacobian_min": 0.2}, affine)
+    made = warp.WarpFit(goal, goal, {"jacobian_min": 0.2}, affine)
     met = []
 
-    def register(*_: Any, **given: Any) -> registration.WarpFit:
+    def register(*_: Any, **given: Any) -> warp.WarpFit:
         met.append(given["affine"])
         return made
 
-    monkeypatch.setattr(registration, "register_to_template", register)
+    monkeypatch.setattr(warp, "register_to_template", register)
     found = []
     for height in (1, 2):
         wmh = Grid3D(lesions_of(height, template).astype(np.float32), template.affine)
@@ -272,19 +269,17 @@ def test_wmh_are_filled_and_an_infarct_is_masked(tmp_path, monkeypatch) -> None:
     dark = Grid3D(np.where(wmh, 30, template.data).astype(np.float32), template.affine)
     met = {}
 
-    def meet(brain: Grid3D, *rest: Any) -> registration.WarpFit:
+    def meet(brain: Grid3D, *rest: Any) -> warp.WarpFit:
         met["brain"], met["infarct"] = brain, rest[-2]
-        return registration.WarpFit("", "", {}, np.eye(4))
+        return warp.WarpFit("", "", {}, np.eye(4))
 
     def without_bias(grid: Grid3D, mask: Any, seed: int, weight: Any) -> Any:
         met["weight"] = weight
         return grid.data
 
-    monkeypatch.setattr(registration, "register_brains", meet)
-    monkeypatch.setattr(registration, "correct_bias", without_bias)
-    fit = registration.register_to_template(
-        dark, brain, template, tmp_path, 1, wmh=wmh, infarct=infarct
-    )
+    monkeypatch.setattr(warp, "register_brains", meet)
+    monkeypatch.setattr(warp, "correct_bias", without_bias)
+    fit = warp.register_to_template(dark, brain, template, tmp_path, 1, wmh=wmh, infarct=infarct)
     assert (met["infarct"] == infarct).all()
     assert (met["weight"] == ~(wmh | infarct)).all()
     assert fit.metrics["wmh_filled_mm3"] == pytest.approx(wmh.sum() * 216)
@@ -361,6 +356,6 @@ def test_ants_runs_with_one_thread() -> None:
 def test_a_small_infarct_stays_out_of_a_coarser_metric() -> None:
     infarct = np.zeros((20, 20, 20), bool)
     infarct[9, 9, 9] = True
-    counted = registration._without(infarct, np.eye(4), 2.0)
+    counted = warp._without(infarct, np.eye(4), 2.0)
     assert 1 <= (~counted).sum() <= 27
     assert not counted[4, 4, 4]

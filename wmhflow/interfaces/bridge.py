@@ -30,8 +30,8 @@ from wmhflow.data.registry import load_freesurfer_codes
 from wmhflow.errors import InputError
 from wmhflow.interfaces._files import load, load_labels, load_mask
 from wmhflow.interfaces.itk import correct_bias, load_grid, resample_through
-from wmhflow.interfaces.registration import register_brains
 from wmhflow.interfaces.segmentation import extract_brain
+from wmhflow.interfaces.warp import register_brains
 
 log = logging.getLogger("wmhflow")
 # Below this the two images are not of the same anatomy, or the registration failed.

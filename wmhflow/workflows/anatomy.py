@@ -16,15 +16,11 @@ from wmhflow.interfaces.anatomy import (
     WithoutInfarct,
 )
 from wmhflow.interfaces.external import ExternalWMH
-from wmhflow.interfaces.registration import (
-    ApplyTransforms,
-    ConvertTransform,
-    RigidRegistration,
-    TemplateRegistration,
-    TemplateRegistrationAgain,
-)
+from wmhflow.interfaces.registration import RigidRegistration
 from wmhflow.interfaces.sanity import CheckAnatomy, CheckBrain, CheckImage
 from wmhflow.interfaces.segmentation import BrainExtraction, TissueSegmentation, WMHSegmentation
+from wmhflow.interfaces.transforms import ApplyTransforms, ConvertTransform
+from wmhflow.interfaces.warp import TemplateRegistration, TemplateRegistrationAgain
 from wmhflow.workflows.graph import VisitGraph
 
 LESION_PRIORS = ("csf", "cortex", "deep_grey", "white", "ventricles")

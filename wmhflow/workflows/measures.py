@@ -20,7 +20,8 @@ from wmhflow.interfaces.mirror import Asymmetry, MirrorPartition, SampleOpposite
 from wmhflow.interfaces.partition import FinestPartition
 from wmhflow.interfaces.profiles import Profiles
 from wmhflow.interfaces.regions import LoadCurves
-from wmhflow.interfaces.registration import ApplyTransforms, RigidRegistration
+from wmhflow.interfaces.registration import RigidRegistration
+from wmhflow.interfaces.transforms import ApplyTransforms
 from wmhflow.workflows.anatomy import LESION_PRIORS, add_given_transform
 from wmhflow.workflows.graph import VisitGraph
 
