@@ -174,9 +174,26 @@ def test_a_blank_slab_of_one_image_takes_nothing_from_the_brain(small) -> None:
     head = Grid3D(t1w.data * inner, t1w.affine)
     blank = inner.copy()
     blank[:, :, int(np.flatnonzero(inner.any(axis=(0, 1)))[-1]) - 3 :] = False
-    found = extract_brain(head, t1w, inner, 1, other=blank)
+    for voxel_mm in (None, 12.0):
+        found = extract_brain(head, t1w, inner, 1, other=blank, other_voxel_mm=voxel_mm)
+        assert np.array_equal(found, extract_brain(head, t1w, inner, 1))
     assert (inner & ~blank).sum() > 200
-    assert np.array_equal(found, extract_brain(head, t1w, inner, 1))
+
+
+def test_flat_ends_of_thick_slices_are_no_end_in_the_brain(small) -> None:
+    """A brain in slices of 16 mm has a flat top, and still tells scraps of the other image."""
+    t1w, mask = (load_grid(small[name]) for name in ("t1w", "brain_mask"))
+    inner = mask.data > 0.5
+    n_slices = inner.shape[2] // 4
+    slices = inner[:, :, : 4 * n_slices].reshape(*inner.shape[:2], n_slices, 4).mean(axis=3)
+    thick = np.zeros(inner.shape, bool)
+    thick[:, :, : 4 * n_slices] = np.repeat(slices > 0.5, 4, axis=2)
+    found = [
+        extract_brain(Grid3D(t1w.data * inner, t1w.affine), t1w, inner, 1, thick, voxel_mm)
+        for voxel_mm in (4.0, 16.0)
+    ]
+    assert np.array_equal(found[0], inner)
+    assert np.array_equal(found[1], inner & thick)
 
 
 @pytest.mark.parametrize("reference_name", ["T1w", "FLAIR"])

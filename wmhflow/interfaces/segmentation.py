@@ -156,6 +156,7 @@ def extract_brain(
     template_mask: NDArray[np.bool_],
     seed: int,
     other: NDArray[np.bool_] | None = None,
+    other_voxel_mm: float | None = None,
 ) -> NDArray[np.bool_]:
     """Find the brain in a whole head or in a skull-stripped image.
 
@@ -176,6 +177,8 @@ def extract_brain(
     other
         Brain of a skull-stripped image of the same person, on the head's grid; true where that
         image does not reach.
+    other_voxel_mm
+        Longest edge of that image's voxels; the head's if None.
 
     Returns
     -------
@@ -185,12 +188,13 @@ def extract_brain(
     mask = _brain_of(head, template, template_mask, seed)
     if other is None or not brain_core.stands_free(head.data, head.voxel_mm3):
         return mask
-    shared = brain_core.filled_foreground(head.data) & other
+    body, sizes = brain_core.filled_foreground(head.data), head.voxel_sizes_mm
+    shared = body & other
     if np.count_nonzero(shared & mask) < LEAST_SHARED * np.count_nonzero(mask):
         return mask
-    # an image that ends in the brain, and not its scraps, leaves a plane there
-    sizes = head.voxel_sizes_mm
-    flatter = flattest_share(shared, sizes) - flattest_share(mask, sizes)
+    # an image that ends in the brain leaves a plane there, further in than slices are flat anyway
+    nearly = body & within(other, (other_voxel_mm or max(sizes)) / 2, sizes)
+    flatter = flattest_share(nearly, sizes) - flattest_share(mask, sizes)
     return mask if flatter > MOST_FLATTER else shared
 
 
@@ -264,20 +268,21 @@ class BrainExtraction(SimpleInterface):
 
     def _run_interface(self, runtime: Any) -> Any:
         head = load_grid(self.inputs.image)
+        other = load_grid(self.inputs.other) if self.inputs.other else None
         mask = extract_brain(
             head,
             load_grid(self.inputs.template_t1w),
             load_grid(self.inputs.template_mask).data > 0,
             self.inputs.seed,
-            self._brain_of_other(head) if self.inputs.other else None,
+            self._brain_of_other(head, other) if other else None,
+            max(other.voxel_sizes_mm) if other else None,
         )
         out = Path(runtime.cwd) / "brain_mask.nii.gz"
         self._results["brain_mask"] = save_like(mask, self.inputs.image, out, np.uint8)
         return runtime
 
-    def _brain_of_other(self, head: Grid3D) -> NDArray[np.bool_] | None:
+    def _brain_of_other(self, head: Grid3D, other: Grid3D) -> NDArray[np.bool_] | None:
         """Bring the brain of the other image, if it is skull-stripped, to the head's grid."""
-        other = load_grid(self.inputs.other)
         if not brain_core.looks_skull_stripped(other.data, other.voxel_mm3):
             return None
         transforms = [self.inputs.other_transform]
