@@ -46,8 +46,9 @@ demo: $(VENV)/.installed-run
 test: $(VENV)/.installed-dev
 	$(bin)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
+# in the order of their names: by number of tests, the longest file of few tests would run alone at the end
 test-slow: $(VENV)/.installed-dev
-	$(bin)/python -m pytest -n $(WORKERS) --dist loadfile -m slow $(PYTEST_ARGS)
+	$(bin)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m slow $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(bin)/ruff format --check .

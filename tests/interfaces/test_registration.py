@@ -191,7 +191,11 @@ def test_same_input_gives_the_same_bytes(head, tmp_path) -> None:
     assert written[0] == written[1]
 
 
-def test_template_registration_is_repeatable_invertible_and_does_not_fold(tmp_path) -> None:
+def test_template_registration_is_repeatable_invertible_and_does_not_fold(
+    tmp_path, monkeypatch
+) -> None:
+    # the finest level costs most; whole runs, byte for byte, are among the slow tests
+    monkeypatch.setattr(warp, "COARSEST_SYN_MM", 3.0)
     template = coarse_template(6.0)
     bent = Grid3D(
         ndimage.map_coordinates(
