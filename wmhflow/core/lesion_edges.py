@@ -153,6 +153,41 @@ def trim_to_height(
     return ndimage.binary_fill_holes(keep_large(kept, LEAST_LESION_MM3, voxel_sizes_mm))
 
 
+def share_at_edge(
+    height: NDArray[np.floating],
+    edge: NDArray[np.floating],
+    mask: NDArray[np.bool_],
+    possible: NDArray[np.bool_],
+) -> NDArray[np.float32]:
+    """Tell the share of lesion in voxels, so that the edge stays between them on another grid.
+
+    Parameters
+    ----------
+    height
+        How much each voxel stands out, as a share of the core around it.
+    edge
+        The height at which lesions end.
+    mask
+        Lesions, cut there, with what was filled in them.
+    possible
+        Where a voxel beside them can have a share.
+
+    Returns
+    -------
+    ndarray
+        As far below one half beside the edge as above it inside.
+
+    Examples
+    --------
+    >>> height, edge = np.array([1.0, 0.75, 0.25]), np.full(3, 0.5)
+    >>> share_at_edge(height, edge, height > edge, height > 0).tolist()
+    [1.0, 0.75, 0.25]
+    """
+    share = np.where(possible, 0.5 + (height - edge) / (2 * np.minimum(edge, 1 - edge)), 0)
+    # what was filled is lesion through and through: a spline would dip into a hole
+    return lesion_share(np.where(mask & (height < edge), 1, share), mask)
+
+
 def lesion_share(share: NDArray[np.floating], mask: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Make a share of lesion agree with a mask, whose neighbours keep theirs.
 

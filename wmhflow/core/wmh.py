@@ -26,7 +26,7 @@ from wmhflow.core.lesion_edges import (
     agreeing,
     core_height,
     keep_large,
-    lesion_share,
+    share_at_edge,
     sure_somewhere,
     trim_to_height,
 )
@@ -172,12 +172,7 @@ def segment_wmh(
     height = excess / core
     mask = trim_to_height(accepted, height, edge, voxel_sizes_mm) & inner & ~excluded
     mask = sure_somewhere(mask, probability, model.peak)
-    # As far below one half beside the edge as above it inside, so that the edge stays between
-    # voxels where the mask is drawn on another grid.
-    share = 0.5 + (height - edge) / (2 * np.minimum(edge, 1 - edge))
-    share = np.where((probability > SHARE_PROBABILITY) & ~excluded, share, 0)
-    # what was filled is lesion through and through: a spline would dip into a hole
-    share = lesion_share(np.where(mask & (height < edge), 1, share), mask)
+    share = share_at_edge(height, edge, mask, (probability > SHARE_PROBABILITY) & ~excluded)
     probability = agreeing(probability, mask, model.threshold)
     return WMHResult(
         mask=uncropped(mask, box, flair.shape),
