@@ -191,11 +191,13 @@ def test_same_input_gives_the_same_bytes(head, tmp_path) -> None:
     assert written[0] == written[1]
 
 
+@pytest.mark.parametrize(
+    "finest_mm", [3.0, pytest.param(warp.COARSEST_SYN_MM, marks=pytest.mark.slow)]
+)
 def test_template_registration_is_repeatable_invertible_and_does_not_fold(
-    tmp_path, monkeypatch
+    finest_mm, tmp_path, monkeypatch
 ) -> None:
-    # the finest level costs most; whole runs, byte for byte, are among the slow tests
-    monkeypatch.setattr(warp, "COARSEST_SYN_MM", 3.0)
+    monkeypatch.setattr(warp, "COARSEST_SYN_MM", finest_mm)
     template = coarse_template(6.0)
     bent = Grid3D(
         ndimage.map_coordinates(
