@@ -23,7 +23,7 @@ from wmhflow.interfaces.segmentation import (
     WMHSegmentation,
 )
 from wmhflow.interfaces.warp import TemplateRegistration, TemplateRegistrationAgain
-from wmhflow.workflows.anatomy import LESION_PRIORS, PRIORS
+from wmhflow.workflows.anatomy import LESION_PRIORS, PRIORS, TEMPLATE_FILES
 
 BESIDE = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 DATA = Path(os.environ.get("WMHFLOW_DATA", BESIDE))
@@ -64,8 +64,7 @@ class Chain:
     def to_template(self) -> None:
         """Find the brain in the reference and register it to the template."""
         priors = self.step("priors", TemplatePriors)
-        self.files |= {f"template_{name}": getattr(priors, name) for name in ("t1w", "brain_mask")}
-        self.files |= {f"template_{name}": getattr(priors, name) for name in PRIORS}
+        self.files |= {f"template_{name}": getattr(priors, name) for name in TEMPLATE_FILES}
         source = self.t1w or self.flair
         reference = self.step("reference", PrepareImage, in_file=str(source)).out_file
         common = {"seed": SEED, "template_mask": self.files["template_brain_mask"]}

@@ -274,8 +274,8 @@ class BrainExtraction(SimpleInterface):
             load_grid(self.inputs.template_t1w),
             load_grid(self.inputs.template_mask).data > 0,
             self.inputs.seed,
-            self._brain_of_other(head, other) if other else None,
-            max(other.voxel_sizes_mm) if other else None,
+            self._brain_of_other(head, other) if other is not None else None,
+            max(other.voxel_sizes_mm) if other is not None else None,
         )
         out = Path(runtime.cwd) / "brain_mask.nii.gz"
         self._results["brain_mask"] = save_like(mask, self.inputs.image, out, np.uint8)

@@ -59,6 +59,12 @@ def _checked_image(graph: VisitGraph, name: str, prepared: Node, source: str) ->
     return check, "out_file"
 
 
+def _images_by_kind(graph: VisitGraph) -> dict[str, str]:
+    """Give the images in their own spaces as inputs of what segments them."""
+    own, other = ("t1w", "flair") if graph.visit.reference == "T1w" else ("flair", "t1w")
+    return {own: "reference"} | ({other: "other"} if graph.visit.other_anatomical else {})
+
+
 def _add_other_anatomical(graph: VisitGraph) -> None:
     """Bring the FLAIR (or T1w) that is not the reference to it."""
     other = graph.visit.other_anatomical
@@ -79,21 +85,26 @@ def _add_other_anatomical(graph: VisitGraph) -> None:
         )
         output = (moved, "resampled")
     else:
-        moved = graph.add(
-            "other_registration",
-            RigidRegistration(),
-            mem_gb=2.0,
-            fixed="reference",
-            moving="other",
-            seed=graph.seed,
-            quality=graph.settings.anatomy.registration_qc,
-            moving_name=str(other.path),
-            fixed_name=str(graph.visit.reference_file.path),
-        )
+        moved = add_rigid(graph, "other_registration", "other", str(other.path))
         graph.known["other_transform"] = (moved, "transform")
         graph.facts.append(("other_anatomical_registration_", (moved, "metrics")))
         output = (moved, "warped")
     graph.known["preproc_FLAIR" if graph.visit.reference == "T1w" else "preproc_T1w"] = output
+
+
+def add_rigid(graph: VisitGraph, name: str, moving: str, source: str) -> Node:
+    """Align an image to the reference, judged as the user asked; messages name its source."""
+    return graph.add(
+        name,
+        RigidRegistration(),
+        mem_gb=2.0,
+        fixed="reference",
+        moving=moving,
+        seed=graph.seed,
+        quality=graph.settings.anatomy.registration_qc,
+        moving_name=source,
+        fixed_name=str(graph.visit.reference_file.path),
+    )
 
 
 def add_given_transform(graph: VisitGraph, name: str, alignment: Alignment, moving: str) -> None:
@@ -113,18 +124,24 @@ def _add_infarct(graph: VisitGraph) -> None:
     given = graph.visit.infarct
     if given is None:
         return
-    node = graph.add(
-        "given_infarct",
-        GivenMask(),
-        mem_gb=1.0,
+    _add_given_mask(
+        graph,
+        "infarct",
         in_file=str(given.file.path),
-        reference="reference",
         transforms=_transform_to_reference(graph, given),
         is_probability=given.is_probability,
         what="infarct",
     )
-    graph.known["mask_infarct"] = (node, "mask")
+
+
+def _add_given_mask(graph: VisitGraph, name: str, **inputs: Any) -> Node:
+    """Bring a mask that the program did not make to the reference, and check it."""
+    node = graph.add(
+        f"given_{name.lower()}", GivenMask(), mem_gb=1.0, reference="reference", **inputs
+    )
+    graph.known[f"mask_{name}"] = (node, "mask")
     graph.facts.append(("", (node, "facts")))
+    return node
 
 
 def _keep_infarct_out(graph: VisitGraph) -> None:
@@ -150,20 +167,16 @@ def _add_given_wmh(graph: VisitGraph) -> None:
     given = graph.visit.wmh
     if given is None:
         return
-    node = graph.add(
-        "given_wmh",
-        GivenMask(),
-        mem_gb=1.0,
+    node = _add_given_mask(
+        graph,
+        "WMH",
         in_file=str(given.file.path),
-        reference="reference",
         transforms=_transform_to_reference(graph, given),
         is_probability=given.is_probability,
         fill_holes=graph.settings.anatomy.fill_holes,
     )
-    graph.known["mask_WMH"] = (node, "mask")
     if given.is_probability:
         graph.known["probseg_WMH"] = (node, "probseg")
-    graph.facts.append(("", (node, "facts")))
     _keep_infarct_out(graph)
 
 
@@ -172,8 +185,6 @@ def _add_external_wmh(graph: VisitGraph) -> None:
     visit = graph.visit
     if visit.wmh_command is None:
         return
-    own, other = ("t1w", "flair") if visit.reference == "T1w" else ("flair", "t1w")
-    images = {own: "reference"} | ({other: "other"} if visit.other_anatomical else {})
     program = graph.add(
         "external_wmh",
         ExternalWMH(),
@@ -181,19 +192,15 @@ def _add_external_wmh(graph: VisitGraph) -> None:
         command=visit.wmh_command,
         reference_name=visit.reference,
         other_transform="other_transform" if visit.other_anatomical else None,
-        **images,
+        **_images_by_kind(graph),
     )
-    node = graph.add(
-        "given_wmh",
-        GivenMask(),
-        mem_gb=1.0,
+    _add_given_mask(
+        graph,
+        "WMH",
         in_file=(program, "mask"),
-        reference="reference",
         transforms=(program, "transforms"),
         fill_holes=graph.settings.anatomy.fill_holes,
     )
-    graph.known["mask_WMH"] = (node, "mask")
-    graph.facts.append(("", (node, "facts")))
     _keep_infarct_out(graph)
 
 
@@ -339,8 +346,6 @@ def _add_computed_wmh(graph: VisitGraph) -> None:
     visit = graph.visit
     if visit.wmh_comes_first:
         return
-    own, other = ("t1w", "flair") if visit.reference == "T1w" else ("flair", "t1w")
-    images = {own: "reference"} | ({other: "other"} if visit.other_anatomical else {})
     node = graph.add(
         "wmh",
         WMHSegmentation(),
@@ -350,7 +355,7 @@ def _add_computed_wmh(graph: VisitGraph) -> None:
         other_transform="other_transform" if visit.other_anatomical else None,
         brain_mask="mask_brain",
         inverse="inverse",
-        **images,
+        **_images_by_kind(graph),
         **{name: f"template_{name}" for name in LESION_PRIORS},
     )
     graph.known |= {"mask_WMH": (node, "mask"), "probseg_WMH": (node, "probseg")}

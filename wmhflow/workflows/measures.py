@@ -20,9 +20,8 @@ from wmhflow.interfaces.mirror import Asymmetry, MirrorPartition, SampleOpposite
 from wmhflow.interfaces.partition import FinestPartition
 from wmhflow.interfaces.profiles import Profiles
 from wmhflow.interfaces.regions import LoadCurves
-from wmhflow.interfaces.registration import RigidRegistration
 from wmhflow.interfaces.transforms import ApplyTransforms
-from wmhflow.workflows.anatomy import LESION_PRIORS, add_given_transform
+from wmhflow.workflows.anatomy import LESION_PRIORS, add_given_transform, add_rigid
 from wmhflow.workflows.graph import VisitGraph
 
 
@@ -140,17 +139,7 @@ def _add_map_group(graph: VisitGraph, group: tuple[MapPlan, ...]) -> None:
         moved = alignment.companion or group[0].file
         prepared = graph.add(f"image_{name}", PrepareImage(), in_file=str(moved.path))
         graph.known[f"image_{name}"] = (prepared, "out_file")
-        registration = graph.add(
-            f"registration_{name}",
-            RigidRegistration(),
-            mem_gb=2.0,
-            fixed="reference",
-            moving=f"image_{name}",
-            seed=graph.seed,
-            quality=graph.settings.anatomy.registration_qc,
-            moving_name=str(moved.path),
-            fixed_name=str(graph.visit.reference_file.path),
-        )
+        registration = add_rigid(graph, f"registration_{name}", f"image_{name}", str(moved.path))
         graph.known[f"transform_{name}"] = (registration, "transform")
         graph.facts.append((f"map_{name}_registration_", (registration, "metrics")))
     ranges = [entry.definition.valid_range for entry in group]
