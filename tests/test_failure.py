@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import os
 import shutil
@@ -74,10 +75,13 @@ def _kill_busiest_child(pid: int) -> None:
     """Kill the worker that has used most processor time, once one of them works hard."""
     for _ in range(600):
         time.sleep(0.1)
-        children = psutil.Process(pid).children(recursive=True)
-        # the program's own children serve the workers, which are its grandchildren
-        workers = [child for child in children if child.ppid() != pid]
-        busy = [(child.cpu_times().user, child.pid) for child in workers if child.is_running()]
+        busy = []
+        for child in psutil.Process(pid).children(recursive=True):
+            # short-lived helpers come and go between one look and the next
+            with contextlib.suppress(psutil.NoSuchProcess):
+                # the program's own children serve the workers, which are its grandchildren
+                if child.ppid() != pid:
+                    busy.append((child.cpu_times().user, child.pid))
         if busy and max(busy)[0] > 5:
             os.kill(max(busy)[1], signal.SIGKILL)
             return
