@@ -25,6 +25,18 @@ def test_lines_count_steps_and_persons(capsys: pytest.CaptureFixture[str]) -> No
     assert "\x1b" not in capsys.readouterr().out
 
 
+def test_a_line_names_what_runs(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wmhflow.cli.progress.PLAIN_INTERVAL_S", 0.0)
+    progress = Progress({"sub-01": 2})
+    for name in ("zones", "shells"):
+        progress.step(node(name), "start")
+        progress.step(node(name), "end")
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition("now: ")[2] for line in lines] == ["sub-01 zones", "sub-01 shells"]
+
+
 def test_the_live_display_shows_every_person() -> None:
     from rich.console import Console
 

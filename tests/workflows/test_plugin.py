@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import signal
@@ -94,3 +95,11 @@ def test_an_ordinary_failure_stops_its_own_chain_only(tmp_path: Path) -> None:
 
 def test_a_run_without_failures_has_none(tmp_path: Path) -> None:
     assert run(tmp_path, good=["add", "add"]).failures == []
+
+
+def test_the_program_itself_idles_while_its_steps_run(tmp_path: Path) -> None:
+    started = time.process_time()
+    run(tmp_path, one=["slow", "slow"])
+    # four seconds of steps, and a free processor to fill
+    assert time.process_time() - started < 1.5
+    assert gc.get_freeze_count() == 0

@@ -45,7 +45,8 @@ class Progress:
     def _show(self) -> None:
         if self._live is not None:
             self._live.update(self.table())
-        elif time.monotonic() - self._last_line >= PLAIN_INTERVAL_S:
+        elif self.running and time.monotonic() - self._last_line >= PLAIN_INTERVAL_S:
+            # between one step's end and the next one's start there is nothing to name
             self._last_line = time.monotonic()
             print(self.line(), flush=True)
 

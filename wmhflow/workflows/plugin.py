@@ -7,6 +7,7 @@ message, the steps that ran beside it are started again in a new pool, and the r
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import re
@@ -98,6 +99,10 @@ class ResilientMultiProcPlugin(MultiProcPlugin):
 
     def __init__(self, plugin_args: dict[str, Any] | None = None) -> None:
         super().__init__(plugin_args=plugin_args)
+        # nipype collects garbage at every look for free processors, ten times a second: half a
+        # second each for the modules, which are no garbage, and so a processor for nothing
+        gc.collect()
+        gc.freeze()
         self.failures: list[Failure] = []
         self._notes = tempfile.mkdtemp(prefix="wmhflow-")
         self._retries: dict[int, int] = {}
@@ -192,5 +197,6 @@ class ResilientMultiProcPlugin(MultiProcPlugin):
 
     def close(self) -> None:
         """Stop the workers, also after a run that was interrupted."""
+        gc.unfreeze()
         self.pool.shutdown(wait=False, cancel_futures=True)
         shutil.rmtree(self._notes, ignore_errors=True)
