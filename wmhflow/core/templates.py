@@ -221,14 +221,32 @@ def draw_ventricle_core(csf: NDArray[np.float32], affine: NDArray[np.float64]) -
     ndarray
         The ventricles.
     """
-    grid = world_coordinates(csf.shape, affine)
+    whole = world_coordinates(csf.shape, affine)
+    grid, box = _around((*VENTRICLE_BODY_MM, *INFERIOR_HORN_MM), BODY_RADIUS_MM, whole)
     body = distance_to_path(grid, VENTRICLE_BODY_MM)
     horn = distance_to_path(grid, INFERIOR_HORN_MM)
     tube = ((body < BODY_RADIUS_MM) | (horn < HORN_RADIUS_MM)) & ~_third_ventricle(grid)
     tube &= grid[0] < 0
-    labels, n_labels = ndimage.label(((csf > 0.5) | (body < THREAD_RADIUS_MM)) & tube)
+    labels, n_labels = ndimage.label(((csf[box] > 0.5) | (body < THREAD_RADIUS_MM)) & tube)
     sizes = np.bincount(labels.ravel(), minlength=n_labels + 1)[1:]
-    return mirrored((labels == 1 + int(np.argmax(sizes))) | (horn < THREAD_RADIUS_MM))
+    core = np.zeros(csf.shape, bool)
+    core[box] = (labels == 1 + int(np.argmax(sizes))) | (horn < THREAD_RADIUS_MM)
+    return mirrored(core)
+
+
+def _around(
+    corners: Sequence[Sequence[float]],
+    margin_mm: float,
+    coordinates: tuple[NDArray[np.float64], ...],
+) -> tuple[tuple[NDArray[np.float64], ...], tuple[slice, ...]]:
+    """Cut a grid's coordinates to a box around some points; also the box itself."""
+    cut, box = [], []
+    for axis, points in zip(coordinates, zip(*corners, strict=True), strict=True):
+        near = (axis >= min(points) - margin_mm) & (axis <= max(points) + margin_mm)
+        places = np.flatnonzero(near)
+        box.append(slice(int(places[0]), int(places[-1]) + 1))
+        cut.append(axis[near].reshape([-1 if length > 1 else 1 for length in axis.shape]))
+    return tuple(cut), tuple(box)
 
 
 def _third_ventricle(grid: tuple[NDArray[np.float64], ...]) -> NDArray[np.bool_]:
