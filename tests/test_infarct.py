@@ -45,7 +45,8 @@ def paint(path: Path, centre: np.ndarray, radius_mm: float, value: float) -> Non
 
 def dataset(folder: Path) -> tuple[Path, Path]:
     """Copy the phantom, paint an infarct into sub-02, and write the masks of both infarcts."""
-    raw = Path(shutil.copytree(PHANTOM, folder / "raw"))
+    raw = folder / "raw"
+    shutil.copytree(PHANTOM, raw, ignore=shutil.ignore_patterns("ses-2"))
     strokes = describe(folder / "strokes", DatasetType="derivative", GeneratedBy=[{"Name": "me"}])
     for visit, (_, radius_mm) in INFARCTS.items():
         t1w = raw / FOLDERS[visit] / "anat" / f"{visit}_T1w.nii.gz"

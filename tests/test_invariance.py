@@ -91,6 +91,12 @@ def run(dataset: Path, folder: Path, *more: str) -> Path:
 
 
 FIRST = ("--participant-label", "01", "--session-label", "1")
+SECOND = ("--participant-label", "02")
+
+
+@pytest.fixture(scope="module")
+def second(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return run(PHANTOM, tmp_path_factory.mktemp("second"), *SECOND, "--nprocs", "2")
 
 
 def test_a_mirrored_head_swaps_the_sides_and_nothing_else(tmp_path: Path) -> None:
@@ -137,11 +143,10 @@ def test_a_mirrored_head_swaps_the_sides_and_nothing_else(tmp_path: Path) -> Non
                 assert float(two[key][column]) == -float(values[column]), (key, column)
 
 
-def test_a_mirrored_head_swaps_the_sides_of_what_is_computed(tmp_path: Path) -> None:
-    plain = run(PHANTOM, tmp_path / "plain", "--participant-label", "02")
-    other = run(mirrored_phantom(tmp_path / "m"), tmp_path / "mirror", "--participant-label", "02")
+def test_a_mirrored_head_swaps_the_sides_of_what_is_computed(second: Path, tmp_path: Path) -> None:
+    other = run(mirrored_phantom(tmp_path / "m"), tmp_path / "mirror", *SECOND)
     name = Path("sub-02/anat/sub-02_desc-volumes_regions.tsv")
-    one = keyed(read_table(plain / name), ("seg",), swap=True)
+    one = keyed(read_table(second / name), ("seg",), swap=True)
     two = keyed(read_table(other / name), ("seg",), swap=False)
     for key, values in one.items():
         if key[0] in ("tissue", "zones"):
@@ -150,9 +155,9 @@ def test_a_mirrored_head_swaps_the_sides_of_what_is_computed(tmp_path: Path) -> 
             assert float(two[key]["volume_mm3"]) == pytest.approx(volume, rel=0.05, abs=300), key
 
 
-def test_two_runs_give_the_same_bytes_whatever_runs_beside(tmp_path: Path) -> None:
-    one = outputs(run(PHANTOM, tmp_path / "a", "--participant-label", "02", "--nprocs", "1"))
-    two = outputs(run(PHANTOM, tmp_path / "b", "--participant-label", "02", "--nprocs", "2"))
+def test_two_runs_give_the_same_bytes_whatever_runs_beside(second: Path, tmp_path: Path) -> None:
+    one = outputs(run(PHANTOM, tmp_path, *SECOND, "--nprocs", "1"))
+    two = outputs(second)
     assert one.keys() == two.keys()
     different = [name for name in one if one[name] != two[name]]
     assert different == []
