@@ -69,7 +69,7 @@ def _configure(workflow: Workflow, settings: Settings) -> None:
             "stop_on_first_crash": str(settings.execution.stop_on_first_crash).lower(),
             "crashfile_format": "txt",
             "hash_method": "content",
-            "poll_sleep_duration": "0.1",
+            "poll_sleep_duration": "0.05",
             "check_version": "false",
             "remove_unnecessary_outputs": "false",
             "create_report": "false",
