@@ -239,13 +239,13 @@ def _around(
     margin_mm: float,
     coordinates: tuple[NDArray[np.float64], ...],
 ) -> tuple[tuple[NDArray[np.float64], ...], tuple[slice, ...]]:
-    """Cut a grid's coordinates to a box around some points; also the box itself."""
+    """Cut a grid's coordinates (mm) to a box around some points; also the box, in voxels."""
     cut, box = [], []
-    for axis, points in zip(coordinates, zip(*corners, strict=True), strict=True):
+    for i, (axis, points) in enumerate(zip(coordinates, zip(*corners, strict=True), strict=True)):
         near = (axis >= min(points) - margin_mm) & (axis <= max(points) + margin_mm)
         places = np.flatnonzero(near)
+        cut.append(np.take(axis, places, axis=i))
         box.append(slice(int(places[0]), int(places[-1]) + 1))
-        cut.append(axis[near].reshape([-1 if length > 1 else 1 for length in axis.shape]))
     return tuple(cut), tuple(box)
 
 

@@ -99,10 +99,6 @@ class ResilientMultiProcPlugin(MultiProcPlugin):
 
     def __init__(self, plugin_args: dict[str, Any] | None = None) -> None:
         super().__init__(plugin_args=plugin_args)
-        # nipype collects garbage at every look for free processors, ten times a second: half a
-        # second each for the modules, which are no garbage, and so a processor for nothing
-        gc.collect()
-        gc.freeze()
         self.failures: list[Failure] = []
         self._notes = tempfile.mkdtemp(prefix="wmhflow-")
         self._retries: dict[int, int] = {}
@@ -190,6 +186,13 @@ class ResilientMultiProcPlugin(MultiProcPlugin):
             if node.fullname.rpartition(".")[0] == visit and not self.proc_done[number]:
                 self.proc_done[number] = True
                 self.proc_pending[number] = False
+
+    def _prerun_check(self, graph: Any) -> None:
+        super()._prerun_check(graph)
+        # nipype collects garbage at every look for a free processor, many times a second: modules
+        # and the graph, which are none, would keep a processor busy with it
+        gc.collect()
+        gc.freeze()
 
     def _postrun_check(self) -> None:
         super()._postrun_check()
