@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import wmhflow
-from wmhflow.bids.outputs import columns_tables
-from wmhflow.data.atlases import atlases_table
-from wmhflow.data.registry import quality_table, regions_tables
+from wmhflow.labels.regions import regions_tables
+from wmhflow.products.outputs import columns_tables
+from wmhflow.registries.atlases import atlases_table
+from wmhflow.registries.quality import quality_table
 from wmhflow.settings import options_table
 
 project = "wmhflow"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import settings
 
 from tests.builders import cube, describe, save_image
-from wmhflow.data.atlases import DIRECTORY_VARIABLE
+from wmhflow.registries.atlases import DIRECTORY_VARIABLE
 
 # the same examples every time: a red run can be repeated (look for new ones with --hypothesis-seed)
 settings.register_profile("repeatable", derandomize=True)

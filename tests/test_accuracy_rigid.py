@@ -7,8 +7,8 @@ import pytest
 from scipy import ndimage
 
 from benchmarks.accuracy import rigid
-from wmhflow.core.alignment import rigid_matrix
-from wmhflow.core.grids import Grid3D, apply_affine, centroid_mm
+from wmhflow.core.align.search import rigid_matrix
+from wmhflow.core.space.grids import Grid3D, apply_affine, centroid_mm
 
 OBLIQUE = rigid_matrix([4, -6, 10, 20, -30, 5], np.zeros(3)) @ np.diag([1.0, 1.0, 3.0, 1.0])
 

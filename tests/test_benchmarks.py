@@ -9,8 +9,8 @@ from benchmarks.kernels import rivals
 from benchmarks.kernels.atlases import LABELS, N_TRACTS, Atlases, lay, made_atlases
 from benchmarks.kernels.ours import everything, tables, wanted_regions
 from benchmarks.kernels.scene import Scene, made_scene
-from wmhflow.core.lookup import voxels_of
-from wmhflow.core.probabilities import STEPS
+from wmhflow.core.regions.lookup import voxels_of
+from wmhflow.core.regions.probabilities import STEPS
 
 
 @pytest.fixture(scope="module")

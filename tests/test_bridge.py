@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from wmhflow.core.templates import draw_ventricle_core
-from wmhflow.data.atlases import DIRECTORY_VARIABLE
+from wmhflow.ants.bridge import DRAWN_PRIORS
+from wmhflow.core.tissue.template import draw_ventricle_core
+from wmhflow.files.grids import load_grid
+from wmhflow.files.itk import write_itk_affine
 from wmhflow.interfaces.atlases import LayAtlas, PointsInTemplate
-from wmhflow.interfaces.bridge import DRAWN_PRIORS, BridgeTemplates
-from wmhflow.interfaces.itk import load_grid, write_itk_affine
+from wmhflow.interfaces.bridge import BridgeTemplates
 from wmhflow.interfaces.segmentation import TemplatePriors
+from wmhflow.registries.atlases import DIRECTORY_VARIABLE
 
 pytestmark = pytest.mark.slow
 

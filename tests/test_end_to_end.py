@@ -19,11 +19,11 @@ import pytest
 
 from tests.builders import ROOT, made_atlases
 from tests.runs import phantom_words, wmhflow
-from wmhflow.bids.outputs import promised_files
 from wmhflow.bids.writer import read_table
 from wmhflow.cli.parser import parse_settings
 from wmhflow.cli.run import make_plans
-from wmhflow.data.registry import find_measure
+from wmhflow.products.outputs import promised_files
+from wmhflow.registries.quality import find_measure
 
 TRUTH = json.loads((ROOT / "bids_examples" / "phantom_truth.json").read_text(encoding="utf-8"))
 VISITS = {"sub-01_ses-1": "sub-01/ses-1", "sub-01_ses-2": "sub-01/ses-2", "sub-02": "sub-02"}
@@ -196,7 +196,7 @@ def test_the_two_orientations_agree(out: Path) -> None:
 
 @pytest.mark.parametrize("visit", GIVEN)
 def test_what_was_computed_for_flair_agrees_with_the_planted_motion(out: Path, visit: str) -> None:
-    from wmhflow.interfaces.itk import read_itk_affine
+    from wmhflow.files.itk import read_itk_affine
 
     path = out / VISITS[visit] / "anat" / f"{visit}_from-FLAIR_to-T1w_mode-image_xfm.txt"
     truth = np.array(TRUTH["visits"][visit]["t1w_to_scan_ras"]["FLAIR"])

@@ -12,11 +12,12 @@ import pytest
 
 from tests.builders import PHANTOM, describe, made_atlases
 from tests.runs import phantom_words, wmhflow
+from wmhflow.ants.linear import register_linear
 from wmhflow.bids.naming import TEMPLATE
 from wmhflow.bids.writer import read_table
-from wmhflow.interfaces.itk import load_grid, read_itk_affine, write_itk_affine
-from wmhflow.interfaces.registration import register_linear
-from wmhflow.interfaces.segmentation import template_path
+from wmhflow.files.grids import load_grid
+from wmhflow.files.itk import read_itk_affine, write_itk_affine
+from wmhflow.files.template import template_path
 
 pytestmark = pytest.mark.slow
 ANAT = Path("sub-01/ses-1/anat")

@@ -8,9 +8,9 @@ import pytest
 from scipy.spatial import cKDTree
 
 from tests.builders import DATA
-from wmhflow.core.bullseye import propagate_lobes
-from wmhflow.core.parcellation import recode
-from wmhflow.data.registry import load_freesurfer_codes
+from wmhflow.core.regions.lobes import propagate_lobes
+from wmhflow.core.tissue.parcellation import recode
+from wmhflow.labels.freesurfer import load_freesurfer_codes
 
 DKT = DATA / "atlases" / "mindboggle_dkt"
 CORTEX, REACH_MM = 3, 30.0

@@ -12,18 +12,14 @@ from numpy.typing import NDArray
 
 from benchmarks.accuracy.chain import DATA, SEED, Chain, array, dice, on_all_cores
 from benchmarks.accuracy.simulate import CORTEX, LATERAL_VENTRICLES, WHITE, WMH_CODE, simulated
-from wmhflow.core import templates
-from wmhflow.core.grids import Grid3D, robust_range
-from wmhflow.core.tissue import CORTEX as CORTEX_LABEL
-from wmhflow.core.tissue import WHITE as WHITE_LABEL
-from wmhflow.core.tissue import merge_sides
-from wmhflow.interfaces.itk import (
-    ants_image,
-    jacobian_determinant,
-    load_grid,
-    resample_through,
-    single_threaded_ants,
-)
+from wmhflow.ants.images import ants_image, single_threaded_ants
+from wmhflow.ants.transforms import jacobian_determinant, resample_through
+from wmhflow.core.space.grids import Grid3D, robust_range
+from wmhflow.core.tissue import template as templates
+from wmhflow.core.tissue.labelling import CORTEX as CORTEX_LABEL
+from wmhflow.core.tissue.labelling import WHITE as WHITE_LABEL
+from wmhflow.core.tissue.labelling import merge_sides
+from wmhflow.files.grids import load_grid
 
 LABELS = DATA / "labels"
 VENTRICLE_MEAN, VENTRICLE_WORST, WHITE_MEAN, CORTEX_MEAN = 0.90, 0.85, 0.88, 0.80

@@ -23,8 +23,9 @@ import numpy as np
 from benchmarks.accuracy.anatomy import LABELS, simulated_pair
 from benchmarks.accuracy.chain import SEED, Chain, array
 from benchmarks.accuracy.filling import planted_lesions
-from wmhflow.core.grids import Grid3D, robust_range
-from wmhflow.interfaces.itk import ants_image, load_grid, single_threaded_ants
+from wmhflow.ants.images import ants_image, single_threaded_ants
+from wmhflow.core.space.grids import Grid3D, robust_range
+from wmhflow.files.grids import load_grid
 
 MOST_MINUTES, MOST_GB = 8.0, 4.0
 KB_PER_GB = 1e6

@@ -15,8 +15,8 @@ from benchmarks.accuracy.anatomy import LABELS, simulated_pair
 from benchmarks.accuracy.chain import SEED, Chain, array, on_all_cores
 from benchmarks.accuracy.simulate import LATERAL_VENTRICLES, WHITE
 from benchmarks.kernels.scene import planted
-from wmhflow.core.geometry import world_coordinates
-from wmhflow.interfaces.itk import map_points
+from wmhflow.ants.transforms import map_points
+from wmhflow.core.space.geometry import world_coordinates
 from wmhflow.interfaces.warp import TemplateRegistration
 
 # One with small ventricles and one with large ones.

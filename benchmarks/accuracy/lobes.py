@@ -18,7 +18,7 @@ from scipy.spatial import cKDTree
 
 from benchmarks.accuracy.chain import DATA, array
 from benchmarks.accuracy.simulate import simulated
-from wmhflow.data.registry import load_freesurfer_codes
+from wmhflow.labels.freesurfer import load_freesurfer_codes
 
 LABELS, ATLAS = DATA / "labels", DATA / "atlases" / "mindboggle_dkt"
 LOBES = ("frontal", "parietal", "temporal", "occipital")

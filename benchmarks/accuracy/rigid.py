@@ -24,16 +24,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from wmhflow.core.alignment import (
-    alignment_quality,
-    compare,
-    refine_rigid,
-    rigid_matrix,
-    rotation_matrix,
-)
-from wmhflow.core.grids import Grid3D, apply_affine, resample_isotropic, robust_range
-from wmhflow.interfaces.itk import load_grid, read_itk_affine
-from wmhflow.interfaces.registration import register_linear
+from wmhflow.ants.linear import register_linear
+from wmhflow.core.align.quality import alignment_quality
+from wmhflow.core.align.search import refine_rigid, rigid_matrix, rotation_matrix
+from wmhflow.core.align.similarity import compare
+from wmhflow.core.space.grids import Grid3D, apply_affine, resample_isotropic, robust_range
+from wmhflow.files.grids import load_grid
+from wmhflow.files.itk import read_itk_affine
 
 BESIDE = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 DATA = Path(os.environ.get("WMHFLOW_DATA", BESIDE))

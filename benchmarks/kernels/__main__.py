@@ -30,12 +30,13 @@ from benchmarks.kernels.measure import (
 )
 from benchmarks.kernels.ours import everything, tables, wanted_regions
 from benchmarks.kernels.scene import Scene, real_codes, real_scene, zoomed_scene
-from wmhflow.core.bullseye import bullseye_labels, depth, propagate_lobes
-from wmhflow.core.distance import distance_to, nearest
-from wmhflow.core.lesions import label_lesions, lesion_measures
-from wmhflow.core.sampling import coverage_weights, region_statistics
-from wmhflow.core.shells import shell_labels
-from wmhflow.core.zones import zone_labels
+from wmhflow.core.arrays.distance import distance_to, nearest
+from wmhflow.core.measure.sampling import coverage_weights, region_statistics
+from wmhflow.core.regions.bullseye import bullseye_labels, depth
+from wmhflow.core.regions.lesions import label_lesions, lesion_measures
+from wmhflow.core.regions.lobes import propagate_lobes
+from wmhflow.core.regions.shells import shell_labels
+from wmhflow.core.regions.zones import zone_labels
 
 LIMIT_MM = 16.0
 N_MAPS, N_GRIDS, N_REGIONS, MAP_MM = 20, 4, 250, 2.0

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from benchmarks.kernels.scene import Scene
-from wmhflow.core.distance import nearest
-from wmhflow.core.geometry import world_coordinates
-from wmhflow.core.lookup import as_volumes, labels_at, steps_at, voxels_of
-from wmhflow.core.probabilities import overlapping_labels
-from wmhflow.interfaces.itk import map_points, write_itk_affine
+from wmhflow.ants.transforms import map_points
+from wmhflow.core.arrays.distance import nearest
+from wmhflow.core.regions.lookup import as_volumes, labels_at, steps_at, voxels_of
+from wmhflow.core.regions.probabilities import overlapping_labels
+from wmhflow.core.space.geometry import world_coordinates
+from wmhflow.files.itk import write_itk_affine
 
 TEMPLATE_SHAPE, WARP_SHAPE, WARP_MM = (182, 218, 182), (97, 115, 97), 2.0
 LABELS = (32, 100)

@@ -9,17 +9,19 @@ import numpy as np
 
 from benchmarks.kernels.atlases import LABELS, Atlases, lay
 from benchmarks.kernels.scene import Scene
-from wmhflow.bids.labels import table_regions
-from wmhflow.bids.plan import VisitPlan
-from wmhflow.core.bullseye import bullseye_labels, depth, propagate_lobes
-from wmhflow.core.distance import distance_to
-from wmhflow.core.lesions import lesion_centres
-from wmhflow.core.load import load_curve
-from wmhflow.core.lookup import voxels_of
-from wmhflow.core.probabilities import weighted_volumes
-from wmhflow.core.regional import IN_NAWM, IN_WMH, Row, partition, region_volumes
-from wmhflow.core.shells import shell_labels
-from wmhflow.core.zones import lesion_continuity, zone_labels
+from wmhflow.core.arrays.distance import distance_to
+from wmhflow.core.measure.load import load_curve
+from wmhflow.core.measure.regional import region_volumes
+from wmhflow.core.regions.bullseye import bullseye_labels, depth
+from wmhflow.core.regions.lesions import lesion_centres
+from wmhflow.core.regions.lobes import propagate_lobes
+from wmhflow.core.regions.lookup import voxels_of
+from wmhflow.core.regions.partition import IN_NAWM, IN_WMH, Row, partition
+from wmhflow.core.regions.probabilities import weighted_volumes
+from wmhflow.core.regions.shells import shell_labels
+from wmhflow.core.regions.zones import lesion_continuity, zone_labels
+from wmhflow.plan.visit import VisitPlan
+from wmhflow.products.rows import table_regions
 from wmhflow.settings import Settings
 
 FRAMEWORKS, DEEPEST_SHELL = ("zones", "lobes", "bullseye", "shells"), 54

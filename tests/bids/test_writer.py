@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wmhflow.bids import writer
+from wmhflow.files.images import image_bytes, make_image
 
 
 def test_unchanged_content_is_not_written_again(tmp_path: Path) -> None:
@@ -50,17 +51,17 @@ def test_others_may_read_what_was_written(tmp_path: Path) -> None:
 
 
 def test_image_bytes_do_not_depend_on_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    image = writer.make_image(np.arange(24, dtype=np.int16).reshape(2, 3, 4), np.eye(4))
-    first = writer.image_bytes(image)
+    image = make_image(np.arange(24, dtype=np.int16).reshape(2, 3, 4), np.eye(4))
+    first = image_bytes(image)
     monkeypatch.setattr(time, "time", lambda: 1e9)
-    assert writer.image_bytes(image) == first
+    assert image_bytes(image) == first
 
 
 def test_an_image_keeps_its_values_and_its_place(tmp_path: Path) -> None:
     affine = np.array([[0, -2, 0, 5], [1.5, 0, 0, -3], [0, 0, 3, 7], [0, 0, 0, 1.0]])
     data = np.random.default_rng(1).normal(size=(3, 4, 5)).astype(np.float32)
     path = tmp_path / "a.nii.gz"
-    path.write_bytes(writer.image_bytes(writer.make_image(data, affine)))
+    path.write_bytes(image_bytes(make_image(data, affine)))
     image = nib.load(path)
     assert np.array_equal(image.get_fdata(dtype=np.float32), data)
     assert np.allclose(image.affine, affine)

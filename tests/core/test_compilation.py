@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wmhflow.core._threads import thread_count
+from wmhflow.core.arrays.threads import thread_count
 
 PACKAGE = Path(__file__).resolve().parents[2] / "wmhflow"
 STRANGER = 12345
@@ -45,16 +45,16 @@ from wmhflow.core.alignment import (
     refine_rigid,
     search_rigid,
 )
-from wmhflow.core.grids import Grid3D
-from wmhflow.core.bullseye import bullseye_labels, depth, propagate_lobes
-from wmhflow.core.distance import distance_to, nearest, signed_distance
-from wmhflow.core.lesions import label_lesions, lesion_measures
-from wmhflow.core.nawm import normal_appearing_white_matter
+from wmhflow.core.space.grids import Grid3D
+from wmhflow.core.regions.bullseye import bullseye_labels, depth, propagate_lobes
+from wmhflow.core.arrays.distance import distance_to, nearest, signed_distance
+from wmhflow.core.regions.lesions import label_lesions, lesion_measures
+from wmhflow.core.regions.nawm import normal_appearing_white_matter
 from wmhflow.core.parcellation import complete_hemispheres
 from wmhflow.core.regional import Row, partition, sample_regions
-from wmhflow.core.sampling import coverage_weights, region_statistics
-from wmhflow.core.shells import shell_labels
-from wmhflow.core.zones import SCHEMES, lesion_continuity, lesion_majority, zone_labels
+from wmhflow.core.measure.sampling import coverage_weights, region_statistics
+from wmhflow.core.regions.shells import shell_labels
+from wmhflow.core.regions.zones import SCHEMES, lesion_continuity, lesion_majority, zone_labels
 
 shape, rng = (9, 10, 11), np.random.default_rng(0)
 lobe = rng.integers(1, 6, shape) * (rng.random(shape) < 0.2)
@@ -135,8 +135,8 @@ print(json.dumps(compiled.names))
 # Cheap to compile, and enough to tell whether the folder is used.
 FEW_CALLS = """
 import numpy as np
-from wmhflow.core.bullseye import depth
-from wmhflow.core.zones import zone_labels
+from wmhflow.core.regions.bullseye import depth
+from wmhflow.core.regions.zones import zone_labels
 distance = np.arange(60, dtype=np.float32).reshape(3, 4, 5)
 share, everywhere = depth(distance, distance[::-1].copy()), distance >= 0
 found = [share.tolist(), zone_labels(distance, distance, everywhere, ~everywhere).tolist()]
@@ -437,7 +437,7 @@ def test_threads_never_exceed_the_affinity(allowed):
         pytest.skip("fewer processors here")
     code = (
         f"import json, os; os.sched_setaffinity(0, {processors})\n"
-        "from wmhflow.core._threads import thread_count\n"
+        "from wmhflow.core.arrays.threads import thread_count\n"
         "print(json.dumps(thread_count()))"
     )
     assert answered(code) == allowed
@@ -474,7 +474,7 @@ def test_the_program_hands_its_number_of_threads_to_the_kernels():
 import json, os
 from wmhflow.cli.resources import prepare_environment
 from wmhflow.settings import Resources
-from wmhflow.core._threads import thread_count
+from wmhflow.core.arrays.threads import thread_count
 counts = []
 for threads in (1, 2, 1000):
     prepare_environment(Resources(1, threads, 1.0))

@@ -12,13 +12,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from wmhflow.core.bullseye import bullseye_labels, depth, propagate_lobes
-from wmhflow.core.distance import distance_to, nearest, signed_distance
-from wmhflow.core.geometry import spacing_of
-from wmhflow.core.lesions import count_hole_voxels, fill_holes, label_lesions, lesion_measures
-from wmhflow.core.sampling import coverage_weights, merge_regions, region_statistics
-from wmhflow.core.shells import shell_edges, shell_labels
-from wmhflow.core.zones import ZoneScheme, lesion_continuity, lesion_majority, zone_labels
+from wmhflow.core.arrays.distance import distance_to, nearest, signed_distance
+from wmhflow.core.measure.sampling import coverage_weights, merge_regions, region_statistics
+from wmhflow.core.regions.bullseye import bullseye_labels, depth
+from wmhflow.core.regions.lesions import (
+    count_hole_voxels,
+    fill_holes,
+    label_lesions,
+    lesion_measures,
+)
+from wmhflow.core.regions.lobes import propagate_lobes
+from wmhflow.core.regions.shells import shell_edges, shell_labels
+from wmhflow.core.regions.zones import ZoneScheme, lesion_continuity, lesion_majority, zone_labels
+from wmhflow.core.space.geometry import spacing_of
 
 SIZES_MM = (1.0, 0.5, 0.25)
 HALF_DIAGONAL = np.sqrt(3) / 2
@@ -407,7 +413,7 @@ def test_the_number_of_threads_changes_no_bit(monkeypatch, threads):
     monkeypatch.setenv("NUMBA_NUM_THREADS", "1")
     expected = answers(scene)
     monkeypatch.setenv("NUMBA_NUM_THREADS", threads)
-    monkeypatch.setattr("wmhflow.core._threads.SMALLEST_TASK", 1)
+    monkeypatch.setattr("wmhflow.core.arrays.threads.SMALLEST_TASK", 1)
     check_same(answers(scene), expected, exact=True)
     check_same(answers(scene.with_volumes(np.asfortranarray)), expected, exact=True)
 

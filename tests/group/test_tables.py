@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from wmhflow.bids.outputs import TABLES, record_path
-from wmhflow.bids.tables import VOLUMES, lesion_columns, majority_columns, names
 from wmhflow.bids.writer import read_table, table_text, write_text
 from wmhflow.group.tables import (
     KEYS,
@@ -20,6 +18,8 @@ from wmhflow.group.tables import (
     run_group,
     zone_schemes,
 )
+from wmhflow.products.columns import VOLUMES, lesion_columns, majority_columns, names
+from wmhflow.products.outputs import TABLES, record_path
 from wmhflow.settings import Settings
 
 

@@ -11,10 +11,11 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from wmhflow.core.lookup import as_volumes
-from wmhflow.core.probabilities import STEPS
-from wmhflow.data import atlases as registry
+from wmhflow.ants.bridge import DRAWN_PRIORS
+from wmhflow.core.regions.lookup import as_volumes
+from wmhflow.core.regions.probabilities import STEPS
 from wmhflow.errors import InputError
+from wmhflow.files.itk import write_itk_affine
 from wmhflow.interfaces import bridge
 from wmhflow.interfaces._files import load_columns, save
 from wmhflow.interfaces.atlases import (
@@ -24,8 +25,8 @@ from wmhflow.interfaces.atlases import (
     WeightedVolumes,
 )
 from wmhflow.interfaces.bridge import BridgeTemplates
-from wmhflow.interfaces.itk import write_itk_affine
 from wmhflow.interfaces.regions import Lesions
+from wmhflow.registries import atlases as registry
 
 AFFINE = np.array([[1.0, 0, 0, -9.5], [0, 1, 0, -8], [0, 0, 1, -5], [0, 0, 0, 1]])
 SHAPE = (20, 17, 11)
@@ -176,7 +177,7 @@ def test_a_bridge_is_registered_once_and_kept(
             image = save(tmp_path, "other", np.zeros(SHAPE), AFFINE, np.float32)
         folder = tmp_path / str(number)
         folder.mkdir()
-        priors = dict.fromkeys(("template_mask", *bridge.DRAWN_PRIORS), image)
+        priors = dict.fromkeys(("template_mask", *DRAWN_PRIORS), image)
         found = BridgeTemplates(image=image, template_t1w=image, **priors).run(cwd=str(folder))
         assert Path(found.outputs.forward).is_file()
     assert len(made) == 2

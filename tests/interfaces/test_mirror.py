@@ -10,11 +10,11 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from wmhflow.bids.labels import TableRegion
-from wmhflow.core.mirror import free_of_lesions
-from wmhflow.core.regional import partition
-from wmhflow.interfaces.itk import write_itk_affine
+from wmhflow.core.measure.mirror import free_of_lesions
+from wmhflow.core.regions.partition import partition
+from wmhflow.files.itk import write_itk_affine
 from wmhflow.interfaces.mirror import Asymmetry, MirrorPartition, SampleOpposites
+from wmhflow.products.rows import TableRegion
 
 SHAPE = (20, 16, 12)
 AFFINE = np.diag([2.0, 2.0, 2.0, 1.0])

@@ -14,22 +14,18 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from wmhflow.core.alignment import ACCEPTABLE, rotation_matrix
-from wmhflow.core.grids import Grid3D, resample_isotropic, robust_range
+from wmhflow.ants import warp
+from wmhflow.ants.images import THREADS_VARIABLE, single_threaded_ants
+from wmhflow.ants.transforms import apply_transforms
+from wmhflow.core.align.quality import ACCEPTABLE
+from wmhflow.core.align.search import rotation_matrix
+from wmhflow.core.space.grids import Grid3D, resample_isotropic, robust_range
 from wmhflow.errors import InputError
-from wmhflow.interfaces import warp
-from wmhflow.interfaces.itk import (
-    THREADS_VARIABLE,
-    apply_transforms,
-    load_grid,
-    read_itk_affine,
-    save_like,
-    single_threaded_ants,
-    write_itk_affine,
-)
+from wmhflow.files.grids import load_grid, save_like
+from wmhflow.files.itk import read_itk_affine, write_itk_affine
+from wmhflow.files.template import template_path
 from wmhflow.interfaces.measures import quality_row
 from wmhflow.interfaces.registration import RigidRegistration
-from wmhflow.interfaces.segmentation import template_path
 from wmhflow.interfaces.transforms import ApplyTransforms
 from wmhflow.interfaces.warp import TemplateRegistration, TemplateRegistrationAgain
 
@@ -140,7 +136,7 @@ def test_what_cannot_be_aligned_is_searched_anew_and_told(small_head, tmp_path) 
 
 
 def test_what_cannot_be_aligned_fails_with_both_names(small_head, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("wmhflow.interfaces.registration.every_turn", lambda: [(0.0, 0.0, 0.0)])
+    monkeypatch.setattr("wmhflow.ants.rigid.every_turn", lambda: [(0.0, 0.0, 0.0)])
     fixed, moving = (
         save(small_head, tmp_path / "f.nii.gz"),
         save(noise_like(small_head), tmp_path / "m.nii.gz"),

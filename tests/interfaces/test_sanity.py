@@ -14,7 +14,7 @@ import pytest
 
 from tests.builders import save_image
 from wmhflow.errors import InputError
-from wmhflow.interfaces.itk import write_itk_affine
+from wmhflow.files.itk import write_itk_affine
 from wmhflow.interfaces.measures import quality_row
 from wmhflow.interfaces.sanity import CheckAnatomy, CheckBrain, CheckImage
 

@@ -12,18 +12,19 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from wmhflow.core.alignment import rigid_matrix
-from wmhflow.core.geometry import left_of
-from wmhflow.core.grids import Grid3D, resample_isotropic
-from wmhflow.core.wmh import WMHResult
-from wmhflow.interfaces.itk import load_grid, write_itk_affine
+from wmhflow.ants.brain import extract_brain
+from wmhflow.ants.priors import brought_to_brain
+from wmhflow.core.align.search import rigid_matrix
+from wmhflow.core.space.geometry import left_of
+from wmhflow.core.space.grids import Grid3D, resample_isotropic
+from wmhflow.core.wmh.segmentation import WMHResult
+from wmhflow.files.grids import load_grid
+from wmhflow.files.itk import write_itk_affine
 from wmhflow.interfaces.segmentation import (
     BrainExtraction,
     TemplatePriors,
     TissueSegmentation,
     WMHSegmentation,
-    brought_to_brain,
-    extract_brain,
 )
 
 PRIORS = ("csf", "cortex", "deep_grey", "white", "ventricles", "infratentorial")

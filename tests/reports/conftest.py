@@ -8,13 +8,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wmhflow.bids.outputs import image_paths, table_paths
-from wmhflow.bids.plan import Alignment, Decision, MapPlan, ParticipantPlan, VisitPlan
 from wmhflow.bids.query import FoundFile
-from wmhflow.bids.tables import ASYMMETRY, LESIONS, LOAD, PENUMBRA, PROFILES, QC, VOLUMES, names
-from wmhflow.bids.writer import make_image, table_text, write_text
-from wmhflow.data.registry import MapDefinition, load_regions
-from wmhflow.interfaces.itk import write_itk_affine
+from wmhflow.bids.writer import table_text, write_text
+from wmhflow.files.images import make_image
+from wmhflow.files.itk import write_itk_affine
+from wmhflow.labels.regions import load_regions
+from wmhflow.plan.visit import Alignment, Decision, MapPlan, ParticipantPlan, VisitPlan
+from wmhflow.products.columns import (
+    ASYMMETRY,
+    LESIONS,
+    LOAD,
+    PENUMBRA,
+    PROFILES,
+    QC,
+    VOLUMES,
+    names,
+)
+from wmhflow.products.outputs import image_paths, table_paths
+from wmhflow.registries.maps import MapDefinition
 from wmhflow.settings import Anatomy, Settings
 
 SHAPE, SPACING = (40, 48, 30), (4.0, 4.0, 5.0)

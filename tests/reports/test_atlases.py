@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from wmhflow.bids.atlases import AtlasPlan
-from wmhflow.data.label_tables import named_regions
+from wmhflow.labels.foreign import named_regions
+from wmhflow.plan.atlases import AtlasPlan
 from wmhflow.reports.atlases import (
     SHOWN_REGIONS,
     atlas_volumes,

@@ -14,8 +14,8 @@ from matplotlib.colors import to_rgba
 from matplotlib.patches import Wedge
 from PIL import Image
 
-from wmhflow.bids.plan import VisitPlan
-from wmhflow.data.registry import load_regions
+from wmhflow.labels.regions import load_regions
+from wmhflow.plan.visit import VisitPlan
 from wmhflow.reports import person
 from wmhflow.reports.bullseye import BullseyePlot, bullseye_figure, bullseye_png, describe
 

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 import numpy as np
 
-from wmhflow.bids.plan import Decision, ParticipantPlan, VisitPlan
+from wmhflow.plan.visit import Decision, ParticipantPlan, VisitPlan
 from wmhflow.reports.person import VisitPart, render, write_report
 
 

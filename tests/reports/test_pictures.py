@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from wmhflow.bids.outputs import transform_paths
-from wmhflow.bids.plan import Alignment, GivenImage
+from wmhflow.plan.visit import Alignment, GivenImage
+from wmhflow.products.outputs import transform_paths
 from wmhflow.reports.pictures import (
     all_pictures,
     load_scene,

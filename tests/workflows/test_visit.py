@@ -10,10 +10,10 @@ from nipype.interfaces.base import isdefined
 
 from tests.builders import made_atlases
 from tests.runs import phantom_words
-from wmhflow.bids.outputs import image_paths, table_paths, transform_paths
-from wmhflow.bids.plan import Alignment, GivenImage, VisitPlan
 from wmhflow.cli.parser import parse_settings
 from wmhflow.cli.run import make_plans
+from wmhflow.plan.visit import Alignment, GivenImage, VisitPlan
+from wmhflow.products.outputs import image_paths, table_paths, transform_paths
 from wmhflow.settings import Settings
 from wmhflow.workflows.visit import init_visit_wf
 

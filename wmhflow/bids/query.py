@@ -77,7 +77,7 @@ def _index(
     from bids import BIDSLayout, BIDSLayoutIndexer
 
     # pybids has no entity 'param', which tells FA from MD in a dwimap
-    extra = str(files("wmhflow.data") / "bids_entities.json")
+    extra = str(files("wmhflow") / "data" / "bids_entities.json")
     indexer = BIDSLayoutIndexer(
         validate=False, index_metadata=False, ignore=_ignored(subjects if not database else ())
     )

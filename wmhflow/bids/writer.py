@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import io
 import json
 import math
@@ -12,9 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
 
 Column = tuple[str, str, str | None]  # name, description, unit
 
@@ -66,51 +63,6 @@ def write_text(path: Path, text: str) -> bool:
 def write_json(path: Path, content: Mapping[str, Any]) -> bool:
     """Write a JSON file like :func:`write_bytes`."""
     return write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-
-
-def image_bytes(image: nib.Nifti1Image) -> bytes:
-    """Return the gzipped bytes of an image, the same for the same image."""
-    return gzip.compress(image.to_bytes(), compresslevel=6, mtime=0)
-
-
-def make_image(
-    data: NDArray[Any], affine: NDArray[np.float64], dtype: DTypeLike | None = None
-) -> nib.Nifti1Image:
-    """Make a NIfTI image that states its position in both forms.
-
-    Parameters
-    ----------
-    data
-        Shape (X, Y, Z).
-    affine
-        Shape (4, 4), voxel to world RAS mm.
-    dtype
-        Type on disk; that of ``data`` by default, ``bool`` becomes ``uint8``.
-    """
-    values = np.asarray(data, dtype=dtype) if dtype is not None else np.asarray(data)
-    if values.dtype == bool:
-        values = values.astype(np.uint8)
-    image = nib.Nifti1Image(values, affine)
-    image.header.set_xyzt_units("mm")
-    image.set_sform(affine, code=1)
-    image.set_qform(affine, code=1)
-    return image
-
-
-def save_work_image(
-    path: Path, data: NDArray[Any], affine: NDArray[np.float64], dtype: DTypeLike | None = None
-) -> str:
-    """Save an intermediate image in the work folder and return its path as text."""
-    make_image(data, affine, dtype).to_filename(path)
-    return str(path)
-
-
-def smallest_label_type(labels: NDArray[Any]) -> np.dtype[Any]:
-    """Return the smallest integer type that holds all labels and that every viewer reads."""
-    highest = int(labels.max(initial=0))
-    if highest < 2**8:
-        return np.dtype(np.uint8)
-    return np.dtype(np.int16 if highest < 2**15 else np.int32)
 
 
 def format_value(value: Any) -> str:

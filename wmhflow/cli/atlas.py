@@ -92,8 +92,13 @@ def _add_sides(parser: argparse.ArgumentParser) -> None:
 
 
 def _list() -> int:
-    from wmhflow.data.atlases import atlas_directory, cached_path, load_atlases, load_templates
-    from wmhflow.data.registry import bibliography
+    from wmhflow.registries.atlases import (
+        atlas_directory,
+        cached_path,
+        load_atlases,
+        load_templates,
+    )
+    from wmhflow.registries.bibliography import bibliography
 
     print(f"Atlases are kept in {atlas_directory()}.")
     for name, entry in load_atlases().items():
@@ -109,13 +114,8 @@ def _list() -> int:
 
 
 def _fetch(names: Sequence[str]) -> int:
-    from wmhflow.data.atlases import (
-        fetch,
-        fetch_template,
-        how_to_get,
-        load_atlases,
-        load_templates,
-    )
+    from wmhflow.files.fetching import fetch, fetch_template, how_to_get
+    from wmhflow.registries.atlases import load_atlases, load_templates
 
     known, templates = load_atlases(), load_templates()
     unknown = [name for name in names if name not in {**known, **templates}]
@@ -144,7 +144,7 @@ def _fetch(names: Sequence[str]) -> int:
 
 
 def _check(atlases: Sequence[str], *, sides_checked: bool) -> int:
-    from wmhflow.bids.atlases import load_atlas
+    from wmhflow.files.atlases import load_atlas
 
     for text in atlases:
         atlas = load_atlas(text, sides_checked=sides_checked)
@@ -170,7 +170,7 @@ def _overlap(
     *,
     sides_checked: bool,
 ) -> int:
-    from wmhflow.bids.atlases import load_atlas
+    from wmhflow.files.atlases import load_atlas
 
     unusable = [path for path in masks if re.search(r"[\t\r\n]", str(path))]
     if unusable:
@@ -233,7 +233,7 @@ def overlap_row(path: Path, atlas: Any, threshold: float) -> dict[str, Any]:
     """
     import numpy as np
 
-    from wmhflow.bids.images import load_volume
+    from wmhflow.files.images import load_volume
 
     values, affine, _ = load_volume(path)
     inside = values[np.isfinite(values) & (values != 0)]
@@ -254,7 +254,7 @@ def _column_names(atlas: Any) -> dict[int, str]:
 
 def _label_cells(values: Any, affine: Any, atlas: Any) -> tuple[dict[str, float], bool]:
     """Return the cells of a row, and whether the mask covers anything."""
-    from wmhflow.core.overlap import label_overlap
+    from wmhflow.core.measure.overlap import label_overlap
 
     names = _column_names(atlas)
     found = label_overlap(values, affine, atlas.data, atlas.affine, list(atlas.regions))
@@ -268,7 +268,7 @@ def _probability_cells(
     values: Any, affine: Any, atlas: Any, threshold: float
 ) -> tuple[dict[str, float], bool]:
     """Return the cells of a row, and whether the mask covers anything."""
-    from wmhflow.core.overlap import probability_overlap
+    from wmhflow.core.measure.overlap import probability_overlap
 
     pairs = probability_overlap(values, affine, atlas.data, atlas.affine, threshold)
     cells = {"volume_mm3": pairs[0][0].mask_mm3}

@@ -13,16 +13,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from wmhflow.bids.atlases import PlannedAtlases
-from wmhflow.bids.labels import check_crosses
-from wmhflow.bids.outputs import missing_promises, record_path
-from wmhflow.bids.plan import ParticipantPlan, format_plan, plan_participant
 from wmhflow.bids.query import check_dataset, find_subjects, misnamed_files, open_query
-from wmhflow.bids.record import begin_again, is_finished, visit_record, write_record
 from wmhflow.cli.progress import Progress, person_of, short_name
 from wmhflow.cli.resources import Resources, find_resources, monitor, prepare_environment
-from wmhflow.data.registry import load_maps
 from wmhflow.errors import MissingProgramError, NothingToDoError, UsageError
+from wmhflow.plan.atlases import PlannedAtlases
+from wmhflow.plan.planner import plan_participant
+from wmhflow.plan.text import format_plan
+from wmhflow.plan.visit import ParticipantPlan
+from wmhflow.products.outputs import missing_promises, record_path
+from wmhflow.products.record import begin_again, is_finished, visit_record, write_record
+from wmhflow.products.rows import check_crosses
+from wmhflow.registries.maps import load_maps
 from wmhflow.settings import Settings
 
 OK, FAILED = 0, 1
@@ -173,7 +175,7 @@ def _check_sessions(settings: Settings, plans: Sequence[ParticipantPlan]) -> Non
 
 
 def _write_boilerplate(settings: Settings) -> int:
-    from wmhflow.bids.dataset import write_dataset_files
+    from wmhflow.products.dataset import write_dataset_files
 
     # the text names the atlases: there have to be such
     PlannedAtlases(settings.regions)
@@ -201,7 +203,7 @@ def _write_reports(settings: Settings, plans: Sequence[ParticipantPlan]) -> int:
 
 def _process(settings: Settings, plans: Sequence[ParticipantPlan], resources: Resources) -> int:
     """Run what is not finished, and look for every promised file afterwards."""
-    from wmhflow.bids.dataset import write_dataset_files
+    from wmhflow.products.dataset import write_dataset_files
 
     problems = [
         Problem(visit.label, visit.problem)

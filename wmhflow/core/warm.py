@@ -12,16 +12,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from wmhflow.core._checks import COPIED_TYPES, kernel_ready
-from wmhflow.core.alignment import compare
-from wmhflow.core.bullseye import bullseye_labels, depth, propagate_lobes
-from wmhflow.core.distance import distance_to, nearest, signed_distance
-from wmhflow.core.grids import Grid3D
-from wmhflow.core.lesions import label_lesions, lesion_measures
-from wmhflow.core.lookup import steps_at
-from wmhflow.core.sampling import coverage_weights, merge_regions, region_statistics
-from wmhflow.core.shells import shell_labels
-from wmhflow.core.zones import zone_labels
+from wmhflow.core.align.similarity import compare
+from wmhflow.core.arrays.distance import distance_to, nearest, signed_distance
+from wmhflow.core.arrays.validation import COPIED_TYPES, kernel_ready
+from wmhflow.core.measure.sampling import coverage_weights, merge_regions, region_statistics
+from wmhflow.core.regions.bullseye import bullseye_labels, depth
+from wmhflow.core.regions.lesions import label_lesions, lesion_measures
+from wmhflow.core.regions.lobes import propagate_lobes
+from wmhflow.core.regions.lookup import steps_at
+from wmhflow.core.regions.shells import shell_labels
+from wmhflow.core.regions.zones import zone_labels
+from wmhflow.core.space.grids import Grid3D
 
 SHAPE = (6, 7, 8)
 SPACING_MM = (1.0, 1.0, 1.0)

@@ -10,10 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wmhflow.bids.dataset import write_dataset_files
-from wmhflow.bids.outputs import ENDINGS, TABLES, record_path, table_columns
 from wmhflow.bids.query import check_dataset, find_subjects
-from wmhflow.bids.tables import names
 from wmhflow.bids.writer import (
     Column,
     dictionary_of,
@@ -23,8 +20,11 @@ from wmhflow.bids.writer import (
     write_json,
     write_text,
 )
-from wmhflow.data.registry import Region, load_regions
 from wmhflow.errors import NothingToDoError
+from wmhflow.labels.regions import Region, load_regions
+from wmhflow.products.columns import names
+from wmhflow.products.dataset import write_dataset_files
+from wmhflow.products.outputs import ENDINGS, TABLES, record_path, table_columns
 from wmhflow.settings import Settings
 
 if TYPE_CHECKING:

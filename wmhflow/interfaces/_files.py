@@ -10,7 +10,7 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from wmhflow.bids.writer import save_work_image
+from wmhflow.files.images import save_work_image
 
 
 def load(path: str | Path) -> tuple[NDArray[Any], NDArray[np.float64]]:

@@ -15,21 +15,25 @@ from nipype.interfaces.base import (
     traits,
 )
 
-from wmhflow.bids.images import load_volume
-from wmhflow.core.geometry import spacing_of, voxel_mm3
-from wmhflow.core.grids import Grid3D, box_around, cropped, uncropped
-from wmhflow.core.lesion_model import GIVEN_THRESHOLD
-from wmhflow.core.lesions import count_hole_voxels, fill_holes
-from wmhflow.core.nawm import combine_tissues, normal_appearing_white_matter, without_infarct
-from wmhflow.core.parcellation import complete_hemispheres, recode, unknown_codes
-from wmhflow.data.registry import load_freesurfer_codes
+from wmhflow.ants.priors import PRIORS_MARGIN_MM, template_x
+from wmhflow.ants.transforms import apply_transforms, resample_through
+from wmhflow.core.regions.lesions import count_hole_voxels, fill_holes
+from wmhflow.core.regions.nawm import (
+    combine_tissues,
+    normal_appearing_white_matter,
+    without_infarct,
+)
+from wmhflow.core.space.geometry import spacing_of, voxel_mm3
+from wmhflow.core.space.grids import Grid3D, box_around, cropped, uncropped
+from wmhflow.core.tissue.parcellation import complete_hemispheres, recode, unknown_codes
+from wmhflow.core.wmh.model import GIVEN_THRESHOLD
 from wmhflow.errors import InputError
+from wmhflow.files.grids import load_grid
+from wmhflow.files.images import load_volume
 from wmhflow.interfaces._files import load, load_labels, load_mask, save
-from wmhflow.interfaces.itk import apply_transforms, load_grid, resample_through
+from wmhflow.labels.freesurfer import load_freesurfer_codes
 
 PROBABILITIES, MASKS = ("csf", "cortex", "deep_grey", "white"), ("ventricles", "infratentorial")
-# Beyond the brain nothing asks for priors, and sides are those of the nearest place that has one.
-PRIORS_MARGIN_MM = 10.0
 
 
 class _PrepareInput(BaseInterfaceInputSpec):
@@ -263,12 +267,6 @@ class WarpPriors(SimpleInterface):
             runtime.cwd, "hemispheres", complete_hemispheres(sides, brain.affine), brain.affine
         )
         return runtime
-
-
-def template_x(shape: tuple[int, ...], affine: Any) -> Any:
-    """Return every voxel's x in mm: once warped, its sign tells the side without rounding."""
-    index = np.indices(shape).reshape(3, -1)
-    return (affine[0, :3] @ index + affine[0, 3]).reshape(shape)
 
 
 class _CombineInput(BaseInterfaceInputSpec):

@@ -14,13 +14,14 @@ from nipype.interfaces.base import (
     traits,
 )
 
-from wmhflow.bids.atlases import load_atlas
-from wmhflow.core.geometry import spacing_of, voxel_mm3, world_coordinates
-from wmhflow.core.lookup import as_volumes, labels_at, steps_at, voxels_of
-from wmhflow.core.parcellation import lay_lobes, recode
-from wmhflow.core.probabilities import overlapping_labels, weighted_volumes
-from wmhflow.data.registry import load_freesurfer_codes
+from wmhflow.ants.transforms import map_points
+from wmhflow.core.regions.lobes import lay_lobes
+from wmhflow.core.regions.lookup import as_volumes, labels_at, steps_at, voxels_of
+from wmhflow.core.regions.probabilities import overlapping_labels, weighted_volumes
+from wmhflow.core.space.geometry import spacing_of, voxel_mm3, world_coordinates
+from wmhflow.core.tissue.parcellation import recode
 from wmhflow.errors import InputError
+from wmhflow.files.atlases import load_atlas
 from wmhflow.interfaces._files import (
     Columns,
     load_columns,
@@ -30,7 +31,7 @@ from wmhflow.interfaces._files import (
     save_columns,
     save_json,
 )
-from wmhflow.interfaces.itk import map_points
+from wmhflow.labels.freesurfer import load_freesurfer_codes
 
 
 class _PointsInput(BaseInterfaceInputSpec):

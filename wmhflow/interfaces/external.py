@@ -17,9 +17,9 @@ from nipype.interfaces.base import (
     traits,
 )
 
-from wmhflow.bids.images import load_volume
-from wmhflow.core.geometry import same_grid
+from wmhflow.core.space.geometry import same_grid
 from wmhflow.errors import InputError
+from wmhflow.files.images import load_volume
 
 TAIL_CHARACTERS = 2000
 

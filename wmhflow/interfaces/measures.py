@@ -16,16 +16,17 @@ from nipype.interfaces.base import (
     traits,
 )
 
-from wmhflow.bids.images import load_volume
-from wmhflow.core.geometry import spacing_of, voxel_mm3
-from wmhflow.core.lesions import lesion_centres
-from wmhflow.core.mirror import asymmetry_index
-from wmhflow.core.quality import lesion_mask_quality, likeliest_tissue
-from wmhflow.core.regional import ALL, IN_NAWM, IN_WMH, TISSUES, Row, region_volumes, sample_regions
-from wmhflow.data.registry import find_measure
+from wmhflow.core.checks.quality import lesion_mask_quality, likeliest_tissue
+from wmhflow.core.measure.mirror import asymmetry_index
+from wmhflow.core.measure.regional import region_volumes, sample_regions
+from wmhflow.core.regions.lesions import lesion_centres
+from wmhflow.core.regions.partition import ALL, IN_NAWM, IN_WMH, TISSUES, Row
+from wmhflow.core.space.geometry import spacing_of, voxel_mm3
+from wmhflow.files.images import load_volume
+from wmhflow.files.itk import read_itk_affine
 from wmhflow.interfaces._files import load, load_json, load_labels, load_mask, save_json
-from wmhflow.interfaces.itk import read_itk_affine
 from wmhflow.interfaces.partition import load_partition, load_table_regions
+from wmhflow.registries.quality import find_measure
 
 
 class _VolumesInput(BaseInterfaceInputSpec):

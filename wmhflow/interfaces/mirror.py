@@ -14,13 +14,15 @@ from nipype.interfaces.base import (
     TraitedSpec,
 )
 
-from wmhflow.bids.labels import BOTH, LEFT, TableRegion
-from wmhflow.core.mirror import asymmetry_index, free_of_lesions
-from wmhflow.core.regional import Row, sample_regions
+from wmhflow.ants.transforms import apply_transforms
+from wmhflow.core.measure.mirror import asymmetry_index, free_of_lesions
+from wmhflow.core.measure.regional import sample_regions
+from wmhflow.core.regions.partition import Row
+from wmhflow.files.itk import write_itk_affine
 from wmhflow.interfaces._files import load_json, load_labels, save, save_json
-from wmhflow.interfaces.itk import apply_transforms, write_itk_affine
 from wmhflow.interfaces.measures import MapsInput, load_maps
 from wmhflow.interfaces.partition import load_partition, load_table_regions
+from wmhflow.products.rows import BOTH, LEFT, TableRegion
 
 TRIVIAL_LOADS = ("tissue", "continuity", "majority", "shells")
 

@@ -16,7 +16,9 @@ from nipype.interfaces.base import (
 )
 from numpy.typing import NDArray
 
-from wmhflow.bids.labels import (
+from wmhflow.core.regions.partition import IN_INFARCT, IN_NAWM, IN_WMH, Partition, partition
+from wmhflow.interfaces._files import load_json, load_labels, load_mask, save, save_json
+from wmhflow.products.rows import (
     CORPUS_CALLOSUM,
     REST,
     SHELL_ORDINALS,
@@ -24,8 +26,6 @@ from wmhflow.bids.labels import (
     is_callosum,
     region_of,
 )
-from wmhflow.core.regional import IN_INFARCT, IN_NAWM, IN_WMH, Partition, partition
-from wmhflow.interfaces._files import load_json, load_labels, load_mask, save, save_json
 
 
 class _PartitionInput(BaseInterfaceInputSpec):

@@ -15,10 +15,10 @@ from nipype.interfaces.base import (
     traits,
 )
 
-from wmhflow.bids.labels import REST
-from wmhflow.core.profiles import fit_penumbra, profile
-from wmhflow.data.registry import leaves_of, load_regions
+from wmhflow.core.measure.profiles import fit_penumbra, profile
 from wmhflow.interfaces._files import load_json, save_json
+from wmhflow.labels.regions import leaves_of, load_regions
+from wmhflow.products.rows import REST
 
 CLASSES = {"all": 0, "PV": 100, "deep": 200}
 OUTER_TISSUE, INNER_TISSUE = "NAWM", "WMH"

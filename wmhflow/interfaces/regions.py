@@ -16,16 +16,14 @@ from nipype.interfaces.base import (
     traits,
 )
 
-from wmhflow.bids.labels import CORPUS_CALLOSUM
-from wmhflow.bids.tables import majority_columns
-from wmhflow.core.bullseye import bullseye_labels, depth, propagate_lobes
-from wmhflow.core.distance import distance_to, signed_distance
-from wmhflow.core.geometry import spacing_of, voxel_mm3
-from wmhflow.core.lesions import label_lesions, lesion_measures
-from wmhflow.core.load import load_curve
-from wmhflow.core.nawm import CORTEX, WHITE_MATTER, WMH
-from wmhflow.core.shells import shell_labels
-from wmhflow.core.zones import (
+from wmhflow.core.arrays.distance import distance_to, signed_distance
+from wmhflow.core.measure.load import load_curve
+from wmhflow.core.regions.bullseye import bullseye_labels, depth
+from wmhflow.core.regions.lesions import label_lesions, lesion_measures
+from wmhflow.core.regions.lobes import propagate_lobes
+from wmhflow.core.regions.nawm import CORTEX, WHITE_MATTER, WMH
+from wmhflow.core.regions.shells import shell_labels
+from wmhflow.core.regions.zones import (
     DEEP,
     PERIVENTRICULAR,
     SCHEMES,
@@ -34,8 +32,11 @@ from wmhflow.core.zones import (
     lesion_majority,
     zone_labels,
 )
-from wmhflow.data.registry import load_regions
+from wmhflow.core.space.geometry import spacing_of, voxel_mm3
 from wmhflow.interfaces._files import load, load_labels, load_mask, save, save_json
+from wmhflow.labels.regions import load_regions
+from wmhflow.products.columns import majority_columns
+from wmhflow.products.rows import CORPUS_CALLOSUM
 
 PERIVENTRICULAR_ZONES = (1, 2)
 BASAL_GANGLIA = 5

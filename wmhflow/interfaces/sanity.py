@@ -17,11 +17,11 @@ from nipype.interfaces.base import (
     traits,
 )
 
-from wmhflow.core import sanity
-from wmhflow.core.geometry import spacing_of
+from wmhflow.ants.transforms import apply_transforms
+from wmhflow.core.checks import sanity
+from wmhflow.core.space.geometry import spacing_of
 from wmhflow.errors import InputError
 from wmhflow.interfaces._files import load, load_labels, load_mask
-from wmhflow.interfaces.itk import apply_transforms
 
 
 class _ImageInput(BaseInterfaceInputSpec):

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import importlib.util
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import nibabel as nib
 import numpy as np
 from nipype.interfaces.base import (
     BaseInterfaceInputSpec,
@@ -18,107 +14,23 @@ from nipype.interfaces.base import (
     TraitedSpec,
     traits,
 )
-from scipy import ndimage
 
-from wmhflow.core import brain as brain_core
-from wmhflow.core import templates, tissue, wmh
-from wmhflow.core.affine import align_template
-from wmhflow.core.grids import Grid3D, box_around, box_of, cropped, robust_range, uncropped
-from wmhflow.core.lesion_edges import LEAST_LESION_MM3, agreeing, keep_large
-from wmhflow.core.lesion_model import LesionModel
-from wmhflow.core.masks import refine_brain_mask, within
-from wmhflow.core.sanity import flattest_share
-from wmhflow.errors import InputError, MissingProgramError
-from wmhflow.interfaces.anatomy import PRIORS_MARGIN_MM, template_x
-from wmhflow.interfaces.itk import (
-    ants_image,
-    average_through,
-    correct_bias,
-    load_grid,
-    save_like,
-    single_threaded_ants,
-)
+from wmhflow.ants.brain import extract_brain
+from wmhflow.ants.priors import brought_to_brain, wmh_priors
+from wmhflow.ants.tissue import segment_tissue
+from wmhflow.ants.transforms import average_through
+from wmhflow.core.space.grids import Grid3D, box_of, cropped, uncropped
+from wmhflow.core.tissue import brain as brain_core
+from wmhflow.core.tissue import labelling as tissue
+from wmhflow.core.wmh import segmentation as wmh
+from wmhflow.core.wmh.edges import LEAST_LESION_MM3, agreeing, keep_large
+from wmhflow.core.wmh.model import LesionModel
+from wmhflow.errors import InputError
+from wmhflow.files.grids import load_grid, save_like
+from wmhflow.files.template import write_template_priors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
-
-TEMPLATE_FILE = "mni_icbm152_{}_tal_nlin_sym_09a_converted.nii.gz"
-MASK_PRIORS = ("brain_mask", "ventricles", "infratentorial")
-# Scalp, eyes and neck lie further than this from the brain; dura and partial volume do not.
-FAR_MM = 8.0
-STRIPPED_SHARE = 0.03
-# The affine leaves the gyri of some people just outside of the template's brain.
-MARGIN_MM = 2.0
-# Another image's brain is believed if it leaves at least this share of what was found without it.
-LEAST_SHARED = 0.9
-# ... and if its largest flat face is not larger by more than this share of the surface.
-MOST_FLATTER = 0.02
-T1W_PRIOR_WEIGHT = 0.25
-FLAIR_PRIOR_WEIGHT = 0.5
-
-
-# --- the template -------------------------------------------------------------------------------
-
-
-def template_path(kind: str) -> Path:
-    """Find an image of the symmetric ICBM152 template in nilearn's package.
-
-    Parameters
-    ----------
-    kind
-        ``t1``, ``gm`` or ``wm``.
-
-    Returns
-    -------
-    Path
-        The image.
-
-    Raises
-    ------
-    MissingProgramError
-        If nilearn, or the file in it, is not there.
-    """
-    spec = importlib.util.find_spec("nilearn")
-    if spec is None or spec.origin is None:
-        raise MissingProgramError("nilearn is not installed; the template lies in its package.")
-    path = Path(spec.origin).parent / "datasets" / "data" / TEMPLATE_FILE.format(kind)
-    if not path.is_file():
-        raise MissingProgramError(f"{path} is not in nilearn's package; install nilearn 0.14.")
-    return path
-
-
-def write_template_priors(out_dir: Path, resolution: int) -> dict[str, str]:
-    """Write the template and every prior drawn on it.
-
-    Parameters
-    ----------
-    out_dir
-        Folder to write into.
-    resolution
-        Voxel size in mm, 1 or 2.
-
-    Returns
-    -------
-    dict
-        Paths by name: ``t1w`` and the fields of ``TemplatePriors``.
-    """
-    image: Any = nib.load(template_path("t1"))
-    arrays = [np.asanyarray(nib.load(template_path(k)).dataobj) for k in ("t1", "gm", "wm")]
-    priors = dataclasses.asdict(templates.make_priors(*arrays, image.affine))
-    affine = image.affine @ np.diag([resolution, resolution, resolution, 1.0])
-    written = {}
-    for name, values in {"t1w": arrays[0].astype(np.float32), **priors}.items():
-        coarse = templates.coarsen(values.astype(np.float32), resolution)
-        coarse, dtype = (coarse > 0.5, np.uint8) if name in MASK_PRIORS else (coarse, np.float32)
-        saved = nib.Nifti1Image(coarse.astype(dtype), affine)
-        saved.set_sform(affine, code="mni")
-        saved.set_qform(affine, code="mni")
-        saved.header.set_xyzt_units("mm")
-        nib.save(saved, out_dir / f"{name}.nii.gz")
-        written[name] = str((out_dir / f"{name}.nii.gz").absolute())
-    return written
 
 
 class _PriorsInput(BaseInterfaceInputSpec):
@@ -145,106 +57,6 @@ class TemplatePriors(SimpleInterface):
     def _run_interface(self, runtime: Any) -> Any:
         self._results.update(write_template_priors(Path(runtime.cwd), self.inputs.resolution))
         return runtime
-
-
-# --- brain --------------------------------------------------------------------------------------
-
-
-def extract_brain(
-    head: Grid3D,
-    template: Grid3D,
-    template_mask: NDArray[np.bool_],
-    seed: int,
-    other: NDArray[np.bool_] | None = None,
-    other_voxel_mm: float | None = None,
-) -> NDArray[np.bool_]:
-    """Find the brain in a whole head or in a skull-stripped image.
-
-    Programs that take the skull off leave scraps of it, each image its own: eyes and bone in a T1w
-    with contrast agent, where the FLAIR ends at the brain. Left in, they pull the warp to the
-    template. So two images without skulls have as brain what they share.
-
-    Parameters
-    ----------
-    head
-        T1w or FLAIR.
-    template
-        Skull-stripped template.
-    template_mask
-        Its brain.
-    seed
-        Seed of everything random.
-    other
-        Brain of a skull-stripped image of the same person, on the head's grid; true where that
-        image does not reach.
-    other_voxel_mm
-        Longest edge of that image's voxels; the head's if None.
-
-    Returns
-    -------
-    ndarray
-        Brain mask.
-    """
-    mask = _brain_of(head, template, template_mask, seed)
-    if other is None or not brain_core.stands_free(head.data, head.voxel_mm3):
-        return mask
-    body, sizes = brain_core.filled_foreground(head.data), head.voxel_sizes_mm
-    shared = body & other
-    if np.count_nonzero(shared & mask) < LEAST_SHARED * np.count_nonzero(mask):
-        return mask
-    # an image that ends in the brain leaves a plane there, further in than slices are flat anyway
-    nearly = body & within(other, (other_voxel_mm or max(sizes)) / 2, sizes)
-    flatter = flattest_share(nearly, sizes) - flattest_share(mask, sizes)
-    return mask if flatter > MOST_FLATTER else shared
-
-
-def _brain_of(
-    head: Grid3D, template: Grid3D, template_mask: NDArray[np.bool_], seed: int
-) -> NDArray[np.bool_]:
-    """Find the brain in one image."""
-    if brain_core.looks_skull_stripped(head.data, head.voxel_mm3):
-        return brain_core.filled_foreground(head.data)
-    rough = lay_template_mask(head, template, template_mask, seed)
-    body = brain_core.filled_foreground(head.data)
-    far = body & ~within(rough, FAR_MM, head.voxel_sizes_mm)
-    stripped = bool(body.any()) and far.sum() < STRIPPED_SHARE * body.sum()
-    corrected = correct_bias(head, rough, seed) if rough.any() else head.data
-    refined = refine_brain_mask(corrected, rough, head.voxel_sizes_mm)
-    return refined & body if stripped else refined
-
-
-def lay_template_mask(
-    head: Grid3D, template: Grid3D, template_mask: NDArray[np.bool_], seed: int
-) -> NDArray[np.bool_]:
-    """Lay the template's brain mask over a head, a little too large.
-
-    Parameters
-    ----------
-    head
-        T1w or FLAIR.
-    template
-        Skull-stripped template.
-    template_mask
-        Its brain.
-    seed
-        Seed of the points that are compared.
-
-    Returns
-    -------
-    ndarray
-        Mask on the head's grid.
-    """
-    scaled = [Grid3D(robust_range(grid.data), grid.affine) for grid in (template, head)]
-    matrix, _ = align_template(scaled[0], template_mask, scaled[1], seed)
-    to_template = np.linalg.inv(matrix @ template.affine) @ head.affine
-    laid = ndimage.affine_transform(
-        template_mask.astype(np.float32),
-        to_template[:3, :3],
-        to_template[:3, 3],
-        head.data.shape,
-        order=1,
-    )
-    return within(laid > 0.5, MARGIN_MM, head.voxel_sizes_mm)
 
 
 class _BrainInput(BaseInterfaceInputSpec):
@@ -292,137 +104,6 @@ class BrainExtraction(SimpleInterface):
             for values in (inside, np.ones_like(inside))
         )
         return body | ~reached
-
-
-# --- tissue -------------------------------------------------------------------------------------
-
-
-def classify(
-    image: Grid3D,
-    brain: NDArray[np.bool_],
-    class_priors: NDArray[np.float32],
-    counted: NDArray[np.bool_],
-    seed: int,
-    prior_weight: float = T1W_PRIOR_WEIGHT,
-) -> NDArray[np.float32]:
-    """Classify the brain with Atropos, started from and held by the priors.
-
-    Parameters
-    ----------
-    image
-        Bias-corrected image of any contrast.
-    brain
-        Brain mask.
-    class_priors
-        Prior of each class, (n, x, y, z).
-    counted
-        Voxels of the brain that the intensity model is fitted to; the others keep their prior.
-    seed
-        Seed of everything random in ANTs.
-    prior_weight
-        Weight of the priors against intensity.
-
-    Returns
-    -------
-    ndarray, (n, x, y, z)
-        Posterior of each class.
-
-    Raises
-    ------
-    InputError
-        If there is nothing to classify.
-
-    References
-    ----------
-    Avants BB et al. An open source multivariate framework for n-tissue segmentation with
-    evaluation on public data. Neuroinformatics 2011. doi:10.1007/s12021-011-9109-y
-    """
-    ants = single_threaded_ants(seed)
-    fitted = brain & counted
-    if not fitted.any():
-        raise InputError("the brain mask is empty, or all of it is lesion; look at the mask.")
-    box = box_of(fitted)
-    # Atropos needs neither orientation nor origin, and priors pass through files: leave them out.
-    plain = np.diag([*image.voxel_sizes_mm, 1.0])
-    images = [
-        ants_image(Grid3D(values[box], plain), seed)
-        for values in (robust_range(image.data), fitted, *class_priors)
-    ]
-    with temporary_files_in_scratch():
-        result = ants.atropos(
-            a=images[0],
-            x=images[1],
-            i=images[2:],
-            m="[0.1,1x1x1]",
-            c="[5,0]",
-            priorweight=prior_weight,
-            **{"use-random-seed": 0},
-        )
-    posteriors = class_priors.copy()
-    for index, probability in enumerate(result["probabilityimages"]):
-        inner = posteriors[index][box]
-        inner[fitted[box]] = probability.numpy()[fitted[box]]
-    return posteriors
-
-
-@contextlib.contextmanager
-def temporary_files_in_scratch() -> Iterator[None]:
-    """Give what makes temporary files and leaves them there (Atropos) a folder that goes away."""
-    before = tempfile.tempdir
-    with tempfile.TemporaryDirectory() as folder:
-        tempfile.tempdir = folder
-        try:
-            yield
-        finally:
-            tempfile.tempdir = before
-
-
-def segment_tissue(
-    image: Grid3D,
-    brain: NDArray[np.bool_],
-    priors: tissue.WarpedPriors,
-    lesions: NDArray[np.bool_],
-    seed: int,
-    infarcts: NDArray[np.bool_] | None = None,
-) -> tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.float32]]:
-    """Correct the bias, classify, and label.
-
-    Parameters
-    ----------
-    image
-        T1w, or FLAIR if there is no T1w.
-    brain
-        Brain mask.
-    priors
-        The template's priors on the image's grid.
-    lesions
-        Lesions; empty if unknown.
-    seed
-        Seed of everything random in ANTs.
-    infarcts
-        Where nothing is learnt from brightness, and the priors alone say what tissue there was.
-
-    Returns
-    -------
-    tuple of ndarray
-        Tissue labels, ventricles, bias-corrected image.
-    """
-    grey = priors.cortex + priors.deep_grey
-    tamed = tissue.tame_outliers(image.data, priors.white, grey, brain)
-    gone = np.zeros(brain.shape, bool) if infarcts is None else infarcts & ~lesions
-    unusual = lesions | gone | (tamed < image.data)
-    corrected = correct_bias(image, brain, seed, weight=~unusual)
-    sizes = image.voxel_sizes_mm
-    stack = tissue.class_priors(priors, brain, lesions)
-    tamed = tissue.tame_outliers(corrected, priors.white, grey, brain)
-    # On FLAIR the edge between cortex and CSF is as bright as white matter: trust the priors more.
-    inverted = tissue.grey_is_brighter(corrected, priors.white, grey, brain)
-    weight = FLAIR_PRIOR_WEIGHT if inverted else T1W_PRIOR_WEIGHT
-    posteriors = classify(
-        Grid3D(tamed, image.affine), brain, stack, ~(lesions | gone), seed, weight
-    )
-    labels, ventricles = tissue.label_tissue(posteriors, priors, brain, lesions, sizes, gone)
-    return labels, ventricles, corrected
 
 
 class _TissueInput(BaseInterfaceInputSpec):
@@ -491,78 +172,6 @@ def _load_on_grid(path: Any, image: Grid3D) -> NDArray[np.float32]:
     if data.shape != image.data.shape:
         raise InputError(f"{path} is not on the grid of its image; resample it first.")
     return data
-
-
-# --- WMH ----------------------------------------------------------------------------------------
-
-
-def wmh_priors(
-    flair: Grid3D, paths: dict[str, str], transforms: list[str], invert: list[bool]
-) -> wmh.TissuePriors:
-    """Bring the template's priors to the FLAIR's own grid, once.
-
-    Parameters
-    ----------
-    flair
-        FLAIR in its own space.
-    paths
-        Template images by the names of ``wmh.TissuePriors``; ``midline_mm`` is not needed.
-    transforms
-        From points of the FLAIR to points of the template, the first applied first.
-    invert
-        For each transform, whether its inverse is meant.
-
-    Returns
-    -------
-    TissuePriors
-        On the FLAIR's grid.
-    """
-    grids = {name: load_grid(path) for name, path in paths.items()}
-    white = grids["white"]
-    # nothing of the template lies where this stays 0: far from the midline, so no septum
-    offset = 1000.0
-    x = template_x(white.data.shape, white.affine) + offset
-    grids["midline_mm"] = Grid3D(x.astype(np.float32), white.affine)
-    placed = {
-        name: average_through(grid, flair, transforms, invert) for name, grid in grids.items()
-    }
-    placed["midline_mm"] = np.abs(placed["midline_mm"] - offset)
-    return wmh.TissuePriors(**(placed | {"ventricles": placed["ventricles"] > 0.5}))
-
-
-def brought_to_brain(
-    found: wmh.WMHResult,
-    affine: NDArray[np.float64],
-    brain: Grid3D,
-    transforms: list[str],
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Bring share and probability of WMH from the FLAIR's grid to the reference's.
-
-    Parameters
-    ----------
-    found
-        WMH on the FLAIR's grid.
-    affine
-        Of the FLAIR.
-    brain
-        Brain mask on the reference's grid; nothing is brought further than 10 mm from it.
-    transforms
-        From points of the reference to points of the FLAIR.
-
-    Returns
-    -------
-    tuple of ndarray
-        Share and probability on the reference's grid, 0..1.
-    """
-    box = box_around(brain, PRIORS_MARGIN_MM)
-    part = cropped(brain, box)
-    # a straight line between voxels cuts the tops off: small lesions would shrink
-    share, probability = (
-        average_through(Grid3D(values, affine), part, transforms, interpolation=how)
-        for values, how in ((found.share, "bspline"), (found.probability, "linear"))
-    )
-    whole = brain.data.shape
-    return uncropped(share.clip(0, 1), box, whole), uncropped(probability, box, whole)
 
 
 class _WMHInput(BaseInterfaceInputSpec):

@@ -14,8 +14,14 @@ from nipype.interfaces.base import (
     traits,
 )
 
-from wmhflow.bids.dataset import look_up_table
-from wmhflow.bids.outputs import (
+from wmhflow.bids.writer import dictionary_of, table_text, write_bytes, write_json, write_text
+from wmhflow.core.regions.lookup import as_volumes
+from wmhflow.core.regions.probabilities import STEPS
+from wmhflow.files.images import image_bytes, make_image, smallest_label_type
+from wmhflow.interfaces._files import load, load_columns, load_json
+from wmhflow.products.columns import names
+from wmhflow.products.dataset import look_up_table
+from wmhflow.products.outputs import (
     image_paths,
     json_path,
     table_columns,
@@ -23,21 +29,7 @@ from wmhflow.bids.outputs import (
     transform_paths,
     tsv_path,
 )
-from wmhflow.bids.sidecars import image_sidecar
-from wmhflow.bids.tables import names
-from wmhflow.bids.writer import (
-    dictionary_of,
-    image_bytes,
-    make_image,
-    smallest_label_type,
-    table_text,
-    write_bytes,
-    write_json,
-    write_text,
-)
-from wmhflow.core.lookup import as_volumes
-from wmhflow.core.probabilities import STEPS
-from wmhflow.interfaces._files import load, load_columns, load_json
+from wmhflow.products.sidecars import image_sidecar
 
 
 class _SinkInput(BaseInterfaceInputSpec):

@@ -14,8 +14,9 @@ from nipype.interfaces.base import (
     traits,
 )
 
-from wmhflow.bids.transforms import linear_matrix
-from wmhflow.interfaces.itk import apply_transforms, write_itk_affine
+from wmhflow.ants.transforms import apply_transforms
+from wmhflow.files.itk import write_itk_affine
+from wmhflow.files.transforms import linear_matrix
 
 
 class _ConvertInput(BaseInterfaceInputSpec):

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import nibabel as nib
 import numpy as np
 
-from wmhflow.bids.outputs import image_paths
-from wmhflow.core.probabilities import STEPS
-from wmhflow.data.label_tables import unsided_name
+from wmhflow.core.regions.probabilities import STEPS
+from wmhflow.labels.foreign import unsided_name
+from wmhflow.products.outputs import image_paths
 from wmhflow.reports.figures import Fill
 from wmhflow.reports.pictures import ORIENTATION, Picture, Scene, fill_figure
 from wmhflow.reports.tables import SideVolumes, fixed, millilitres, number
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from wmhflow.bids.atlases import AtlasPlan
-    from wmhflow.bids.plan import VisitPlan
-    from wmhflow.data.registry import Region
+    from wmhflow.labels.regions import Region
+    from wmhflow.plan.atlases import AtlasPlan
+    from wmhflow.plan.visit import VisitPlan
     from wmhflow.reports.tables import TableRow
     from wmhflow.settings import Settings
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wmhflow.bids.labels import CORPUS_CALLOSUM
-from wmhflow.data.registry import load_regions
+from wmhflow.labels.regions import load_regions
+from wmhflow.products.rows import CORPUS_CALLOSUM
 from wmhflow.reports.figures import DPI, png_bytes, pretty_unit
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import wmhflow
-from wmhflow.bids.boilerplate import citation_files
-from wmhflow.bids.outputs import image_paths, report_path, table_paths
 from wmhflow.bids.writer import read_table, write_bytes, write_text
+from wmhflow.products.methods import citation_files
+from wmhflow.products.outputs import image_paths, report_path, table_paths
 from wmhflow.reports import tables
 from wmhflow.reports.atlases import SHOWN_REGIONS, atlas_picture, atlas_volumes
 from wmhflow.reports.bullseye import BullseyePlot, bullseye_png, describe
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path, PurePosixPath
     from typing import Any
 
-    from wmhflow.bids.plan import MapPlan, ParticipantPlan, VisitPlan
+    from wmhflow.plan.visit import MapPlan, ParticipantPlan, VisitPlan
     from wmhflow.reports.tables import SideVolumes, TableRow
     from wmhflow.settings import Settings
 
@@ -128,7 +128,7 @@ def render(subject: str, visits: Sequence[VisitPart], methods: str) -> str:
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
-    source = (files("wmhflow.data") / "report.html.j2").read_text(encoding="utf-8")
+    source = (files("wmhflow") / "data" / "report.html.j2").read_text(encoding="utf-8")
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -263,7 +263,7 @@ def _bullseye_plots(visit: VisitPlan, rows: dict[str, list[TableRow]]) -> Iterab
 
 
 def _bullseye_picture(plots: Sequence[BullseyePlot]) -> Picture:
-    from wmhflow.data.registry import load_regions
+    from wmhflow.labels.regions import load_regions
 
     abbreviations = {k: load_regions("lobes")[k].abbreviation for k in range(1, 7)}
     return Picture(

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wmhflow.bids.naming import TEMPLATE
-from wmhflow.bids.outputs import group_name, image_paths, map_groups, transform_paths
-from wmhflow.bids.transforms import linear_matrix
-from wmhflow.data.registry import load_regions
+from wmhflow.files.transforms import linear_matrix
+from wmhflow.labels.regions import load_regions
+from wmhflow.products.outputs import group_name, image_paths, map_groups, transform_paths
 from wmhflow.reports.figures import Fill, Outline, Row, Underlay, slice_figure
 from wmhflow.reports.volumes import (
     Box,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from wmhflow.bids.plan import MapPlan, VisitPlan
+    from wmhflow.plan.visit import MapPlan, VisitPlan
     from wmhflow.settings import Settings
 
 WMH_COLOUR, VENTRICLE_COLOUR = "#ffe600", "#3fa9ff"
@@ -452,7 +452,7 @@ def anatomical_picture(scene: Scene, reference: str) -> Picture:
 
 def template_picture(settings: Settings, visit: VisitPlan, scene: Scene) -> Picture:
     """Draw the contours of the person's tissues on the template brought to the person."""
-    from wmhflow.interfaces.segmentation import template_path
+    from wmhflow.files.template import template_path
 
     if visit.template_transforms is not None:
         transform = visit.template_transforms[1].path

@@ -6,14 +6,15 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from wmhflow.bids.labels import is_callosum
-from wmhflow.data.registry import find_measure, load_regions
+from wmhflow.labels.regions import load_regions
+from wmhflow.products.rows import is_callosum
+from wmhflow.registries.quality import find_measure
 from wmhflow.reports.figures import ProfilePoint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from wmhflow.data.registry import Region
+    from wmhflow.labels.regions import Region
 
     TableRow = dict[str, str]
 

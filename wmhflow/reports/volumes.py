@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
-from wmhflow.bids.images import load_volume
-from wmhflow.core.geometry import ras_axes, spacing_of
+from wmhflow.core.space.geometry import ras_axes, spacing_of
+from wmhflow.files.images import load_volume
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -320,8 +320,9 @@ def warp_coarsely(image_path: Path, transform: Path, grid: Volume, box: Box, see
     Volume
         In the world of ``grid``.
     """
-    from wmhflow.core.alignment import Grid3D
-    from wmhflow.interfaces.itk import load_grid, resample_through
+    from wmhflow.ants.transforms import resample_through
+    from wmhflow.core.space.grids import Grid3D
+    from wmhflow.files.grids import load_grid
 
     step = np.maximum(WARP_SPACING_MM / grid.spacing, 1.0)
     sizes = [

@@ -7,7 +7,6 @@ from typing import Any
 from nipype import Node
 from nipype.interfaces.base import BaseInterface
 
-from wmhflow.bids.plan import Alignment, GivenImage
 from wmhflow.interfaces.anatomy import (
     GivenMask,
     PrepareImage,
@@ -21,6 +20,7 @@ from wmhflow.interfaces.sanity import CheckAnatomy, CheckBrain, CheckImage
 from wmhflow.interfaces.segmentation import BrainExtraction, TissueSegmentation, WMHSegmentation
 from wmhflow.interfaces.transforms import ApplyTransforms, ConvertTransform
 from wmhflow.interfaces.warp import TemplateRegistration, TemplateRegistrationAgain
+from wmhflow.plan.visit import Alignment, GivenImage
 from wmhflow.workflows.graph import VisitGraph
 
 LESION_PRIORS = ("csf", "cortex", "deep_grey", "white", "ventricles")

@@ -10,8 +10,8 @@ from nipype import Node, Workflow
 from nipype.interfaces.base import BaseInterface
 from nipype.interfaces.utility import Merge
 
-from wmhflow.bids.atlases import AtlasPlan
-from wmhflow.bids.plan import VisitPlan
+from wmhflow.plan.atlases import AtlasPlan
+from wmhflow.plan.visit import VisitPlan
 from wmhflow.settings import Settings
 
 

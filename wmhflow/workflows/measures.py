@@ -6,13 +6,6 @@ from typing import Any
 
 from nipype import Node
 
-from wmhflow.bids.labels import (
-    atlas_regions,
-    table_regions,
-    tabulated_images,
-)
-from wmhflow.bids.outputs import group_name, map_groups
-from wmhflow.bids.plan import MapPlan
 from wmhflow.interfaces.anatomy import PrepareImage
 from wmhflow.interfaces.atlases import WeightedVolumes
 from wmhflow.interfaces.measures import MaskQuality, Quality, SampleMaps, Volumes
@@ -21,6 +14,9 @@ from wmhflow.interfaces.partition import FinestPartition
 from wmhflow.interfaces.profiles import Profiles
 from wmhflow.interfaces.regions import LoadCurves
 from wmhflow.interfaces.transforms import ApplyTransforms
+from wmhflow.plan.visit import MapPlan
+from wmhflow.products.outputs import group_name, map_groups
+from wmhflow.products.rows import atlas_regions, table_regions, tabulated_images
 from wmhflow.workflows.anatomy import LESION_PRIORS, add_given_transform, add_rigid
 from wmhflow.workflows.graph import VisitGraph
 

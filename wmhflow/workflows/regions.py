@@ -7,8 +7,6 @@ from typing import Any
 
 from nipype import Node
 
-from wmhflow.bids.atlases import AtlasPlan
-from wmhflow.bids.labels import zone_images
 from wmhflow.interfaces.anatomy import CombineTissues
 from wmhflow.interfaces.atlases import LayAtlas, LobesFromAtlas, PointsInTemplate
 from wmhflow.interfaces.regions import (
@@ -20,6 +18,8 @@ from wmhflow.interfaces.regions import (
     Shells,
     Zones,
 )
+from wmhflow.plan.atlases import AtlasPlan
+from wmhflow.products.rows import zone_images
 from wmhflow.workflows.graph import VisitGraph, bridge_name
 
 WHERE_ATLASES_LIE = ("mask_brain", "tissue_without_lesions", "mask_WMH", "mask_infarct")

@@ -10,10 +10,11 @@ from nipype import Node, Workflow
 from nipype.interfaces.utility import Merge
 
 import wmhflow
-from wmhflow.bids.plan import ParticipantPlan
-from wmhflow.interfaces.bridge import DRAWN_PRIORS, BridgeTemplates
+from wmhflow.ants.bridge import DRAWN_PRIORS
+from wmhflow.interfaces.bridge import BridgeTemplates
 from wmhflow.interfaces.report import PersonReport
 from wmhflow.interfaces.segmentation import TemplatePriors
+from wmhflow.plan.visit import ParticipantPlan
 from wmhflow.settings import Settings
 from wmhflow.workflows.anatomy import TEMPLATE_FILES
 from wmhflow.workflows.graph import bridge_name, bridged, safe_name

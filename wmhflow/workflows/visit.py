@@ -6,10 +6,10 @@ from nipype import Workflow
 from nipype.interfaces.base import BaseInterface
 from nipype.interfaces.utility import IdentityInterface
 
-from wmhflow.bids.labels import label_images
-from wmhflow.bids.outputs import image_paths, table_paths, transform_paths
-from wmhflow.bids.plan import VisitPlan
 from wmhflow.interfaces.sinks import ImageSink, TableSink, TransformSink
+from wmhflow.plan.visit import VisitPlan
+from wmhflow.products.outputs import image_paths, table_paths, transform_paths
+from wmhflow.products.rows import label_images
 from wmhflow.settings import Settings
 from wmhflow.workflows.anatomy import TEMPLATE_FILES, add_anatomy
 from wmhflow.workflows.graph import VisitGraph, bridge_name, bridged, safe_name

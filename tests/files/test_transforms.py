@@ -1,0 +1,238 @@
+"""Transform files of every program say the same matrix, in the direction of ITK's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import nibabel as nib
+import numpy as np
+import pytest
+from scipy.io import savemat
+from scipy.spatial.transform import Rotation
+
+from wmhflow.ants.transforms import map_points
+from wmhflow.errors import InputError
+from wmhflow.files.grids import load_grid
+from wmhflow.files.itk import read_itk_affine, write_itk_affine
+from wmhflow.files.transforms import linear_matrix, read_transform
+from wmhflow.interfaces.transforms import ApplyTransforms, ConvertTransform
+
+FLIP = np.diag([-1.0, -1.0, 1.0])
+POINTS = np.moveaxis(np.indices((4, 4, 4)), 0, -1).reshape(-1, 3) * 20.0
+PARTS = {
+    "AffineTransform_double_3_3": ([1, 0.1, 0, 0, 1, 0.2, 0, 0.1, 1, 4, 5, 6], [7, 8, 9]),
+    "MatrixOffsetTransformBase_double_3_3": ([0, -1, 0, 1, 0, 0, 0, 0, 1, 4, 5, 6], [7, 8, 9]),
+    "Euler3DTransform_double_3_3": ([0.1, 0.2, 0.3, 4, 5, 6], [7, 8, 9, 0]),
+    "Euler3DTransform_double_3_3 ": ([0.1, 0.2, 0.3, 4, 5, 6], [7, 8, 9, 1]),
+    "VersorRigid3DTransform_double_3_3": ([0.1, 0.2, 0.3, 4, 5, 6], [7, 8, 9]),
+    "Similarity3DTransform_double_3_3": ([0.1, 0.2, 0.3, 4, 5, 6, 1.1], [7, 8, 9]),
+}
+LTA = """# transform file
+type      = 1 # LINEAR_RAS_TO_RAS
+nxforms   = 1
+mean      = 0.0 0.0 0.0
+sigma     = 1.0
+1 4 4
+1 0 0 3
+0 1 0 -4
+0 0 1 5
+0 0 0 1
+src volume info
+valid = 0
+dst volume info
+valid = 0
+"""
+
+
+def text_of(*kinds: str) -> str:
+    lines = ["#Insight Transform File V1.0"]
+    for number, kind in enumerate(kinds):
+        numbers, fixed = PARTS[kind]
+        lines += [f"#Transform {number}", f"Transform: {kind.strip()}"]
+        lines.append("Parameters: " + " ".join(map(str, numbers)))
+        lines.append("FixedParameters: " + " ".join(map(str, fixed)))
+    return "\n".join(lines) + "\n"
+
+
+def hdf5_of(path: Path, *kinds: str, spelling: str = "Transform") -> Path:
+    with h5py.File(path, "w") as file:
+        group = file.create_group("TransformGroup")
+        for number, kind in enumerate(kinds):
+            entry = group.create_group(str(number))
+            entry["TransformType"] = [kind.strip().encode()]
+            if kind in PARTS:
+                entry[f"{spelling}Parameters"] = np.array(PARTS[kind][0], float)
+                entry[f"{spelling}FixedParameters"] = np.array(PARTS[kind][1], float)
+    return path
+
+
+def itks_answer(path: Path) -> np.ndarray:
+    """Where ITK itself takes points."""
+    return map_points(POINTS, str(path), 0)
+
+
+def ours(matrix: np.ndarray) -> np.ndarray:
+    return nib.affines.apply_affine(matrix, POINTS)
+
+
+def test_the_first_of_several_transforms_is_applied_first(tmp_path: Path) -> None:
+    turn, move = np.diag([-1.0, 1.0, -1.0, 1.0]), np.eye(4)
+    move[:3, 3] = 10, 20, 30
+    chain = [
+        write_itk_affine(matrix, tmp_path / f"{name}.txt")
+        for name, matrix in (("turn", turn), ("move", move))
+    ]
+    assert np.allclose(map_points(POINTS, chain, 0), ours(move @ turn), atol=1e-4)
+
+
+@pytest.mark.parametrize("content", [None, b"#Insight", b"\x89HDF\r\n\x1a\n" + bytes(64)])
+def test_a_transform_that_cannot_be_read_is_an_error(content: bytes | None, tmp_path: Path) -> None:
+    path = tmp_path / ("x.h5" if content and content[0] > 127 else "x.txt")
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match="cannot be applied"):
+        map_points(POINTS, str(path), 0)
+
+
+@pytest.mark.parametrize("kind", PARTS)
+def test_itk_takes_points_where_the_matrix_takes_them(kind: str, tmp_path: Path) -> None:
+    text = tmp_path / "x.txt"
+    text.write_text(text_of(kind))
+    matrix = read_transform(text).matrix
+    assert matrix is not None
+    assert np.allclose(ours(matrix), itks_answer(text), atol=1e-4)
+    binary = tmp_path / "x.mat"
+    numbers, fixed = (np.array(part, float)[:, None] for part in PARTS[kind])
+    savemat(binary, {kind.strip(): numbers, "fixed": fixed}, format="4")
+    assert np.allclose(read_itk_affine(binary), matrix)
+    for spelling in ("Transform", "Tranform"):
+        packed = hdf5_of(tmp_path / f"{spelling}.h5", kind, spelling=spelling)
+        assert np.allclose(read_itk_affine(packed), matrix)
+
+
+def test_a_list_of_transforms_is_applied_from_its_end(tmp_path: Path) -> None:
+    kinds = list(PARTS)[:3]
+    text = tmp_path / "x.txt"
+    text.write_text(text_of(*kinds))
+    matrix = read_itk_affine(text)
+    assert np.allclose(ours(matrix), itks_answer(text), atol=1e-4)
+    packed = hdf5_of(tmp_path / "x.h5", "CompositeTransform_double_3_3", *kinds)
+    assert np.allclose(read_itk_affine(packed), matrix)
+
+
+def test_a_field_is_not_linear(tmp_path: Path) -> None:
+    packed = hdf5_of(tmp_path / "x.h5", *list(PARTS)[:1], "DisplacementFieldTransform_float_3_3")
+    assert not read_transform(packed).is_linear
+    with pytest.raises(InputError, match="DisplacementField"):
+        read_itk_affine(packed)
+
+
+GRIDS = {
+    "left first": np.array([[-1.2, 0, 0, 90], [0, 1, 0, -126], [0, 0, 2, -72], [0, 0, 0, 1.0]]),
+    "right first": np.array([[1.2, 0, 0, -90], [0, 1, 0, -126], [0, 0, 2, -72], [0, 0, 0, 1.0]]),
+    "sagittal": np.array([[0, 0, 3, -60], [-1, 0, 0, 100], [0, 0.9, 0, -80], [0, 0, 0, 1.0]]),
+}
+SHAPES = {"left first": (30, 40, 20), "right first": (35, 28, 22), "sagittal": (26, 32, 18)}
+
+
+def image(folder: Path, name: str) -> Path:
+    path = folder / f"{name.replace(' ', '')}.nii.gz"
+    rng = np.random.default_rng(len(name))
+    nib.save(nib.Nifti1Image(rng.random(SHAPES[name], dtype=np.float32), GRIDS[name]), path)
+    return path
+
+
+def moved_world() -> np.ndarray:
+    """Where points of the moving image lie in the fixed one, RAS mm."""
+    world = np.eye(4)
+    world[:3, :3] = Rotation.from_euler("xyz", [5, -8, 12], degrees=True).as_matrix() * 1.02
+    world[:3, 3] = [4, -7, 9]
+    return world
+
+
+def flirt_mm(name: str, voxels: np.ndarray) -> np.ndarray:
+    """FSL's mm: voxel times size, counted from the other end where the first axis runs right."""
+    sizes = np.linalg.norm(GRIDS[name][:3, :3], axis=0)
+    counted = voxels.copy()
+    if np.linalg.det(GRIDS[name][:3, :3]) > 0:
+        counted[:, 0] = SHAPES[name][0] - 1 - counted[:, 0]
+    return counted * sizes
+
+
+@pytest.mark.parametrize("moving", GRIDS)
+@pytest.mark.parametrize("fixed", GRIDS)
+def test_flirt_says_the_inverse_in_its_own_mm(moving: str, fixed: str, tmp_path: Path) -> None:
+    voxels = np.random.default_rng(0).uniform(0, 20, (30, 3))
+    world = nib.affines.apply_affine(moved_world() @ GRIDS[moving], voxels)
+    there = nib.affines.apply_affine(np.linalg.inv(GRIDS[fixed]), world)
+    source = np.c_[flirt_mm(moving, voxels), np.ones(30)]
+    fitted = np.linalg.lstsq(source, flirt_mm(fixed, there), rcond=None)[0].T
+    path = tmp_path / "x.mat"
+    np.savetxt(path, np.vstack([fitted, [0, 0, 0, 1]]), fmt="%.12f")
+    found = linear_matrix(path, image(tmp_path, moving), image(tmp_path, fixed))
+    assert np.allclose(found, np.linalg.inv(moved_world()), atol=1e-8)
+
+
+def lta_of(kind: int, matrix: np.ndarray, source: str, target: str) -> str:
+    lines = [f"type = {kind}", "nxforms = 1", "mean = 0 0 0", "sigma = 1", "1 4 4"]
+    lines += [" ".join(f"{number:.12f}" for number in row) for row in matrix]
+    for title, name in (("src", source), ("dst", target)):
+        affine, shape = GRIDS[name], np.array(SHAPES[name])
+        sizes = np.linalg.norm(affine[:3, :3], axis=0)
+        lines += [f"{title} volume info", "valid = 1  # volume info valid", "filename = x.mgz"]
+        lines.append("volume = " + " ".join(map(str, shape)))
+        lines.append("voxelsize = " + " ".join(map(str, sizes)))
+        for axis, letter in enumerate("xyz"):
+            lines.append(f"{letter}ras = " + " ".join(map(str, affine[:3, axis] / sizes[axis])))
+        centre = nib.affines.apply_affine(affine, shape / 2)
+        lines.append("cras = " + " ".join(map(str, centre)))
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize("kind", [0, 1])
+def test_freesurfer_says_the_inverse(kind: int, tmp_path: Path) -> None:
+    moving, fixed = "left first", "sagittal"
+    matrix = moved_world()
+    if kind == 0:
+        matrix = np.linalg.inv(GRIDS[fixed]) @ matrix @ GRIDS[moving]
+    path = tmp_path / "x.lta"
+    path.write_text(lta_of(kind, matrix, moving, fixed))
+    images = image(tmp_path, moving), image(tmp_path, fixed)
+    found = linear_matrix(path, *images)
+    assert np.allclose(found, np.linalg.inv(moved_world()), atol=1e-6)
+    with pytest.raises(InputError, match="other way round"):
+        linear_matrix(path, *images[::-1])
+
+
+def test_freesurfer_without_geometry_is_in_world_mm(tmp_path: Path) -> None:
+    path = tmp_path / "x.lta"
+    path.write_text(LTA)
+    found = linear_matrix(path, image(tmp_path, "left first"), image(tmp_path, "sagittal"))
+    assert found[:3, 3].tolist() == [-3, 4, -5]
+
+
+def test_converted_it_resamples_as_itks_own(tmp_path: Path) -> None:
+    moving = fixed = image(tmp_path, "left first")
+    lta = tmp_path / "x.lta"
+    lta.write_text(lta_of(1, moved_world(), "left first", "left first"))
+    converted = ConvertTransform(in_file=lta, moving=moving, fixed=fixed).run(cwd=tmp_path)
+    itk = write_itk_affine(np.linalg.inv(moved_world()), tmp_path / "itk.txt")
+    results = []
+    for name, transform in (("a", converted.outputs.transform), ("b", itk)):
+        (tmp_path / name).mkdir()
+        node = ApplyTransforms(moving=moving, reference=fixed, transforms=[transform])
+        results.append(load_grid(node.run(cwd=tmp_path / name).outputs.resampled).data)
+    assert results[0].any()
+    assert np.allclose(*results, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("ending", "content"),
+    [("txt", "hello\n"), ("mat", "1 2 3\n"), ("lta", "type = 1\n"), ("h5", "x"), ("lta", "")],
+)
+def test_what_is_no_transform_is_refused(ending: str, content: str, tmp_path: Path) -> None:
+    path = tmp_path / f"x.{ending}"
+    path.write_text(content)
+    with pytest.raises(InputError, match=f"x.{ending} .*flirt"):
+        read_transform(path)

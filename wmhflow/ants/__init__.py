@@ -1,0 +1,1 @@
+"""Registration, bias and segmentation with ANTs: arrays in, arrays out, one thread, seeded."""

@@ -1,0 +1,97 @@
+"""The template's priors brought to a person, and what was found there brought back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wmhflow.ants.transforms import average_through
+from wmhflow.core.space.grids import Grid3D, box_around, cropped, uncropped
+from wmhflow.core.wmh import segmentation as wmh
+from wmhflow.files.grids import load_grid
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+# --- WMH ----------------------------------------------------------------------------------------
+
+
+def wmh_priors(
+    flair: Grid3D, paths: dict[str, str], transforms: list[str], invert: list[bool]
+) -> wmh.TissuePriors:
+    """Bring the template's priors to the FLAIR's own grid, once.
+
+    Parameters
+    ----------
+    flair
+        FLAIR in its own space.
+    paths
+        Template images by the names of ``wmh.TissuePriors``; ``midline_mm`` is not needed.
+    transforms
+        From points of the FLAIR to points of the template, the first applied first.
+    invert
+        For each transform, whether its inverse is meant.
+
+    Returns
+    -------
+    TissuePriors
+        On the FLAIR's grid.
+    """
+    grids = {name: load_grid(path) for name, path in paths.items()}
+    white = grids["white"]
+    # nothing of the template lies where this stays 0: far from the midline, so no septum
+    offset = 1000.0
+    x = template_x(white.data.shape, white.affine) + offset
+    grids["midline_mm"] = Grid3D(x.astype(np.float32), white.affine)
+    placed = {
+        name: average_through(grid, flair, transforms, invert) for name, grid in grids.items()
+    }
+    placed["midline_mm"] = np.abs(placed["midline_mm"] - offset)
+    return wmh.TissuePriors(**(placed | {"ventricles": placed["ventricles"] > 0.5}))
+
+
+def brought_to_brain(
+    found: wmh.WMHResult,
+    affine: NDArray[np.float64],
+    brain: Grid3D,
+    transforms: list[str],
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Bring share and probability of WMH from the FLAIR's grid to the reference's.
+
+    Parameters
+    ----------
+    found
+        WMH on the FLAIR's grid.
+    affine
+        Of the FLAIR.
+    brain
+        Brain mask on the reference's grid; nothing is brought further than 10 mm from it.
+    transforms
+        From points of the reference to points of the FLAIR.
+
+    Returns
+    -------
+    tuple of ndarray
+        Share and probability on the reference's grid, 0..1.
+    """
+    box = box_around(brain, PRIORS_MARGIN_MM)
+    part = cropped(brain, box)
+    # a straight line between voxels cuts the tops off: small lesions would shrink
+    share, probability = (
+        average_through(Grid3D(values, affine), part, transforms, interpolation=how)
+        for values, how in ((found.share, "bspline"), (found.probability, "linear"))
+    )
+    whole = brain.data.shape
+    return uncropped(share.clip(0, 1), box, whole), uncropped(probability, box, whole)
+
+
+# Beyond the brain nothing asks for priors, and sides are those of the nearest place that has one.
+PRIORS_MARGIN_MM = 10.0
+
+
+def template_x(shape: tuple[int, ...], affine: Any) -> Any:
+    """Return every voxel's x in mm: once warped, its sign tells the side without rounding."""
+    index = np.indices(shape).reshape(3, -1)
+    return (affine[0, :3] @ index + affine[0, 3]).reshape(shape)

@@ -1,0 +1,248 @@
+"""Transforms applied by ANTs to images and points, and how they stretch space."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import nibabel as nib
+import numpy as np
+from scipy import ndimage
+
+from wmhflow.ants.images import ants_image, pointer, single_threaded_ants
+from wmhflow.core.space.geometry import world_coordinates
+from wmhflow.core.space.grids import Grid3D, resample_isotropic
+from wmhflow.errors import InputError
+from wmhflow.files.grids import load_grid, save_like
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+
+LPS_POINT = np.array([-1.0, -1.0, 1.0])
+# Voxels are averaged over parts no finer than this.
+FINEST_PART_MM = 1.0
+INTERPOLATORS = {"linear": "Linear", "nearest": "NearestNeighbor", "bspline": "BSpline"}
+
+
+def apply_transforms(
+    moving: str | os.PathLike[str],
+    reference: str | os.PathLike[str],
+    transforms: Sequence[str],
+    out: str | os.PathLike[str],
+    interpolation: str = "linear",
+    invert: Sequence[bool] | None = None,
+) -> str:
+    """Resample an image onto another's grid through a chain of transforms.
+
+    Parameters
+    ----------
+    moving
+        Image to resample.
+    reference
+        Image whose grid and header the result has.
+    transforms
+        Transform files; the last is applied to the image first. Empty: the headers alone.
+    out
+        Path to write.
+    interpolation
+        ``linear``, ``nearest`` or ``bspline``.
+    invert
+        For each transform, whether its inverse is meant (linear ones only).
+
+    Returns
+    -------
+    str
+        The absolute path written. With ``nearest`` it has the type of the moving image, else
+        single precision.
+
+    Raises
+    ------
+    InputError
+        If the interpolation is unknown, or the two lists differ in length.
+    """
+    if interpolation not in INTERPOLATORS:
+        raise InputError(f"{interpolation} is no interpolation; use one of {list(INTERPOLATORS)}.")
+    inverted = [False] * len(transforms) if invert is None else list(invert)
+    if len(inverted) != len(transforms):
+        raise InputError(f"{len(transforms)} transforms but {len(inverted)} marks of inversion.")
+    data = resample_through(
+        load_grid(moving), load_grid(reference), transforms, interpolation, inverted
+    )
+    dtype = nib.load(moving).get_data_dtype() if interpolation == "nearest" else np.float32
+    if np.issubdtype(dtype, np.integer):
+        data = np.rint(data)
+    return save_like(data, reference, out, dtype)
+
+
+def resample_through(
+    moving: Grid3D,
+    reference: Grid3D,
+    transforms: Sequence[str],
+    interpolation: str = "linear",
+    invert: Sequence[bool] | None = None,
+    seed: int = 0,
+) -> NDArray[np.float32]:
+    """Resample values onto a grid through a chain of transforms.
+
+    Parameters
+    ----------
+    moving
+        Values to resample.
+    reference
+        Grid to fill.
+    transforms
+        Transform files; the last is applied to the image first.
+    interpolation
+        ``linear``, ``nearest`` or ``bspline``.
+    invert
+        For each transform, whether its inverse is meant (linear ones only).
+    seed
+        Seed of everything random in ANTs.
+
+    Returns
+    -------
+    ndarray
+        Values on the reference's grid, 0 outside the moving image's field of view.
+
+    Raises
+    ------
+    InputError
+        If ANTs cannot apply the transforms.
+    """
+    single_threaded_ants(seed)
+    from ants.internal import get_lib_fn
+
+    # antsApplyTransforms reads the pointers as double precision unless told otherwise.
+    images = [ants_image(grid, seed).clone("double") for grid in (moving, reference)]
+    result = images[1].clone("double")
+    arguments = ["-d", "3", "-i", pointer(images[0]), "-r", pointer(images[1])]
+    arguments += ["-o", pointer(result), "-n", INTERPOLATORS[interpolation]]
+    for path, inverse in zip(transforms, invert or [False] * len(transforms), strict=True):
+        # in brackets, a comma in a path would end it
+        arguments += ["-t", f"[{path},1]" if inverse else str(path)]
+    if not transforms:
+        arguments += ["-t", "identity"]
+    if get_lib_fn("antsApplyTransforms")([*arguments, "--float", "0", "-e", "0", "-f", "0"]) != 0:
+        raise InputError(f"the transforms {', '.join(transforms)} cannot be applied; are they ITK?")
+    return result.numpy().astype(np.float32)
+
+
+def average_through(
+    moving: Grid3D,
+    reference: Grid3D,
+    transforms: Sequence[str],
+    invert: Sequence[bool] | None = None,
+    seed: int = 0,
+    interpolation: str = "linear",
+) -> NDArray[np.float32]:
+    """Resample onto a grid as a scanner would: each voxel is the mean over its volume.
+
+    Taking the value at the centre of a slice of 5 mm says little of what the slice holds. A voxel
+    is divided along each axis into parts as large as the moving image's voxels, or 1 mm.
+
+    Parameters
+    ----------
+    moving
+        Values to resample.
+    reference
+        Grid to fill.
+    transforms, invert, seed, interpolation
+        As for :func:`resample_through`.
+
+    Returns
+    -------
+    ndarray
+        Means on the reference's grid; outside the moving image's field of view counts as 0.
+    """
+    finest = max(moving.finest_mm, FINEST_PART_MM)
+    parts = np.maximum(np.rint(np.divide(reference.voxel_sizes_mm, finest)), 1).astype(int)
+    if (parts == 1).all():
+        return resample_through(moving, reference, transforms, interpolation, invert, seed)
+    to_voxels = np.diag([*(1 / parts), 1.0])
+    to_voxels[:3, 3] = (1 / parts - 1) / 2
+    shape = np.array(reference.data.shape)
+    fine = Grid3D(np.zeros(shape * parts, np.float32), reference.affine @ to_voxels)
+    values = resample_through(moving, fine, transforms, interpolation, invert, seed)
+    blocks = np.stack([shape, parts], axis=1).ravel()
+    return values.reshape(blocks).mean(axis=(1, 3, 5), dtype=np.float32)
+
+
+def map_points(
+    points: NDArray[np.float64], transform: str | Sequence[str], seed: int
+) -> NDArray[np.float64]:
+    """Map points through a transform, or through several in turn.
+
+    Parameters
+    ----------
+    points : (n, 3) array
+        RAS millimetres in the space of the transform's fixed image.
+    transform
+        Transform file, or a list of them; the first is applied first.
+    seed
+        Seed of everything random in ANTs.
+
+    Returns
+    -------
+    ndarray, (n, 3)
+        RAS millimetres in the moving image's space, to single precision.
+
+    Raises
+    ------
+    InputError
+        If ANTs cannot apply the transforms.
+    """
+    ants = single_threaded_ants(seed)
+    from ants.internal import get_lib_fn
+
+    chain = [transform] if isinstance(transform, str) else list(transform)
+    # a transform that cannot be read ends the process below, and is an error here
+    voxel = Grid3D(np.zeros((1, 1, 1), np.float32), np.eye(4))
+    resample_through(voxel, voxel, chain, seed=seed)
+    given = ants.make_image(points.shape, (points * LPS_POINT).ravel())
+    found = given.clone()
+    arguments = ["-d", "3", "-i", pointer(given), "-o", pointer(found)]
+    for part in chain:
+        arguments += ["-t", part]
+    map_all = get_lib_fn("antsApplyTransformsToPoints")
+    if map_all([*arguments, "-f", "1", "--precision", "0"]) != 0:
+        raise InputError(f"the transforms {', '.join(chain)} cannot be applied; are they ITK?")
+    return found.numpy().astype(np.float64) * LPS_POINT
+
+
+def jacobian_determinant(grid: Grid3D, transform: str, seed: int) -> NDArray[np.float32]:
+    """Compute the Jacobian determinant of a transform on a grid.
+
+    Parameters
+    ----------
+    grid
+        The grid (values are not used).
+    transform
+        Transform whose fixed image has this grid.
+    seed
+        Seed of everything random in ANTs.
+
+    Returns
+    -------
+    ndarray
+        Local change of volume; 0 or below where the transform folds.
+    """
+    coarse = resample_isotropic(grid, max(2.0, grid.finest_mm))
+    indices = np.indices(coarse.data.shape).reshape(3, -1).T
+    points = map_points(world_coordinates(indices, coarse.affine), transform, seed)
+    moved = points.T.reshape(3, *coarse.data.shape)
+    rows = [np.gradient(moved[axis], axis=(0, 1, 2)) for axis in range(3)]
+    per_voxel = np.moveaxis(np.array(rows), (0, 1), (-2, -1))
+    per_mm = per_voxel @ np.linalg.inv(coarse.affine[:3, :3])
+    determinant = Grid3D(np.linalg.det(per_mm).astype(np.float32), coarse.affine)
+    to_coarse = np.linalg.inv(coarse.affine) @ grid.affine
+    return ndimage.affine_transform(
+        determinant.data,
+        to_coarse[:3, :3],
+        to_coarse[:3, 3],
+        grid.data.shape,
+        order=1,
+        mode="nearest",
+    )

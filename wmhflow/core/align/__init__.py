@@ -1,0 +1,1 @@
+"""How two images are brought together, and how good that is."""

@@ -1,0 +1,1 @@
+"""Kernels on plain arrays: what is checked before them, threads, boxes, distances."""

@@ -1,0 +1,1 @@
+"""Whether images, masks and sides can be what they are said to be."""

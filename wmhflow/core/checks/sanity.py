@@ -1,0 +1,560 @@
+"""Whether an image can be what its name says: its values, the brain in it, and its contrast.
+
+Each check measures first (``*_facts``, plain numbers for the QC table) and judges then
+(``*_finding``, what is wrong in words, or None). Findings are for what cannot be a brain's image;
+their limits lie far from anything measured on real scans. What is only unusual is left to the
+bounds of the QC table.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import ndimage
+
+from wmhflow.core.tissue.brain import background_value
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+VENTRICLES, CORTEX, WHITE = 2, 3, 5
+HEMISPHERE_STEP = 10
+MANY_VALUES = 100
+MANY_VOXELS = 2_000_000
+LITRE_MM3 = 1e6
+# Share of the brightest values above which a voxel shows something and not air.
+FOREGROUND_SHARE = 0.1
+LEAST_FOREGROUND_L = 0.3
+LEAST_DISTINCT = 16
+# Voxels side by side: noise has 0, heads and brains at any resolution more than 0.6.
+LEAST_SMOOTHNESS = 0.3
+BRAIN_L = (0.4, 3.0)
+LARGEST_EMPTY_SHARE = 0.2
+# Whole brains have up to 0.05, one without its lowest part 0.1, half a ball 0.25.
+LARGEST_CUT_SHARE = 0.16
+# Objects and noise have up to 0.06, the least of the real heads, badly registered, 0.2.
+LEAST_LIKENESS = 0.1
+# T1w and FLAIR over the brain: 0.3 to 0.9 on real pairs, biased ones among them.
+SAME_IMAGE = 0.99
+# Tissues are compared within cubes of this edge, inside which a bias field hardly changes.
+CUBE_MM = 40.0
+LEAST_VOXELS = 20
+LEAST_CUBE_SHARE = 0.02
+# Cortex beside white matter on the T1w over the same on the FLAIR: 0.5 to 0.8 on real pairs.
+SWAPPED_FACTOR = 1.1
+BRIGHT_CSF = 1.3
+
+
+# --- the values of an image ---------------------------------------------------------------------
+
+
+def value_facts(values: NDArray[Any], voxel_sizes_mm: Sequence[float]) -> dict[str, float | None]:
+    """Measure what tells an image from noise, from a mask and from an empty field.
+
+    Parameters
+    ----------
+    values
+        Image of shape (X, Y, Z), finite, in any unit.
+    voxel_sizes_mm
+        Voxel size along each axis.
+
+    Returns
+    -------
+    dict
+        ``distinct_values`` (at most 100 are counted), ``foreground_l`` (litres brighter than a
+        tenth of the brightest) and ``smoothness``, the correlation of voxels side by side along
+        the finest axis (None if no two voxels differ).
+
+    Examples
+    --------
+    >>> noise = np.random.default_rng(0).random((20, 20, 20))
+    >>> bool(abs(value_facts(noise, (8, 8, 8))["smoothness"]) < 0.05)
+    True
+    """
+    background = background_value(values)
+    low = float(values.min()) if background is None else background
+    shown = values[values != low]
+    top = float(np.percentile(shown, 99.5)) if shown.size else low
+    bright = np.count_nonzero(values > low + FOREGROUND_SHARE * (top - low))
+    return {
+        "distinct_values": float(_count_distinct(values)),
+        "foreground_l": float(bright * np.prod(voxel_sizes_mm) / LITRE_MM3),
+        "smoothness": _smoothness(values, low, int(np.argmin(voxel_sizes_mm))),
+    }
+
+
+def _count_distinct(values: NDArray[Any]) -> int:
+    """Count distinct values, of every hundredth voxel first, which mostly is enough."""
+    some = np.unique(values.ravel(order="K")[::101])
+    return min(some.size if some.size >= MANY_VALUES else np.unique(values).size, MANY_VALUES)
+
+
+def _smoothness(values: NDArray[Any], low: float, axis: int) -> float | None:
+    """Correlate neighbours in enough rows, leaving out pairs that lie in the background."""
+    step = max(1, round((values.size / MANY_VOXELS) ** 0.5))
+    along = np.moveaxis(values, axis, 0)[:, ::step, ::step]
+    one, other = along[:-1], along[1:]
+    shown = (one != low) & (other != low)
+    return correlation(one[shown], other[shown])
+
+
+def correlation(one: ArrayLike, other: ArrayLike) -> float | None:
+    """Correlate two lists of values; None where one of them does not vary.
+
+    Parameters
+    ----------
+    one, other
+        Values of the same length.
+
+    Examples
+    --------
+    >>> round(correlation([1, 2, 3], [3, 2, 1]), 6)
+    -1.0
+    >>> correlation([1, 1], [1, 2]) is None
+    True
+    """
+    first, second = (np.asarray(values, dtype=np.float64).ravel() for values in (one, other))
+    if first.size < 2:
+        return None
+    first, second = first - first.mean(), second - second.mean()
+    scale = float(np.sqrt((first @ first) * (second @ second)))
+    return float(first @ second) / scale if scale > 0 else None
+
+
+def value_finding(facts: Mapping[str, float | None]) -> str | None:
+    """Say what makes an image's values impossible for a scan of a head.
+
+    Parameters
+    ----------
+    facts
+        As :func:`value_facts` gives them.
+
+    Returns
+    -------
+    str or None
+        What is wrong, to follow the file's name; None if nothing is.
+
+    Examples
+    --------
+    >>> value_finding({"distinct_values": 2, "foreground_l": 1.0, "smoothness": 0.9})
+    'holds 2 distinct values, as a mask or a label image does'
+    """
+    distinct, litres = facts["distinct_values"] or 0, facts["foreground_l"] or 0
+    smoothness = facts["smoothness"]
+    if distinct < LEAST_DISTINCT:
+        return f"holds {distinct:.0f} distinct values, as a mask or a label image does"
+    if litres < LEAST_FOREGROUND_L:
+        return (
+            f"shows {1000 * litres:.3g} ml of something in an empty field, too little for a brain"
+        )
+    if smoothness is None or smoothness < LEAST_SMOOTHNESS:
+        return "is noise: voxels side by side have nothing in common"
+    return None
+
+
+# --- the brain in it ----------------------------------------------------------------------------
+
+
+def brain_facts(
+    brain: NDArray[np.bool_], values: NDArray[Any], voxel_sizes_mm: Sequence[float]
+) -> dict[str, float | None]:
+    """Measure how much brain there is, and how much of it is cut off or blank.
+
+    Parameters
+    ----------
+    brain
+        Brain mask of shape (X, Y, Z).
+    values
+        The image that it was found in.
+    voxel_sizes_mm
+        Voxel size along each axis.
+
+    Returns
+    -------
+    dict
+        ``volume_l``; ``cut_share``, the largest share of the brain's surface that lies in one
+        plane of the grid, the image's border among them (None without a brain); and
+        ``empty_share``, the share of the brain that has the background's value.
+
+    Examples
+    --------
+    >>> half = np.zeros((20, 20, 20), bool)
+    >>> half[:10] = True
+    >>> round(brain_facts(half, half, (10, 10, 10))["cut_share"], 3)
+    0.25
+    """
+    n_voxels = int(np.count_nonzero(brain))
+    volume_l = float(n_voxels * np.prod(voxel_sizes_mm) / LITRE_MM3)
+    if n_voxels == 0:
+        return {"volume_l": 0.0, "cut_share": None, "empty_share": None}
+    return {
+        "volume_l": volume_l,
+        "cut_share": flattest_share(brain, voxel_sizes_mm),
+        "empty_share": _empty_share(brain, values),
+    }
+
+
+def _empty_share(brain: NDArray[np.bool_], values: NDArray[Any]) -> float | None:
+    """Count the share of a brain that has the background's value."""
+    background = background_value(values)
+    if not brain.any():
+        return None
+    return 0.0 if background is None else float(np.mean(values[brain] == background))
+
+
+def flattest_share(brain: NDArray[np.bool_], voxel_sizes_mm: Sequence[float]) -> float:
+    """Find the plane that holds the largest share of a mask's surface.
+
+    Parameters
+    ----------
+    brain
+        Mask with at least one voxel.
+    voxel_sizes_mm
+        Voxel size along each axis.
+
+    Returns
+    -------
+    float
+        Share of the surface, 0..1.
+
+    Examples
+    --------
+    >>> flattest_share(np.ones((2, 2, 2), bool), (1, 1, 1)) == 1 / 6
+    True
+    """
+    total, flattest = 0.0, 0.0
+    for axis in range(3):
+        others = [index for index in range(3) if index != axis]
+        area = float(np.prod([voxel_sizes_mm[index] for index in others]))
+        padded = np.pad(brain, [(1, 1) if index == axis else (0, 0) for index in range(3)])
+        steps = np.diff(padded.astype(np.int8), axis=axis)
+        for side in (1, -1):
+            planes = area * np.count_nonzero(steps == side, axis=tuple(others))
+            total += float(planes.sum())
+            flattest = max(flattest, float(planes.max()))
+    return flattest / total
+
+
+def brain_finding(facts: Mapping[str, float | None]) -> str | None:
+    """Say what makes a brain mask impossible for a whole brain.
+
+    Parameters
+    ----------
+    facts
+        As :func:`brain_facts` gives them.
+
+    Returns
+    -------
+    str or None
+        What is wrong, to follow the file's name; None if nothing is.
+
+    Examples
+    --------
+    >>> brain_finding({"volume_l": 0.02, "cut_share": 0.0, "empty_share": 0.0})
+    'shows 0.02 litres of brain where 0.4 to 3 are possible'
+    """
+    volume, empty = facts["volume_l"] or 0.0, facts["empty_share"] or 0.0
+    cut = facts["cut_share"] or 0.0
+    low, high = BRAIN_L
+    if not low <= volume <= high:
+        return f"shows {volume:.3g} litres of brain where {low:g} to {high:g} are possible"
+    if empty > LARGEST_EMPTY_SHARE:
+        return f"is blank in {100 * empty:.0f} % of where the brain should be"
+    if cut > LARGEST_CUT_SHARE:
+        return f"shows part of a brain: {100 * cut:.0f} % of its surface lie in one plane, cut off"
+    return None
+
+
+def likeness(
+    template: NDArray[Any], image: NDArray[Any], where: NDArray[np.bool_], n_bins: int = 32
+) -> float | None:
+    """Measure how well a template's intensities predict an image's, whatever its contrast.
+
+    The correlation ratio: the share of the image's variance that lies between voxels of
+    different template intensity. 0 for noise, 1 if every template intensity has one image
+    intensity.
+
+    Parameters
+    ----------
+    template
+        The template.
+    image
+        The image on the template's grid.
+    where
+        Voxels that count.
+    n_bins
+        Number of equally filled bins of template intensity.
+
+    Returns
+    -------
+    float or None
+        The correlation ratio; None if the image does not vary there.
+
+    References
+    ----------
+    Roche A et al. The correlation ratio as a new similarity measure for multimodal image
+    registration. MICCAI 1998. doi:10.1007/BFb0056301
+
+    Examples
+    --------
+    >>> ramp = np.arange(1000.0).reshape(10, 10, 10)
+    >>> round(likeness(ramp, -ramp, ramp >= 0), 2)
+    1.0
+    """
+    known, seen = template[where].astype(np.float64), image[where].astype(np.float64)
+    if known.size == 0:
+        return None
+    # vessels, fat and lesions are few and bright
+    seen = np.clip(seen, *np.percentile(seen, [1, 99]))
+    edges = np.unique(np.quantile(known, np.linspace(0, 1, n_bins + 1)[1:-1]))
+    bins = np.searchsorted(edges, known)
+    counts = np.bincount(bins)
+    means = np.bincount(bins, weights=seen) / np.maximum(counts, 1)
+    total = float(seen.var())
+    between = float(np.sum(counts * (means - seen.mean()) ** 2) / known.size)
+    return between / total if total > 0 else None
+
+
+def likeness_finding(ratio: float | None) -> str | None:
+    """Say that an image shows no brain if the template does not explain it.
+
+    Parameters
+    ----------
+    ratio
+        As :func:`likeness` gives it.
+
+    Examples
+    --------
+    >>> likeness_finding(0.6) is None
+    True
+    """
+    if ratio is not None and ratio >= LEAST_LIKENESS:
+        return None
+    return (
+        "shows no brain that can be recognised: registered to the template, "
+        f"it is explained by it to {100 * (ratio or 0):.0f} %"
+    )
+
+
+# --- contrast -----------------------------------------------------------------------------------
+
+
+def contrast_facts(
+    values: NDArray[Any],
+    tissue: NDArray[Any],
+    voxel_sizes_mm: Sequence[float],
+) -> dict[str, float | None]:
+    """Measure how bright ventricles and cortex are beside white matter.
+
+    Medians are compared within cubes of 40 mm and the ratios averaged over the cubes, so that a
+    bias field, which is bright at the surface, does not pass for bright cortex.
+
+    Parameters
+    ----------
+    values
+        T1w, FLAIR or another image of shape (X, Y, Z).
+    tissue
+        Tissue labels (2 ventricles, 3 cortex, 5 white matter; 10 k + these for a side).
+    voxel_sizes_mm
+        Voxel size along each axis.
+
+    Returns
+    -------
+    dict
+        ``cortex_to_white`` and ``ventricle_to_white``, ratios of medians; ``unevenness``, the
+        ratio of white matter's medians in bright and dark cubes (95th to 5th percentile); and
+        ``empty_share``, the share of all tissue that has the background's value. Each is None
+        where there is too little to say.
+
+    Examples
+    --------
+    >>> tissue = np.full((20, 20, 20), 5)
+    >>> tissue[:10] = 3
+    >>> facts = contrast_facts(np.where(tissue == 5, 100.0, 80.0), tissue, (2, 2, 2))
+    >>> facts["cortex_to_white"], facts["unevenness"], facts["ventricle_to_white"]
+    (0.8, 1.0, None)
+    """
+    labels = np.asarray(tissue) % HEMISPHERE_STEP
+    cubes = _cubes(labels.shape, voxel_sizes_mm)
+    white, n_white = _median_per_cube(values, labels == WHITE, cubes)
+    grey, n_grey = _median_per_cube(values, labels == CORTEX, cubes)
+    # the ventricle's edge is half tissue, and there is choroid plexus
+    fluid, n_fluid = _median_per_cube(values, _inner(labels == VENTRICLES), cubes)
+    enough = n_white >= max(LEAST_VOXELS, LEAST_CUBE_SHARE * n_white.max(initial=0))
+    seen = enough & (white > 0)
+    return {
+        "cortex_to_white": _ratio(grey, n_grey, white, seen),
+        "ventricle_to_white": _ratio(fluid, n_fluid, white, seen),
+        "unevenness": _spread(white[seen], n_white[seen]),
+        "empty_share": _empty_share(labels > 0, values),
+    }
+
+
+def _cubes(shape: Sequence[int], voxel_sizes_mm: Sequence[float]) -> NDArray[np.int64]:
+    """Give every voxel the number of its cube."""
+    steps = [
+        (np.arange(length) * size / CUBE_MM).astype(np.int64)
+        for length, size in zip(shape, voxel_sizes_mm, strict=True)
+    ]
+    n_y, n_z = int(steps[1].max()) + 1, int(steps[2].max()) + 1
+    x, y, z = np.ix_(*steps)
+    return np.asarray((x * n_y + y) * n_z + z)
+
+
+def _median_per_cube(
+    values: NDArray[Any], mask: NDArray[np.bool_], cubes: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return the median and the number of a mask's values in every cube (NaN if none)."""
+    numbers = cubes[mask]
+    order = np.argsort(numbers, kind="stable")
+    counts = np.bincount(numbers, minlength=int(cubes.max()) + 1)
+    medians = np.full(counts.size, np.nan)
+    groups = np.split(values[mask][order], np.cumsum(counts)[:-1])
+    for number in np.flatnonzero(counts):
+        medians[number] = np.median(groups[number])
+    return medians, counts
+
+
+def _inner(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Take a layer of voxels off a mask, if enough is left."""
+    inner = ndimage.binary_erosion(mask)
+    return inner if np.count_nonzero(inner) >= LEAST_VOXELS else mask
+
+
+def _ratio(
+    medians: NDArray[np.float64],
+    counts: NDArray[np.int64],
+    white: NDArray[np.float64],
+    seen: NDArray[np.bool_],
+) -> float | None:
+    """Average the cubes' ratios to white matter, weighted by the number of voxels."""
+    both = seen & (counts > 0)
+    if counts[both].sum() < LEAST_VOXELS:
+        return None
+    return float(np.average(medians[both] / white[both], weights=counts[both]))
+
+
+def _spread(white: NDArray[np.float64], counts: NDArray[np.int64]) -> float | None:
+    """Compare the medians of bright and of dark cubes, each cube as heavy as its voxels."""
+    if white.size == 0:
+        return None
+    order = np.argsort(white)
+    share = np.cumsum(counts[order]) / counts.sum()
+    low, high = (white[order][np.searchsorted(share, q)] for q in (0.05, 0.95))
+    return float(high / low)
+
+
+def pair_facts(
+    t1w: NDArray[Any], flair: NDArray[Any], found: Mapping[str, Mapping[str, float | None]]
+) -> dict[str, float | None]:
+    """Measure whether T1w and FLAIR are two images.
+
+    Parameters
+    ----------
+    t1w, flair
+        Values of the brain's voxels on both.
+    found
+        By name, ``T1w`` and ``FLAIR``: what :func:`contrast_facts` gives.
+
+    Returns
+    -------
+    dict
+        ``T1w_FLAIR_correlation``, and ``FLAIR_over_T1w_cortex``: how bright cortex is beside white
+        matter on the FLAIR, over the same on the T1w (1 for one image given twice).
+
+    Examples
+    --------
+    >>> found = {"T1w": {"cortex_to_white": 0.8}, "FLAIR": {"cortex_to_white": 1.2}}
+    >>> facts = pair_facts(np.array([1, 2, 4]), np.array([2, 4, 8]), found)
+    >>> {name: round(value, 3) for name, value in facts.items()}
+    {'T1w_FLAIR_correlation': 1.0, 'FLAIR_over_T1w_cortex': 1.5}
+    """
+    on_t1w, on_flair = (found[name]["cortex_to_white"] for name in ("T1w", "FLAIR"))
+    return {
+        "T1w_FLAIR_correlation": correlation(t1w, flair),
+        "FLAIR_over_T1w_cortex": on_flair / on_t1w if on_t1w and on_flair is not None else None,
+    }
+
+
+def pair_finding(facts: Mapping[str, float | None], flair_is_searched: bool) -> str | None:
+    """Say that the FLAIR is the T1w once more.
+
+    Parameters
+    ----------
+    facts
+        As :func:`pair_facts` gives them.
+    flair_is_searched
+        As for :func:`contrast_findings`.
+
+    Returns
+    -------
+    str or None
+        What is wrong, to follow the FLAIR's name; None if nothing is.
+
+    Examples
+    --------
+    >>> pair_finding({"T1w_FLAIR_correlation": 0.9999}, True)
+    'shows the same image as the T1w (their correlation over the brain is 0.9999)'
+    """
+    alike = facts["T1w_FLAIR_correlation"]
+    if flair_is_searched and alike is not None and alike > SAME_IMAGE:
+        return f"shows the same image as the T1w (their correlation over the brain is {alike:.4g})"
+    return None
+
+
+def contrast_findings(
+    found: Mapping[str, Mapping[str, float | None]], flair_is_searched: bool
+) -> dict[str, str]:
+    """Say which images are certainly not what their names say.
+
+    Parameters
+    ----------
+    found
+        By name, ``T1w`` and ``FLAIR`` or one of them: what :func:`contrast_facts` gives.
+    flair_is_searched
+        Whether lesions will be looked for in the FLAIR; if they are given, a wrong one does less
+        harm and is left to the QC table.
+
+    Returns
+    -------
+    dict
+        By name, what is wrong, to follow the file's name; empty if nothing is.
+
+    Examples
+    --------
+    >>> t2w = {"cortex_to_white": 1.3, "ventricle_to_white": 2.5, "empty_share": 0.0}
+    >>> contrast_findings({"FLAIR": t2w}, True)
+    {'FLAIR': 'is no FLAIR: its ventricles are 2.5 times as bright as white matter, as on a T2w'}
+    """
+    if _are_swapped(found):
+        grey, other = (found[name]["cortex_to_white"] for name in ("T1w", "FLAIR"))
+        return {
+            "T1w": f"and the FLAIR seem to be swapped: cortex is {grey:.3g} times as bright as "
+            f"white matter on the T1w and {other:.3g} times on the FLAIR"
+        }
+    if "FLAIR" not in found or not flair_is_searched:
+        return {}
+    fluid, empty = (found["FLAIR"][key] or 0.0 for key in ("ventricle_to_white", "empty_share"))
+    if empty > LARGEST_EMPTY_SHARE:
+        return {"FLAIR": f"is blank in {100 * empty:.0f} % of the brain"}
+    if fluid > BRIGHT_CSF:
+        return {
+            "FLAIR": f"is no FLAIR: its ventricles are {fluid:.3g} times as bright as white "
+            "matter, as on a T2w"
+        }
+    return {}
+
+
+def _are_swapped(found: Mapping[str, Mapping[str, float | None]]) -> bool:
+    """Tell whether cortex is clearly brighter on the T1w than on the FLAIR, CSF dark on both."""
+    if set(found) != {"T1w", "FLAIR"}:
+        return False
+    fluids = [facts["ventricle_to_white"] for facts in found.values()]
+    greys = [found[name]["cortex_to_white"] for name in ("T1w", "FLAIR")]
+    if any(fluid is None or fluid >= 1 for fluid in fluids) or None in greys:
+        return False
+    on_t1w, on_flair = (grey or 0.0 for grey in greys)
+    return on_flair < 1 and on_t1w > SWAPPED_FACTOR * on_flair

@@ -1,0 +1,1 @@
+"""What is measured in regions: volumes, samples of maps, profiles, the other side."""

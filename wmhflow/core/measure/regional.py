@@ -1,0 +1,106 @@
+"""Regions, their lesions, and maps in them, from one finest partition."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wmhflow.core.measure.sampling import coverage_weights, merge_regions, region_statistics
+from wmhflow.core.regions.partition import IN_WMH, Partition, Row
+
+
+def region_volumes(
+    found: Partition,
+    rows: Sequence[Row],
+    lesions: NDArray[np.integer],
+    centres: NDArray[np.integer],
+    voxel_mm3: float,
+) -> list[dict[str, float]]:
+    """Measure every region's volume, the WMH in it, and the lesions that reach into it.
+
+    Parameters
+    ----------
+    found
+        A partition that has ``WMH`` among its images.
+    rows
+        The regions, of tissue ``all``.
+    lesions
+        Shape (X, Y, Z), a number per lesion, 0 outside.
+    centres
+        Shape (n_lesions, 3), the voxel that stands for each lesion, such as
+        :func:`wmhflow.core.regions.lesions.lesion_centres` finds.
+    voxel_mm3
+        Volume of a voxel in mm³.
+
+    Returns
+    -------
+    list of dict
+        ``volume_mm3``, ``wmh_volume_mm3``, ``wmh_fraction`` (NaN for an empty region),
+        ``n_lesions`` (any overlap) and ``n_lesions_centre`` per row.
+    """
+    size = found.columns[IN_WMH].size
+    counts = np.bincount(found.labels.ravel(), minlength=size + 1)[1:]
+    inside = np.asarray(lesions) > 0
+    pairs = np.unique(
+        np.stack([found.labels[inside].astype(np.int64), lesions[inside].astype(np.int64)]), axis=1
+    )
+    at_centres = found.labels[tuple(np.asarray(centres, dtype=np.int64).reshape(-1, 3).T)]
+    measured = []
+    for row in rows:
+        numbers = found.numbers_of(row)
+        volume = float(counts[numbers - 1].sum() * voxel_mm3)
+        diseased = numbers[found.columns[IN_WMH][numbers - 1] == 1]
+        wmh = float(counts[diseased - 1].sum() * voxel_mm3)
+        reached = pairs[1][np.isin(pairs[0], diseased)]
+        measured.append(
+            {
+                "volume_mm3": volume,
+                "wmh_volume_mm3": wmh,
+                "wmh_fraction": wmh / volume if volume else float("nan"),
+                "n_lesions": int(np.unique(reached).size),
+                "n_lesions_centre": int(np.isin(at_centres, numbers).sum()),
+            }
+        )
+    return measured
+
+
+def sample_regions(
+    found: Partition,
+    label_affine: NDArray[np.float64],
+    maps: Mapping[str, tuple[NDArray[np.floating], NDArray[np.bool_]]],
+    map_affine: NDArray[np.float64],
+    rows: Sequence[Row],
+) -> dict[str, dict[str, NDArray[np.float64]]]:
+    """Sample maps that share a grid in every row's region; the weights are made once.
+
+    Parameters
+    ----------
+    found
+        The partition on the reference grid.
+    label_affine
+        Reference voxel to world mm, shape (4, 4).
+    maps
+        Values and validity of each map, shape (I, J, K).
+    map_affine
+        Map voxel to the reference's world mm, head motion included, shape (4, 4).
+    rows
+        The regions.
+
+    Returns
+    -------
+    dict
+        Per map the statistics of :func:`wmhflow.core.measure.sampling.region_statistics`, one
+        entry per row, in their order.
+    """
+    shape = next(iter(maps.values()))[0].shape
+    weights = coverage_weights(found.labels, label_affine, shape, map_affine)
+    membership = [
+        (number, [int(leaf) for leaf in found.numbers_of(row)])
+        for number, row in enumerate(rows, start=1)
+    ]
+    merged = merge_regions(weights, membership)
+    return {
+        name: region_statistics(values, merged, valid) for name, (values, valid) in maps.items()
+    }

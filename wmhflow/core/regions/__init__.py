@@ -1,0 +1,1 @@
+"""What is made from tissues and lesions: NAWM, zones, shells, lobes, atlases."""

@@ -1,0 +1,1 @@
+"""Brain, tissues and ventricles, and the template's priors for them."""

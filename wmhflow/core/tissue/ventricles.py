@@ -1,0 +1,76 @@
+"""The lateral ventricles from a person's own CSF and the region where the template has them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import ndimage
+
+from wmhflow.core.arrays.masks import deeper, within
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+# Choroid plexus and partial volume leave gaps of about this width.
+GAP_MM = 2.0
+# A separate piece (a horn cut off by a narrow isthmus) must be at least this large.
+LEAST_PIECE_MM3 = 40.0
+REGION_RIM_MM = 2.5
+# An enlarged ventricle may reach this far beyond the template's region.
+BEYOND_PRIOR_MM = 4.0
+
+
+def lateral_ventricles(
+    csf: NDArray[np.bool_],
+    region: NDArray[np.bool_],
+    cortex_prior: NDArray[np.float32],
+    voxel_sizes_mm: Sequence[float],
+) -> NDArray[np.bool_]:
+    """Find the lateral ventricles, horns and choroid plexus included.
+
+    Parameters
+    ----------
+    csf
+        The person's CSF.
+    region
+        Generous region around the lateral ventricles, without third ventricle and cisterns.
+    cortex_prior
+        Probability of cortex, 0..1; the ventricles do not grow beyond the region where it
+        is above 0.1.
+    voxel_sizes_mm
+        Voxel size along each axis.
+
+    Returns
+    -------
+    ndarray
+        The ventricles, without holes.
+    """
+    # A dark lesion at the region's rim is no ventricle: a piece must reach the region's middle.
+    middle = deeper(region, REGION_RIM_MM, voxel_sizes_mm)
+    found = _large_pieces(csf & region, middle, voxel_sizes_mm)
+    if not found.any():
+        return found
+    # Outside the region only what hangs together with a wide front, such as an enlarged horn.
+    free = csf & (cortex_prior < 0.1) & within(region, BEYOND_PRIOR_MM, voxel_sizes_mm)
+    broad = deeper(free, 1.0, voxel_sizes_mm)
+    grown = ndimage.binary_propagation(found & broad, mask=broad) | found
+    grown = (within(grown & ~region, 1.5, voxel_sizes_mm) & free & ~region) | found
+    closed = deeper(within(grown, GAP_MM, voxel_sizes_mm), GAP_MM, voxel_sizes_mm)
+    return ndimage.binary_fill_holes(grown | (closed & region))
+
+
+def _large_pieces(
+    mask: NDArray[np.bool_], middle: NDArray[np.bool_], sizes_mm: Sequence[float]
+) -> NDArray[np.bool_]:
+    """Keep the components of some size that reach the middle, or at least the largest one."""
+    labels, n_labels = ndimage.label(mask, structure=np.ones((3, 3, 3)))
+    counts = np.bincount(labels.ravel(), minlength=n_labels + 1)
+    large = counts * float(np.prod(sizes_mm)) >= LEAST_PIECE_MM3
+    large &= np.bincount(labels[middle], minlength=n_labels + 1) > 0
+    large[0] = False
+    if n_labels and not large.any():
+        large[1 + int(np.argmax(counts[1:]))] = True
+    return large[labels]

@@ -1,0 +1,1 @@
+"""White matter hyperintensities: where they are looked for, and where they end."""

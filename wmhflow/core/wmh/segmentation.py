@@ -1,0 +1,365 @@
+"""White matter hyperintensities on a FLAIR's own grid, by a model of each person's normal tissue.
+
+Where white matter, cortex, deep grey matter and CSF may lie is known from the template's priors;
+how bright they are is learnt from the person. What is brighter than the tissues that can be
+there is a lesion: in deep white matter a little is enough, near the cortex much is needed. This
+is the outlier model of Van Leemput et al. [1]_ with a neighbourhood prior, in a single pass.
+
+References
+----------
+.. [1] Van Leemput K, Maes F, Vandermeulen D, Colchester A, Suetens P. Automated segmentation of
+   multiple sclerosis lesions by model outlier detection. IEEE Trans Med Imaging 2001;20:677-688.
+   doi:10.1109/42.938237
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import ndimage
+
+from wmhflow.core.arrays.masks import deeper, within
+from wmhflow.core.space.grids import box_of, uncropped
+from wmhflow.core.wmh.brightness import brightness, cortex_nearby, grey_brightness
+from wmhflow.core.wmh.edges import (
+    LEAST_LESION_MM3,
+    agreeing,
+    core_height,
+    keep_large,
+    share_at_edge,
+    sure_somewhere,
+    trim_to_height,
+)
+from wmhflow.core.wmh.model import LesionModel
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+# Errors of the template's alignment blur its priors by about this much.
+BLUR_MM, CORTEX_BLUR_MM = 1.0, 1.5
+# Noise is smoothed by this much before brightness tells.
+SMOOTH_MM = 0.6
+# CSF on FLAIR and on T1w, in SD of white matter.
+CSF_FLAIR_Z, CSF_T1W_Z = 0.0, -5.0
+CSF_FLAIR_ALONE_Z = -3.0
+VENTRICLE_GAP_MM = 2.0
+SEPTUM_HALF_WIDTH_MM, SEPTUM_REACH_MM = 2.0, 4.0
+LARGEST_SD = 0.5
+MEAN_FIELD_ROUNDS = 4
+SURFACE_MM, SURFACE_WHITE = 3.0, 0.2
+# A voxel beside a lesion with less than this probability has no share of it.
+SHARE_PROBABILITY = 0.05
+TINY = 1e-12
+
+
+@dataclass(frozen=True)
+class TissuePriors:
+    """The template's priors on the FLAIR's grid.
+
+    Probabilities 0..1 of four tissues, the generous region of the lateral ventricles, and the
+    distance in mm from the template's midline.
+    """
+
+    csf: NDArray[np.float32]
+    cortex: NDArray[np.float32]
+    deep_grey: NDArray[np.float32]
+    white: NDArray[np.float32]
+    ventricles: NDArray[np.bool_]
+    midline_mm: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class WMHResult:
+    """Mask and probability of WMH, and the numbers that they rest on.
+
+    `share` is at least a half in the mask and below it outside; between voxels it changes as the
+    share of lesion does, so that the mask can be drawn on a finer grid.
+    """
+
+    mask: NDArray[np.bool_]
+    probability: NDArray[np.float32]
+    share: NDArray[np.float32]
+    white_matter_sd: float
+    cortex_z: float
+    cortex_spread_z: float
+    lesion_z: float
+
+    def numbers(self) -> dict[str, float]:
+        """Give the numbers that the mask rests on.
+
+        Returns
+        -------
+        dict
+            SD of normal white matter as a share of its brightness, and median brightness (in
+            these SD) and spread of the cortex, and the brightness expected of lesions.
+        """
+        return {
+            "white_matter_sd": self.white_matter_sd,
+            "cortex_z": self.cortex_z,
+            "cortex_spread_z": self.cortex_spread_z,
+            "lesion_z": self.lesion_z,
+        }
+
+
+def segment_wmh(
+    flair: NDArray[np.float32],
+    t1w: NDArray[np.float32] | None,
+    priors: TissuePriors,
+    brain: NDArray[np.bool_],
+    voxel_sizes_mm: Sequence[float],
+    model: LesionModel | None = None,
+) -> WMHResult:
+    """Segment WMH on the FLAIR's own grid.
+
+    Parameters
+    ----------
+    flair
+        FLAIR in any unit; its bias field is modelled here.
+    t1w
+        T1w on the same grid, which tells CSF and choroid plexus from lesions; None without one.
+    priors
+        The template's priors on the same grid.
+    brain
+        Brain mask.
+    voxel_sizes_mm
+        Voxel size along each axis.
+    model
+        What is taken for granted; `LesionModel()` if None.
+
+    Returns
+    -------
+    WMHResult
+        Mask without holes other than ventricles, probability (at least `threshold` in the mask and
+        below it outside), and the person's numbers.
+
+    Raises
+    ------
+    ValueError
+        If the FLAIR has no positive value where white matter is likely, or its values there
+        differ wildly.
+    """
+    model = LesionModel() if model is None else model
+    if not brain.any():
+        raise ValueError("the brain mask is empty; look at it and at the FLAIR")
+    box = box_of(brain)
+    part = TissuePriors(*(getattr(priors, name)[box] for name in TissuePriors.__annotations__))
+    inner = brain[box]
+    z, contrast, white_sd = brightness(flair[box], part.white, inner, voxel_sizes_mm)
+    if white_sd > LARGEST_SD:
+        raise ValueError(
+            f"the FLAIR's white matter differs by {white_sd:.0%} (SD) from place to place; look at "
+            "the registration, and give a FLAIR whose 0 is no signal (no z-scores)"
+        )
+    t1w_z = None
+    if t1w is not None:
+        t1w_z = brightness(t1w[box], part.white, inner, voxel_sizes_mm)[0]
+    cortex_z, cortex_spread = grey_brightness(z, part.cortex, inner)
+    smooth = _smooth_within(z, inner, SMOOTH_MM, voxel_sizes_mm)
+    nearby = cortex_nearby(z, cortex_z, part.cortex, inner, voxel_sizes_mm, model.cortex_mm)
+    probability = lesion_probability(
+        smooth, part, inner, voxel_sizes_mm, (cortex_z, cortex_spread), nearby, model
+    )
+    excluded = ventricles_and_septum(z, t1w_z, part, inner, voxel_sizes_mm)
+    excluded |= surface(part.white, inner, voxel_sizes_mm)
+    accepted = accept_lesions(probability, excluded, voxel_sizes_mm, model)
+    excess = np.maximum(np.expm1(contrast), 0)
+    core = core_height(accepted, excess, voxel_sizes_mm)
+    edge = model.lesion_edge(core, cortex_z * white_sd, voxel_sizes_mm)
+    height = excess / core
+    mask = trim_to_height(accepted, height, edge, voxel_sizes_mm) & inner & ~excluded
+    mask = sure_somewhere(mask, probability, model.peak)
+    share = share_at_edge(height, edge, mask, (probability > SHARE_PROBABILITY) & ~excluded)
+    probability = agreeing(probability, mask, model.threshold)
+    return WMHResult(
+        mask=uncropped(mask, box, flair.shape),
+        probability=uncropped(probability, box, flair.shape),
+        share=uncropped(share, box, flair.shape),
+        white_matter_sd=white_sd,
+        cortex_z=cortex_z,
+        cortex_spread_z=cortex_spread,
+        lesion_z=float(model.lesion_brightness(cortex_z)),
+    )
+
+
+def _smooth_within(
+    values: NDArray[np.float32],
+    mask: NDArray[np.bool_],
+    sd_mm: float,
+    voxel_sizes_mm: Sequence[float],
+) -> NDArray[np.float32]:
+    """Smooth inside a mask, with nothing from outside."""
+    sigma = [sd_mm / size for size in voxel_sizes_mm]
+    share = ndimage.gaussian_filter(mask.astype(np.float32), sigma)
+    total = ndimage.gaussian_filter(np.where(mask, values, 0).astype(np.float32), sigma)
+    return np.where(mask, total / np.maximum(share, 1e-3), 0).astype(np.float32)
+
+
+def lesion_probability(
+    z: NDArray[np.float32],
+    priors: TissuePriors,
+    brain: NDArray[np.bool_],
+    voxel_sizes_mm: Sequence[float],
+    cortex: tuple[float, float],
+    cortex_around: NDArray[np.float32],
+    model: LesionModel,
+) -> NDArray[np.float32]:
+    """Compute the probability of lesion from brightness, place and neighbours.
+
+    Parameters
+    ----------
+    z
+        Brightness of the FLAIR in SD of normal white matter.
+    priors
+        The template's priors.
+    brain
+        Brain mask.
+    voxel_sizes_mm
+        Voxel size along each axis.
+    cortex
+        Median and SD of the cortex's brightness.
+    cortex_around
+        Its brightness around each voxel.
+    model
+        What is taken for granted.
+
+    Returns
+    -------
+    ndarray
+        Probability, 0..1; 0 outside the brain.
+    """
+    blurs = {"white": BLUR_MM, "cortex": CORTEX_BLUR_MM, "deep_grey": BLUR_MM, "csf": BLUR_MM}
+    share = {
+        name: ndimage.gaussian_filter(getattr(priors, name), [mm / s for s in voxel_sizes_mm])
+        for name, mm in blurs.items()
+    }
+    total = sum(share.values()) + 1e-3
+    share = {name: values / total for name, values in share.items()}
+    grey, grey_sd = cortex
+    normal = share["white"] * (
+        (1 - model.stray) * _gaussian(z, 0.0, 1.0)
+        + model.stray * _gaussian(z, model.stray_z, model.stray_spread_z)
+    )
+    normal += share["cortex"] * _gaussian(z, cortex_around, grey_sd * model.cortex_spread)
+    normal += share["deep_grey"] * _gaussian(
+        z, model.deep_grey * grey, max(grey_sd, model.least_deep_grey_spread)
+    )
+    as_bright = _gaussian(z, cortex_around, grey_sd)
+    normal += share["csf"] * np.where(z < cortex_around, model.csf_likelihood, as_bright)
+    bright = model.lesion_brightness(cortex_around)
+    lesion = _gaussian(np.minimum(z, bright), bright, model.spread_z)
+    possible = share["white"] + model.in_deep_grey * share["deep_grey"]
+    possible = np.clip(possible, model.least_possible, 1)
+    sigma = [model.neighbours_mm / size for size in voxel_sizes_mm]
+    probability = np.zeros_like(z)
+    for number in range(MEAN_FIELD_ROUNDS):
+        around = ndimage.gaussian_filter(probability, sigma) if number else probability
+        prior = np.clip(model.prior + model.neighbours * around, 0, 0.9)
+        prior *= np.clip(possible + around, 0, 1)
+        weight = prior * lesion
+        probability = np.where(brain, weight / (weight + (1 - prior) * normal + TINY), 0)
+        probability = probability.astype(np.float32)
+    return probability
+
+
+def _gaussian(
+    values: NDArray[np.float32], mean: float | NDArray[np.float32], sd: float
+) -> NDArray[np.float32]:
+    scaled = (values - np.asarray(mean, np.float32)) / np.float32(sd)
+    return np.exp(-0.5 * scaled**2) / np.float32(sd * np.sqrt(2 * np.pi))
+
+
+def surface(
+    white_prior: NDArray[np.float32], brain: NDArray[np.bool_], voxel_sizes_mm: Sequence[float]
+) -> NDArray[np.bool_]:
+    """Find the brain's surface: where a mask lets in dura, bone or fat, and no lesion can be.
+
+    Parameters
+    ----------
+    white_prior
+        Probability of white matter, 0..1.
+    brain
+        Brain mask.
+    voxel_sizes_mm
+        Voxel size along each axis.
+
+    Returns
+    -------
+    ndarray
+        Voxels near the outside of the mask, without those where white matter is likely.
+    """
+    # the border of the array is the brain's too, where it is cut there
+    depth = deeper(np.pad(brain, 1), SURFACE_MM, voxel_sizes_mm)[1:-1, 1:-1, 1:-1]
+    return brain & ~depth & (white_prior < SURFACE_WHITE)
+
+
+def ventricles_and_septum(
+    z: NDArray[np.float32],
+    t1w_z: NDArray[np.float32] | None,
+    priors: TissuePriors,
+    brain: NDArray[np.bool_],
+    voxel_sizes_mm: Sequence[float],
+) -> NDArray[np.bool_]:
+    """Find the ventricles with the choroid plexus in them, and the septum: bright and no lesion.
+
+    Parameters
+    ----------
+    z
+        Brightness of the FLAIR in SD of normal white matter.
+    t1w_z
+        The same of the T1w, or None.
+    priors
+        The template's priors.
+    brain
+        Brain mask.
+    voxel_sizes_mm
+        Voxel size along each axis.
+
+    Returns
+    -------
+    ndarray
+        Where no lesion is looked for.
+    """
+    fluid = brain & priors.ventricles
+    fluid &= z < (CSF_FLAIR_ALONE_Z if t1w_z is None else CSF_FLAIR_Z)
+    if t1w_z is not None:
+        fluid &= t1w_z < CSF_T1W_Z
+    grown = within(fluid, VENTRICLE_GAP_MM, voxel_sizes_mm)
+    closed = deeper(grown, VENTRICLE_GAP_MM, voxel_sizes_mm) | fluid
+    ventricles = ndimage.binary_fill_holes(closed)
+    septum = priors.midline_mm < SEPTUM_HALF_WIDTH_MM
+    septum &= within(ventricles, SEPTUM_REACH_MM, voxel_sizes_mm)
+    return ventricles | septum
+
+
+def accept_lesions(
+    probability: NDArray[np.floating],
+    excluded: NDArray[np.bool_],
+    voxel_sizes_mm: Sequence[float],
+    model: LesionModel,
+) -> NDArray[np.bool_]:
+    """Take what is probable, large enough and sure somewhere, and fill its holes.
+
+    Parameters
+    ----------
+    probability
+        Probability of lesion.
+    excluded
+        Where there is none.
+    voxel_sizes_mm
+        Voxel size along each axis.
+    model
+        Threshold and peak.
+
+    Returns
+    -------
+    ndarray
+        The lesions.
+    """
+    likely = (probability >= model.threshold) & ~excluded
+    likely = keep_large(likely, LEAST_LESION_MM3, voxel_sizes_mm)
+    sure = sure_somewhere(likely, probability, model.peak)
+    return ndimage.binary_fill_holes(sure) & ~excluded

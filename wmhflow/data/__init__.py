@@ -1,1 +1,0 @@
-"""The one registry of labels, the one registry of maps, and the bibliography."""

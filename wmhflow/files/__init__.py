@@ -1,0 +1,1 @@
+"""Files of others and our own: images, transforms, atlases, the template."""

@@ -1,0 +1,159 @@
+"""A first look at an image file, so that bad input is found before an hour is spent on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wmhflow.errors import InputError
+from wmhflow.files.images import load_volume
+
+# A head's image, or a brain's, covers at least the one and at most the other along every axis.
+LEAST_EXTENT_MM = 75.0
+LARGEST_EXTENT_MM = 600.0
+COARSEST_VOXEL_MM = 10.0
+UNIT_SCALES = {"µm": 1e-3, "m": 1e3, "cm": 10.0}
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """What a first full read of an image tells.
+
+    ``affine`` maps voxels to world RAS mm (sform if its code is > 0, else qform); ``low`` and
+    ``high`` are the extreme finite values; ``unit`` is the header's word for its unit of length.
+    """
+
+    path: Path
+    shape: tuple[int, int, int]
+    affine: NDArray[np.float64]
+    n_nonfinite: int
+    n_nonzero: int
+    low: float
+    high: float
+    unit: str = "unknown"
+
+    @property
+    def voxel_size_mm(self) -> NDArray[np.float64]:
+        """Edges of a voxel, mm."""
+        return np.asarray(np.linalg.norm(self.affine[:3, :3], axis=0))
+
+    @property
+    def extent_mm(self) -> NDArray[np.float64]:
+        """How much the image covers along each of its axes, mm."""
+        return np.asarray(self.voxel_size_mm * self.shape)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no finite voxel differs from zero."""
+        return self.n_nonzero == 0
+
+
+def inspect_image(path: Path) -> ImageFacts:
+    """Read an image once and keep what the plan needs to know of it.
+
+    Parameters
+    ----------
+    path
+        A NIfTI file.
+
+    Raises
+    ------
+    InputError
+        As :func:`load_volume`.
+    """
+    data, affine, image = load_volume(path)
+    finite = np.isfinite(data)
+    values = data[finite]
+    return ImageFacts(
+        path,
+        data.shape,
+        affine,
+        n_nonfinite=int(data.size - values.size),
+        n_nonzero=int(np.count_nonzero(values)),
+        low=float(values.min()) if values.size else float("nan"),
+        high=float(values.max()) if values.size else float("nan"),
+        unit=str(image.header.get_xyzt_units()[0]) if "xyzt_units" in image.header else "unknown",
+    )
+
+
+def check_anatomical(facts: ImageFacts) -> None:
+    """Refuse an image that cannot be a T1w or FLAIR of a head, by header and extreme values.
+
+    Parameters
+    ----------
+    facts
+        Facts of the image.
+
+    Raises
+    ------
+    InputError
+        If it holds one value only, or covers less or more than any head along an axis, as it
+        does where its affine is not in mm.
+    """
+    if facts.is_empty:
+        raise InputError(f"{facts.path} holds no value other than 0; it cannot be used.")
+    if facts.low == facts.high:
+        raise InputError(f"{facts.path} holds the one value {facts.low:g}; it cannot be used.")
+    extent, size = facts.extent_mm, facts.voxel_size_mm
+    if _is_heads(extent) and size.max() <= COARSEST_VOXEL_MM:
+        return
+    wide = "×".join(f"{length:.3g}" for length in extent)
+    for unit, scale in UNIT_SCALES.items():
+        if _is_heads(extent * scale):
+            raise InputError(
+                f"{facts.path} spans {wide} mm by its affine, which seems to be in {unit} (its "
+                f"header's unit is {facts.unit}); write the affine in mm."
+            )
+    if _is_heads(extent):
+        coarse = "×".join(f"{length:.3g}" for length in size)
+        raise InputError(
+            f"{facts.path} has voxels of {coarse} mm, too coarse to see white matter lesions "
+            f"(the limit is {COARSEST_VOXEL_MM:g} mm); give the image as it was acquired."
+        )
+    shape = "×".join(map(str, facts.shape))
+    raise InputError(
+        f"{facts.path} spans {wide} mm ({shape} voxels) where the image of a head spans "
+        f"{LEAST_EXTENT_MM:g} to {LARGEST_EXTENT_MM:g} mm along every axis; "
+        "give an image of the whole brain, with the header that its scanner gave it."
+    )
+
+
+def _is_heads(extent_mm: NDArray[np.float64]) -> bool:
+    return bool(extent_mm.min() >= LEAST_EXTENT_MM and extent_mm.max() <= LARGEST_EXTENT_MM)
+
+
+def same_lattice(one: ImageFacts, other: ImageFacts, tolerance_mm: float = 1e-2) -> bool:
+    """Whether two images have the same voxel centres, in whatever order they are stored.
+
+    Parameters
+    ----------
+    one, other
+        Facts of both images.
+    tolerance_mm
+        Largest difference of a corner voxel's centre.
+    """
+    if sorted(one.shape) != sorted(other.shape):
+        return False
+    gaps = np.linalg.norm(_corners(one)[:, None] - _corners(other)[None], axis=2)
+    return bool(max(gaps.min(axis=0).max(), gaps.min(axis=1).max()) <= tolerance_mm)
+
+
+def same_values(one: Path, other: Path) -> bool:
+    """Whether two images hold the same values in the same order, wherever they lie.
+
+    Parameters
+    ----------
+    one, other
+        NIfTI files.
+    """
+    first, second = load_volume(one)[0], load_volume(other)[0]
+    return bool(np.array_equal(first, second, equal_nan=first.dtype.kind == "f"))
+
+
+def _corners(facts: ImageFacts) -> NDArray[np.float64]:
+    last = np.array(facts.shape) - 1
+    index = np.array(np.meshgrid(*[[0, 1]] * 3, indexing="ij")).reshape(3, 8) * last[:, None]
+    return (facts.affine[:3, :3] @ index + facts.affine[:3, 3:]).T

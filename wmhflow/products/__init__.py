@@ -1,0 +1,1 @@
+"""Every product declared once: what it is called, when it exists, how it is made."""

@@ -1,0 +1,134 @@
+"""The files that describe the output dataset as a whole; every job writes the same ones."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import wmhflow
+from wmhflow.bids.writer import table_text, write_json, write_text
+from wmhflow.labels.regions import Region
+from wmhflow.products.methods import citation_files
+from wmhflow.products.rows import in_images, possible_images
+from wmhflow.settings import Settings
+
+BIDS_VERSION = "1.11.0"
+IGNORED = (
+    "*.html",
+    # without a slash at the end: with one, the validator does not see the folder itself
+    "sub-*/figures",
+    "logs",
+    "group",
+    "*_xfm.*",
+    "*_distance.*",
+    "*_regions.*",
+    "*_lesions.*",
+    "*_profiles.*",
+    "*_penumbra.*",
+    "*_qc.*",
+)
+DESCRIPTIONS = {
+    "preproc": "On the reference grid, in single precision, non-finite voxels set to 0",
+    "ventricles": "Distance to the lateral ventricles in mm",
+    "WMH": "Distance to the edge of the nearest lesion in mm, negative inside",
+    "cortex": "Distance to the cerebral cortex in mm",
+    "depth": "Ventricle distance / (ventricle distance + cortex distance)",
+    "volumes": "Volume of every region and of the lesions in it",
+    "weighted": "Lesions in regions that may overlap, weighted by probability",
+    "load": "Share of white matter that is hyperintense, by depth and by distance",
+    "asymmetry": "Every region of one side beside the place opposite to it",
+    "maps": "Quantitative maps sampled in every region, in their own grids",
+    "wmhflow": "Quality control of the whole run",
+}
+README = """# wmhflow derivatives
+
+White matter hyperintensities, the zones and shells around them, and quantitative maps sampled in
+them, made by wmhflow {version} from the BIDS dataset linked as `raw`.
+
+- `sub-*.html`: a report per person; open it in a browser.
+- `sub-*/…/anat`: images on the grid of the reference image, tables, transforms.
+- `seg-*_dseg.tsv`: what the numbers in the label images mean; images of atlases
+  (`atlas-*_dseg`) have such a table beside them. Numbers from 10 on name one side;
+  the tables also hold both sides together (hemisphere B), whose numbers do not occur in images.
+- `logs/CITATION.md`: a methods text with the parameters of this run, and its references.
+
+Every table of numbers has a `.json` file that says what its columns mean. `n/a` is missing: an
+empty region has no mean, which is not a mean of 0.
+"""
+
+
+def write_dataset_files(settings: Settings) -> None:
+    """Write dataset_description.json, look-up tables, README, .bidsignore and the methods text.
+
+    Parameters
+    ----------
+    settings
+        The run's settings. The files depend on nothing else, so that jobs that run side by side
+        write the same bytes.
+    """
+    out = settings.output_dir
+    write_json(out / "dataset_description.json", _description(settings))
+    write_text(out / ".bidsignore", "".join(f"{line}\n" for line in IGNORED))
+    write_text(out / "README", README.format(version=wmhflow.__version__))
+    rows = [{"desc_id": f"desc-{key}", "description": text} for key, text in DESCRIPTIONS.items()]
+    write_text(out / "descriptions.tsv", table_text(["desc_id", "description"], rows))
+    for seg in possible_images(settings.regions):
+        write_text(out / f"seg-{seg}_dseg.tsv", look_up_table(in_images(seg, settings.regions)))
+    for name, text in citation_files(settings).items():
+        write_text(out / "logs" / name, text)
+
+
+def _description(settings: Settings) -> dict[str, object]:
+    out = settings.output_dir.resolve()
+    datasets = {"raw": settings.bids_dir}
+    datasets |= {named.name: named.path for named in settings.inputs.derivatives}
+    links = _earlier_links(out)
+    links |= {name: _relative(path.resolve(), out) for name, path in datasets.items()}
+    links = dict(sorted(links.items(), key=lambda link: (link[0] != "raw", link[0])))
+    return {
+        "Name": "wmhflow: white matter hyperintensities and what surrounds them",
+        "BIDSVersion": BIDS_VERSION,
+        "DatasetType": "derivative",
+        "GeneratedBy": [
+            {
+                "Name": "wmhflow",
+                "Version": wmhflow.__version__,
+                "Description": "Zones, shells and samples of quantitative maps around "
+                "white matter hyperintensities",
+            }
+        ],
+        "SourceDatasets": [{"URL": link} for link in links.values()],
+        "DatasetLinks": links,
+        "HowToAcknowledge": "Please cite the references in logs/CITATION.md.",
+        "License": "n/a",
+    }
+
+
+def _earlier_links(out: Path) -> dict[str, str]:
+    """Return the links that earlier runs made: their sidecars still name those datasets."""
+    try:
+        content = json.loads((out / "dataset_description.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return {}
+    return dict(content.get("DatasetLinks", {}))
+
+
+def _relative(path: Path, start: Path) -> str:
+    # a relative link stays true when the study's folder is moved, and gives the same bytes
+    return Path(os.path.relpath(path, start)).as_posix()
+
+
+def look_up_table(regions: Iterable[Region]) -> str:
+    """Write a label image's look-up table in the form of BIDS."""
+    rows = [
+        {
+            "index": region.index,
+            "name": region.name,
+            "abbreviation": region.abbreviation,
+            "color": region.colour,
+        }
+        for region in regions
+    ]
+    return table_text(["index", "name", "abbreviation", "color"], rows)

@@ -1,0 +1,223 @@
+"""The methods text and its references, with the parameters that were really used."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from wmhflow.bids.naming import TEMPLATE
+from wmhflow.core.wmh.filling import LEAST_AGAIN_ML
+from wmhflow.core.wmh.model import THICK_MM, LesionModel
+from wmhflow.plan.atlases import LOBES_ATLAS
+from wmhflow.products.sidecars import software_versions
+from wmhflow.registries.atlases import AtlasDefinition, cached_path, load_atlases
+from wmhflow.registries.bibliography import bibliography
+from wmhflow.settings import Settings
+
+_CITATION = re.compile(r"\[@(\w+)\]")
+_ZONE_TEXT = {
+    "jv3-pv13-jc4": "juxtaventricular (at most 3 mm from the lateral ventricle), juxtacortical "
+    "(otherwise at most 4 mm from the cortex), periventricular (otherwise at most 13 mm from the "
+    "ventricle) and deep [@zones]",
+    "pv10": "periventricular (at most 10 mm from the lateral ventricle) and deep [@continuity]",
+    "pv4-14": "juxtaventricular (at most 4 mm from the lateral ventricle), periventricular "
+    "(otherwise at most 14 mm from it) and deep",
+    "pv12": "periventricular (at most 12 mm from the lateral ventricle) and deep",
+    "nearer": "periventricular (nearer to the lateral ventricle than to the cortex) and deep",
+}
+_RULE_TEXT = {
+    "continuity": "if any of its voxels lay within 3 mm of the lateral ventricle [@continuity]",
+    "majority": "if most of its voxels lay in the juxtaventricular or periventricular zone",
+}
+
+
+def methods_text(settings: Settings) -> str:
+    """Write the methods text; citations stand as ``[@key]``.
+
+    Parameters
+    ----------
+    settings
+        The run's settings.
+    """
+    return "\n\n".join(
+        [
+            _registration_text(settings),
+            _mask_text(settings),
+            _region_text(settings),
+            *_atlas_text(settings),
+            _map_text(),
+        ]
+    )
+
+
+def _registration_text(settings: Settings) -> str:
+    versions = software_versions()
+    reference = {"auto": "T1w image (or the FLAIR, where there was no T1w)"}.get(
+        settings.anatomy.reference, f"{settings.anatomy.reference} image"
+    )
+    return (
+        f"Images organised in BIDS [@bids], indexed with PyBIDS {versions['pybids']} [@pybids], "
+        f"were processed with wmhflow {versions['wmhflow']}, a Nipype {versions['nipype']} "
+        f"[@nipype] workflow. The {reference} of each visit served as the reference: all label "
+        "images were made once in its native grid. Where no transform was given, the other "
+        "anatomical image and each group of quantitative maps were registered rigidly to it (by "
+        "mutual information, from several starting positions and rotations), and "
+        f"it was registered to the symmetric template {TEMPLATE} [@icbm152], as packaged by "
+        f"Nilearn {versions['nilearn']} [@nilearn], with an affine and a SyN transform of ANTs "
+        f"(antspyx {versions['antspyx']}) [@ants], with one thread and the random seed "
+        f"{settings.execution.random_seed}. WMH were filled for that registration "
+        "with the brightness of the white matter around them [@filling]; where they were computed, "
+        f"which takes a registration, it was made anew from {LEAST_AGAIN_ML:g} ml of WMH on."
+    )
+
+
+def _mask_text(settings: Settings) -> str:
+    anatomy = settings.anatomy
+    model = LesionModel()
+    computed = (
+        "computed on the FLAIR's own grid, as outliers from the brightness of the person's own "
+        "tissues where the template's priors expect them [@outliers], with a probability of at "
+        f"least {model.threshold:g}, up to where they stand out {model.edge:.0%} as much as the "
+        "core of the lesion, and further in where that is not brighter than the person's cortex by "
+        f"{model.above_cortex:.0%} of the brightness of white matter (to {model.highest_edge:.0%} "
+        f"of the core at most, {model.thick_highest_edge:.0%} in slices above {THICK_MM:g} mm), "
+        "without ventricles and septum"
+    )
+    if anatomy.wmh_command:
+        computed = f"computed with the command `{anatomy.wmh_command}`"
+    wmh = {
+        "auto": f"given masks were used as they were; where there was none, they were {computed}",
+        "given": "given masks were used as they were",
+        "compute": f"they were {computed}",
+    }[anatomy.wmh_source]
+    filled = " Holes in given masks were filled." if anatomy.fill_holes else ""
+    guard = f"{anatomy.tissue_guard:g} mm" if anatomy.tissue_guard else "one (smallest) voxel edge"
+    return (
+        "Tissues and lateral ventricles were read from a given FreeSurfer-coded parcellation "
+        "where there was one; otherwise the bias field was corrected with N4 [@n4], tissues were "
+        "segmented with Atropos [@atropos] and the template's priors, and cerebrospinal fluid "
+        "inside the warped ventricle prior was taken as lateral ventricle. For white matter "
+        f"hyperintensities (WMH), {wmh}.{filled} A lesion is a 26-connected component. Where a "
+        "mask of infarcts was given, its voxels were kept out of WMH and NAWM, of the metric of "
+        "the registration to the template and of the tissues' intensity model. "
+        "Normal-appearing white matter (NAWM) is cerebral white matter that is not WMH and whose "
+        f"voxel centres lie more than {guard} from those of cerebrospinal fluid and grey matter."
+    )
+
+
+def _region_text(settings: Settings) -> str:
+    regions = settings.regions
+    return (
+        "Exact Euclidean distances [@distance] between voxel centres, in mm, were measured to the "
+        "lateral ventricles, the cerebral cortex and the lesion edge. White matter was divided "
+        f"into zones: {'; and again: '.join(_ZONE_TEXT[name] for name in regions.zones)}. "
+        "A lesion was called periventricular "
+        f"{_RULE_TEXT[regions.lesion_rule]}, and deep otherwise. Around the lesions, NAWM was "
+        f"divided into shells {regions.shell_width:g} mm thick up to {regions.shell_max:g} mm, "
+        "each voxel belonging to its nearest lesion, and the rest."
+    )
+
+
+def _atlas_text(settings: Settings) -> list[str]:
+    """Say which atlases were laid over, by which template, and under which licence; one paragraph.
+
+    Nothing if there was none.
+    """
+    known, regions = load_atlases(), settings.regions
+    given = {text.partition("=")[0]: text.partition("=")[2] for text in regions.atlas}
+    sentences = []
+    if given:
+        listed = "; ".join(
+            _atlas_words(name, path, known.get(name)) for name, path in given.items()
+        )
+        sentences.append(
+            f"Regions of atlases were brought to the reference through {TEMPLATE} (labels by "
+            "nearest neighbour; probabilities linearly, a voxel belonging to a region from "
+            f"{regions.atlas_threshold:g} on): {listed}. What lies on another template was brought "
+            f"to {TEMPLATE} by registering the two templates' images, or the atlas's own labels."
+        )
+    lobes = known[LOBES_ATLAS]
+    if LOBES_ATLAS in given or cached_path(lobes, lobes.image).is_file():
+        sentences.append(
+            "Where no parcellation gave the parcels of the cortex, every voxel of cortex took the "
+            f"lobe of the nearest parcel of {_atlas_words(LOBES_ATLAS, '', lobes)}."
+        )
+    return [" ".join(sentences)] if sentences else []
+
+
+def _atlas_words(name: str, path: str, definition: AtlasDefinition | None) -> str:
+    if definition is None:
+        return f"{name} ({Path(path).name})"
+    return f"{definition.title} [@{definition.citation}] (licence: {definition.licence})"
+
+
+def _map_text() -> str:
+    return (
+        "Each quantitative map was sampled in its own grid: a map voxel's weight in a region was "
+        "the fraction of its volume that the region covered, and means, standard deviations and "
+        "quantiles were weighted accordingly. Non-finite values and values outside the map's "
+        "valid range did not count; zeros did. For each map, the width of the perilesional "
+        "penumbra [@penumbra] is the distance at which its profile over the shells meets the "
+        "plateau of far NAWM, from a hinge fit."
+    )
+
+
+def citation_files(settings: Settings) -> dict[str, str]:
+    """Make CITATION.md, .html, .tex and .bib from the methods text.
+
+    Parameters
+    ----------
+    settings
+        The run's settings.
+
+    Returns
+    -------
+    dict
+        Content by file name.
+    """
+    text = methods_text(settings)
+    keys = list(dict.fromkeys(_CITATION.findall(text)))
+    numbers = {key: number for number, key in enumerate(keys, start=1)}
+    entries = bibliography()
+    return {
+        "CITATION.md": _markdown(text, numbers, entries),
+        "CITATION.html": _html(text, numbers, entries),
+        "CITATION.tex": _CITATION.sub(r"\\cite{\1}", _tex(text)) + "\n",
+        "CITATION.bib": "\n".join(_bibtex(key, entries[key]) for key in keys),
+    }
+
+
+def _markdown(text: str, numbers: dict[str, int], entries: dict[str, dict[str, str]]) -> str:
+    body = _CITATION.sub(lambda found: f"[{numbers[found[1]]}]", text)
+    references = _references(numbers, entries, lambda doi: f"doi:{doi}")
+    return f"# Methods\n\n{body}\n\n# References\n\n" + "\n".join(references) + "\n"
+
+
+def _html(text: str, numbers: dict[str, int], entries: dict[str, dict[str, str]]) -> str:
+    paragraphs = "".join(f"<p>{html.escape(part)}</p>\n" for part in text.split("\n\n"))
+    body = _CITATION.sub(lambda found: f"[{numbers[found[1]]}]", paragraphs)
+    items = "".join(
+        f"<li>{html.escape(entries[key]['text'])} "
+        f'<a href="https://doi.org/{entries[key]["doi"]}">doi:{entries[key]["doi"]}</a></li>\n'
+        for key in numbers
+    )
+    return f"<h2>Methods</h2>\n{body}<h2>References</h2>\n<ol>\n{items}</ol>\n"
+
+
+def _references(
+    numbers: dict[str, int], entries: dict[str, dict[str, str]], link: Callable[[str], str]
+) -> list[str]:
+    return [
+        f"{number}. {entries[key]['text']} {link(entries[key]['doi'])}"
+        for key, number in numbers.items()
+    ]
+
+
+def _tex(text: str) -> str:
+    return text.replace("%", r"\%").replace("_", r"\_").replace("&", r"\&")
+
+
+def _bibtex(key: str, entry: dict[str, str]) -> str:
+    return f"@misc{{{key},\n  note = {{{entry['text']}}},\n  doi = {{{entry['doi']}}}\n}}\n"

@@ -1,0 +1,252 @@
+"""Which label images a visit has, which numbers can occur in them, and the rows of the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Set
+from dataclasses import asdict, dataclass, replace
+from itertools import product
+
+from wmhflow.errors import UsageError
+from wmhflow.labels.regions import Region, leaves_of, load_regions
+from wmhflow.plan.atlases import AtlasPlan
+from wmhflow.plan.visit import VisitPlan
+from wmhflow.settings import Regions, Settings
+
+BOTH, LEFT, RIGHT = "B", "L", "R"
+# Shells: the ordinal of the rest, beyond which inner shells are counted.
+REST, SHELL_ORDINALS = 50, 100
+CORPUS_CALLOSUM = 6
+CROSSING = 100_000
+
+
+@dataclass(frozen=True)
+class TableRegion:
+    """A region of the tables: how it is named, and which labels of which images it holds.
+
+    Where regions of two label images meet, ``index`` is ``CROSSING`` times the first's number plus
+    the second's.
+    """
+
+    seg: str
+    index: int
+    name: str
+    hemisphere: str
+    homologue: int | None
+    terms: tuple[tuple[str, tuple[int, ...]], ...]
+
+    @property
+    def is_unsided(self) -> bool:
+        """Whether it lies on both sides without being made of one region of each."""
+        return self.hemisphere == BOTH and self.terms[0][1] == (self.index,)
+
+    @property
+    def described(self) -> dict[str, object]:
+        """The cells that begin each of its rows."""
+        return {key: getattr(self, key) for key in ("seg", "index", "name", "hemisphere")}
+
+    def as_dict(self) -> dict[str, object]:
+        """Return what JSON can hold; :func:`region_of` reads it."""
+        return asdict(self)
+
+
+def region_of(content: Mapping[str, object]) -> TableRegion:
+    """Make a region from what :meth:`TableRegion.as_dict` gave, with JSON's lists."""
+    fields = dict(content)
+    fields["terms"] = tuple((name, tuple(labels)) for name, labels in fields["terms"])  # type: ignore[attr-defined]
+    return TableRegion(**fields)  # type: ignore[arg-type]
+
+
+def zone_images(schemes: tuple[str, ...], kind: str = "zones") -> dict[str, str]:
+    """Name the label image of every zone scheme: the first has the plain name.
+
+    Parameters
+    ----------
+    schemes
+        Names of schemes, as ``--zones`` takes them.
+    kind
+        ``zones``, or ``majority`` for the lesions by the zone that holds most of them.
+
+    Examples
+    --------
+    >>> zone_images(("jv3-pv13-jc4", "pv4-14"))
+    {'zones': 'jv3-pv13-jc4', 'zonespv414': 'pv4-14'}
+    """
+    first, *others = schemes
+    return {kind: first} | {kind + scheme.replace("-", ""): scheme for scheme in others}
+
+
+def label_images(visit: VisitPlan) -> tuple[str, ...]:
+    """Return the names of the program's own label images of a visit, in table order."""
+    return ("lesions", *_own_images(visit))
+
+
+def tabulated_images(visit: VisitPlan) -> tuple[str, ...]:
+    """Return those whose regions are rows of the tables, atlases last."""
+    return (*_own_images(visit), *(atlas.name for atlas in visit.atlases))
+
+
+def _own_images(visit: VisitPlan) -> tuple[str, ...]:
+    return tuple(_images(visit.zones, has_lobes=visit.lobes is not None))
+
+
+def possible_images(options: Regions) -> tuple[str, ...]:
+    """Return the program's label images that a visit of this run may have, lobes included."""
+    return tuple(_images(options.zones, has_lobes=True))
+
+
+def check_crosses(options: Regions) -> None:
+    """Refuse ``--cross`` of label images that no visit of this run can have.
+
+    Raises
+    ------
+    UsageError
+        If there is one; it lists those that there are.
+    """
+    possible = (*possible_images(options), *(text.partition("=")[0] for text in options.atlas))
+    for pair in options.cross:
+        for name in pair:
+            if name not in possible:
+                raise UsageError(
+                    f"--cross {':'.join(pair)}: there is no label image '{name}'; "
+                    f"there are {', '.join(possible)}."
+                )
+
+
+def _images(schemes: tuple[str, ...], *, has_lobes: bool) -> Iterator[str]:
+    yield "tissue"
+    yield from zone_images(schemes)
+    yield "continuity"
+    yield from zone_images(schemes, "majority")
+    if has_lobes:
+        yield from ("lobes", "bullseye")
+    yield "shells"
+
+
+def regions_of(seg: str, options: Regions) -> dict[int, Region]:
+    """Return the regions that a label image of this run can have, by number.
+
+    Parameters
+    ----------
+    seg
+        One of :func:`tabulated_images`.
+    options
+        The run's zones, layers and shells.
+
+    Raises
+    ------
+    KeyError
+        If there is no such label image.
+    """
+    for kind in ("zones", "majority"):
+        scheme = zone_images(options.zones, kind).get(seg)
+        if scheme is not None:
+            return _in_scheme(seg, kind, scheme)
+    regions = load_regions(seg)
+    if seg == "bullseye":
+        return {i: one for i, one in regions.items() if i % 10 <= options.bullseye_layers}
+    if seg == "shells":
+        count = round(options.shell_max / options.shell_width)
+        return {i: one for i, one in regions.items() if not count < i % SHELL_ORDINALS < REST}
+    return regions
+
+
+def _in_scheme(seg: str, kind: str, scheme: str) -> dict[int, Region]:
+    """Keep the zones that a scheme can give."""
+    from wmhflow.core.regions.zones import SCHEMES
+
+    zones = SCHEMES[scheme].zones
+    return {i: replace(one, seg=seg) for i, one in load_regions(kind).items() if i % 10 in zones}
+
+
+def in_images(seg: str, options: Regions) -> list[Region]:
+    """List the regions whose numbers can occur in a label image, rather than their unions."""
+    regions = regions_of(seg, options)
+    leaves = leaves_of(regions)
+    return [region for index, region in regions.items() if leaves[index] == (index,)]
+
+
+def table_regions(visit: VisitPlan, settings: Settings) -> list[TableRegion]:
+    """List the regions of a visit's tables, in registry order, crossed ones last.
+
+    Parameters
+    ----------
+    visit
+        The plan.
+    settings
+        The run's settings.
+    """
+    plain = {
+        seg: list(_plain(seg, regions_of(seg, settings.regions))) for seg in _own_images(visit)
+    }
+    plain |= {atlas.name: atlas_regions(atlas) for atlas in visit.atlases}
+    atlases = {atlas.name for atlas in visit.atlases}
+    crossed = [
+        region
+        for one, other in settings.regions.cross
+        if one in plain and other in plain
+        for region in _crossed(plain[one], plain[other], {one, other} & atlases)
+    ]
+    return [region for regions in plain.values() for region in regions] + crossed
+
+
+def atlas_regions(atlas: AtlasPlan) -> list[TableRegion]:
+    """List an atlas's regions as the tables have them, in its order."""
+    return list(_plain(atlas.name, atlas.regions))
+
+
+def _crossed(
+    ones: list[TableRegion], others: list[TableRegion], atlases: Set[str] = frozenset()
+) -> Iterator[TableRegion]:
+    """Meet every region of one image with every one of another of the same side.
+
+    A region that has no sides meets those of either side; unions of both sides meet each other.
+    An atlas's regions have the sides of the template, and those of the program the person's: there
+    the unions of both sides meet every region of the atlas, so that nothing falls between.
+    """
+    if atlases:
+        ones, others = (
+            [one for one in part if one.seg in atlases or one.hemisphere == BOTH]
+            for part in (ones, others)
+        )
+    for one, other in product(ones, others):
+        unlike = one.hemisphere != other.hemisphere
+        if unlike and not (one.is_unsided or other.is_unsided or atlases):
+            continue
+        if one.seg in atlases and other.seg in atlases and {one.hemisphere, other.hemisphere} == {
+            LEFT, RIGHT,
+        }:  # fmt: skip
+            continue
+        homologues = [
+            part.index if atlases and part.hemisphere == BOTH else part.homologue
+            for part in (one, other)
+        ]
+        yield TableRegion(
+            f"{one.seg}:{other.seg}",
+            CROSSING * one.index + other.index,
+            f"{one.name}: {other.name}",
+            min({one.hemisphere, other.hemisphere} - {BOTH}, default=BOTH),
+            None if None in homologues else CROSSING * homologues[0] + homologues[1],  # type: ignore[operator]
+            (*one.terms, *other.terms),
+        )
+
+
+def _plain(seg: str, regions: Mapping[int, Region]) -> Iterator[TableRegion]:
+    leaves = leaves_of(regions)
+    index_of = {region.name: index for index, region in regions.items()}
+    for index, region in regions.items():
+        homologue = index_of.get(region.homologue or "")
+        yield TableRegion(
+            seg, index, region.name, region.hemisphere, homologue, ((seg, leaves[index]),)
+        )
+
+
+def is_callosum(seg: str, label: int) -> bool:
+    """Tell whether a label of lobes or bullseye is the corpus callosum's.
+
+    Examples
+    --------
+    >>> is_callosum("lobes", 16), is_callosum("bullseye", 162), is_callosum("bullseye", 116)
+    (True, True, False)
+    """
+    digit = {"lobes": label % 10, "bullseye": label // 10 % 10}.get(seg)
+    return digit == CORPUS_CALLOSUM

@@ -1,0 +1,1 @@
+"""The registries that ship with the program, read: maps, atlases, quality, references."""

@@ -1,0 +1,70 @@
+"""The measures of the QC table, and the bounds within which they are not remarkable."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cache
+
+from wmhflow.registries.reading import _rows
+
+
+@dataclass(frozen=True)
+class QualityMeasure:
+    """One measure of the QC table: what it is, and the range that is not remarkable and why.
+
+    ``metric`` may hold ``*`` for any letters, as the names of maps.
+    """
+
+    metric: str
+    unit: str | None
+    low: float | None
+    high: float | None
+    meaning: str
+    reason: str | None
+
+
+@cache
+def load_quality_measures() -> tuple[QualityMeasure, ...]:
+    """Read the measures of the QC table, in the order in which they are looked up."""
+
+    def known(text: str) -> str | None:
+        return None if text == "n/a" else text
+
+    def number(text: str) -> float | None:
+        return None if text == "n/a" else float(text)
+
+    return tuple(
+        QualityMeasure(
+            row["metric"],
+            known(row["unit"]),
+            number(row["low"]),
+            number(row["high"]),
+            row["meaning"],
+            known(row["reason"]),
+        )
+        for row in _rows("quality.tsv")
+    )
+
+
+def find_measure(metric: str) -> QualityMeasure | None:
+    """Look up a measure of the QC table; the first that fits counts.
+
+    Examples
+    --------
+    >>> find_measure("map_FA_coverage_NAWM").low
+    0.5
+    """
+    fitting = (entry for entry in load_quality_measures() if fnmatchcase(metric, entry.metric))
+    return next(fitting, None)
+
+
+def quality_table() -> str:
+    """Return the measures that are judged as Markdown for the documentation."""
+    lines = ["| measure | unit | from | to | what | why these bounds |", "| --- " * 6 + "|"]
+    for entry in load_quality_measures():
+        if entry.reason is not None:
+            low, high = ("" if edge is None else f"{edge:.7g}" for edge in (entry.low, entry.high))
+            cells = (f"`{entry.metric}`", entry.unit, low, high, entry.meaning, entry.reason)
+            lines.append(f"| {' | '.join(str(cell or '') for cell in cells)} |")
+    return "\n".join(lines) + "\n"
