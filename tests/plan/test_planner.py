@@ -10,15 +10,15 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
-from tests.files.test_transforms import LTA
 
 from tests.builders import AFFINE, PHANTOM, cube, describe, save_image
+from tests.files.test_transforms import LTA
 from wmhflow.bids.naming import TEMPLATE
 from wmhflow.cli.parser import parse_settings
 from wmhflow.cli.run import make_plans
 from wmhflow.errors import MissingProgramError, UsageError
 from wmhflow.plan.text import format_plan
-from wmhflow.plan.visit import VisitPlan
+from wmhflow.plan.visit import Computed, Given, VisitPlan
 from wmhflow.products.outputs import map_groups, promised_files
 
 
@@ -51,13 +51,15 @@ def test_nothing_given_means_everything_computed(raw: Path) -> None:
 def test_a_given_mask_is_taken(raw: Path, derivatives: Path) -> None:
     mask(derivatives)
     visit = plan_one(raw, derivatives)
-    assert visit.wmh is not None
+    assert isinstance(visit.wmh, Given)
     assert visit.wmh.space == "T1w"
 
 
 def test_given_is_not_recomputed_unless_asked(raw: Path, derivatives: Path) -> None:
     mask(derivatives)
-    assert plan_one(raw, derivatives, more=("--wmh-source", "compute")).wmh is None
+    assert plan_one(raw, derivatives, more=("--wmh-source", "compute")).wmh == Computed(
+        "segment_wmh"
+    )
 
 
 def test_a_demanded_mask_that_is_missing_is_said(raw: Path) -> None:
@@ -68,13 +70,14 @@ def test_a_demanded_mask_that_is_missing_is_said(raw: Path) -> None:
 def test_a_program_computes_what_is_not_given(raw: Path, derivatives: Path) -> None:
     command = ("--wmh-command", f"{sys.executable} x.py {{t1w}} {{flair}} {{out}}")
     visit = plan_one(raw, more=command)
-    assert visit.wmh_command is not None
+    assert isinstance(visit.wmh, Computed)
+    assert visit.wmh.command is not None
     assert "python" in next(e.why for e in visit.decisions if e.what == "WMH")
     assert not any("probseg" in str(path) for path in promised_files(visit))
     mask(derivatives)
-    assert plan_one(raw, derivatives, more=command).wmh_command is None
+    assert isinstance(plan_one(raw, derivatives, more=command).wmh, Given)
     again = plan_one(raw, derivatives, more=(*command, "--wmh-source", "compute"))
-    assert again.wmh_command is not None
+    assert again.wmh == visit.wmh
 
 
 def test_a_program_that_is_missing_is_said_before_anything_runs(raw: Path) -> None:
@@ -103,7 +106,7 @@ def test_a_filter_chooses_between_two_masks(raw: Path, derivatives: Path, tmp_pa
     chosen = tmp_path / "filter.json"
     chosen.write_text(json.dumps({"wmh": {"desc": "other"}}))
     visit = plan_one(raw, derivatives, more=("--bids-filter-file", str(chosen)))
-    assert visit.wmh is not None
+    assert isinstance(visit.wmh, Given)
     assert "desc-other" in visit.wmh.file.path.name
 
 
@@ -113,7 +116,7 @@ def test_a_mask_without_space_is_placed_by_its_grid(raw: Path, derivatives: Path
     save_image(raw / "sub-01" / "anat" / "sub-01_FLAIR.nii.gz", cube(70), affine=other)
     mask(derivatives, "sub-01_label-WMH_mask", affine=other)
     visit = plan_one(raw, derivatives)
-    assert visit.wmh is not None
+    assert isinstance(visit.wmh, Given)
     assert visit.wmh.space == "FLAIR"
 
 
@@ -143,7 +146,7 @@ def test_a_mask_far_away_is_refused(raw: Path, derivatives: Path) -> None:
 def test_a_mask_in_template_space_is_not_taken(raw: Path, derivatives: Path) -> None:
     mask(derivatives, "sub-01_space-MNI152NLin6Asym_label-WMH_mask")
     visit = plan_one(raw, derivatives)
-    assert visit.wmh is None
+    assert isinstance(visit.wmh, Computed)
     assert any("ignored" in entry.why for entry in visit.decisions)
 
 
@@ -153,7 +156,7 @@ def test_an_infarct_is_found_listed_and_promised(raw: Path, derivatives: Path, l
     visit = plan_one(raw, derivatives)
     assert visit.infarct is not None
     assert visit.infarct.file.path == given.resolve()
-    assert visit.wmh is None
+    assert isinstance(visit.wmh, Computed)
     assert states(visit)["infarct"] == "found"
     assert states(visit)["WMH"] == "computed"
     promised = [path.name for path in promised_files(visit)]
@@ -173,7 +176,7 @@ def test_an_infarct_beside_wmh_in_another_space(raw: Path, derivatives: Path) ->
     mask(derivatives)
     mask(derivatives, "sub-01_space-FLAIR_label-infarct_mask", data=np.zeros((8, 9, 10)))
     visit = plan_one(raw, derivatives)
-    assert visit.wmh is not None
+    assert isinstance(visit.wmh, Given)
     assert visit.infarct is not None
     assert (visit.wmh.space, visit.infarct.space) == ("T1w", "FLAIR")
     assert any("nothing is kept out" in entry.why for entry in visit.decisions)
@@ -184,7 +187,7 @@ def test_a_lesion_without_a_better_name_is_wmh(raw: Path, derivatives: Path, lab
     mask(derivatives, f"sub-01_space-T1w_label-{label}_mask")
     visit = plan_one(raw, derivatives)
     assert visit.infarct is None
-    assert visit.wmh is not None
+    assert isinstance(visit.wmh, Given)
     # beside a mask of WMH nobody knows what it is
     mask(derivatives)
     assert "label-infarct" in (plan_one(raw, derivatives).problem or "")
@@ -199,7 +202,7 @@ def test_a_filter_says_which_lesions_are_infarcts(
     more = ("--bids-filter-file", str(chosen))
     alone = plan_one(raw, derivatives, more=more)
     assert alone.infarct is not None
-    assert alone.wmh is None
+    assert isinstance(alone.wmh, Computed)
     wmh = mask(derivatives)
     both = plan_one(raw, derivatives, more=more)
     assert both.infarct is not None
@@ -375,7 +378,7 @@ def test_another_persons_file_is_not_taken(raw: Path, derivatives: Path) -> None
     save_image(raw / "sub-01 (copy)" / "anat" / "sub-01_FLAIR.nii.gz")
     visit = plan_one(raw, derivatives)
     assert visit.flair is None
-    assert visit.wmh is None
+    assert isinstance(visit.wmh, Computed)
 
 
 def test_a_parcellation_with_nan_and_a_colour_image_are_their_persons_problem(
@@ -432,7 +435,7 @@ def test_a_4d_companion_is_passed_over(raw: Path, derivatives: Path) -> None:
     save_image(raw / "sub-01" / "perf" / "sub-01_m0scan.nii.gz", np.ones((8, 9, 10, 2)))
     visit = plan_one(raw, derivatives)
     assert visit.problem is None
-    assert visit.maps[0].alignment.companion is None
+    assert visit.maps[0].transform == Computed("register_rigid")
 
 
 FIELD = "#Insight Transform File V1.0\nTransform: DisplacementFieldTransform_double_3_3\n"
@@ -464,7 +467,7 @@ def test_a_maps_linear_transform_of_any_program_is_taken(
     (perf / f"sub-01_from-asl_to-T1w_mode-image_xfm.{ending}").write_text(content)
     visit = plan_one(raw, derivatives)
     assert visit.problem is None
-    assert (visit.maps[0].alignment.how, visit.maps[0].alignment.convert) == ("transform", convert)
+    assert visit.maps[0].transform == Given(visit.maps[0].transform.file, convert=convert)
 
 
 def test_the_flairs_transform_may_bend_and_be_of_any_program(raw: Path, derivatives: Path) -> None:
@@ -475,9 +478,9 @@ def test_the_flairs_transform_may_bend_and_be_of_any_program(raw: Path, derivati
         given.write_text(content)
         visit = plan_one(raw, derivatives)
         assert visit.problem is None
-        assert visit.flair_alignment.transform is not None
-        assert visit.flair_alignment.transform.path.name == given.name
-        assert visit.flair_alignment.convert == convert
+        assert isinstance(visit.other_transform, Given)
+        assert visit.other_transform.file.path.name == given.name
+        assert visit.other_transform.convert == convert
         given.unlink()
 
 

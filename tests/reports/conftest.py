@@ -13,7 +13,7 @@ from wmhflow.bids.writer import table_text, write_text
 from wmhflow.files.images import make_image
 from wmhflow.files.itk import write_itk_affine
 from wmhflow.labels.regions import load_regions
-from wmhflow.plan.visit import Alignment, Decision, MapPlan, ParticipantPlan, VisitPlan
+from wmhflow.plan.visit import Decision, Given, MapPlan, ParticipantPlan, VisitPlan
 from wmhflow.products.columns import (
     ASYMMETRY,
     LESIONS,
@@ -140,9 +140,10 @@ def world(tmp_path: Path) -> World:
         None,
         t1w=found(inputs / "sub-01_T1w.nii.gz"),
         flair=found(inputs / "sub-01_FLAIR.nii.gz"),
-        flair_alignment=Alignment("transform", xfm),
-        template_transforms=(xfm, xfm),
-        maps=(MapPlan(definition, found(map_path), Alignment("transform", xfm)),),
+        other_transform=Given(xfm),
+        forward=Given(xfm),
+        inverse=Given(xfm),
+        maps=(MapPlan(definition, Given(found(map_path)), Given(xfm)),),
         decisions=(Decision("FA", "found", f"{map_path.name}, aligned by xfm.txt"),),
     )
     settings = Settings(tmp_path, tmp_path / "out", "participant", anatomy=Anatomy())

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from wmhflow.plan.visit import Alignment, GivenImage
+from wmhflow.plan.visit import Computed, Given
 from wmhflow.products.outputs import transform_paths
 from wmhflow.reports.pictures import (
     all_pictures,
@@ -18,26 +18,26 @@ from wmhflow.reports.pictures import (
 )
 
 
-def with_alignment(world, alignment):
-    entry = replace(world.visit.maps[0], alignment=alignment)
+def with_transform(world, transform):
+    entry = replace(world.visit.maps[0], transform=transform)
     return replace(world.visit, maps=(entry,))
 
 
 def test_each_way_of_aligning_a_map_finds_its_transform(world):
-    given = world.visit.maps[0].alignment
+    given = world.visit.maps[0].transform
     assert [path for _, path in map_transforms(world.settings, world.visit)] == [
         given.transform.path
     ]
-    by_header = with_alignment(world, Alignment("header"))
+    by_header = with_transform(world, None)
     assert [path for _, path in map_transforms(world.settings, by_header)] == [None]
-    registered = with_alignment(world, Alignment("register"))
+    registered = with_transform(world, Computed("register_rigid"))
     written = world.settings.output_dir / transform_paths(registered)["FA"]
     assert [path for _, path in map_transforms(world.settings, registered)] == [written]
 
 
 def test_a_map_by_header_looks_as_through_an_identity(world):
     world.save()
-    by_header = with_alignment(world, Alignment("header"))
+    by_header = with_transform(world, None)
     scene = load_scene(world.settings, world.visit)
     drawn = [
         {picture.desc: picture.png for picture in all_pictures(world.settings, visit, scene)}
@@ -74,7 +74,7 @@ def test_a_given_infarct_is_drawn_and_named(world):
     infarct[25:30, 25:30, 10:14] = True
     world.arrays["mask_infarct"] = infarct
     before = masks_picture(replace(load_saved(world), infarct=None))
-    world.visit = replace(world.visit, infarct=GivenImage(world.visit.t1w, "T1w"))
+    world.visit = replace(world.visit, infarct=Given(world.visit.t1w, "T1w"))
     scene = load_saved(world)
     assert np.array_equal(scene.infarct, infarct)
     picture = masks_picture(scene)

@@ -12,7 +12,7 @@ from tests.builders import made_atlases
 from tests.runs import phantom_words
 from wmhflow.cli.parser import parse_settings
 from wmhflow.cli.run import make_plans
-from wmhflow.plan.visit import Alignment, GivenImage, VisitPlan
+from wmhflow.plan.visit import Computed, Given, VisitPlan
 from wmhflow.products.outputs import image_paths, table_paths, transform_paths
 from wmhflow.settings import Settings
 from wmhflow.workflows.visit import init_visit_wf
@@ -55,7 +55,7 @@ def test_the_sinks_get_exactly_what_is_promised(
 
 
 def with_infarct(visit: VisitPlan) -> VisitPlan:
-    return replace(visit, infarct=GivenImage(visit.reference_file, visit.reference))
+    return replace(visit, infarct=Given(visit.reference_file, visit.reference))
 
 
 def test_atlases_on_one_template_share_its_places_and_others_do_not(
@@ -107,9 +107,11 @@ def test_infarcts_are_kept_from_registration_and_tissues(
         # WMH that are computed are not known yet when the registration begins
         known = ("wmh_without_infarct", "wmh")
         first = "template_registration"
-        assert source_of(workflow, first, "wmh") == (known if visit.wmh else None)
+        assert source_of(workflow, first, "wmh") == (
+            known if isinstance(visit.wmh, Given) else None
+        )
         assert source_of(workflow, first, "infarct") == ("given_infarct", "mask")
-        if visit.wmh is None:
+        if not isinstance(visit.wmh, Given):
             assert source_of(workflow, f"{first}_again", "wmh") == known
             assert source_of(workflow, f"{first}_again", "infarct") == ("given_infarct", "mask")
         if visit.parcellation is None:
@@ -117,7 +119,7 @@ def test_infarcts_are_kept_from_registration_and_tissues(
             assert source_of(workflow, "tissues", "infarct_mask") == ("given_infarct", "mask")
         # a mask by hand is cut along the infarct, a computed lesion goes with its rim
         node = workflow.get_node("wmh_without_infarct")
-        assert node.inputs.with_rims == (visit.wmh is None)
+        assert node.inputs.with_rims == (not isinstance(visit.wmh, Given))
         without = ("wmh_without_infarct", "wmh")
         for node, trait in (
             ("tissue_with_lesions", "wmh"),
@@ -136,9 +138,9 @@ def test_without_an_infarct_the_graph_is_as_ever(
     for visit in visits:
         workflow = init_visit_wf(visit, settings)
         assert not [name for name in workflow.list_node_names() if "infarct" in name]
-        known = ("given_wmh", "mask") if visit.wmh else None
+        known = ("given_wmh", "mask") if isinstance(visit.wmh, Given) else None
         assert source_of(workflow, "template_registration", "wmh") == known
-        if visit.wmh is None:
+        if not isinstance(visit.wmh, Given):
             # all but the search for WMH take the registration that knows them
             takers = {
                 taker.name
@@ -154,8 +156,8 @@ def test_a_transform_of_another_program_is_rewritten_before_use(
     settings, visits = planned
     visit = next(visit for visit in visits if visit.other_anatomical)
     for convert in (True, False):
-        given = Alignment("transform", visit.reference_file, convert=convert)
-        workflow = init_visit_wf(replace(visit, flair_alignment=given), settings)
+        given = Given(visit.reference_file, convert=convert)
+        workflow = init_visit_wf(replace(visit, other_transform=given), settings)
         assert ("other_transform" in workflow.list_node_names()) == convert
         moved = workflow.get_node("other_in_reference").inputs.transforms
         assert isdefined(moved) != convert
@@ -166,7 +168,7 @@ def test_the_verdict_on_registrations_follows_the_settings(
 ) -> None:
     settings, visits = planned
     visit = next(visit for visit in visits if visit.other_anatomical)
-    visit = replace(visit, flair_alignment=Alignment("register"))
+    visit = replace(visit, other_transform=Computed("register_rigid"))
     for wanted in ("flag", "fail", "off"):
         anatomy = replace(settings.anatomy, registration_qc=wanted)
         node = init_visit_wf(visit, replace(settings, anatomy=anatomy)).get_node(

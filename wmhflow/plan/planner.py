@@ -26,7 +26,15 @@ from wmhflow.files.inspection import (
 from wmhflow.files.transforms import TRANSFORM_EXTENSIONS, TransformFile, read_transform
 from wmhflow.labels.freesurfer import cortical_codes, load_freesurfer_codes
 from wmhflow.plan.atlases import LOBES_ATLAS, AtlasPlan, PlannedAtlases
-from wmhflow.plan.visit import Alignment, Decision, GivenImage, MapPlan, ParticipantPlan, VisitPlan
+from wmhflow.plan.visit import (
+    Computed,
+    Decision,
+    Given,
+    MapPlan,
+    ParticipantPlan,
+    Source,
+    VisitPlan,
+)
 from wmhflow.registries.maps import MapDefinition
 from wmhflow.settings import Settings
 
@@ -133,16 +141,14 @@ class _VisitPlanner:
         if t1w and flair:
             self._check_two_images(t1w, flair)
         visit = VisitPlan(self.subject, self.session, self._reference(t1w, flair), t1w, flair)
-        visit = replace(visit, flair_alignment=self._anatomical_alignment(visit))
-        visit = replace(visit, template_transforms=self._template_transforms(visit))
-        visit = replace(visit, parcellation=self._parcellation(visit))
+        visit = replace(visit, other_transform=self._other_transform(visit))
+        forward, inverse = self._template_transforms(visit)
+        visit = replace(visit, forward=forward, inverse=inverse)
+        visit = replace(visit, tissues=self._tissues(visit))
         visit = replace(visit, zones=self.settings.regions.zones, atlases=self._laid_atlases())
         visit = self._with_lobes(visit)
         visit = replace(visit, infarct=self._infarct(visit))
         visit = replace(visit, wmh=self._wmh(visit))
-        if visit.wmh is None and self.settings.anatomy.wmh_command:
-            command = with_whole_path(self.settings.anatomy.wmh_command)
-            visit = replace(visit, wmh_command=command)
         visit = replace(visit, maps=tuple(self._maps(visit, maps)))
         return replace(visit, decisions=tuple(self.decisions))
 
@@ -265,10 +271,9 @@ class _VisitPlanner:
             return own
         return [file for file in found if file.get("session") is None]
 
-    def _anatomical_alignment(self, visit: VisitPlan) -> Alignment:
-        other = visit.other_anatomical
-        if other is None:
-            return Alignment("header")
+    def _other_transform(self, visit: VisitPlan) -> Source | None:
+        if visit.other_anatomical is None:
+            return None
         name = "FLAIR" if visit.reference == "T1w" else "T1w"
         given = self._transform([name], visit.reference)
         what = f"{name} to {visit.reference}"
@@ -276,11 +281,11 @@ class _VisitPlanner:
             read = read_transform(given.path)
             kind = "" if read.is_linear else ", which is not linear"
             self._say(what, "found", f"{given.path.name} ({read.program}){kind}")
-            return Alignment("transform", given, convert=read.program != "ITK")
+            return Given(given, convert=read.program != "ITK")
         self._say(what, "computed", "rigid registration; no transform is given")
-        return Alignment("register")
+        return Computed("register_rigid")
 
-    def _template_transforms(self, visit: VisitPlan) -> tuple[FoundFile, FoundFile] | None:
+    def _template_transforms(self, visit: VisitPlan) -> tuple[Source, Source]:
         forward = self._transform([visit.reference], TEMPLATE)
         inverse = self._transform([TEMPLATE], visit.reference)
         what = f"{visit.reference} to template"
@@ -288,16 +293,17 @@ class _VisitPlanner:
             for given in (forward, inverse):
                 _check_itk(given)
             self._say(what, "found", f"{forward.path.name} and {inverse.path.name}")
-            return forward, inverse
+            return Given(forward), Given(inverse)
         why = "no transform is given"
         if forward or inverse:
             why = "only one direction is given, and both are needed"
         self._say(what, "computed", f"affine and SyN to {TEMPLATE}; {why}")
-        return None
+        computed = Computed("register_to_template")
+        return computed, computed
 
     # -- masks --------------------------------------------------------------------------------
 
-    def _wmh(self, visit: VisitPlan) -> GivenImage | None:
+    def _wmh(self, visit: VisitPlan) -> Source:
         source = self.settings.anatomy.wmh_source
         given = None if source == "compute" else self._given_wmh(visit)
         if given:
@@ -310,9 +316,10 @@ class _VisitPlanner:
         why = "--wmh-source compute" if source == "compute" else "no mask is given"
         if self.settings.anatomy.wmh_command:
             self._check_command(visit, self.settings.anatomy.wmh_command)
+            command = with_whole_path(self.settings.anatomy.wmh_command)
             program = shlex.split(self.settings.anatomy.wmh_command)[0]
             self._say("WMH", "computed", f"by {program} (--wmh-command); {why}")
-            return None
+            return Computed("run_program", command=command)
         if visit.flair is None:
             self._say("WMH", "missing", "no mask is given and there is no FLAIR to compute it from")
             raise InputError(
@@ -321,16 +328,18 @@ class _VisitPlanner:
             )
         self._check_leads_back(visit)
         self._say("WMH", "computed", f"outliers of the FLAIR from the person's own tissues; {why}")
-        return None
+        return Computed("segment_wmh")
 
     def _check_leads_back(self, visit: VisitPlan) -> None:
         """Refuse a transform of the FLAIR without an inverse where priors need one."""
-        given = visit.flair_alignment.transform
-        if visit.reference != "T1w" or given is None or read_transform(given.path).is_linear:
+        given = visit.other_transform
+        if visit.reference != "T1w" or not isinstance(given, Given):
+            return
+        if read_transform(given.file.path).is_linear:
             return
         raise InputError(
-            f"{self.label} needs WMH computed on the FLAIR's grid, and {given.path} is not linear, "
-            "so that nothing leads back to it; give the WMH mask or a linear transform, or choose "
+            f"{self.label} needs WMH computed on the FLAIR's grid, and {given.file.path} is not "
+            "linear, so that nothing leads back to it; give the WMH mask or a linear transform, or choose "
             "--reference FLAIR."
         )
 
@@ -342,13 +351,13 @@ class _VisitPlanner:
                     "add it, or leave the person out."
                 )
 
-    def _given_wmh(self, visit: VisitPlan) -> GivenImage | None:
+    def _given_wmh(self, visit: VisitPlan) -> Given | None:
         found = self._masks("wmh", {"label": list(WMH_LABELS)})
         # label-L and label-lesion are WMH unless the filter file says that they are infarcts
         infarcts = self._infarct_files() if self._names_infarcts else []
         return self._given_mask("WMH", visit, [file for file in found if file not in infarcts])
 
-    def _infarct(self, visit: VisitPlan) -> GivenImage | None:
+    def _infarct(self, visit: VisitPlan) -> Given | None:
         return self._given_mask("infarct", visit, self._infarct_files())
 
     @property
@@ -364,9 +373,7 @@ class _VisitPlanner:
         entities = {"suffix": ["mask", "probseg"], "extension": list(IMAGE_EXTENSIONS)}
         return self._of_visit(self.query.derived(kind, self.subject, **entities, **wanted))
 
-    def _given_mask(
-        self, what: str, visit: VisitPlan, found: Sequence[FoundFile]
-    ) -> GivenImage | None:
+    def _given_mask(self, what: str, visit: VisitPlan, found: Sequence[FoundFile]) -> Given | None:
         """Choose the one mask; probabilities serve where there is none."""
         for suffix in ("mask", "probseg"):
             same = [file for file in found if file.get("suffix") == suffix]
@@ -378,7 +385,7 @@ class _VisitPlanner:
                 return replace(given, is_probability=suffix == "probseg")
         return None
 
-    def _parcellation(self, visit: VisitPlan) -> GivenImage | None:
+    def _tissues(self, visit: VisitPlan) -> Source:
         found = [
             file
             for file in self._of_visit(
@@ -398,7 +405,7 @@ class _VisitPlanner:
             given = given or self._native("parcellation", visit, same)
         if given is None:
             self._say("parcellation", "missing", "tissues and ventricles are computed")
-            return None
+            return Computed("segment_tissue")
         self._check_freesurfer(given.file)
         name = given.file.path.name
         self._say("parcellation", "found", f"{name} in {given.space} space (FreeSurfer codes)")
@@ -467,7 +474,7 @@ class _VisitPlanner:
                 "--bids-filter-file."
             )
 
-    def _native(self, what: str, visit: VisitPlan, found: Sequence[FoundFile]) -> GivenImage | None:
+    def _native(self, what: str, visit: VisitPlan, found: Sequence[FoundFile]) -> Given | None:
         """Choose the one image that lies in a native space, the reference's first."""
         placed = []
         for file in found:
@@ -475,7 +482,7 @@ class _VisitPlanner:
             if space is None:
                 space = self._space_by_grid(visit, file)
             if space in NATIVE_SPACES and self._has(visit, space):
-                placed.append(GivenImage(file, space))
+                placed.append(Given(file, space))
             else:
                 self._say(what, "note", f"{file.path.name} is ignored: it lies in space-{space}")
         for space in sorted(NATIVE_SPACES, key=lambda name: name != visit.reference):
@@ -494,7 +501,7 @@ class _VisitPlanner:
     def _has(self, visit: VisitPlan, space: str) -> bool:
         return (visit.t1w if space == "T1w" else visit.flair) is not None
 
-    def _raw_of(self, visit: VisitPlan, space: str) -> FoundFile:
+    def _raw_of(self, visit: VisitPlan, space: str | None) -> FoundFile:
         chosen = visit.t1w if space == "T1w" else visit.flair
         if chosen is None:
             raise InputError(f"{self.label} has no {space} image.")
@@ -511,7 +518,7 @@ class _VisitPlanner:
             "put space-T1w or space-FLAIR into its name."
         )
 
-    def _check_overlap(self, visit: VisitPlan, given: GivenImage) -> None:
+    def _check_overlap(self, visit: VisitPlan, given: Given) -> None:
         """Refuse an image whose field of view does not meet its space's; note another grid."""
         native = self.facts(self._raw_of(visit, given.space))
         facts = self.facts(given.file)
@@ -548,9 +555,9 @@ class _VisitPlanner:
                 )
             if native:
                 self._check_map(definition, native[0])
-                yield MapPlan(
-                    definition, native[0], self._map_alignment(visit, definition, native[0])
-                )
+                transform = self._map_transform(visit, definition, native[0])
+                grid = self._grid(native[0])
+                yield MapPlan(definition, Given(native[0]), transform, grid)
 
     def _is_native(self, visit: VisitPlan, file: FoundFile) -> bool:
         space = file.get("space")
@@ -570,24 +577,29 @@ class _VisitPlanner:
                 "define the map with --maps."
             )
 
-    def _map_alignment(
+    def _grid(self, file: FoundFile) -> tuple[Any, ...]:
+        """Return what is equal for maps that are stored on one grid."""
+        facts = self.facts(file)
+        return facts.shape, tuple(facts.affine.round(5).ravel().tolist())
+
+    def _map_transform(
         self, visit: VisitPlan, definition: MapDefinition, file: FoundFile
-    ) -> Alignment:
+    ) -> Source | None:
         name = definition.name
         if file.get("space") == visit.reference:
             self._say(name, "found", f"{file.path.name}, aligned by its header")
-            return Alignment("header")
+            return None
         given = self._transform([*definition.transform_from, name], visit.reference)
         if given:
             read = _check_linear(given)
             self._say(
                 name, "found", f"{file.path.name}, aligned by {given.path.name} ({read.program})"
             )
-            return Alignment("transform", given, convert=read.program != "ITK")
+            return Given(given, convert=read.program != "ITK")
         companion = self._companion(definition, file)
         moved = companion.path.name if companion else "the map itself, lacking a companion image"
         self._say(name, "found", f"{file.path.name}; registered rigidly by {moved}")
-        return Alignment("register", companion=companion)
+        return Computed("register_rigid", (companion,) if companion else ())
 
     def _companion(self, definition: MapDefinition, file: FoundFile) -> FoundFile | None:
         near = [f for f in self.query.derived("map", self.subject) if f.dataset == file.dataset]

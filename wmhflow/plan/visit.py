@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from wmhflow.bids.naming import visit_label
 from wmhflow.bids.query import FoundFile
@@ -12,42 +13,92 @@ from wmhflow.registries.maps import MapDefinition
 
 
 @dataclass(frozen=True)
-class GivenImage:
-    """An image that was found, the native space it lies in, and whether voxels must be weighed.
+class Given:
+    """Something that was found: a file that is used as it is.
 
-    ``space`` is ``T1w`` or ``FLAIR``; the image is brought from there to the reference.
+    ``space`` is the native space of an image, ``T1w`` or ``FLAIR``, from where it is brought to the
+    reference. ``is_probability`` says that an image holds probabilities; ``convert`` that a
+    transform is none of ITK's and has to be written as one.
     """
 
     file: FoundFile
-    space: str
+    space: str | None = None
     is_probability: bool = False
+    convert: bool = False
+
+    @property
+    def files(self) -> tuple[FoundFile, ...]:
+        """What is read."""
+        return (self.file,)
 
 
 @dataclass(frozen=True)
-class Alignment:
-    """How an image comes to lie on the reference: ``header``, ``transform`` or ``register``.
+class Computed:
+    """Something that a step makes, from these files beside what the visit has anyway.
 
-    ``convert`` says that the transform is none of ITK's and has to be written as one.
+    ``step`` names the step's function, ``command`` the program of the user's that does it.
     """
 
-    how: str
-    transform: FoundFile | None = None
-    companion: FoundFile | None = None
-    convert: bool = False
+    step: str
+    files: tuple[FoundFile, ...] = ()
+    command: str | None = None
+
+
+Source = Given | Computed
 
 
 @dataclass(frozen=True)
 class MapPlan:
-    """A quantitative map, and how it is aligned."""
+    """A quantitative map: where its values come from, and how it comes to lie on the reference.
+
+    ``transform`` leads from the map to the reference; None where the headers agree. ``grid`` says
+    which maps are stored on one grid.
+    """
 
     definition: MapDefinition
-    file: FoundFile
-    alignment: Alignment
+    values: Source
+    transform: Source | None
+    grid: tuple[Any, ...] = ()
 
     @property
     def name(self) -> str:
         """The map's name in the tables."""
         return self.definition.name
+
+    @property
+    def file(self) -> FoundFile:
+        """The file that holds its values, or the first of those that it is computed from."""
+        return self.values.files[0]
+
+    @property
+    def how(self) -> str:
+        """How it is aligned: ``header``, ``transform`` or ``register``."""
+        return how_aligned(self.transform)
+
+
+def how_aligned(transform: Source | None) -> str:
+    """Say in a word how an image comes to lie on the reference.
+
+    Parameters
+    ----------
+    transform
+        None where the headers agree.
+
+    Examples
+    --------
+    >>> how_aligned(None), how_aligned(Computed("register_rigid"))
+    ('header', 'register')
+    """
+    if transform is None:
+        return "header"
+    return "transform" if isinstance(transform, Given) else "register"
+
+
+def how_wmh(visit: VisitPlan) -> str:
+    """Say where lesions come from: the user's command, ``given`` or ``computed``."""
+    if isinstance(visit.wmh, Given):
+        return "given"
+    return visit.wmh.command or "computed"
 
 
 @dataclass(frozen=True)
@@ -63,8 +114,11 @@ class Decision:
 class VisitPlan:
     """Everything that is decided about one visit of one person.
 
-    ``zones`` are the schemes that divide white matter; ``lobes`` says where lobes come from
-    (``parcellation``, or the name of ``lobes_atlas``), or None. ``atlases`` are those asked for.
+    ``other_transform`` leads from the T1w or FLAIR that is not the reference to the reference,
+    ``forward`` from the reference to the template and ``inverse`` back. ``tissues`` are given by a
+    parcellation, or computed. ``zones`` are the schemes that divide white matter; ``lobes`` says
+    where lobes come from (``parcellation``, or the name of ``lobes_atlas``), or None. ``atlases``
+    are those asked for.
     ``problem`` is the one sentence why the visit cannot be processed; then nothing else counts.
     """
 
@@ -73,12 +127,12 @@ class VisitPlan:
     reference: str = "T1w"
     t1w: FoundFile | None = None
     flair: FoundFile | None = None
-    flair_alignment: Alignment = Alignment("register")
-    template_transforms: tuple[FoundFile, FoundFile] | None = None
-    wmh: GivenImage | None = None
-    wmh_command: str | None = None
-    infarct: GivenImage | None = None
-    parcellation: GivenImage | None = None
+    other_transform: Source | None = Computed("register_rigid")
+    forward: Source = Computed("register_to_template")
+    inverse: Source = Computed("register_to_template")
+    tissues: Source = Computed("segment_tissue")
+    wmh: Source = Computed("segment_wmh")
+    infarct: Given | None = None
     maps: tuple[MapPlan, ...] = ()
     zones: tuple[str, ...] = ("jv3-pv13-jc4",)
     lobes: str | None = None
@@ -114,7 +168,12 @@ class VisitPlan:
     @property
     def wmh_comes_first(self) -> bool:
         """Whether lesions are known before brain and tissues are looked for."""
-        return self.wmh is not None or self.wmh_command is not None
+        return isinstance(self.wmh, Given) or self.wmh.command is not None
+
+    @property
+    def parcellation(self) -> Given | None:
+        """The parcellation that gives the tissues, if one does."""
+        return self.tissues if isinstance(self.tissues, Given) else None
 
     @property
     def laid_atlases(self) -> tuple[AtlasPlan, ...]:
@@ -133,11 +192,13 @@ class VisitPlan:
     @property
     def sources(self) -> tuple[FoundFile, ...]:
         """Every file that the visit reads."""
-        found: list[FoundFile | None] = [self.t1w, self.flair, self.flair_alignment.transform]
-        found += list(self.template_transforms or ())
-        found += [given.file for given in (self.wmh, self.infarct, self.parcellation) if given]
-        for entry in self.maps:
-            found += [entry.file, entry.alignment.transform, entry.alignment.companion]
+        found: list[FoundFile | None] = [self.t1w, self.flair]
+        parts = [self.other_transform, self.forward, self.inverse, self.wmh, self.infarct]
+        parts += [
+            self.tissues,
+            *(part for one in self.maps for part in (one.values, one.transform)),
+        ]
+        found += [file for part in parts if part is not None for file in part.files]
         unique = {file.path: file for file in found if file is not None}
         return tuple(unique.values())
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from wmhflow.bids.naming import TEMPLATE, derivative_path, visit_folder
 from wmhflow.bids.writer import Column
-from wmhflow.plan.visit import MapPlan, ParticipantPlan, VisitPlan
+from wmhflow.plan.visit import Computed, Given, MapPlan, ParticipantPlan, VisitPlan
 from wmhflow.products.columns import (
     ASYMMETRY,
     LESIONS,
@@ -67,7 +67,7 @@ def image_paths(visit: VisitPlan) -> dict[str, PurePosixPath]:
         paths[f"preproc_{other}"] = path(other, space=reference, desc="preproc")
     for label in (*MASKS, "infarct") if visit.infarct else MASKS:
         paths[f"mask_{label}"] = path("mask", space=reference, label=label)
-    if not visit.wmh_comes_first or (visit.wmh and visit.wmh.is_probability):
+    if not visit.wmh_comes_first or (isinstance(visit.wmh, Given) and visit.wmh.is_probability):
         paths["probseg_WMH"] = path("probseg", space=reference, label="WMH")
     for name in label_images(visit):
         paths[f"seg_{name}"] = path("dseg", space=reference, seg=name)
@@ -101,14 +101,14 @@ def transform_paths(visit: VisitPlan) -> dict[str, PurePosixPath]:
         )
 
     paths = {}
-    if visit.template_transforms is None:
+    if isinstance(visit.forward, Computed):
         paths["forward"] = path(reference, TEMPLATE, ".h5")
         paths["inverse"] = path(TEMPLATE, reference, ".h5")
-    if visit.other_anatomical is not None and visit.flair_alignment.how == "register":
+    if visit.other_anatomical is not None and isinstance(visit.other_transform, Computed):
         other = "FLAIR" if reference == "T1w" else "T1w"
         paths[other] = path(other, reference, ".txt")
     for group in map_groups(visit):
-        if group[0].alignment.how == "register":
+        if isinstance(group[0].transform, Computed):
             paths[group_name(group)] = path(group_name(group), reference, ".txt")
     return paths
 
@@ -141,18 +141,13 @@ def map_groups(visit: VisitPlan) -> list[tuple[MapPlan, ...]]:
 
 
 def _group_key(entry: MapPlan) -> tuple[Any, ...]:
-    import nibabel as nib
-
-    image = nib.load(entry.file.path)
-    grid = (image.shape, tuple(image.affine.round(5).ravel()))
-    alignment = entry.alignment
-    if alignment.how == "transform" and alignment.transform is not None:
-        return ("transform", alignment.transform.path, grid)
-    if alignment.how == "register":
+    if isinstance(entry.transform, Given):
+        return ("transform", entry.transform.file.path, entry.grid)
+    if isinstance(entry.transform, Computed):
         # maps of one scan move together, by their companion or by the first of them
-        companion = alignment.companion.path if alignment.companion else None
-        return ("register", companion, entry.file.dataset, entry.definition.transform_from, grid)
-    return ("header", grid)
+        scan = entry.file.dataset, entry.definition.transform_from
+        return ("register", entry.transform.files, *scan, entry.grid)
+    return ("header", entry.grid)
 
 
 def group_name(group: tuple[MapPlan, ...]) -> str:

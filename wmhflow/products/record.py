@@ -8,7 +8,7 @@ from typing import Any
 
 from wmhflow.bids.writer import write_json
 from wmhflow.files.checksums import checksum
-from wmhflow.plan.visit import VisitPlan
+from wmhflow.plan.visit import VisitPlan, how_wmh
 from wmhflow.products.outputs import promised_files, record_path
 from wmhflow.products.sidecars import software_versions
 from wmhflow.settings import Settings
@@ -34,7 +34,7 @@ def visit_record(visit: VisitPlan, settings: Settings) -> dict[str, Any]:
         "inputs": {file.uri: checksum(file.path) for file in visit.sources},
         "settings": {
             "reference": visit.reference,
-            "wmh": visit.wmh_command or ("given" if visit.wmh else "computed"),
+            "wmh": how_wmh(visit),
             "registration_qc": anatomy.registration_qc,
             "fill_holes": anatomy.fill_holes,
             "tissue_guard": anatomy.tissue_guard,
@@ -54,7 +54,7 @@ def visit_record(visit: VisitPlan, settings: Settings) -> dict[str, Any]:
                 "file": entry.file.uri,
                 "unit": entry.definition.unit,
                 "valid_range": list(entry.definition.valid_range),
-                "alignment": entry.alignment.how,
+                "alignment": entry.how,
             }
             for entry in visit.maps
         },

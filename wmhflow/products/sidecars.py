@@ -12,7 +12,7 @@ from wmhflow.bids.naming import TEMPLATE
 from wmhflow.core.wmh.model import GIVEN_THRESHOLD, LesionModel
 from wmhflow.files.checksums import checksum
 from wmhflow.plan.atlases import AtlasPlan
-from wmhflow.plan.visit import GivenImage, VisitPlan
+from wmhflow.plan.visit import Given, VisitPlan, how_wmh
 from wmhflow.products.outputs import image_paths, transform_paths
 from wmhflow.products.rows import zone_images
 from wmhflow.registries.bibliography import bibliography
@@ -148,7 +148,7 @@ def _sources(visit: VisitPlan, key: str) -> list[str]:
     transforms = {name: _own(path) for name, path in transform_paths(visit).items()}
     reference = images[f"preproc_{visit.reference}"]
     prior = transforms.get("inverse") or (
-        visit.template_transforms[1].uri if visit.template_transforms else reference
+        visit.inverse.file.uri if isinstance(visit.inverse, Given) else reference
     )
     tissue, mask = images["seg_tissue"], images["mask_WMH"]
     if key.startswith("atlas"):
@@ -187,7 +187,9 @@ def _sources(visit: VisitPlan, key: str) -> list[str]:
     sources = _wmh_sources(visit, images, transforms)
     if not visit.wmh_comes_first:
         # a computed warp that is written may have been made anew with these WMH
-        sources += [prior] if visit.template_transforms else [reference, images["mask_brain"]]
+        sources += (
+            [prior] if isinstance(visit.inverse, Given) else [reference, images["mask_brain"]]
+        )
     return list(dict.fromkeys([*sources, *infarct]))
 
 
@@ -198,21 +200,21 @@ def _other_anatomical_sources(visit: VisitPlan, transforms: dict[str, str]) -> l
 
 
 def _anatomical_transform(visit: VisitPlan, transforms: dict[str, str]) -> list[str]:
-    if visit.flair_alignment.transform is not None:
-        return [visit.flair_alignment.transform.uri]
+    if isinstance(visit.other_transform, Given):
+        return [visit.other_transform.file.uri]
     name = "FLAIR" if visit.reference == "T1w" else "T1w"
     return [transforms[name]] if name in transforms else []
 
 
 def _wmh_sources(visit: VisitPlan, images: dict[str, str], transforms: dict[str, str]) -> list[str]:
-    if visit.wmh is not None and not visit.wmh_command:
+    if isinstance(visit.wmh, Given):
         return _given_sources(visit, visit.wmh, transforms)
     files = [file.uri for file in (visit.t1w, visit.flair) if file is not None]
-    brain = [] if visit.wmh_command else [images["mask_brain"]]
+    brain = [] if visit.wmh.command else [images["mask_brain"]]
     return [*files, *brain, *_anatomical_transform(visit, transforms)]
 
 
-def _given_sources(visit: VisitPlan, given: GivenImage, transforms: dict[str, str]) -> list[str]:
+def _given_sources(visit: VisitPlan, given: Given, transforms: dict[str, str]) -> list[str]:
     moved = given.space != visit.reference
     return [given.file.uri, *(_anatomical_transform(visit, transforms) if moved else [])]
 
@@ -223,7 +225,7 @@ def _parameters(visit: VisitPlan, settings: Settings, key: str) -> dict[str, Any
     threshold = {"threshold": value} if (value := _wmh_threshold(visit)) else {}
     chosen: dict[str, dict[str, Any]] = {
         "mask_WMH": {
-            "source": visit.wmh_command or ("given" if visit.wmh else "computed"),
+            "source": how_wmh(visit),
             "fill_holes": anatomy.fill_holes or not visit.wmh_comes_first,
             **threshold,
         },
@@ -259,6 +261,6 @@ def _lobes_parameters(visit: VisitPlan) -> dict[str, Any]:
 
 def _wmh_threshold(visit: VisitPlan) -> float | None:
     """Give the probability that parts the mask from the rest, if there was a probability."""
-    if visit.wmh:
+    if isinstance(visit.wmh, Given):
         return GIVEN_THRESHOLD if visit.wmh.is_probability else None
-    return None if visit.wmh_command else LesionModel().threshold
+    return None if visit.wmh.command else LesionModel().threshold

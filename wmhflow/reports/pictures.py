@@ -11,6 +11,7 @@ import numpy as np
 from wmhflow.bids.naming import TEMPLATE
 from wmhflow.files.transforms import linear_matrix
 from wmhflow.labels.regions import load_regions
+from wmhflow.plan.visit import Given
 from wmhflow.products.outputs import group_name, image_paths, map_groups, transform_paths
 from wmhflow.reports.figures import Fill, Outline, Row, Underlay, slice_figure
 from wmhflow.reports.volumes import (
@@ -454,8 +455,8 @@ def template_picture(settings: Settings, visit: VisitPlan, scene: Scene) -> Pict
     """Draw the contours of the person's tissues on the template brought to the person."""
     from wmhflow.files.template import template_path
 
-    if visit.template_transforms is not None:
-        transform = visit.template_transforms[1].path
+    if isinstance(visit.inverse, Given):
+        transform = visit.inverse.file.path
     else:
         transform = settings.output_dir / transform_paths(visit)["inverse"]
     seed = settings.execution.random_seed
@@ -485,10 +486,9 @@ def map_transforms(settings: Settings, visit: VisitPlan) -> Iterator[tuple[MapPl
     written = transform_paths(visit)
     for group in map_groups(visit):
         for entry in group:
-            alignment = entry.alignment
-            if alignment.how == "transform" and alignment.transform is not None:
-                yield entry, alignment.transform.path
-            elif alignment.how == "register":
+            if isinstance(entry.transform, Given):
+                yield entry, entry.transform.file.path
+            elif entry.transform is not None:
                 yield entry, settings.output_dir / written[group_name(group)]
             else:
                 yield entry, None
@@ -508,7 +508,7 @@ def map_picture(visit: VisitPlan, scene: Scene, entry: MapPlan, transform: Path 
         "header": "aligned by its header",
         "transform": f"aligned by {transform.name if transform else 'a given transform'}",
         "register": "registered rigidly",
-    }[entry.alignment.how]
+    }[entry.how]
     return Picture(
         "alignment",
         f"alignment{entry.name}",

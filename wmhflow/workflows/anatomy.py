@@ -20,7 +20,7 @@ from wmhflow.interfaces.sanity import CheckAnatomy, CheckBrain, CheckImage
 from wmhflow.interfaces.segmentation import BrainExtraction, TissueSegmentation, WMHSegmentation
 from wmhflow.interfaces.transforms import ApplyTransforms, ConvertTransform
 from wmhflow.interfaces.warp import TemplateRegistration, TemplateRegistrationAgain
-from wmhflow.plan.visit import Alignment, GivenImage
+from wmhflow.plan.visit import Computed, Given
 from wmhflow.workflows.graph import VisitGraph
 
 LESION_PRIORS = ("csf", "cortex", "deep_grey", "white", "ventricles")
@@ -73,9 +73,9 @@ def _add_other_anatomical(graph: VisitGraph) -> None:
     prepared = graph.add("other_anatomical", PrepareImage(), in_file=str(other.path))
     graph.facts.append(("other_anatomical_", (prepared, "facts")))
     graph.known["other"] = _checked_image(graph, "other_anatomical", prepared, str(other.path))
-    given = graph.visit.flair_alignment.transform
-    if given is not None:
-        add_given_transform(graph, "other_transform", graph.visit.flair_alignment, "other")
+    given = graph.visit.other_transform
+    if isinstance(given, Given):
+        add_given_transform(graph, "other_transform", given, "other")
         moved = graph.add(
             "other_in_reference",
             ApplyTransforms(),
@@ -107,16 +107,16 @@ def add_rigid(graph: VisitGraph, name: str, moving: str, source: str) -> Node:
     )
 
 
-def add_given_transform(graph: VisitGraph, name: str, alignment: Alignment, moving: str) -> None:
+def add_given_transform(graph: VisitGraph, name: str, given: Given, moving: str) -> None:
     """Make a given transform known by a name; one that is not ITK's is written as ITK's."""
-    path = str(alignment.transform.path) if alignment.transform else ""
+    path = str(given.file.path)
     graph.known[name] = path
-    if alignment.convert:
+    if given.convert:
         node = graph.add(name, ConvertTransform(), in_file=path, moving=moving, fixed="reference")
         graph.known[name] = (node, "transform")
 
 
-def _transform_to_reference(graph: VisitGraph, given: GivenImage) -> str | None:
+def _transform_to_reference(graph: VisitGraph, given: Given) -> str | None:
     return None if given.space == graph.visit.reference else "other_transform"
 
 
@@ -155,7 +155,7 @@ def _keep_infarct_out(graph: VisitGraph) -> None:
         wmh="mask_WMH",
         infarct="mask_infarct",
         probseg=graph.if_known("probseg_WMH"),
-        with_rims=graph.visit.wmh is None,
+        with_rims=not isinstance(graph.visit.wmh, Given),
     )
     graph.known["mask_WMH"] = (node, "wmh")
     if "probseg_WMH" in graph.known:
@@ -165,7 +165,7 @@ def _keep_infarct_out(graph: VisitGraph) -> None:
 
 def _add_given_wmh(graph: VisitGraph) -> None:
     given = graph.visit.wmh
-    if given is None:
+    if not isinstance(given, Given):
         return
     node = _add_given_mask(
         graph,
@@ -183,13 +183,13 @@ def _add_given_wmh(graph: VisitGraph) -> None:
 def _add_external_wmh(graph: VisitGraph) -> None:
     """Let the user's program segment the images in their own spaces; check it as a given mask."""
     visit = graph.visit
-    if visit.wmh_command is None:
+    if isinstance(visit.wmh, Given) or visit.wmh.command is None:
         return
     program = graph.add(
         "external_wmh",
         ExternalWMH(),
         mem_gb=4.0,
-        command=visit.wmh_command,
+        command=visit.wmh.command,
         reference_name=visit.reference,
         other_transform="other_transform" if visit.other_anatomical else None,
         **_images_by_kind(graph),
@@ -242,9 +242,9 @@ def _add_template(graph: VisitGraph) -> None:
         )
         graph.known["mask_brain"] = (brain, "brain_mask")
     _add_checked_brain(graph)
-    given = graph.visit.template_transforms
-    if given is not None:
-        graph.known |= {"forward": str(given[0].path), "inverse": str(given[1].path)}
+    forward, inverse = graph.visit.forward, graph.visit.inverse
+    if isinstance(forward, Given) and isinstance(inverse, Given):
+        graph.known |= {"forward": str(forward.file.path), "inverse": str(inverse.file.path)}
         return
     first = _register_to_template(graph, "template_registration", TemplateRegistration())
     if graph.visit.wmh_comes_first:
@@ -301,7 +301,7 @@ def _add_checked_anatomy(graph: VisitGraph) -> None:
         template="template_t1w",
         template_mask="template_brain_mask",
         source=str(visit.reference_file.path),
-        needs_flair=not visit.wmh_comes_first or visit.wmh_command is not None,
+        needs_flair=not isinstance(visit.wmh, Given),
         **{name.lower(): f"preproc_{name}" for name in visit.anatomical},
         **{f"{name.lower()}_source": str(file.path) for name, file in visit.anatomical.items()},
     )
@@ -361,7 +361,7 @@ def _add_computed_wmh(graph: VisitGraph) -> None:
     graph.known |= {"mask_WMH": (node, "mask"), "probseg_WMH": (node, "probseg")}
     graph.facts.append(("wmh_", (node, "numbers")))
     _keep_infarct_out(graph)
-    if visit.template_transforms is None:
+    if isinstance(visit.forward, Computed):
         first = graph.workflow.get_node("template_registration")
         again = _register_to_template(
             graph,

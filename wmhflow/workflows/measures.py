@@ -14,7 +14,7 @@ from wmhflow.interfaces.partition import FinestPartition
 from wmhflow.interfaces.profiles import Profiles
 from wmhflow.interfaces.regions import LoadCurves
 from wmhflow.interfaces.transforms import ApplyTransforms
-from wmhflow.plan.visit import MapPlan
+from wmhflow.plan.visit import Given, MapPlan
 from wmhflow.products.outputs import group_name, map_groups
 from wmhflow.products.rows import atlas_regions, table_regions, tabulated_images
 from wmhflow.workflows.anatomy import LESION_PRIORS, add_given_transform, add_rigid
@@ -127,12 +127,12 @@ def add_maps(graph: VisitGraph) -> None:
 
 
 def _add_map_group(graph: VisitGraph, group: tuple[MapPlan, ...]) -> None:
-    name, alignment = group_name(group), group[0].alignment
-    transform = None if alignment.how == "header" else f"transform_{name}"
-    if alignment.how == "transform":
-        add_given_transform(graph, f"transform_{name}", alignment, str(group[0].file.path))
-    elif alignment.how == "register":
-        moved = alignment.companion or group[0].file
+    name, aligned = group_name(group), group[0].transform
+    transform = None if aligned is None else f"transform_{name}"
+    if isinstance(aligned, Given):
+        add_given_transform(graph, f"transform_{name}", aligned, str(group[0].file.path))
+    elif aligned is not None:
+        moved = next(iter(aligned.files), group[0].file)
         prepared = graph.add(f"image_{name}", PrepareImage(), in_file=str(moved.path))
         graph.known[f"image_{name}"] = (prepared, "out_file")
         registration = add_rigid(graph, f"registration_{name}", f"image_{name}", str(moved.path))
