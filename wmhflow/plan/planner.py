@@ -339,8 +339,8 @@ class _VisitPlanner:
             return
         raise InputError(
             f"{self.label} needs WMH computed on the FLAIR's grid, and {given.file.path} is not "
-            "linear, so that nothing leads back to it; give the WMH mask or a linear transform, or choose "
-            "--reference FLAIR."
+            "linear, so that nothing leads back to it; give the WMH mask or a linear transform, or "
+            "choose --reference FLAIR."
         )
 
     def _check_command(self, visit: VisitPlan, command: str) -> None:
