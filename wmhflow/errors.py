@@ -29,3 +29,7 @@ class AmbiguousInputError(InputError):
 
 class GridError(InputError):
     """An image does not say where it lies, or lies somewhere else than it should."""
+
+
+class ProductError(WmhflowError):
+    """The declarations of products contradict each other: a fault of the program."""

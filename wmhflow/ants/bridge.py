@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +15,7 @@ from wmhflow.core.space.grids import Grid3D, robust_range
 from wmhflow.core.tissue.bridge import drawn_labels, drawn_priors
 from wmhflow.core.tissue.parcellation import recode
 from wmhflow.errors import InputError
-from wmhflow.files.grids import load_grid
-from wmhflow.interfaces._files import load, load_labels, load_mask
+from wmhflow.files.template import Template
 from wmhflow.labels.freesurfer import load_freesurfer_codes
 
 # Below this the two images are not of the same anatomy, or the registration failed.
@@ -26,26 +24,42 @@ LEAST_CORRELATION = 0.6
 DRAWN_PRIORS = ("cortex", "deep_grey", "csf", "ventricles", "infratentorial")
 
 
-def register_bridge(inputs: Any, out: Path) -> None:
+def register_bridge(
+    image: Grid3D, template: Template, seed: int, out: Path, *, has_labels: bool, name: str
+) -> None:
     """Register, and write the transform from the program's template to the other one.
+
+    Parameters
+    ----------
+    image
+        T1w of the other template, or an atlas with FreeSurfer's codes.
+    template
+        The program's template.
+    seed
+        Seed of everything random.
+    out
+        Where the transform is written, ``.h5``.
+    has_labels
+        Whether the image holds FreeSurfer's codes.
+    name
+        How messages name the image.
 
     Raises
     ------
     InputError
         If the result is none.
     """
-    template = load_grid(inputs.template_t1w)
-    brain = load_grid(inputs.template_mask).data > 0
-    if inputs.has_labels:
-        moving, template = drawn_pair(inputs, template.affine)
+    fixed, brain = template.grid("t1w"), template.mask("brain_mask")
+    if has_labels:
+        moving, fixed = drawn_pair(image, template)
     else:
-        moving = head_without_skull(load_grid(inputs.image), template, brain, inputs.seed)
-    fit = register_brains(moving, template, out.parent, inputs.seed, template_mask=brain)
-    laid = resample_through(moving, template, [fit.forward])
-    likeness = float(np.corrcoef(laid[brain], template.data[brain])[0, 1])
+        moving = head_without_skull(image, fixed, brain, seed)
+    fit = register_brains(moving, fixed, out.parent, seed, template_mask=brain)
+    laid = resample_through(moving, fixed, [fit.forward])
+    likeness = float(np.corrcoef(laid[brain], fixed.data[brain])[0, 1])
     if not likeness > LEAST_CORRELATION or fit.metrics["jacobian_min"] <= 0:
         raise InputError(
-            f"{inputs.image} could not be registered to the program's template (correlation "
+            f"{name} could not be registered to the program's template (correlation "
             f"{likeness:.2f}, smallest Jacobian {fit.metrics['jacobian_min']:.2f}); is it the T1w "
             "image of the template that the atlas lies on?"
         )
@@ -61,10 +75,11 @@ def head_without_skull(
     return Grid3D(robust_range(np.where(mask, corrected, 0)), head.affine)
 
 
-def drawn_pair(inputs: Any, affine: NDArray[np.float64]) -> tuple[Grid3D, Grid3D]:
+def drawn_pair(atlas: Grid3D, template: Template) -> tuple[Grid3D, Grid3D]:
     """Draw an atlas with FreeSurfer's codes, and the template, alike."""
-    codes, own_affine = load_labels(inputs.image)
+    codes = np.rint(atlas.data).astype(np.int32)
     tissue = recode(codes, {c: entry.tissue for c, entry in load_freesurfer_codes().items()})
-    priors = [load(getattr(inputs, name))[0] for name in DRAWN_PRIORS[:3]]
-    masks = [load_mask(getattr(inputs, name))[0] for name in DRAWN_PRIORS[3:]]
-    return Grid3D(drawn_labels(tissue), own_affine), Grid3D(drawn_priors(*priors, *masks), affine)
+    cortex, deep_grey, csf = (template.grid(name).data for name in DRAWN_PRIORS[:3])
+    masks = [template.mask(name) for name in DRAWN_PRIORS[3:]]
+    drawn = drawn_priors(cortex, deep_grey, csf, *masks)
+    return Grid3D(drawn_labels(tissue), atlas.affine), Grid3D(drawn, template.grid("t1w").affine)

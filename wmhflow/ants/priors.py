@@ -6,20 +6,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wmhflow.ants.transforms import average_through
+from wmhflow.ants.transforms import average_through, resample_through
 from wmhflow.core.space.grids import Grid3D, box_around, cropped, uncropped
+from wmhflow.core.tissue.parcellation import complete_hemispheres
 from wmhflow.core.wmh import segmentation as wmh
-from wmhflow.files.grids import load_grid
+from wmhflow.files.template import MASK_PRIORS, PRIORS, Template
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-
-# --- WMH ----------------------------------------------------------------------------------------
+# what lesions are told by, of the template
+LESION_PRIORS = ("csf", "cortex", "deep_grey", "white", "ventricles")
+# Beyond the brain nothing asks for priors, and sides are those of the nearest place that has one.
+PRIORS_MARGIN_MM = 10.0
 
 
 def wmh_priors(
-    flair: Grid3D, paths: dict[str, str], transforms: list[str], invert: list[bool]
+    flair: Grid3D, template: Template, transforms: list[str], invert: list[bool]
 ) -> wmh.TissuePriors:
     """Bring the template's priors to the FLAIR's own grid, once.
 
@@ -27,8 +30,8 @@ def wmh_priors(
     ----------
     flair
         FLAIR in its own space.
-    paths
-        Template images by the names of ``wmh.TissuePriors``; ``midline_mm`` is not needed.
+    template
+        The template and its priors.
     transforms
         From points of the FLAIR to points of the template, the first applied first.
     invert
@@ -39,7 +42,7 @@ def wmh_priors(
     TissuePriors
         On the FLAIR's grid.
     """
-    grids = {name: load_grid(path) for name, path in paths.items()}
+    grids = {name: template.grid(name) for name in LESION_PRIORS}
     white = grids["white"]
     # nothing of the template lies where this stays 0: far from the midline, so no septum
     offset = 1000.0
@@ -87,11 +90,43 @@ def brought_to_brain(
     return uncropped(share.clip(0, 1), box, whole), uncropped(probability, box, whole)
 
 
-# Beyond the brain nothing asks for priors, and sides are those of the nearest place that has one.
-PRIORS_MARGIN_MM = 10.0
-
-
 def template_x(shape: tuple[int, ...], affine: Any) -> Any:
     """Return every voxel's x in mm: once warped, its sign tells the side without rounding."""
     index = np.indices(shape).reshape(3, -1)
     return (affine[0, :3] @ index + affine[0, 3]).reshape(shape)
+
+
+def warped_priors(
+    brain: Grid3D, template: Template, inverse: str
+) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.uint8]]:
+    """Bring the template's priors to the brain: masks by nearest neighbour.
+
+    Parameters
+    ----------
+    brain
+        Brain mask on the reference grid.
+    template
+        The template and its priors.
+    inverse
+        Transform from the template to the reference.
+
+    Returns
+    -------
+    priors : dict
+        By their names in the template, 0 further than 10 mm from the brain.
+    hemispheres : ndarray
+        1 left and 2 right, everywhere.
+    """
+    box = box_around(brain, PRIORS_MARGIN_MM)
+    part, whole = cropped(brain, box), brain.data.shape
+    placed = {}
+    for name in PRIORS:
+        how = "nearest" if name in MASK_PRIORS else "linear"
+        laid = resample_through(template.grid(name), part, [inverse], how)
+        placed[name] = uncropped(laid, box, whole)
+    white = template.grid("white")
+    x = template_x(white.data.shape, white.affine)
+    laid = resample_through(Grid3D(x, white.affine), part, [inverse])
+    # exactly 0 is what lies outside the template's field of view
+    sides = uncropped(np.where(laid < 0, 1, np.where(laid > 0, 2, 0)), box, whole)
+    return placed, complete_hemispheres(sides, brain.affine)

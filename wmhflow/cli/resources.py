@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import stat
-import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +13,7 @@ from pathlib import Path
 import psutil
 
 import wmhflow
+from wmhflow.files.caches import cache_folder, is_writable
 from wmhflow.settings import Execution, Resources
 
 CGROUP = Path("/sys/fs/cgroup")
@@ -101,7 +100,7 @@ def _writable_cache(given: str | None, name: str) -> Path:
 
     The container's cache of compiled kernels cannot be written to; numba uses no such folder.
     """
-    if given and _is_writable(Path(given)):
+    if given and is_writable(Path(given)):
         return Path(given)
     folder = cache_folder(name)
     log.debug("%s cannot be written to; the cache of %s is %s", given or "no folder", name, folder)
@@ -120,38 +119,6 @@ def _copy_missing(source: Path, target: Path) -> None:
         partial = target.with_name(f"{target.name}.{os.getpid()}")
         shutil.copyfile(source, partial)
         partial.replace(target)
-
-
-def _is_writable(folder: Path) -> bool:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return True
-    except OSError:
-        return False
-
-
-def cache_folder(name: str) -> Path:
-    """Find a folder of the user's for a cache, or one for temporary files if home is read-only."""
-    given = os.environ.get("XDG_CACHE_HOME")
-    home = Path(given) if given else Path(os.path.expanduser("~")) / ".cache"  # noqa: PTH111
-    # A user without a home stays "~" here, which is no folder.
-    if home.is_absolute() and _is_writable(home / "wmhflow" / name):
-        return home / "wmhflow" / name
-    shared = Path(tempfile.gettempdir()) / f"wmhflow-cache-{os.getuid()}"
-    if _is_own(shared) and _is_writable(shared / name):
-        return shared / name
-    return Path(tempfile.mkdtemp(prefix="wmhflow-cache-"))
-
-
-def _is_own(folder: Path) -> bool:
-    """Make a folder that nobody else may write to; compiled code of strangers must not be run."""
-    try:
-        folder.mkdir(mode=0o700, exist_ok=True)
-        facts = folder.lstat()
-    except OSError:
-        return False
-    return stat.S_ISDIR(facts.st_mode) and facts.st_uid == os.getuid() and not facts.st_mode & 0o022
 
 
 @contextmanager

@@ -21,8 +21,14 @@ from wmhflow.plan.atlases import PlannedAtlases
 from wmhflow.plan.planner import plan_participant
 from wmhflow.plan.text import format_plan
 from wmhflow.plan.visit import ParticipantPlan
-from wmhflow.products.outputs import missing_promises, record_path
-from wmhflow.products.record import begin_again, is_finished, visit_record, write_record
+from wmhflow.products.outputs import missing_promises
+from wmhflow.products.record import (
+    begin_again,
+    is_finished,
+    record_path,
+    visit_record,
+    write_record,
+)
 from wmhflow.products.rows import check_crosses
 from wmhflow.registries.maps import load_maps
 from wmhflow.settings import Settings
@@ -224,7 +230,7 @@ def _unfinished(plan: ParticipantPlan, settings: Settings) -> ParticipantPlan:
     visits = tuple(visit for visit in plan.visits if visit.problem is None)
     impossible = tuple(visit for visit in plan.visits if visit.problem is not None)
     promised = replace(plan, visits=visits, earlier=(*plan.earlier, *impossible))
-    complete = not missing_promises(settings.output_dir, promised)
+    complete = not missing_promises(settings, promised)
     if complete and all(is_finished(visit, settings) for visit in visits):
         return replace(plan, visits=())
     return promised
@@ -233,8 +239,9 @@ def _unfinished(plan: ParticipantPlan, settings: Settings) -> ParticipantPlan:
 def _run_graph(
     settings: Settings, plans: Sequence[ParticipantPlan], resources: Resources
 ) -> list[Problem]:
+    from wmhflow.products.visit import person_folder
     from wmhflow.workflows.execute import execute
-    from wmhflow.workflows.study import init_study_wf, person_name
+    from wmhflow.workflows.study import init_study_wf
 
     run = time.strftime("%Y%m%d-%H%M%S") + f"-{os.getpid()}"
     logs = settings.output_dir.resolve() / "logs"
@@ -262,7 +269,7 @@ def _run_graph(
     if not problems and settings.execution.clean_workdir == "on-success":
         # only what these persons' steps wrote: other jobs may share the folder
         for plan in plans:
-            folder = Path(workflow.base_dir) / workflow.name / person_name(plan.subject)
+            folder = Path(workflow.base_dir) / workflow.name / person_folder(plan.subject)
             shutil.rmtree(folder, ignore_errors=True)
     return list(problems.values())
 
@@ -275,7 +282,7 @@ def _count_steps(workflow: Any) -> dict[str, int]:
     counts: dict[str, int] = {}
     for name in workflow.list_node_names():
         person = person_of(f"{workflow.name}.{name}")
-        if person != "template" and not name.endswith(".template"):
+        if person != "template":
             counts[person] = counts.get(person, 0) + 1
     return counts
 
@@ -290,11 +297,7 @@ def _finish(
     for plan in plans:
         for visit in plan.visits:
             alone = ParticipantPlan(plan.subject, (visit,))
-            missing = [
-                path
-                for path in missing_promises(settings.output_dir, alone)
-                if path.suffix != ".html"
-            ]
+            missing = [path for path in missing_promises(settings, alone) if path.suffix != ".html"]
             if not missing and f"sub-{plan.subject}" not in problems:
                 write_record(visit, settings, made_from[visit.label])
 
@@ -307,7 +310,7 @@ def _unkept(
     for plan in plans:
         person = f"sub-{plan.subject}"
         good = ParticipantPlan(plan.subject, tuple(v for v in plan.visits if v.problem is None))
-        missing = missing_promises(settings.output_dir, good) if good.visits else []
+        missing = missing_promises(settings, good) if good.visits else []
         if missing and person not in explained:
             why = f"{len(missing)} promised files were not written, the first is {missing[0]}"
             problems.append(Problem(person, why))

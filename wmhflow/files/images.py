@@ -95,6 +95,12 @@ def _valid_affine(path: Path, image: nib.Nifti1Image) -> NDArray[np.float64]:
     return affine
 
 
+def load_image(path: str | Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """Read a work image: voxels as stored (scaled, if it is) and the affine."""
+    image: Any = nib.load(path)
+    return np.asanyarray(image.dataobj), np.asarray(image.affine, dtype=np.float64)
+
+
 def image_bytes(image: nib.Nifti1Image) -> bytes:
     """Return the gzipped bytes of an image, the same for the same image."""
     return gzip.compress(image.to_bytes(), compresslevel=6, mtime=0)

@@ -1,27 +1,62 @@
-"""The symmetric template, and the priors that are drawn on it."""
+"""The symmetric template, and the priors that are drawn on it: once, for every run."""
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import importlib.util
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import nibabel as nib
 import numpy as np
+from numpy.typing import NDArray
 
-from wmhflow.core.tissue import template as templates
+import wmhflow
+from wmhflow.core.space.grids import Grid3D
 from wmhflow.errors import MissingProgramError
-
-if TYPE_CHECKING:
-    pass
-
+from wmhflow.files.caches import cache_folder, is_writable
+from wmhflow.files.grids import load_grid
 
 TEMPLATE_FILE = "mni_icbm152_{}_tal_nlin_sym_09a_converted.nii.gz"
 MASK_PRIORS = ("brain_mask", "ventricles", "infratentorial")
+# the template itself, and what is drawn on it: the fields of core.tissue.template.TemplatePriors
+PRIORS = ("csf", "cortex", "deep_grey", "white", "ventricles", "infratentorial")
+IMAGES = ("t1w", "brain_mask", *PRIORS)
+RESOLUTION_MM = 1
+# a folder that may be read-only, as in an image: it is looked into first
+CACHE_VARIABLE = "WMHFLOW_CACHE_DIR"
 
 
-# --- the template -------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Template:
+    """The skull-stripped template and the priors on its grid, in a folder.
+
+    Images are called as in ``IMAGES``: ``t1w``, its ``brain_mask``, probabilities of ``csf``,
+    ``cortex``, ``deep_grey`` and ``white`` matter, the generous region of the lateral
+    ``ventricles``, and ``infratentorial``: cerebellum and brain stem.
+    """
+
+    folder: Path
+
+    def __str__(self) -> str:
+        return str(self.folder)
+
+    def path(self, name: str) -> Path:
+        """Return where an image lies."""
+        return self.folder / f"{name}.nii.gz"
+
+    def grid(self, name: str) -> Grid3D:
+        """Load an image."""
+        return load_grid(self.path(name))
+
+    def mask(self, name: str) -> NDArray[np.bool_]:
+        """Load a mask."""
+        return self.grid(name).data > 0
 
 
 def template_path(kind: str) -> Path:
@@ -51,6 +86,53 @@ def template_path(kind: str) -> Path:
     return path
 
 
+def cached_template() -> Template:
+    """Return the template with its priors, drawn now if no run drew them before.
+
+    They are kept in ``WMHFLOW_CACHE_DIR`` or in the user's cache, in a folder named after the
+    images that they are drawn on and the code that draws them.
+    """
+    name = f"template-{_key()}"
+    given = os.environ.get(CACHE_VARIABLE)
+    if given and _is_whole(Path(given) / name):
+        return Template(Path(given) / name)
+    parent = Path(given) if given and is_writable(Path(given)) else cache_folder("template")
+    if not _is_whole(parent / name):
+        _draw_into(parent / name)
+    return Template(parent / name)
+
+
+def _key() -> str:
+    """Name what the priors depend on: the images, and the modules that draw them."""
+    told = hashlib.sha256(wmhflow.__version__.encode())
+    for kind in ("t1", "gm", "wm"):
+        told.update(template_path(kind).read_bytes())
+    for module in (__name__, "wmhflow.core.tissue.template"):
+        spec = importlib.util.find_spec(module)
+        if spec is not None and spec.origin is not None:
+            told.update(Path(spec.origin).read_bytes())
+    return told.hexdigest()[:16]
+
+
+def _is_whole(folder: Path) -> bool:
+    return all((folder / f"{name}.nii.gz").is_file() for name in IMAGES)
+
+
+def _draw_into(folder: Path) -> None:
+    """Draw the priors into a folder that appears whole; other jobs may draw at the same time."""
+    partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".drawn-"))
+    try:
+        write_template_priors(partial, RESOLUTION_MM)
+        partial.chmod(0o755)
+        partial.replace(folder)
+    except OSError:
+        # another job was faster: what it drew is the same
+        if not _is_whole(folder):
+            raise
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
 def write_template_priors(out_dir: Path, resolution: int) -> dict[str, str]:
     """Write the template and every prior drawn on it.
 
@@ -66,13 +148,17 @@ def write_template_priors(out_dir: Path, resolution: int) -> dict[str, str]:
     dict
         Paths by name: ``t1w`` and the fields of ``TemplatePriors``.
     """
+    from wmhflow.core.tissue import template as templates
+
     image: Any = nib.load(template_path("t1"))
-    arrays = [np.asanyarray(nib.load(template_path(k)).dataobj) for k in ("t1", "gm", "wm")]
-    priors = dataclasses.asdict(templates.make_priors(*arrays, image.affine))
+    t1, grey, white = (
+        np.asanyarray(nib.load(template_path(k)).dataobj) for k in ("t1", "gm", "wm")
+    )
+    priors = dataclasses.asdict(templates.make_priors(t1, grey, white, image.affine))
     affine = image.affine @ np.diag([resolution, resolution, resolution, 1.0])
     written = {}
-    for name, values in {"t1w": arrays[0].astype(np.float32), **priors}.items():
-        coarse = templates.coarsen(values.astype(np.float32), resolution)
+    for name, values in {"t1w": t1.astype(np.float32), **priors}.items():
+        coarse: Any = templates.coarsen(values.astype(np.float32), resolution)
         coarse, dtype = (coarse > 0.5, np.uint8) if name in MASK_PRIORS else (coarse, np.float32)
         saved = nib.Nifti1Image(coarse.astype(dtype), affine)
         saved.set_sform(affine, code="mni")
@@ -81,3 +167,7 @@ def write_template_priors(out_dir: Path, resolution: int) -> dict[str, str]:
         nib.save(saved, out_dir / f"{name}.nii.gz")
         written[name] = str((out_dir / f"{name}.nii.gz").absolute())
     return written
+
+
+if __name__ == "__main__":
+    print(cached_template())

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterator
 from pathlib import Path
 
 import wmhflow
 from wmhflow.bids.writer import table_text, write_json, write_text
-from wmhflow.labels.regions import Region
+from wmhflow.products.anatomy import PREPROC
+from wmhflow.products.look_up import look_up_table
 from wmhflow.products.methods import citation_files
+from wmhflow.products.regions import DISTANCES
 from wmhflow.products.rows import in_images, possible_images
+from wmhflow.products.tables import all_tables
 from wmhflow.settings import Settings
 
 BIDS_VERSION = "1.11.0"
@@ -29,19 +32,6 @@ IGNORED = (
     "*_penumbra.*",
     "*_qc.*",
 )
-DESCRIPTIONS = {
-    "preproc": "On the reference grid, in single precision, non-finite voxels set to 0",
-    "ventricles": "Distance to the lateral ventricles in mm",
-    "WMH": "Distance to the edge of the nearest lesion in mm, negative inside",
-    "cortex": "Distance to the cerebral cortex in mm",
-    "depth": "Ventricle distance / (ventricle distance + cortex distance)",
-    "volumes": "Volume of every region and of the lesions in it",
-    "weighted": "Lesions in regions that may overlap, weighted by probability",
-    "load": "Share of white matter that is hyperintense, by depth and by distance",
-    "asymmetry": "Every region of one side beside the place opposite to it",
-    "maps": "Quantitative maps sampled in every region, in their own grids",
-    "wmhflow": "Quality control of the whole run",
-}
 README = """# wmhflow derivatives
 
 White matter hyperintensities, the zones and shells around them, and quantitative maps sampled in
@@ -72,12 +62,29 @@ def write_dataset_files(settings: Settings) -> None:
     write_json(out / "dataset_description.json", _description(settings))
     write_text(out / ".bidsignore", "".join(f"{line}\n" for line in IGNORED))
     write_text(out / "README", README.format(version=wmhflow.__version__))
-    rows = [{"desc_id": f"desc-{key}", "description": text} for key, text in DESCRIPTIONS.items()]
+    rows = [{"desc_id": f"desc-{key}", "description": text} for key, text in described(settings)]
     write_text(out / "descriptions.tsv", table_text(["desc_id", "description"], rows))
     for seg in possible_images(settings.regions):
         write_text(out / f"seg-{seg}_dseg.tsv", look_up_table(in_images(seg, settings.regions)))
     for name, text in citation_files(settings).items():
         write_text(out / "logs" / name, text)
+
+
+def described(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Go through the values of ``desc`` in the names of products, with what each means.
+
+    Parameters
+    ----------
+    settings
+        The run's settings.
+    """
+    yield "preproc", PREPROC.format("The image")
+    yield from DISTANCES.items()
+    told = {table.ending: table.caption for table in all_tables(settings.regions.zones)}
+    for value in dict.fromkeys(ending.partition("_")[0] for ending in told):
+        if value.startswith("desc-"):
+            of = [text for ending, text in told.items() if ending.startswith(f"{value}_")]
+            yield value.removeprefix("desc-"), "; ".join(of)
 
 
 def _description(settings: Settings) -> dict[str, object]:
@@ -118,17 +125,3 @@ def _earlier_links(out: Path) -> dict[str, str]:
 def _relative(path: Path, start: Path) -> str:
     # a relative link stays true when the study's folder is moved, and gives the same bytes
     return Path(os.path.relpath(path, start)).as_posix()
-
-
-def look_up_table(regions: Iterable[Region]) -> str:
-    """Write a label image's look-up table in the form of BIDS."""
-    rows = [
-        {
-            "index": region.index,
-            "name": region.name,
-            "abbreviation": region.abbreviation,
-            "color": region.colour,
-        }
-        for region in regions
-    ]
-    return table_text(["index", "name", "abbreviation", "color"], rows)

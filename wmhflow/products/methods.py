@@ -10,8 +10,8 @@ from pathlib import Path
 from wmhflow.bids.naming import TEMPLATE
 from wmhflow.core.wmh.filling import LEAST_AGAIN_ML
 from wmhflow.core.wmh.model import THICK_MM, LesionModel
+from wmhflow.files.versions import software_versions
 from wmhflow.plan.atlases import LOBES_ATLAS
-from wmhflow.products.sidecars import software_versions
 from wmhflow.registries.atlases import AtlasDefinition, cached_path, load_atlases
 from wmhflow.registries.bibliography import bibliography
 from wmhflow.settings import Settings

@@ -8,10 +8,16 @@ from typing import Any
 
 from wmhflow.bids.writer import write_json
 from wmhflow.files.checksums import checksum
+from wmhflow.files.versions import software_versions
 from wmhflow.plan.visit import VisitPlan, how_wmh
-from wmhflow.products.outputs import promised_files, record_path
-from wmhflow.products.sidecars import software_versions
+from wmhflow.products.outputs import promised_files
 from wmhflow.settings import Settings
+
+
+def record_path(subject: str, session: str | None) -> PurePosixPath:
+    """Return where it is kept what a finished visit was made from."""
+    name = f"ses-{session}_record.json" if session else "record.json"
+    return PurePosixPath("logs") / f"sub-{subject}" / name
 
 
 def visit_record(visit: VisitPlan, settings: Settings) -> dict[str, Any]:
@@ -78,7 +84,7 @@ def is_finished(visit: VisitPlan, settings: Settings) -> bool:
     except (FileNotFoundError, json.JSONDecodeError):
         return False
     outputs = record.pop("outputs", {})
-    if set(outputs) != {str(path) for path in promised_files(visit)}:
+    if set(outputs) != {str(path) for path in promised_files(visit, settings)}:
         return False
     if not all(_has_size(settings.output_dir, name, size) for name, size in outputs.items()):
         return False
@@ -101,7 +107,7 @@ def begin_again(visit: VisitPlan, settings: Settings) -> None:
     except (FileNotFoundError, json.JSONDecodeError):
         return
     path.unlink()
-    promised = {str(name) for name in promised_files(visit)}
+    promised = {str(name) for name in promised_files(visit, settings)}
     for name in set(outputs) - promised:
         (settings.output_dir / PurePosixPath(name)).unlink(missing_ok=True)
 
@@ -119,7 +125,8 @@ def write_record(visit: VisitPlan, settings: Settings, made_from: dict[str, Any]
         What :func:`visit_record` said before the run began.
     """
     outputs = {
-        str(path): (settings.output_dir / path).stat().st_size for path in promised_files(visit)
+        str(path): (settings.output_dir / path).stat().st_size
+        for path in promised_files(visit, settings)
     }
     path = settings.output_dir / record_path(visit.subject, visit.session)
     write_json(path, made_from | {"outputs": outputs})

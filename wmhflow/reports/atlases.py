@@ -203,9 +203,9 @@ def atlas_picture(
 
 
 def _labels(settings: Settings, visit: VisitPlan, atlas: AtlasPlan) -> NDArray[np.int64]:
-    paths = image_paths(visit)
+    paths = image_paths(visit, settings)
     if not atlas.is_probabilistic:
-        image = nib.load(settings.output_dir / paths[f"atlas_{atlas.name}"])
+        image = nib.load(settings.output_dir / paths[f"seg_{atlas.name}"])
         labels = np.asanyarray(image.dataobj).astype(np.int64)
     else:
         image = nib.load(settings.output_dir / paths[f"atlasprob_{atlas.name}"])

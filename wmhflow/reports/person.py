@@ -155,8 +155,10 @@ def _anchor(visit: VisitPlan) -> str:
 
 def _visit_part(settings: Settings, visit: VisitPlan) -> VisitPart:
     title = f"Visit ses-{visit.session}" if visit.session else "Visit"
-    needed = [*image_paths(visit).values()] if visit.problem is None else []
-    needed += [table_paths(visit)[key] for key in NEEDED_TABLES]
+    needed = []
+    if visit.problem is None:
+        needed = [*image_paths(visit, settings).values()]
+        needed += [table_paths(visit, settings)[key] for key in NEEDED_TABLES]
     missing = [path for path in needed if not (settings.output_dir / path).is_file()]
     problem = visit.problem
     if problem is None and missing:
@@ -169,7 +171,7 @@ def _visit_part(settings: Settings, visit: VisitPlan) -> VisitPart:
 def _finished_part(settings: Settings, visit: VisitPlan, title: str) -> VisitPart:
     rows = {
         key: read_table(settings.output_dir / path)
-        for key, path in table_paths(visit).items()
+        for key, path in table_paths(visit, settings).items()
         if (settings.output_dir / path).is_file()
     }
     scene = load_scene(settings, visit)
@@ -198,7 +200,7 @@ def _finished_part(settings: Settings, visit: VisitPlan, title: str) -> VisitPar
         n_lesions=len(rows["lesions"]),
         maps=tuple(_map_parts(settings, visit, rows)),
         qc=tuple(tables.quality_rows(rows["qc"])),
-        links={key: quote(path.as_posix()) for key, path in table_paths(visit).items()},
+        links={key: quote(path.as_posix()) for key, path in table_paths(visit, settings).items()},
     )
 
 

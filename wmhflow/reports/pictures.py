@@ -12,7 +12,8 @@ from wmhflow.bids.naming import TEMPLATE
 from wmhflow.files.transforms import linear_matrix
 from wmhflow.labels.regions import load_regions
 from wmhflow.plan.visit import Given
-from wmhflow.products.outputs import group_name, image_paths, map_groups, transform_paths
+from wmhflow.products.maps import group_name, map_groups
+from wmhflow.products.outputs import image_paths, transform_paths
 from wmhflow.reports.figures import Fill, Outline, Row, Underlay, slice_figure
 from wmhflow.reports.volumes import (
     Box,
@@ -117,7 +118,7 @@ def load_scene(settings: Settings, visit: VisitPlan) -> Scene:
     InputError
         If one of the images cannot be read.
     """
-    paths = image_paths(visit)
+    paths = image_paths(visit, settings)
 
     def load(key: str) -> Volume:
         return load_ras(settings.output_dir / paths[key])
@@ -458,7 +459,7 @@ def template_picture(settings: Settings, visit: VisitPlan, scene: Scene) -> Pict
     if isinstance(visit.inverse, Given):
         transform = visit.inverse.file.path
     else:
-        transform = settings.output_dir / transform_paths(visit)["inverse"]
+        transform = settings.output_dir / transform_paths(visit, settings)["inverse"]
     seed = settings.execution.random_seed
     warped = warp_coarsely(template_path("t1"), transform, scene.reference, scene.box, seed)
     return Picture(
@@ -483,13 +484,13 @@ def map_transforms(settings: Settings, visit: VisitPlan) -> Iterator[tuple[MapPl
     visit
         The plan.
     """
-    written = transform_paths(visit)
+    written = transform_paths(visit, settings)
     for group in map_groups(visit):
         for entry in group:
             if isinstance(entry.transform, Given):
                 yield entry, entry.transform.file.path
             elif entry.transform is not None:
-                yield entry, settings.output_dir / written[group_name(group)]
+                yield entry, settings.output_dir / written[f"transform_{group_name(group)}"]
             else:
                 yield entry, None
 

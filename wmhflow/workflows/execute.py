@@ -17,7 +17,7 @@ from wmhflow.workflows.plugin import Failure, ResilientMultiProcPlugin
 
 LOGGERS = ("nipype.workflow", "nipype.utils", "nipype.interface", "nipype.filemanip")
 # what workers import once, before they are forked
-PRELOADED = ["wmhflow.workflows.visit", "wmhflow.interfaces.report", "ants"]
+PRELOADED = ["wmhflow.workflows.study", "ants"]
 
 
 def execute(

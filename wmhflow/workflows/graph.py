@@ -1,85 +1,158 @@
-"""A visit's graph while it grows: who gives what, under plain names."""
+"""From units to a nipype graph: a node per recipe, an edge per thing taken; nothing is decided."""
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from nipype import Node, Workflow
-from nipype.interfaces.base import BaseInterface
 from nipype.interfaces.utility import Merge
 
-from wmhflow.plan.atlases import AtlasPlan
-from wmhflow.plan.visit import VisitPlan
-from wmhflow.settings import Settings
+from wmhflow.bids.query import FoundFile
+from wmhflow.errors import ProductError
+from wmhflow.products.product import From, Recipe, Taken
+from wmhflow.products.unit import Unit
+from wmhflow.steps.adapter import interface_of
+from wmhflow.steps.kinds import needs_of
 
 
-@dataclass
-class VisitGraph:
-    """A visit's graph while it grows.
+class Output(NamedTuple):
+    """What gives a product: a node in nested workflows, outermost first, and one of its outputs."""
 
-    ``known`` says under a plain name who gives what: a node with the name of its output, or the
-    path of a file that was given. ``facts`` are outputs whose numbers go to the QC table, with
-    what is put before their names.
+    folders: tuple[Workflow, ...]
+    node: Node
+    name: str
+
+
+class Graph:
+    """A graph while it is made: who gives what, by the unit's name and the product's key.
+
+    Parameters
+    ----------
+    workflow
+        What holds the workflows of all units.
     """
 
-    workflow: Workflow
-    visit: VisitPlan
-    settings: Settings
-    known: dict[str, tuple[Node, str] | str] = field(default_factory=dict)
-    facts: list[tuple[str, tuple[Node, str]]] = field(default_factory=list)
+    def __init__(self, workflow: Workflow) -> None:
+        self.workflow = workflow
+        self._outputs: dict[tuple[str, str], Output] = {}
+        self._folders: dict[tuple[str, ...], tuple[Workflow, ...]] = {(): (workflow,)}
 
-    def add(self, name: str, interface: BaseInterface, mem_gb: float = 0.5, **inputs: Any) -> Node:
-        """Add a node; a text that names something known is fed from there."""
-        node = Node(interface, name=name, mem_gb=mem_gb, n_procs=1)
-        self.workflow.add_nodes([node])
-        for trait, value in inputs.items():
-            self.feed(node, trait, value)
-        return node
+    def add(self, unit: Unit) -> None:
+        """Add the steps of a unit, after those of the units that it takes from.
 
-    def feed(self, node: Node, trait: str, value: Any) -> None:
-        """Set an input, or connect it to who gives it."""
-        source = self.known.get(value, value) if isinstance(value, str) else value
-        if isinstance(source, tuple) and len(source) == 2 and isinstance(source[0], Node):
-            self.workflow.connect(source[0], source[1], node, trait)
-        elif source is not None:
-            node.inputs.trait_set(**{trait: source})
+        Raises
+        ------
+        ProductError
+            If something is made twice, or taken and made by nobody.
+        """
+        folders = self._folders_of(unit.folders)
+        made: list[tuple[Recipe, Node]] = []
+        for recipe in unit.recipes:
+            node = _node(recipe)
+            folders[-1].add_nodes([node])
+            made.append((recipe, node))
+            for name, product in recipe.makes.items():
+                if (unit.name, product.key) in self._outputs:
+                    raise ProductError(f"{unit.name}: {product.key} is made twice")
+                self._outputs[unit.name, product.key] = Output(folders, node, name)
+        for recipe, node in made:
+            for parameter, taken in {**recipe.takes, **recipe.beside}.items():
+                self._feed(unit, folders, node, parameter, taken)
 
-    def if_known(self, name: str) -> str | None:
-        """Return a name, for an input that stays empty where nobody gives it."""
-        return name if name in self.known else None
+    def _folders_of(self, names: tuple[str, ...]) -> tuple[Workflow, ...]:
+        """Return the nested workflows of these names; what is not there yet is made."""
+        if names not in self._folders:
+            outer = self._folders_of(names[:-1])
+            inner = Workflow(name=names[-1])
+            outer[-1].add_nodes([inner])
+            self._folders[names] = (*outer, inner)
+        return self._folders[names]
 
-    def gather(self, name: str, sources: list[str]) -> tuple[Node, str]:
-        """Join known outputs into one list."""
-        node = Node(Merge(len(sources)), name=name, mem_gb=0.1, run_without_submitting=True)
-        self.workflow.add_nodes([node])
-        for number, source in enumerate(sources, start=1):
-            self.feed(node, f"in{number}", source)
-        return node, "out"
+    def _feed(
+        self, unit: Unit, folders: tuple[Workflow, ...], node: Node, parameter: str, taken: Taken
+    ) -> None:
+        """Set an input, or connect it to who gives it; of several things a list is made."""
+        if taken is None:
+            return
+        if isinstance(taken, FoundFile):
+            node.inputs.trait_set(**{parameter: str(taken.path)})
+        elif isinstance(taken, Path):
+            node.inputs.trait_set(**{parameter: str(taken)})
+        elif isinstance(taken, From | str):
+            self._connect(self._output(unit, taken), folders, node, parameter)
+        else:
+            self._feed_list(unit, folders, node, parameter, taken)
 
-    @property
-    def seed(self) -> int:
-        """The seed that every random step starts from."""
-        return self.settings.execution.random_seed
+    def _feed_list(
+        self,
+        unit: Unit,
+        folders: tuple[Workflow, ...],
+        node: Node,
+        parameter: str,
+        taken: Sequence[Taken],
+    ) -> None:
+        parts = [part for part in taken if part is not None]
+        if not parts:
+            return
+        merge = Node(Merge(len(parts)), name=f"{node.name}_{parameter}", mem_gb=0.1)
+        merge.run_without_submitting = True
+        folders[-1].add_nodes([merge])
+        for number, part in enumerate(parts, start=1):
+            self._feed(unit, folders, merge, f"in{number}", part)
+        folders[-1].connect(merge, "out", node, parameter)
 
-    @property
-    def n_shells(self) -> int:
-        """The number of outer shells."""
-        regions = self.settings.regions
-        return round(regions.shell_max / regions.shell_width)
+    def _output(self, unit: Unit, taken: From | str) -> Output:
+        place = (taken.unit, taken.key) if isinstance(taken, From) else (unit.name, taken)
+        if place not in self._outputs:
+            raise ProductError(f"{unit.name} takes {place[1]} of {place[0]}, which nobody makes")
+        return self._outputs[place]
+
+    def _connect(
+        self, output: Output, folders: tuple[Workflow, ...], node: Node, parameter: str
+    ) -> None:
+        """Connect two nodes in the innermost workflow that holds both."""
+        shared = [one for one, other in zip(output.folders, folders, strict=False) if one is other]
+        giver = _seen_from(len(shared), output.folders, output.node, output.name)
+        taker = _seen_from(len(shared), folders, node, parameter)
+        shared[-1].connect(*giver, *taker)
 
 
-def safe_name(label: str) -> str:
-    """Return a label as nipype's names want it: BIDS allows a plus, nipype does not."""
-    return re.sub(r"\W", "PLUS", label)
+def _seen_from(depth: int, folders: tuple[Workflow, ...], node: Node, name: str) -> tuple[Any, str]:
+    """Name a node's input or output as the workflow at this depth names it."""
+    if len(folders) == depth:
+        return node, name
+    inner = [folder.name for folder in folders[depth + 1 :]]
+    return folders[depth], ".".join([*inner, node.name, name])
 
 
-def bridged(visit: VisitPlan) -> list[AtlasPlan]:
-    """List the atlases that lie on another template than the program's."""
-    return [atlas for atlas in visit.laid_atlases if atlas.bridge is not None]
+def _node(recipe: Recipe) -> Node:
+    """Make the node of a recipe, with its fixed values."""
+    needs = needs_of(recipe.function)
+    mem_gb = recipe.mem_gb or needs.mem_gb
+    interface = interface_of(recipe.function)
+    node = Node(interface, name=recipe.name, mem_gb=mem_gb, n_procs=needs.threads)
+    values = {name: value for name, value in recipe.options.items() if value is not None}
+    node.inputs.trait_set(**values)
+    return node
 
 
-def bridge_name(atlas: AtlasPlan) -> str:
-    """Name the transform from the program's template to an atlas's."""
-    return f"bridge_{atlas.name}"
+def build_graph(workflow: Workflow, units: Iterable[Unit]) -> Graph:
+    """Make the graph of units, of which later ones may take from earlier ones.
+
+    Parameters
+    ----------
+    workflow
+        What shall hold their steps.
+    units
+        In order.
+
+    Returns
+    -------
+    Graph
+    """
+    graph = Graph(workflow)
+    for unit in units:
+        graph.add(unit)
+    return graph

@@ -1,24 +1,21 @@
-"""The graph of a run: the persons side by side, the template's priors made once for all."""
+"""The graph of a run: the persons side by side, what they share made once for all."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from nipype import Node, Workflow
-from nipype.interfaces.utility import Merge
+from nipype import Workflow
 
 import wmhflow
-from wmhflow.ants.bridge import DRAWN_PRIORS
-from wmhflow.interfaces.bridge import BridgeTemplates
-from wmhflow.interfaces.report import PersonReport
-from wmhflow.interfaces.segmentation import TemplatePriors
 from wmhflow.plan.visit import ParticipantPlan
+from wmhflow.products.study import study_unit
+from wmhflow.products.unit import Unit
+from wmhflow.products.visit import person_folder, safe_name, visit_unit
+from wmhflow.reports.page import person_unit
 from wmhflow.settings import Settings
-from wmhflow.workflows.anatomy import TEMPLATE_FILES
-from wmhflow.workflows.graph import bridge_name, bridged, safe_name
-from wmhflow.workflows.visit import init_visit_wf, visit_name
+from wmhflow.workflows.graph import build_graph
 
 
 def init_study_wf(
@@ -41,68 +38,32 @@ def init_study_wf(
         Named after the program's version, so that another version starts anew.
     """
     workflow = Workflow(name=study_name(settings), base_dir=str(settings.execution.work_dir))
-    first = participants[0].subject
-    workflow.config["execution"]["crashdump_dir"] = str(log_dirs[first])
-    # named after the first person, so that jobs of other persons in the same folder have their own
-    name = f"template_priors_{safe_name(first)}"
-    priors = Node(TemplatePriors(), name=name, mem_gb=1.0, n_procs=1)
-    workflow.add_nodes([priors])
-    bridges = _add_bridges(workflow, participants, settings, priors)
+    workflow.config["execution"]["crashdump_dir"] = str(log_dirs[participants[0].subject])
+    build_graph(workflow, run_units(participants, settings))
     for participant in participants:
-        log_dir = log_dirs[participant.subject]
-        _add_participant(workflow, participant, settings, priors, bridges, log_dir)
+        person = workflow.get_node(person_folder(participant.subject))
+        _log_to(person, log_dirs[participant.subject])
     return workflow
 
 
-def _add_bridges(
-    workflow: Workflow, participants: Sequence[ParticipantPlan], settings: Settings, priors: Node
-) -> dict[Path, Node]:
-    """Register every other template that atlases lie on to the program's, once for all persons."""
-    bridges: dict[Path, Node] = {}
-    visits = [visit for participant in participants for visit in participant.visits]
-    for atlas in (atlas for visit in visits for atlas in bridged(visit)):
-        if atlas.bridge in bridges:
-            continue
-        name = f"{bridge_name(atlas)}_{safe_name(participants[0].subject)}"
-        node = Node(BridgeTemplates(), name=name, mem_gb=3.0, n_procs=1)
-        node.inputs.trait_set(
-            image=str(atlas.bridge),
-            has_labels=atlas.by_labels,
-            seed=settings.execution.random_seed,
-        )
-        drawn = [(name, name) for name in DRAWN_PRIORS]
-        links = [("t1w", "template_t1w"), ("brain_mask", "template_mask"), *drawn]
-        workflow.connect([(priors, node, links)])
-        bridges[atlas.bridge] = node
-    return bridges
+def run_units(participants: Sequence[ParticipantPlan], settings: Settings) -> list[Unit]:
+    """List the units of a run: what persons share, every visit, every person.
 
-
-def _add_participant(
-    workflow: Workflow,
-    participant: ParticipantPlan,
-    settings: Settings,
-    priors: Node,
-    bridges: Mapping[Path, Node],
-    log_dir: Path,
-) -> None:
-    person = Workflow(name=person_name(participant.subject))
-    workflow.add_nodes([person])
-    report = Node(PersonReport(), name="report", mem_gb=1.0, n_procs=1)
-    report.inputs.trait_set(settings=settings, participant=participant)
-    visits = [visit for visit in participant.visits if visit.problem is None]
-    finished = Node(Merge(len(visits)), name="finished", mem_gb=0.1, run_without_submitting=True)
-    for number, plan in enumerate(visits, start=1):
-        visit = init_visit_wf(plan, settings)
-        person.connect(visit, "finished.out", finished, f"in{number}")
-    person.connect(finished, "out", report, "finished")
-    for plan in visits:
-        path = f"{visit_name(plan)}.template"
-        links = [(name, f"{path}.{name}") for name in TEMPLATE_FILES]
-        workflow.connect([(priors, person, links)])
-        for atlas in bridged(plan):
-            link = ("forward", f"{path}.{bridge_name(atlas)}")
-            workflow.connect([(bridges[atlas.bridge], person, [link])])
-    _log_to(person, log_dir)
+    Parameters
+    ----------
+    participants
+        Plans; visits that have a problem are left out.
+    settings
+        The run's settings.
+    """
+    plans = [visit for participant in participants for visit in participant.visits]
+    # named after the first person, so that jobs of other persons in the same folder have their own
+    shared = f"template_{safe_name(participants[0].subject)}_wf"
+    units = [study_unit([plan for plan in plans if plan.problem is None], settings, shared)]
+    for participant in participants:
+        visits = [visit_unit(plan, settings) for plan in participant.visits if not plan.problem]
+        units += [*visits, person_unit(participant, visits, settings)]
+    return units
 
 
 def study_name(settings: Settings) -> str:
@@ -110,11 +71,6 @@ def study_name(settings: Settings) -> str:
     version = safe_name(wmhflow.__version__.replace(".", "_"))
     key = f"{settings.bids_dir.resolve()} {settings.output_dir.resolve()}"
     return f"wmhflow_{version}_{hashlib.sha256(key.encode()).hexdigest()[:8]}_wf"
-
-
-def person_name(subject: str) -> str:
-    """Name a person's workflow."""
-    return f"sub_{safe_name(subject)}_wf"
 
 
 def _log_to(workflow: Workflow, log_dir: Path) -> None:

@@ -1,0 +1,41 @@
+"""Folders for what is made once and used by every run: a user's, or one for temporary files."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+
+def is_writable(folder: Path) -> bool:
+    """Tell whether files can be made in a folder, which is made if it is not there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
+
+
+def cache_folder(name: str) -> Path:
+    """Find a folder of the user's for a cache, or one for temporary files if home is read-only."""
+    given = os.environ.get("XDG_CACHE_HOME")
+    home = Path(given) if given else Path(os.path.expanduser("~")) / ".cache"  # noqa: PTH111
+    # A user without a home stays "~" here, which is no folder.
+    if home.is_absolute() and is_writable(home / "wmhflow" / name):
+        return home / "wmhflow" / name
+    shared = Path(tempfile.gettempdir()) / f"wmhflow-cache-{os.getuid()}"
+    if _is_own(shared) and is_writable(shared / name):
+        return shared / name
+    return Path(tempfile.mkdtemp(prefix="wmhflow-cache-"))
+
+
+def _is_own(folder: Path) -> bool:
+    """Make a folder that nobody else may write to; compiled code of strangers must not be run."""
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        facts = folder.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(facts.st_mode) and facts.st_uid == os.getuid() and not facts.st_mode & 0o022

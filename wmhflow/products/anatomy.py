@@ -1,0 +1,407 @@
+"""Products from the images of a visit to its tissues, lesions and the template's warp."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from wmhflow.bids.naming import TEMPLATE
+from wmhflow.core.space.grids import Grid3D
+from wmhflow.core.tissue.brain import looks_skull_stripped
+from wmhflow.core.wmh.model import GIVEN_THRESHOLD, LesionModel
+from wmhflow.files.template import PRIORS
+from wmhflow.plan.visit import Computed, Given, how_wmh
+from wmhflow.products.keys import TEMPLATE_PRODUCT, Visit
+from wmhflow.products.product import Facts, Image, Product, Recipe, Taken, Transform, Work
+from wmhflow.steps.images import convert_transform, prepare_image, resample
+from wmhflow.steps.lesions import bring_mask, find_lesions, keep_infarct_out, run_program
+from wmhflow.steps.registration import align_rigidly, warp_again, warp_to_template
+from wmhflow.steps.tissue import (
+    check_anatomy,
+    find_brain,
+    label_tissues,
+    read_parcellation,
+    warp_priors,
+)
+
+PREPROC = "{} in single precision on the reference grid, non-finite voxels set to 0"
+BRAIN = "Brain"
+WMH = "White matter hyperintensities"
+WMH_PROBABILITY = "Probability of white matter hyperintensity"
+VENTRICLES = "Lateral ventricles with inferior horns and choroid plexus"
+INFARCT = "Infarcts and other lesions that are no WMH, kept out of WMH and NAWM"
+
+
+def anatomy(visit: Visit) -> Iterator[Recipe]:
+    """Declare everything from the prepared images to checked tissues, lesions and the warp."""
+    yield _reference(visit)
+    yield from _other_anatomical(visit)
+    yield from _infarct(visit)
+    yield from _known_lesions(visit)
+    yield _brain(visit)
+    yield from _first_warp(visit)
+    yield from _computed_lesions(visit)
+    yield from _computed_tissues(visit)
+    yield _checked_tissues(visit)
+
+
+def _preproc(visit: Visit, name: str) -> Image:
+    """Declare an anatomical image on the reference grid."""
+    moved = {} if name == visit.plan.reference else {"space": visit.plan.reference}
+    return Image(
+        f"preproc_{name}",
+        name,
+        moved | {"desc": "preproc"},
+        PREPROC.format(name),
+        "scalars",
+        measured={"SkullStripped": shows_no_skull},
+    )
+
+
+def shows_no_skull(image: Grid3D) -> bool:
+    """Tell whether an image holds the brain alone."""
+    return looks_skull_stripped(image.data, image.voxel_mm3)
+
+
+def _reference(visit: Visit) -> Recipe:
+    return Recipe(
+        "reference",
+        prepare_image,
+        takes={"in_file": visit.plan.reference_file},
+        makes={
+            "image": _preproc(visit, visit.plan.reference),
+            "facts": Facts("reference_facts", "reference_"),
+        },
+    )
+
+
+def _other_anatomical(visit: Visit) -> Iterator[Recipe]:
+    """Bring the FLAIR (or T1w) that is not the reference to it."""
+    other = visit.plan.other_anatomical
+    if other is None:
+        return
+    yield Recipe(
+        "other_anatomical",
+        prepare_image,
+        takes={"in_file": other},
+        makes={"image": Work("other"), "facts": Facts("other_facts", "other_anatomical_")},
+    )
+    given = visit.plan.other_transform
+    if isinstance(given, Given):
+        yield from converted(visit, "other_transform", given, "other")
+    else:
+        yield rigid(
+            visit,
+            "other_registration",
+            "other",
+            str(other.path),
+            Transform("other_transform", visit.other_name, visit.plan.reference, ".txt"),
+            Facts("other_alignment", "other_anatomical_registration_"),
+        )
+    yield Recipe(
+        "other_in_reference",
+        resample,
+        takes={"moving": "other", "transforms": [visit.other_transform]},
+        beside={"space": visit.reference},
+        makes={"image": _preproc(visit, visit.other_name)},
+    )
+
+
+def converted(visit: Visit, key: str, given: Given, moving: Taken) -> Iterator[Recipe]:
+    """Declare a given transform that has to be written as ITK's, if it has."""
+    if given.convert:
+        yield Recipe(
+            key,
+            convert_transform,
+            takes={"in_file": given.file},
+            beside={"moving": moving, "fixed": visit.reference},
+            makes={"transform": Work(key)},
+        )
+
+
+def rigid(
+    visit: Visit, name: str, moving: str, source: str, transform: Transform, facts: Facts
+) -> Recipe:
+    """Declare the alignment of an image to the reference, judged as the user asked."""
+    return Recipe(
+        name,
+        align_rigidly,
+        takes={"fixed": visit.reference, "moving": moving},
+        options={
+            "seed": visit.seed,
+            "quality": visit.settings.anatomy.registration_qc,
+            "moving_name": source,
+            "fixed_name": str(visit.plan.reference_file.path),
+        },
+        makes={"transform": transform, "metrics": facts},
+    )
+
+
+def _infarct(visit: Visit) -> Iterator[Recipe]:
+    given = visit.plan.infarct
+    if given is None:
+        return
+    yield Recipe(
+        "given_infarct",
+        bring_mask,
+        takes={"in_file": given.file, "transforms": visit.to_reference(given)},
+        beside={"space": visit.reference},
+        options={"is_probability": given.is_probability, "what": "infarct"},
+        makes={
+            "mask": visit.image(
+                "mask_infarct", "mask", INFARCT, "mask", {"Type": "Lesion"}, label="infarct"
+            ),
+            "facts": Facts("infarct_facts"),
+        },
+    )
+
+
+# ---- lesions -------------------------------------------------------------------------------------
+
+
+def _lesion_images(visit: Visit) -> tuple[Product, Product]:
+    """Declare mask and probability of WMH; infarcts, if there are any, are taken out of them."""
+    threshold = {"threshold": value} if (value := _threshold(visit)) else {}
+    told = {
+        "source": how_wmh(visit.plan),
+        "fill_holes": visit.settings.anatomy.fill_holes or not visit.plan.wmh_comes_first,
+    }
+    mask = visit.image(
+        "mask_WMH", "mask", WMH, "mask", {"Type": "Lesion"}, told | threshold, label="WMH"
+    )
+    probability = visit.image(
+        "probseg_WMH", "probseg", WMH_PROBABILITY, "scalars", None, threshold, label="WMH"
+    )
+    return mask, probability
+
+
+def _threshold(visit: Visit) -> float | None:
+    """Give the probability that parts the mask from the rest, if there was a probability."""
+    wmh = visit.plan.wmh
+    if isinstance(wmh, Given):
+        return GIVEN_THRESHOLD if wmh.is_probability else None
+    return None if wmh.command else LesionModel().threshold
+
+
+def _known_lesions(visit: Visit) -> Iterator[Recipe]:
+    """Declare lesions that are given, or that the user's program finds in the images."""
+    wmh, space = visit.plan.wmh, {"space": visit.reference}
+    fill = {"fill": visit.settings.anatomy.fill_holes}
+    if isinstance(wmh, Given):
+        yield from _lesions(
+            visit,
+            Recipe(
+                "given_wmh",
+                bring_mask,
+                takes={"in_file": wmh.file, "transforms": visit.to_reference(wmh)},
+                beside=space,
+                options=fill | {"is_probability": wmh.is_probability},
+                makes={"facts": Facts("given_wmh_facts")},
+            ),
+            has_probability=wmh.is_probability,
+        )
+    elif wmh.command is not None:
+        yield Recipe(
+            "external_wmh",
+            run_program,
+            takes=visit.in_own_space | {"other_transform": visit.other_transform},
+            options={"command": wmh.command, "reference_name": visit.plan.reference},
+            makes={"mask": Work("program_mask"), "transforms": Work("program_transforms")},
+        )
+        yield from _lesions(
+            visit,
+            Recipe(
+                "given_wmh",
+                bring_mask,
+                takes={"in_file": "program_mask", "transforms": "program_transforms"},
+                beside=space,
+                options=fill,
+                makes={"facts": Facts("given_wmh_facts")},
+            ),
+            has_probability=False,
+        )
+
+
+def _lesions(visit: Visit, found: Recipe, *, has_probability: bool) -> Iterator[Recipe]:
+    """Let a recipe make the mask of WMH, and take infarcts out of it, if there are any."""
+    mask, probability = _lesion_images(visit)
+    kept = {"probseg": probability} if has_probability else {}
+    if visit.infarct is None:
+        yield replace(found, makes={"mask": mask, **kept, **found.makes})
+        return
+    before = {name: Work(f"{name}_with_infarct") for name in ("mask", *kept)}
+    yield replace(found, makes={**before, **found.makes})
+    yield Recipe(
+        "wmh_without_infarct",
+        keep_infarct_out,
+        takes={
+            "wmh": "mask_with_infarct",
+            "infarct": visit.infarct,
+            "probseg": "probseg_with_infarct" if kept else None,
+        },
+        options={"with_rims": not isinstance(visit.plan.wmh, Given)},
+        makes={"wmh": mask, **kept, "facts": Facts("without_infarct_facts")},
+    )
+
+
+def _computed_lesions(visit: Visit) -> Iterator[Recipe]:
+    """Declare WMH found in the FLAIR, before the tissues, which take lesions as known."""
+    if visit.plan.wmh_comes_first:
+        return
+    warp_is_made = isinstance(visit.plan.forward, Computed)
+    yield from _lesions(
+        visit,
+        Recipe(
+            "wmh",
+            find_lesions,
+            takes={
+                **visit.in_own_space,
+                "brain_mask": "mask_brain",
+                "inverse": "first_inverse" if warp_is_made else visit.inverse,
+                "other_transform": visit.other_transform,
+                "template": TEMPLATE_PRODUCT,
+            },
+            beside={"reference": visit.reference},
+            options={"reference_name": visit.plan.reference},
+            makes={"facts": Facts("wmh_facts", "wmh_")},
+        ),
+        has_probability=True,
+    )
+    if warp_is_made:
+        first = {name: f"first_{name}" for name in ("forward", "inverse", "affine", "metrics")}
+        yield Recipe(
+            "template_registration_again",
+            warp_again,
+            takes=_warped(visit) | first | {"wmh": "mask_WMH"},
+            options={"seed": visit.seed},
+            makes=_warps(visit),
+        )
+
+
+# ---- brain, template and tissues -----------------------------------------------------------------
+
+
+def _brain(visit: Visit) -> Recipe:
+    """Declare the brain; a parcellation gives the tissues with it."""
+    given = visit.plan.parcellation
+    brain = visit.image("mask_brain", "mask", BRAIN, "mask", {"Type": "Brain"}, label="brain")
+    if given is None:
+        return Recipe(
+            "brain",
+            find_brain,
+            takes={
+                "image": visit.reference,
+                "other": "other" if visit.has_other else None,
+                "other_transform": visit.other_transform,
+                "template": TEMPLATE_PRODUCT,
+            },
+            options={"seed": visit.seed, "source": str(visit.plan.reference_file.path)},
+            makes={"brain_mask": brain, "facts": Facts("brain_facts")},
+        )
+    return Recipe(
+        "given_tissues",
+        read_parcellation,
+        takes={"in_file": given.file, "transforms": visit.to_reference(given)},
+        beside={"reference": visit.reference},
+        makes={
+            "tissue": Work("tissue_found"),
+            "ventricles": _ventricles(visit),
+            "brain_mask": brain,
+            "hemispheres": Work("hemispheres"),
+            "cortex_lobes": Work("cortex_lobes"),
+            "facts": Facts("parcellation_facts"),
+        },
+    )
+
+
+def _ventricles(visit: Visit) -> Image:
+    return visit.image(
+        "mask_ventricles", "mask", VENTRICLES, "mask", {"Type": "ROI"}, label="ventricles"
+    )
+
+
+def _warped(visit: Visit) -> dict[str, Taken]:
+    """Return what every registration to the template takes."""
+    return {
+        "reference": visit.reference,
+        "brain_mask": "mask_brain",
+        "template": TEMPLATE_PRODUCT,
+        "infarct": visit.infarct,
+    }
+
+
+def _warps(visit: Visit) -> dict[str, Product]:
+    reference = visit.plan.reference
+    return {
+        "forward": Transform("forward", reference, TEMPLATE, ".h5"),
+        "inverse": Transform("inverse", TEMPLATE, reference, ".h5"),
+        "metrics": Facts("template_registration", "template_registration_"),
+    }
+
+
+def _first_warp(visit: Visit) -> Iterator[Recipe]:
+    """Declare the warp to the template; what precedes computed lesions is made anew after them."""
+    if isinstance(visit.plan.forward, Given):
+        return
+    known = visit.plan.wmh_comes_first
+    first = {name: Work(f"first_{name}") for name in ("forward", "inverse", "affine", "metrics")}
+    yield Recipe(
+        "template_registration",
+        warp_to_template,
+        takes=_warped(visit) | {"wmh": "mask_WMH" if known else None},
+        options={"seed": visit.seed},
+        makes=_warps(visit) if known else first,
+    )
+
+
+def _computed_tissues(visit: Visit) -> Iterator[Recipe]:
+    if visit.plan.parcellation is not None:
+        return
+    yield Recipe(
+        "warped_priors",
+        warp_priors,
+        takes={
+            "brain_mask": "mask_brain",
+            "inverse": visit.inverse,
+            "template": TEMPLATE_PRODUCT,
+        },
+        makes={name: Work(f"warped_{name}") for name in PRIORS}
+        | {"hemispheres": Work("hemispheres")},
+    )
+    yield Recipe(
+        "tissues",
+        label_tissues,
+        takes={
+            "image": visit.reference,
+            "brain_mask": "mask_brain",
+            "lesion_mask": "mask_WMH",
+            "infarct_mask": visit.infarct,
+            "hemispheres": "hemispheres",
+            **{name: f"warped_{name}" for name in PRIORS},
+        },
+        options={"seed": visit.seed},
+        makes={"tissue": Work("tissue_found"), "ventricles": _ventricles(visit)},
+    )
+
+
+def _checked_tissues(visit: Visit) -> Recipe:
+    """Declare tissues that are let through only if the images can be what their names say."""
+    anatomical = visit.plan.anatomical
+    return Recipe(
+        "checked_anatomy",
+        check_anatomy,
+        takes={"tissue": "tissue_found"},
+        beside={
+            "brain_mask": "mask_brain",
+            "reference": visit.reference,
+            "forward": visit.forward,
+            "template": TEMPLATE_PRODUCT,
+            **{name.lower(): f"preproc_{name}" for name in anatomical},
+        },
+        options={
+            "sources": {name: str(file.path) for name, file in anatomical.items()},
+            "reference_name": visit.plan.reference,
+            "needs_flair": not isinstance(visit.plan.wmh, Given),
+        },
+        makes={"tissue": Work("tissue_without_lesions"), "facts": Facts("anatomy_facts")},
+    )

@@ -1,0 +1,269 @@
+"""Products from label images and maps to tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from wmhflow.ants.priors import LESION_PRIORS
+from wmhflow.plan.visit import Given, MapPlan
+from wmhflow.products.anatomy import converted, rigid
+from wmhflow.products.keys import TEMPLATE_PRODUCT, Visit
+from wmhflow.products.maps import group_name, map_groups
+from wmhflow.products.product import Facts, Recipe, Taken, Transform, Work
+from wmhflow.products.rows import atlas_regions, table_regions, tabulated_images
+from wmhflow.products.tables import (
+    ASYMMETRY_TABLE,
+    LOAD_TABLE,
+    MAPS_TABLE,
+    PENUMBRA_TABLE,
+    PROFILES_TABLE,
+    QC_TABLE,
+    VOLUMES_TABLE,
+    WEIGHTED_TABLE,
+)
+from wmhflow.steps.atlases import weigh_volumes
+from wmhflow.steps.images import find_intracranial, prepare_image
+from wmhflow.steps.lesions import judge_lesions, judge_lesions_by_priors
+from wmhflow.steps.measures import (
+    MapOptions,
+    arrange_profiles,
+    gather_quality,
+    measure_load,
+    measure_volumes,
+    sample_maps,
+)
+from wmhflow.steps.mirror import compare_sides, mirror_partition, sample_opposites
+from wmhflow.steps.partition import divide_finest
+
+PARTITION = {"labels": "labels", "columns": "columns", "regions": "regions"}
+
+
+def measures(visit: Visit) -> Iterator[Recipe]:
+    """Declare the partition of the reference grid, and every table that is measured on it."""
+    yield _partition(visit)
+    yield from _weighted(visit)
+    yield from _volumes(visit)
+    yield _load()
+    yield _mirror(visit)
+    yield from _maps(visit)
+    yield _asymmetry(visit)
+
+
+def _partition(visit: Visit) -> Recipe:
+    names = list(tabulated_images(visit.plan))
+    overlapping = [atlas.name for atlas in visit.plan.atlases if atlas.is_probabilistic]
+    options: dict[str, Any] = {
+        "names": names,
+        "regions": table_regions(visit.plan, visit.settings),
+    }
+    return Recipe(
+        "partition",
+        divide_finest,
+        takes={
+            "images": [f"seg_{name}" for name in names],
+            "wmh": "mask_WMH",
+            "nawm": "mask_NAWM",
+            "infarct": visit.infarct,
+            "members": [f"members_{name}" for name in overlapping] or None,
+        },
+        options=options | ({"overlapping": overlapping} if overlapping else {}),
+        makes={name: Work(name) for name in PARTITION},
+    )
+
+
+def _weighted(visit: Visit) -> Iterator[Recipe]:
+    """Declare the measures of regions that overlap, if an atlas has such."""
+    atlases = [atlas for atlas in visit.plan.atlases if atlas.is_probabilistic]
+    if atlases:
+        regions = [[one.described for one in atlas_regions(atlas)] for atlas in atlases]
+        yield Recipe(
+            "weighted",
+            weigh_volumes,
+            takes={"steps": [f"atlasprob_{atlas.name}" for atlas in atlases], "wmh": "mask_WMH"},
+            options={"regions": regions},
+            makes={"rows": WEIGHTED_TABLE},
+        )
+
+
+def _volumes(visit: Visit) -> Iterator[Recipe]:
+    yield Recipe(
+        "intracranial",
+        find_intracranial,
+        takes={"template": TEMPLATE_PRODUCT, "inverse": visit.inverse},
+        beside={"space": visit.reference},
+        makes={"mask": Work("intracranial")},
+    )
+    yield Recipe(
+        "volumes",
+        measure_volumes,
+        takes={**PARTITION, "lesions": "seg_lesions", "intracranial": "intracranial"},
+        makes={"rows": VOLUMES_TABLE, "facts": Facts("volume_facts")},
+    )
+
+
+def _load() -> Recipe:
+    return Recipe(
+        "load",
+        measure_load,
+        takes={
+            "tissue": "seg_tissue",
+            "wmh": "mask_WMH",
+            "depth": "distance_depth",
+            "ventricle_distance": "distance_ventricles",
+            "cortex_distance": "distance_cortex",
+        },
+        makes={"table": LOAD_TABLE},
+    )
+
+
+def _mirror(visit: Visit) -> Recipe:
+    return Recipe(
+        "mirror",
+        mirror_partition,
+        takes={
+            "labels": "labels",
+            "columns": "columns",
+            "forward": visit.forward,
+            "inverse": visit.inverse,
+        },
+        makes={"own": Work("own"), "opposite": Work("opposite")},
+    )
+
+
+# ---- maps ----------------------------------------------------------------------------------------
+
+
+def _maps(visit: Visit) -> Iterator[Recipe]:
+    """Declare every group of maps that share a grid, and what all of them tell."""
+    groups = map_groups(visit.plan)
+    for group in groups:
+        yield from _map_group(visit, group)
+    if not groups:
+        return
+    regions = visit.settings.regions
+    yield Recipe(
+        "profiles",
+        arrange_profiles,
+        takes={
+            "rows": [f"rows_{group_name(group)}" for group in groups],
+            "distances": "shell_distances",
+        },
+        options={
+            "names": [entry.name for entry in visit.plan.maps],
+            "width_mm": regions.shell_width,
+            "n_shells": round(regions.shell_max / regions.shell_width),
+        },
+        makes={"maps": MAPS_TABLE, "profiles": PROFILES_TABLE, "penumbra": PENUMBRA_TABLE},
+    )
+
+
+def _map_group(visit: Visit, group: tuple[MapPlan, ...]) -> Iterator[Recipe]:
+    name, aligned = group_name(group), group[0].transform
+    transform: Taken = None
+    if isinstance(aligned, Given):
+        transform = f"transform_{name}" if aligned.convert else aligned.file
+        yield from converted(visit, f"transform_{name}", aligned, group[0].file)
+    elif aligned is not None:
+        transform = f"transform_{name}"
+        moved = next(iter(aligned.files), group[0].file)
+        yield Recipe(
+            f"image_{name}",
+            prepare_image,
+            takes={"in_file": moved},
+            options={"judged": False},
+            makes={"image": Work(f"image_{name}")},
+        )
+        yield rigid(
+            visit,
+            f"registration_{name}",
+            f"image_{name}",
+            str(moved.path),
+            Transform(f"transform_{name}", name, visit.plan.reference, ".txt"),
+            Facts(f"alignment_{name}", f"map_{name}_registration_"),
+        )
+    yield from _samples(group, name, transform)
+
+
+def _samples(group: tuple[MapPlan, ...], name: str, transform: Taken) -> Iterator[Recipe]:
+    """Declare the samples of maps on one grid, in every region and in the opposite places."""
+    maps: dict[str, Taken] = {"maps": [entry.file for entry in group], "transform": transform}
+    options = {
+        "options": [
+            MapOptions(entry.name, entry.definition.unit, *entry.definition.valid_range)
+            for entry in group
+        ]
+    }
+    mem_gb = 1.5 + 0.3 * len(group)
+    yield Recipe(
+        f"sampling_{name}",
+        sample_maps,
+        takes={**maps, **PARTITION},
+        options=options,
+        makes={"rows": Work(f"rows_{name}"), "facts": Facts(f"sampling_{name}")},
+        mem_gb=mem_gb,
+    )
+    yield Recipe(
+        f"opposites_{name}",
+        sample_opposites,
+        takes={
+            **maps,
+            "own": "own",
+            "opposite": "opposite",
+            "columns": "columns",
+            "regions": "regions",
+        },
+        options=options,
+        makes={"rows": Work(f"opposites_{name}")},
+        mem_gb=mem_gb,
+    )
+
+
+def _asymmetry(visit: Visit) -> Recipe:
+    groups = map_groups(visit.plan)
+    return Recipe(
+        "asymmetry",
+        compare_sides,
+        takes={
+            "volumes": "table_volumes",
+            "regions": "regions",
+            "maps": [f"opposites_{group_name(group)}" for group in groups] or None,
+        },
+        makes={"table": ASYMMETRY_TABLE},
+    )
+
+
+# ---- quality -------------------------------------------------------------------------------------
+
+
+def quality(visit: Visit, facts: list[Facts]) -> Iterator[Recipe]:
+    """Declare the verdict on the lesions, and the table of all that the steps counted.
+
+    Parameters
+    ----------
+    visit
+        The visit.
+    facts
+        What other recipes make for the table, in its order.
+    """
+    judged: dict[str, Taken] = {
+        "lesions": "seg_lesions",
+        "brain_mask": "mask_brain",
+        "nawm": "mask_NAWM",
+        "flair": "preproc_FLAIR" if "FLAIR" in visit.plan.anatomical else None,
+    }
+    # tissues that were computed around a mask agree with it, right or wrong
+    function, told = judge_lesions, {"tissue": "tissue_without_lesions"}
+    if visit.plan.parcellation is None:
+        function = judge_lesions_by_priors
+        told = {name: f"warped_{name}" for name in LESION_PRIORS}
+    own = Facts("lesion_quality")
+    yield Recipe("mask_quality", function, takes=judged | told, makes={"facts": own})
+    gathered = [own, *facts]
+    yield Recipe(
+        "quality",
+        gather_quality,
+        takes={"facts": [one.key for one in gathered], "volumes": "table_volumes"},
+        options={"prefixes": [one.prefix for one in gathered]},
+        makes={"rows": QC_TABLE},
+    )

@@ -1,0 +1,97 @@
+"""The tables of a visit, each declared once; the group level gathers the same ones."""
+
+from __future__ import annotations
+
+from wmhflow.products.columns import (
+    ASYMMETRY,
+    LOAD,
+    MAPS,
+    PENUMBRA,
+    PROFILES,
+    QC,
+    VOLUMES,
+    WEIGHTED,
+    lesion_columns,
+)
+from wmhflow.products.product import Table
+
+VOLUMES_TABLE = Table(
+    "table_volumes",
+    "desc-volumes_regions",
+    "Volume of every region and of the lesions in it",
+    VOLUMES,
+)
+WEIGHTED_TABLE = Table(
+    "table_weighted",
+    "desc-weighted_regions",
+    "Lesions in regions that may overlap, weighted by probability",
+    WEIGHTED,
+)
+LOAD_TABLE = Table(
+    "table_load",
+    "desc-load_profiles",
+    "Share of white matter that is hyperintense, by depth and by distance",
+    LOAD,
+)
+ASYMMETRY_TABLE = Table(
+    "table_asymmetry",
+    "desc-asymmetry_regions",
+    "Every region of one side beside the place opposite to it",
+    ASYMMETRY,
+)
+MAPS_TABLE = Table(
+    "table_maps",
+    "desc-maps_regions",
+    "Quantitative maps sampled in every region, in their own grids",
+    MAPS,
+)
+PROFILES_TABLE = Table(
+    "table_profiles",
+    "desc-maps_profiles",
+    "Quantitative maps against the distance from the lesions",
+    PROFILES,
+)
+PENUMBRA_TABLE = Table(
+    "table_penumbra",
+    "desc-maps_penumbra",
+    "Width of the perilesional penumbra in every quantitative map",
+    PENUMBRA,
+)
+QC_TABLE = Table("table_qc", "desc-wmhflow_qc", "Quality control of the whole run", QC)
+
+
+def lesion_table(schemes: tuple[str, ...]) -> Table:
+    """Declare the table of lesions in a run with these zone schemes."""
+    columns = lesion_columns(schemes)
+    return Table("table_lesions", "lesions", "Every lesion, its size, place and class", columns)
+
+
+def all_tables(schemes: tuple[str, ...]) -> tuple[Table, ...]:
+    """Return every table that a visit may have, in a run with these zone schemes.
+
+    Parameters
+    ----------
+    schemes
+        Names, as ``--zones`` takes them.
+    """
+    return (
+        lesion_table(schemes),
+        VOLUMES_TABLE,
+        WEIGHTED_TABLE,
+        LOAD_TABLE,
+        ASYMMETRY_TABLE,
+        MAPS_TABLE,
+        PROFILES_TABLE,
+        PENUMBRA_TABLE,
+        QC_TABLE,
+    )
+
+
+def columns_tables(schemes: tuple[str, ...]) -> str:
+    """Return the columns of every table as Markdown for the documentation."""
+    parts = []
+    for table in all_tables(schemes):
+        rows = [f"| `{name}` | {unit or ''} | {text} |" for name, text, unit in table.columns]
+        head = f"**`_{table.ending}.tsv`**\n\n| column | unit | meaning |\n| --- | --- | --- |\n"
+        parts.append(head + "\n".join(rows) + "\n")
+    return "\n".join(parts)

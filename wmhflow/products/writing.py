@@ -1,0 +1,112 @@
+"""What writes the products of a unit, and what the JSON file beside every image says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from wmhflow.files.versions import software_versions
+from wmhflow.products.product import From, Image, Recipe, Table, Transform, Work
+from wmhflow.products.unit import Unit
+from wmhflow.settings import Settings
+from wmhflow.steps.outputs import (
+    ImageTarget,
+    TableTarget,
+    write_images,
+    write_tables,
+    write_transforms,
+)
+
+# the order of a sidecar's fields; others than these come first of all, after the description
+FIELDS = (
+    *("Description", "Atlas", "LabelMap", "Sources", "SkullStripped", "Type", "SpatialReference"),
+    *("Units", "Parameters", "RandomSeed", "ProcessingSoftware"),
+)
+SINKS = ("written_images", "written_tables", "written_transforms")
+MEM_GB_PER_VOLUME = 0.04
+
+
+def writing(unit: Unit, space: str, settings: Settings) -> Iterator[Recipe]:
+    """Declare what writes the images, tables and transforms of a unit.
+
+    Parameters
+    ----------
+    unit
+        The recipes of all that is to be written.
+    space
+        BIDS URI of the image whose grid the images lie on.
+    settings
+        The run's settings.
+    """
+    images, tables, transforms = unit.of(Image), unit.of(Table), unit.of(Transform)
+    # volumes of probabilities are made of columns where they are written
+    n_volumes = sum(len(image.more.get("LabelMap", ())) for image in images.values())
+    out = settings.output_dir
+    targets = [
+        ImageTarget(
+            out / image.path(unit.place),
+            image.kind,
+            sidecar(unit, image, space, settings),
+            image.measured,
+            image.look_up,
+        )
+        for image in images.values()
+    ]
+    yield _sink(
+        "image_sink", write_images, images, targets, SINKS[0], 1 + MEM_GB_PER_VOLUME * n_volumes
+    )
+    rows = [TableTarget(out / table.path(unit.place), table.columns) for table in tables.values()]
+    yield _sink("table_sink", write_tables, tables, rows, SINKS[1])
+    if transforms:
+        paths = [str(out / transform.path(unit.place)) for transform in transforms.values()]
+        yield _sink("transform_sink", write_transforms, transforms, paths, SINKS[2])
+
+
+def _sink(
+    name: str, function: Any, keys: Any, targets: list[Any], key: str, mem_gb: float | None = None
+) -> Recipe:
+    return Recipe(
+        name,
+        function,
+        takes={"files": list(keys)},
+        options={"targets": targets},
+        makes={"written": Work(key)},
+        mem_gb=mem_gb,
+    )
+
+
+def written_by(unit: Unit) -> list[From]:
+    """Name what says that all of a unit is written, for other units that show it."""
+    return [From(unit.name, key) for key in SINKS if key in unit.products]
+
+
+def sidecar(unit: Unit, image: Image, space: str, settings: Settings) -> dict[str, Any]:
+    """Describe an image: what it shows, its direct parents, how and with what it was made.
+
+    Parameters
+    ----------
+    unit
+        The unit that it belongs to.
+    image
+        The image.
+    space
+        BIDS URI of the image whose grid it lies on.
+    settings
+        The run's settings.
+
+    Returns
+    -------
+    dict
+        The content of the JSON file. Fields that only the image tells are None.
+    """
+    content = {
+        "Description": image.caption,
+        **image.more,
+        **dict.fromkeys(image.measured),
+        "Sources": unit.sources(image.key),
+        "SpatialReference": space,
+        "Parameters": dict(image.parameters),
+        "RandomSeed": settings.execution.random_seed,
+        "ProcessingSoftware": software_versions(),
+    }
+    return {name: content[name] for name in FIELDS if name in content}

@@ -1,0 +1,168 @@
+"""The one adapter: a nipype interface from a step's function, its annotations and what it needs."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin, get_type_hints
+
+from nipype.interfaces.base import (
+    BaseInterfaceInputSpec,
+    File,
+    InputMultiObject,
+    SimpleInterface,
+    TraitedSpec,
+    isdefined,
+    traits,
+)
+
+from wmhflow.files.template import Template
+from wmhflow.steps.kinds import KINDS, Kind, Needs, needs_of
+
+# a name that pickle finds in this module: the function's module and name
+_SEPARATOR = ":"
+
+
+class Port(NamedTuple):
+    """An input or output of a step: what kind of file it is, if it is one, and whether of many."""
+
+    name: str
+    kind: Kind | None
+    is_list: bool = False
+    is_text: bool = False
+    default: Any = inspect.Parameter.empty
+
+
+def interface_of(function: Callable[..., Any]) -> SimpleInterface:
+    """Make an interface that runs a step's function on files.
+
+    Parameters
+    ----------
+    function
+        A step; see :func:`wmhflow.steps.kinds.step`.
+    """
+    return _class_of(function)()
+
+
+@cache
+def _class_of(function: Callable[..., Any]) -> type[SimpleInterface]:
+    needs: Needs = needs_of(function)
+    inputs, folder = input_ports(function)
+    outputs = output_ports(function)
+
+    def run(self: SimpleInterface, runtime: Any) -> Any:
+        values = {port.name: getattr(self.inputs, port.name) for port in inputs}
+        given = {port.name: _loaded(port, values[port.name]) for port in inputs
+                 if isdefined(values[port.name])}  # fmt: skip
+        if folder:
+            given[folder] = Path(runtime.cwd)
+        made = function(**given)
+        for port in outputs:
+            value = getattr(made, port.name)
+            if value is not None:
+                self._results[port.name] = _saved(port, Path(runtime.cwd), value)
+        return runtime
+
+    members = {
+        "_run_interface": run,
+        "_always_run": needs.always,
+        "input_spec": _spec(function, "Inputs"),
+        "output_spec": _spec(function, "Outputs"),
+    }
+    return type(_pickled_name(function, "Interface"), (SimpleInterface,), _located(members))
+
+
+@cache
+def _spec(function: Callable[..., Any], part: str) -> type:
+    """Make the traits of a step's inputs or outputs."""
+    base, ports = (BaseInterfaceInputSpec, input_ports(function)[0]) if part == "Inputs" else (
+        TraitedSpec, output_ports(function))  # fmt: skip
+    members = {port.name: _trait(port, is_input=part == "Inputs") for port in ports}
+    return type(base)(_pickled_name(function, part), (base,), _located(members))
+
+
+def _trait(port: Port, *, is_input: bool) -> Any:
+    needed = {"mandatory": True} if is_input and port.default is inspect.Parameter.empty else {}
+    if port.kind and not port.is_text:
+        if not port.is_list:
+            return File(exists=True, **needed)
+        return InputMultiObject(File(exists=True), **needed) if is_input else traits.List(File())
+    if is_input and not needed and port.default is not None:
+        return traits.Any(port.default, usedefault=True)
+    return traits.Any(**needed)
+
+
+def input_ports(function: Callable[..., Any]) -> tuple[list[Port], str | None]:
+    """Read a step's parameters; a folder that it may fill is named apart."""
+    hints = get_type_hints(function, include_extras=True)
+    ports, folder = [], None
+    for name, parameter in inspect.signature(function).parameters.items():
+        if get_origin(hints[name]) is Annotated and "folder" in hints[name].__metadata__:
+            folder = name
+        else:
+            ports.append(_port(name, hints[name])._replace(default=parameter.default))
+    return ports, folder
+
+
+def output_ports(function: Callable[..., Any]) -> list[Port]:
+    """Read what a step gives: the fields of the named tuple that it returns."""
+    given = get_type_hints(function)["return"]
+    return [_port(name, hint) for name, hint in get_type_hints(given, include_extras=True).items()]
+
+
+def _port(name: str, hint: Any) -> Port:
+    """Find out what an annotation means: a kind of file, several of them, or a plain value."""
+    if get_origin(hint) in (Union, UnionType):
+        hint = next(part for part in get_args(hint) if part is not NoneType)
+    if get_origin(hint) in (list, tuple, Sequence) and _kind(get_args(hint)[0]):
+        return Port(name, _kind(get_args(hint)[0]), is_list=True)
+    return Port(name, _kind(hint), is_text=hint is Template)
+
+
+def _kind(hint: Any) -> Kind | None:
+    if get_origin(hint) is Annotated:
+        return next((KINDS[mark] for mark in hint.__metadata__ if mark in KINDS), None)
+    return KINDS.get(hint) if isinstance(hint, type) else None
+
+
+def _loaded(port: Port, value: Any) -> Any:
+    if port.kind is None:
+        return value
+    return [port.kind.load(path) for path in value] if port.is_list else port.kind.load(value)
+
+
+def _saved(port: Port, folder: Path, value: Any) -> Any:
+    """Write what a step gave, and return its path; paths and plain values stay as they are."""
+    if port.is_list:
+        return [str(path) for path in value]
+    if port.kind is None:
+        return value
+    if port.kind.save is None:
+        return str(value)
+    path = folder / f"{port.name}{port.kind.ending}"
+    port.kind.save(path, value)
+    return str(path)
+
+
+# ---- classes made here are found again by pickle, in whatever process it runs --------------------
+
+
+def _pickled_name(function: Callable[..., Any], part: str) -> str:
+    return _SEPARATOR.join([*function.__module__.split("."), function.__name__, part])
+
+
+def _located(members: dict[str, Any]) -> dict[str, Any]:
+    return members | {"__module__": __name__}
+
+
+def __getattr__(name: str) -> Any:
+    """Make a class again that pickle asks for by its name."""
+    *module, function, part = ["", *name.split(_SEPARATOR)]
+    if len(module) < 2:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(import_module(".".join(module[1:])), function)
+    return _class_of(found) if part == "Interface" else _spec(found, part)

@@ -1,0 +1,155 @@
+"""Steps that prepare images, and bring them and transforms into the forms that other steps take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from wmhflow.ants.transforms import resample_through
+from wmhflow.core.checks import sanity
+from wmhflow.core.space.geometry import spacing_of
+from wmhflow.core.space.grids import Grid3D
+from wmhflow.errors import InputError
+from wmhflow.files.images import load_volume
+from wmhflow.files.itk import write_itk_affine
+from wmhflow.files.template import Template, cached_template
+from wmhflow.files.transforms import linear_matrix
+from wmhflow.steps.kinds import Facts, Folder, MaskImage, Space, step
+
+
+class Prepared(NamedTuple):
+    """An image that is safe to compute with, and what its values tell."""
+
+    image: Grid3D
+    facts: Facts
+
+
+@step(mem_gb=1.0)
+def prepare_image(in_file: Path, judged: bool = True) -> Prepared:
+    """Make an image safe to compute with; its grid stays as it is.
+
+    Parameters
+    ----------
+    in_file
+        Raw 3D image.
+    judged
+        Whether an image of noise, a mask, or a field with next to nothing in it is refused.
+
+    Returns
+    -------
+    Prepared
+        Single precision; voxels that were NaN or infinite are 0 and counted.
+
+    Raises
+    ------
+    InputError
+        If the image cannot be that of a head.
+    """
+    data, affine, _ = load_volume(in_file)
+    values = np.asarray(data, dtype=np.float32)
+    finite = np.isfinite(values)
+    facts: Facts = {"nonfinite_voxels": int(np.count_nonzero(~finite))}
+    values = np.where(finite, values, np.float32(0))
+    if judged:
+        told = sanity.value_facts(values, spacing_of(affine))
+        refuse(str(in_file), sanity.value_finding(told))
+        facts |= told
+    return Prepared(Grid3D(values, affine), facts)
+
+
+def refuse(source: str, finding: str | None) -> None:
+    """Fail with the file's name if something was found.
+
+    Raises
+    ------
+    InputError
+        The file, what is wrong with it, and what to do.
+    """
+    if finding:
+        raise InputError(
+            f"{source} {finding}; look at it, and give the right image or leave the person out."
+        )
+
+
+class Transform(NamedTuple):
+    """A linear transform as ITK writes it."""
+
+    transform: Path
+
+
+@step(mem_gb=0.5)
+def convert_transform(in_file: Path, moving: Path, fixed: Path, folder: Folder) -> Transform:
+    """Write a linear transform of FSL or FreeSurfer as ITK does.
+
+    Parameters
+    ----------
+    in_file
+        Linear transform of any program.
+    moving, fixed
+        The image that it moves, and the one that it leads to.
+    folder
+        Where it is written.
+    """
+    matrix = linear_matrix(in_file, moving, fixed)
+    return Transform(Path(write_itk_affine(matrix, folder / "transform.txt")))
+
+
+class Resampled(NamedTuple):
+    """An image on another's grid."""
+
+    image: Grid3D
+
+
+@step(mem_gb=2.0)
+def resample(moving: Grid3D, space: Space, transforms: list[Path]) -> Resampled:
+    """Resample an image onto a grid through transforms, linearly.
+
+    Parameters
+    ----------
+    moving
+        Image to resample.
+    space
+        Grid to fill.
+    transforms
+        The last is applied first.
+    """
+    values = resample_through(moving, space.empty, [str(path) for path in transforms])
+    return Resampled(Grid3D(values, space.affine))
+
+
+class Intracranial(NamedTuple):
+    """What lies within the skull."""
+
+    mask: MaskImage
+
+
+@step(mem_gb=2.0)
+def find_intracranial(template: Template, space: Space, inverse: Path) -> Intracranial:
+    """Bring the template's brain, with the fluid around it, to the person.
+
+    Parameters
+    ----------
+    template
+        The template.
+    space
+        The reference grid.
+    inverse
+        From the template to the reference.
+    """
+    mask = template.grid("brain_mask")
+    laid = resample_through(mask, space.empty, [str(inverse)], "nearest")
+    return Intracranial(MaskImage(np.rint(laid) != 0, space.affine))
+
+
+class Found(NamedTuple):
+    """The template and its priors."""
+
+    template: Template
+
+
+@step(mem_gb=2.0, always=True)
+def find_template() -> Found:
+    """Find the template with its priors, which are drawn if no run drew them before."""
+    return Found(cached_template())

@@ -1,0 +1,555 @@
+"""Steps that bring lesion masks to the reference, find lesions, number them and judge them."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+import subprocess
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import nibabel as nib
+import numpy as np
+
+from wmhflow.ants.priors import brought_to_brain, wmh_priors
+from wmhflow.ants.transforms import average_through, resample_through
+from wmhflow.core.checks.quality import lesion_mask_quality, likeliest_tissue
+from wmhflow.core.regions.lesions import (
+    count_hole_voxels,
+    fill_holes,
+    label_lesions,
+    lesion_measures,
+)
+from wmhflow.core.regions.nawm import without_infarct
+from wmhflow.core.regions.zones import (
+    DEEP,
+    PERIVENTRICULAR,
+    lesion_continuity,
+    lesion_label,
+    lesion_majority,
+)
+from wmhflow.core.space.geometry import same_grid, spacing_of, voxel_mm3
+from wmhflow.core.space.grids import Grid3D, box_of, cropped, uncropped
+from wmhflow.core.wmh import segmentation as wmh_model
+from wmhflow.core.wmh.edges import LEAST_LESION_MM3, agreeing, keep_large
+from wmhflow.core.wmh.model import GIVEN_THRESHOLD, LesionModel
+from wmhflow.errors import InputError
+from wmhflow.files.images import load_volume
+from wmhflow.files.template import Template
+from wmhflow.labels.regions import load_regions
+from wmhflow.steps.kinds import Facts, Folder, LabelImage, MaskImage, Rows, Space, step
+
+PERIVENTRICULAR_ZONES = (1, 2)
+TAIL_CHARACTERS = 2000
+
+
+class GivenMask(NamedTuple):
+    """A mask on the reference grid, probabilities if they were given, and counts."""
+
+    mask: MaskImage
+    probseg: Grid3D | None
+    facts: Facts
+
+
+@step(mem_gb=1.0)
+def bring_mask(
+    in_file: Path,
+    space: Space,
+    transforms: list[Path] | None = None,
+    is_probability: bool = False,
+    fill: bool = False,
+    what: str = "wmh",
+) -> GivenMask:
+    """Bring a given lesion mask to the reference grid, once, by nearest neighbour.
+
+    Parameters
+    ----------
+    in_file
+        Mask or probability image as given.
+    space
+        Grid to fill.
+    transforms
+        From the mask's space to the reference.
+    is_probability
+        Whether voxels are probabilities: interpolated linearly, and cut at 0.5.
+    fill
+        Whether holes are filled; they are counted in any case.
+    what
+        Put before the names of the counts.
+    """
+    data, affine, _ = load_volume(in_file)
+    values = np.nan_to_num(np.asarray(data, dtype=np.float32), posinf=0.0, neginf=0.0)
+    native = values if is_probability else (values != 0).astype(np.float32)
+    how = "linear" if is_probability else "nearest"
+    chain = [str(path) for path in transforms or []]
+    placed = resample_through(Grid3D(native, affine), space.empty, chain, how)
+    mask = placed > GIVEN_THRESHOLD if is_probability else placed != 0
+    given = _volume(native > 0.5, affine)
+    facts: Facts = {
+        f"{what}_nonfinite_voxels": int(np.count_nonzero(~np.isfinite(data))),
+        f"{what}_given_volume_mm3": given,
+        f"{what}_hole_voxels": int(count_hole_voxels(mask)),
+        f"{what}_kept_fraction": _volume(mask, space.affine) / given if given else None,
+    }
+    return GivenMask(
+        MaskImage(fill_holes(mask) if fill else mask, space.affine),
+        Grid3D(placed, space.affine) if is_probability else None,
+        facts,
+    )
+
+
+def _volume(mask: Any, affine: Any) -> float:
+    return float(np.count_nonzero(mask) * voxel_mm3(affine))
+
+
+class OutsideInfarct(NamedTuple):
+    """WMH outside the infarct, their probability (0 where they were removed), and counts."""
+
+    wmh: MaskImage
+    probseg: Grid3D | None
+    facts: Facts
+
+
+@step(mem_gb=1.0)
+def keep_infarct_out(
+    wmh: MaskImage, infarct: MaskImage, probseg: Grid3D | None = None, with_rims: bool = False
+) -> OutsideInfarct:
+    """Take the voxels of infarcts out of WMH.
+
+    Parameters
+    ----------
+    wmh, infarct
+        Masks on one grid.
+    probseg
+        Probability of WMH.
+    with_rims
+        Whether lesions mostly inside go as a whole.
+    """
+    left, removed = without_infarct(wmh.data, infarct.data, with_rims=with_rims)
+    probability = None
+    if probseg is not None:
+        gone = infarct.data | (wmh.data & ~left)
+        probability = Grid3D(np.where(gone, np.float32(0), probseg.data), wmh.affine)
+    facts: Facts = {f"wmh_removed_{reason}_voxels": count for reason, count in removed.items()}
+    facts["infarct_volume_mm3"] = _volume(infarct.data, infarct.affine)
+    return OutsideInfarct(MaskImage(left, wmh.affine), probability, facts)
+
+
+class ProgramMask(NamedTuple):
+    """What a program wrote, and what leads from its grid to the reference."""
+
+    mask: Path
+    transforms: list[Path]
+
+
+@step(mem_gb=4.0)
+def run_program(
+    command: str,
+    reference_name: str,
+    folder: Folder,
+    t1w: Path | None = None,
+    flair: Path | None = None,
+    other_transform: Path | None = None,
+) -> ProgramMask:
+    """Run a program that writes a WMH mask on the grid of the T1w or of the FLAIR.
+
+    Parameters
+    ----------
+    command
+        Command line with the placeholders ``{t1w}``, ``{flair}`` and ``{out}``.
+    reference_name
+        ``T1w`` or ``FLAIR``.
+    folder
+        Where it runs.
+    t1w, flair
+        Images in their own spaces.
+    other_transform
+        From the other image to the reference.
+
+    Raises
+    ------
+    InputError
+        If the program fails, or what it writes is no mask.
+    """
+    out = folder / "external_wmh.nii.gz"
+    given = {name: str(path) for name, path in (("t1w", t1w), ("flair", flair)) if path}
+    call_program(fill_command(command, out=str(out), **given), folder, out)
+    moved = grid_of_mask(out, given) != reference_name.lower()
+    return ProgramMask(out, [other_transform] if moved and other_transform else [])
+
+
+def fill_command(command: str, **paths: str) -> list[str]:
+    """Split a command line and put paths in the place of ``{t1w}``, ``{flair}`` and ``{out}``.
+
+    Parameters
+    ----------
+    command
+        As a shell would read it, quotes included; no shell runs it.
+    paths
+        Path by placeholder. A path stays one word, whatever it holds.
+
+    Returns
+    -------
+    list of str
+        Program and arguments.
+
+    Examples
+    --------
+    >>> fill_command("tool -i {flair} --out={out}", flair="/a b/f.nii", out="o.nii")
+    ['tool', '-i', '/a b/f.nii', '--out=o.nii']
+    """
+    words = shlex.split(command)
+    for name, path in paths.items():
+        words = [word.replace("{" + name + "}", path) for word in words]
+    return words
+
+
+def call_program(words: list[str], folder: Path, out: Path) -> None:
+    """Run a program in a folder; what it prints goes to ``external.log`` there.
+
+    Parameters
+    ----------
+    words
+        Program and arguments.
+    folder
+        Where it runs.
+    out
+        The file that it has to write.
+
+    Raises
+    ------
+    InputError
+        If the program fails, or does not write the file; with the end of what it printed.
+    """
+    log = folder / "external.log"
+    with log.open("wb") as stream:
+        done = subprocess.run(
+            words, cwd=folder, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, check=False
+        )
+    said = log.read_text(encoding="utf-8", errors="replace")[-TAIL_CHARACTERS:].strip()
+    if done.returncode != 0:
+        raise InputError(
+            f"--wmh-command: {words[0]} ended with exit code {done.returncode}: {said}"
+        )
+    if not out.is_file():
+        raise InputError(f"--wmh-command: {words[0]} did not write {{out}} ({out.name}): {said}")
+
+
+def grid_of_mask(mask: Path, images: dict[str, str]) -> str:
+    """Say on which image's grid a mask lies, and refuse what is no mask.
+
+    Parameters
+    ----------
+    mask
+        The mask.
+    images
+        Paths by name; the first one with the mask's grid counts.
+
+    Returns
+    -------
+    str
+        The name.
+
+    Raises
+    ------
+    InputError
+        If the mask lies on no image's grid, or holds probabilities.
+    """
+    data, affine, _ = load_volume(mask)
+    values = np.unique(data[np.isfinite(data)])
+    if np.any((values > 0) & (values < 1)) and values.size > 2:
+        raise InputError(
+            f"--wmh-command wrote {values.size} different values between {values.min():g} and "
+            f"{values.max():g}, which are no mask; have the program write a mask of 0 and 1."
+        )
+    for name, path in images.items():
+        image: Any = nib.load(path)
+        if same_grid(data.shape, affine, image.shape, image.affine):
+            return name
+    raise InputError(
+        "--wmh-command wrote a mask that lies on the grid of none of "
+        f"{' and '.join('{' + name + '}' for name in images)}; have the program write it there."
+    )
+
+
+class FoundLesions(NamedTuple):
+    """WMH on the reference grid, their probability, and the numbers that they rest on."""
+
+    mask: MaskImage
+    probseg: Grid3D
+    facts: Facts
+
+
+@step(mem_gb=3.0)
+def find_lesions(
+    flair: Grid3D,
+    reference: Space,
+    brain_mask: MaskImage,
+    reference_name: str,
+    template: Template,
+    inverse: Path,
+    t1w: Grid3D | None = None,
+    other_transform: Path | None = None,
+) -> FoundLesions:
+    """Segment white matter hyperintensities on the FLAIR's grid; bring them to the reference.
+
+    Parameters
+    ----------
+    flair, t1w
+        Images in their own spaces.
+    reference, brain_mask
+        Grid of the one of the two that is the reference, and the brain on it.
+    reference_name
+        ``T1w`` or ``FLAIR``.
+    template, inverse
+        The template, and the transform from it to the reference.
+    other_transform
+        Reference points to points of the other image.
+
+    Raises
+    ------
+    InputError
+        If the brain lies outside the FLAIR.
+    """
+    moved = reference_name == "T1w"
+    chain = [str(other_transform)] if other_transform else []
+    to_flair = chain if moved else []
+    brain = Grid3D(brain_mask.data.astype(np.float32), brain_mask.affine)
+    found = _segment(flair, t1w, brain, to_flair, chain, template, str(inverse))
+    # half of a voxel covered is a voxel of lesion; the probability follows the mask
+    share, probability = found.share, found.probability
+    if moved:
+        share, probability = brought_to_brain(found, flair.affine, brain, to_flair)
+    mask = keep_large(share >= 0.5, LEAST_LESION_MM3, reference.empty.voxel_sizes_mm)
+    probability = agreeing(probability, mask, LesionModel().threshold)
+    affine = reference.affine
+    return FoundLesions(MaskImage(mask, affine), Grid3D(probability, affine), found.numbers())
+
+
+def _segment(
+    flair: Grid3D,
+    t1w: Grid3D | None,
+    brain: Grid3D,
+    to_flair: list[str],
+    to_other: list[str],
+    template: Template,
+    inverse: str,
+) -> wmh_model.WMHResult:
+    """Bring brain, priors and T1w to the FLAIR, in the brain's box, and segment."""
+    back = [True for _ in to_flair]
+    inside = average_through(brain, flair, to_flair, back) > 0.5
+    if not inside.any():
+        raise InputError("The brain mask holds nothing of the FLAIR; look at how they lie.")
+    box = box_of(inside)
+    part = cropped(flair, box)
+    priors = wmh_priors(part, template, [*to_flair, inverse], [*back, False])
+    second = None
+    if t1w is not None:
+        # with a FLAIR for a reference the transform leads from it to the T1w already
+        second = average_through(t1w, part, to_other, back or [False])
+    found = wmh_model.segment_wmh(part.data, second, priors, inside[box], flair.voxel_sizes_mm)
+    whole = {
+        name: uncropped(getattr(found, name), box, flair.data.shape)
+        for name in ("mask", "probability", "share")
+    }
+    return dataclasses.replace(found, **whole)
+
+
+class NumberedLesions(NamedTuple):
+    """A number per lesion, the rows of the lesion table, and which lesions are periventricular."""
+
+    lesions: LabelImage
+    table: Rows
+    is_periventricular: list[bool]
+
+
+@step(mem_gb=1.0)
+def number_lesions(
+    wmh: MaskImage,
+    tissue: LabelImage,
+    ventricle_distance: Grid3D,
+    cortex_distance: Grid3D,
+    zones: list[LabelImage],
+    columns: list[str],
+    rule: str,
+    lobes: LabelImage | None = None,
+    territories: LabelImage | None = None,
+    territory_names: dict[int, str] | None = None,
+) -> NumberedLesions:
+    """Give every lesion a number, and answer for each by every rule.
+
+    Parameters
+    ----------
+    wmh, tissue
+        Lesions, and seg-tissue with them in it.
+    ventricle_distance, cortex_distance
+        In mm.
+    zones, columns
+        A label image per zone scheme, and the column of the majority rule by it.
+    rule
+        ``continuity`` or ``majority``: what makes a lesion periventricular for the shells.
+    lobes
+        seg-lobes, if there are lobes.
+    territories, territory_names
+        An atlas of arteries laid over, and its regions.
+    """
+    labels, count = label_lesions(wmh.data, wmh.affine)
+    distances = {
+        "ventricle_distance": ventricle_distance.data,
+        "cortex_distance": cortex_distance.data,
+    }
+    measures = lesion_measures(labels, wmh.affine, distances)
+    continuity = lesion_continuity(labels, count, ventricle_distance.data)
+    majorities = [lesion_majority(labels, count, image.data) for image in zones]
+    sides = lesion_majority(labels, count, tissue.data // 10)
+    lobe = _lobes(labels, count, lobes)
+    territory = _territories(labels, count, territories, territory_names or {})
+    zone_names = {index: region.abbreviation for index, region in load_regions("zones").items()}
+    rows = [
+        {name: _plain(values[i]) for name, values in measures.items() if name != "n_voxels"}
+        | {
+            "hemisphere": {1: "L", 2: "R"}.get(int(sides[i])),
+            "continuity": "PV" if continuity[i] else "deep",
+            "lobe": lobe[i],
+            "territory": territory[i],
+        }
+        | {
+            column: zone_names.get(int(majority[i]))
+            for column, majority in zip(columns, majorities, strict=True)
+        }
+        for i in range(count)
+    ]
+    by_rule = {
+        "continuity": [bool(answer) for answer in continuity],
+        "majority": [int(zone) in PERIVENTRICULAR_ZONES for zone in majorities[0]],
+    }
+    return NumberedLesions(LabelImage(labels, wmh.affine), rows, by_rule[rule])
+
+
+def _lobes(labels: Any, count: int, lobes: LabelImage | None) -> list[str | None]:
+    if lobes is None:
+        return [None] * count
+    names = {index: region.name for index, region in load_regions("lobes").items()}
+    return [names.get(int(lobe)) for lobe in lesion_majority(labels, count, lobes.data)]
+
+
+def _territories(
+    labels: Any, count: int, territories: LabelImage | None, names: dict[int, str]
+) -> list[str | None]:
+    if territories is None:
+        return [None] * count
+    image = np.where(np.isin(territories.data, list(names)), territories.data, 0)
+    return [names.get(int(number)) for number in lesion_label(labels, count, image)]
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if hasattr(value, "item") else value
+
+
+class LesionClasses(NamedTuple):
+    """Lesions, whole, labelled as their zone."""
+
+    classes: LabelImage
+
+
+@step(mem_gb=1.0)
+def classify_by_continuity(
+    lesions: LabelImage, tissue: LabelImage, ventricle_distance: Grid3D
+) -> LesionClasses:
+    """Label every lesion whole: periventricular if it comes near a ventricle, else deep.
+
+    Parameters
+    ----------
+    lesions, tissue
+        seg-lesions and seg-tissue.
+    ventricle_distance
+        In mm.
+    """
+    count = int(lesions.data.max(initial=0))
+    near = lesion_continuity(lesions.data, count, ventricle_distance.data)
+    return _whole_lesions(lesions, tissue, np.where(near, PERIVENTRICULAR, DEEP))
+
+
+@step(mem_gb=1.0)
+def classify_by_majority(
+    lesions: LabelImage, tissue: LabelImage, zones: LabelImage
+) -> LesionClasses:
+    """Label every lesion whole, as the zone that holds most of it.
+
+    Parameters
+    ----------
+    lesions, tissue, zones
+        seg-lesions, seg-tissue, and zones by a scheme.
+    """
+    count = int(lesions.data.max(initial=0))
+    return _whole_lesions(lesions, tissue, lesion_majority(lesions.data, count, zones.data))
+
+
+def _whole_lesions(lesions: LabelImage, tissue: LabelImage, zone: Any) -> LesionClasses:
+    labels = np.concatenate([[0], zone])[lesions.data]
+    labels = np.where(labels > 0, 10 * (tissue.data // 10) + labels, 0)
+    return LesionClasses(LabelImage(labels.astype(np.uint8), lesions.affine))
+
+
+class MaskQuality(NamedTuple):
+    """Measures of a lesion mask for the QC table."""
+
+    facts: Facts
+
+
+@step(mem_gb=2.0)
+def judge_lesions(
+    lesions: LabelImage,
+    tissue: LabelImage,
+    brain_mask: MaskImage,
+    nawm: MaskImage,
+    flair: Grid3D | None = None,
+) -> MaskQuality:
+    """Measure what tells a sound lesion mask from a wrong one.
+
+    Parameters
+    ----------
+    lesions
+        seg-lesions.
+    tissue
+        Tissues by someone who was not told of the lesions.
+    brain_mask, nawm
+        Brain, and normal-appearing white matter.
+    flair
+        FLAIR on the reference grid.
+    """
+    facts = lesion_mask_quality(
+        lesions.data,
+        tissue.data,
+        brain_mask.data,
+        nawm.data,
+        spacing_of(lesions.affine),
+        None if flair is None else flair.data,
+    )
+    return MaskQuality(dict(facts))
+
+
+@step(mem_gb=2.0)
+def judge_lesions_by_priors(
+    lesions: LabelImage,
+    csf: Grid3D,
+    cortex: Grid3D,
+    deep_grey: Grid3D,
+    white: Grid3D,
+    ventricles: MaskImage,
+    brain_mask: MaskImage,
+    nawm: MaskImage,
+    flair: Grid3D | None = None,
+) -> MaskQuality:
+    """Judge a lesion mask where the tissues were computed around it: by the template's priors.
+
+    Parameters
+    ----------
+    lesions, brain_mask, nawm, flair
+        As for :func:`judge_lesions`.
+    csf, cortex, deep_grey, white, ventricles
+        The template's priors on the reference grid.
+    """
+    priors = (csf.data, cortex.data, deep_grey.data, white.data, ventricles.data)
+    tissue = LabelImage(likeliest_tissue(*priors), lesions.affine)
+    return judge_lesions(lesions, tissue, brain_mask, nawm, flair)

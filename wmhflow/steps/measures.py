@@ -1,0 +1,418 @@
+"""Steps that fill the rows of the tables: volumes, load, samples of maps, profiles, quality."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from wmhflow.core.measure.load import load_curve
+from wmhflow.core.measure.mirror import asymmetry_index
+from wmhflow.core.measure.profiles import fit_penumbra, profile
+from wmhflow.core.measure.regional import region_volumes, sample_regions
+from wmhflow.core.regions.lesions import lesion_centres
+from wmhflow.core.regions.nawm import WHITE_MATTER, WMH
+from wmhflow.core.regions.partition import ALL, IN_NAWM, IN_WMH, TISSUES, Row
+from wmhflow.core.space.geometry import voxel_mm3
+from wmhflow.core.space.grids import Grid3D
+from wmhflow.files.images import load_volume
+from wmhflow.files.itk import read_itk_affine
+from wmhflow.labels.regions import leaves_of, load_regions
+from wmhflow.products.rows import REST
+from wmhflow.registries.quality import find_measure
+from wmhflow.steps.kinds import Facts, LabelImage, MaskImage, Rows, Table, step
+from wmhflow.steps.partition import as_partition, as_regions
+
+DEPTH_BINS, MM_PER_BIN, MM_BINS = 20, 1.0, 40
+CLASSES = {"all": 0, "PV": 100, "deep": 200}
+OUTER_TISSUE, INNER_TISSUE = "NAWM", "WMH"
+# rows of seg-tissue, both sides together, that tell how much of the tissues of interest a map sees
+WHITE = {
+    "white_matter": ("tissue", WHITE_MATTER, ALL),
+    "WMH": ("tissue", WMH, IN_WMH),
+    "NAWM": ("tissue", WHITE_MATTER, IN_NAWM),
+}
+FIELD_OF_VIEW = "field of view"
+
+
+class Volumes(NamedTuple):
+    """Rows of the table of volumes, and measures for the QC table."""
+
+    rows: Rows
+    facts: Facts
+
+
+@step(mem_gb=1.0)
+def measure_volumes(
+    labels: LabelImage, columns: Table, regions: Rows, lesions: LabelImage, intracranial: MaskImage
+) -> Volumes:
+    """Measure every region and the lesions in it.
+
+    Parameters
+    ----------
+    labels, columns, regions
+        The finest partition, and the tables' regions.
+    lesions
+        seg-lesions.
+    intracranial
+        What lies within the skull.
+    """
+    found, affine = as_partition(labels, columns), labels.affine
+    described = as_regions(regions)
+    rows = [Row(region.terms) for region in described]
+    centres = lesion_centres(lesions.data, affine)
+    measured = region_volumes(found, rows, lesions.data, centres, voxel_mm3(affine))
+    whole = float(intracranial.data.sum() * voxel_mm3(affine))
+    table = [
+        region.described | values | _normalised(values, whole)
+        for region, values in zip(described, measured, strict=True)
+    ]
+    return Volumes(table, {"intracranial_volume_mm3": whole})
+
+
+def _normalised(values: dict[str, float], whole_mm3: float) -> dict[str, float]:
+    """Divide the volumes by the intracranial volume."""
+    return {
+        name.replace("mm3", "icv"): values[name] / whole_mm3 if whole_mm3 else math.nan
+        for name in ("volume_mm3", "wmh_volume_mm3")
+    }
+
+
+class Load(NamedTuple):
+    """Rows of the table of load."""
+
+    table: Rows
+
+
+@step(mem_gb=2.0)
+def measure_load(
+    tissue: LabelImage,
+    wmh: MaskImage,
+    depth: Grid3D,
+    ventricle_distance: Grid3D,
+    cortex_distance: Grid3D,
+) -> Load:
+    """Measure which share of white matter is hyperintense, by depth and by distance in mm.
+
+    Parameters
+    ----------
+    tissue, wmh
+        seg-tissue, and lesions.
+    depth, ventricle_distance, cortex_distance
+        0 to 1, and in mm.
+    """
+    white = np.isin(tissue.data % 10, (WHITE_MATTER, WMH))
+    depth_edges = np.arange(DEPTH_BINS + 1) / DEPTH_BINS
+    mm_edges = [*(np.arange(MM_BINS + 1) * MM_PER_BIN).tolist(), np.inf]
+    rows: list[dict[str, Any]] = []
+    for axis, position, edges in (
+        ("depth", depth.data, depth_edges.tolist()),
+        ("ventricle_mm", ventricle_distance.data, mm_edges),
+        ("cortex_mm", cortex_distance.data, mm_edges),
+    ):
+        for hemisphere, sides in (("B", (1, 2)), ("L", (1,)), ("R", (2,))):
+            here = white & np.isin(tissue.data // 10, sides)
+            curve = load_curve(position, here, wmh.data & here, edges, voxel_mm3(tissue.affine))
+            rows += _curve_rows(axis, hemisphere, edges, curve)
+    return Load(rows)
+
+
+def _curve_rows(
+    axis: str, hemisphere: str, edges: Sequence[float], curve: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    return [
+        {
+            "axis": axis,
+            "lo": low,
+            "hi": high if np.isfinite(high) else None,
+            "hemisphere": hemisphere,
+            **{name: float(values[i]) for name, values in curve.items()},
+        }
+        for i, (low, high) in enumerate(pairwise(edges))
+    ]
+
+
+@dataclasses.dataclass(frozen=True)
+class MapOptions:
+    """What the program knows of a map: its name, its unit, and the range of its values."""
+
+    name: str
+    unit: str
+    low: float
+    high: float
+
+
+def load_maps(
+    files: Sequence[Path], options: Sequence[MapOptions], transform: Path | None
+) -> tuple[dict[str, Any], Any]:
+    """Load maps on one grid and what is valid of each, and their affine.
+
+    Parameters
+    ----------
+    files, options
+        The maps.
+    transform
+        From the maps to the reference, ITK; None where the headers agree.
+
+    Returns
+    -------
+    maps : dict
+        Values and mask of what is valid, by name.
+    affine : ndarray
+        From the maps' voxels to the reference's world.
+    """
+    maps, affine = {}, np.eye(4)
+    for path, one in zip(files, options, strict=True):
+        data, affine, _ = load_volume(path)
+        values = np.asarray(data, dtype=np.float64)
+        valid = np.isfinite(values) & (values >= one.low) & (values <= one.high)
+        maps[one.name] = (values, valid)
+    if transform is not None:
+        affine = np.linalg.inv(read_itk_affine(transform)) @ affine
+    return maps, affine
+
+
+class Samples(NamedTuple):
+    """Rows of the table of maps, and counts for the QC table."""
+
+    rows: Rows
+    facts: Facts
+
+
+@step(mem_gb=1.5)
+def sample_maps(
+    maps: list[Path],
+    options: list[MapOptions],
+    labels: LabelImage,
+    columns: Table,
+    regions: Rows,
+    transform: Path | None = None,
+) -> Samples:
+    """Sample maps that share a grid in every region, each in its own grid.
+
+    Parameters
+    ----------
+    maps, options
+        Maps on one grid, and what is known of each.
+    labels, columns, regions
+        The finest partition, and the tables' regions.
+    transform
+        From the maps to the reference, ITK; None where the headers agree.
+    """
+    found = as_partition(labels, columns)
+    described = [
+        region.described | {"tissue": tissue} for region in as_regions(regions)
+        for tissue in TISSUES
+    ]  # fmt: skip
+    rows = [Row(region.terms, tissue) for region in as_regions(regions) for tissue in TISSUES]
+    loaded, map_affine = load_maps(maps, options, transform)
+    first = next(iter(loaded.values()))[0]
+    seen = {FIELD_OF_VIEW: (np.zeros(first.shape), np.ones(first.shape, dtype=bool))}
+    sampled = sample_regions(found, labels.affine, loaded | seen, map_affine, rows)
+    table = [
+        cells
+        | {"map": one.name, "unit": one.unit}
+        | {key: _number(values[i]) for key, values in sampled[one.name].items() if key != "index"}
+        for one in options
+        for i, cells in enumerate(described)
+    ]
+    return Samples(table, _coverage_facts(loaded, sampled, described))
+
+
+def _coverage_facts(
+    maps: dict[str, Any], sampled: dict[str, Any], rows: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """Tell how much of white matter, lesions and NAWM each map covers, and why not more."""
+    places = {(row["seg"], row["index"], row["tissue"]): i for i, row in enumerate(rows)}
+    field = {name: sampled[FIELD_OF_VIEW]["coverage"][places[row]] for name, row in WHITE.items()}
+    facts: dict[str, Any] = {}
+    for name, (values, valid) in maps.items():
+        facts[f"map_{name}_invalid_voxels"] = int(np.count_nonzero(~valid))
+        facts[f"map_{name}_nonfinite_voxels"] = int(np.count_nonzero(~np.isfinite(values)))
+        for part, row in WHITE.items():
+            facts[f"map_{name}_coverage_{part}"] = float(sampled[name]["coverage"][places[row]])
+        facts[f"map_{name}_nawm_outside_field_of_view"] = float(1 - field["NAWM"])
+        covered = float(sampled[name]["coverage"][places[WHITE["NAWM"]]])
+        facts[f"map_{name}_nawm_invalid"] = max(0.0, round(float(field["NAWM"]) - covered, 9))
+    return facts
+
+
+def _number(value: Any) -> int | float:
+    number = value.item()
+    return number if isinstance(number, int) else float(number)
+
+
+class Profiles(NamedTuple):
+    """Rows of all maps in registry order, of their profiles, and of their penumbrae."""
+
+    maps: Rows
+    profiles: Rows
+    penumbra: Rows
+
+
+@step(mem_gb=0.5)
+def arrange_profiles(
+    rows: list[Rows], names: list[str], distances: Table, width_mm: float, n_shells: int
+) -> Profiles:
+    """Arrange every map over the shells of every lesion class.
+
+    Parameters
+    ----------
+    rows
+        Rows of every group of maps.
+    names
+        All maps, in registry order.
+    distances
+        Voxels and sum of distances per shell.
+    width_mm, n_shells
+        Of the outer shells.
+    """
+    gathered = [row for group in rows for row in group]
+    table = [row for name in names for row in gathered if row["map"] == name]
+    sums = {int(label): pair for label, pair in distances.items()}
+    profiles: list[dict[str, Any]] = []
+    penumbra: list[dict[str, Any]] = []
+    for name in names:
+        for lesion_class in CLASSES:
+            found = _profile_rows(table, name, lesion_class, sums, width_mm, n_shells)
+            profiles += found
+            penumbra.append({"map": name, "lesion_class": lesion_class} | fitted_penumbra(found))
+    return Profiles(table, profiles, penumbra)
+
+
+def _profile_rows(
+    table: list[dict[str, Any]],
+    name: str,
+    lesion_class: str,
+    sums: dict[int, list[float]],
+    width_mm: float,
+    n_shells: int,
+) -> list[dict[str, Any]]:
+    base = CLASSES[lesion_class]
+    statistics = _statistics(table, name, base)
+    deepest = max((i - base for i in statistics["index"]), default=0)
+    ordinals = [*range(deepest, REST, -1), *range(1, n_shells + 1), REST]
+    labels = [base + ordinal for ordinal in ordinals]
+    leaves = leaves_of(load_regions("shells"))
+    distances = [mean_distance(sums, leaves[label]) for label in labels]
+    found = profile(statistics, labels, base + REST, distances)
+    return [
+        {"map": name, "lesion_class": lesion_class}
+        | shell_edges(ordinal, width_mm, n_shells)
+        | {key: float(values[i]) for key, values in found.items() if key != "shell"}
+        for i, ordinal in enumerate(ordinals)
+    ]
+
+
+def _statistics(table: list[dict[str, Any]], name: str, base: int) -> dict[str, Any]:
+    """Pick the rows of one class's shells, both sides together, in the shells' own tissue."""
+    rows = [
+        row
+        for row in table
+        if (row["map"], row["seg"]) == (name, "shells")
+        and 0 < row["index"] - base < 100
+        and row["tissue"] == (OUTER_TISSUE if row["index"] % 100 <= REST else INNER_TISSUE)
+    ]
+    keys = ("index", "n_effective", "mean", "sd", "median")
+    return {key: np.array([row[key] for row in rows]) for key in keys}
+
+
+def fitted_penumbra(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Fit the width of the penumbra to the rows of one profile; inner shells take no part."""
+    outer = [row for row in rows if row["shell"] != "rest" and row["distance_lo"] >= 0]
+    rest = next(row for row in rows if row["shell"] == "rest")
+    with_data = [row for row in outer if np.isfinite(row["mean"])]
+    columns = ("distance_mean", "mean", "n_effective", "sd")
+    found = fit_penumbra(
+        *(np.array([row[name] for row in with_data], dtype=np.float64) for name in columns),
+        plateau_mean=rest["mean"],
+        plateau_n_effective=rest["n_effective"],
+        plateau_sd=rest["sd"],
+    )
+    return dataclasses.asdict(found)
+
+
+def shell_edges(ordinal: int, width_mm: float, n_shells: int) -> dict[str, Any]:
+    """Name a shell and give its edges in mm: inner shells have negative distances.
+
+    Examples
+    --------
+    >>> shell_edges(1, 2.0, 7)
+    {'shell': '1', 'distance_lo': 0.0, 'distance_hi': 2.0}
+    >>> shell_edges(51, 2.0, 7)
+    {'shell': '-1', 'distance_lo': -2.0, 'distance_hi': 0.0}
+    """
+    if ordinal == REST:
+        edges: tuple[str, float, float | None] = ("rest", n_shells * width_mm, None)
+    elif ordinal < REST:
+        edges = (str(ordinal), (ordinal - 1) * width_mm, ordinal * width_mm)
+    else:
+        inner = ordinal - REST
+        edges = (str(-inner), -inner * width_mm, (1 - inner) * width_mm)
+    return dict(zip(("shell", "distance_lo", "distance_hi"), edges, strict=True))
+
+
+def mean_distance(sums: dict[int, list[float]], leaves: tuple[int, ...]) -> float:
+    """Return the mean distance of a union of shells from each one's count and sum."""
+    present = [sums[leaf] for leaf in leaves if leaf in sums]
+    count = sum(pair[0] for pair in present)
+    return sum(pair[1] for pair in present) / count if count else float("nan")
+
+
+class Quality(NamedTuple):
+    """Rows of the table of quality."""
+
+    rows: Rows
+
+
+@step(mem_gb=0.5)
+def gather_quality(facts: list[dict[str, Any]], prefixes: list[str], volumes: Rows) -> Quality:
+    """Gather what the steps counted into the table of quality.
+
+    Parameters
+    ----------
+    facts, prefixes
+        What the steps measured, and what is put before the names of each.
+    volumes
+        Rows of the table of volumes.
+    """
+    gathered = _volume_facts(volumes)
+    for prefix, group in zip(prefixes, facts, strict=True):
+        gathered |= {f"{prefix}{name}": value for name, value in group.items()}
+    rows = [
+        quality_row(metric, value)
+        for metric, value in gathered.items()
+        if value is None or isinstance(value, int | float)
+    ]
+    return Quality(rows)
+
+
+def quality_row(metric: str, value: float | None) -> dict[str, Any]:
+    """Judge one measured value by its bounds."""
+    known = find_measure(metric)
+    low, high = (known.low, known.high) if known else (None, None)
+    verdict = "info"
+    if (low is not None or high is not None) and value is not None and not math.isnan(value):
+        inside = (low is None or value >= low) and (high is None or value <= high)
+        verdict = "ok" if inside else "check"
+    return {"metric": metric, "value": value, "low": low, "high": high, "verdict": verdict}
+
+
+def _volume_facts(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    volume = {
+        (row["name"], row["hemisphere"]): row["volume_mm3"]
+        for row in rows
+        if row["seg"] == "tissue"
+    }
+    name = "white matter hyperintensity"
+    left, right = volume[f"left {name}", "L"], volume[f"right {name}", "R"]
+    return {
+        "ventricle_volume_mm3": volume["lateral ventricle", "B"],
+        "wmh_volume_mm3": volume[name, "B"],
+        "wmh_asymmetry": asymmetry_index(left, right),
+    }

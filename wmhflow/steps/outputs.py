@@ -1,0 +1,144 @@
+"""Steps that write what is promised, whole or not at all: images, tables, transforms, pages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import nibabel as nib
+import numpy as np
+
+from wmhflow.bids.writer import (
+    Column,
+    dictionary_of,
+    table_text,
+    write_bytes,
+    write_json,
+    write_text,
+)
+from wmhflow.core.regions.lookup import as_volumes
+from wmhflow.core.regions.probabilities import STEPS
+from wmhflow.files.grids import load_grid
+from wmhflow.files.images import image_bytes, load_image, make_image, smallest_label_type
+from wmhflow.steps.kinds import load_columns, load_json, step
+
+
+@dataclass(frozen=True)
+class ImageTarget:
+    """Where an image is written, how it is stored, and what its JSON file says.
+
+    ``measured`` are fields of the JSON file, present in ``sidecar`` in their place, that only the
+    image tells; ``look_up`` is the text of the table beside it, or ``numbered``.
+    """
+
+    path: Path
+    kind: str
+    sidecar: Mapping[str, Any]
+    measured: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
+    look_up: str | None = None
+
+
+@dataclass(frozen=True)
+class TableTarget:
+    """Where a table is written, and its columns."""
+
+    path: Path
+    columns: tuple[Column, ...]
+
+
+class WrittenFiles(NamedTuple):
+    """What exists now."""
+
+    written: list[str]
+
+
+@step(mem_gb=1.0, always=True)
+def write_images(files: list[Path], targets: list[ImageTarget]) -> WrittenFiles:
+    """Write images with their sidecars and look-up tables.
+
+    Parameters
+    ----------
+    files, targets
+        Work files, and what becomes of each.
+    """
+    for folder in {target.path.parent for target in targets}:
+        remove_leftovers(folder)
+    for work, target in zip(files, targets, strict=True):
+        found = {name: tell(load_grid(work)) for name, tell in target.measured.items()}
+        sidecar = {name: found.get(name, value) for name, value in target.sidecar.items()}
+        image = final_image(target.kind, work)
+        write_bytes(target.path, image_bytes(image))
+        start = target.path.name.split(".", maxsplit=1)[0]
+        write_json(target.path.with_name(f"{start}.json"), sidecar)
+        if target.look_up is not None:
+            text = lesion_names(image) if target.look_up == "numbered" else target.look_up
+            write_text(target.path.with_name(f"{start}.tsv"), text)
+    return WrittenFiles([str(target.path) for target in targets])
+
+
+def lesion_names(image: nib.Nifti1Image) -> str:
+    """Write the look-up table of numbered lesions."""
+    count = int(np.asanyarray(image.dataobj).max(initial=0))
+    rows = [{"index": i, "name": f"lesion {i}"} for i in range(1, count + 1)]
+    return table_text(["index", "name"], rows)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files of a run that was killed while it wrote."""
+    for path in folder.glob(".*.part"):
+        path.unlink(missing_ok=True)
+
+
+def final_image(kind: str, work: Path) -> nib.Nifti1Image:
+    """Give a work image the type that it has on disk.
+
+    Parameters
+    ----------
+    kind
+        ``labels``, ``mask``, ``scalars`` or ``probabilities``.
+    work
+        The work file.
+    """
+    if kind == "probabilities":
+        steps, mask, affine = load_columns(work)
+        image = make_image(as_volumes(steps, mask), affine, np.uint8)
+        image.header.set_slope_inter(1 / STEPS, 0)
+        return image
+    data, affine = load_image(work)
+    if kind == "labels":
+        return make_image(np.rint(data), affine, smallest_label_type(data))
+    if kind == "mask":
+        return make_image(data != 0, affine)
+    return make_image(data, affine, np.float32)
+
+
+@step(mem_gb=0.5, always=True)
+def write_tables(files: list[Path], targets: list[TableTarget]) -> WrittenFiles:
+    """Write tables with their data dictionaries.
+
+    Parameters
+    ----------
+    files, targets
+        Rows, and where and with which columns they are written.
+    """
+    for work, target in zip(files, targets, strict=True):
+        names = [column[0] for column in target.columns]
+        write_text(target.path, table_text(names, load_json(work)))
+        write_json(target.path.with_suffix(".json"), dictionary_of(target.columns))
+    return WrittenFiles([str(target.path) for target in targets])
+
+
+@step(mem_gb=0.5, always=True)
+def write_transforms(files: list[Path], targets: list[str]) -> WrittenFiles:
+    """Write transforms as they are.
+
+    Parameters
+    ----------
+    files, targets
+        Work files, and where they are written.
+    """
+    for work, target in zip(files, targets, strict=True):
+        write_bytes(Path(target), work.read_bytes())
+    return WrittenFiles(targets)

@@ -1,0 +1,207 @@
+"""Steps that measure distances, and divide white matter by them: zones, shells, lobes, bullseye."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from wmhflow.core.arrays.distance import distance_to, signed_distance
+from wmhflow.core.regions.bullseye import bullseye_labels, depth
+from wmhflow.core.regions.lobes import propagate_lobes
+from wmhflow.core.regions.nawm import CORTEX, WHITE_MATTER, WMH
+from wmhflow.core.regions.shells import shell_labels
+from wmhflow.core.regions.zones import SCHEMES, zone_labels
+from wmhflow.core.space.geometry import spacing_of
+from wmhflow.core.space.grids import Grid3D
+from wmhflow.products.rows import CORPUS_CALLOSUM
+from wmhflow.steps.kinds import LabelImage, MaskImage, Table, step
+
+BASAL_GANGLIA = 5
+
+
+class Distance(NamedTuple):
+    """Distance of every voxel, in mm; a depth has no unit."""
+
+    distance: Grid3D
+
+
+@step(mem_gb=1.0)
+def measure_distance(target: MaskImage) -> Distance:
+    """Measure the exact distance to a mask in mm, 0 inside.
+
+    Parameters
+    ----------
+    target
+        Such as the lateral ventricles.
+    """
+    found = distance_to(target.data, spacing_of(target.affine))
+    return Distance(Grid3D(found, target.affine))
+
+
+@step(mem_gb=1.0)
+def measure_cortex_distance(tissue: LabelImage) -> Distance:
+    """Measure the exact distance to the cortex in mm.
+
+    Parameters
+    ----------
+    tissue
+        seg-tissue with lesions in it.
+    """
+    return measure_distance(MaskImage(tissue.data % 10 == CORTEX, tissue.affine))
+
+
+@step(mem_gb=1.0)
+def measure_edge_distance(target: MaskImage) -> Distance:
+    """Measure the exact distance to the edge of a mask in mm, negative inside.
+
+    Parameters
+    ----------
+    target
+        Lesions.
+    """
+    found = signed_distance(target.data, spacing_of(target.affine))
+    return Distance(Grid3D(found, target.affine))
+
+
+@step(mem_gb=1.0)
+def measure_depth(ventricle_distance: Grid3D, cortex_distance: Grid3D) -> Distance:
+    """Measure the depth of every voxel: 0 at the ventricle, 1 at the cortex.
+
+    Parameters
+    ----------
+    ventricle_distance, cortex_distance
+        In mm.
+    """
+    found = depth(ventricle_distance.data, cortex_distance.data)
+    return Distance(Grid3D(found, cortex_distance.affine))
+
+
+class Zones(NamedTuple):
+    """White matter by distance."""
+
+    zones: LabelImage
+
+
+@step(mem_gb=1.0)
+def divide_into_zones(
+    tissue: LabelImage, ventricle_distance: Grid3D, cortex_distance: Grid3D, scheme: str
+) -> Zones:
+    """Divide white matter, lesions included, by distance.
+
+    Parameters
+    ----------
+    tissue
+        seg-tissue.
+    ventricle_distance, cortex_distance
+        In mm.
+    scheme
+        Name of a zone scheme.
+    """
+    labels = zone_labels(
+        ventricle_distance.data,
+        cortex_distance.data,
+        np.isin(tissue.data % 10, (WHITE_MATTER, WMH)),
+        tissue.data // 10 == 2,
+        SCHEMES[scheme],
+    )
+    return Zones(LabelImage(labels, tissue.affine))
+
+
+class Shells(NamedTuple):
+    """Shells around lesions and inside, and per label the count and sum of true distances."""
+
+    shells: LabelImage
+    distances: Table
+
+
+@step(mem_gb=2.0)
+def divide_into_shells(
+    lesions: LabelImage,
+    nawm: MaskImage,
+    tissue: LabelImage,
+    is_periventricular: list[bool],
+    width_mm: float,
+    max_mm: float,
+) -> Shells:
+    """Make the shells around the lesions, and inwards.
+
+    Parameters
+    ----------
+    lesions, nawm, tissue
+        seg-lesions, normal-appearing white matter, seg-tissue.
+    is_periventricular
+        Per lesion.
+    width_mm, max_mm
+        Thickness of a shell, and outer edge of the last one.
+    """
+    labels, _, distance = shell_labels(
+        lesions.data,
+        len(is_periventricular),
+        np.array(is_periventricular, dtype=bool),
+        nawm.data,
+        spacing_of(lesions.affine),
+        tissue.data // 10 == 2,
+        width_mm=width_mm,
+        max_mm=max_mm,
+    )
+    return Shells(LabelImage(labels, lesions.affine), _distance_sums(labels, distance))
+
+
+def _distance_sums(labels: Any, distance: Any) -> dict[str, list[float]]:
+    """Return voxel count and sum of distances per shell label, which any union can add up."""
+    inside = (labels > 0) & np.isfinite(distance)
+    counts = np.bincount(labels[inside])
+    sums = np.bincount(labels[inside], weights=distance[inside].astype(np.float64))
+    return {str(label): [int(counts[label]), sums[label]] for label in np.flatnonzero(counts)}
+
+
+class Lobes(NamedTuple):
+    """White matter and deep nuclei by lobe."""
+
+    lobes: LabelImage
+
+
+@step(mem_gb=2.0)
+def divide_into_lobes(tissue: LabelImage, cortex_lobes: LabelImage) -> Lobes:
+    """Give white matter the lobe of the nearest cortex of its own hemisphere.
+
+    Parameters
+    ----------
+    tissue
+        seg-tissue.
+    cortex_lobes
+        Lobe of cortex and of deep nuclei.
+    """
+    given = cortex_lobes.data
+    classes, right = tissue.data % 10, tissue.data // 10 == 2
+    cortex = np.where(classes == CORTEX, given, 0)
+    white = np.isin(classes, (WHITE_MATTER, WMH))
+    labels = propagate_lobes(cortex, right, white, right, spacing_of(tissue.affine))
+    # nuclei and corpus callosum keep what the parcellation gave them
+    own = np.isin(given, (BASAL_GANGLIA, CORPUS_CALLOSUM)) & (classes > 0)
+    labels = np.where(own, given + np.where(right, 20, 10), labels)
+    return Lobes(LabelImage(labels.astype(np.uint8), tissue.affine))
+
+
+class Bullseye(NamedTuple):
+    """White matter, and the deep nuclei, by depth and lobe."""
+
+    bullseye: LabelImage
+
+
+@step(mem_gb=1.0)
+def divide_into_bullseye(depth: Grid3D, lobes: LabelImage, layers: int) -> Bullseye:
+    """Divide white matter, and the deep nuclei, by depth and lobe.
+
+    Parameters
+    ----------
+    depth
+        0 at the ventricle, 1 at the cortex.
+    lobes
+        seg-lobes.
+    layers
+        Number of layers.
+    """
+    cells = bullseye_labels(depth.data, lobes.data, layers)
+    return Bullseye(LabelImage(cells, lobes.affine))

@@ -1,0 +1,175 @@
+"""Steps that bring images of one person together, and the person to the template."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from wmhflow.ants.rigid import refuse_poor, register_rigid, rigid_metrics
+from wmhflow.ants.transforms import resample_through
+from wmhflow.ants.warp import register_to_template
+from wmhflow.core.space.grids import Grid3D, centroid_mm, robust_range
+from wmhflow.core.wmh.filling import LEAST_AGAIN_ML
+from wmhflow.files.itk import read_itk_affine, write_itk_affine
+from wmhflow.files.template import Template
+from wmhflow.steps.kinds import Facts, Folder, MaskImage, step
+
+
+class RigidAlignment(NamedTuple):
+    """A rigid transform, the image that it moved, and how good it is."""
+
+    transform: Path
+    warped: Grid3D
+    metrics: Facts
+
+
+@step(mem_gb=2.0)
+def align_rigidly(
+    fixed: Grid3D,
+    moving: Grid3D,
+    quality: str,
+    moving_name: str,
+    fixed_name: str,
+    seed: int,
+    folder: Folder,
+) -> RigidAlignment:
+    """Align two images of one person.
+
+    Parameters
+    ----------
+    fixed, moving
+        The image that stays, and the one that is aligned to it.
+    quality
+        What a bad alignment leads to: ``flag``, ``fail`` or ``off``.
+    moving_name, fixed_name
+        How messages name the images.
+    seed
+        Seed of the metric's sampling.
+    folder
+        Where the transform is written.
+
+    Returns
+    -------
+    RigidAlignment
+        ITK text file from points of fixed to points of moving; the moving image on the fixed grid.
+
+    Raises
+    ------
+    InputError
+        If the alignment is bad, and ``quality`` is ``fail``.
+    """
+    judged = quality != "off"
+    found = register_rigid(fixed, moving, seed, retry=judged)
+    if quality == "fail":
+        refuse_poor(found, moving_name, fixed_name)
+    transform = write_itk_affine(found.fit.matrix, folder / "rigid.txt")
+    centre = centroid_mm(Grid3D(robust_range(fixed.data), fixed.affine))
+    return RigidAlignment(
+        Path(transform),
+        Grid3D(resample_through(moving, fixed, [transform]), fixed.affine),
+        rigid_metrics(found, centre, judged),
+    )
+
+
+class Warp(NamedTuple):
+    """Composite transforms between a person and the template, ``.h5``, and how good they are."""
+
+    forward: Path
+    inverse: Path
+    metrics: Facts
+
+
+class FirstWarp(NamedTuple):
+    """A warp, and the affine that it began with: template points to reference points, ITK text."""
+
+    forward: Path
+    inverse: Path
+    affine: Path
+    metrics: Facts
+
+
+@step(mem_gb=3.0)
+def warp_to_template(
+    reference: Grid3D,
+    brain_mask: MaskImage,
+    template: Template,
+    seed: int,
+    folder: Folder,
+    wmh: MaskImage | None = None,
+    infarct: MaskImage | None = None,
+) -> FirstWarp:
+    """Register a person's image to the template.
+
+    Parameters
+    ----------
+    reference
+        T1w or FLAIR.
+    brain_mask
+        Brain on its grid.
+    template
+        The template.
+    seed
+        Seed of the metric's sampling.
+    folder
+        Where transforms are written.
+    wmh
+        WMH on the reference grid, filled like white matter; None if unknown.
+    infarct
+        Infarcts on the reference grid, kept out of the metric.
+    """
+    fit = register_to_template(
+        reference,
+        brain_mask.data,
+        template.grid("t1w"),
+        folder,
+        seed,
+        template_mask=template.mask("brain_mask"),
+        wmh=None if wmh is None else wmh.data,
+        infarct=None if infarct is None else infarct.data,
+    )
+    affine = write_itk_affine(fit.affine, folder.absolute() / "affine.txt")
+    return FirstWarp(Path(fit.forward), Path(fit.inverse), Path(affine), fit.metrics)
+
+
+@step(mem_gb=3.0)
+def warp_again(
+    reference: Grid3D,
+    brain_mask: MaskImage,
+    template: Template,
+    wmh: MaskImage,
+    forward: Path,
+    inverse: Path,
+    affine: Path,
+    metrics: Facts,
+    seed: int,
+    folder: Folder,
+    infarct: MaskImage | None = None,
+) -> Warp:
+    """Register a person's image to the template anew, now that WMH are known, if they matter.
+
+    Parameters
+    ----------
+    reference, brain_mask, template, seed, folder, infarct
+        As for :func:`warp_to_template`.
+    wmh
+        WMH on the reference grid.
+    forward, inverse, affine, metrics
+        What was found before the WMH were known; the affine is kept.
+    """
+    voxel_mm3 = Grid3D(wmh.data, wmh.affine).voxel_mm3
+    if np.count_nonzero(wmh.data) * voxel_mm3 < 1000 * LEAST_AGAIN_ML:
+        return Warp(forward, inverse, metrics)
+    fit = register_to_template(
+        reference,
+        brain_mask.data,
+        template.grid("t1w"),
+        folder,
+        seed,
+        template_mask=template.mask("brain_mask"),
+        wmh=wmh.data,
+        infarct=None if infarct is None else infarct.data,
+        affine=read_itk_affine(affine),
+    )
+    return Warp(Path(fit.forward), Path(fit.inverse), metrics | fit.metrics)

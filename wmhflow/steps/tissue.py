@@ -1,0 +1,386 @@
+"""Steps that find the brain, its tissues and its sides, or read them from a parcellation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wmhflow.ants.brain import extract_brain
+from wmhflow.ants.priors import warped_priors
+from wmhflow.ants.tissue import segment_tissue
+from wmhflow.ants.transforms import average_through, resample_through
+from wmhflow.core.checks import sanity
+from wmhflow.core.regions.nawm import combine_tissues, normal_appearing_white_matter
+from wmhflow.core.space.geometry import spacing_of
+from wmhflow.core.space.grids import Grid3D
+from wmhflow.core.tissue import brain as brain_core
+from wmhflow.core.tissue.labelling import WarpedPriors
+from wmhflow.core.tissue.parcellation import complete_hemispheres, recode, unknown_codes
+from wmhflow.errors import InputError
+from wmhflow.files.images import load_volume
+from wmhflow.files.template import Template
+from wmhflow.labels.freesurfer import load_freesurfer_codes
+from wmhflow.steps.images import refuse
+from wmhflow.steps.kinds import Facts, LabelImage, MaskImage, load_labels, step
+
+
+class Brain(NamedTuple):
+    """The brain on the reference grid, and how much of it is cut off."""
+
+    brain_mask: MaskImage
+    facts: Facts
+
+
+class GivenTissues(NamedTuple):
+    """What a parcellation tells, on the reference grid.
+
+    Hemispheres are 1 left and 2 right, everywhere; ``cortex_lobes`` is the lobe of every voxel of
+    cortex and of the deep nuclei.
+    """
+
+    tissue: LabelImage
+    ventricles: MaskImage
+    brain_mask: MaskImage
+    hemispheres: LabelImage
+    cortex_lobes: LabelImage
+    facts: Facts
+
+
+@step(mem_gb=2.0)
+def read_parcellation(
+    in_file: Path, reference: Grid3D, transforms: list[Path] | None = None
+) -> GivenTissues:
+    """Read tissues, ventricles, sides and lobes from a given FreeSurfer-coded parcellation.
+
+    Parameters
+    ----------
+    in_file
+        Label image as given.
+    reference
+        Image with the grid to fill.
+    transforms
+        From the parcellation's space to the reference.
+
+    Raises
+    ------
+    InputError
+        If it has no label on the reference grid, or its brain cannot be that of a whole head.
+    """
+    data, own_affine, _ = load_volume(in_file)
+    native = Grid3D(np.nan_to_num(data).astype(np.int32).astype(np.float32), own_affine)
+    chain = [str(path) for path in transforms or []]
+    codes = np.rint(resample_through(native, reference, chain, "nearest")).astype(np.int32)
+    if not codes.any():
+        raise InputError(f"{in_file} has no label on the reference grid; check its header.")
+    known, affine = load_freesurfer_codes(), reference.affine
+    side = {"L": 1, "R": 2, "B": 0}
+    tissue = recode(codes, {code: entry.tissue for code, entry in known.items()})
+    sides = recode(codes, {code: side[entry.hemisphere] for code, entry in known.items()})
+    lobes = recode(codes, {code: entry.lobe for code, entry in known.items()})
+    unknown = unknown_codes(codes, {code: entry.tissue for code, entry in known.items()})
+    brain = MaskImage(tissue > 0, affine)
+    facts = {"parcellation_unknown_voxels": sum(unknown.values())}
+    return GivenTissues(
+        LabelImage(tissue, affine),
+        MaskImage(tissue == 2, affine),
+        brain,
+        LabelImage(complete_hemispheres(sides, affine), affine),
+        LabelImage(lobes, affine),
+        facts | check_brain(brain, reference, str(in_file)),
+    )
+
+
+def check_brain(brain_mask: MaskImage, reference: Grid3D, source: str) -> Facts:
+    """Refuse an image whose brain is far too small, far too large, or blank.
+
+    Parameters
+    ----------
+    brain_mask
+        Brain on the reference grid.
+    reference
+        Image with that grid.
+    source
+        The file that a message names.
+
+    Returns
+    -------
+    dict
+        How much of the brain is cut off.
+
+    Raises
+    ------
+    InputError
+        If it cannot be a whole brain.
+    """
+    facts = sanity.brain_facts(brain_mask.data, reference.data, spacing_of(brain_mask.affine))
+    refuse(source, sanity.brain_finding(facts))
+    return {"brain_cut_share": facts["cut_share"]}
+
+
+@step(mem_gb=2.0)
+def find_brain(
+    image: Grid3D,
+    template: Template,
+    seed: int,
+    source: str,
+    other: Grid3D | None = None,
+    other_transform: Path | None = None,
+) -> Brain:
+    """Find the brain in a whole head or in a skull-stripped image.
+
+    Parameters
+    ----------
+    image
+        T1w or FLAIR.
+    template
+        The template.
+    seed
+        Seed of everything random.
+    source
+        The file that a message names.
+    other
+        Another image of the person, in its own space.
+    other_transform
+        Points of the image to points of the other image.
+
+    Raises
+    ------
+    InputError
+        If what was found cannot be a whole brain.
+    """
+    mask = extract_brain(
+        image,
+        template.grid("t1w"),
+        template.mask("brain_mask"),
+        seed,
+        None if other is None else _brain_of_other(image, other, str(other_transform)),
+        None if other is None else max(other.voxel_sizes_mm),
+    )
+    brain = MaskImage(mask, image.affine)
+    return Brain(brain, check_brain(brain, image, source))
+
+
+def _brain_of_other(head: Grid3D, other: Grid3D, transform: str) -> NDArray[np.bool_] | None:
+    """Bring the brain of the other image, if it is skull-stripped, to the head's grid."""
+    if not brain_core.looks_skull_stripped(other.data, other.voxel_mm3):
+        return None
+    inside = brain_core.filled_foreground(other.data)
+    body, reached = (
+        average_through(Grid3D(values.astype(np.float32), other.affine), head, [transform]) > 0.5
+        for values in (inside, np.ones_like(inside))
+    )
+    return body | ~reached
+
+
+class Priors(NamedTuple):
+    """The template's priors on the reference grid, and a side for every voxel."""
+
+    csf: Grid3D
+    cortex: Grid3D
+    deep_grey: Grid3D
+    white: Grid3D
+    ventricles: MaskImage
+    infratentorial: MaskImage
+    hemispheres: LabelImage
+
+
+@step(mem_gb=2.0)
+def warp_priors(brain_mask: MaskImage, template: Template, inverse: Path) -> Priors:
+    """Bring the template's priors to the brain; further than 10 mm from it they are 0.
+
+    Parameters
+    ----------
+    brain_mask
+        Brain on the reference grid.
+    template
+        The template and its priors.
+    inverse
+        Transform from the template to the reference.
+    """
+    affine = brain_mask.affine
+    brain = Grid3D(brain_mask.data.astype(np.float32), affine)
+    placed, hemispheres = warped_priors(brain, template, str(inverse))
+    masks = {name: MaskImage(placed.pop(name) > 0, affine)
+             for name in ("ventricles", "infratentorial")}  # fmt: skip
+    grids = {name: Grid3D(values, affine) for name, values in placed.items()}
+    return Priors(**grids, **masks, hemispheres=LabelImage(hemispheres, affine))
+
+
+class Tissues(NamedTuple):
+    """Tissue labels with their sides, and the lateral ventricles."""
+
+    tissue: LabelImage
+    ventricles: MaskImage
+
+
+@step(mem_gb=3.0)
+def label_tissues(
+    image: Grid3D,
+    brain_mask: MaskImage,
+    csf: Grid3D,
+    cortex: Grid3D,
+    deep_grey: Grid3D,
+    white: Grid3D,
+    ventricles: MaskImage,
+    infratentorial: MaskImage,
+    hemispheres: LabelImage,
+    lesion_mask: MaskImage,
+    seed: int,
+    infarct_mask: MaskImage | None = None,
+) -> Tissues:
+    """Label the tissues of the brain and find the lateral ventricles.
+
+    Parameters
+    ----------
+    image
+        T1w, or FLAIR if there is none.
+    brain_mask
+        Brain on its grid.
+    csf, cortex, deep_grey, white, ventricles, infratentorial, hemispheres
+        The template's priors on that grid.
+    lesion_mask
+        Lesions, which are white matter.
+    seed
+        Seed of everything random.
+    infarct_mask
+        Where nothing is learnt from brightness.
+    """
+    priors = WarpedPriors(
+        csf.data,
+        cortex.data,
+        deep_grey.data,
+        white.data,
+        ventricles.data,
+        infratentorial.data,
+        hemispheres.data.astype(np.uint8),
+    )
+    infarcts = np.zeros_like(brain_mask.data) if infarct_mask is None else infarct_mask.data
+    labels, found, _ = segment_tissue(
+        image, brain_mask.data, priors, lesion_mask.data, seed, infarcts
+    )
+    return Tissues(LabelImage(labels, image.affine), MaskImage(found, image.affine))
+
+
+class CheckedTissues(NamedTuple):
+    """The same tissues, and what they tell of the images."""
+
+    tissue: Path
+    facts: Facts
+
+
+@step(mem_gb=1.5)
+def check_anatomy(
+    tissue: Path,
+    brain_mask: MaskImage,
+    reference: Grid3D,
+    forward: Path,
+    template: Template,
+    sources: dict[str, str],
+    reference_name: str,
+    needs_flair: bool,
+    t1w: Grid3D | None = None,
+    flair: Grid3D | None = None,
+) -> CheckedTissues:
+    """Refuse what the template does not explain, and images that are not what their names say.
+
+    Parameters
+    ----------
+    tissue
+        Tissues on the reference grid, handed on as they are.
+    brain_mask, reference
+        Brain, and image, on that grid.
+    forward
+        Transform from the reference to the template.
+    template
+        The template.
+    sources
+        The files that messages name, ``T1w`` and ``FLAIR``.
+    reference_name
+        Which of them is the reference.
+    needs_flair
+        Whether lesions are looked for in the FLAIR.
+    t1w, flair
+        The images on the reference grid.
+
+    Raises
+    ------
+    InputError
+        If an image cannot be what its name says.
+    """
+    goal = template.grid("t1w")
+    placed = resample_through(reference, goal, [str(forward)])
+    ratio = sanity.likeness(goal.data, placed, template.mask("brain_mask"))
+    refuse(sources[reference_name], sanity.likeness_finding(ratio))
+    labels, affine = load_labels(tissue)
+    images = {"T1w": t1w, "FLAIR": flair}
+    values = {name: image.data for name, image in images.items() if image is not None}
+    found = {
+        name: sanity.contrast_facts(data, labels, spacing_of(affine))
+        for name, data in values.items()
+    }
+    for name, finding in sanity.contrast_findings(found, needs_flair).items():
+        refuse(sources[name], finding)
+    facts: Facts = {
+        f"{name}_{key}": value for name, group in found.items() for key, value in group.items()
+    }
+    if len(values) == 2:
+        brain = brain_mask.data
+        pair = sanity.pair_facts(values["T1w"][brain], values["FLAIR"][brain], found)
+        refuse(sources["FLAIR"], sanity.pair_finding(pair, needs_flair))
+        facts |= pair
+    return CheckedTissues(tissue, facts | {"template_likeness": ratio})
+
+
+class WholeTissues(NamedTuple):
+    """seg-tissue with lesions in it."""
+
+    tissue: LabelImage
+
+
+@step(mem_gb=1.0)
+def put_lesions_in(tissue: LabelImage, hemispheres: LabelImage, wmh: MaskImage) -> WholeTissues:
+    """Put the lesions into the tissue image.
+
+    Parameters
+    ----------
+    tissue, hemispheres
+        Tissue classes, and the side of every voxel.
+    wmh
+        Lesions.
+    """
+    combined = combine_tissues(tissue.data, hemispheres.data, wmh.data)
+    return WholeTissues(LabelImage(combined, tissue.affine))
+
+
+class NormalAppearing(NamedTuple):
+    """Normal-appearing white matter, and why the rest of the white matter is none."""
+
+    nawm: MaskImage
+    facts: Facts
+
+
+@step(mem_gb=1.0)
+def find_nawm(
+    tissue: LabelImage, guard_mm: float | None = None, infarct: MaskImage | None = None
+) -> NormalAppearing:
+    """Find normal-appearing white matter.
+
+    Parameters
+    ----------
+    tissue
+        seg-tissue with lesions in it.
+    guard_mm
+        Distance kept from CSF and grey matter; the smallest voxel edge if None.
+    infarct
+        Infarcts and other lesions that are no WMH.
+    """
+    spacing = spacing_of(tissue.affine)
+    guard = guard_mm or float(spacing.min())
+    nawm, removed = normal_appearing_white_matter(
+        tissue.data, spacing, guard, None if infarct is None else infarct.data
+    )
+    facts: Facts = {f"nawm_removed_{reason}_voxels": count for reason, count in removed.items()}
+    return NormalAppearing(MaskImage(nawm, tissue.affine), facts | {"tissue_guard_mm": guard})
