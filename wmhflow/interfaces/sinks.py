@@ -14,7 +14,14 @@ from nipype.interfaces.base import (
     traits,
 )
 
-from wmhflow.bids.writer import dictionary_of, table_text, write_bytes, write_json, write_text
+from wmhflow.bids.writer import (
+    dictionary_of,
+    remove_leftovers,
+    table_text,
+    write_bytes,
+    write_json,
+    write_text,
+)
 from wmhflow.core.regions.lookup import as_volumes
 from wmhflow.core.regions.probabilities import STEPS
 from wmhflow.files.images import image_bytes, make_image, smallest_label_type
@@ -75,12 +82,6 @@ class ImageSink(SimpleInterface):
         count = int(load(work)[0].max(initial=0))
         rows = [{"index": i, "name": f"lesion {i}"} for i in range(1, count + 1)]
         write_text(path, table_text(["index", "name"], rows))
-
-
-def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files of a run that was killed while it wrote."""
-    for path in folder.glob(".*.part"):
-        path.unlink(missing_ok=True)
 
 
 def final_image(key: str, work: str) -> nib.Nifti1Image:

@@ -211,7 +211,8 @@ def columns_tables() -> str:
     """Return the columns of every table as Markdown for the documentation."""
     parts = []
     for key, columns in TABLES.items():
-        rows = [f"| `{name}` | {unit or ''} | {text} |" for name, text, unit in columns]
-        head = f"**`_{ENDINGS[key]}.tsv`**\n\n| column | unit | meaning |\n| --- | --- | --- |\n"
+        rows = [f"| `{c.name}` | {c.kind} | {c.unit or ''} | {c.description} |" for c in columns]
+        head = f"**`_{ENDINGS[key]}.tsv`**\n\n| column | kind | unit | meaning |\n"
+        head += "| --- | --- | --- | --- |\n"
         parts.append(head + "\n".join(rows) + "\n")
     return "\n".join(parts)
