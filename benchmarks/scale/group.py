@@ -2,7 +2,7 @@
 
 Every visit has tables of its own (files, no links): each line is drawn from 64 made tables, so
 that no two visits are alike. They lie in a temporary folder (TMPDIR says where) and need about
-1.3 MB a visit, the study's tables included; they were written just before, so that the operating
+1.5 MB a visit, the study's tables included; they were written just before, so that the operating
 system may still hold some of them in memory.
 """
 

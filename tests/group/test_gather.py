@@ -8,7 +8,7 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
@@ -172,6 +172,7 @@ def tables(draw: st.DrawFn) -> list[tuple[list[str], list[list[str]]]]:
     return made
 
 
+@settings(max_examples=40)
 @given(tables(), st.integers(1, 200))
 def test_it_is_what_row_by_row_in_python_gives(
     tmp_path_factory: pytest.TempPathFactory,
@@ -226,15 +227,15 @@ def test_only_what_changed_is_written_again(tmp_path: Path) -> None:
 def test_memory_does_not_grow_with_the_number_of_visits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "BATCH_BYTES", 100_000)
+    monkeypatch.setattr(module, "BATCH_BYTES", 40_000)
     visits = [Visit(tmp_path, f"sub-{number}", "n/a") for number in range(120)]
     for visit in visits:
-        give(visit, "qc", [{"metric": f"metric {i}", "value": i} for i in range(1000)])
+        give(visit, "qc", [{"metric": f"metric {i}", "value": i} for i in range(400)])
     columns = (*KEYS, *TABLES["qc"])
-    longest = max(len(keyed_lines(visit, "qc", columns)) for visit in visits)
+    lengths = [len(keyed_lines(visit, "qc", columns)) for visit in visits]
     batches = list(iter_batches(visits, "qc", columns))
     assert len(batches) > 10
-    assert all(len(batch.lines) < 100_000 + longest for batch in batches)
+    assert all(len(batch.lines) < 40_000 + max(lengths) for batch in batches)
     assert [visit for batch in batches for visit in batch.visits] == visits
 
     def peak(count: int) -> int:
@@ -245,4 +246,5 @@ def test_memory_does_not_grow_with_the_number_of_visits(
         return most
 
     peak(12)  # what is imported and cached the first time
-    assert peak(120) < 1.1 * peak(12)
+    # held as bytes, what was added would count in full, and as cells many times over
+    assert peak(120) - peak(12) < sum(lengths[12:]) / 4
