@@ -4,7 +4,7 @@ from pathlib import Path
 
 import wmhflow
 from wmhflow.labels.regions import regions_tables
-from wmhflow.products.outputs import columns_tables
+from wmhflow.products.tables import columns_tables
 from wmhflow.registries.atlases import atlases_table
 from wmhflow.registries.quality import quality_table
 from wmhflow.settings import options_table

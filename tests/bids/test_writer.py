@@ -82,3 +82,41 @@ def test_a_table_survives_the_way_to_disk_and_back(tmp_path: Path) -> None:
         {"a": "2.5", "b": "x"},
         {"a": "n/a", "b": "n/a"},
     ]
+
+
+def test_files_take_their_places_together_or_not_at_all(tmp_path: Path) -> None:
+    paths = [tmp_path / "a.txt", tmp_path / "new" / "b.txt"]
+    writer.write_text(paths[0], "old")
+
+    def write(*, fail: bool) -> None:
+        with writer.replacing(*paths) as streams:
+            for stream in streams:
+                stream.write(b"new")
+            if fail:
+                raise ValueError("no more")
+
+    with pytest.raises(ValueError, match="no more"):
+        write(fail=True)
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["a.txt"]
+    assert paths[0].read_text() == "old"
+    write(fail=False)
+    assert [path.read_text() for path in paths] == ["new", "new"]
+    os.utime(paths[0], (0, 0))
+    write(fail=False)
+    assert paths[0].stat().st_mtime == 0
+    assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 2
+
+
+def test_leftovers_are_removed_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / ".x.part").touch()
+    (tmp_path / "x.part").touch()
+    writer.remove_leftovers(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["x.part"]
+
+
+def test_a_dictionary_says_what_a_column_means_and_its_unit() -> None:
+    columns = (writer.Column("a", "First", "mm"), writer.Column("b", "Second", kind="text"))
+    assert writer.dictionary_of(columns) == {
+        "a": {"Description": "First", "Units": "mm"},
+        "b": {"Description": "Second"},
+    }

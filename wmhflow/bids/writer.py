@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import filecmp
 import io
 import json
 import math
 import os
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, Literal, NamedTuple
 
 import numpy as np
 
-Column = tuple[str, str, str | None]  # name, description, unit
+Kind = Literal["text", "whole", "number", "flag"]
+
+
+class Column(NamedTuple):
+    """A column of a table: what its cells mean, their unit and what kind of value they hold."""
+
+    name: str
+    description: str
+    unit: str | None = None
+    kind: Kind = "number"
 
 
 def write_bytes(path: Path, content: bytes) -> bool:
@@ -33,20 +44,57 @@ def write_bytes(path: Path, content: bytes) -> bool:
     """
     if path.is_file() and path.stat().st_size == len(content) and path.read_bytes() == content:
         return False
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        # mkstemp makes files that only their owner can read
-        os.chmod(temporary, 0o666 & ~_umask())  # noqa: PTH101
-        os.replace(temporary, path)  # noqa: PTH105
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with replacing(path) as (stream,):
+        stream.write(content)
     return True
+
+
+@contextmanager
+def replacing(*paths: Path) -> Iterator[tuple[BinaryIO, ...]]:
+    """Open a temporary file for each path; at the end they take their places together.
+
+    After an error none of them does. A file whose content would be the same is left untouched.
+
+    Parameters
+    ----------
+    paths
+        The files; their folders are made.
+    """
+    with ExitStack() as stack:
+        streams = tuple(stack.enter_context(_temporary(path.parent)) for path in paths)
+        yield streams
+        for stream in streams:
+            stream.flush()
+        changed = [
+            (stream, path)
+            for stream, path in zip(streams, paths, strict=True)
+            if not (path.is_file() and filecmp.cmp(stream.name, path, shallow=False))
+        ]
+        for stream, _ in changed:
+            os.fsync(stream.fileno())
+        for stream, path in changed:
+            # mkstemp makes files that only their owner can read
+            os.chmod(stream.name, 0o666 & ~_umask())  # noqa: PTH101
+            os.replace(stream.name, path)  # noqa: PTH105
+
+
+@contextmanager
+def _temporary(folder: Path) -> Iterator[BinaryIO]:
+    folder.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=folder, prefix=".", suffix=".part")
+    try:
+        os.close(handle)
+        # by its name, which a stream made from the handle would not know
+        with Path(name).open("wb") as stream:
+            yield stream
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files of a run that was killed while it wrote."""
+    for path in folder.glob(".*.part"):
+        path.unlink(missing_ok=True)
 
 
 def _umask() -> int:
@@ -116,8 +164,9 @@ def table_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str
 def dictionary_of(columns: Iterable[Column]) -> dict[str, dict[str, str]]:
     """Make a table's data dictionary: description and unit of every column."""
     return {
-        name: {"Description": description} | ({"Units": unit} if unit else {})
-        for name, description, unit in columns
+        column.name: {"Description": column.description}
+        | ({"Units": column.unit} if column.unit else {})
+        for column in columns
     }
 
 

@@ -48,7 +48,7 @@ def _run(words: Sequence[str]) -> int:
     settings = parse_settings(words)
     _start_logging(settings.reporting.verbose)
     if settings.level == "group":
-        from wmhflow.group.tables import run_group
+        from wmhflow.group.run import run_group
 
         return run_group(settings)
     from wmhflow.cli.run import run_participants

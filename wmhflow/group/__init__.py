@@ -1,1 +1,1 @@
-"""Study level: every person's tables gathered."""
+"""The study: every person's tables gathered, and tables made of all of them."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from wmhflow.bids.writer import Column
+from wmhflow.core.regions.zones import DEFAULT_SCHEME
 from wmhflow.products.columns import (
     ASYMMETRY,
     LOAD,
@@ -87,11 +89,25 @@ def all_tables(schemes: tuple[str, ...]) -> tuple[Table, ...]:
     )
 
 
-def columns_tables(schemes: tuple[str, ...]) -> str:
+TABLES: dict[str, Table] = {
+    table.key.removeprefix("table_"): table for table in all_tables((DEFAULT_SCHEME,))
+}
+
+
+def table_columns(kind: str, schemes: tuple[str, ...]) -> tuple[Column, ...]:
+    """Return the columns of a kind of table in a run with these zone schemes."""
+    return lesion_columns(schemes) if kind == "lesions" else TABLES[kind].columns
+
+
+def columns_tables() -> str:
     """Return the columns of every table as Markdown for the documentation."""
     parts = []
-    for table in all_tables(schemes):
-        rows = [f"| `{name}` | {unit or ''} | {text} |" for name, text, unit in table.columns]
-        head = f"**`_{table.ending}.tsv`**\n\n| column | unit | meaning |\n| --- | --- | --- |\n"
+    for table in TABLES.values():
+        rows = [
+            f"| `{one.name}` | {one.kind} | {one.unit or ''} | {one.description} |"
+            for one in table.columns
+        ]
+        head = f"**`_{table.ending}.tsv`**\n\n| column | kind | unit | meaning |\n"
+        head += "| --- | --- | --- | --- |\n"
         parts.append(head + "\n".join(rows) + "\n")
     return "\n".join(parts)

@@ -13,6 +13,7 @@ import numpy as np
 from wmhflow.bids.writer import (
     Column,
     dictionary_of,
+    remove_leftovers,
     table_text,
     write_bytes,
     write_json,
@@ -85,12 +86,6 @@ def lesion_names(image: nib.Nifti1Image) -> str:
     return table_text(["index", "name"], rows)
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files of a run that was killed while it wrote."""
-    for path in folder.glob(".*.part"):
-        path.unlink(missing_ok=True)
-
-
 def final_image(kind: str, work: Path) -> nib.Nifti1Image:
     """Give a work image the type that it has on disk.
 
@@ -124,7 +119,7 @@ def write_tables(files: list[Path], targets: list[TableTarget]) -> WrittenFiles:
         Rows, and where and with which columns they are written.
     """
     for work, target in zip(files, targets, strict=True):
-        names = [column[0] for column in target.columns]
+        names = [column.name for column in target.columns]
         write_text(target.path, table_text(names, load_json(work)))
         write_json(target.path.with_suffix(".json"), dictionary_of(target.columns))
     return WrittenFiles([str(target.path) for target in targets])

@@ -1,0 +1,118 @@
+"""The finished visits of a study, and where what they were made with differs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from wmhflow.products.record import record_path
+from wmhflow.products.tables import TABLES
+from wmhflow.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A finished visit; the session of a person who has none is ``n/a``."""
+
+    output_dir: Path
+    participant_id: str
+    session_id: str
+
+    @property
+    def folder(self) -> Path:
+        """Where the visit's images and tables lie."""
+        person = self.output_dir / self.participant_id
+        return (person if self.session_id == "n/a" else person / self.session_id) / "anat"
+
+    @property
+    def record(self) -> Path:
+        """Where it is kept what the visit was made from."""
+        label = None if self.session_id == "n/a" else self.session_id.removeprefix("ses-")
+        return self.output_dir / record_path(self.participant_id.removeprefix("sub-"), label)
+
+    def table(self, kind: str) -> Path:
+        """Return where the visit's table of one kind lies."""
+        session = "" if self.session_id == "n/a" else f"_{self.session_id}"
+        return self.folder / f"{self.participant_id}{session}_{TABLES[kind].ending}.tsv"
+
+    def __str__(self) -> str:
+        return f"{self.participant_id} {self.session_id}"
+
+
+@dataclass(frozen=True)
+class Study:
+    """The finished visits in order of person and session, and all zone schemes among them."""
+
+    output_dir: Path
+    visits: tuple[Visit, ...]
+    schemes: tuple[str, ...]
+
+    def table(self, kind: str) -> Path:
+        """Return where the gathered table of one kind lies; its Parquet file lies beside it."""
+        return self.output_dir / "group" / f"{TABLES[kind].ending}.tsv"
+
+
+def find_visits(settings: Settings, subjects: Sequence[str]) -> Iterator[Visit]:
+    """Go through the finished visits, in order of person and session; name the others."""
+    wanted = {f"ses-{label}" for label in settings.inputs.session_label}
+    for subject in subjects:
+        person = settings.output_dir / f"sub-{subject}"
+        sessions = sorted(folder.name for folder in person.glob("ses-*") if folder.is_dir())
+        for session in sessions or ["n/a"]:
+            visit = Visit(settings.output_dir, f"sub-{subject}", session)
+            if wanted and session not in wanted:
+                continue
+            if visit.record.is_file():
+                yield visit
+            elif visit.folder.is_dir():
+                print(f"{visit} is not finished and left out.", file=sys.stderr)
+
+
+def read_study(output_dir: Path, visits: Sequence[Visit]) -> Study:
+    """Read each visit's record once, and say where visits were made in ways that do not compare.
+
+    Parameters
+    ----------
+    output_dir
+        The folder that holds all of them.
+    visits
+        The finished visits.
+    """
+    zones: dict[tuple[str, ...], Visit] = {}
+    atlases: dict[str, dict[str, Visit]] = {}
+    for visit in visits:
+        record = json.loads(visit.record.read_text(encoding="utf-8"))
+        zones.setdefault(tuple(record["settings"]["zones"]), visit)
+        threshold = record["settings"].get("atlas_threshold")
+        for name, atlas in record.get("atlases", {}).items():
+            made_with = json.dumps([atlas, threshold], sort_keys=True)
+            atlases.setdefault(name, {}).setdefault(made_with, visit)
+    _say_where_zones_differ(zones)
+    _say_where_atlases_differ(atlases)
+    schemes = tuple(dict.fromkeys(scheme for schemes in zones for scheme in schemes))
+    return Study(output_dir, tuple(visits), schemes)
+
+
+def _say_where_zones_differ(found: dict[tuple[str, ...], Visit]) -> None:
+    if len(found) > 1:
+        said = "; ".join(f"{visit}: {' '.join(schemes)}" for schemes, visit in found.items())
+        print(
+            f"Visits were made with different --zones ({said}): rows of zones do not compare, and "
+            "columns that some lack are n/a there.",
+            file=sys.stderr,
+        )
+
+
+def _say_where_atlases_differ(found: dict[str, dict[str, Visit]]) -> None:
+    """Name atlases of one name that were other files, or laid over in another way."""
+    for name, ways in found.items():
+        if len(ways) > 1:
+            print(
+                f"The atlas {name} is not the same in all visits (file, template or threshold; see "
+                f"{' and '.join(str(visit) for visit in list(ways.values())[:3])}): its rows do "
+                "not compare.",
+                file=sys.stderr,
+            )
