@@ -31,6 +31,7 @@ from wmhflow.errors import InputError
 from wmhflow.files.grids import load_grid
 from wmhflow.files.images import load_volume
 from wmhflow.interfaces._files import load, load_labels, load_mask, save
+from wmhflow.labels.digits import LETTERS, VENTRICLES
 from wmhflow.labels.freesurfer import load_freesurfer_codes
 
 PROBABILITIES, MASKS = ("csf", "cortex", "deep_grey", "white"), ("ventricles", "infratentorial")
@@ -181,14 +182,14 @@ class TissuesFromParcellation(SimpleInterface):
     def _run_interface(self, runtime: Any) -> Any:
         codes, affine = self._place(runtime.cwd)
         known = load_freesurfer_codes()
-        side = {"L": 1, "R": 2, "B": 0}
+        side = {letter: digit for digit, letter in LETTERS.items()}
         tissue = recode(codes, {code: entry.tissue for code, entry in known.items()})
         sides = recode(codes, {code: side[entry.hemisphere] for code, entry in known.items()})
         lobes = recode(codes, {code: entry.lobe for code, entry in known.items()})
         unknown = unknown_codes(codes, {code: entry.tissue for code, entry in known.items()})
         images = {
             "tissue": tissue,
-            "ventricles": tissue == 2,
+            "ventricles": tissue == VENTRICLES,
             "brain_mask": tissue > 0,
             "hemispheres": complete_hemispheres(sides, affine),
             "cortex_lobes": lobes,

@@ -22,7 +22,8 @@ from wmhflow.files.itk import write_itk_affine
 from wmhflow.interfaces._files import load_json, load_labels, save, save_json
 from wmhflow.interfaces.measures import MapsInput, load_maps
 from wmhflow.interfaces.partition import load_partition, load_table_regions
-from wmhflow.products.rows import BOTH, LEFT, TableRegion
+from wmhflow.labels.digits import LETTER_BOTH, LETTER_LEFT
+from wmhflow.products.rows import TableRegion
 
 TRIVIAL_LOADS = ("tissue", "continuity", "majority", "shells")
 
@@ -109,7 +110,7 @@ def _cells(statistics: dict[str, Any], i: int) -> dict[str, float]:
 
 def one_sided(regions: list[TableRegion]) -> list[TableRegion]:
     """Keep the regions of one side: only they have an opposite."""
-    return [region for region in regions if region.hemisphere != BOTH]
+    return [region for region in regions if region.hemisphere != LETTER_BOTH]
 
 
 def described(region: TableRegion, measure: str, unit: str) -> dict[str, Any]:
@@ -121,7 +122,7 @@ def compared(
     region: TableRegion, own: dict[str, float], opposite: dict[str, float]
 ) -> dict[str, Any]:
     """Set a region beside its opposite; the index is left against right for either side's row."""
-    left, right = (own, opposite) if region.hemisphere == LEFT else (opposite, own)
+    left, right = (own, opposite) if region.hemisphere == LETTER_LEFT else (opposite, own)
     return {
         **own,
         **{f"opposite_{name}": value for name, value in opposite.items()},

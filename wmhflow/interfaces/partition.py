@@ -18,14 +18,8 @@ from numpy.typing import NDArray
 
 from wmhflow.core.regions.partition import IN_INFARCT, IN_NAWM, IN_WMH, Partition, partition
 from wmhflow.interfaces._files import load_json, load_labels, load_mask, save, save_json
-from wmhflow.products.rows import (
-    CORPUS_CALLOSUM,
-    REST,
-    SHELL_ORDINALS,
-    TableRegion,
-    is_callosum,
-    region_of,
-)
+from wmhflow.labels.digits import CORPUS_CALLOSUM, REST, class_of, is_callosum, shell_ordinal
+from wmhflow.products.rows import TableRegion, region_of
 
 
 class _PartitionInput(BaseInterfaceInputSpec):
@@ -57,14 +51,16 @@ class FinestPartition(SimpleInterface):
             name: load_labels(path)[0]
             for name, path in zip(inputs.names, inputs.images, strict=True)
         }
-        deepest = int((images["shells"] % SHELL_ORDINALS).max(initial=0))
+        deepest = int(shell_ordinal(images["shells"]).max(initial=0))
         images[IN_WMH] = load_mask(inputs.wmh)[0]
         images[IN_NAWM], affine = load_mask(inputs.nawm)
         if inputs.infarct:
             images[IN_INFARCT] = load_mask(inputs.infarct)[0]
         found = partition(images)
         columns = {name: values.tolist() for name, values in found.columns.items()}
-        has_callosum = "lobes" in images and bool((images["lobes"] % 10 == CORPUS_CALLOSUM).any())
+        has_callosum = "lobes" in images and bool(
+            (class_of(images["lobes"]) == CORPUS_CALLOSUM).any()
+        )
         members = {
             name: load_json(path)
             for name, path in zip(inputs.overlapping or [], inputs.members or [], strict=True)
@@ -102,7 +98,7 @@ def with_numbers(
 
 def _beyond(region: TableRegion, deepest: int) -> bool:
     """Tell whether a region lies in inner shells deeper than any lesion of the person."""
-    ordinals = [label % SHELL_ORDINALS for name, labels in region.terms for label in labels
+    ordinals = [shell_ordinal(label) for name, labels in region.terms for label in labels
                 if name == "shells"]  # fmt: skip
     return bool(ordinals) and min(ordinals) > max(deepest, REST)
 

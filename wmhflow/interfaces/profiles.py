@@ -17,10 +17,21 @@ from nipype.interfaces.base import (
 
 from wmhflow.core.measure.profiles import fit_penumbra, profile
 from wmhflow.interfaces._files import load_json, save_json
-from wmhflow.labels.regions import leaves_of, load_regions
-from wmhflow.products.rows import REST
+from wmhflow.labels.digits import (
+    ALL_LESIONS,
+    BOTH,
+    DEEP_LESIONS,
+    PERIVENTRICULAR_LESIONS,
+    REST,
+    shell_class,
+    shell_label,
+    shell_leaves,
+    shell_ordinal,
+    shell_side,
+)
+from wmhflow.labels.edges import interval_mm
 
-CLASSES = {"all": 0, "PV": 100, "deep": 200}
+CLASSES = {"all": ALL_LESIONS, "PV": PERIVENTRICULAR_LESIONS, "deep": DEEP_LESIONS}
 OUTER_TISSUE, INNER_TISSUE = "NAWM", "WMH"
 
 
@@ -66,18 +77,17 @@ class Profiles(SimpleInterface):
         lesion_class: str,
         sums: dict[int, list[float]],
     ) -> list[dict[str, Any]]:
-        base = CLASSES[lesion_class]
-        statistics = _statistics(table, name, base)
-        deepest = max((i - base for i in statistics["index"]), default=0)
+        of_class = CLASSES[lesion_class]
+        statistics = _statistics(table, name, of_class)
+        deepest = max((shell_ordinal(int(i)) for i in statistics["index"]), default=0)
         ordinals = [
             *range(deepest, REST, -1),
             *range(1, self.inputs.n_shells + 1),
             REST,
         ]
-        labels = [base + ordinal for ordinal in ordinals]
-        leaves = leaves_of(load_regions("shells"))
-        distances = [mean_distance(sums, leaves[label]) for label in labels]
-        found = profile(statistics, labels, base + REST, distances)
+        labels = [shell_label(BOTH, of_class, ordinal) for ordinal in ordinals]
+        distances = [mean_distance(sums, shell_leaves(label)) for label in labels]
+        found = profile(statistics, labels, shell_label(BOTH, of_class, REST), distances)
         return [
             {"map": name, "lesion_class": lesion_class}
             | shell_edges(ordinal, self.inputs.width_mm, self.inputs.n_shells)
@@ -86,14 +96,14 @@ class Profiles(SimpleInterface):
         ]
 
 
-def _statistics(table: list[dict[str, Any]], name: str, base: int) -> dict[str, Any]:
+def _statistics(table: list[dict[str, Any]], name: str, of_class: int) -> dict[str, Any]:
     """Pick the rows of one class's shells, both sides together, in the shells' own tissue."""
     rows = [
         row
         for row in table
         if (row["map"], row["seg"]) == (name, "shells")
-        and 0 < row["index"] - base < 100
-        and row["tissue"] == (OUTER_TISSUE if row["index"] % 100 <= REST else INNER_TISSUE)
+        and (shell_side(row["index"]), shell_class(row["index"])) == (BOTH, of_class)
+        and row["tissue"] == (OUTER_TISSUE if shell_ordinal(row["index"]) <= REST else INNER_TISSUE)
     ]
     keys = ("index", "n_effective", "mean", "sd", "median")
     return {key: np.array([row[key] for row in rows]) for key in keys}
@@ -101,7 +111,7 @@ def _statistics(table: list[dict[str, Any]], name: str, base: int) -> dict[str, 
 
 def fitted_penumbra(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Fit the width of the penumbra to the rows of one profile; inner shells take no part."""
-    outer = [row for row in rows if row["shell"] != "rest" and row["distance_lo"] >= 0]
+    outer = [row for row in rows if row["shell"] != "rest" and row["distance_hi"] > 0]
     rest = next(row for row in rows if row["shell"] == "rest")
     with_data = [row for row in outer if np.isfinite(row["mean"])]
     columns = ("distance_mean", "mean", "n_effective", "sd")
@@ -124,14 +134,13 @@ def shell_edges(ordinal: int, width_mm: float, n_shells: int) -> dict[str, Any]:
     >>> shell_edges(51, 2.0, 7)
     {'shell': '-1', 'distance_lo': -2.0, 'distance_hi': 0.0}
     """
-    if ordinal == REST:
-        edges: tuple[str, float, float | None] = ("rest", n_shells * width_mm, None)
-    elif ordinal < REST:
-        edges = (str(ordinal), (ordinal - 1) * width_mm, ordinal * width_mm)
-    else:
-        inner = ordinal - REST
-        edges = (str(-inner), -inner * width_mm, (1 - inner) * width_mm)
-    return dict(zip(("shell", "distance_lo", "distance_hi"), edges, strict=True))
+    low, high = interval_mm(ordinal, width_mm, n_shells * width_mm)
+    name = "rest" if ordinal == REST else str(ordinal if ordinal < REST else REST - ordinal)
+    return {
+        "shell": name,
+        "distance_lo": low if np.isfinite(low) else None,
+        "distance_hi": high if np.isfinite(high) else None,
+    }
 
 
 def mean_distance(sums: dict[int, list[float]], leaves: tuple[int, ...]) -> float:

@@ -21,12 +21,8 @@ from wmhflow.core.measure.load import load_curve
 from wmhflow.core.regions.bullseye import bullseye_labels, depth
 from wmhflow.core.regions.lesions import label_lesions, lesion_measures
 from wmhflow.core.regions.lobes import propagate_lobes
-from wmhflow.core.regions.nawm import CORTEX, WHITE_MATTER, WMH
 from wmhflow.core.regions.shells import shell_labels
 from wmhflow.core.regions.zones import (
-    DEEP,
-    PERIVENTRICULAR,
-    SCHEMES,
     lesion_continuity,
     lesion_label,
     lesion_majority,
@@ -34,12 +30,26 @@ from wmhflow.core.regions.zones import (
 )
 from wmhflow.core.space.geometry import spacing_of, voxel_mm3
 from wmhflow.interfaces._files import load, load_labels, load_mask, save, save_json
+from wmhflow.labels.digits import (
+    BASAL_GANGLIA,
+    CORPUS_CALLOSUM,
+    CORTEX,
+    DEEP,
+    LEFT,
+    LETTERS,
+    PERIVENTRICULAR,
+    PERIVENTRICULAR_ZONES,
+    RIGHT,
+    WHITE_OR_WMH,
+    class_of,
+    is_right,
+    side_of,
+    with_side,
+)
 from wmhflow.labels.regions import load_regions
+from wmhflow.labels.schemes import zone_schemes
 from wmhflow.products.columns import majority_columns
-from wmhflow.products.rows import CORPUS_CALLOSUM
 
-PERIVENTRICULAR_ZONES = (1, 2)
-BASAL_GANGLIA = 5
 DEPTH_BINS, MM_PER_BIN, MM_BINS = 20, 1.0, 40
 
 
@@ -67,7 +77,7 @@ class Distances(SimpleInterface):
         spacing = spacing_of(affine)
         measured = {
             "ventricles": distance_to(load_mask(self.inputs.ventricles)[0], spacing),
-            "cortex": distance_to(tissue % 10 == CORTEX, spacing),
+            "cortex": distance_to(class_of(tissue) == CORTEX, spacing),
             "wmh": signed_distance(load_mask(self.inputs.wmh)[0], spacing),
         }
         measured["depth"] = depth(measured["ventricles"], measured["cortex"])
@@ -80,7 +90,7 @@ class _ZonesInput(BaseInterfaceInputSpec):
     tissue = File(exists=True, mandatory=True)
     ventricle_distance = File(exists=True, mandatory=True)
     cortex_distance = File(exists=True, mandatory=True)
-    scheme = traits.Str(mandatory=True, desc="name of a scheme in core.zones")
+    scheme = traits.Str(mandatory=True, desc="name of a zone scheme")
 
 
 class _ZonesOutput(TraitedSpec):
@@ -98,9 +108,9 @@ class Zones(SimpleInterface):
         labels = zone_labels(
             load(self.inputs.ventricle_distance)[0],
             load(self.inputs.cortex_distance)[0],
-            np.isin(tissue % 10, (WHITE_MATTER, WMH)),
-            tissue // 10 == 2,
-            SCHEMES[self.inputs.scheme],
+            np.isin(class_of(tissue), WHITE_OR_WMH),
+            is_right(tissue),
+            zone_schemes()[self.inputs.scheme],
         )
         self._results["zones"] = save(runtime.cwd, "zones", labels, affine)
         return runtime
@@ -157,14 +167,14 @@ class Lesions(SimpleInterface):
             lesion_majority(labels, count, load_labels(zones)[0]) for zones in self.inputs.zones
         ]
         tissue = load_labels(self.inputs.tissue)[0]
-        sides = lesion_majority(labels, count, tissue // 10)
+        sides = lesion_majority(labels, count, side_of(tissue))
         lobes = self._lobes(labels, count)
         territories = self._territories(labels, count)
         zone_names = {index: region.abbreviation for index, region in load_regions("zones").items()}
         rows = [
             {name: _plain(values[i]) for name, values in measures.items() if name != "n_voxels"}
             | {
-                "hemisphere": {1: "L", 2: "R"}.get(int(sides[i])),
+                "hemisphere": LETTERS[int(sides[i])] if sides[i] else None,
                 "continuity": "PV" if continuity[i] else "deep",
                 "lobe": lobes[i],
                 "territory": territories[i],
@@ -227,9 +237,8 @@ class LesionClasses(SimpleInterface):
         else:
             near = lesion_continuity(lesions, count, load(self.inputs.ventricle_distance)[0])
             zone = np.where(near, PERIVENTRICULAR, DEEP)
-        side = load_labels(self.inputs.tissue)[0] // 10
-        labels = np.concatenate([[0], zone])[lesions]
-        labels = np.where(labels > 0, 10 * side + labels, 0)
+        side = side_of(load_labels(self.inputs.tissue)[0])
+        labels = with_side(np.concatenate([[0], zone])[lesions], side)
         self._results["classes"] = save(runtime.cwd, "classes", labels, affine, np.uint8)
         return runtime
 
@@ -262,7 +271,7 @@ class Shells(SimpleInterface):
             np.array(self.inputs.is_periventricular, dtype=bool),
             load_mask(self.inputs.nawm)[0],
             spacing_of(affine),
-            load_labels(self.inputs.tissue)[0] // 10 == 2,
+            is_right(load_labels(self.inputs.tissue)[0]),
             width_mm=self.inputs.width_mm,
             max_mm=self.inputs.max_mm,
         )
@@ -299,13 +308,13 @@ class Lobes(SimpleInterface):
     def _run_interface(self, runtime: Any) -> Any:
         tissue, affine = load_labels(self.inputs.tissue)
         given, _ = load_labels(self.inputs.cortex_lobes)
-        classes, right = tissue % 10, tissue // 10 == 2
+        classes, right = class_of(tissue), is_right(tissue)
         cortex = np.where(classes == CORTEX, given, 0)
-        white = np.isin(classes, (WHITE_MATTER, WMH))
+        white = np.isin(classes, WHITE_OR_WMH)
         labels = propagate_lobes(cortex, right, white, right, spacing_of(affine))
         # nuclei and corpus callosum keep what the parcellation gave them
         own = np.isin(given, (BASAL_GANGLIA, CORPUS_CALLOSUM)) & (classes > 0)
-        labels = np.where(own, given + np.where(right, 20, 10), labels)
+        labels = np.where(own, with_side(given, np.where(right, RIGHT, LEFT)), labels)
         self._results["lobes"] = save(runtime.cwd, "lobes", labels, affine, np.uint8)
         return runtime
 
@@ -354,7 +363,7 @@ class LoadCurves(SimpleInterface):
     def _run_interface(self, runtime: Any) -> Any:
         inputs = self.inputs
         tissue, affine = load_labels(inputs.tissue)
-        wmh, white = load_mask(inputs.wmh)[0], np.isin(tissue % 10, (WHITE_MATTER, WMH))
+        wmh, white = load_mask(inputs.wmh)[0], np.isin(class_of(tissue), WHITE_OR_WMH)
         depth_edges = np.arange(DEPTH_BINS + 1) / DEPTH_BINS
         mm_edges = [*(np.arange(MM_BINS + 1) * MM_PER_BIN).tolist(), np.inf]
         rows: list[dict[str, Any]] = []
@@ -364,8 +373,8 @@ class LoadCurves(SimpleInterface):
             ("cortex_mm", inputs.cortex_distance, mm_edges),
         ):
             position = load(path)[0]
-            for hemisphere, sides in (("B", (1, 2)), ("L", (1,)), ("R", (2,))):
-                here = white & np.isin(tissue // 10, sides)
+            for hemisphere, sides in (("B", (LEFT, RIGHT)), ("L", (LEFT,)), ("R", (RIGHT,))):
+                here = white & np.isin(side_of(tissue), sides)
                 curve = load_curve(position, here, wmh & here, edges, voxel_mm3(affine))
                 rows += _curve_rows(axis, hemisphere, edges, curve)
         self._results["table"] = save_json(runtime.cwd, "load", rows)

@@ -10,6 +10,7 @@ from nipype import Node, Workflow
 from nipype.interfaces.base import BaseInterface
 from nipype.interfaces.utility import Merge
 
+from wmhflow.labels.edges import shell_count
 from wmhflow.plan.atlases import AtlasPlan
 from wmhflow.plan.visit import VisitPlan
 from wmhflow.settings import Settings
@@ -67,7 +68,7 @@ class VisitGraph:
     def n_shells(self) -> int:
         """The number of outer shells."""
         regions = self.settings.regions
-        return round(regions.shell_max / regions.shell_width)
+        return shell_count(regions.shell_width, regions.shell_max)
 
 
 def safe_name(label: str) -> str:
