@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import wmhflow
-from wmhflow.labels.regions import regions_tables
+from wmhflow.labels.schemes import schemes_table
+from wmhflow.labels.tables import regions_tables
 from wmhflow.products.tables import columns_tables
 from wmhflow.registries.atlases import atlases_table
 from wmhflow.registries.quality import quality_table
@@ -36,4 +37,5 @@ _generated.mkdir(exist_ok=True)
 (_generated / "tables.md").write_text(columns_tables(), encoding="utf-8")
 (_generated / "quality.md").write_text(quality_table(), encoding="utf-8")
 (_generated / "regions.md").write_text(regions_tables(), encoding="utf-8")
+(_generated / "zones.md").write_text(schemes_table(), encoding="utf-8")
 (_generated / "atlases.md").write_text(atlases_table(), encoding="utf-8")

@@ -10,15 +10,17 @@ import dataclasses
 import re
 import shlex
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_type_hints
 
 from wmhflow.errors import UsageError
+from wmhflow.labels.digits import MOST_SHELLS
+from wmhflow.labels.edges import DEFAULT_MAX_MM, DEFAULT_WIDTH_MM, has_whole_shells, shell_count
+from wmhflow.labels.schemes import DEFAULT_SCHEME, scheme_names
 
 LEVELS = ("participant", "group")
-ZONE_SCHEMES = ("jv3-pv13-jc4", "pv10", "pv4-14", "pv12", "nearer")
 LESION_RULES = ("continuity", "majority")
 MOST_LAYERS = 8
 
@@ -115,15 +117,24 @@ def _session(text: str) -> str:
 
 @dataclass(frozen=True)
 class Option:
-    """How one setting is written on the command line and explained to its users."""
+    """How one setting is written on the command line and explained to its users.
+
+    ``choices`` that stand in a registry are a function, so that nothing is read until they are
+    asked for.
+    """
 
     flags: tuple[str, ...]
     help: str
     parse: Any = str
-    choices: tuple[str, ...] | None = None
+    choices: tuple[str, ...] | Callable[[], tuple[str, ...]] | None = None
     many: bool = False
     metavar: str | None = None
     count: bool = False
+
+    @property
+    def allowed(self) -> tuple[str, ...] | None:
+        """The values that can be chosen; None if there is no list of them."""
+        return self.choices() if callable(self.choices) else self.choices
 
 
 def option(default: Any, *flags: str, help: str, **how: Any) -> Any:  # noqa: A002
@@ -246,11 +257,11 @@ class Regions:
     """Zones, layers, shells and atlases."""
 
     zones: tuple[str, ...] = option(
-        ("jv3-pv13-jc4",),
+        (DEFAULT_SCHEME,),
         "--zones",
         help="How white matter is divided by distance into zones. Of several schemes the first "
         "has the label image seg-zones; the others carry their names.",
-        choices=ZONE_SCHEMES,
+        choices=scheme_names,
         many=True,
     )
     atlas: tuple[str, ...] = option(
@@ -309,14 +320,14 @@ class Regions:
         choices=LESION_RULES,
     )
     shell_width: float = option(
-        2.0,
+        DEFAULT_WIDTH_MM,
         "--shell-width",
         help="Thickness of the shells around the lesions in mm.",
         parse=_positive_float,
         metavar="MM",
     )
     shell_max: float = option(
-        14.0,
+        DEFAULT_MAX_MM,
         "--shell-max",
         help="Outer edge of the last shell in mm, a multiple of the width; beyond it is 'rest'.",
         parse=_positive_float,
@@ -492,10 +503,10 @@ def build(
 
 def _check(settings: Settings) -> None:
     regions = settings.regions
-    shells = regions.shell_max / regions.shell_width
-    if abs(shells - round(shells)) > 1e-6 or not 1 <= round(shells) <= 40:
+    shells = regions.shell_width, regions.shell_max
+    if not has_whole_shells(*shells) or not 1 <= shell_count(*shells) <= MOST_SHELLS:
         raise UsageError(
-            f"--shell-max {regions.shell_max:g} is not 1 to 40 times "
+            f"--shell-max {regions.shell_max:g} is not 1 to {MOST_SHELLS} times "
             f"--shell-width {regions.shell_width:g}; change one of them."
         )
     _check_command(settings.anatomy)
@@ -589,9 +600,10 @@ def _from_toml(path: Path, group: str, name: str, value: Any) -> Any:
         parsed = tuple(opt.parse(str(item)) for item in values)
     except ValueError as error:
         raise UsageError(f"--config-file {path}: [{group}] {name}: {error}.") from None
-    if opt.choices and not set(parsed) <= set(opt.choices):
+    allowed = opt.allowed
+    if allowed and not set(parsed) <= set(allowed):
         raise UsageError(
-            f"--config-file {path}: [{group}] {name} must be one of {', '.join(opt.choices)}."
+            f"--config-file {path}: [{group}] {name} must be one of {', '.join(allowed)}."
         )
     if opt.many:
         return parsed
@@ -611,7 +623,7 @@ def options_table() -> str:
 
 
 def _value_text(opt: Option) -> str:
-    text = "\\|".join(opt.choices) if opt.choices else (opt.metavar or "VALUE")
+    text = "\\|".join(opt.allowed) if opt.allowed else (opt.metavar or "VALUE")
     return f"{text} …" if opt.many else text
 
 

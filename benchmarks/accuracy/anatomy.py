@@ -16,10 +16,10 @@ from wmhflow.ants.images import ants_image, single_threaded_ants
 from wmhflow.ants.transforms import jacobian_determinant, resample_through
 from wmhflow.core.space.grids import Grid3D, robust_range
 from wmhflow.core.tissue import template as templates
-from wmhflow.core.tissue.labelling import CORTEX as CORTEX_LABEL
-from wmhflow.core.tissue.labelling import WHITE as WHITE_LABEL
-from wmhflow.core.tissue.labelling import merge_sides
 from wmhflow.files.grids import load_grid
+from wmhflow.labels.digits import CORTEX as CORTEX_LABEL
+from wmhflow.labels.digits import WHITE_MATTER as WHITE_LABEL
+from wmhflow.labels.digits import class_of
 
 LABELS = DATA / "labels"
 VENTRICLE_MEAN, VENTRICLE_WORST, WHITE_MEAN, CORTEX_MEAN = 0.90, 0.85, 0.88, 0.80
@@ -73,7 +73,7 @@ def measured(path: Path) -> Person:
         wmh = array(chain.to_wmh()) > 0
         chain.to_template_again()
         tissue_file, ventricle_file = chain.to_tissues()
-        tissue = merge_sides(array(tissue_file).astype(np.uint8))
+        tissue = class_of(array(tissue_file).astype(np.uint8))
         voxel_ml = float(np.prod(spacing)) / 1000
         return Person(
             name=path.name.split(".")[0],

@@ -23,8 +23,9 @@ from wmhflow.core.regions.lesions import (
 )
 from wmhflow.core.regions.lobes import propagate_lobes
 from wmhflow.core.regions.shells import shell_edges, shell_labels
-from wmhflow.core.regions.zones import ZoneScheme, lesion_continuity, lesion_majority, zone_labels
+from wmhflow.core.regions.zones import lesion_continuity, lesion_majority, zone_labels
 from wmhflow.core.space.geometry import spacing_of
+from wmhflow.labels.schemes import ZoneScheme
 
 SIZES_MM = (1.0, 0.5, 0.25)
 HALF_DIAGONAL = np.sqrt(3) / 2

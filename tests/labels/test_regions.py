@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from wmhflow.core.align.quality import ACCEPTABLE
-from wmhflow.core.regions import nawm, shells, zones
 from wmhflow.errors import UsageError
+from wmhflow.labels import digits
 from wmhflow.labels.freesurfer import load_freesurfer_codes
-from wmhflow.labels.regions import leaves_of, load_regions
+from wmhflow.labels.regions import Region, leaves_of, load_regions, registered_images
+from wmhflow.labels.shells import shell_regions
 from wmhflow.registries.bibliography import bibliography
 from wmhflow.registries.maps import load_maps
 from wmhflow.registries.quality import find_measure, load_quality_measures, quality_table
@@ -18,9 +19,13 @@ from wmhflow.registries.quality import find_measure, load_quality_measures, qual
 SEGS = ("tissue", "zones", "continuity", "majority", "lobes", "bullseye", "shells")
 
 
+def regions_of(seg: str) -> dict[int, Region]:
+    return shell_regions() if seg == "shells" else load_regions(seg)
+
+
 @pytest.mark.parametrize("seg", SEGS)
 def test_names_abbreviations_and_colours(seg: str) -> None:
-    regions = load_regions(seg).values()
+    regions = regions_of(seg).values()
     assert len({region.name for region in regions}) == len(regions)
     assert len({region.abbreviation for region in regions}) == len(regions)
     assert all(len(region.colour) == 7 and region.colour[0] == "#" for region in regions)
@@ -28,7 +33,7 @@ def test_names_abbreviations_and_colours(seg: str) -> None:
 
 @pytest.mark.parametrize("seg", SEGS)
 def test_homologues_are_mutual_and_on_the_other_side(seg: str) -> None:
-    by_name = {region.name: region for region in load_regions(seg).values()}
+    by_name = {region.name: region for region in regions_of(seg).values()}
     for region in by_name.values():
         if region.hemisphere == "B":
             assert region.homologue is None
@@ -41,7 +46,7 @@ def test_homologues_are_mutual_and_on_the_other_side(seg: str) -> None:
 
 @pytest.mark.parametrize("seg", SEGS)
 def test_both_sides_together_are_the_union_of_the_sides(seg: str) -> None:
-    regions = load_regions(seg)
+    regions = regions_of(seg)
     leaves = leaves_of(regions)
     for index, region in regions.items():
         sides = {regions[leaf].hemisphere for leaf in leaves[index]}
@@ -49,30 +54,29 @@ def test_both_sides_together_are_the_union_of_the_sides(seg: str) -> None:
 
 
 def test_the_registry_agrees_with_the_numbers_that_core_computes() -> None:
-    assert load_regions("tissue")[nawm.WMH].name == "white matter hyperintensity"
-    assert load_regions("tissue")[nawm.CORTEX].name == "cerebral cortex"
-    assert load_regions("tissue")[nawm.VENTRICLES].name == "lateral ventricle"
-    names = {
-        zones.JUXTAVENTRICULAR: "JV",
-        zones.PERIVENTRICULAR: "PV",
-        zones.DEEP: "D",
-        zones.JUXTACORTICAL: "JC",
-    }
-    for index, abbreviation in names.items():
-        region = load_regions("zones")
-        assert region[index].abbreviation == abbreviation
-        assert region[zones.LEFT + index].hemisphere == "L"
-        assert region[zones.RIGHT + index].hemisphere == "R"
+    tissues = load_regions("tissue")
+    assert [tissues[number].abbreviation for number in range(1, 8)] == [
+        *("CSF", "LV", "CTX", "DGM", "WM", "WMH", "INF")
+    ]
+    assert tissues[digits.WMH].name == "white matter hyperintensity"
+    assert tissues[digits.CORTEX].name == "cerebral cortex"
+    assert tissues[digits.VENTRICLES].name == "lateral ventricle"
+    zones = load_regions("zones")
+    for index, abbreviation in {
+        digits.JUXTAVENTRICULAR: "JV",
+        digits.PERIVENTRICULAR: "PV",
+        digits.DEEP: "D",
+        digits.JUXTACORTICAL: "JC",
+    }.items():
+        assert zones[index].abbreviation == abbreviation
+        assert zones[digits.with_side(index, digits.LEFT)].hemisphere == "L"
+        assert zones[digits.with_side(index, digits.RIGHT)].hemisphere == "R"
 
 
-def test_shell_numbers_say_side_class_and_ordinal() -> None:
-    assert len(shells.shell_edges(2.0, 14.0)) == 8
-    for index, region in load_regions("shells").items():
-        side, lesion_class, ordinal = index // 1000, index % 1000 // 100, index % 100
-        assert region.hemisphere == "BLR"[side]
-        assert region.abbreviation.startswith(("ALL", "PV", "DEEP")[lesion_class])
-        assert ("rest" in region.abbreviation) == (ordinal == 50)
-        assert ("inner" in region.name) == (ordinal > 50)
+def test_the_registry_names_all_but_the_shells() -> None:
+    assert (*registered_images(), "shells") == SEGS
+    with pytest.raises(KeyError, match="shells"):
+        load_regions("shells")
 
 
 def test_freesurfer_codes_have_matching_sides() -> None:
@@ -80,14 +84,14 @@ def test_freesurfer_codes_have_matching_sides() -> None:
     for left, right in ((2, 41), (3, 42), (4, 43), (5, 44), (31, 63), (10, 49), (17, 53)):
         assert (codes[left].hemisphere, codes[right].hemisphere) == ("L", "R")
         assert codes[left].tissue == codes[right].tissue
-    assert {codes[code].tissue for code in (4, 5, 31, 43, 44, 63)} == {nawm.VENTRICLES}
-    assert codes[14].tissue == codes[15].tissue == nawm.CSF
+    assert {codes[code].tissue for code in (4, 5, 31, 43, 44, 63)} == {digits.VENTRICLES}
+    assert codes[14].tissue == codes[15].tissue == digits.CSF
     for code in range(1001, 1036):
         assert codes[code].lobe == codes[code + 1000].lobe
         assert codes[code].name[4:6] == "lh"
         assert codes[code + 1000].name[4:6] == "rh"
-    assert codes[1035].tissue == nawm.CORTEX
-    assert codes[77].tissue == nawm.WHITE_MATTER
+    assert codes[1035].tissue == digits.CORTEX
+    assert codes[77].tissue == digits.WHITE_MATTER
 
 
 def test_maps_and_bibliography_load() -> None:

@@ -19,12 +19,13 @@ from wmhflow.core.regions.partition import IN_INFARCT, IN_NAWM, IN_WMH
 from wmhflow.errors import InputError, UsageError
 from wmhflow.files.atlases import _repaired, load_atlas
 from wmhflow.files.fetching import fetch, fetch_template
+from wmhflow.labels.schemes import scheme_names
 from wmhflow.plan.atlases import PlannedAtlases
 from wmhflow.products.rows import possible_images
 from wmhflow.registries import atlases as registry
 from wmhflow.registries.atlases import AtlasDefinition, AtlasFile, load_atlases, load_templates
 from wmhflow.registries.bibliography import bibliography
-from wmhflow.settings import ZONE_SCHEMES, NamedPath, Regions
+from wmhflow.settings import NamedPath, Regions
 
 TABLE = "1|AL|artery left\n2|AR|artery right\n3|M|midline\n"
 AFFINE = np.array([[1.0, 0, 0, -4.5], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
@@ -298,7 +299,7 @@ def test_another_image_than_the_registry_s_template_is_refused(
         fetch_template(template)
 
 
-OWN = {*possible_images(Regions(zones=ZONE_SCHEMES)), "lesions", IN_WMH, IN_NAWM, IN_INFARCT}
+OWN = {*possible_images(Regions(zones=scheme_names())), "lesions", IN_WMH, IN_NAWM, IN_INFARCT}
 
 
 @pytest.mark.parametrize("name", sorted(OWN))

@@ -25,9 +25,7 @@ def with_transform(world, transform):
 
 def test_each_way_of_aligning_a_map_finds_its_transform(world):
     given = world.visit.maps[0].transform
-    assert [path for _, path in map_transforms(world.settings, world.visit)] == [
-        given.file.path
-    ]
+    assert [path for _, path in map_transforms(world.settings, world.visit)] == [given.file.path]
     by_header = with_transform(world, None)
     assert [path for _, path in map_transforms(world.settings, by_header)] == [None]
     registered = with_transform(world, Computed("register_rigid"))
@@ -57,7 +55,7 @@ def test_labels_lose_their_side_but_not_their_meaning(world):
 
 
 def test_shells_are_named_by_their_edges_from_the_inside_out():
-    names = [name for _, _, name in shell_entries(np.array([0, 1, 3, 50, 51, 52]), 1.5)]
+    names = [name for _, _, name in shell_entries(np.array([0, 1, 3, 50, 51, 52]), 1.5, 6.0)]
     assert names == [
         "inside, 1.5–3 mm",
         "inside, 0–1.5 mm",
@@ -65,7 +63,7 @@ def test_shells_are_named_by_their_edges_from_the_inside_out():
         "3–4.5 mm",
         "beyond the shells",
     ]
-    colours = [colour for _, colour, _ in shell_entries(np.arange(1, 41), 2.0)]
+    colours = [colour for _, colour, _ in shell_entries(np.arange(1, 41), 2.0, 80.0)]
     assert len(set(colours)) == 40
 
 

@@ -64,8 +64,8 @@ def _argument(group: str, name: str, opt: st.Option) -> dict[str, Any]:
     if opt.count:
         return common | {"action": "count"}
     common |= {"type": with_reason(opt.parse), "metavar": opt.metavar}
-    if opt.choices:
-        common |= {"choices": opt.choices}
+    if opt.allowed:
+        common |= {"choices": opt.allowed}
     if opt.many:
         common |= {"nargs": "+", "action": "extend"}
     return common

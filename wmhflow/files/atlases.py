@@ -15,6 +15,7 @@ from wmhflow.core.space.geometry import GeometryError, spacing_of
 from wmhflow.errors import InputError, UsageError
 from wmhflow.files.fetching import verify
 from wmhflow.files.images import UNREADABLE
+from wmhflow.labels.digits import LARGEST_LABEL
 from wmhflow.labels.foreign import check_mutual, named_regions, read_label_table
 from wmhflow.labels.freesurfer import load_freesurfer_codes
 from wmhflow.labels.regions import Region
@@ -28,8 +29,7 @@ TABLE_ENDINGS = (".tsv", ".txt", ".xml", ".label", ".ctab", ".lut")
 # What reaches further than an interpolation's overshoot is no share of 1, and a maximum of a few
 # percent is no atlas.
 PERCENT, PERCENT_FROM, OVERSHOOT = 100.0, 5.0, 1.05
-# Below what tells two crossed regions apart (wmhflow.products.rows.CROSSING).
-VOLUMES, LARGEST_LABEL = 4, 99_999
+VOLUMES = 4
 # A header that is off by no more than this, in the same directions, is the published slip.
 SLIP_MM = 2.0
 

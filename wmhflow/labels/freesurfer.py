@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
+from wmhflow.labels.digits import CORTEX
 from wmhflow.registries.reading import _rows
 
 
@@ -33,7 +34,6 @@ def load_freesurfer_codes() -> dict[int, FreeSurferCode]:
 
 def cortical_codes() -> list[int]:
     """Return the codes of parcels of the cortex, from which white matter takes its lobe."""
-    cortex = 3
     return [
-        c for c, entry in load_freesurfer_codes().items() if entry.tissue == cortex and entry.lobe
+        c for c, entry in load_freesurfer_codes().items() if entry.tissue == CORTEX and entry.lobe
     ]

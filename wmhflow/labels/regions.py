@@ -1,4 +1,7 @@
-"""The registry of regions: the only place where a label's number and name meet."""
+"""The registry of regions: where a label's number and name meet, but for the shells.
+
+Shells are named by their millimetres, which a run chooses: :mod:`wmhflow.labels.shells` names them.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from wmhflow.registries.reading import _rows
 
 @dataclass(frozen=True)
 class Region:
-    """One region: the only place where its number and its name meet.
+    """One region: its number and its names.
 
     ``parents`` are the regions that contain it whole; a region with hemisphere ``B`` is the union
     of both sides.
@@ -34,7 +37,7 @@ def load_regions(seg: str) -> dict[int, Region]:
     Parameters
     ----------
     seg
-        ``tissue``, ``zones``, ``continuity``, ``majority``, ``lobes``, ``bullseye`` or ``shells``.
+        ``tissue``, ``zones``, ``continuity``, ``majority``, ``lobes`` or ``bullseye``.
 
     Raises
     ------
@@ -59,30 +62,9 @@ def load_regions(seg: str) -> dict[int, Region]:
     return regions
 
 
-def regions_tables() -> str:
-    """Return the numbers of all regions as Markdown for the documentation, a table per image."""
-    parts = []
-    for seg in dict.fromkeys(row["seg"] for row in _rows("regions.tsv")):
-        regions = load_regions(seg)
-        lines = [f"**`seg-{seg}`**", "", "| both | left | right | | name |", "| --- " * 5 + "|"]
-        for region in regions.values():
-            if region.hemisphere == "B":
-                number_of = {"B": region.index} | {
-                    one.hemisphere: index
-                    for index, one in regions.items()
-                    if region.name in one.parents
-                    and one.hemisphere in "LR"
-                    and _is_side(one, region)
-                }
-                cells = [str(number_of.get(side, "")) for side in "BLR"]
-                lines.append(f"| {' | '.join([*cells, region.abbreviation, region.name])} |")
-        parts.append("\n".join(lines) + "\n")
-    return "\n".join(parts)
-
-
-def _is_side(one: Region, whole: Region) -> bool:
-    """Tell whether a region is one side of another, and not a part of it."""
-    return one.name in (f"left {whole.name}", f"right {whole.name}")
+def registered_images() -> tuple[str, ...]:
+    """Return the label images that the registry has regions of, in its order."""
+    return tuple(dict.fromkeys(row["seg"] for row in _rows("regions.tsv")))
 
 
 def leaves_of(regions: Mapping[int, Region]) -> dict[int, tuple[int, ...]]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from wmhflow.ants.priors import LESION_PRIORS
+from wmhflow.labels.edges import shell_count
 from wmhflow.plan.visit import Given, MapPlan
 from wmhflow.products.anatomy import converted, rigid
 from wmhflow.products.keys import TEMPLATE_PRODUCT, Visit
@@ -152,7 +153,7 @@ def _maps(visit: Visit) -> Iterator[Recipe]:
         options={
             "names": [entry.name for entry in visit.plan.maps],
             "width_mm": regions.shell_width,
-            "n_shells": round(regions.shell_max / regions.shell_width),
+            "n_shells": shell_count(regions.shell_width, regions.shell_max),
         },
         makes={"maps": MAPS_TABLE, "profiles": PROFILES_TABLE, "penumbra": PENUMBRA_TABLE},
     )

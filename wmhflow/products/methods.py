@@ -11,22 +11,13 @@ from wmhflow.bids.naming import TEMPLATE
 from wmhflow.core.wmh.filling import LEAST_AGAIN_ML
 from wmhflow.core.wmh.model import THICK_MM, LesionModel
 from wmhflow.files.versions import software_versions
+from wmhflow.labels.schemes import zone_schemes
 from wmhflow.plan.atlases import LOBES_ATLAS
 from wmhflow.registries.atlases import AtlasDefinition, cached_path, load_atlases
 from wmhflow.registries.bibliography import bibliography
 from wmhflow.settings import Settings
 
 _CITATION = re.compile(r"\[@(\w+)\]")
-_ZONE_TEXT = {
-    "jv3-pv13-jc4": "juxtaventricular (at most 3 mm from the lateral ventricle), juxtacortical "
-    "(otherwise at most 4 mm from the cortex), periventricular (otherwise at most 13 mm from the "
-    "ventricle) and deep [@zones]",
-    "pv10": "periventricular (at most 10 mm from the lateral ventricle) and deep [@continuity]",
-    "pv4-14": "juxtaventricular (at most 4 mm from the lateral ventricle), periventricular "
-    "(otherwise at most 14 mm from it) and deep",
-    "pv12": "periventricular (at most 12 mm from the lateral ventricle) and deep",
-    "nearer": "periventricular (nearer to the lateral ventricle than to the cortex) and deep",
-}
 _RULE_TEXT = {
     "continuity": "if any of its voxels lay within 3 mm of the lateral ventricle [@continuity]",
     "majority": "if most of its voxels lay in the juxtaventricular or periventricular zone",
@@ -108,11 +99,11 @@ def _mask_text(settings: Settings) -> str:
 
 
 def _region_text(settings: Settings) -> str:
-    regions = settings.regions
+    regions, schemes = settings.regions, zone_schemes()
     return (
         "Exact Euclidean distances [@distance] between voxel centres, in mm, were measured to the "
         "lateral ventricles, the cerebral cortex and the lesion edge. White matter was divided "
-        f"into zones: {'; and again: '.join(_ZONE_TEXT[name] for name in regions.zones)}. "
+        f"into zones: {'; and again: '.join(schemes[name].sentence for name in regions.zones)}. "
         "A lesion was called periventricular "
         f"{_RULE_TEXT[regions.lesion_rule]}, and deep otherwise. Around the lesions, NAWM was "
         f"divided into shells {regions.shell_width:g} mm thick up to {regions.shell_max:g} mm, "

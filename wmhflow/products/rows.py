@@ -3,57 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Set
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from itertools import product
 
 from wmhflow.errors import UsageError
+from wmhflow.labels.digits import (
+    LETTER_BOTH,
+    LETTER_LEFT,
+    LETTER_RIGHT,
+    class_of,
+    crossed,
+    layer_of,
+)
 from wmhflow.labels.regions import Region, leaves_of, load_regions
+from wmhflow.labels.rows import TableRegion
+from wmhflow.labels.schemes import zone_schemes
+from wmhflow.labels.shells import SHELLS, shell_regions
 from wmhflow.plan.atlases import AtlasPlan
 from wmhflow.plan.visit import VisitPlan
 from wmhflow.settings import Regions, Settings
-
-BOTH, LEFT, RIGHT = "B", "L", "R"
-# Shells: the ordinal of the rest, beyond which inner shells are counted.
-REST, SHELL_ORDINALS = 50, 100
-CORPUS_CALLOSUM = 6
-CROSSING = 100_000
-
-
-@dataclass(frozen=True)
-class TableRegion:
-    """A region of the tables: how it is named, and which labels of which images it holds.
-
-    Where regions of two label images meet, ``index`` is ``CROSSING`` times the first's number plus
-    the second's.
-    """
-
-    seg: str
-    index: int
-    name: str
-    hemisphere: str
-    homologue: int | None
-    terms: tuple[tuple[str, tuple[int, ...]], ...]
-
-    @property
-    def is_unsided(self) -> bool:
-        """Whether it lies on both sides without being made of one region of each."""
-        return self.hemisphere == BOTH and self.terms[0][1] == (self.index,)
-
-    @property
-    def described(self) -> dict[str, object]:
-        """The cells that begin each of its rows."""
-        return {key: getattr(self, key) for key in ("seg", "index", "name", "hemisphere")}
-
-    def as_dict(self) -> dict[str, object]:
-        """Return what JSON can hold; :func:`region_of` reads it."""
-        return asdict(self)
-
-
-def region_of(content: Mapping[str, object]) -> TableRegion:
-    """Make a region from what :meth:`TableRegion.as_dict` gave, with JSON's lists."""
-    fields = dict(content)
-    fields["terms"] = tuple((name, tuple(labels)) for name, labels in fields["terms"])  # type: ignore[attr-defined]
-    return TableRegion(**fields)  # type: ignore[arg-type]
 
 
 def zone_images(schemes: tuple[str, ...], kind: str = "zones") -> dict[str, str]:
@@ -119,7 +87,7 @@ def _images(schemes: tuple[str, ...], *, has_lobes: bool) -> Iterator[str]:
     yield from zone_images(schemes, "majority")
     if has_lobes:
         yield from ("lobes", "bullseye")
-    yield "shells"
+    yield SHELLS
 
 
 def regions_of(seg: str, options: Regions) -> dict[int, Region]:
@@ -141,21 +109,18 @@ def regions_of(seg: str, options: Regions) -> dict[int, Region]:
         scheme = zone_images(options.zones, kind).get(seg)
         if scheme is not None:
             return _in_scheme(seg, kind, scheme)
+    if seg == SHELLS:
+        return shell_regions(options.shell_width, options.shell_max)
     regions = load_regions(seg)
     if seg == "bullseye":
-        return {i: one for i, one in regions.items() if i % 10 <= options.bullseye_layers}
-    if seg == "shells":
-        count = round(options.shell_max / options.shell_width)
-        return {i: one for i, one in regions.items() if not count < i % SHELL_ORDINALS < REST}
+        return {i: one for i, one in regions.items() if layer_of(i) <= options.bullseye_layers}
     return regions
 
 
 def _in_scheme(seg: str, kind: str, scheme: str) -> dict[int, Region]:
     """Keep the zones that a scheme can give."""
-    from wmhflow.core.regions.zones import SCHEMES
-
-    zones = SCHEMES[scheme].zones
-    return {i: replace(one, seg=seg) for i, one in load_regions(kind).items() if i % 10 in zones}
+    zones, regions = zone_schemes()[scheme].zones, load_regions(kind)
+    return {i: replace(one, seg=seg) for i, one in regions.items() if class_of(i) in zones}
 
 
 def in_images(seg: str, options: Regions) -> list[Region]:
@@ -205,7 +170,7 @@ def _crossed(
     """
     if atlases:
         ones, others = (
-            [one for one in part if one.seg in atlases or one.hemisphere == BOTH]
+            [one for one in part if one.seg in atlases or one.hemisphere == LETTER_BOTH]
             for part in (ones, others)
         )
     for one, other in product(ones, others):
@@ -213,19 +178,19 @@ def _crossed(
         if unlike and not (one.is_unsided or other.is_unsided or atlases):
             continue
         if one.seg in atlases and other.seg in atlases and {one.hemisphere, other.hemisphere} == {
-            LEFT, RIGHT,
+            LETTER_LEFT, LETTER_RIGHT,
         }:  # fmt: skip
             continue
         homologues = [
-            part.index if atlases and part.hemisphere == BOTH else part.homologue
+            part.index if atlases and part.hemisphere == LETTER_BOTH else part.homologue
             for part in (one, other)
         ]
         yield TableRegion(
             f"{one.seg}:{other.seg}",
-            CROSSING * one.index + other.index,
+            crossed(one.index, other.index),
             f"{one.name}: {other.name}",
-            min({one.hemisphere, other.hemisphere} - {BOTH}, default=BOTH),
-            None if None in homologues else CROSSING * homologues[0] + homologues[1],  # type: ignore[operator]
+            min({one.hemisphere, other.hemisphere} - {LETTER_BOTH}, default=LETTER_BOTH),
+            None if None in homologues else crossed(*homologues),  # type: ignore[arg-type]
             (*one.terms, *other.terms),
         )
 
@@ -238,15 +203,3 @@ def _plain(seg: str, regions: Mapping[int, Region]) -> Iterator[TableRegion]:
         yield TableRegion(
             seg, index, region.name, region.hemisphere, homologue, ((seg, leaves[index]),)
         )
-
-
-def is_callosum(seg: str, label: int) -> bool:
-    """Tell whether a label of lobes or bullseye is the corpus callosum's.
-
-    Examples
-    --------
-    >>> is_callosum("lobes", 16), is_callosum("bullseye", 162), is_callosum("bullseye", 116)
-    (True, True, False)
-    """
-    digit = {"lobes": label % 10, "bullseye": label // 10 % 10}.get(seg)
-    return digit == CORPUS_CALLOSUM

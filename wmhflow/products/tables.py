@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wmhflow.bids.writer import Column
-from wmhflow.core.regions.zones import DEFAULT_SCHEME
+from wmhflow.labels.schemes import DEFAULT_SCHEME
 from wmhflow.products.columns import (
     ASYMMETRY,
     LOAD,

@@ -16,8 +16,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wmhflow.labels.digits import (
+    BASAL_GANGLIA,
+    CORPUS_CALLOSUM,
+    FRONTAL,
+    LARGEST_DIGIT,
+    LEFT,
+    LOBES,
+    OCCIPITAL,
+    PARIETAL,
+    RIGHT,
+    TEMPORAL,
+    bullseye_cell,
+    cell_side,
+    layer_of,
+    lobe_label,
+    lobe_of,
+)
 from wmhflow.labels.regions import load_regions
-from wmhflow.products.rows import CORPUS_CALLOSUM
 from wmhflow.reports.figures import DPI, png_bytes, pretty_unit
 
 if TYPE_CHECKING:
@@ -27,9 +43,7 @@ if TYPE_CHECKING:
 
 Angles = Mapping[tuple[int, int], tuple[float, float]]  # start and end by side and lobe
 
-# From the top down: corpus callosum, frontal, basal ganglia and thalamus, temporal, parietal,
-# occipital.
-FROM_TOP = (CORPUS_CALLOSUM, 1, 5, 3, 2, 4)
+FROM_TOP = (CORPUS_CALLOSUM, FRONTAL, BASAL_GANGLIA, TEMPORAL, PARIETAL, OCCIPITAL)
 COLUMNS = 3
 PANEL, TITLE, BAR, FOOTER = 3.0, 0.42, 0.52, 0.46  # inches
 REACH = 1.34  # from a panel's middle to its border; the bullseye's radius is 1
@@ -46,7 +60,7 @@ RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 @dataclass(frozen=True)
 class BullseyePlot:
-    """What one bullseye shows: a value per cell, numbered ``100 * h + 10 * k + layer``.
+    """What one bullseye shows: a value per cell, by its number (:mod:`wmhflow.labels.digits`).
 
     Cells that are missing or not finite were not measured. The colours of a plot that
     ``starts_at_zero`` begin at 0, those of others at the lowest value.
@@ -60,17 +74,17 @@ class BullseyePlot:
 
     def __post_init__(self) -> None:
         """Refuse cells that have no place: they would vanish without a word."""
-        if self.n_layers not in range(1, 10):
+        if self.n_layers not in range(1, LARGEST_DIGIT + 1):
             raise ValueError(f"n_layers is {self.n_layers}: 1 to 9 layers are possible")
         for cell in self.values:
-            side, lobe, layer = cell // 100, cell // 10 % 10, cell % 10
-            if side not in (1, 2) or lobe not in FROM_TOP or not 1 <= layer <= self.n_layers:
+            side, lobe, layer = cell_side(cell), lobe_of(cell), layer_of(cell)
+            if side not in (LEFT, RIGHT) or lobe not in FROM_TOP or not 1 <= layer <= self.n_layers:
                 raise ValueError(f"{cell} is no cell of a bullseye with {self.n_layers} layers")
 
     @property
     def lobes(self) -> set[int]:
         """Lobes 1 to 5, and the corpus callosum if it has cells."""
-        return set(range(1, 6)) | {int(cell) // 10 % 10 for cell in self.values}
+        return set(LOBES) - {CORPUS_CALLOSUM} | {lobe_of(int(cell)) for cell in self.values}
 
     @property
     def measured(self) -> dict[int, float]:
@@ -155,8 +169,8 @@ def describe(plot: BullseyePlot) -> str:
 def _places(plot: BullseyePlot, value: float) -> str:
     first, *others = [cell for cell, found in plot.measured.items() if found == value]
     more = f" and {len(others)} other cells" if others else ""
-    lobe = load_regions("lobes")[first // 10].name
-    return f"the {lobe}, layer {first % 10} of {plot.n_layers}{more}"
+    lobe = load_regions("lobes")[lobe_label(first)].name
+    return f"the {lobe}, layer {layer_of(first)} of {plot.n_layers}{more}"
 
 
 def _number(plot: BullseyePlot, value: float) -> str:
@@ -177,8 +191,8 @@ def wedge_angles(lobes: Iterable[int]) -> Angles:
     shares = {k: 0.5 if k == CORPUS_CALLOSUM else 1.0 for k in FROM_TOP if k in set(lobes)}
     edges = (180 / sum(shares.values()) * np.cumsum([0.0, *shares.values()])).tolist()
     spans = list(zip(shares, edges[:-1], edges[1:], strict=True))
-    left = {(1, lobe): (90 + start, 90 + stop) for lobe, start, stop in spans}
-    return left | {(2, lobe): (90 - stop, 90 - start) for lobe, start, stop in spans}
+    left = {(LEFT, lobe): (90 + start, 90 + stop) for lobe, start, stop in spans}
+    return left | {(RIGHT, lobe): (90 - stop, 90 - start) for lobe, start, stop in spans}
 
 
 def draw_bullseye(
@@ -230,7 +244,7 @@ def _draw_cells(
     radii, measured = _radii(plot.n_layers), plot.measured
     for (side, lobe), (start, stop) in angles.items():
         for layer in range(1, plot.n_layers + 1):
-            cell = 100 * side + 10 * lobe + layer
+            cell = bullseye_cell(side, lobe, layer)
             style = dict(NO_VALUE)
             if colours is not None and cell in measured:
                 style = {"facecolor": colours.to_rgba(np.asarray(measured[cell])), "linewidth": 0}
@@ -257,7 +271,7 @@ def _draw_lines(axes: Axes, n_layers: int, angles: Angles) -> None:
 
 def _draw_names(axes: Axes, angles: Angles, abbreviations: Mapping[int, str]) -> None:
     for (side, lobe), (start, stop) in angles.items():
-        if (side, lobe) == (2, CORPUS_CALLOSUM):
+        if (side, lobe) == (RIGHT, CORPUS_CALLOSUM):
             continue
         middle = math.radians(90 if lobe == CORPUS_CALLOSUM else (start + stop) / 2)
         across, upward = math.cos(middle), math.sin(middle)

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import wmhflow
 from wmhflow.bids.writer import read_table, write_bytes, write_text
+from wmhflow.labels.digits import LOBES, layer_of
 from wmhflow.products.methods import citation_files
 from wmhflow.products.outputs import image_paths, report_path, table_paths
 from wmhflow.reports import tables
@@ -252,7 +253,7 @@ def _bullseye_plots(visit: VisitPlan, rows: dict[str, list[TableRow]]) -> Iterab
     """Plot WMH's share of each cell, and the mean of each map in all of its tissue."""
     load = tables.bullseye_values(rows["volumes"], "wmh_fraction")
     # of the outputs: a report that is made anew may be asked for with other settings
-    n_layers = max(cell % 10 for cell in load)
+    n_layers = max(layer_of(cell) for cell in load)
     yield BullseyePlot("WMH volume fraction", "", load, n_layers, starts_at_zero=True)
     for entry in visit.maps:
         own = [
@@ -267,7 +268,7 @@ def _bullseye_plots(visit: VisitPlan, rows: dict[str, list[TableRow]]) -> Iterab
 def _bullseye_picture(plots: Sequence[BullseyePlot]) -> Picture:
     from wmhflow.labels.regions import load_regions
 
-    abbreviations = {k: load_regions("lobes")[k].abbreviation for k in range(1, 7)}
+    abbreviations = {k: load_regions("lobes")[k].abbreviation for k in LOBES}
     return Picture(
         "regions",
         "bullseye",

@@ -10,6 +10,8 @@ import numpy as np
 
 from wmhflow.bids.naming import TEMPLATE
 from wmhflow.files.transforms import linear_matrix
+from wmhflow.labels.digits import CSF, REST, WHITE_OR_WMH, class_of, layer_of, shell_ordinal
+from wmhflow.labels.edges import interval_mm
 from wmhflow.labels.regions import load_regions
 from wmhflow.plan.visit import Given
 from wmhflow.products.maps import group_name, map_groups
@@ -37,7 +39,6 @@ if TYPE_CHECKING:
 WMH_COLOUR, VENTRICLE_COLOUR = "#ffe600", "#3fa9ff"
 INFARCT_COLOUR = "#ff5ad1"
 WHITE_COLOUR, BRAIN_COLOUR = "#ff8c3a", "#7be07b"
-CSF, WHITE_MATTER = 1, (5, 6)
 LOBES_CAPTION = (
     "Lobes on the reference image. White matter belongs to the nearest cortex of its own side; the "
     "deep nuclei and the corpus callosum are regions of their own."
@@ -46,7 +47,6 @@ LAYERS_CAPTION = (
     "Layers of the bullseye on the reference image. Layers of equal depth between the lateral "
     "ventricles and the cortex: they should surround the ventricles and follow the cortex."
 )
-SHELL_REST, FIRST_INNER = 50, 51
 REST_COLOUR = "#8d99ae"
 ORIENTATION = "Left is left."
 OBLIQUE_DEG = 1.0
@@ -100,7 +100,7 @@ class Scene:
     @property
     def white_matter(self) -> NDArray[np.bool_]:
         """White matter with the lesions in it."""
-        return np.isin(self.tissue, WHITE_MATTER)
+        return np.isin(self.tissue, WHITE_OR_WMH)
 
 
 def load_scene(settings: Settings, visit: VisitPlan) -> Scene:
@@ -128,7 +128,7 @@ def load_scene(settings: Settings, visit: VisitPlan) -> Scene:
     other = load(f"preproc_{other_name}") if visit.other_anatomical is not None else None
     has_flair = other is not None and other_name == "FLAIR"
     brain = load("mask_brain").data > 0
-    tissue = load("seg_tissue").data.astype(np.int64) % 10
+    tissue = class_of(load("seg_tissue").data.astype(np.int64))
     return Scene(
         reference,
         other if other is not None and has_flair else reference,
@@ -138,12 +138,12 @@ def load_scene(settings: Settings, visit: VisitPlan) -> Scene:
         load("mask_WMH").data > 0,
         load("mask_ventricles").data > 0,
         tissue,
-        load("seg_zones").data.astype(np.int64) % 10,
-        load("seg_shells").data.astype(np.int64) % 100,
+        class_of(load("seg_zones").data.astype(np.int64)),
+        shell_ordinal(load("seg_shells").data.astype(np.int64)),
         bounding_box(brain & (tissue != CSF), reference.spacing),
         load("mask_infarct").data > 0 if visit.infarct else None,
-        load("seg_lobes").data.astype(np.int64) % 10 if visit.lobes else None,
-        load("seg_bullseye").data.astype(np.int64) % 10 if visit.lobes else None,
+        class_of(load("seg_lobes").data.astype(np.int64)) if visit.lobes else None,
+        layer_of(load("seg_bullseye").data.astype(np.int64)) if visit.lobes else None,
     )
 
 
@@ -162,7 +162,7 @@ def all_pictures(settings: Settings, visit: VisitPlan, scene: Scene) -> Iterator
     yield masks_picture(scene)
     yield zones_picture(scene)
     if scene.wmh.any():
-        yield shells_picture(scene, settings.regions.shell_width)
+        yield shells_picture(scene, settings.regions.shell_width, settings.regions.shell_max)
     yield tissue_picture(scene)
     if scene.lobes is not None and scene.layers is not None:
         yield region_picture(scene, "lobes", scene.lobes, LOBES_CAPTION)
@@ -272,7 +272,7 @@ def zones_picture(scene: Scene) -> Picture:
     )
 
 
-def shells_picture(scene: Scene, width_mm: float) -> Picture:
+def shells_picture(scene: Scene, width_mm: float, max_mm: float) -> Picture:
     """Draw the shells around and inside the lesions, a colour per step of distance."""
     png = slice_figure(
         scene.reference,
@@ -280,7 +280,7 @@ def shells_picture(scene: Scene, width_mm: float) -> Picture:
         _lesion_rows(scene, 4, 2, apart=False),
         [Underlay(scene.background)],
         [Outline(scene.wmh, "#ffffff", "WMH", 1.0)],
-        Fill(scene.shells, shell_entries(scene.shells, width_mm), 0.85),
+        Fill(scene.shells, shell_entries(scene.shells, width_mm, max_mm), 0.85),
     )
     return Picture(
         "masks",
@@ -363,39 +363,45 @@ def registry_entries(seg: str, labels: NDArray[np.int64]) -> tuple[tuple[int, st
     )
 
 
-def shell_entries(labels: NDArray[np.int64], width_mm: float) -> tuple[tuple[int, str, str], ...]:
+def shell_entries(
+    labels: NDArray[np.int64], width_mm: float, max_mm: float
+) -> tuple[tuple[int, str, str], ...]:
     """List label, colour and name of the shells that an image holds, from the inside out.
 
     Parameters
     ----------
     labels
         Ordinals of shells, without side and lesion class.
-    width_mm
-        Thickness of a shell.
+    width_mm, max_mm
+        Thickness of a shell, and outer edge of the last outer one.
 
     Examples
     --------
-    >>> [name for _, _, name in shell_entries(np.array([51, 1, 50]), 2.0)]
+    >>> [name for _, _, name in shell_entries(np.array([51, 1, 50]), 2.0, 14.0)]
     ['inside, 0–2 mm', '0–2 mm', 'beyond the shells']
     """
     from matplotlib import colormaps
     from matplotlib.colors import to_hex
 
+    def extent(ordinal: int) -> str:
+        near, far = sorted(abs(edge) for edge in interval_mm(ordinal, width_mm, max_mm))
+        return f"{near:g}–{far:g} mm" if np.isfinite(far) else f"beyond {near:g} mm"
+
     present = [int(label) for label in np.unique(labels) if label > 0]
-    inner = [label for label in present if label >= FIRST_INNER][::-1]
-    outer = [label for label in present if label < SHELL_REST]
+    inner = [label for label in present if label > REST][::-1]
+    outer = [label for label in present if label < REST]
     entries = []
     for label in inner:
-        step = label - FIRST_INNER + 1
+        step = label - REST
         shade = 0.25 + 0.55 * (step - 1) / max(len(inner) - 1, 1)
         colour = to_hex(colormaps["Reds"](0.95 - 0.5 * shade))
-        entries.append((label, colour, f"inside, {(step - 1) * width_mm:g}–{step * width_mm:g} mm"))
+        entries.append((label, colour, f"inside, {extent(label)}"))
     for label in outer:
         shade = 1 - 0.9 * (label - 1) / max(outer[-1] - 1, 1)
         colour = to_hex(colormaps["viridis"](shade))
-        entries.append((label, colour, f"{(label - 1) * width_mm:g}–{label * width_mm:g} mm"))
-    if SHELL_REST in present:
-        entries.append((SHELL_REST, REST_COLOUR, "beyond the shells"))
+        entries.append((label, colour, extent(label)))
+    if REST in present:
+        entries.append((REST, REST_COLOUR, "beyond the shells"))
     return tuple(entries)
 
 

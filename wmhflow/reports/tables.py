@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from wmhflow.labels.digits import is_callosum, is_cell
 from wmhflow.labels.regions import load_regions
-from wmhflow.products.rows import is_callosum
 from wmhflow.registries.quality import find_measure
 from wmhflow.reports.figures import ProfilePoint
 
@@ -118,17 +118,6 @@ def bullseye_values(rows: Sequence[TableRow], column: str) -> dict[int, float]:
     callosum = {index for index in cells if is_callosum("bullseye", index)}
     empty = all(math.isnan(cells[index]) for index in callosum)
     return {index: value for index, value in cells.items() if not (empty and index in callosum)}
-
-
-def is_cell(index: int) -> bool:
-    """Tell whether a number is of a cell of the bullseye on one side, not of a union of cells.
-
-    Examples
-    --------
-    >>> is_cell(111), is_cell(11), is_cell(101)
-    (True, False, False)
-    """
-    return index > 100 and index // 10 % 10 > 0
 
 
 def _side_volumes(

@@ -21,13 +21,7 @@ from wmhflow.core.regions.lesions import (
     lesion_measures,
 )
 from wmhflow.core.regions.nawm import without_infarct
-from wmhflow.core.regions.zones import (
-    DEEP,
-    PERIVENTRICULAR,
-    lesion_continuity,
-    lesion_label,
-    lesion_majority,
-)
+from wmhflow.core.regions.zones import lesion_continuity, lesion_label, lesion_majority
 from wmhflow.core.space.geometry import same_grid, spacing_of, voxel_mm3
 from wmhflow.core.space.grids import Grid3D, box_of, cropped, uncropped
 from wmhflow.core.wmh import segmentation as wmh_model
@@ -36,10 +30,17 @@ from wmhflow.core.wmh.model import GIVEN_THRESHOLD, LesionModel
 from wmhflow.errors import InputError
 from wmhflow.files.images import load_volume
 from wmhflow.files.template import Template
+from wmhflow.labels.digits import (
+    DEEP,
+    LETTERS,
+    PERIVENTRICULAR,
+    PERIVENTRICULAR_ZONES,
+    side_of,
+    with_side,
+)
 from wmhflow.labels.regions import load_regions
 from wmhflow.steps.kinds import Facts, Folder, LabelImage, MaskImage, Rows, Space, step
 
-PERIVENTRICULAR_ZONES = (1, 2)
 TAIL_CHARACTERS = 2000
 
 
@@ -401,14 +402,14 @@ def number_lesions(
     measures = lesion_measures(labels, wmh.affine, distances)
     continuity = lesion_continuity(labels, count, ventricle_distance.data)
     majorities = [lesion_majority(labels, count, image.data) for image in zones]
-    sides = lesion_majority(labels, count, tissue.data // 10)
+    sides = lesion_majority(labels, count, side_of(tissue.data))
     lobe = _lobes(labels, count, lobes)
     territory = _territories(labels, count, territories, territory_names or {})
     zone_names = {index: region.abbreviation for index, region in load_regions("zones").items()}
     rows = [
         {name: _plain(values[i]) for name, values in measures.items() if name != "n_voxels"}
         | {
-            "hemisphere": {1: "L", 2: "R"}.get(int(sides[i])),
+            "hemisphere": LETTERS[int(sides[i])] if sides[i] else None,
             "continuity": "PV" if continuity[i] else "deep",
             "lobe": lobe[i],
             "territory": territory[i],
@@ -486,8 +487,7 @@ def classify_by_majority(
 
 
 def _whole_lesions(lesions: LabelImage, tissue: LabelImage, zone: Any) -> LesionClasses:
-    labels = np.concatenate([[0], zone])[lesions.data]
-    labels = np.where(labels > 0, 10 * (tissue.data // 10) + labels, 0)
+    labels = with_side(np.concatenate([[0], zone])[lesions.data], side_of(tissue.data))
     return LesionClasses(LabelImage(labels.astype(np.uint8), lesions.affine))
 
 

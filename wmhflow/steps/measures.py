@@ -16,20 +16,37 @@ from wmhflow.core.measure.mirror import asymmetry_index
 from wmhflow.core.measure.profiles import fit_penumbra, profile
 from wmhflow.core.measure.regional import region_volumes, sample_regions
 from wmhflow.core.regions.lesions import lesion_centres
-from wmhflow.core.regions.nawm import WHITE_MATTER, WMH
 from wmhflow.core.regions.partition import ALL, IN_NAWM, IN_WMH, TISSUES, Row
 from wmhflow.core.space.geometry import voxel_mm3
 from wmhflow.core.space.grids import Grid3D
 from wmhflow.files.images import load_volume
 from wmhflow.files.itk import read_itk_affine
-from wmhflow.labels.regions import leaves_of, load_regions
-from wmhflow.products.rows import REST
+from wmhflow.labels.digits import (
+    ALL_LESIONS,
+    BOTH,
+    DEEP_LESIONS,
+    LEFT,
+    PERIVENTRICULAR_LESIONS,
+    REST,
+    RIGHT,
+    WHITE_MATTER,
+    WHITE_OR_WMH,
+    WMH,
+    class_of,
+    shell_class,
+    shell_label,
+    shell_leaves,
+    shell_ordinal,
+    shell_side,
+    side_of,
+)
+from wmhflow.labels.edges import interval_mm
 from wmhflow.registries.quality import find_measure
 from wmhflow.steps.kinds import Facts, LabelImage, MaskImage, Rows, Table, step
 from wmhflow.steps.partition import as_partition, as_regions
 
 DEPTH_BINS, MM_PER_BIN, MM_BINS = 20, 1.0, 40
-CLASSES = {"all": 0, "PV": 100, "deep": 200}
+CLASSES = {"all": ALL_LESIONS, "PV": PERIVENTRICULAR_LESIONS, "deep": DEEP_LESIONS}
 OUTER_TISSUE, INNER_TISSUE = "NAWM", "WMH"
 # rows of seg-tissue, both sides together, that tell how much of the tissues of interest a map sees
 WHITE = {
@@ -106,7 +123,7 @@ def measure_load(
     depth, ventricle_distance, cortex_distance
         0 to 1, and in mm.
     """
-    white = np.isin(tissue.data % 10, (WHITE_MATTER, WMH))
+    white = np.isin(class_of(tissue.data), WHITE_OR_WMH)
     depth_edges = np.arange(DEPTH_BINS + 1) / DEPTH_BINS
     mm_edges = [*(np.arange(MM_BINS + 1) * MM_PER_BIN).tolist(), np.inf]
     rows: list[dict[str, Any]] = []
@@ -115,8 +132,8 @@ def measure_load(
         ("ventricle_mm", ventricle_distance.data, mm_edges),
         ("cortex_mm", cortex_distance.data, mm_edges),
     ):
-        for hemisphere, sides in (("B", (1, 2)), ("L", (1,)), ("R", (2,))):
-            here = white & np.isin(tissue.data // 10, sides)
+        for hemisphere, sides in (("B", (LEFT, RIGHT)), ("L", (LEFT,)), ("R", (RIGHT,))):
+            here = white & np.isin(side_of(tissue.data), sides)
             curve = load_curve(position, here, wmh.data & here, edges, voxel_mm3(tissue.affine))
             rows += _curve_rows(axis, hemisphere, edges, curve)
     return Load(rows)
@@ -293,14 +310,13 @@ def _profile_rows(
     width_mm: float,
     n_shells: int,
 ) -> list[dict[str, Any]]:
-    base = CLASSES[lesion_class]
-    statistics = _statistics(table, name, base)
-    deepest = max((i - base for i in statistics["index"]), default=0)
+    of_class = CLASSES[lesion_class]
+    statistics = _statistics(table, name, of_class)
+    deepest = max((shell_ordinal(int(i)) for i in statistics["index"]), default=0)
     ordinals = [*range(deepest, REST, -1), *range(1, n_shells + 1), REST]
-    labels = [base + ordinal for ordinal in ordinals]
-    leaves = leaves_of(load_regions("shells"))
-    distances = [mean_distance(sums, leaves[label]) for label in labels]
-    found = profile(statistics, labels, base + REST, distances)
+    labels = [shell_label(BOTH, of_class, ordinal) for ordinal in ordinals]
+    distances = [mean_distance(sums, shell_leaves(label)) for label in labels]
+    found = profile(statistics, labels, shell_label(BOTH, of_class, REST), distances)
     return [
         {"map": name, "lesion_class": lesion_class}
         | shell_edges(ordinal, width_mm, n_shells)
@@ -309,14 +325,14 @@ def _profile_rows(
     ]
 
 
-def _statistics(table: list[dict[str, Any]], name: str, base: int) -> dict[str, Any]:
+def _statistics(table: list[dict[str, Any]], name: str, of_class: int) -> dict[str, Any]:
     """Pick the rows of one class's shells, both sides together, in the shells' own tissue."""
     rows = [
         row
         for row in table
         if (row["map"], row["seg"]) == (name, "shells")
-        and 0 < row["index"] - base < 100
-        and row["tissue"] == (OUTER_TISSUE if row["index"] % 100 <= REST else INNER_TISSUE)
+        and (shell_side(row["index"]), shell_class(row["index"])) == (BOTH, of_class)
+        and row["tissue"] == (OUTER_TISSUE if shell_ordinal(row["index"]) <= REST else INNER_TISSUE)
     ]
     keys = ("index", "n_effective", "mean", "sd", "median")
     return {key: np.array([row[key] for row in rows]) for key in keys}
@@ -324,7 +340,7 @@ def _statistics(table: list[dict[str, Any]], name: str, base: int) -> dict[str, 
 
 def fitted_penumbra(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Fit the width of the penumbra to the rows of one profile; inner shells take no part."""
-    outer = [row for row in rows if row["shell"] != "rest" and row["distance_lo"] >= 0]
+    outer = [row for row in rows if row["shell"] != "rest" and row["distance_hi"] > 0]
     rest = next(row for row in rows if row["shell"] == "rest")
     with_data = [row for row in outer if np.isfinite(row["mean"])]
     columns = ("distance_mean", "mean", "n_effective", "sd")
@@ -347,14 +363,13 @@ def shell_edges(ordinal: int, width_mm: float, n_shells: int) -> dict[str, Any]:
     >>> shell_edges(51, 2.0, 7)
     {'shell': '-1', 'distance_lo': -2.0, 'distance_hi': 0.0}
     """
-    if ordinal == REST:
-        edges: tuple[str, float, float | None] = ("rest", n_shells * width_mm, None)
-    elif ordinal < REST:
-        edges = (str(ordinal), (ordinal - 1) * width_mm, ordinal * width_mm)
-    else:
-        inner = ordinal - REST
-        edges = (str(-inner), -inner * width_mm, (1 - inner) * width_mm)
-    return dict(zip(("shell", "distance_lo", "distance_hi"), edges, strict=True))
+    low, high = interval_mm(ordinal, width_mm, n_shells * width_mm)
+    name = "rest" if ordinal == REST else str(ordinal if ordinal < REST else REST - ordinal)
+    return {
+        "shell": name,
+        "distance_lo": low if np.isfinite(low) else None,
+        "distance_hi": high if np.isfinite(high) else None,
+    }
 
 
 def mean_distance(sums: dict[int, list[float]], leaves: tuple[int, ...]) -> float:

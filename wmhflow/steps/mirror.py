@@ -13,7 +13,8 @@ from wmhflow.core.measure.regional import sample_regions
 from wmhflow.core.regions.partition import Row
 from wmhflow.core.space.grids import Grid3D
 from wmhflow.files.itk import write_itk_affine
-from wmhflow.products.rows import BOTH, LEFT, TableRegion
+from wmhflow.labels.digits import LETTER_BOTH, LETTER_LEFT
+from wmhflow.labels.rows import TableRegion
 from wmhflow.steps.kinds import Folder, LabelImage, Rows, Table, step
 from wmhflow.steps.measures import MapOptions, load_maps
 from wmhflow.steps.partition import as_partition, as_regions
@@ -105,7 +106,7 @@ def _cells(statistics: dict[str, Any], i: int) -> dict[str, float]:
 
 def one_sided(regions: list[TableRegion]) -> list[TableRegion]:
     """Keep the regions of one side: only they have an opposite."""
-    return [region for region in regions if region.hemisphere != BOTH]
+    return [region for region in regions if region.hemisphere != LETTER_BOTH]
 
 
 def described(region: TableRegion, measure: str, unit: str) -> dict[str, Any]:
@@ -117,7 +118,7 @@ def compared(
     region: TableRegion, own: dict[str, float], opposite: dict[str, float]
 ) -> dict[str, Any]:
     """Set a region beside its opposite; the index is left against right for either side's row."""
-    left, right = (own, opposite) if region.hemisphere == LEFT else (opposite, own)
+    left, right = (own, opposite) if region.hemisphere == LETTER_LEFT else (opposite, own)
     return {
         **own,
         **{f"opposite_{name}": value for name, value in opposite.items()},

@@ -9,14 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wmhflow.core.regions.partition import IN_INFARCT, IN_NAWM, IN_WMH, Partition, partition
-from wmhflow.products.rows import (
-    CORPUS_CALLOSUM,
-    REST,
-    SHELL_ORDINALS,
-    TableRegion,
-    is_callosum,
-    region_of,
-)
+from wmhflow.labels.digits import CORPUS_CALLOSUM, REST, class_of, is_callosum, shell_ordinal
+from wmhflow.labels.rows import TableRegion, region_of
 from wmhflow.steps.kinds import LabelImage, MaskImage, Rows, Table, step
 
 
@@ -55,8 +49,8 @@ def divide_finest(
         Infarcts and other lesions that are no WMH.
     """
     labels = {name: image.data for name, image in zip(names, images, strict=True)}
-    deepest = int((labels["shells"] % SHELL_ORDINALS).max(initial=0))
-    has_callosum = "lobes" in labels and bool((labels["lobes"] % 10 == CORPUS_CALLOSUM).any())
+    deepest = int(shell_ordinal(labels["shells"]).max(initial=0))
+    has_callosum = "lobes" in labels and bool((class_of(labels["lobes"]) == CORPUS_CALLOSUM).any())
     labels |= {IN_WMH: wmh.data, IN_NAWM: nawm.data}
     if infarct is not None:
         labels[IN_INFARCT] = infarct.data
@@ -95,7 +89,7 @@ def with_numbers(
 
 def _beyond(region: TableRegion, deepest: int) -> bool:
     """Tell whether a region lies in inner shells deeper than any lesion of the person."""
-    ordinals = [label % SHELL_ORDINALS for name, labels in region.terms for label in labels
+    ordinals = [shell_ordinal(label) for name, labels in region.terms for label in labels
                 if name == "shells"]  # fmt: skip
     return bool(ordinals) and min(ordinals) > max(deepest, REST)
 

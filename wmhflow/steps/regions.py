@@ -9,15 +9,23 @@ import numpy as np
 from wmhflow.core.arrays.distance import distance_to, signed_distance
 from wmhflow.core.regions.bullseye import bullseye_labels, depth
 from wmhflow.core.regions.lobes import propagate_lobes
-from wmhflow.core.regions.nawm import CORTEX, WHITE_MATTER, WMH
 from wmhflow.core.regions.shells import shell_labels
-from wmhflow.core.regions.zones import SCHEMES, zone_labels
+from wmhflow.core.regions.zones import zone_labels
 from wmhflow.core.space.geometry import spacing_of
 from wmhflow.core.space.grids import Grid3D
-from wmhflow.products.rows import CORPUS_CALLOSUM
+from wmhflow.labels.digits import (
+    BASAL_GANGLIA,
+    CORPUS_CALLOSUM,
+    CORTEX,
+    LEFT,
+    RIGHT,
+    WHITE_OR_WMH,
+    class_of,
+    is_right,
+    with_side,
+)
+from wmhflow.labels.schemes import zone_schemes
 from wmhflow.steps.kinds import LabelImage, MaskImage, Table, step
-
-BASAL_GANGLIA = 5
 
 
 class Distance(NamedTuple):
@@ -48,7 +56,7 @@ def measure_cortex_distance(tissue: LabelImage) -> Distance:
     tissue
         seg-tissue with lesions in it.
     """
-    return measure_distance(MaskImage(tissue.data % 10 == CORTEX, tissue.affine))
+    return measure_distance(MaskImage(class_of(tissue.data) == CORTEX, tissue.affine))
 
 
 @step(mem_gb=1.0)
@@ -101,9 +109,9 @@ def divide_into_zones(
     labels = zone_labels(
         ventricle_distance.data,
         cortex_distance.data,
-        np.isin(tissue.data % 10, (WHITE_MATTER, WMH)),
-        tissue.data // 10 == 2,
-        SCHEMES[scheme],
+        np.isin(class_of(tissue.data), WHITE_OR_WMH),
+        is_right(tissue.data),
+        zone_schemes()[scheme],
     )
     return Zones(LabelImage(labels, tissue.affine))
 
@@ -141,7 +149,7 @@ def divide_into_shells(
         np.array(is_periventricular, dtype=bool),
         nawm.data,
         spacing_of(lesions.affine),
-        tissue.data // 10 == 2,
+        is_right(tissue.data),
         width_mm=width_mm,
         max_mm=max_mm,
     )
@@ -174,13 +182,13 @@ def divide_into_lobes(tissue: LabelImage, cortex_lobes: LabelImage) -> Lobes:
         Lobe of cortex and of deep nuclei.
     """
     given = cortex_lobes.data
-    classes, right = tissue.data % 10, tissue.data // 10 == 2
+    classes, right = class_of(tissue.data), is_right(tissue.data)
     cortex = np.where(classes == CORTEX, given, 0)
-    white = np.isin(classes, (WHITE_MATTER, WMH))
+    white = np.isin(classes, WHITE_OR_WMH)
     labels = propagate_lobes(cortex, right, white, right, spacing_of(tissue.affine))
     # nuclei and corpus callosum keep what the parcellation gave them
     own = np.isin(given, (BASAL_GANGLIA, CORPUS_CALLOSUM)) & (classes > 0)
-    labels = np.where(own, given + np.where(right, 20, 10), labels)
+    labels = np.where(own, with_side(given, np.where(right, RIGHT, LEFT)), labels)
     return Lobes(LabelImage(labels.astype(np.uint8), tissue.affine))
 
 

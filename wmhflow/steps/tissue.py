@@ -22,6 +22,7 @@ from wmhflow.core.tissue.parcellation import complete_hemispheres, recode, unkno
 from wmhflow.errors import InputError
 from wmhflow.files.images import load_volume
 from wmhflow.files.template import Template
+from wmhflow.labels.digits import LETTERS, VENTRICLES
 from wmhflow.labels.freesurfer import load_freesurfer_codes
 from wmhflow.steps.images import refuse
 from wmhflow.steps.kinds import Facts, LabelImage, MaskImage, load_labels, step
@@ -76,7 +77,7 @@ def read_parcellation(
     if not codes.any():
         raise InputError(f"{in_file} has no label on the reference grid; check its header.")
     known, affine = load_freesurfer_codes(), reference.affine
-    side = {"L": 1, "R": 2, "B": 0}
+    side = {letter: digit for digit, letter in LETTERS.items()}
     tissue = recode(codes, {code: entry.tissue for code, entry in known.items()})
     sides = recode(codes, {code: side[entry.hemisphere] for code, entry in known.items()})
     lobes = recode(codes, {code: entry.lobe for code, entry in known.items()})
@@ -85,7 +86,7 @@ def read_parcellation(
     facts = {"parcellation_unknown_voxels": sum(unknown.values())}
     return GivenTissues(
         LabelImage(tissue, affine),
-        MaskImage(tissue == 2, affine),
+        MaskImage(tissue == VENTRICLES, affine),
         brain,
         LabelImage(complete_hemispheres(sides, affine), affine),
         LabelImage(lobes, affine),

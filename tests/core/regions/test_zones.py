@@ -9,16 +9,15 @@ from hypothesis import strategies as st
 
 from wmhflow.core.arrays.distance import distance_to
 from wmhflow.core.regions.zones import (
-    DEFAULT_SCHEME,
-    SCHEMES,
-    ZoneScheme,
     lesion_continuity,
     lesion_label,
     lesion_majority,
     zone_labels,
 )
+from wmhflow.labels.schemes import DEFAULT_SCHEME, ZoneScheme, zone_schemes
 
 JV, PV, D, JC = 1, 2, 3, 4
+SCHEMES = zone_schemes()
 LIMITS = [0, 2.99, 3, 3.01, 4, 4.01, 10, 10.01, 12, 12.01, 13, 13.01, 14, 14.01, 40, np.inf]
 FAR = 50.0
 

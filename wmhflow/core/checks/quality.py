@@ -13,7 +13,7 @@ from wmhflow.core.arrays.validation import (
     checked_positive,
     checked_volume,
 )
-from wmhflow.core.regions.nawm import CORTEX, CSF, DEEP_GREY, VENTRICLES, WHITE_MATTER
+from wmhflow.labels.digits import CORTEX, CSF, DEEP_GREY, VENTRICLES, WHITE_MATTER, class_of
 
 MAD_TO_SD = 1.4826
 SMALL_LESION_MM3 = 5.0
@@ -182,7 +182,7 @@ def lesion_mask_quality(
     """
     wmh = checked_volume(lesions, "lesions") > 0
     brain = checked_mask(brain, "brain")
-    classes = checked_volume(tissue, "tissue") % 10
+    classes = class_of(checked_volume(tissue, "tissue"))
     check_same_shape(lesions=wmh, tissue=classes, brain=brain)
     voxel_mm3 = float(np.prod(spacing))
     total, small = count_small_lesions(lesions, voxel_mm3)

@@ -14,14 +14,13 @@ import numpy as np
 from scipy import ndimage
 
 from wmhflow.core.tissue.brain import background_value
+from wmhflow.labels.digits import CORTEX, VENTRICLES, WHITE_MATTER, class_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
-VENTRICLES, CORTEX, WHITE = 2, 3, 5
-HEMISPHERE_STEP = 10
 MANY_VALUES = 100
 MANY_VOXELS = 2_000_000
 LITRE_MM3 = 1e6
@@ -377,9 +376,9 @@ def contrast_facts(
     >>> facts["cortex_to_white"], facts["unevenness"], facts["ventricle_to_white"]
     (0.8, 1.0, None)
     """
-    labels = np.asarray(tissue) % HEMISPHERE_STEP
+    labels = class_of(np.asarray(tissue))
     cubes = _cubes(labels.shape, voxel_sizes_mm)
-    white, n_white = _median_per_cube(values, labels == WHITE, cubes)
+    white, n_white = _median_per_cube(values, labels == WHITE_MATTER, cubes)
     grey, n_grey = _median_per_cube(values, labels == CORTEX, cubes)
     # the ventricle's edge is half tissue, and there is choroid plexus
     fluid, n_fluid = _median_per_cube(values, _inner(labels == VENTRICLES), cubes)

@@ -20,9 +20,7 @@ from wmhflow.core.arrays.validation import (
     flattened,
     shaped_like,
 )
-
-LEFT, RIGHT = 10, 20
-LARGEST_DIGIT = 9
+from wmhflow.labels.digits import CELLS_OF_A_LOBE, LARGEST_DIGIT, LEFT_LABELS, RIGHT_LABELS
 
 
 def depth(ventricle_distance: ArrayLike, cortex_distance: ArrayLike) -> NDArray[np.float32]:
@@ -123,13 +121,13 @@ def _cells(share, lobes, edges, cells, start, stop):  # type: ignore[no-untyped-
         cells[place] = 0
         if lobe == 0:
             continue
-        if lobe <= LEFT or lobe == RIGHT or lobe > RIGHT + LARGEST_DIGIT:
+        if lobe <= LEFT_LABELS or lobe == RIGHT_LABELS or lobe > RIGHT_LABELS + LARGEST_DIGIT:
             wrong += 1
         elif 0 <= value <= 1:
             layer = 1
             while layer <= edges.size and edges[layer - 1] < value:
                 layer += 1
-            cells[place] = 10 * lobe + layer
+            cells[place] = CELLS_OF_A_LOBE * lobe + layer
     return wrong
 
 

@@ -12,12 +12,18 @@ from wmhflow.core.arrays.validation import (
     checked_labels,
     checked_mask,
 )
-from wmhflow.core.regions.bullseye import LARGEST_DIGIT
-from wmhflow.core.regions.nawm import CORTEX, DEEP_GREY, WMH
-
-RIGHT = 2
-LEFT_LABEL, RIGHT_LABEL = 10, 20
-DEEP_NUCLEI, NO_LOBE = 5, 9
+from wmhflow.labels.digits import (
+    BASAL_GANGLIA,
+    CORTEX,
+    DEEP_GREY,
+    LARGEST_DIGIT,
+    LEFT_LABELS,
+    NO_LOBE,
+    RIGHT_LABELS,
+    WMH,
+    class_of,
+    is_right,
+)
 
 
 def lay_lobes(
@@ -56,15 +62,15 @@ def lay_lobes(
     >>> lay_lobes(lobes, classes, classes < 0, tissue, np.ones(3)).ravel().tolist()
     [0, 1, 0, 2]
     """
-    own, is_right = tissue % 10, tissue // 10 == RIGHT
+    own, on_right = class_of(tissue), is_right(tissue)
     laid = np.zeros(np.shape(tissue), dtype=np.uint8)
     for kind in (CORTEX, DEEP_GREY):
         parcels = np.where(classes == kind, np.where(lobes > 0, lobes, NO_LOBE), 0)
-        found = propagate_lobes(parcels, right, own == kind, is_right, spacing) % 10
+        found = class_of(propagate_lobes(parcels, right, own == kind, on_right, spacing))
         laid[own == kind] = found[own == kind]
     laid[laid == NO_LOBE] = 0
     # lesions in the nuclei are included: no tissue says that they lie there
-    laid[(own == WMH) & (lobes == DEEP_NUCLEI)] = DEEP_NUCLEI
+    laid[(own == WMH) & (lobes == BASAL_GANGLIA)] = BASAL_GANGLIA
     return laid
 
 
@@ -124,9 +130,9 @@ def propagate_lobes(
         return result
     head = enclosing_box(boxes[0], boxes[1])
     small = lobes[head].astype(np.uint8, order="K")
-    for side, is_right in ((LEFT_LABEL, False), (RIGHT_LABEL, True)):
-        source = small * (right_source[head] == is_right)
-        found = owners_in_box(source, spacing, matter[head] & (right_side[head] == is_right))
+    for side, on_right in ((LEFT_LABELS, False), (RIGHT_LABELS, True)):
+        source = small * (right_source[head] == on_right)
+        found = owners_in_box(source, spacing, matter[head] & (right_side[head] == on_right))
         if found is not None:
             box, owners = found
             np.add(owners, side, out=result[head][box], where=owners != 0, casting="unsafe")

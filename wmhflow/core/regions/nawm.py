@@ -10,9 +10,16 @@ from numpy.typing import NDArray
 from wmhflow.core.arrays.masks import within
 from wmhflow.core.arrays.validation import check_same_shape, checked_mask
 from wmhflow.core.regions.lesions import label_lesions
-
-CSF, VENTRICLES, CORTEX, DEEP_GREY, WHITE_MATTER, WMH, INFRATENTORIAL = range(1, 8)
-LEFT, RIGHT = 1, 2
+from wmhflow.labels.digits import (
+    CORTEX,
+    CSF,
+    DEEP_GREY,
+    VENTRICLES,
+    WHITE_MATTER,
+    WMH,
+    class_of,
+    with_side,
+)
 
 
 def combine_tissues(
@@ -43,8 +50,8 @@ def combine_tissues(
     >>> combine_tissues(tissue, sides, np.array([[[False, True, False]]])).tolist()
     [[[0, 16, 25]]]
     """
-    classes = np.where(wmh, WMH, np.asarray(tissue) % 10)
-    return np.where(classes > 0, classes + 10 * np.asarray(hemispheres), 0).astype(np.uint8)
+    classes = np.where(wmh, WMH, class_of(np.asarray(tissue)))
+    return with_side(classes, np.asarray(hemispheres)).astype(np.uint8)
 
 
 def without_infarct(
@@ -121,7 +128,7 @@ def normal_appearing_white_matter(
         Number of white matter voxels left out per reason: ``lesion``, ``infarct`` (if there is a
         mask), ``csf``, ``grey_matter``. A voxel has the first reason that holds for it.
     """
-    classes = np.asarray(tissue) % 10
+    classes = class_of(np.asarray(tissue))
     left = classes == WHITE_MATTER
     removed = {"lesion": int(np.count_nonzero(classes == WMH))}
     reasons = {

@@ -8,8 +8,6 @@ and c above 0; those with a 0 are unions of them.
 
 from __future__ import annotations
 
-from math import ceil
-
 import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
@@ -25,13 +23,22 @@ from wmhflow.core.arrays.validation import (
     flattened,
     shaped_like,
 )
+from wmhflow.labels.digits import (
+    BOTH,
+    DEEP_LESIONS,
+    LEFT_SHELLS,
+    MOST_SHELLS,
+    PERIVENTRICULAR_LESIONS,
+    REST,
+    RIGHT_SHELLS,
+    shell_label,
+)
+from wmhflow.labels.edges import DEFAULT_MAX_MM, DEFAULT_WIDTH_MM, edge_mm, shell_count
 
-MOST_SHELLS = 40
-REST = 50
-PERIVENTRICULAR_CLASS, DEEP_CLASS = 1, 2
 
-
-def shell_edges(width_mm: float = 2.0, max_mm: float = 14.0) -> NDArray[np.float64]:
+def shell_edges(
+    width_mm: float = DEFAULT_WIDTH_MM, max_mm: float = DEFAULT_MAX_MM
+) -> NDArray[np.float64]:
     """Return the edges of the shells outside the lesions.
 
     Parameters
@@ -61,14 +68,13 @@ def shell_edges(width_mm: float = 2.0, max_mm: float = 14.0) -> NDArray[np.float
     width, largest = checked_positive(width_mm, "width_mm"), checked_positive(max_mm, "max_mm")
     if not (np.isfinite(width) and np.isfinite(largest)):
         raise ValueError("width_mm and max_mm must be finite")
-    count = ceil(round(largest / width, 9))
+    count = shell_count(width, largest)
     if count > MOST_SHELLS:
         raise ValueError(
             f"{count} shells of {width} mm up to {largest} mm: at most {MOST_SHELLS} are possible, "
             "choose wider shells"
         )
-    # Rounding takes 3 * 0.7 to 2.1, so that a distance of 2.1 mm falls on the edge.
-    return np.append(np.round(np.arange(count) * width, 9), largest)
+    return np.append(_whole_shells(count, width), largest)
 
 
 def shell_labels(
@@ -79,8 +85,8 @@ def shell_labels(
     spacing: ArrayLike,
     right: ArrayLike,
     *,
-    width_mm: float = 2.0,
-    max_mm: float = 14.0,
+    width_mm: float = DEFAULT_WIDTH_MM,
+    max_mm: float = DEFAULT_MAX_MM,
     inner: bool = True,
     within: ArrayLike | None = None,
 ) -> tuple[NDArray[np.int16], NDArray[np.int32], NDArray[np.float32]]:
@@ -153,7 +159,7 @@ def shell_labels(
     ranks = np.argsort(order).astype(np.int32)
     distance, owners = nearest(_renumbered(lesions, ranks), spacing, within=wanted)
     subtract_inner_distance(distance, lesions != 0, spacing)
-    inner_edges = np.round(np.arange(MOST_SHELLS) * width_mm, 9) if inner else np.empty(0)
+    inner_edges = _whole_shells(MOST_SHELLS, width_mm) if inner else np.empty(0)
     flat = flattened(distance, owners, white.view(np.uint8), right_side.view(np.uint8))
     labels = np.empty(distance.size, dtype=np.int16)
     over_ranges(
@@ -167,6 +173,11 @@ def shell_labels(
     return shaped_like(distance, labels), shaped_like(distance, flat[1]), distance
 
 
+def _whole_shells(count: int, width_mm: float) -> NDArray[np.float64]:
+    """Return where so many shells begin."""
+    return np.array([edge_mm(steps, width_mm) for steps in range(count)])
+
+
 def _renumbered(lesions: NDArray, numbers: NDArray[np.int32]) -> NDArray[np.int32]:
     """Give every lesion another number, in the same memory order."""
     renumbered = np.zeros_like(lesions, dtype=np.int32)
@@ -177,7 +188,7 @@ def _renumbered(lesions: NDArray, numbers: NDArray[np.int32]) -> NDArray[np.int3
 
 
 def _classes(is_periventricular: ArrayLike, n_lesions: int, largest: int) -> NDArray[np.int16]:
-    """Return the class of every lesion number, 0 for number 0."""
+    """Return where the numbers of every lesion's shells begin, 0 for lesion number 0."""
     flags = np.asarray(is_periventricular, dtype=bool)
     if flags.shape != (n_lesions,):
         raise ValueError(
@@ -186,7 +197,7 @@ def _classes(is_periventricular: ArrayLike, n_lesions: int, largest: int) -> NDA
         )
     if largest > n_lesions:
         raise ValueError(f"lesion_labels has lesion {largest}, but there are {n_lesions}")
-    classes = np.where(flags, PERIVENTRICULAR_CLASS, DEEP_CLASS)
+    classes = shell_label(BOTH, np.where(flags, PERIVENTRICULAR_LESIONS, DEEP_LESIONS), 0)
     return np.concatenate([[0], classes]).astype(np.int16)
 
 
@@ -210,8 +221,8 @@ def _shells(  # type: ignore[no-untyped-def]
                 shell = REST
         else:
             continue
-        side = 2000 if right[place] else 1000
-        labels[place] = side + 100 * classes[owner] + shell
+        side = RIGHT_SHELLS if right[place] else LEFT_SHELLS
+        labels[place] = side + classes[owner] + shell
 
 
 @njit(cache=True, nogil=True)

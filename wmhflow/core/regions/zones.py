@@ -8,7 +8,6 @@ in elderly persons. Biological Psychiatry 2008;64:273-280. doi:10.1016/j.biopsyc
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import inf
 
 import numpy as np
@@ -24,56 +23,16 @@ from wmhflow.core.arrays.validation import (
     flattened,
     shaped_like,
 )
-
-JUXTAVENTRICULAR, PERIVENTRICULAR, DEEP, JUXTACORTICAL = 1, 2, 3, 4
-LEFT, RIGHT = 10, 20
-
-
-@dataclass(frozen=True)
-class ZoneScheme:
-    """Where one zone of the white matter ends and the next begins.
-
-    A voxel is juxtaventricular up to `juxtaventricular_mm` from the ventricles, both ends
-    included; else juxtacortical up to `juxtacortical_mm` from the cortex; else periventricular
-    up to `periventricular_mm` from the ventricles; else deep. A limit of None leaves that zone
-    out. With `nearer` a voxel is periventricular if it lies nearer to the ventricles than to the
-    cortex, else deep, and the limits are not used.
-    """
-
-    name: str
-    juxtaventricular_mm: float | None = None
-    periventricular_mm: float | None = None
-    juxtacortical_mm: float | None = None
-    nearer: bool = False
-
-    @property
-    def zones(self) -> tuple[int, ...]:
-        """Numbers of the zones that the scheme can give, by rising number."""
-        if self.nearer:
-            return (PERIVENTRICULAR, DEEP)
-        present = {
-            JUXTAVENTRICULAR: self.juxtaventricular_mm,
-            PERIVENTRICULAR: self.periventricular_mm,
-            DEEP: inf,
-            JUXTACORTICAL: self.juxtacortical_mm,
-        }
-        return tuple(zone for zone, limit in present.items() if limit is not None)
-
-
-DEFAULT_SCHEME = "jv3-pv13-jc4"
-
-SCHEMES: dict[str, ZoneScheme] = {
-    scheme.name: scheme
-    for scheme in (
-        ZoneScheme(
-            DEFAULT_SCHEME, juxtaventricular_mm=3, periventricular_mm=13, juxtacortical_mm=4
-        ),
-        ZoneScheme("pv10", periventricular_mm=10),
-        ZoneScheme("pv4-14", juxtaventricular_mm=4, periventricular_mm=14),
-        ZoneScheme("pv12", periventricular_mm=12),
-        ZoneScheme("nearer", nearer=True),
-    )
-}
+from wmhflow.labels.digits import (
+    DEEP,
+    JUXTACORTICAL,
+    JUXTAVENTRICULAR,
+    LEFT_LABELS,
+    PERIVENTRICULAR,
+    RIGHT_LABELS,
+    class_of,
+)
+from wmhflow.labels.schemes import DEFAULT_SCHEME, ZoneScheme, zone_schemes
 
 
 def zone_labels(
@@ -81,7 +40,7 @@ def zone_labels(
     cortex_distance: ArrayLike,
     white_matter: ArrayLike,
     right: ArrayLike,
-    scheme: ZoneScheme = SCHEMES[DEFAULT_SCHEME],
+    scheme: ZoneScheme | None = None,
 ) -> NDArray[np.uint8]:
     """Label the zone and side of every white-matter voxel.
 
@@ -93,8 +52,8 @@ def zone_labels(
         White matter, WMH included.
     right : (I, J, K) array of booleans or numbers
         True in the right hemisphere.
-    scheme : ZoneScheme
-        One of `SCHEMES`, or another.
+    scheme : ZoneScheme, optional
+        One of `wmhflow.labels.schemes.zone_schemes`, or another; `jv3-pv13-jc4` if left out.
 
     Returns
     -------
@@ -119,6 +78,7 @@ def zone_labels(
     >>> zone_labels(ventricle, cortex, everywhere, ~everywhere).ravel()
     array([11, 11, 12, 13, 14], dtype=uint8)
     """
+    chosen = zone_schemes()[DEFAULT_SCHEME] if scheme is None else scheme
     to_ventricle = checked_distance(ventricle_distance, "ventricle_distance")
     to_cortex = checked_distance(cortex_distance, "cortex_distance")
     matter = checked_mask(white_matter, "white_matter")
@@ -132,9 +92,9 @@ def zone_labels(
     limits = [
         -inf if limit is None else float(limit)
         for limit in (
-            scheme.juxtaventricular_mm,
-            scheme.juxtacortical_mm,
-            scheme.periventricular_mm,
+            chosen.juxtaventricular_mm,
+            chosen.juxtacortical_mm,
+            chosen.periventricular_mm,
         )
     ]
     kind = np.result_type(to_ventricle, to_cortex)
@@ -146,7 +106,7 @@ def zone_labels(
     )
     zones = np.empty(matter.size, dtype=np.uint8)
     bad = over_ranges(
-        lambda start, stop: _zones(*flat, *limits, scheme.nearer, zones, start, stop),
+        lambda start, stop: _zones(*flat, *limits, chosen.nearer, zones, start, stop),
         zones.size,
         zones.size,
     )
@@ -242,7 +202,7 @@ def lesion_majority(lesion_labels: ArrayLike, n: int, zones: ArrayLike) -> NDArr
     lesions = _checked_lesions(lesion_labels, n)
     zone = checked_labels(zones, "zones")
     check_same_shape(lesion_labels=lesions, zones=zone)
-    return _most_frequent(lesions, n, zone % 10)
+    return _most_frequent(lesions, n, class_of(zone))
 
 
 def lesion_label(lesion_labels: ArrayLike, n: int, labels: ArrayLike) -> NDArray[np.int64]:
@@ -325,5 +285,5 @@ def _zones(  # type: ignore[no-untyped-def]
             zone = JUXTACORTICAL
         elif ventricle <= periventricular:
             zone = PERIVENTRICULAR
-        zones[place] = zone + (RIGHT if right[place] else LEFT)
+        zones[place] = zone + (RIGHT_LABELS if right[place] else LEFT_LABELS)
     return bad

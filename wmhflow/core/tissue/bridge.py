@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from wmhflow.core.regions.nawm import CORTEX, DEEP_GREY, INFRATENTORIAL, VENTRICLES
+from wmhflow.labels.digits import CORTEX, DEEP_GREY, INFRATENTORIAL, VENTRICLES
 
 # Atlases of cortex and nuclei leave white matter and CSF without a label; so do these drawings.
 # Ventricles stand out most: what is next to them, white matter, is 0.

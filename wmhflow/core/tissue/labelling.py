@@ -11,15 +11,21 @@ from scipy import ndimage
 from wmhflow.core.arrays.distance import nearest
 from wmhflow.core.arrays.masks import within
 from wmhflow.core.tissue.ventricles import lateral_ventricles
+from wmhflow.labels.digits import (
+    CORTEX,
+    CSF,
+    DEEP_GREY,
+    INFRATENTORIAL,
+    VENTRICLES,
+    WHITE_MATTER,
+    with_side,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-CSF, VENTRICLES, CORTEX, DEEP_GREY, WHITE, WMH, INFRATENTORIAL = range(1, 8)
-LEFT, RIGHT = 1, 2
-HEMISPHERE_STEP = 10
 # Grey matter or CSF where the template has less than this probability of any is a lesion.
 LEAST_OTHER_PRIOR = 0.1
 SURE_DEEP_PRIOR = 0.5
@@ -180,13 +186,15 @@ def label_tissue(
     # What a ventricle fills in part is as bright as cortex, and would put cortex at its wall.
     beside = within(ventricles, LINING_MM, voxel_sizes_mm)
     grey &= ~beside | (priors.cortex >= LEAST_CORTEX_PRIOR)
-    labels = np.where(brain, WHITE, 0)
+    labels = np.where(brain, WHITE_MATTER, 0)
     labels[csf] = CSF
     labels[grey] = CORTEX
     labels[deep] = DEEP_GREY
     labels[ventricles] = VENTRICLES
     labels[brain & priors.infratentorial & ~lesions] = INFRATENTORIAL
-    loose = _pieces(labels == CORTEX, voxel_sizes_mm) | _pieces(labels == WHITE, voxel_sizes_mm)
+    loose = _pieces(labels == CORTEX, voxel_sizes_mm) | _pieces(
+        labels == WHITE_MATTER, voxel_sizes_mm
+    )
     loose &= ~lesions if infarcts is None else ~(lesions | infarcts)
     # what is a ventricle was decided above
     seeds = np.where(loose | ventricles, 0, labels)
@@ -195,8 +203,7 @@ def label_tissue(
     sides = priors.hemispheres
     if not sides.all():
         raise ValueError("some voxels of the hemispheres have no side; complete them first")
-    split = labels + HEMISPHERE_STEP * sides * (labels > 0)
-    return split.astype(np.uint8), ventricles
+    return with_side(labels, sides).astype(np.uint8), ventricles
 
 
 def _pieces(tissue: NDArray[np.bool_], voxel_sizes_mm: Sequence[float]) -> NDArray[np.bool_]:
@@ -205,24 +212,3 @@ def _pieces(tissue: NDArray[np.bool_], voxel_sizes_mm: Sequence[float]) -> NDArr
     volumes = np.bincount(parts.ravel()) * float(np.prod(voxel_sizes_mm))
     small = volumes < LEAST_PIECE_MM3
     return tissue & small[parts] & (not small[1:].all())
-
-
-def merge_sides(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Take the hemisphere out of tissue labels.
-
-    Parameters
-    ----------
-    labels
-        Labels 10 + k (left) and 20 + k (right), or k.
-
-    Returns
-    -------
-    ndarray
-        Labels k.
-
-    Examples
-    --------
-    >>> merge_sides(np.array([0, 15, 25, 5], dtype=np.uint8)).tolist()
-    [0, 5, 5, 5]
-    """
-    return labels % HEMISPHERE_STEP

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from wmhflow.core.arrays.distance import distance_to
 from wmhflow.core.space.geometry import spacing_of, world_coordinates
-
-LEFT, RIGHT = 1, 2
+from wmhflow.labels.digits import LEFT, RIGHT
 
 
 def recode(codes: NDArray[np.integer], table: Mapping[int, int]) -> NDArray[np.uint8]:
