@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import replace
+from functools import lru_cache
 from itertools import product
 
 from wmhflow.errors import UsageError
@@ -140,9 +141,7 @@ def table_regions(visit: VisitPlan, settings: Settings) -> list[TableRegion]:
     settings
         The run's settings.
     """
-    plain = {
-        seg: list(_plain(seg, regions_of(seg, settings.regions))) for seg in _own_images(visit)
-    }
+    plain = {seg: list(_own_rows(seg, settings.regions)) for seg in _own_images(visit)}
     plain |= {atlas.name: atlas_regions(atlas) for atlas in visit.atlases}
     atlases = {atlas.name for atlas in visit.atlases}
     crossed = [
@@ -152,6 +151,12 @@ def table_regions(visit: VisitPlan, settings: Settings) -> list[TableRegion]:
         for region in _crossed(plain[one], plain[other], {one, other} & atlases)
     ]
     return [region for regions in plain.values() for region in regions] + crossed
+
+
+@lru_cache(maxsize=64)
+def _own_rows(seg: str, options: Regions) -> tuple[TableRegion, ...]:
+    """Return the rows of a label image of the program's own; every visit of a run asks anew."""
+    return tuple(_plain(seg, regions_of(seg, options)))
 
 
 def atlas_regions(atlas: AtlasPlan) -> list[TableRegion]:

@@ -42,12 +42,15 @@ class Unit:
         Whose folder its products lie in.
     recipes
         How each product is made.
+    space
+        BIDS URI of the image whose grid its images lie on.
     """
 
     name: str
     folders: tuple[str, ...]
     place: Place
     recipes: tuple[Recipe, ...]
+    space: str = ""
 
     @cached_property
     def makers(self) -> dict[str, Recipe]:

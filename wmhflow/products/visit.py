@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 
 from wmhflow.plan.visit import VisitPlan
 from wmhflow.products.anatomy import anatomy
@@ -13,7 +12,6 @@ from wmhflow.products.measures import measures, quality
 from wmhflow.products.product import Facts, Place, Recipe
 from wmhflow.products.regions import regions
 from wmhflow.products.unit import Unit
-from wmhflow.products.writing import writing
 from wmhflow.settings import Settings
 
 
@@ -29,8 +27,8 @@ def visit_unit(plan: VisitPlan, settings: Settings) -> Unit:
     """
     folders = (person_folder(plan.subject), visit_folder_name(plan.session))
     place = Place(plan.subject, plan.session)
-    unit = Unit(plan.label, folders, place, tuple(_recipes(Visit(plan, settings))))
-    return replace(unit, recipes=(*unit.recipes, *writing(unit, plan.reference_file.uri, settings)))
+    recipes = tuple(_recipes(Visit(plan, settings)))
+    return Unit(plan.label, folders, place, recipes, plan.reference_file.uri)
 
 
 def _recipes(visit: Visit) -> Iterator[Recipe]:

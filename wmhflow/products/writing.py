@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from wmhflow.files.versions import software_versions
@@ -26,18 +27,20 @@ SINKS = ("written_images", "written_tables", "written_transforms")
 MEM_GB_PER_VOLUME = 0.04
 
 
-def writing(unit: Unit, space: str, settings: Settings) -> Iterator[Recipe]:
-    """Declare what writes the images, tables and transforms of a unit.
+def with_writing(unit: Unit, settings: Settings) -> Unit:
+    """Add to a unit what writes its images, tables and transforms.
 
     Parameters
     ----------
     unit
         The recipes of all that is to be written.
-    space
-        BIDS URI of the image whose grid the images lie on.
     settings
         The run's settings.
     """
+    return replace(unit, recipes=(*unit.recipes, *_writing(unit, settings)))
+
+
+def _writing(unit: Unit, settings: Settings) -> Iterator[Recipe]:
     images, tables, transforms = unit.of(Image), unit.of(Table), unit.of(Transform)
     # volumes of probabilities are made of columns where they are written
     n_volumes = sum(len(image.more.get("LabelMap", ())) for image in images.values())
@@ -46,7 +49,7 @@ def writing(unit: Unit, space: str, settings: Settings) -> Iterator[Recipe]:
         ImageTarget(
             out / image.path(unit.place),
             image.kind,
-            sidecar(unit, image, space, settings),
+            sidecar(unit, image, settings),
             image.measured,
             image.look_up,
         )
@@ -80,7 +83,7 @@ def written_by(unit: Unit) -> list[From]:
     return [From(unit.name, key) for key in SINKS if key in unit.products]
 
 
-def sidecar(unit: Unit, image: Image, space: str, settings: Settings) -> dict[str, Any]:
+def sidecar(unit: Unit, image: Image, settings: Settings) -> dict[str, Any]:
     """Describe an image: what it shows, its direct parents, how and with what it was made.
 
     Parameters
@@ -89,8 +92,6 @@ def sidecar(unit: Unit, image: Image, space: str, settings: Settings) -> dict[st
         The unit that it belongs to.
     image
         The image.
-    space
-        BIDS URI of the image whose grid it lies on.
     settings
         The run's settings.
 
@@ -104,7 +105,7 @@ def sidecar(unit: Unit, image: Image, space: str, settings: Settings) -> dict[st
         **image.more,
         **dict.fromkeys(image.measured),
         "Sources": unit.sources(image.key),
-        "SpatialReference": space,
+        "SpatialReference": unit.space,
         "Parameters": dict(image.parameters),
         "RandomSeed": settings.execution.random_seed,
         "ProcessingSoftware": software_versions(),

@@ -13,6 +13,7 @@ from wmhflow.plan.visit import ParticipantPlan
 from wmhflow.products.study import study_unit
 from wmhflow.products.unit import Unit
 from wmhflow.products.visit import person_folder, safe_name, visit_unit
+from wmhflow.products.writing import with_writing
 from wmhflow.reports.page import person_unit
 from wmhflow.settings import Settings
 from wmhflow.workflows.graph import build_graph
@@ -61,7 +62,8 @@ def run_units(participants: Sequence[ParticipantPlan], settings: Settings) -> li
     shared = f"template_{safe_name(participants[0].subject)}_wf"
     units = [study_unit([plan for plan in plans if plan.problem is None], settings, shared)]
     for participant in participants:
-        visits = [visit_unit(plan, settings) for plan in participant.visits if not plan.problem]
+        good = [plan for plan in participant.visits if plan.problem is None]
+        visits = [with_writing(visit_unit(plan, settings), settings) for plan in good]
         units += [*visits, person_unit(participant, visits, settings)]
     return units
 
