@@ -18,7 +18,6 @@ from wmhflow.core.space.grids import Grid3D, robust_range
 from wmhflow.core.tissue import template as templates
 from wmhflow.core.tissue.labelling import CORTEX as CORTEX_LABEL
 from wmhflow.core.tissue.labelling import WHITE as WHITE_LABEL
-from wmhflow.core.tissue.labelling import merge_sides
 from wmhflow.files.grids import load_grid
 
 LABELS = DATA / "labels"
@@ -73,7 +72,7 @@ def measured(path: Path) -> Person:
         wmh = array(chain.to_wmh()) > 0
         chain.to_template_again()
         tissue_file, ventricle_file = chain.to_tissues()
-        tissue = merge_sides(array(tissue_file).astype(np.uint8))
+        tissue = array(tissue_file).astype(np.uint8) % 10
         voxel_ml = float(np.prod(spacing)) / 1000
         return Person(
             name=path.name.split(".")[0],

@@ -10,9 +10,9 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
-from tests.files.test_transforms import LTA
 
 from tests.builders import AFFINE, PHANTOM, cube, describe, save_image
+from tests.files.test_transforms import LTA
 from wmhflow.bids.naming import TEMPLATE
 from wmhflow.cli.parser import parse_settings
 from wmhflow.cli.run import make_plans

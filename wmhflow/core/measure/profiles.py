@@ -10,8 +10,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtrit
 
-from wmhflow.core.arrays.validation import check_same_shape, checked_distance, checked_labels
-
 SUMMARIES = ("mean", "sd", "median")
 FEWEST_SHELLS = 4
 GRID_STEP_MM = 0.05
@@ -36,47 +34,6 @@ class Penumbra:
     amplitude: float = np.nan
     model: str = "none"
     reason: str = ""
-
-
-def mean_distances(
-    labels: ArrayLike, distance: ArrayLike, index: Sequence[int]
-) -> NDArray[np.float64]:
-    """Return the mean distance of the voxels of each label.
-
-    Parameters
-    ----------
-    labels : (I, J, K) integer array
-        For instance shells.
-    distance : (I, J, K) array
-        Distance in mm. Voxels that are NaN or infinite are left out.
-    index : sequence of n ints
-        The labels that are wanted.
-
-    Returns
-    -------
-    (n,) float64 array
-        In mm; NaN for a label without voxels.
-
-    Raises
-    ------
-    ValueError
-        If shapes differ or a label is negative.
-    TypeError
-        If the labels are not integers.
-
-    Examples
-    --------
-    >>> mean_distances([[[1, 1, 2]]], [[[1.0, 2.0, 3.0]]], [2, 1, 9])
-    array([3. , 1.5, nan])
-    """
-    shells, mm = checked_labels(labels, "labels"), checked_distance(distance, "distance")
-    check_same_shape(labels=shells, distance=mm)
-    wanted = np.asarray(index, dtype=np.int64)
-    counted = (shells != 0) & np.isfinite(mm)
-    found, places = np.unique(shells[counted], return_inverse=True)
-    sums = np.bincount(places, weights=mm[counted], minlength=found.size)
-    means = dict(zip(found.tolist(), sums / np.bincount(places, minlength=found.size), strict=True))
-    return np.array([means.get(int(label), np.nan) for label in wanted])
 
 
 def profile(

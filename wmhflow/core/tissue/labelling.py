@@ -205,24 +205,3 @@ def _pieces(tissue: NDArray[np.bool_], voxel_sizes_mm: Sequence[float]) -> NDArr
     volumes = np.bincount(parts.ravel()) * float(np.prod(voxel_sizes_mm))
     small = volumes < LEAST_PIECE_MM3
     return tissue & small[parts] & (not small[1:].all())
-
-
-def merge_sides(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Take the hemisphere out of tissue labels.
-
-    Parameters
-    ----------
-    labels
-        Labels 10 + k (left) and 20 + k (right), or k.
-
-    Returns
-    -------
-    ndarray
-        Labels k.
-
-    Examples
-    --------
-    >>> merge_sides(np.array([0, 15, 25, 5], dtype=np.uint8)).tolist()
-    [0, 5, 5, 5]
-    """
-    return labels % HEMISPHERE_STEP
