@@ -20,8 +20,8 @@ from wmhflow.ants.priors import brought_to_brain, wmh_priors
 from wmhflow.ants.tissue import segment_tissue
 from wmhflow.ants.transforms import average_through
 from wmhflow.core.space.grids import Grid3D, box_of, cropped, uncropped
-from wmhflow.core.tissue import brain as brain_core
 from wmhflow.core.tissue import labelling as tissue
+from wmhflow.core.tissue.brain import Shown, filled_foreground, what_is_shown
 from wmhflow.core.wmh import segmentation as wmh
 from wmhflow.core.wmh.edges import LEAST_LESION_MM3, agreeing, keep_large
 from wmhflow.core.wmh.model import LesionModel
@@ -95,10 +95,10 @@ class BrainExtraction(SimpleInterface):
 
     def _brain_of_other(self, head: Grid3D, other: Grid3D) -> NDArray[np.bool_] | None:
         """Bring the brain of the other image, if it is skull-stripped, to the head's grid."""
-        if not brain_core.looks_skull_stripped(other.data, other.voxel_mm3):
+        if what_is_shown(other.data, other.voxel_mm3) is not Shown.BRAIN:
             return None
         transforms = [self.inputs.other_transform]
-        inside = brain_core.filled_foreground(other.data)
+        inside = filled_foreground(other.data)
         body, reached = (
             average_through(Grid3D(values.astype(np.float32), other.affine), head, transforms) > 0.5
             for values in (inside, np.ones_like(inside))

@@ -17,7 +17,9 @@ from nipype.interfaces.base import (
 from wmhflow.bids.writer import dictionary_of, table_text, write_bytes, write_json, write_text
 from wmhflow.core.regions.lookup import as_volumes
 from wmhflow.core.regions.probabilities import STEPS
-from wmhflow.files.images import image_bytes, make_image, smallest_label_type
+from wmhflow.core.space.geometry import voxel_mm3
+from wmhflow.core.tissue.brain import what_is_shown
+from wmhflow.files.images import image_bytes, load_volume, make_image, smallest_label_type
 from wmhflow.interfaces._files import load, load_columns, load_json
 from wmhflow.products.columns import names
 from wmhflow.products.dataset import look_up_table
@@ -58,7 +60,8 @@ class ImageSink(SimpleInterface):
         remove_leftovers(out / paths["seg_lesions"].parent)
         written = []
         for key, work in works.items():
-            stripped = key.startswith("preproc") and is_skull_stripped(work)
+            raw = inputs.visit.anatomical.get(key.removeprefix("preproc_"))
+            stripped = raw is not None and is_skull_stripped(raw.path)
             content = image_sidecar(inputs.visit, inputs.settings, key, skull_stripped=stripped)
             write_bytes(out / paths[key], image_bytes(final_image(key, work)))
             write_json(out / json_path(paths[key]), content)
@@ -100,11 +103,10 @@ def final_image(key: str, work: str) -> nib.Nifti1Image:
     return make_image(data, affine, np.float32)
 
 
-def is_skull_stripped(path: str) -> bool:
-    """Tell whether an image holds a brain on an exactly constant background."""
-    data, _ = load(path)
-    shell = np.concatenate([np.take(data, [0, -1], axis=axis).ravel() for axis in range(3)])
-    return bool(np.mean(data == np.median(shell)) > 0.4)
+def is_skull_stripped(raw: Path) -> bool:
+    """Tell whether an image, as it was given, shows a brain without its skull."""
+    data, affine, _ = load_volume(raw)
+    return what_is_shown(np.nan_to_num(data, posinf=0, neginf=0), voxel_mm3(affine)).without_skull
 
 
 class TransformSink(SimpleInterface):
