@@ -19,11 +19,12 @@ from wmhflow.ants.brain import extract_brain
 from wmhflow.ants.priors import brought_to_brain, wmh_priors
 from wmhflow.ants.tissue import segment_tissue
 from wmhflow.ants.transforms import average_through
+from wmhflow.core.arrays.components import keep_large
 from wmhflow.core.space.grids import Grid3D, box_of, cropped, uncropped
 from wmhflow.core.tissue import labelling as tissue
 from wmhflow.core.tissue.brain import Shown, filled_foreground, what_is_shown
 from wmhflow.core.wmh import segmentation as wmh
-from wmhflow.core.wmh.edges import LEAST_LESION_MM3, agreeing, keep_large
+from wmhflow.core.wmh.edges import LEAST_LESION_MM3, agreeing
 from wmhflow.core.wmh.model import LesionModel
 from wmhflow.errors import InputError
 from wmhflow.files.grids import load_grid, save_like

@@ -9,6 +9,7 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from wmhflow.core.align.similarity import Comparison, compare, mean_distance_mm
+from wmhflow.core.arrays.components import without_holes
 from wmhflow.core.space.grids import (
     Grid3D,
     apply_affine,
@@ -69,7 +70,7 @@ def foreground(grid: Grid3D) -> NDArray[np.bool_]:
     # beyond the edge of the image the head goes on as it is there
     padded = np.pad(grid.data > threshold, 2, mode="edge")
     closed = ndimage.binary_closing(padded, iterations=2)[2:-2, 2:-2, 2:-2]
-    return ndimage.binary_fill_holes(closed)
+    return without_holes(closed)
 
 
 def flattened(grid: Grid3D, head: NDArray[np.bool_]) -> Grid3D:

@@ -6,9 +6,9 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import ndimage
 
 from wmhflow.core.arrays.boxes import bounding_box
+from wmhflow.core.arrays.components import largest_component, without_holes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -82,33 +82,7 @@ def filled_foreground(data: NDArray[Any]) -> NDArray[np.bool_]:
     value = background_value(data)
     if value is None:
         return np.zeros(data.shape, bool)
-    return ndimage.binary_fill_holes(largest_component(data != value))
-
-
-def largest_component(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Keep the largest face-connected component.
-
-    Parameters
-    ----------
-    mask
-        Any mask.
-
-    Returns
-    -------
-    ndarray
-        Its largest component; empty for an empty mask.
-
-    Examples
-    --------
-    >>> largest_component(np.array([1, 0, 1, 1], bool)).tolist()
-    [False, False, True, True]
-    """
-    labels, n_labels = ndimage.label(mask)
-    if n_labels == 0:
-        return np.zeros(mask.shape, bool)
-    sizes = np.bincount(labels.ravel())
-    sizes[0] = 0
-    return labels == int(np.argmax(sizes))
+    return without_holes(largest_component(data != value))
 
 
 class Shown(Enum):

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import ndimage
 
+from wmhflow.core.arrays.components import keep_components
 from wmhflow.core.arrays.distance import nearest
 from wmhflow.core.arrays.masks import within
+from wmhflow.core.arrays.robust import median_and_spread
 from wmhflow.core.tissue.ventricles import lateral_ventricles
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ HEMISPHERE_STEP = 10
 LEAST_OTHER_PRIOR = 0.1
 SURE_DEEP_PRIOR = 0.5
 SURE_TISSUE_PRIOR = 0.9
-MAD_TO_SD = 1.4826
 PRIOR_FLOOR = 0.02
 # So near to a ventricle there is no cortex where the template has less than this of it.
 LINING_MM, LEAST_CORTEX_PRIOR = 2.0, 0.5
@@ -99,8 +99,7 @@ def tame_outliers(
     for prior in (white_prior, grey_prior):
         likely = brain & (prior > SURE_TISSUE_PRIOR)
         if likely.any():
-            median = float(np.median(data[likely]))
-            spread = MAD_TO_SD * float(np.median(np.abs(data[likely] - median)))
+            median, spread = median_and_spread(data[likely])
             tops.append(median + 3 * spread if spread > 0 else float(data.max()))
     return np.clip(data, 0.0, max(tops)) if tops else data
 
@@ -201,7 +200,6 @@ def label_tissue(
 
 def _pieces(tissue: NDArray[np.bool_], voxel_sizes_mm: Sequence[float]) -> NDArray[np.bool_]:
     """Find what of a tissue is no part of its large pieces; nothing, if it has none."""
-    parts, _ = ndimage.label(tissue, np.ones((3, 3, 3)))
-    volumes = np.bincount(parts.ravel()) * float(np.prod(voxel_sizes_mm))
-    small = volumes < LEAST_PIECE_MM3
-    return tissue & small[parts] & (not small[1:].all())
+    voxel_mm3 = float(np.prod(voxel_sizes_mm))
+    large = keep_components(tissue, lambda _, counts: counts * voxel_mm3 >= LEAST_PIECE_MM3)
+    return tissue & ~large & large.any()

@@ -15,6 +15,8 @@ import numpy as np
 from scipy import ndimage, sparse
 from scipy.sparse import csgraph
 
+from wmhflow.core.arrays.components import largest_component, without_holes
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -103,7 +105,7 @@ def make_priors(
         The priors, on the same grid.
     """
     x, y, z = world_coordinates(t1w.shape, affine)
-    brain = ndimage.binary_fill_holes(t1w > 0)
+    brain = without_holes(t1w > 0)
     p_grey, p_white = (values.astype(np.float32) / np.float32(255) for values in (grey, white))
     csf = np.where(brain, np.clip(1 - p_grey - p_white, 0, 1), 0).astype(np.float32)
     infratentorial = draw_infratentorial(brain, csf, (x, y, z))
@@ -227,10 +229,9 @@ def draw_ventricle_core(csf: NDArray[np.float32], affine: NDArray[np.float64]) -
     horn = distance_to_path(grid, INFERIOR_HORN_MM)
     tube = ((body < BODY_RADIUS_MM) | (horn < HORN_RADIUS_MM)) & ~_third_ventricle(grid)
     tube &= grid[0] < 0
-    labels, n_labels = ndimage.label(((csf[box] > 0.5) | (body < THREAD_RADIUS_MM)) & tube)
-    sizes = np.bincount(labels.ravel(), minlength=n_labels + 1)[1:]
+    fluid = largest_component(((csf[box] > 0.5) | (body < THREAD_RADIUS_MM)) & tube)
     core = np.zeros(csf.shape, bool)
-    core[box] = (labels == 1 + int(np.argmax(sizes))) | (horn < THREAD_RADIUS_MM)
+    core[box] = fluid | (horn < THREAD_RADIUS_MM)
     return mirrored(core)
 
 
