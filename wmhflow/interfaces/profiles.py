@@ -15,7 +15,8 @@ from nipype.interfaces.base import (
     traits,
 )
 
-from wmhflow.core.measure.profiles import fit_penumbra, profile
+from wmhflow.core.measure.penumbra import fit_penumbra
+from wmhflow.core.measure.profiles import profile
 from wmhflow.interfaces._files import load_json, save_json
 from wmhflow.labels.regions import leaves_of, load_regions
 from wmhflow.products.rows import REST

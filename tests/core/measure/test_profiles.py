@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from wmhflow.core.measure.profiles import Penumbra, fit_penumbra, profile
-from wmhflow.core.measure.sampling import coverage_weights, region_statistics
+from wmhflow.core.measure.coverage import coverage_weights
+from wmhflow.core.measure.penumbra import Penumbra, fit_penumbra
+from wmhflow.core.measure.profiles import profile
+from wmhflow.core.measure.statistics import region_statistics
 from wmhflow.core.regions.shells import shell_labels
 
 
