@@ -19,11 +19,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-# Scalp, eyes and neck lie further than this from the brain; dura and partial volume do not.
+# Scalp, eyes and neck lie further than this from the brain; dura and partial volume do not. These
+# were chosen by eye on real heads, whole and stripped; what they give is measured as a whole
+# (docs/benchmarks.md, "Ventricles, tissues and the template's warp").
 FAR_MM = 8.0
 STRIPPED_SHARE = 0.03
-# The affine leaves the gyri of some people just outside of the template's brain.
+# The affine leaves the gyri of some people just outside of the template's brain. By eye, too.
 MARGIN_MM = 2.0
+# Neither of these shares was measured.
 # Another image's brain is believed if it leaves at least this share of what was found without it.
 LEAST_SHARED = 0.9
 # ... and if its largest flat face is not larger by more than this share of the surface.

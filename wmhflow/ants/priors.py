@@ -87,7 +87,8 @@ def brought_to_brain(
     return uncropped(share.clip(0, 1), box, whole), uncropped(probability, box, whole)
 
 
-# Beyond the brain nothing asks for priors, and sides are those of the nearest place that has one.
+# Beyond the brain nothing asks for priors, and sides are those of the nearest place that has one; a
+# wide margin, not measured.
 PRIORS_MARGIN_MM = 10.0
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+# Chosen with the bounds below, on the same images (docs/benchmarks.md), not by themselves.
 QUALITY_SPACING_MM = 4.0
 # Deeper than this in the head is what the verdict looks at.
 INNER_MM = 20.0

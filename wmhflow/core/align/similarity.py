@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+# 32 bins as in antsRegistrationSyN.sh; the others were chosen with the search, not by themselves.
 N_BINS = 32
 MOST_POINTS = 100_000
 BACKGROUND_WEIGHT = 0.05

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 VENTRICLES, CORTEX, WHITE = 2, 3, 5
 HEMISPHERE_STEP = 10
+# Where no figure stands beside a number it is a loose bound that no real image came near, not a
+# measured one.
 MANY_VALUES = 100
 MANY_VOXELS = 2_000_000
 LITRE_MM3 = 1e6

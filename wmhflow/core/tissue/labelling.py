@@ -21,15 +21,19 @@ if TYPE_CHECKING:
 CSF, VENTRICLES, CORTEX, DEEP_GREY, WHITE, WMH, INFRATENTORIAL = range(1, 8)
 LEFT, RIGHT = 1, 2
 HEMISPHERE_STEP = 10
+# How sure the template has to be was chosen by eye on real heads; with it, white matter and cortex
+# reach a Dice of 0.93 and more and of 0.86 and more on five simulated heads (docs/benchmarks.md).
 # Grey matter or CSF where the template has less than this probability of any is a lesion.
 LEAST_OTHER_PRIOR = 0.1
 SURE_DEEP_PRIOR = 0.5
 SURE_TISSUE_PRIOR = 0.9
+# Nothing is impossible, or Atropos could not correct the warp's errors; not measured.
 PRIOR_FLOOR = 0.02
-# So near to a ventricle there is no cortex where the template has less than this of it.
+# So near to a ventricle there is no cortex where the template has less than this of it: without it
+# the wall, as bright as cortex, cut the depth and the zones (docs/definitions.md).
 LINING_MM, LEAST_CORTEX_PRIOR = 2.0, 0.5
 # The cortex is a sheet, and white matter hangs together: a smaller piece is bone, fat, a bit of the
-# cerebellum, or noise. It would put what lies around it next to the cortex.
+# cerebellum, or noise. It would put what lies around it next to the cortex. By eye, not measured.
 LEAST_PIECE_MM3 = 1000.0
 
 

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+# Every place, radius and share below was read off the template, or chosen by eye on pictures of it;
+# there is no other source. What the priors are worth is measured with the tissues of simulated
+# heads (docs/benchmarks.md).
 # Midline of the left lateral ventricle: frontal horn, body, atrium, occipital horn ...
 VENTRICLE_BODY_MM = (
     (-15, 30, 3), (-11, 23, 8), (-7, 14, 11), (-7, 4, 15), (-9, -6, 20), (-12, -16, 23),

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+# Chosen, like the model's numbers, on the people of docs/benchmarks.md, "Computed WMH", as a whole;
+# each by itself was not measured, nor was how few samples and rounds would do.
 FIELD_SAMPLES = 100_000
 FIELD_ROUNDS = 6
 # Probability of a tissue above which its voxels describe it.

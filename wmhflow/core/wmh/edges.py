@@ -14,8 +14,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+# Least volume of a lesion and how far its core is looked for: chosen on the people of
+# docs/benchmarks.md, "Computed WMH", with the rest of the model, not by themselves.
 LEAST_LESION_MM3 = 5.0
 HEIGHT_MM = 5.0
+# Far enough from one half to stay on its side in single precision.
 SHARE_STEP = 1e-3
 TINY = 1e-12
 

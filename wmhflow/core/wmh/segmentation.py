@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+# Chosen, like the model's numbers, on the people of docs/benchmarks.md, "Computed WMH", as a whole;
+# none was measured by itself.
 # Errors of the template's alignment blur its priors by about this much.
 BLUR_MM, CORTEX_BLUR_MM = 1.0, 1.5
 # Noise is smoothed by this much before brightness tells.
