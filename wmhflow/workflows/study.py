@@ -22,9 +22,12 @@ from wmhflow.workflows.visit import init_visit_wf, visit_name
 
 
 def init_study_wf(
-    participants: Sequence[ParticipantPlan], settings: Settings, log_dirs: dict[str, Path]
+    participants: Sequence[ParticipantPlan],
+    settings: Settings,
+    log_dirs: dict[str, Path],
+    first: str | None = None,
 ) -> Workflow:
-    """Build the graph of all persons of a run.
+    """Build the graph of some persons of a run.
 
     Parameters
     ----------
@@ -34,6 +37,9 @@ def init_study_wf(
         The run's settings.
     log_dirs
         Where each person's tracebacks go.
+    first
+        The person after whom what all persons share is named, so that the next graph of a run finds
+        it in the work folder. Default: the first of these persons.
 
     Returns
     -------
@@ -41,13 +47,13 @@ def init_study_wf(
         Named after the program's version, so that another version starts anew.
     """
     workflow = Workflow(name=study_name(settings), base_dir=str(settings.execution.work_dir))
-    first = participants[0].subject
-    workflow.config["execution"]["crashdump_dir"] = str(log_dirs[first])
+    workflow.config["execution"]["crashdump_dir"] = str(log_dirs[participants[0].subject])
+    first = first or participants[0].subject
     # named after the first person, so that jobs of other persons in the same folder have their own
     name = f"template_priors_{safe_name(first)}"
     priors = Node(TemplatePriors(), name=name, mem_gb=1.0, n_procs=1)
     workflow.add_nodes([priors])
-    bridges = _add_bridges(workflow, participants, settings, priors)
+    bridges = _add_bridges(workflow, participants, settings, priors, first)
     for participant in participants:
         log_dir = log_dirs[participant.subject]
         _add_participant(workflow, participant, settings, priors, bridges, log_dir)
@@ -55,7 +61,11 @@ def init_study_wf(
 
 
 def _add_bridges(
-    workflow: Workflow, participants: Sequence[ParticipantPlan], settings: Settings, priors: Node
+    workflow: Workflow,
+    participants: Sequence[ParticipantPlan],
+    settings: Settings,
+    priors: Node,
+    first: str,
 ) -> dict[Path, Node]:
     """Register every other template that atlases lie on to the program's, once for all persons."""
     bridges: dict[Path, Node] = {}
@@ -63,7 +73,7 @@ def _add_bridges(
     for atlas in (atlas for visit in visits for atlas in bridged(visit)):
         if atlas.bridge in bridges:
             continue
-        name = f"{bridge_name(atlas)}_{safe_name(participants[0].subject)}"
+        name = f"{bridge_name(atlas)}_{safe_name(first)}"
         node = Node(BridgeTemplates(), name=name, mem_gb=3.0, n_procs=1)
         node.inputs.trait_set(
             image=str(atlas.bridge),
