@@ -18,7 +18,7 @@ import numpy as np
 
 from wmhflow.labels.regions import load_regions
 from wmhflow.products.rows import CORPUS_CALLOSUM
-from wmhflow.reports.figures import DPI, png_bytes, pretty_unit
+from wmhflow.reports.drawing.common import DPI, png_bytes, pretty_unit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
