@@ -14,7 +14,7 @@ from wmhflow.products.study import study_unit
 from wmhflow.products.unit import Unit
 from wmhflow.products.visit import person_folder, safe_name, visit_unit
 from wmhflow.products.writing import with_writing
-from wmhflow.reports.page import person_unit
+from wmhflow.reports.unit import person_unit
 from wmhflow.settings import Settings
 from wmhflow.workflows.graph import build_graph
 

@@ -1,34 +1,21 @@
-"""What the report shows of atlases: a picture of each, and the lesions in its regions."""
+"""The regions of atlases that the report shows: sides together, those with most WMH, coloured."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import nibabel as nib
-import numpy as np
-
-from wmhflow.core.regions.probabilities import STEPS
 from wmhflow.labels.foreign import unsided_name
-from wmhflow.products.outputs import image_paths
-from wmhflow.reports.figures import Fill
-from wmhflow.reports.pictures import ORIENTATION, Picture, Scene, fill_figure
 from wmhflow.reports.tables import SideVolumes, fixed, millilitres, number
-from wmhflow.reports.volumes import Volume, to_ras
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from numpy.typing import NDArray
-
     from wmhflow.labels.regions import Region
     from wmhflow.plan.atlases import AtlasPlan
-    from wmhflow.plan.visit import VisitPlan
     from wmhflow.reports.tables import TableRow
-    from wmhflow.settings import Settings
 
 SHOWN_REGIONS = 20
-OTHERS_COLOUR = "#9aa0a6"
 
 
 @dataclass(frozen=True)
@@ -88,7 +75,8 @@ def palette(count: int) -> list[str]:
     from matplotlib.colors import to_hex
 
     # without the two greys, which stand for what is not named
-    colours = [to_hex(colour) for name in ("tab20", "Dark2") for colour in colormaps[name].colors]
+    maps = [colormaps[name] for name in ("tab20", "Dark2")]
+    colours = [to_hex(one(k)) for one in maps for k in range(one.N)]
     return [colour for k, colour in enumerate(colours) if k not in (14, 15)][:count]
 
 
@@ -152,65 +140,3 @@ def atlas_volumes(rows: Sequence[TableRow], atlas: AtlasPlan) -> list[SideVolume
             )
             shown.append((wmh, one))
     return [one for _, one in sorted(shown, key=lambda entry: -entry[0])]
-
-
-def atlas_picture(
-    settings: Settings,
-    visit: VisitPlan,
-    scene: Scene,
-    atlas: AtlasPlan,
-    rows: Sequence[TableRow],
-) -> Picture:
-    """Draw the regions of an atlas on the reference; where they overlap, the likeliest.
-
-    Parameters
-    ----------
-    settings
-        The run's settings.
-    visit
-        Whose outputs exist.
-    scene
-        The visit's images.
-    atlas
-        One of the visit's.
-    rows
-        The table of volumes, which says where most WMH are.
-    """
-    labels = _labels(settings, visit, atlas)
-    pairs = [pair for pair in pairs_of(atlas.regions) if np.isin(labels, pair.members).any()]
-    number_of = {n: k for k, pair in enumerate(pairs, start=1) for n in pair.members}
-    lookup = np.zeros(max(int(labels.max(initial=0)), *number_of, 0) + 1, dtype=np.int64)
-    lookup[list(number_of)] = list(number_of.values())
-    painted = lookup[labels] * scene.brain
-    colours = colours_of(rows, atlas)
-    entries = tuple(
-        (k, colours[pair], pair.name) if pair in colours else (k, OTHERS_COLOUR, "")
-        for k, pair in enumerate(pairs, start=1)
-    )
-    title = atlas.definition.title if atlas.definition else atlas.path.name
-    some = f" The {SHOWN_REGIONS} with most WMH are named, the others grey."
-    some = some if len(pairs) > SHOWN_REGIONS else ""
-    overlap = " Where regions overlap, the likeliest is shown." if atlas.is_probabilistic else ""
-    return Picture(
-        "regions",
-        f"atlas{atlas.name}",
-        "dseg",
-        fill_figure(scene, Fill(painted, entries, 0.5)),
-        f"Regions of the atlas {atlas.name} on the reference image",
-        f"Regions of the atlas {atlas.name} on the reference image ({title}); both sides of a "
-        f"region have one colour.{some}{overlap} {ORIENTATION}",
-    )
-
-
-def _labels(settings: Settings, visit: VisitPlan, atlas: AtlasPlan) -> NDArray[np.int64]:
-    paths = image_paths(visit, settings)
-    if not atlas.is_probabilistic:
-        image = nib.load(settings.output_dir / paths[f"seg_{atlas.name}"])
-        labels = np.asanyarray(image.dataobj).astype(np.int64)
-    else:
-        image = nib.load(settings.output_dir / paths[f"atlasprob_{atlas.name}"])
-        steps = np.asarray(image.dataobj.get_unscaled())
-        likeliest = np.argmax(steps, axis=3) + 1
-        enough = steps.max(axis=3) >= settings.regions.atlas_threshold * STEPS
-        labels = np.where(enough, likeliest, 0).astype(np.int64)
-    return to_ras(Volume(labels, image.affine)).data

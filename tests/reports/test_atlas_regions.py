@@ -6,7 +6,7 @@ from pathlib import Path
 
 from wmhflow.labels.foreign import named_regions
 from wmhflow.plan.atlases import AtlasPlan
-from wmhflow.reports.atlases import (
+from wmhflow.reports.atlas_regions import (
     SHOWN_REGIONS,
     atlas_volumes,
     colours_of,

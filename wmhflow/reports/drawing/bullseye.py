@@ -34,7 +34,7 @@ from wmhflow.labels.digits import (
     lobe_of,
 )
 from wmhflow.labels.regions import load_regions
-from wmhflow.reports.figures import DPI, png_bytes, pretty_unit
+from wmhflow.reports.drawing.common import DPI, png_bytes, pretty_unit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,16 +8,16 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import QuadMesh
 from matplotlib.colors import to_rgba
 from matplotlib.patches import Wedge
 from PIL import Image
 
+from tests.reports.pixels import pixels
 from wmhflow.labels.regions import load_regions
-from wmhflow.plan.visit import VisitPlan
-from wmhflow.reports import person
-from wmhflow.reports.bullseye import BullseyePlot, bullseye_figure, bullseye_png, describe
+from wmhflow.reports.drawing.bullseye import BullseyePlot, bullseye_figure, bullseye_png, describe
 
 ABBREVIATIONS = {1: "FL", 2: "PL", 3: "TL", 4: "OL", 5: "BGT", 6: "CC"}
 NAN = float("nan")
@@ -56,10 +56,6 @@ def middle(wedge: Wedge) -> tuple[float, float]:
 
 def texts(figure) -> list[str]:
     return [text.get_text() for text in figure.findobj(lambda a: hasattr(a, "get_text"))]
-
-
-def pixels(png: bytes) -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
 
 
 # --- where the cells are ----------------------------------------------------------------------
@@ -159,6 +155,21 @@ def test_colours_follow_the_values():
     luminance = [np.dot(found[cell].get_facecolor()[:3], (0.2, 0.7, 0.1)) for cell in cells()]
     assert luminance == sorted(luminance)
     assert luminance[0] < luminance[-1]
+
+
+def test_every_cell_has_the_colour_of_its_value_where_it_is_seen():
+    order = np.random.default_rng(5).permutation(len(cells()))
+    values = {cell: 0.2 + place / 50 for cell, place in zip(cells(), order.tolist(), strict=True)}
+    plot = BullseyePlot("FA", "", values, 4)
+    figure = bullseye_figure([plot], ABBREVIATIONS)
+    FigureCanvasAgg(figure).draw()
+    image, to_pixels = pixels(bullseye_png([plot], ABBREVIATIONS)), figure.axes[0].transData
+    low, high = min(values.values()), max(values.values())
+    for cell, wedge in wedges(plot).items():
+        column, row = to_pixels.transform(middle(wedge))
+        seen = image[len(image) - 1 - round(row), round(column)]
+        wanted = np.array(colormaps["viridis"]((values[cell] - low) / (high - low))[:3]) * 255
+        assert np.abs(seen - wanted).max() <= 3, cell
 
 
 @pytest.mark.parametrize(
@@ -319,13 +330,3 @@ def test_one_to_nine_layers_are_possible(n_layers):
 def test_a_lobe_without_an_abbreviation_is_never_left_out():
     with pytest.raises(KeyError):
         bullseye_figure([plot_of(callosum=True)], {1: "FL", 2: "PL", 3: "TL", 4: "OL", 5: "BGT"})
-
-
-@pytest.mark.parametrize("layers", [1, 4, 8])
-def test_a_report_draws_the_layers_that_the_tables_have(layers: int) -> None:
-    cells = [100 * side + 10 * k + n for side in (1, 2) for k in range(1, 6)
-             for n in range(1, layers + 1)]  # fmt: skip
-    rows = [{"seg": "bullseye", "index": str(cell), "wmh_fraction": "0.1"} for cell in cells]
-    (plot,) = person._bullseye_plots(VisitPlan("01", None), {"volumes": rows})
-    assert plot.n_layers == layers
-    assert set(plot.values) == set(cells)
