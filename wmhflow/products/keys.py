@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,12 +81,13 @@ class Visit:
         kind: str = "labels",
         more: Mapping[str, Any] | None = None,
         parameters: Mapping[str, Any] | None = None,
+        measured: Mapping[str, Callable[[], Any]] | None = None,
         look_up: str | None = None,
         **entities: str,
     ) -> Image:
         """Declare an image on the reference grid."""
         where = {"space": self.plan.reference} | entities
-        told = more or {}, parameters or {}
+        told = more or {}, parameters or {}, measured or {}
         return Image(key, suffix, where, caption, kind, *told, look_up=look_up)
 
 

@@ -99,7 +99,7 @@ def test_labels_lose_their_side_but_not_their_meaning(world):
 
 
 def test_shells_are_named_by_their_edges_from_the_inside_out():
-    names = [name for _, _, name in shell_entries(np.array([0, 1, 3, 50, 51, 52]), 1.5)]
+    names = [name for _, _, name in shell_entries(np.array([0, 1, 3, 50, 51, 52]), 1.5, 6.0)]
     assert names == [
         "inside, 1.5–3 mm",
         "inside, 0–1.5 mm",
