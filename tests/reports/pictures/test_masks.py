@@ -107,5 +107,5 @@ def test_shells_are_named_by_their_edges_from_the_inside_out():
         "3–4.5 mm",
         "beyond the shells",
     ]
-    colours = [colour for _, colour, _ in shell_entries(np.arange(1, 41), 2.0)]
+    colours = [colour for _, colour, _ in shell_entries(np.arange(1, 41), 2.0, 80.0)]
     assert len(set(colours)) == 40
