@@ -1,0 +1,1 @@
+"""Whether a study of ten thousand people can be planned and gathered."""
