@@ -16,7 +16,8 @@ from tests.files.test_transforms import LTA
 from wmhflow.bids.naming import TEMPLATE
 from wmhflow.cli.parser import parse_settings
 from wmhflow.cli.run import make_plans
-from wmhflow.errors import MissingProgramError, UsageError
+from wmhflow.errors import InputError, MissingProgramError, UsageError
+from wmhflow.plan.atlases import PlannedAtlases
 from wmhflow.plan.judging import judged_visit
 from wmhflow.plan.text import format_plan
 from wmhflow.plan.visit import Computed, Given, VisitPlan
@@ -355,6 +356,23 @@ def test_another_persons_file_is_not_taken(raw: Path, derivatives: Path) -> None
     visit = plan_one(raw, derivatives)
     assert visit.flair is None
     assert isinstance(visit.wmh, Computed)
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_rows_that_need_lobes_are_said_to_be_left_out(
+    raw: Path, monkeypatch: pytest.MonkeyPatch, is_there: bool
+) -> None:
+    def broken(_: PlannedAtlases) -> None:
+        if is_there:
+            raise InputError("it is broken.")
+
+    monkeypatch.setattr(PlannedAtlases, "for_lobes", property(broken))
+    visit = plan_one(raw, more=("--cross", "zones:lobes", "shells:zones"))
+    assert visit.problem is None
+    assert visit.lobes is None
+    lines = [(line.what, line.why) for line in visit.decisions if line.what in {"lobes", "cross"}]
+    assert ("cannot be used: it is broken." in lines[0][1]) == is_there
+    assert lines[1:] == [("cross", "zones:lobes needs lobes; its rows are left out")]
 
 
 def test_a_parcellation_among_functional_data_is_not_seen(raw: Path, derivatives: Path) -> None:

@@ -48,22 +48,25 @@ def matches(file: FoundFile, wanted: Mapping[str, Any]) -> bool:
     True
     """
     for entity, value in wanted.items():
-        has = file.get(entity)
-        if isinstance(value, list | tuple):
-            if not any(_is(has, option) for option in value):
-                return False
-        elif not _is(has, value):
+        has = file.entities.get(entity)
+        options = value if isinstance(value, list | tuple) else (value,)
+        # most often they are the same, which is quicker to see than that 01 is 1
+        if has not in options and not _is_among(has, options):
             return False
     return True
 
 
-def _is(has: Any, option: Any) -> bool:
-    if has is None or option is None:
-        return has is option
-    if isinstance(has, int) and str(option).isdecimal():
+def _is_among(has: Any, options: Sequence[Any]) -> bool:
+    if has is None:
+        return False
+    if isinstance(has, int):
         # run-01 is run 1
-        return int(has) == int(option)
-    return str(has) == str(option)
+        return any(str(option).isdecimal() and int(option) == has for option in options)
+    return any(
+        str(option) == has
+        for option in options
+        if option is not None and not isinstance(option, str)
+    )
 
 
 class Dataset:
@@ -84,15 +87,24 @@ class Dataset:
         self.root = root
         self._read = read
         # who plans person after person asks many times for one, and never again for the last
-        self._of: tuple[str, list[FoundFile]] | None = None
+        self._subject: str | None = None
+        self._files: list[FoundFile] = []
+        self._by_suffix: dict[str, list[FoundFile]] = {}
 
-    def of(self, subject: str) -> list[FoundFile]:
-        """Return the files of one person."""
-        if self._of is None or self._of[0] != subject:
+    def of(self, subject: str, suffixes: Sequence[str] | None = None) -> list[FoundFile]:
+        """Return the files of one person, or those of some suffixes alone."""
+        if self._subject != subject:
             found = self._read(subject)
-            files = [FoundFile(path, values, self.name, self.root) for path, values in found]
-            self._of = (subject, files)
-        return self._of[1]
+            self._files = [FoundFile(path, values, self.name, self.root) for path, values in found]
+            self._by_suffix = {}
+            for file in self._files:
+                self._by_suffix.setdefault(str(file.get("suffix")), []).append(file)
+            self._subject = subject
+        if suffixes is None:
+            return self._files
+        if len(suffixes) == 1:
+            return self._by_suffix.get(suffixes[0], [])
+        return [file for file in self._files if file.get("suffix") in suffixes]
 
 
 def check_dataset(root: Path, what: str) -> None:
@@ -211,18 +223,26 @@ class Query:
 
     def raw_images(self, kind: str, subject: str, **wanted: Any) -> list[FoundFile]:
         """Find raw images of one person; ``kind`` names the section of the filter file."""
-        return self._narrow(kind, self.raw.of(subject), wanted)
+        return self._narrow(kind, (self.raw,), subject, wanted)
 
     def derived(self, kind: str, subject: str, **wanted: Any) -> list[FoundFile]:
         """Find files of one person in the derivative datasets."""
-        files = [file for dataset in self.derivatives for file in dataset.of(subject)]
-        return self._narrow(kind, files, wanted)
+        return self._narrow(kind, self.derivatives, subject, wanted)
 
     def _narrow(
-        self, kind: str, files: Iterable[FoundFile], wanted: Mapping[str, Any]
+        self, kind: str, datasets: Iterable[Dataset], subject: str, wanted: Mapping[str, Any]
     ) -> list[FoundFile]:
-        narrowing = self.filters.get(kind, {})
-        return [file for file in files if matches(file, wanted) and matches(file, narrowing)]
+        narrowing = self.filters.get(kind)
+        suffixes = _texts(wanted.get("suffix"))
+        files = (file for dataset in datasets for file in dataset.of(subject, suffixes))
+        found = [file for file in files if matches(file, wanted)]
+        return [file for file in found if matches(file, narrowing)] if narrowing else found
+
+
+def _texts(value: Any) -> list[str] | None:
+    """Return the words that an entity may be; None if it may be absent or anything."""
+    options = value if isinstance(value, list | tuple) else [value]
+    return None if None in options else [str(option) for option in options]
 
 
 def open_query(bids_dir: Path, inputs: Inputs) -> Query:
@@ -274,11 +294,17 @@ def misnamed_files(query: Query, subject: str) -> list[Path]:
         for name in names
         if ".nii" in name
     )
-    # people's files are called alike, and the standard is slow to ask
-    person, start = re.compile(rf"sub-{re.escape(subject)}(?![a-zA-Z0-9+])"), len(str(root))
+    start = len(str(root))
     return [
-        Path(path) for path in sorted(images) if not _is_bids(person.sub("sub-x", path[start:]))
+        Path(path) for path in sorted(images) if not _is_bids(_anonymous(path[start:], subject))
     ]
+
+
+def _anonymous(path: str, subject: str) -> str:
+    """Leave out who it is: people's files are called alike, and the standard is slow to ask."""
+    for end in "/_":
+        path = path.replace(f"sub-{subject}{end}", f"sub-x{end}")
+    return path
 
 
 @cache

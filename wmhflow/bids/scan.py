@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +30,15 @@ def scan_person(root: Path, subject: str) -> list[tuple[Path, dict[str, Any]]]:
         If one of the person's folders cannot be read.
     """
     person = f"sub-{subject}"
-    if not (root / person).is_dir():
-        return []
-    return sorted(_files_in(str(root / person), (person,)), key=lambda found: str(found[0]))
+    found: list[tuple[Path, dict[str, Any]]] = []
+    if (root / person).is_dir():
+        _add_files(found, str(root / person), (person,))
+    return sorted(found, key=lambda one: str(one[0]))
 
 
-def _files_in(folder: str, parts: tuple[str, ...]) -> Iterator[tuple[Path, dict[str, Any]]]:
+def _add_files(
+    found: list[tuple[Path, dict[str, Any]]], folder: str, parts: tuple[str, ...]
+) -> None:
     start = "_".join(part for part in parts if part.startswith(("sub-", "ses-"))) + "_"
     is_visits = len(parts) == 1 or (len(parts) == 2 and parts[1].startswith("ses-"))
     try:
@@ -49,10 +51,10 @@ def _files_in(folder: str, parts: tuple[str, ...]) -> Iterator[tuple[Path, dict[
     for entry in listed:
         if entry.is_dir():
             if not (is_visits and entry.name in IGNORED):
-                yield from _files_in(entry.path, (*parts, entry.name))
+                _add_files(found, entry.path, (*parts, entry.name))
         elif entry.name.startswith(start):
             # a file of another name is another person's or visit's, see `belongs`
-            yield Path(entry.path), entities_of(entry.name, parts)
+            found.append((Path(entry.path), entities_of(entry.name, parts)))
 
 
 def belongs(path: Path, root: Path) -> bool:

@@ -10,6 +10,7 @@ from wmhflow.bids.naming import visit_label
 from wmhflow.bids.query import FoundFile, Query
 from wmhflow.errors import AmbiguousInputError, InputError
 from wmhflow.files.inspection import ImageFacts, boxes_meet, inspect_image, same_lattice
+from wmhflow.files.transforms import TransformFile, read_transform
 from wmhflow.plan.atlases import PlannedAtlases
 from wmhflow.plan.visit import Decision, Given, VisitPlan
 from wmhflow.settings import Settings
@@ -41,6 +42,7 @@ class Planning:
     only_visit: bool
     decisions: list[Decision] = field(default_factory=list)
     _facts: dict[Path, ImageFacts] = field(default_factory=dict)
+    _transforms: dict[Path, TransformFile] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -56,6 +58,12 @@ class Planning:
         if file.path not in self._facts:
             self._facts[file.path] = inspect_image(file.path)
         return self._facts[file.path]
+
+    def transform(self, file: FoundFile) -> TransformFile:
+        """Return what a transform's file holds, read once: many maps share one."""
+        if file.path not in self._transforms:
+            self._transforms[file.path] = read_transform(file.path)
+        return self._transforms[file.path]
 
     def of_visit(self, files: Iterable[FoundFile]) -> list[FoundFile]:
         """Keep the visit's own files, and those without a session if it is the only visit."""

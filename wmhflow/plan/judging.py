@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from wmhflow.errors import InputError
 from wmhflow.files.images import load_volume
+from wmhflow.files.transforms import read_transform
 from wmhflow.files.values import (
     ImageValues,
     check_contrast,
@@ -31,7 +32,7 @@ log = logging.getLogger("wmhflow")
 
 
 def judge_visit(visit: VisitPlan) -> tuple[Decision, ...]:
-    """Read every image of a visit, and refuse what cannot be used.
+    """Read every file of a visit to its end, and refuse what cannot be used.
 
     Parameters
     ----------
@@ -51,6 +52,9 @@ def judge_visit(visit: VisitPlan) -> tuple[Decision, ...]:
     notes = [*_judge_anatomical(visit), *_judge_parcellation(visit), *_judge_masks(visit)]
     for entry in visit.maps:
         _judge_map(entry)
+    for transform in (visit.forward, visit.inverse):
+        if isinstance(transform, Given):
+            read_transform(transform.file.path)
     return tuple(notes)
 
 

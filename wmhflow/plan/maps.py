@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from wmhflow.bids.query import IMAGE_EXTENSIONS, FoundFile, matches
+from wmhflow.bids.query import IMAGE_EXTENSIONS, FoundFile
 from wmhflow.errors import AmbiguousInputError, InputError
 from wmhflow.files.inspection import same_lattice
 from wmhflow.plan.context import Planning
@@ -77,7 +77,7 @@ def _transform(
         return None
     given = find_transform(planning, [*definition.transform_from, name], visit.reference)
     if given:
-        read = check_linear(given)
+        read = check_linear(planning, given)
         how = f"aligned by {given.path.name} ({read.program})"
         planning.say(name, "found", f"{file.path.name}, {how}")
         return given_transform(given, read)
@@ -89,11 +89,11 @@ def _transform(
 
 def _companion(planning: Planning, definition: MapDefinition, file: FoundFile) -> FoundFile | None:
     """Find an image of the same scan that shows more of the anatomy than the map does."""
-    derived = planning.query.derived("map", planning.subject)
-    near = [other for other in derived if other.dataset == file.dataset]
     for wanted in definition.companions:
-        for files in (near, planning.query.raw.of(planning.subject)):
-            for candidate in planning.of_visit(f for f in files if matches(f, wanted)):
+        derived = planning.query.derived("map", planning.subject, **wanted)
+        near = [other for other in derived if other.dataset == file.dataset]
+        for files in (near, planning.query.raw_images("", planning.subject, **wanted)):
+            for candidate in planning.of_visit(files):
                 if _lies_on_grid_of(planning, candidate, file):
                     return candidate
     return None

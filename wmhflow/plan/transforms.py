@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from wmhflow.bids.naming import TEMPLATE
 from wmhflow.bids.query import FoundFile
 from wmhflow.errors import AmbiguousInputError, InputError
-from wmhflow.files.transforms import TRANSFORM_EXTENSIONS, TransformFile, read_transform
+from wmhflow.files.transforms import TRANSFORM_EXTENSIONS, TransformFile, program_of
 from wmhflow.plan.context import Planning
 from wmhflow.plan.visit import Computed, Given, Source, VisitPlan
 
@@ -60,7 +60,7 @@ def between_images(planning: Planning, visit: VisitPlan) -> Source | None:
     given = find_transform(planning, [name], visit.reference)
     what = f"{name} to {visit.reference}"
     if given:
-        read = read_transform(given.path)
+        read = planning.transform(given)
         kind = "" if read.is_linear else ", which is not linear"
         planning.say(what, "found", f"{given.path.name} ({read.program}){kind}")
         return given_transform(given, read)
@@ -88,10 +88,10 @@ def to_template(planning: Planning, visit: VisitPlan) -> tuple[Source, Source]:
 
 def _check_itk(given: FoundFile) -> None:
     """Refuse a transform to the template that ANTs cannot apply."""
-    read = read_transform(given.path)
-    if read.program != "ITK":
+    program = program_of(given.path)
+    if program != "ITK":
         raise InputError(
-            f"{given.path} is a transform of {read.program}, where one of ITK (.h5 or .txt) is "
+            f"{given.path} is a transform of {program}, where one of ITK (.h5 or .txt) is "
             "needed between the reference and the template; convert it, or leave it out."
         )
 
@@ -107,7 +107,7 @@ def check_leads_back(planning: Planning, visit: VisitPlan) -> None:
     given = visit.other_transform
     if visit.reference != "T1w" or not isinstance(given, Given):
         return
-    if read_transform(given.file.path).is_linear:
+    if planning.transform(given.file).is_linear:
         return
     raise InputError(
         f"{planning.label} needs WMH computed on the FLAIR's grid, and {given.file.path} is not "
@@ -116,7 +116,7 @@ def check_leads_back(planning: Planning, visit: VisitPlan) -> None:
     )
 
 
-def check_linear(given: FoundFile) -> TransformFile:
+def check_linear(planning: Planning, given: FoundFile) -> TransformFile:
     """Refuse a map's transform that is not linear: maps are sampled in their own grid.
 
     Raises
@@ -124,7 +124,7 @@ def check_linear(given: FoundFile) -> TransformFile:
     InputError
         If it is not.
     """
-    read = read_transform(given.path)
+    read = planning.transform(given)
     if not read.is_linear:
         raise InputError(
             f"{given.path} is not linear ({', '.join(read.parts)}), and a map is measured in its "
