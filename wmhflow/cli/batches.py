@@ -5,18 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wmhflow.cli.progress import Progress, person_of, short_name
 from wmhflow.plan.visit import ParticipantPlan
-from wmhflow.products.outputs import missing_promises
-from wmhflow.products.record import begin_again, visit_record, write_record
 from wmhflow.settings import Resources, Settings
 
 if TYPE_CHECKING:
+    from wmhflow.products.unit import Unit
     from wmhflow.workflows.plugin import Failure
 
 # So few persons are one graph, however few processors there are.
@@ -72,18 +71,20 @@ class Batches:
         list of Problem
             One per person of whom a step failed.
         """
+        from wmhflow.products.record import begin_again, made_from, write_record
         from wmhflow.workflows.execute import execute
         from wmhflow.workflows.study import init_study_wf
+        from wmhflow.workflows.units import units_of
 
         if self.is_stopped:
             return []
         self.n_run += 1
         self._first = self._first or plans[0].subject
         log_dirs = {plan.subject: self.logs / f"sub-{plan.subject}" / self.name for plan in plans}
-        made_from = {}
-        for visit in (visit for plan in plans for visit in plan.visits):
-            made_from[visit.label] = visit_record(visit, self.settings)
-            begin_again(visit, self.settings)
+        units = [unit for plan in plans for unit in units_of(plan, self.settings) if unit.record]
+        depends_on = {unit.name: made_from(unit) for unit in units}
+        for unit in units:
+            begin_again(unit, self.settings.output_dir)
         workflow = init_study_wf(plans, self.settings, log_dirs, self._first)
         is_all = self.n_run == 1 and len(plans) < self.size
         progress = Progress(_count_steps(workflow), "" if is_all else f"batch {self.n_run}: ")
@@ -92,11 +93,42 @@ class Batches:
         with progress.shown():
             failures = execute(workflow, self.settings, self.resources, progress.step, log_file)
         problems = _problems_of(failures, log_dirs)
-        _finish(self.settings, plans, problems, made_from)
+        finished = [unit for unit in units if self._is_written(unit, progress.ended)]
+        for unit in finished:
+            write_record(unit, self.settings.output_dir, depends_on[unit.name])
+        self._write_other_pages(plans, problems, {unit.name for unit in finished})
         self.is_stopped = bool(problems) and self.settings.execution.stop_on_first_crash
         if not problems and self.settings.execution.clean_workdir == "on-success":
             _clean(Path(workflow.base_dir) / workflow.name, plans)
         return list(problems.values())
+
+    def _is_written(self, unit: Unit, ended: Set[str]) -> bool:
+        """Tell whether this run wrote all of a unit: files of an earlier one do not count."""
+        from wmhflow.products.writing import with_writing
+        from wmhflow.workflows.study import study_name
+        from wmhflow.workflows.units import missing_files
+
+        sinks = with_writing(unit, self.settings).recipes[len(unit.recipes) :]
+        folder = ".".join([study_name(self.settings), *unit.folders])
+        if not {f"{folder}.{sink.name}" for sink in sinks} <= ended:
+            return False
+        return not missing_files([unit], self.settings.output_dir)
+
+    def _write_other_pages(
+        self, plans: Sequence[ParticipantPlan], problems: Mapping[str, Problem], done: Set[str]
+    ) -> None:
+        """Write the page of those of whom only some visits could be finished: it says why."""
+        from wmhflow.reports.person import write_report
+
+        for plan in plans:
+            problem = problems.get(f"sub-{plan.subject}")
+            if problem is None or not done & {visit.label for visit in plan.visits}:
+                continue
+            visits = tuple(
+                visit if visit.label in done else replace(visit, problem=problem.why)
+                for visit in plan.visits
+            )
+            write_report(self.settings, replace(plan, visits=visits))
 
 
 def _problems_of(failures: Iterable[Failure], log_dirs: Mapping[str, Path]) -> dict[str, Problem]:
@@ -128,18 +160,3 @@ def _count_steps(workflow: Any) -> dict[str, int]:
         if person != "template":
             counts[person] = counts.get(person, 0) + 1
     return counts
-
-
-def _finish(
-    settings: Settings,
-    plans: Sequence[ParticipantPlan],
-    problems: dict[str, Problem],
-    made_from: dict[str, dict[str, Any]],
-) -> None:
-    """Note which visits are complete; a visit that lacks a promised file is not."""
-    for plan in plans:
-        for visit in plan.visits:
-            alone = ParticipantPlan(plan.subject, (visit,))
-            missing = [path for path in missing_promises(settings, alone) if path.suffix != ".html"]
-            if not missing and f"sub-{plan.subject}" not in problems:
-                write_record(visit, settings, made_from[visit.label])

@@ -27,6 +27,7 @@ class Progress:
         self.title = title
         self.done = dict.fromkeys(totals, 0)
         self.failed: set[str] = set()
+        self.ended: set[str] = set()
         self.running: list[str] = []
         self.started = time.monotonic()
         self._last_line = 0.0
@@ -41,6 +42,8 @@ class Progress:
             self.running = [other for other in self.running if other != name]
             if status == "exception":
                 self.failed.add(person)
+            else:
+                self.ended.add(node.fullname)
             if person in self.done:
                 self.done[person] += 1
         self._show()

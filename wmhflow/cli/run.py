@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wmhflow.bids.query import Query, check_dataset, find_subjects, misnamed_files, open_query
 from wmhflow.cli.batches import Batches, Problem
@@ -21,11 +22,11 @@ from wmhflow.plan.judging import judged
 from wmhflow.plan.participant import plan_participant, sessions_of
 from wmhflow.plan.text import format_plan
 from wmhflow.plan.visit import ParticipantPlan
-from wmhflow.products.outputs import missing_promises
-from wmhflow.products.record import is_finished, record_path
-from wmhflow.products.rows import check_crosses
 from wmhflow.registries.maps import load_maps
 from wmhflow.settings import Resources, Settings
+
+if TYPE_CHECKING:
+    from wmhflow.products.unit import Unit
 
 OK, FAILED = 0, 1
 log = logging.getLogger("wmhflow")
@@ -141,6 +142,10 @@ def make_plans(settings: Settings) -> Iterator[ParticipantPlan]:
     MissingProgramError
         If the program of ``--wmh-command`` is not installed.
     """
+    from wmhflow.products.product import Place
+    from wmhflow.products.record import visit_record_path
+    from wmhflow.products.rows import check_crosses
+
     _check_programs(settings)
     check_crosses(settings.regions)
     maps = load_maps(settings.inputs.maps)
@@ -150,7 +155,7 @@ def make_plans(settings: Settings) -> Iterator[ParticipantPlan]:
     _check_sessions(settings, query, subjects)
 
     def is_recorded(subject: str, session: str | None) -> bool:
-        return (settings.output_dir / record_path(subject, session)).is_file()
+        return (settings.output_dir / visit_record_path(Place(subject, session))).is_file()
 
     def plan(subject: str) -> ParticipantPlan:
         if not settings.inputs.skip_bids_validation:
@@ -194,12 +199,13 @@ def _write_reports(settings: Settings, plans: Iterable[ParticipantPlan]) -> int:
     tally = Tally()
     for plan in plans:
         tally.persons.append(plan.subject)
-        unfinished = [visit.label for visit in plan.visits if not is_finished(visit, settings)]
+        done = {unit.name for unit in _recorded(plan, settings) if _is_done(unit, settings)}
+        unfinished = [visit.label for visit in plan.visits if visit.label not in done]
         if unfinished:
             why = f"{unfinished[0]} is not finished; run without --reports-only first"
             tally.problems.append(Problem(f"sub-{plan.subject}", why))
         if len(unfinished) < len(plan.visits):
-            print(f"Report: {write_report(settings, plan)}")
+            print(f"Report: {write_report(settings, judged(plan))}")
     return _summarise(settings, tally)
 
 
@@ -213,8 +219,9 @@ def _process(settings: Settings, plans: Iterable[ParticipantPlan], resources: Re
 
     write_dataset_files(settings)
     tally = Tally()
-    ready = _ready(settings, plans, tally)
-    if settings.reporting.check_values:
+    checks = settings.reporting.check_values
+    ready = _ready(settings, map(judged, plans) if checks else plans, tally)
+    if checks:
         ready = iter(list(ready))
         for problem in tally.problems:
             print(f"{problem.person} cannot be processed: {problem.why}", file=sys.stderr)
@@ -242,10 +249,6 @@ def _ready(
     for plan in plans:
         tally.persons.append(plan.subject)
         left = _unfinished(plan, settings)
-        if left.visits:
-            # INTERIM: what only voxels tell is judged here, until the graph's first step does it
-            plan = judged(plan)  # noqa: PLW2901
-            left = _unfinished(plan, settings)
         for visit in plan.visits:
             if visit.problem is not None:
                 tally.problems.append(Problem(visit.label, visit.problem))
@@ -255,24 +258,41 @@ def _ready(
 
 def _unfinished(plan: ParticipantPlan, settings: Settings) -> ParticipantPlan:
     """Keep the visits that can be processed, if any of the person's is not finished yet."""
+    from wmhflow.workflows.units import missing_files, units_of
+
     visits = tuple(visit for visit in plan.visits if visit.problem is None)
     impossible = tuple(visit for visit in plan.visits if visit.problem is not None)
     promised = replace(plan, visits=visits, earlier=(*plan.earlier, *impossible))
-    complete = not missing_promises(settings, promised)
-    if complete and all(is_finished(visit, settings) for visit in visits):
+    units = units_of(promised, settings)
+    recorded = all(_is_done(unit, settings) for unit in units if unit.record)
+    if recorded and not missing_files(units, settings.output_dir):
         return replace(plan, visits=())
     return promised
+
+
+def _recorded(plan: ParticipantPlan, settings: Settings) -> list[Unit]:
+    """List the units of a person of which it is noted when they are finished."""
+    from wmhflow.workflows.units import units_of
+
+    return [unit for unit in units_of(plan, settings) if unit.record]
+
+
+def _is_done(unit: Unit, settings: Settings) -> bool:
+    from wmhflow.products.record import is_finished
+
+    return is_finished(unit, settings.output_dir)
 
 
 def _unkept(
     settings: Settings, plans: Sequence[ParticipantPlan], explained: set[str]
 ) -> list[Problem]:
     """Find promised files that are missing although no step said that it failed."""
+    from wmhflow.workflows.units import missing_files, units_of
+
     problems = []
     for plan in plans:
         person = f"sub-{plan.subject}"
-        good = ParticipantPlan(plan.subject, tuple(v for v in plan.visits if v.problem is None))
-        missing = missing_promises(settings, good) if good.visits else []
+        missing = missing_files(units_of(plan, settings), settings.output_dir)
         if missing and person not in explained:
             why = f"{len(missing)} promised files were not written, the first is {missing[0]}"
             problems.append(Problem(person, why))

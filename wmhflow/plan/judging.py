@@ -121,16 +121,24 @@ def judged_visit(visit: VisitPlan) -> VisitPlan:
         return VisitPlan(
             visit.subject, visit.session, decisions=visit.decisions, problem=sentence(error)
         )
-    return replace(visit, decisions=_with_notes(visit.decisions, notes))
+    return with_notes(visit, notes)
 
 
-def _with_notes(decisions: Sequence[Decision], notes: Sequence[Decision]) -> tuple[Decision, ...]:
-    """Put every note after the last line about the same thing."""
-    lines = list(decisions)
+def with_notes(visit: VisitPlan, notes: Sequence[Decision]) -> VisitPlan:
+    """Return a visit's plan with what its voxels said after the last line about the same thing.
+
+    Parameters
+    ----------
+    visit
+        A plan without them.
+    notes
+        What :func:`judge_visit` gave.
+    """
+    lines = list(visit.decisions)
     for note in notes:
         same = [number for number, line in enumerate(lines) if line.what == note.what]
         lines.insert(same[-1] + 1 if same else len(lines), note)
-    return tuple(lines)
+    return replace(visit, decisions=tuple(lines))
 
 
 def judged(participant: ParticipantPlan) -> ParticipantPlan:

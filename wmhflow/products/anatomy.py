@@ -210,7 +210,7 @@ def _known_lesions(visit: Visit) -> Iterator[Recipe]:
         yield Recipe(
             "external_wmh",
             run_program,
-            takes=visit.in_own_space | {"other_transform": visit.other_transform},
+            takes={**visit.in_own_space, "other_transform": visit.other_transform},
             options={"command": wmh.command, "reference_name": visit.plan.reference},
             makes={"mask": Work("program_mask"), "transforms": Work("program_transforms")},
         )

@@ -64,7 +64,7 @@ class Visit:
         return "mask_infarct" if self.plan.infarct else None
 
     @property
-    def in_own_space(self) -> dict[str, Taken]:
+    def in_own_space(self) -> Mapping[str, Taken]:
         """The images in their own spaces, as what segments them takes them."""
         own, other = ("t1w", "flair") if self.plan.reference == "T1w" else ("flair", "t1w")
         return {own: self.reference} | ({other: "other"} if self.has_other else {})

@@ -59,7 +59,8 @@ def _writing(unit: Unit, settings: Settings) -> Iterator[Recipe]:
         "image_sink", write_images, images, targets, SINKS[0], 1 + MEM_GB_PER_VOLUME * n_volumes
     )
     rows = [TableTarget(out / table.path(unit.place), table.columns) for table in tables.values()]
-    yield _sink("table_sink", write_tables, tables, rows, SINKS[1])
+    if tables:
+        yield _sink("table_sink", write_tables, tables, rows, SINKS[1])
     if transforms:
         paths = [str(out / transform.path(unit.place)) for transform in transforms.values()]
         yield _sink("transform_sink", write_transforms, transforms, paths, SINKS[2])
@@ -80,7 +81,8 @@ def _sink(
 
 def written_by(unit: Unit) -> list[From]:
     """Name what says that all of a unit is written, for other units that show it."""
-    return [From(unit.name, key) for key in SINKS if key in unit.products]
+    kinds = zip(SINKS, (Image, Table, Transform), strict=True)
+    return [From(unit.name, key) for key, kind in kinds if unit.of(kind)]
 
 
 def sidecar(unit: Unit, image: Image, settings: Settings) -> dict[str, Any]:

@@ -14,8 +14,7 @@ from urllib.parse import quote
 from wmhflow.bids.writer import read_table
 from wmhflow.plan.visit import Given
 from wmhflow.products.maps import group_name, map_groups
-from wmhflow.products.outputs import report_path
-from wmhflow.products.product import Image, Table
+from wmhflow.products.product import Image, Table, page_path
 from wmhflow.products.visit import visit_unit
 from wmhflow.reports.scene import Scene, load_scene
 
@@ -145,7 +144,7 @@ class VisitContext:
             What the picture is called.
         """
         subject, session = self.visit.subject, self.visit.session
-        folder = report_path(subject).with_suffix("") / "figures"
+        folder = page_path(subject).with_suffix("") / "figures"
         middle = f"_ses-{session}" if session else ""
         return folder / f"sub-{subject}{middle}_desc-{desc}_{suffix}.png"
 

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from wmhflow.bids.writer import write_bytes, write_text
 from wmhflow.products.methods import citation_files
-from wmhflow.products.outputs import report_path
+from wmhflow.products.product import page_path
 from wmhflow.reports.context import VisitContext
 from wmhflow.reports.page import Shown, VisitPart, render
 from wmhflow.reports.pictures import PICTURES
@@ -50,7 +50,7 @@ def write_report(settings: Settings, participant: ParticipantPlan) -> Path:
     # a user's matplotlibrc must not change the pictures
     with matplotlib.style.context("default"):
         visits = [_visit_part(VisitContext(settings, visit)) for visit in participant.reported]
-    path = settings.output_dir / report_path(participant.subject)
+    path = settings.output_dir / page_path(participant.subject)
     write_text(path, render(participant.subject, visits, _methods(settings)))
     return path
 

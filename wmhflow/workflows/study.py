@@ -12,11 +12,11 @@ import wmhflow
 from wmhflow.plan.visit import ParticipantPlan
 from wmhflow.products.study import study_unit
 from wmhflow.products.unit import Unit
-from wmhflow.products.visit import person_folder, safe_name, visit_unit
+from wmhflow.products.visit import person_folder, safe_name
 from wmhflow.products.writing import with_writing
-from wmhflow.reports.unit import person_unit
 from wmhflow.settings import Settings
 from wmhflow.workflows.graph import build_graph
+from wmhflow.workflows.units import units_of
 
 
 def init_study_wf(
@@ -72,9 +72,7 @@ def run_units(
     shared = f"template_{safe_name(first)}_wf"
     units = [study_unit([plan for plan in plans if plan.problem is None], settings, shared)]
     for participant in participants:
-        good = [plan for plan in participant.visits if plan.problem is None]
-        visits = [with_writing(visit_unit(plan, settings), settings) for plan in good]
-        units += [*visits, person_unit(participant, visits, settings)]
+        units += [with_writing(unit, settings) for unit in units_of(participant, settings)]
     return units
 
 
