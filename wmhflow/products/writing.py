@@ -42,28 +42,25 @@ def with_writing(unit: Unit, settings: Settings) -> Unit:
 
 def _writing(unit: Unit, settings: Settings) -> Iterator[Recipe]:
     images, tables, transforms = unit.of(Image), unit.of(Table), unit.of(Transform)
-    # volumes of probabilities are made of columns where they are written
-    n_volumes = sum(len(image.more.get("LabelMap", ())) for image in images.values())
-    out = settings.output_dir
-    targets = [
-        ImageTarget(
-            out / image.path(unit.place),
-            image.kind,
-            sidecar(unit, image, settings),
-            image.measured,
-            image.look_up,
-        )
-        for image in images.values()
-    ]
-    yield _sink(
-        "image_sink", write_images, images, targets, SINKS[0], 1 + MEM_GB_PER_VOLUME * n_volumes
-    )
-    rows = [TableTarget(out / table.path(unit.place), table.columns) for table in tables.values()]
+    out, place = settings.output_dir, unit.place
+    if images:
+        # volumes of probabilities are made of columns where they are written
+        n_volumes = sum(len(image.more.get("LabelMap", ())) for image in images.values())
+        targets = [_image_target(unit, image, settings) for image in images.values()]
+        mem_gb = 1 + MEM_GB_PER_VOLUME * n_volumes
+        yield _sink("image_sink", write_images, images, targets, SINKS[0], mem_gb)
     if tables:
+        rows = [TableTarget(out / table.path(place), table.columns) for table in tables.values()]
         yield _sink("table_sink", write_tables, tables, rows, SINKS[1])
     if transforms:
-        paths = [str(out / transform.path(unit.place)) for transform in transforms.values()]
+        paths = [str(out / transform.path(place)) for transform in transforms.values()]
         yield _sink("transform_sink", write_transforms, transforms, paths, SINKS[2])
+
+
+def _image_target(unit: Unit, image: Image, settings: Settings) -> ImageTarget:
+    path = settings.output_dir / image.path(unit.place)
+    told = sidecar(unit, image, settings)
+    return ImageTarget(path, image.kind, told, image.measured, image.look_up)
 
 
 def _sink(
