@@ -42,7 +42,7 @@ def correct_bias(
     ants = single_threaded_ants(seed)
     # N4 takes logarithms: nothing may be zero or below inside the mask.
     floor = float(np.percentile(grid.data[mask], 99)) * 1e-3 if mask.any() else 1.0
-    data = np.maximum(grid.data, max(floor, np.finfo(np.float32).tiny))
+    data = np.maximum(grid.data, max(floor, float(np.finfo(np.float32).tiny)))
     counted = mask if weight is None else mask & weight
     field = ants.n4_bias_field_correction(
         ants_image(Grid3D(data, grid.affine), seed),

@@ -15,7 +15,7 @@ from typing import Any
 
 from wmhflow.bids.query import check_dataset, find_subjects, misnamed_files, open_query
 from wmhflow.cli.progress import Progress, person_of, short_name
-from wmhflow.cli.resources import Resources, find_resources, monitor, prepare_environment
+from wmhflow.cli.resources import find_resources, monitor, prepare_environment
 from wmhflow.errors import MissingProgramError, NothingToDoError, UsageError
 from wmhflow.plan.atlases import PlannedAtlases
 from wmhflow.plan.planner import plan_participant
@@ -31,7 +31,7 @@ from wmhflow.products.record import (
 )
 from wmhflow.products.rows import check_crosses
 from wmhflow.registries.maps import load_maps
-from wmhflow.settings import Settings
+from wmhflow.settings import Resources, Settings
 
 OK, FAILED = 0, 1
 log = logging.getLogger("wmhflow")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from wmhflow.ants.priors import LESION_PRIORS
@@ -254,7 +254,8 @@ def quality(visit: Visit, facts: list[Facts]) -> Iterator[Recipe]:
         "flair": "preproc_FLAIR" if "FLAIR" in visit.plan.anatomical else None,
     }
     # tissues that were computed around a mask agree with it, right or wrong
-    function, told = judge_lesions, {"tissue": "tissue_without_lesions"}
+    function: Callable[..., object] = judge_lesions
+    told: dict[str, Taken] = {"tissue": "tissue_without_lesions"}
     if visit.plan.parcellation is None:
         function = judge_lesions_by_priors
         told = {name: f"warped_{name}" for name in LESION_PRIORS}
