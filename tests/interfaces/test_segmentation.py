@@ -11,21 +11,21 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-
-from wmhflow.ants.brain import extract_brain
-from wmhflow.ants.priors import brought_to_brain
-from wmhflow.core.align.search import rigid_matrix
-from wmhflow.core.space.geometry import left_of
-from wmhflow.core.space.grids import Grid3D, resample_isotropic
-from wmhflow.core.wmh.segmentation import WMHResult
-from wmhflow.files.grids import load_grid
-from wmhflow.files.itk import write_itk_affine
 from wmhflow.interfaces.segmentation import (
     BrainExtraction,
     TemplatePriors,
     TissueSegmentation,
     WMHSegmentation,
 )
+
+from wmhflow.ants.brain import extract_brain
+from wmhflow.ants.priors import brought_to_brain
+from wmhflow.core.align.search import rigid_matrix
+from wmhflow.core.space.geometry import world_coordinates
+from wmhflow.core.space.grids import Grid3D, resample_isotropic
+from wmhflow.core.wmh.segmentation import WMHResult
+from wmhflow.files.grids import load_grid
+from wmhflow.files.itk import write_itk_affine
 
 PRIORS = ("csf", "cortex", "deep_grey", "white", "ventricles", "infratentorial")
 RAW = (
@@ -51,7 +51,8 @@ def small(priors, tmp_path_factory):
         if name == "brain_mask":
             coarse = Grid3D(coarse.data > 0.5, coarse.affine)
         nib.save(nib.Nifti1Image(coarse.data.astype(np.float32), coarse.affine), paths[name])
-    sides = np.where(left_of(coarse.data.shape, coarse.affine), 1, 2).astype(np.uint8)
+    places = world_coordinates(np.moveaxis(np.indices(coarse.data.shape), 0, -1), coarse.affine)
+    sides = np.where(places[..., 0] < 0, 1, 2).astype(np.uint8)
     paths["hemispheres"] = str(folder / "hemispheres.nii.gz")
     nib.save(nib.Nifti1Image(sides, coarse.affine), paths["hemispheres"])
     return paths

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 # what lesions are told by, of the template
 LESION_PRIORS = ("csf", "cortex", "deep_grey", "white", "ventricles")
-# Beyond the brain nothing asks for priors, and sides are those of the nearest place that has one.
+# Beyond the brain nothing asks for priors, and sides are those of the nearest place that has one; a
+# wide margin, not measured.
 PRIORS_MARGIN_MM = 10.0
 
 

@@ -13,7 +13,7 @@ from wmhflow.core.align.quality import ACCEPTABLE, alignment_quality, edges, poo
 from wmhflow.core.align.search import every_turn
 from wmhflow.core.space.geometry import same_field_of_view
 from wmhflow.core.space.grids import Grid3D, robust_range
-from wmhflow.core.tissue.brain import stands_free
+from wmhflow.core.tissue.brain import what_is_shown
 from wmhflow.errors import InputError
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def registered_before(fixed: Grid3D, moving: Grid3D) -> bool:
     grids = fixed.data.shape, fixed.affine, moving.data.shape, moving.affine
     if not same_field_of_view(*grids):
         return False
-    return all(stands_free(grid.data, grid.voxel_mm3) for grid in (fixed, moving))
+    return all(what_is_shown(grid.data, grid.voxel_mm3).without_skull for grid in (fixed, moving))
 
 
 def rigid_metrics(

@@ -18,10 +18,13 @@ class Progress:
     ----------
     totals
         Number of steps of each person, by the person's label.
+    title
+        What these persons are of the run, if they are not all.
     """
 
-    def __init__(self, totals: dict[str, int]) -> None:
+    def __init__(self, totals: dict[str, int], title: str = "") -> None:
         self.totals = totals
+        self.title = title
         self.done = dict.fromkeys(totals, 0)
         self.failed: set[str] = set()
         self.running: list[str] = []
@@ -56,7 +59,7 @@ class Progress:
         finished = sum(self.done[person] >= self.totals[person] for person in self.totals)
         now = ", ".join(self.running) or "–"
         return (
-            f"[{self.elapsed()}] {finished} of {len(self.totals)} persons, "
+            f"[{self.elapsed()}] {self.title}{finished} of {len(self.totals)} persons, "
             f"{steps} of {total} steps; now: {now}"
         )
 

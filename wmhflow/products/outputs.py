@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 
 from wmhflow.plan.visit import ParticipantPlan, VisitPlan
-from wmhflow.products.product import Image, Page, Place, Table, Transform
+from wmhflow.products.product import Page, Place
 from wmhflow.products.visit import visit_unit
 from wmhflow.settings import Settings
 
@@ -46,21 +46,3 @@ def missing_promises(settings: Settings, participant: ParticipantPlan) -> list[P
     promised = [path for visit in participant.visits for path in promised_files(visit, settings)]
     promised.append(report_path(participant.subject))
     return [path for path in promised if not Path(settings.output_dir / path).is_file()]
-
-
-def image_paths(visit: VisitPlan, settings: Settings) -> dict[str, PurePosixPath]:
-    """Return the images that a visit promises, by key."""
-    unit = visit_unit(visit, settings)
-    return {key: unit.path(key) for key in unit.of(Image)}
-
-
-def transform_paths(visit: VisitPlan, settings: Settings) -> dict[str, PurePosixPath]:
-    """Return the transforms that a visit promises, by key."""
-    unit = visit_unit(visit, settings)
-    return {key: unit.path(key) for key in unit.of(Transform)}
-
-
-def table_paths(visit: VisitPlan, settings: Settings) -> dict[str, PurePosixPath]:
-    """Return the tables that a visit promises, by what follows ``table_`` in their key."""
-    unit = visit_unit(visit, settings)
-    return {key.removeprefix("table_"): unit.path(key) for key in unit.of(Table)}

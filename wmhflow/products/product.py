@@ -59,7 +59,7 @@ class Image:
     parameters
         What it was made with.
     measured
-        Fields of the sidecar that only the image tells, and the function that does.
+        Fields of the sidecar that have to be found out when it is written, and what finds them.
     look_up
         The look-up table beside it: its text, or ``numbered`` where labels count lesions.
     """
@@ -71,7 +71,7 @@ class Image:
     kind: str = "labels"
     more: Mapping[str, Any] = field(default_factory=dict)
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    measured: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
+    measured: Mapping[str, Callable[[], Any]] = field(default_factory=dict)
     look_up: str | None = None
 
     def path(self, place: Place) -> PurePosixPath:

@@ -12,6 +12,9 @@ from wmhflow.core.arrays.validation import is_reversed, kernel_ready
 Box = tuple[slice, slice, slice]
 
 
+# By hand, not scipy's find_objects, which works in one thread and voxel by voxel: 2.8 against
+# 48 ms for a ball of 90 voxels' radius in 256³, and 4.2 against 46 ms for the brightest 2 % of
+# smooth noise in it (min(timeit.repeat(lambda: bounding_box(mask), number=1, repeat=5)), 2 cores).
 def bounding_box(volume: NDArray, searched: Box | None = None) -> Box | None:
     """Return the smallest box that holds every voxel of a mask or label image, None if empty.
 

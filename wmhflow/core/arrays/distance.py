@@ -8,7 +8,9 @@ and the smaller label wins wherever in the grid that happens and however the gri
 Where the papers build lower envelopes voxel by voxel, here whole rows are lowered at once, nearest
 rows first, until no row farther away can lower anything: with a processor's vector instructions
 that is several times faster on heads, where distances are short against the image. The three
-passes are `_along_row`, `_in_planes` and `_across_planes`.
+passes are `_along_row`, `_in_planes` and `_across_planes`. That is why they are not left to scipy,
+SimpleITK or `edt`: in a head of 256³ they are 18 to 79 times slower on the whole image, 4 to 18
+times in a box, and only scipy tells which target is nearest (`docs/benchmarks.md`).
 
 References
 ----------

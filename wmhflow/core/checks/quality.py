@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from wmhflow.core.arrays.robust import median_and_spread
 from wmhflow.core.arrays.validation import (
     check_same_shape,
     checked_mask,
@@ -15,7 +16,6 @@ from wmhflow.core.arrays.validation import (
 )
 from wmhflow.labels.digits import CORTEX, CSF, DEEP_GREY, VENTRICLES, WHITE_MATTER, class_of
 
-MAD_TO_SD = 1.4826
 SMALL_LESION_MM3 = 5.0
 # A voxel that the template gives less tissue than this is taken for CSF.
 LEAST_TISSUE = 0.5
@@ -57,8 +57,7 @@ def robust_contrast(
     normal = image[reference & finite].astype(np.float64)
     if not (bright.size and normal.size):
         return float("nan")
-    centre = float(np.median(normal))
-    spread = MAD_TO_SD * float(np.median(np.abs(normal - centre)))
+    centre, spread = median_and_spread(normal)
     return (float(np.median(bright)) - centre) / spread if spread > 0 else float("nan")
 
 

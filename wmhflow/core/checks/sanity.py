@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+# Where no figure stands beside a number it is a loose bound that no real image came near, not a
+# measured one.
 MANY_VALUES = 100
 MANY_VOXELS = 2_000_000
 LITRE_MM3 = 1e6

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from wmhflow.core.measure.sampling import coverage_weights, region_statistics
+from wmhflow.core.measure.coverage import coverage_weights
+from wmhflow.core.measure.statistics import region_statistics
 from wmhflow.core.space.geometry import same_grid, voxel_mm3
 
 HALF = 0.5

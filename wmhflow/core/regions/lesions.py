@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from wmhflow.core.arrays.boxes import bounding_box
+from wmhflow.core.arrays.components import without_holes
 from wmhflow.core.arrays.threads import over_ranges
 from wmhflow.core.arrays.validation import (
     check_same_shape,
@@ -101,8 +102,8 @@ def fill_holes(mask: ArrayLike) -> NDArray[np.bool_]:
     filled = checked_mask(mask, "mask").copy()
     box = bounding_box(filled)
     if box is not None:
-        # binary_fill_holes treats the border of what it is given as open; so is the box's.
-        filled[box] = _without_holes(filled[box])
+        # the border of what without_holes is given is open; so is the box's
+        filled[box] = without_holes(filled[box])
     return filled
 
 
@@ -132,7 +133,7 @@ def count_hole_voxels(mask: ArrayLike) -> int:
     box = bounding_box(lesion)
     if box is None:
         return 0
-    return int(np.count_nonzero(_without_holes(lesion[box])) - np.count_nonzero(lesion[box]))
+    return int(np.count_nonzero(without_holes(lesion[box])) - np.count_nonzero(lesion[box]))
 
 
 def lesion_measures(
@@ -205,13 +206,6 @@ def _occupied(labels: NDArray[np.int32]) -> NDArray[np.int64]:
         lambda start, stop: _places(labels, start, stop), labels.size, labels.size // 4
     )
     return np.concatenate(parts)
-
-
-def _without_holes(lesion: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return `lesion` with every enclosed component of its background filled."""
-    # A margin of background joins everything that reaches the border into one component.
-    background, _ = ndimage.label(np.pad(~lesion, 1, constant_values=True))
-    return background[1:-1, 1:-1, 1:-1] != background[0, 0, 0]
 
 
 def _ranks(labels: NDArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -1,0 +1,109 @@
+"""Quantitative maps: which files they are, and how each comes to lie on the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from wmhflow.bids.query import IMAGE_EXTENSIONS, FoundFile, matches
+from wmhflow.errors import AmbiguousInputError, InputError
+from wmhflow.files.inspection import same_lattice
+from wmhflow.plan.context import Planning
+from wmhflow.plan.transforms import check_linear, find_transform, given_transform
+from wmhflow.plan.visit import Computed, Given, MapPlan, Source, VisitPlan
+from wmhflow.registries.maps import MapDefinition
+
+UNMOVED_SPACES = (None, "ACPC", "orig", "native", "dwi", "asl", "aslref")
+
+
+def find_maps(
+    planning: Planning, visit: VisitPlan, maps: Mapping[str, MapDefinition]
+) -> Iterator[MapPlan]:
+    """Find the visit's maps.
+
+    Parameters
+    ----------
+    planning
+        The visit's.
+    visit
+        What is decided so far.
+    maps
+        The registry of maps.
+
+    Raises
+    ------
+    AmbiguousInputError
+        If several files answer for one map.
+    """
+    for definition in maps.values():
+        found = planning.of_visit(
+            planning.query.derived(
+                "map", planning.subject, **definition.query, extension=list(IMAGE_EXTENSIONS)
+            )
+        )
+        native = [file for file in found if _is_native(visit, file)]
+        for file in (file for file in found if file not in native):
+            why = f"{file.path.name} is ignored: it lies in space-{file.get('space')}"
+            planning.say(definition.name, "note", why)
+        in_reference = [file for file in native if file.get("space") == visit.reference]
+        native = in_reference or native
+        if len(native) > 1:
+            names = " and ".join(file.path.name for file in native[:3])
+            raise AmbiguousInputError(
+                f"{planning.label}: {len(native)} files answer for one map {definition.name} "
+                f"({names}); choose with --bids-filter-file."
+            )
+        if native:
+            transform = _transform(planning, visit, definition, native[0])
+            yield MapPlan(definition, Given(native[0]), transform, _grid(planning, native[0]))
+
+
+def _is_native(visit: VisitPlan, file: FoundFile) -> bool:
+    return file.get("space") in (visit.reference, *UNMOVED_SPACES)
+
+
+def _grid(planning: Planning, file: FoundFile) -> tuple[Any, ...]:
+    """Return what is equal for maps that are stored on one grid."""
+    facts = planning.facts(file)
+    return facts.shape, tuple(facts.affine.round(5).ravel().tolist())
+
+
+def _transform(
+    planning: Planning, visit: VisitPlan, definition: MapDefinition, file: FoundFile
+) -> Source | None:
+    name = definition.name
+    if file.get("space") == visit.reference:
+        planning.say(name, "found", f"{file.path.name}, aligned by its header")
+        return None
+    given = find_transform(planning, [*definition.transform_from, name], visit.reference)
+    if given:
+        read = check_linear(given)
+        how = f"aligned by {given.path.name} ({read.program})"
+        planning.say(name, "found", f"{file.path.name}, {how}")
+        return given_transform(given, read)
+    companion = _companion(planning, definition, file)
+    moved = companion.path.name if companion else "the map itself, lacking a companion image"
+    planning.say(name, "found", f"{file.path.name}; registered rigidly by {moved}")
+    return Computed("register_rigid", (companion,) if companion else ())
+
+
+def _companion(planning: Planning, definition: MapDefinition, file: FoundFile) -> FoundFile | None:
+    """Find an image of the same scan that shows more of the anatomy than the map does."""
+    derived = planning.query.derived("map", planning.subject)
+    near = [other for other in derived if other.dataset == file.dataset]
+    for wanted in definition.companions:
+        for files in (near, planning.query.raw.of(planning.subject)):
+            for candidate in planning.of_visit(f for f in files if matches(f, wanted)):
+                if _lies_on_grid_of(planning, candidate, file):
+                    return candidate
+    return None
+
+
+def _lies_on_grid_of(planning: Planning, candidate: FoundFile, file: FoundFile) -> bool:
+    if candidate.get("extension") not in IMAGE_EXTENSIONS:
+        return False
+    try:
+        return same_lattice(planning.facts(candidate), planning.facts(file))
+    except InputError as error:
+        planning.say("companion", "note", f"not used: {error}")
+        return False
