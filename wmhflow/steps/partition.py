@@ -48,7 +48,7 @@ def divide_finest(
     infarct
         Infarcts and other lesions that are no WMH.
     """
-    labels: dict[str, NDArray[Any]] = {
+    labels: dict[str, NDArray[np.integer | np.bool_]] = {
         name: image.data for name, image in zip(names, images, strict=True)
     }
     deepest = int(shell_ordinal(labels["shells"]).max(initial=0))

@@ -9,6 +9,8 @@ turned about one axis are taken as upright prisms.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -99,7 +101,7 @@ def _grown(array, needed):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True)
 def covered_fractions(  # type: ignore[no-untyped-def]
     places, grid, faces, prisms, along, start, stop, map_shape, volume, smallest, n_regions
-) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
     """Return voxels, entries per voxel, regions and fractions for `start` to `stop` of axis 0."""
     to_labels, half, low, high = grid
     voxels, sizes = np.empty(1024, dtype=np.int64), np.empty(1024, dtype=np.int64)

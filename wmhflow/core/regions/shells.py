@@ -8,6 +8,8 @@ and c above 0; those with a 0 are unions of them.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
@@ -178,7 +180,7 @@ def _whole_shells(count: int, width_mm: float) -> NDArray[np.float64]:
     return np.array([edge_mm(steps, width_mm) for steps in range(count)])
 
 
-def _renumbered(lesions: NDArray, numbers: NDArray[np.int32]) -> NDArray[np.int32]:
+def _renumbered(lesions: NDArray[Any], numbers: NDArray[np.int32]) -> NDArray[np.int32]:
     """Give every lesion another number, in the same memory order."""
     renumbered = np.zeros_like(lesions, dtype=np.int32)
     box = bounding_box(lesions)
