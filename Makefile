@@ -11,7 +11,7 @@ PYTEST_ARGS ?=
 
 SHELL := /bin/sh
 bin := $(VENV)/bin
-typed := wmhflow
+typed := wmhflow tools
 code := wmhflow tests benchmarks bids_examples tools examples
 
 .PHONY: help demo test test-slow bench accuracy lint format docs lock clean
