@@ -11,12 +11,6 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from wmhflow.interfaces.segmentation import (
-    BrainExtraction,
-    TemplatePriors,
-    TissueSegmentation,
-    WMHSegmentation,
-)
 
 from wmhflow.ants.brain import extract_brain
 from wmhflow.ants.priors import brought_to_brain
@@ -26,6 +20,12 @@ from wmhflow.core.space.grids import Grid3D, resample_isotropic
 from wmhflow.core.wmh.segmentation import WMHResult
 from wmhflow.files.grids import load_grid
 from wmhflow.files.itk import write_itk_affine
+from wmhflow.interfaces.segmentation import (
+    BrainExtraction,
+    TemplatePriors,
+    TissueSegmentation,
+    WMHSegmentation,
+)
 
 PRIORS = ("csf", "cortex", "deep_grey", "white", "ventricles", "infratentorial")
 RAW = (

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import nibabel as nib
 import numpy as np
+from nibabel.affines import apply_affine
 
 from wmhflow.ants.linear import LinearFit, register_linear
 from wmhflow.core.align.quality import ACCEPTABLE, alignment_quality, edges, poor_numbers
@@ -93,7 +93,9 @@ def register_rigid(
         return best
     before = best.fit.mutual_information_identity
     given = LinearFit(np.eye(4), "header", before, before)
-    kept = replace(best, fit=given, quality=alignment_quality(*scaled, given.matrix, seed))
+    kept = replace(
+        best, fit=given, quality=alignment_quality(scaled[0], scaled[1], given.matrix, seed)
+    )
     return best if kept.poor else kept
 
 
@@ -139,7 +141,7 @@ def rigid_metrics(
     """
     matrix = found.fit.matrix
     cosine = (np.trace(matrix[:3, :3]) - 1) / 2
-    moved = nib.affines.apply_affine(matrix, centre) - centre
+    moved = apply_affine(matrix, centre) - centre
     metrics = {
         "mutual_information": found.fit.mutual_information,
         "mutual_information_identity": found.fit.mutual_information_identity,

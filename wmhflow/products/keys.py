@@ -67,7 +67,10 @@ class Visit:
     def in_own_space(self) -> Mapping[str, Taken]:
         """The images in their own spaces, as what segments them takes them."""
         own, other = ("t1w", "flair") if self.plan.reference == "T1w" else ("flair", "t1w")
-        return {own: self.reference} | ({other: "other"} if self.has_other else {})
+        taken: dict[str, Taken] = {own: self.reference}
+        if self.has_other:
+            taken[other] = "other"
+        return taken
 
     def to_reference(self, given: Given) -> list[Taken]:
         """Return what leads from a given image's space to the reference."""

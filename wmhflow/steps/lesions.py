@@ -350,11 +350,13 @@ def _segment(
         # with a FLAIR for a reference the transform leads from it to the T1w already
         second = average_through(t1w, part, to_other, back or [False])
     found = wmh_model.segment_wmh(part.data, second, priors, inside[box], flair.voxel_sizes_mm)
-    whole = {
-        name: uncropped(getattr(found, name), box, flair.data.shape)
-        for name in ("mask", "probability", "share")
-    }
-    return dataclasses.replace(found, **whole)
+    whole = flair.data.shape
+    return dataclasses.replace(
+        found,
+        mask=uncropped(found.mask, box, whole),
+        probability=uncropped(found.probability, box, whole),
+        share=uncropped(found.share, box, whole),
+    )
 
 
 class NumberedLesions(NamedTuple):

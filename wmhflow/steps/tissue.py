@@ -204,10 +204,15 @@ def warp_priors(brain_mask: MaskImage, template: Template, inverse: Path) -> Pri
     affine = brain_mask.affine
     brain = Grid3D(brain_mask.data.astype(np.float32), affine)
     placed, hemispheres = warped_priors(brain, template, str(inverse))
-    masks = {name: MaskImage(placed.pop(name) > 0, affine)
-             for name in ("ventricles", "infratentorial")}  # fmt: skip
-    grids = {name: Grid3D(values, affine) for name, values in placed.items()}
-    return Priors(**grids, **masks, hemispheres=LabelImage(hemispheres, affine))
+    return Priors(
+        csf=Grid3D(placed["csf"], affine),
+        cortex=Grid3D(placed["cortex"], affine),
+        deep_grey=Grid3D(placed["deep_grey"], affine),
+        white=Grid3D(placed["white"], affine),
+        ventricles=MaskImage(placed["ventricles"] > 0, affine),
+        infratentorial=MaskImage(placed["infratentorial"] > 0, affine),
+        hemispheres=LabelImage(hemispheres, affine),
+    )
 
 
 class Tissues(NamedTuple):

@@ -7,7 +7,6 @@ import re
 import numpy as np
 import pytest
 from scipy import ndimage
-from wmhflow.interfaces.sinks import is_skull_stripped
 
 from tests.builders import DATA, save_image
 from wmhflow.core.arrays import masks
@@ -15,6 +14,7 @@ from wmhflow.core.tissue import brain
 from wmhflow.core.tissue.brain import Shown
 from wmhflow.core.tissue.brain_mask import refine_brain_mask
 from wmhflow.files.grids import load_grid
+from wmhflow.interfaces.sinks import is_skull_stripped
 
 
 def sphere(shape, centre, radius):

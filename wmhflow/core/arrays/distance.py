@@ -23,7 +23,7 @@ References
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -227,7 +227,7 @@ def subtract_inner_distance(
 
 
 def _measured(
-    target: NDArray,
+    target: NDArray[Any],
     spacing: ArrayLike,
     limit: float | None,
     wanted: NDArray[np.bool_] | None,
@@ -311,7 +311,7 @@ class _Plan(NamedTuple):
 
 
 def _plan(
-    target: NDArray,
+    target: NDArray[Any],
     spacing: NDArray[np.float64],
     limit: float | None,
     within: NDArray[np.bool_] | None,
@@ -345,13 +345,13 @@ def _plan(
     return _Plan(targets, wanted, keys, names)
 
 
-def _label_names(labels: NDArray) -> NDArray[np.int32]:
+def _label_names(labels: NDArray[Any]) -> NDArray[np.int32]:
     """Return 0 and the labels that occur, rising, so that places in the list stand for labels."""
     return np.unique(np.append(labels.ravel(), 0)).astype(np.int32)
 
 
 def _transform(
-    target: NDArray,
+    target: NDArray[Any],
     plan: _Plan,
     within: NDArray[np.bool_] | None,
     distance: NDArray[np.float32] | None,
@@ -392,7 +392,7 @@ def _transform(
         owners[...] = plan.names[owners]
 
 
-def _sites(target: NDArray, plan: _Plan) -> tuple[NDArray, NDArray[np.int64]]:
+def _sites(target: NDArray[Any], plan: _Plan) -> tuple[NDArray[Any], NDArray[np.int64]]:
     """Return what the kernel reads, bytes for a mask or labels, and where in it the targets start.
 
     An image that the kernel can read is not copied; of another, the part with targets is.

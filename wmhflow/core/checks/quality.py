@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
 from wmhflow.core.arrays.robust import median_and_spread
 from wmhflow.core.arrays.validation import (
+    Spacing,
     check_same_shape,
     checked_mask,
     checked_positive,
@@ -154,7 +153,7 @@ def lesion_mask_quality(
     tissue: NDArray[np.integer],
     brain: NDArray[np.bool_],
     nawm: NDArray[np.bool_],
-    spacing: Sequence[float],
+    spacing: Spacing,
     flair: NDArray[np.floating] | None = None,
 ) -> dict[str, float]:
     """Measure everything that tells a sound lesion mask from a wrong one.

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -226,7 +227,7 @@ def _checked_shape(map_shape: Sequence[int]) -> tuple[int, int, int]:
     return lengths[0], lengths[1], lengths[2]
 
 
-def _boxed_labels(labels: ArrayLike) -> tuple[NDArray, NDArray[np.int64]]:
+def _boxed_labels(labels: ArrayLike) -> tuple[NDArray[Any], NDArray[np.int64]]:
     """Return the box of all regions and its origin.
 
     Labels are checked there only: all others are 0.
@@ -259,7 +260,7 @@ def _prism_last(
 
 
 def _regions(
-    image: NDArray,
+    image: NDArray[Any],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]:
     """Return the labels that occur, their voxel counts, and 1 + the place of each voxel's label."""
     labels = kernel_ready(image, np.int32)
@@ -316,7 +317,7 @@ def _all_coverage(
 
 
 def _all_prisms(
-    label_shape: tuple[int, ...], grid: tuple[NDArray, ...], along: int
+    label_shape: tuple[int, ...], grid: tuple[NDArray[Any], ...], along: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the areas and heights that map voxels share with label voxels (empty if oblique).
 

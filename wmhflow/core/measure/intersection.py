@@ -9,6 +9,8 @@ turned about one axis are taken as upright prisms.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -34,7 +36,14 @@ def _reach(to_labels, half, axis, i, j, k):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def shared_areas(label_shape, grid, along, start, stop, areas) -> None:  # type: ignore[no-untyped-def]
+def shared_areas(
+    label_shape: tuple[int, ...],
+    grid: tuple[NDArray[Any], ...],
+    along: int,
+    start: int,
+    stop: int,
+    areas: NDArray[np.float64],
+) -> None:
     """Fill places `start` to `stop` of the areas that prisms share with columns of label voxels."""
     to_labels, half, low, _ = grid
     first_axis, second_axis = (1 if along == 0 else 0), (1 if along == 2 else 2)
@@ -73,7 +82,12 @@ def shared_areas(label_shape, grid, along, start, stop, areas) -> None:  # type:
 
 
 @njit(cache=True, nogil=True)
-def shared_heights(label_shape, grid, along, heights) -> None:  # type: ignore[no-untyped-def]
+def shared_heights(
+    label_shape: tuple[int, ...],
+    grid: tuple[NDArray[Any], ...],
+    along: int,
+    heights: NDArray[np.float64],
+) -> None:
     """Fill the heights that prisms share with label voxels."""
     to_labels, half, low, _ = grid
     index = low.copy()
@@ -97,9 +111,19 @@ def _grown(array, needed):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def covered_fractions(  # type: ignore[no-untyped-def]
-    places, grid, faces, prisms, along, start, stop, map_shape, volume, smallest, n_regions
-) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+def covered_fractions(
+    places: NDArray[np.integer],
+    grid: tuple[NDArray[Any], ...],
+    faces: NDArray[np.float64],
+    prisms: tuple[NDArray[np.float64], NDArray[np.float64]],
+    along: int,
+    start: int,
+    stop: int,
+    map_shape: tuple[int, ...],
+    volume: float,
+    smallest: float,
+    n_regions: int,
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
     """Return voxels, entries per voxel, regions and fractions for `start` to `stop` of axis 0."""
     to_labels, half, low, high = grid
     voxels, sizes = np.empty(1024, dtype=np.int64), np.empty(1024, dtype=np.int64)
@@ -362,7 +386,7 @@ def _collected(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def sort_entries(array, start, stop) -> None:  # type: ignore[no-untyped-def]
+def sort_entries(array: NDArray[np.integer], start: int, stop: int) -> None:
     """Sort a few entries in place."""
     for place in range(start + 1, stop):
         value, slot = array[place], place

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,7 +16,7 @@ def profile(
     shells: Sequence[int],
     rest: int,
     distance_mean: ArrayLike | None = None,
-) -> dict[str, NDArray]:
+) -> dict[str, NDArray[Any]]:
     """Arrange a map's statistics over shells, against the tissue beyond the last of them.
 
     Parameters

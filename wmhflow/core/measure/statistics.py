@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
@@ -19,7 +21,7 @@ SAME_WEIGHT = 1e-9
 
 def region_statistics(
     values: ArrayLike, weights: CoverageWeights, valid: ArrayLike | None = None
-) -> dict[str, NDArray]:
+) -> dict[str, NDArray[Any]]:
     """Summarise a map in every region, weighting each voxel by the fraction that is covered.
 
     Parameters
@@ -92,7 +94,7 @@ def region_statistics(
 
 def _summaries(
     sampled: NDArray[np.float64], counted: NDArray[np.bool_], weights: CoverageWeights
-) -> dict[str, NDArray]:
+) -> dict[str, NDArray[Any]]:
     """Run the kernel over the sampled values and name what it gives."""
     begins, places, fractions = weights.by_region
     keys, quantiles = _rising_keys(sampled), np.array(QUANTILES)
@@ -127,7 +129,7 @@ def _summaries(
     }
 
 
-def _gathered(image: NDArray, weights: CoverageWeights, name: str) -> NDArray:
+def _gathered(image: NDArray[Any], weights: CoverageWeights, name: str) -> NDArray[Any]:
     """Return the covered voxels of `image`, whatever its memory order, without copying it."""
     if image.shape != weights.map_shape:
         raise ValueError(

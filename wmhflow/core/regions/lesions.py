@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -140,7 +141,7 @@ def lesion_measures(
     labels: ArrayLike,
     affine: ArrayLike,
     distances: Mapping[str, ArrayLike] | None = None,
-) -> dict[str, NDArray]:
+) -> dict[str, NDArray[Any]]:
     """Measure every lesion of a label image.
 
     Parameters
@@ -186,7 +187,7 @@ def lesion_measures(
     counts, sums, low, high = _extents(rank, voxels, np.array(volume.shape[::turn]), index.size)
     sums, low, high = sums[:, ::turn], low[:, ::turn], high[:, ::turn]
     centroid = world_coordinates(sums / counts[:, None], affine) if index.size else sums
-    measures: dict[str, NDArray] = {
+    measures: dict[str, NDArray[Any]] = {
         "index": index,
         "n_voxels": counts,
         "volume_mm3": counts * float(np.prod(sizes)),
@@ -208,7 +209,7 @@ def _occupied(labels: NDArray[np.int32]) -> NDArray[np.int64]:
     return np.concatenate(parts)
 
 
-def _ranks(labels: NDArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _ranks(labels: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the labels that occur, rising, and for every entry the place of its label."""
     if labels.size and int(labels.max()) > max(1 << 20, 4 * labels.size):
         # Few and large numbers, as of an atlas: a table over all of them would be too long.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import permutations
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,11 +25,11 @@ class RasAxes(NamedTuple):
     axes: tuple[int, int, int]
     flips: tuple[bool, bool, bool]
 
-    def to_ras(self, volume: NDArray) -> NDArray:
+    def to_ras(self, volume: NDArray[Any]) -> NDArray[Any]:
         """Return a view of `volume` whose axes run right, front and up."""
         return _flipped(volume.transpose(self.axes), self.flips)
 
-    def from_ras(self, volume: NDArray) -> NDArray:
+    def from_ras(self, volume: NDArray[Any]) -> NDArray[Any]:
         """Return a view of a right-front-up `volume` in the array's own order of axes."""
         return _flipped(volume, self.flips).transpose(np.argsort(self.axes))
 
@@ -290,6 +290,6 @@ def ras_axes(affine: ArrayLike) -> RasAxes:
     )
 
 
-def _flipped(volume: NDArray, flips: Sequence[bool]) -> NDArray:
+def _flipped(volume: NDArray[Any], flips: Sequence[bool]) -> NDArray[Any]:
     """Return a view of `volume` with the marked axes reversed."""
     return volume[tuple(slice(None, None, -1) if flip else slice(None) for flip in flips)]
