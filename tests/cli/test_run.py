@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from wmhflow.products.outputs import promised_files, report_path
 
 from tests.builders import describe, save_image
 from wmhflow.cli import run
@@ -21,6 +20,7 @@ from wmhflow.cli.run import make_plans
 from wmhflow.errors import UsageError
 from wmhflow.plan.judging import judged
 from wmhflow.plan.visit import ParticipantPlan
+from wmhflow.products.outputs import promised_files, report_path
 from wmhflow.workflows import execute, study
 from wmhflow.workflows.plugin import Failure
 

@@ -10,7 +10,6 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
-from wmhflow.products.outputs import map_groups, promised_files
 
 from tests.builders import AFFINE, PHANTOM, cube, describe, save_image
 from tests.files.test_transforms import LTA
@@ -22,6 +21,7 @@ from wmhflow.plan.atlases import PlannedAtlases
 from wmhflow.plan.judging import judged_visit
 from wmhflow.plan.text import format_plan
 from wmhflow.plan.visit import Computed, Given, VisitPlan
+from wmhflow.products.outputs import map_groups, promised_files
 
 
 def plan_one(raw: Path, *derivatives: Path, more: tuple[str, ...] = ()) -> VisitPlan:

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -89,22 +89,33 @@ class Dataset:
         # who plans person after person asks many times for one, and never again for the last
         self._subject: str | None = None
         self._files: list[FoundFile] = []
-        self._by_suffix: dict[str, list[FoundFile]] = {}
 
-    def of(self, subject: str, suffixes: Sequence[str] | None = None) -> list[FoundFile]:
-        """Return the files of one person, or those of some suffixes alone."""
+    def of(self, subject: str) -> list[FoundFile]:
+        """Return the files of one person."""
         if self._subject != subject:
             found = self._read(subject)
             self._files = [FoundFile(path, values, self.name, self.root) for path, values in found]
+            self._subject = subject
+        return self._files
+
+
+class _PersonFiles:
+    """One person's files in some datasets, by suffix, which nearly every question names."""
+
+    def __init__(self, datasets: Sequence[Dataset]) -> None:
+        self.datasets = datasets
+        self._subject: str | None = None
+        self._files: list[FoundFile] = []
+        self._by_suffix: dict[str, list[FoundFile]] = {}
+
+    def of(self, subject: str, suffix: Any) -> list[FoundFile]:
+        if self._subject != subject:
+            self._files = [file for dataset in self.datasets for file in dataset.of(subject)]
             self._by_suffix = {}
             for file in self._files:
                 self._by_suffix.setdefault(str(file.get("suffix")), []).append(file)
             self._subject = subject
-        if suffixes is None:
-            return self._files
-        if len(suffixes) == 1:
-            return self._by_suffix.get(suffixes[0], [])
-        return [file for file in self._files if file.get("suffix") in suffixes]
+        return self._by_suffix.get(suffix, []) if isinstance(suffix, str) else self._files
 
 
 def check_dataset(root: Path, what: str) -> None:
@@ -223,26 +234,26 @@ class Query:
 
     def raw_images(self, kind: str, subject: str, **wanted: Any) -> list[FoundFile]:
         """Find raw images of one person; ``kind`` names the section of the filter file."""
-        return self._narrow(kind, (self.raw,), subject, wanted)
+        return self._narrow(kind, self._raw_files.of(subject, wanted.get("suffix")), wanted)
 
     def derived(self, kind: str, subject: str, **wanted: Any) -> list[FoundFile]:
         """Find files of one person in the derivative datasets."""
-        return self._narrow(kind, self.derivatives, subject, wanted)
+        return self._narrow(kind, self._derived_files.of(subject, wanted.get("suffix")), wanted)
+
+    @cached_property
+    def _raw_files(self) -> _PersonFiles:
+        return _PersonFiles((self.raw,))
+
+    @cached_property
+    def _derived_files(self) -> _PersonFiles:
+        return _PersonFiles(self.derivatives)
 
     def _narrow(
-        self, kind: str, datasets: Iterable[Dataset], subject: str, wanted: Mapping[str, Any]
+        self, kind: str, files: Iterable[FoundFile], wanted: Mapping[str, Any]
     ) -> list[FoundFile]:
         narrowing = self.filters.get(kind)
-        suffixes = _texts(wanted.get("suffix"))
-        files = (file for dataset in datasets for file in dataset.of(subject, suffixes))
         found = [file for file in files if matches(file, wanted)]
         return [file for file in found if matches(file, narrowing)] if narrowing else found
-
-
-def _texts(value: Any) -> list[str] | None:
-    """Return the words that an entity may be; None if it may be absent or anything."""
-    options = value if isinstance(value, list | tuple) else [value]
-    return None if None in options else [str(option) for option in options]
 
 
 def open_query(bids_dir: Path, inputs: Inputs) -> Query:
