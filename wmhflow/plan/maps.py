@@ -11,7 +11,7 @@ from wmhflow.files.inspection import same_lattice
 from wmhflow.plan.context import Planning
 from wmhflow.plan.transforms import check_linear, find_transform, given_transform
 from wmhflow.plan.visit import Computed, Given, MapPlan, Source, VisitPlan
-from wmhflow.registries.maps import MapDefinition
+from wmhflow.registries.maps import MapComputation, MapDefinition
 
 UNMOVED_SPACES = (None, "ACPC", "orig", "native", "dwi", "asl", "aslref")
 
@@ -56,6 +56,29 @@ def find_maps(
         if native:
             transform = _transform(planning, visit, definition, native[0])
             yield MapPlan(definition, Given(native[0]), transform, _grid(planning, native[0]))
+        elif definition.computed is not None:
+            yield from _computed(planning, visit, definition, definition.computed)
+
+
+def _computed(
+    planning: Planning, visit: VisitPlan, definition: MapDefinition, how: MapComputation
+) -> Iterator[MapPlan]:
+    """Plan a map that is not given, if there is one of each file that it is computed from."""
+    query, files = planning.query, list[FoundFile]()
+    for wanted in how.files.values():
+        raw = query.raw_images("map", planning.subject, **wanted)
+        derived = query.derived("map", planning.subject, **wanted)
+        found = planning.of_visit([*raw, *derived])
+        if len(found) != 1:
+            if files or found:
+                why = f"not computed by {how.step}: {len(found)} files answer for {dict(wanted)}"
+                planning.say(definition.name, "note", why)
+            return
+        files.append(found[0])
+    names = " and ".join(file.path.name for file in files)
+    planning.say(definition.name, "computed", f"by {how.step} from {names}")
+    transform = _transform(planning, visit, definition, files[0])
+    yield MapPlan(definition, Computed(how.step, tuple(files)), transform, (str(files[0].path),))
 
 
 def _is_native(visit: VisitPlan, file: FoundFile) -> bool:

@@ -101,12 +101,12 @@ def sidecar(unit: Unit, image: Image, settings: Settings) -> dict[str, Any]:
     """
     content = {
         "Description": image.caption,
-        **image.more,
         "Sources": unit.sources(image.key),
         "SpatialReference": unit.space,
         "Parameters": dict(image.parameters),
         "RandomSeed": settings.execution.random_seed,
         "ProcessingSoftware": software_versions(),
+        **image.more,
         **dict.fromkeys(image.measured),
     }
     return {name: content[name] for name in FIELDS if name in content}

@@ -36,6 +36,7 @@ class AlignedMap:
     """A map, the transform that leads to the reference (None: the header does), and how."""
 
     plan: MapPlan
+    path: Path
     transform: Path | None
     how: str
 
@@ -126,14 +127,21 @@ class VisitContext:
         """Go through the maps, those on one grid together, with what leads to the reference."""
         for group in map_groups(self.visit):
             for entry in group:
+                image = self._values_of(entry)
                 if isinstance(entry.transform, Given):
                     path = entry.transform.file.path
-                    yield AlignedMap(entry, path, f"aligned by {path.name}")
+                    yield AlignedMap(entry, image, path, f"aligned by {path.name}")
                 elif entry.transform is not None:
                     path = self._written(self.unit.path(f"transform_{group_name(group)}"))
-                    yield AlignedMap(entry, path, "registered rigidly")
+                    yield AlignedMap(entry, image, path, "registered rigidly")
                 else:
-                    yield AlignedMap(entry, None, "aligned by its header")
+                    yield AlignedMap(entry, image, None, "aligned by its header")
+
+    def _values_of(self, entry: MapPlan) -> Path:
+        """Return the image of a map: the file that was found, or what was computed."""
+        if isinstance(entry.values, Given):
+            return entry.file.path
+        return self.image(f"map_{entry.name}")
 
     def figure_path(self, desc: str, suffix: str) -> PurePosixPath:
         """Return where a picture lies, relative to the output folder.

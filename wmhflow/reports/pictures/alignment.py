@@ -89,14 +89,14 @@ def _map_picture(context: VisitContext, aligned: AlignedMap) -> Picture:
         reference,
         png,
         f"{entry.name} aligned to the {reference}",
-        f"{entry.name} ({entry.file.path.name}), {aligned.how}, with the reference’s contours. The "
+        f"{entry.name} ({aligned.path.name}), {aligned.how}, with the reference’s contours. The "
         "map is resampled for this picture only: it is measured in its own grid. Dark grey lies "
         f"outside its field of view. {ORIENTATION}",
     )
 
 
 def _map_underlay(context: VisitContext, aligned: AlignedMap) -> Underlay:
-    path = aligned.plan.file.path
+    path = aligned.path
     image = load_ras(path)
     if aligned.transform is None:
         return Underlay(image, aligned.plan.name)
