@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from wmhflow.errors import UsageError
+from wmhflow.labels.rows import region_of
 from wmhflow.plan.visit import VisitPlan
 from wmhflow.products.rows import (
     TableRegion,
@@ -16,7 +17,6 @@ from wmhflow.products.rows import (
     in_images,
     label_images,
     possible_images,
-    region_of,
     regions_of,
     table_regions,
 )
