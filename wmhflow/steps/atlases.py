@@ -166,7 +166,9 @@ def lay_atlas(
         found = labels_at(places, given.data, given.affine)
     else:
         values = steps_at(places, given.data, given.affine)
-        found, members = overlapping_labels(values, threshold)
+        found, overlapping = overlapping_labels(values, threshold)
+        # names, as a table has them when it was written and read
+        members = {str(region): numbers for region, numbers in overlapping.items()}
         steps = Columns(values, mask, affine)
     if not found.any():
         raise InputError(
