@@ -39,20 +39,20 @@ event.register("numba:compile", compiled)
 CALLS = """
 import itertools
 import numpy as np
-from wmhflow.core.alignment import (
-    alignment_quality,
-    compare,
-    refine_rigid,
-    search_rigid,
-)
+from wmhflow.core.align.quality import alignment_quality
+from wmhflow.core.align.search import refine_rigid, search_rigid
+from wmhflow.core.align.similarity import compare
 from wmhflow.core.space.grids import Grid3D
-from wmhflow.core.regions.bullseye import bullseye_labels, depth, propagate_lobes
+from wmhflow.core.regions.bullseye import bullseye_labels, depth
+from wmhflow.core.regions.lobes import propagate_lobes
 from wmhflow.core.arrays.distance import distance_to, nearest, signed_distance
 from wmhflow.core.regions.lesions import label_lesions, lesion_measures
 from wmhflow.core.regions.nawm import normal_appearing_white_matter
-from wmhflow.core.parcellation import complete_hemispheres
-from wmhflow.core.regional import Row, partition, sample_regions
-from wmhflow.core.measure.sampling import coverage_weights, region_statistics
+from wmhflow.core.tissue.parcellation import complete_hemispheres
+from wmhflow.core.measure.regional import sample_regions
+from wmhflow.core.regions.partition import Row, partition
+from wmhflow.core.measure.coverage import coverage_weights
+from wmhflow.core.measure.statistics import region_statistics
 from wmhflow.core.regions.shells import shell_labels
 from wmhflow.core.regions.zones import lesion_continuity, lesion_majority, zone_labels
 from wmhflow.labels.schemes import zone_schemes

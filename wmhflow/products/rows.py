@@ -186,16 +186,16 @@ def _crossed(
             LETTER_LEFT, LETTER_RIGHT,
         }:  # fmt: skip
             continue
-        homologues = [
+        first, second = (
             part.index if atlases and part.hemisphere == LETTER_BOTH else part.homologue
             for part in (one, other)
-        ]
+        )
         yield TableRegion(
             f"{one.seg}:{other.seg}",
             crossed(one.index, other.index),
             f"{one.name}: {other.name}",
             min({one.hemisphere, other.hemisphere} - {LETTER_BOTH}, default=LETTER_BOTH),
-            None if None in homologues else crossed(*homologues),  # type: ignore[arg-type]
+            None if first is None or second is None else crossed(first, second),
             (*one.terms, *other.terms),
         )
 

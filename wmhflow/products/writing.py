@@ -42,27 +42,25 @@ def with_writing(unit: Unit, settings: Settings) -> Unit:
 
 def _writing(unit: Unit, settings: Settings) -> Iterator[Recipe]:
     images, tables, transforms = unit.of(Image), unit.of(Table), unit.of(Transform)
-    # volumes of probabilities are made of columns where they are written
-    n_volumes = sum(len(image.more.get("LabelMap", ())) for image in images.values())
-    out = settings.output_dir
-    targets = [
-        ImageTarget(
-            out / image.path(unit.place),
-            image.kind,
-            sidecar(unit, image, settings),
-            image.measured,
-            image.look_up,
-        )
-        for image in images.values()
-    ]
-    yield _sink(
-        "image_sink", write_images, images, targets, SINKS[0], 1 + MEM_GB_PER_VOLUME * n_volumes
-    )
-    rows = [TableTarget(out / table.path(unit.place), table.columns) for table in tables.values()]
-    yield _sink("table_sink", write_tables, tables, rows, SINKS[1])
+    out, place = settings.output_dir, unit.place
+    if images:
+        # volumes of probabilities are made of columns where they are written
+        n_volumes = sum(len(image.more.get("LabelMap", ())) for image in images.values())
+        targets = [_image_target(unit, image, settings) for image in images.values()]
+        mem_gb = 1 + MEM_GB_PER_VOLUME * n_volumes
+        yield _sink("image_sink", write_images, images, targets, SINKS[0], mem_gb)
+    if tables:
+        rows = [TableTarget(out / table.path(place), table.columns) for table in tables.values()]
+        yield _sink("table_sink", write_tables, tables, rows, SINKS[1])
     if transforms:
-        paths = [str(out / transform.path(unit.place)) for transform in transforms.values()]
+        paths = [str(out / transform.path(place)) for transform in transforms.values()]
         yield _sink("transform_sink", write_transforms, transforms, paths, SINKS[2])
+
+
+def _image_target(unit: Unit, image: Image, settings: Settings) -> ImageTarget:
+    path = settings.output_dir / image.path(unit.place)
+    told = sidecar(unit, image, settings)
+    return ImageTarget(path, image.kind, told, image.measured, image.look_up)
 
 
 def _sink(
@@ -80,7 +78,8 @@ def _sink(
 
 def written_by(unit: Unit) -> list[From]:
     """Name what says that all of a unit is written, for other units that show it."""
-    return [From(unit.name, key) for key in SINKS if key in unit.products]
+    kinds = zip(SINKS, (Image, Table, Transform), strict=True)
+    return [From(unit.name, key) for key, kind in kinds if unit.of(kind)]
 
 
 def sidecar(unit: Unit, image: Image, settings: Settings) -> dict[str, Any]:
@@ -102,12 +101,12 @@ def sidecar(unit: Unit, image: Image, settings: Settings) -> dict[str, Any]:
     """
     content = {
         "Description": image.caption,
-        **image.more,
-        **dict.fromkeys(image.measured),
         "Sources": unit.sources(image.key),
         "SpatialReference": unit.space,
         "Parameters": dict(image.parameters),
         "RandomSeed": settings.execution.random_seed,
         "ProcessingSoftware": software_versions(),
+        **image.more,
+        **dict.fromkeys(image.measured),
     }
     return {name: content[name] for name in FIELDS if name in content}

@@ -166,9 +166,8 @@ def lay_atlas(
         found = labels_at(places, given.data, given.affine)
     else:
         values = steps_at(places, given.data, given.affine)
-        found, overlapping = overlapping_labels(values, threshold)
-        # names, as a table has them when it was written and read
-        members = {str(region): numbers for region, numbers in overlapping.items()}
+        found, holders = overlapping_labels(values, threshold)
+        members = {str(label): numbers for label, numbers in holders.items()}
         steps = Columns(values, mask, affine)
     if not found.any():
         raise InputError(

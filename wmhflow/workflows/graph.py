@@ -13,7 +13,7 @@ from wmhflow.bids.query import FoundFile
 from wmhflow.errors import ProductError
 from wmhflow.products.product import From, Recipe, Taken
 from wmhflow.products.unit import Unit
-from wmhflow.steps.adapter import interface_of
+from wmhflow.steps.adapter import AFTER, interface_of
 from wmhflow.steps.kinds import needs_of
 
 
@@ -58,7 +58,7 @@ class Graph:
                     raise ProductError(f"{unit.name}: {product.key} is made twice")
                 self._outputs[unit.name, product.key] = Output(folders, node, name)
         for recipe, node in made:
-            for parameter, taken in {**recipe.takes, **recipe.beside}.items():
+            for parameter, taken in {**recipe.takes, **recipe.beside, AFTER: recipe.after}.items():
                 self._feed(unit, folders, node, parameter, taken)
 
     def _folders_of(self, names: tuple[str, ...]) -> tuple[Workflow, ...]:
