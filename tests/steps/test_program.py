@@ -5,14 +5,13 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import Any
 
 import nibabel as nib
 import numpy as np
 import pytest
 
 from wmhflow.errors import InputError
-from wmhflow.interfaces.external import ExternalWMH, fill_command
+from wmhflow.steps.lesions import ProgramMask, fill_command, run_program
 
 THRESHOLD = """
 import sys, nibabel, numpy
@@ -23,14 +22,14 @@ nibabel.save(nibabel.Nifti1Image(mask, image.affine), sys.argv[2])
 
 
 @pytest.fixture
-def images(tmp_path: Path) -> dict[str, str]:
+def images(tmp_path: Path) -> dict[str, Path]:
     """A T1w, and a FLAIR of another grid, in a folder whose name a shell would trip over."""
     folder = tmp_path / "a b; $(touch c)"
     folder.mkdir()
     values = np.arange(60, dtype=np.float32).reshape(3, 4, 5) % 9
     found = {}
     for name, affine in (("t1w", np.eye(4)), ("flair", np.diag([1, 1, 5, 1]))):
-        found[name] = str(folder / f"{name}.nii")
+        found[name] = folder / f"{name}.nii"
         nib.save(nib.Nifti1Image(values, affine), found[name])
     return found
 
@@ -39,10 +38,11 @@ def command(code: str, *words: str) -> str:
     return shlex.join([sys.executable, "-c", code, *words])
 
 
-def run(folder: Path, images: dict[str, str], line: str, **more: str) -> Any:
+def run(
+    folder: Path, images: dict[str, Path], line: str, other_transform: Path | None = None
+) -> ProgramMask:
     folder.mkdir()
-    node = ExternalWMH(command=line, reference_name="T1w", **images, **more)
-    return node.run(cwd=folder).outputs
+    return run_program(line, "T1w", folder, **images, other_transform=other_transform)
 
 
 def test_a_path_stays_one_word() -> None:
@@ -50,20 +50,23 @@ def test_a_path_stays_one_word() -> None:
     assert words == ["tool", "/x/a b'c.nii", "-o", "/y/$(z).nii"]
 
 
-def test_a_mask_on_the_reference_needs_no_transform(tmp_path: Path, images: dict[str, str]) -> None:
-    found = run(tmp_path / "node", images, command(THRESHOLD, "{t1w}", "{out}", "uint8"))
+def test_a_mask_on_the_reference_needs_no_transform(
+    tmp_path: Path, images: dict[str, Path]
+) -> None:
+    transform = tmp_path / "other.txt"
+    found = run(tmp_path / "node", images, command(THRESHOLD, "{t1w}", "{out}", "uint8"), transform)
     assert found.transforms == []
     mask = np.asanyarray(nib.load(found.mask).dataobj)
     assert np.array_equal(mask > 0, np.asanyarray(nib.load(images["t1w"]).dataobj) > 5)
     assert not list(tmp_path.rglob("c"))
 
 
-def test_a_mask_on_the_other_image_is_moved_like_it(tmp_path: Path, images: dict[str, str]) -> None:
+def test_a_mask_on_the_other_image_is_moved_like_it(
+    tmp_path: Path, images: dict[str, Path]
+) -> None:
     transform = tmp_path / "other.txt"
-    transform.write_text("a transform")
     line = command(THRESHOLD, "{flair}", "{out}", "uint8")
-    found = run(tmp_path / "node", images, line, other_transform=str(transform))
-    assert found.transforms == [str(transform)]
+    assert run(tmp_path / "node", images, line, transform).transforms == [transform]
 
 
 @pytest.mark.parametrize(
@@ -76,7 +79,7 @@ def test_a_mask_on_the_other_image_is_moved_like_it(tmp_path: Path, images: dict
     ],
 )
 def test_what_goes_wrong_is_said(
-    tmp_path: Path, images: dict[str, str], code: str, said: str
+    tmp_path: Path, images: dict[str, Path], code: str, said: str
 ) -> None:
     with pytest.raises(InputError, match=said):
         run(tmp_path / "node", images, command(code, "{t1w}", "{out}", "float32"))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-import json
+import os
+
+os.environ.setdefault("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", "1")
+
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +13,14 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from tests.builders import save_image
 from wmhflow.core.measure.mirror import free_of_lesions
 from wmhflow.core.regions.partition import partition
 from wmhflow.files.itk import write_itk_affine
-from wmhflow.interfaces.mirror import Asymmetry, MirrorPartition, SampleOpposites
-from wmhflow.products.rows import TableRegion
+from wmhflow.labels.rows import TableRegion
+from wmhflow.steps.kinds import LabelImage
+from wmhflow.steps.measures import MapOptions
+from wmhflow.steps.mirror import compare_sides, mirror_partition, sample_opposites
 
 SHAPE = (20, 16, 12)
 AFFINE = np.diag([2.0, 2.0, 2.0, 1.0])
@@ -27,44 +33,29 @@ REGIONS = [
 ]
 
 
-def saved(folder: Path, name: str, data: Any, affine: Any = AFFINE) -> str:
-    nib.save(nib.Nifti1Image(data, affine), folder / f"{name}.nii")
-    return str(folder / f"{name}.nii")
-
-
-def written(folder: Path, name: str, content: Any) -> str:
-    (folder / f"{name}.json").write_text(json.dumps(content))
-    return str(folder / f"{name}.json")
-
-
-def opposites(folder: Path, wmh: Any, values: Any, turn: Any = None) -> dict[tuple[str, int], Any]:
+def opposites(folder: Path, wmh: Any, values: Any, turn: Any = None) -> dict[int, Any]:
     """Compare a map in both sides; the head may lie turned in the world."""
     turn = np.eye(4) if turn is None else turn
     world = turn @ AFFINE
     found = partition({"zones": ZONES, "WMH": wmh, "NAWM": ~wmh})
     columns = {name: column.tolist() for name, column in found.columns.items()}
-    common = {
-        "columns": written(folder, "columns", columns),
-        "regions": written(folder, "regions", [region.as_dict() for region in REGIONS]),
-    }
-    mirror = MirrorPartition(
-        labels=saved(folder, "labels", found.labels, world),
-        columns=common["columns"],
+    mirrored = mirror_partition(
+        LabelImage(found.labels, world),
+        columns,
         # points of the reference to points of the template, and back
-        inverse=write_itk_affine(np.linalg.inv(turn), folder / "inverse.txt"),
-        forward=write_itk_affine(turn, folder / "forward.txt"),
-    ).run(cwd=str(folder))
-    rows = SampleOpposites(
-        own=mirror.outputs.own,
-        opposite=mirror.outputs.opposite,
-        maps=[saved(folder, "map", values.astype(np.float32), world)],
-        names=["FA"],
-        units=["1"],
-        lows=[-10.0],
-        highs=[10.0],
-        **common,
-    ).run(cwd=str(folder))
-    return {row["index"]: row for row in json.loads(Path(rows.outputs.rows).read_text())}
+        inverse=Path(write_itk_affine(np.linalg.inv(turn), folder / "inverse.txt")),
+        forward=Path(write_itk_affine(turn, folder / "forward.txt")),
+        folder=folder,
+    )
+    sampled = sample_opposites(
+        [save_image(folder / "map.nii", values, world)],
+        [MapOptions("FA", "1", -10.0, 10.0)],
+        mirrored.own,
+        mirrored.opposite,
+        columns,
+        [region.as_dict() for region in REGIONS],
+    )
+    return {row["index"]: row for row in sampled.rows}
 
 
 def test_a_symmetric_map_has_no_asymmetry(tmp_path: Path) -> None:
@@ -119,17 +110,14 @@ def test_a_turned_head_gives_the_same_answer(tmp_path: Path) -> None:
         assert turned[index]["asymmetry"] == pytest.approx(row["asymmetry"], abs=1e-5)
 
 
-def test_a_lesion_on_one_side_gives_its_sign(tmp_path: Path) -> None:
+def test_a_lesion_on_one_side_gives_its_sign() -> None:
     volumes = [
         {"seg": "zones", "index": region.index, "n_lesions": int(share > 0)}
         | {"volume_mm3": 1000.0, "wmh_fraction": share}
         for region, share in zip(REGIONS, (0.0, 0.3, 0.0, 0.1), strict=True)
     ]
-    table = Asymmetry(
-        volumes=written(tmp_path, "volumes", volumes),
-        regions=written(tmp_path, "regions", [region.as_dict() for region in REGIONS]),
-    ).run(cwd=str(tmp_path))
-    rows = {row["index"]: row for row in json.loads(Path(table.outputs.table).read_text())}
+    table = compare_sides(volumes, [region.as_dict() for region in REGIONS]).table
+    rows = {row["index"]: row for row in table}
     assert rows[12]["asymmetry"] == rows[22]["asymmetry"] == pytest.approx(0.5)
     assert rows[22]["opposite_value"] == 0.3
     assert np.isnan(rows[11]["asymmetry"])

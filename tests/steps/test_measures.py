@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from wmhflow.interfaces.measures import quality_row
+from wmhflow.steps.measures import quality_row
 
 
 @pytest.mark.parametrize(
