@@ -13,6 +13,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
+
 from wmhflow.interfaces.anatomy import PrepareImage, WarpPriors
 from wmhflow.interfaces.registration import RigidRegistration
 from wmhflow.interfaces.segmentation import (

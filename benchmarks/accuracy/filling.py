@@ -10,7 +10,6 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from wmhflow.interfaces.warp import TemplateRegistration
 
 from benchmarks.accuracy.anatomy import LABELS, simulated_pair
 from benchmarks.accuracy.chain import SEED, Chain, array, on_all_cores
@@ -18,6 +17,7 @@ from benchmarks.accuracy.simulate import LATERAL_VENTRICLES, WHITE
 from benchmarks.kernels.scene import planted
 from wmhflow.ants.transforms import map_points
 from wmhflow.core.space.geometry import world_coordinates
+from wmhflow.interfaces.warp import TemplateRegistration
 
 # One with small ventricles and one with large ones.
 HEADS = ("training_seg_04", "training_seg_18")

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from nipype.interfaces.base import isdefined
-from wmhflow.workflows.visit import init_visit_wf
 
 from tests.builders import made_atlases
 from tests.runs import phantom_words
@@ -16,6 +15,7 @@ from wmhflow.cli.run import make_plans
 from wmhflow.plan.visit import Computed, Given, VisitPlan
 from wmhflow.products.outputs import image_paths, table_paths, transform_paths
 from wmhflow.settings import Settings
+from wmhflow.workflows.visit import init_visit_wf
 
 
 @pytest.fixture(scope="module")
