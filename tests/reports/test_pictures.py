@@ -25,7 +25,9 @@ def with_transform(world, transform):
 
 def test_each_way_of_aligning_a_map_finds_its_transform(world):
     given = world.visit.maps[0].transform
-    assert [path for _, path in map_transforms(world.settings, world.visit)] == [given.file.path]
+    assert [path for _, path in map_transforms(world.settings, world.visit)] == [
+        given.file.path
+    ]
     by_header = with_transform(world, None)
     assert [path for _, path in map_transforms(world.settings, by_header)] == [None]
     registered = with_transform(world, Computed("register_rigid"))
