@@ -17,12 +17,13 @@ from wmhflow.cli.main import main
 from wmhflow.cli.parser import parse_settings
 from wmhflow.cli.progress import Progress
 from wmhflow.cli.run import make_plans
-from wmhflow.errors import UsageError
-from wmhflow.plan.judging import judged
+from wmhflow.errors import InputError, UsageError
+from wmhflow.plan.judging import judge_visit, judged
 from wmhflow.plan.visit import ParticipantPlan
-from wmhflow.products.outputs import promised_files, report_path
+from wmhflow.products.writing import with_writing
 from wmhflow.workflows import execute, study
 from wmhflow.workflows.plugin import Failure
+from wmhflow.workflows.units import units_of
 
 N_PERSONS = 2 * LEAST_BATCH + 3
 
@@ -69,14 +70,14 @@ class Run:
         return judged(plan)
 
     def _build(
-        self, plans: Sequence[ParticipantPlan], _settings: Any, _logs: Any, first: str
+        self, plans: Sequence[ParticipantPlan], settings: Any, _logs: Any, first: str
     ) -> Any:
-        self.plans = plans
+        self.plans, self.settings = plans, settings
         self.shared_by.add(first)
         names = [f"sub_{plan.subject}_wf.zones" for plan in plans]
         return SimpleNamespace(name="wf", base_dir="work", list_node_names=lambda: names)
 
-    def _execute(self, *_: Any) -> list[Failure]:
+    def _execute(self, _wf: Any, _settings: Any, _resources: Any, on_step: Any, _log: Any) -> Any:
         self.batches.append([plan.subject for plan in self.plans])
         self.events.append(f"run {len(self.batches)}")
         failures = []
@@ -84,11 +85,23 @@ class Run:
             if plan.subject in self.fails:
                 failures.append(Failure(f"wf.sub_{plan.subject}_wf.zones", "it failed"))
                 continue
-            for visit in plan.visits:
-                for path in promised_files(visit):
-                    self._keep(path)
-            self._keep(report_path(plan.subject))
+            self.events.append(f"judge {plan.subject}")
+            try:
+                for visit in plan.visits:
+                    judge_visit(visit)
+            except InputError as error:
+                failures.append(Failure(f"wf.sub_{plan.subject}_wf.visit_wf.inputs", str(error)))
+                continue
+            self._write(plan, on_step)
         return failures
+
+    def _write(self, plan: ParticipantPlan, on_step: Any) -> None:
+        for unit in units_of(plan, self.settings):
+            for path in unit.files:
+                self._keep(path)
+            folder = ".".join([study.study_name(self.settings), *unit.folders])
+            for recipe in with_writing(unit, self.settings).recipes:
+                on_step(SimpleNamespace(fullname=f"{folder}.{recipe.name}"), "end")
 
     def _keep(self, path: PurePosixPath) -> None:
         (self.out / path).parent.mkdir(parents=True, exist_ok=True)
@@ -108,11 +121,10 @@ def test_the_first_batch_runs_before_the_next_is_planned(
     everybody = [f"{number:02d}" for number in range(1, N_PERSONS + 1)]
     assert [one for batch in fake.batches for one in batch] == everybody
     assert fake.events.index("run 1") < fake.events.index(f"plan {LEAST_BATCH + 1:02d}")
-    assert fake.events.index("run 2") > fake.events.index(f"judge {2 * LEAST_BATCH:02d}")
     # what all share is computed in the first batch and found again by its name
     assert fake.shared_by == {"01"}
     said = capsys.readouterr().out
-    assert "batch 3: 0 of 3 persons" in said
+    assert "batch 3: 3 of 3 persons" in said
     assert f"{N_PERSONS} of {N_PERSONS} persons done" in said
 
 
@@ -132,7 +144,7 @@ def test_a_failure_in_one_batch_does_not_stop_the_next(
     fake.fails = {"02"}
     save_image(people / "sub-05" / "anat" / "sub-05_T1w.nii.gz", np.zeros((8, 9, 10)))
     assert main(words(people)) == 1
-    assert sum(map(len, fake.batches)) == N_PERSONS - 1
+    assert sum(map(len, fake.batches)) == N_PERSONS
     said = capsys.readouterr().err
     assert "sub-02 FAILED: sub-02 zones: it failed (traceback in" in said
     assert "sub-05_T1w.nii.gz holds no value other than 0" in said

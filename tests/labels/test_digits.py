@@ -25,7 +25,7 @@ NO_LABELS = {
     ("core/regions/lesions.py", "1000 * np.sqrt((away ** 2).sum(axis=1))"): "microns per mm",
     ("core/regions/bullseye.py", "CELLS_OF_A_LOBE * lobe"): "compiled code",
     ("steps/registration.py", "1000 * LEAST_AGAIN_ML"): "mm3 per ml",
-    ("reports/atlases.py", "100 * wmh"): "percent",
+    ("reports/atlas_regions.py", "100 * wmh"): "percent",
     ("reports/tables.py", "100 * share"): "percent",
 }
 

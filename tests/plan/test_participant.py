@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import nibabel as nib
@@ -21,7 +21,9 @@ from wmhflow.plan.atlases import PlannedAtlases
 from wmhflow.plan.judging import judged_visit
 from wmhflow.plan.text import format_plan
 from wmhflow.plan.visit import Computed, Given, VisitPlan
-from wmhflow.products.outputs import map_groups, promised_files
+from wmhflow.products.maps import map_groups
+from wmhflow.products.visit import visit_unit
+from wmhflow.settings import Settings
 
 
 def plan_one(raw: Path, *derivatives: Path, more: tuple[str, ...] = ()) -> VisitPlan:
@@ -30,6 +32,10 @@ def plan_one(raw: Path, *derivatives: Path, more: tuple[str, ...] = ()) -> Visit
         words += ["-d", *(f"{path.name}={path}" for path in derivatives)]
     (participant,) = make_plans(parse_settings(words))
     return participant.visits[0]
+
+
+def promised_files(visit: VisitPlan) -> list[PurePosixPath]:
+    return visit_unit(visit, Settings(Path("raw"), Path("out"), "participant")).files
 
 
 def states(visit: VisitPlan) -> dict[str, str]:
@@ -477,6 +483,6 @@ def test_the_templates_transforms_are_itks(raw: Path, derivatives: Path) -> None
 
 def test_labels_may_hold_a_plus(tmp_path: Path) -> None:
     from wmhflow.cli.progress import person_of
-    from wmhflow.workflows.study import person_name
+    from wmhflow.products.visit import person_folder
 
-    assert person_of(f"wf.{person_name('a+b')}.x") == "sub-a+b"
+    assert person_of(f"wf.{person_folder('a+b')}.x") == "sub-a+b"

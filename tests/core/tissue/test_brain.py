@@ -14,7 +14,7 @@ from wmhflow.core.tissue import brain
 from wmhflow.core.tissue.brain import Shown
 from wmhflow.core.tissue.brain_mask import refine_brain_mask
 from wmhflow.files.grids import load_grid
-from wmhflow.interfaces.sinks import is_skull_stripped
+from wmhflow.products.anatomy import shows_no_skull
 
 
 def sphere(shape, centre, radius):
@@ -139,7 +139,7 @@ def test_sidecars_ask_the_same_question_of_the_image_as_it_was_given(tmp_path) -
     for kind, (image, truth) in KINDS.items():
         holed = np.where(np.arange(image.size).reshape(image.shape) == 0, np.nan, image)
         path = save_image(tmp_path / f"{kind}.nii", holed, affine)
-        assert is_skull_stripped(path) is truth.without_skull, kind
+        assert shows_no_skull(path) is truth.without_skull, kind
 
 
 def test_background_need_not_be_zero() -> None:
