@@ -8,15 +8,14 @@ from pathlib import Path
 import pytest
 
 from wmhflow.errors import UsageError
+from wmhflow.labels.rows import TableRegion, region_of
 from wmhflow.plan.visit import VisitPlan
 from wmhflow.products.rows import (
-    TableRegion,
     _crossed,
     check_crosses,
     in_images,
     label_images,
     possible_images,
-    region_of,
     regions_of,
     table_regions,
 )
