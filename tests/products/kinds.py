@@ -15,11 +15,14 @@ from wmhflow.cli.run import make_plans
 from wmhflow.plan.visit import Computed, Given, VisitPlan
 from wmhflow.settings import Settings
 
+# files that only have to be there; it goes when the tests end
+FOLDER = tempfile.TemporaryDirectory(prefix="wmhflow-tests-")
+
 
 @cache
 def settings(*more: str) -> Settings:
     """The settings of a run over the phantom, with two atlases."""
-    folder = Path(tempfile.mkdtemp(prefix="wmhflow-atlases-"))
+    folder = Path(FOLDER.name) / "atlases"
     words = phantom_words(Path("out"), Path("work"))
     return parse_settings(
         [*words, *made_atlases(folder), "--zones", "jv3-pv13-jc4", "pv4-14", *more]
@@ -33,10 +36,16 @@ def phantom(*more: str) -> dict[str, VisitPlan]:
     return {visit.label: visit for plan in plans for visit in plan.visits}
 
 
+def empty(name: str) -> Path:
+    """A file of a name; nobody opens it."""
+    path = Path(FOLDER.name) / name
+    path.touch()
+    return path
+
+
 def found(name: str, visit: VisitPlan) -> FoundFile:
-    """A file of another name in the raw dataset; nobody opens it."""
-    file = visit.reference_file
-    return FoundFile(file.path.with_name(name), file.entities, file.dataset, file.root)
+    """A file of a name in a dataset of the user's."""
+    return FoundFile(empty(name), visit.reference_file.entities, "mine", Path(FOLDER.name))
 
 
 @cache
@@ -58,9 +67,9 @@ def visits() -> dict[str, VisitPlan]:
             given,
             atlases=(
                 *given.atlases,
-                replace(halves, name="third", bridge=Path("a.nii.gz")),
-                replace(halves, name="fourth", bridge=Path("a.nii.gz")),
-                replace(tracts, name="fifth", bridge=Path("b.nii.gz")),
+                replace(halves, name="third", bridge=empty("a.nii.gz")),
+                replace(halves, name="fourth", bridge=empty("a.nii.gz")),
+                replace(tracts, name="fifth", bridge=empty("b.nii.gz")),
             ),
         ),
         "lobes by an atlas": replace(computed, lobes="halves", lobes_atlas=halves),
