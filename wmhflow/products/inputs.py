@@ -16,9 +16,9 @@ NOTES = "notes"
 
 
 class Judged(NamedTuple):
-    """What is to be said of a visit's files, and refuses nothing."""
+    """What is to be said of a visit's files, and refuses nothing, by the visit's label."""
 
-    notes: list[Decision]
+    notes: dict[str, list[Decision]]
 
 
 @step(mem_gb=1.0, always=True)
@@ -35,7 +35,7 @@ def judge_inputs(visit: VisitPlan) -> Judged:
     InputError
         If an image is not what its name says.
     """
-    return Judged(list(judge_visit(visit)))
+    return Judged({visit.label: list(judge_visit(visit))})
 
 
 def judged_first(plan: VisitPlan, recipes: Iterable[Recipe]) -> Iterator[Recipe]:

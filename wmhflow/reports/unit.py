@@ -27,8 +27,8 @@ class WrittenPage(NamedTuple):
 
 @step(mem_gb=1.0, always=True)
 def write_page(
-    finished: list[list[str]],
-    notes: list[list[Decision]],
+    finished: list[str],
+    notes: list[dict[str, list[Decision]]],
     settings: Settings,
     participant: ParticipantPlan,
 ) -> WrittenPage:
@@ -39,12 +39,11 @@ def write_page(
     finished
         What each visit wrote, so that the page comes after it.
     notes
-        What the voxels of each visit's files said, which the plan could not know.
+        What the voxels of each visit's files said, which the plan could not know, by its label.
     settings, participant
         The run's settings, and the person's plan.
     """
-    good = [visit for visit in participant.visits if visit.problem is None]
-    said = {visit.label: told for visit, told in zip(good, notes, strict=True)}
+    said = {label: told for part in notes for label, told in part.items()}
     visits = tuple(with_notes(visit, said.get(visit.label, ())) for visit in participant.visits)
     return WrittenPage(write_report(settings, replace(participant, visits=visits)))
 

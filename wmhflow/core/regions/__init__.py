@@ -25,8 +25,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "probabilities": ["overlapping_labels", "weighted_volumes"],
         "shells": ["shell_edges", "shell_labels"],
         "zones": [
-            "SCHEMES",
-            "ZoneScheme",
             "zone_labels",
             "lesion_continuity",
             "lesion_majority",
