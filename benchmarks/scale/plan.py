@@ -84,7 +84,7 @@ def measure(folder: Path) -> dict[str, float]:
     from wmhflow.cli.run import make_plans
 
     started = time.monotonic()
-    first_s = n_maps = n_problems = 0
+    first_s, n_maps, n_problems = 0.0, 0, 0
     for plan in make_plans(parse_settings(arguments(folder))):
         first_s = first_s or time.monotonic() - started
         n_maps += sum(len(visit.maps) for visit in plan.visits)

@@ -15,7 +15,6 @@ from tests.builders import PHANTOM, describe
 from wmhflow.bids.database import Database
 from wmhflow.bids.entities import entities_of
 from wmhflow.bids.query import (
-    FILTER_KINDS,
     FoundFile,
     find_subjects,
     matches,
@@ -25,7 +24,7 @@ from wmhflow.bids.query import (
 )
 from wmhflow.bids.scan import scan_person
 from wmhflow.errors import InputError, UsageError
-from wmhflow.settings import Inputs, NamedPath, iter_options
+from wmhflow.settings import FILTER_KINDS, Inputs, NamedPath, iter_options
 
 # Names as fMRIPrep, SynthSeg, LST-AI, QSIPrep, QSIRecon, ASLPrep, QSMxT, qMRLab, PETPrep, CVRmap
 # and others write them, and odd ones.

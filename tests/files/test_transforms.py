@@ -208,6 +208,30 @@ def test_freesurfer_says_the_inverse(kind: int, tmp_path: Path) -> None:
         linear_matrix(path, *images[::-1])
 
 
+# what FreeSurfer writes where it knows no geometry
+UNKNOWN_GEOMETRY = """valid = 0  # volume info invalid
+filename = x.mgz
+volume = 256 256 256
+voxelsize = 1 1 1
+xras = -1 0 0
+yras = 0 0 -1
+zras = 0 1 0
+cras = 0 0 0
+"""
+
+
+def test_voxels_of_an_invalid_geometry_are_those_of_the_images(tmp_path: Path) -> None:
+    moving, fixed = "left first", "sagittal"
+    matrix = np.linalg.inv(GRIDS[fixed]) @ moved_world() @ GRIDS[moving]
+    head = lta_of(0, matrix, moving, fixed).partition("src volume info")[0]
+    path = tmp_path / "x.lta"
+    path.write_text(
+        head + "".join(f"{end} volume info\n{UNKNOWN_GEOMETRY}" for end in ("src", "dst"))
+    )
+    found = linear_matrix(path, image(tmp_path, moving), image(tmp_path, fixed))
+    assert np.allclose(found, np.linalg.inv(moved_world()), atol=1e-6)
+
+
 def test_freesurfer_without_geometry_is_in_world_mm(tmp_path: Path) -> None:
     path = tmp_path / "x.lta"
     path.write_text(LTA)
@@ -237,7 +261,15 @@ def test_what_is_written_as_itks_says_what_the_convention_says(tmp_path: Path) -
 
 @pytest.mark.parametrize(
     ("ending", "content"),
-    [("txt", "hello\n"), ("mat", "1 2 3\n"), ("lta", "type = 1\n"), ("h5", "x"), ("lta", "")],
+    [
+        ("txt", "hello\n"),
+        ("mat", "1 2 3\n"),
+        ("mat", "1 0 0 hello\n0 1 0 0\n0 0 1 0\n0 0 0 1\n"),
+        ("lta", "type = 1\n"),
+        ("lta", LTA.replace("1 0 0 3", "1 0 0 hello")),
+        ("h5", "x"),
+        ("lta", ""),
+    ],
 )
 def test_what_is_no_transform_is_refused(ending: str, content: str, tmp_path: Path) -> None:
     path = tmp_path / f"x.{ending}"

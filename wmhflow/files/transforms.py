@@ -7,6 +7,12 @@ files do in LPS mm; flirt's and FreeSurfer's files say the opposite direction.
 ITK's files are read by hand, because planning looks at every transform that is given: to import
 ANTs for it takes 4 s, and ANTs would read whole displacement fields where only the list of what a
 file is composed of is wanted, which h5py reads alone.
+
+flirt's and FreeSurfer's are read by hand, because nitransforms 25.1 agrees on sound files (to
+2e-13 over 9 pairs of images and its own 13 LTAs) but is silent on others: what is no number becomes
+NaN, a reversed LTA passes, and of an LTA of voxels it takes the geometry that the file marks as
+invalid, 340 mm off in the case of our tests. It would add 0.5 s to planning and 19 MB to the
+installation, to spare a dozen lines, those of flirt's conversion, in which it is right.
 """
 
 from __future__ import annotations

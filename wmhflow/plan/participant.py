@@ -1,9 +1,9 @@
 """The plan of a person: what was found, what is missing, what is computed and why.
 
-Names, headers and small text files are read here, no voxels, so that ten thousand people are
-planned in a minute; what only voxels tell is judged when a visit's turn comes
-(:mod:`wmhflow.plan.judging`). The graph (:mod:`wmhflow.workflows`) is made from these objects and
-decides nothing itself.
+Names, headers and small text files are read here, and no voxels (but those of a parcellation whose
+name and table do not say whether it has parcels), so that a person is planned in milliseconds; what
+only voxels tell is judged when a visit's turn comes (:mod:`wmhflow.plan.judging`). The graph
+(:mod:`wmhflow.workflows`) is made from these objects and decides nothing itself.
 """
 
 from __future__ import annotations
