@@ -44,13 +44,8 @@ def zone_images(schemes: tuple[str, ...], kind: str = "zones") -> dict[str, str]
     return {kind: first} | {kind + scheme.replace("-", ""): scheme for scheme in others}
 
 
-def label_images(visit: VisitPlan) -> tuple[str, ...]:
-    """Return the names of the program's own label images of a visit, in table order."""
-    return ("lesions", *_own_images(visit))
-
-
 def tabulated_images(visit: VisitPlan) -> tuple[str, ...]:
-    """Return those whose regions are rows of the tables, atlases last."""
+    """Return the label images whose regions are rows of the tables, atlases last."""
     return (*_own_images(visit), *(atlas.name for atlas in visit.atlases))
 
 

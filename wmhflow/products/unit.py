@@ -159,10 +159,11 @@ class Unit:
         ProductError
             If there is one.
         """
+        makers = self.makers
         for recipe in self.recipes:
             for taken in (*recipe.takes.values(), *recipe.beside.values(), recipe.after):
                 for key in keys_of(taken):
-                    if self.makers.get(key) is None:
+                    if key not in makers:
                         raise ProductError(f"{self.name}: {recipe.name} takes {key}: not made")
 
 

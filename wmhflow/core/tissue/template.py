@@ -422,24 +422,3 @@ def _box(
         for axis, bottom, top in zip(coordinates, low, high, strict=True)
     ]
     return inside[0] & inside[1] & inside[2]
-
-
-def coarsen(values: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
-    """Smooth and keep every n-th voxel, the first one included.
-
-    Parameters
-    ----------
-    values
-        Image.
-    factor
-        Number of voxels per voxel kept.
-
-    Returns
-    -------
-    ndarray
-        Coarser image; a grid with an odd number of voxels keeps its middle plane for factor 2
-        if that plane's index is even.
-    """
-    if factor == 1:
-        return values
-    return ndimage.gaussian_filter(values, 0.42 * factor)[::factor, ::factor, ::factor]
