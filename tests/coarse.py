@@ -48,6 +48,7 @@ BRIGHTNESS = {
     "T1w": {"csf": 90, "cortex": 300, "deep_grey": 360, "white": 480, "infratentorial": 400},
     "FLAIR": {"csf": 60, "cortex": 330, "deep_grey": 300, "white": 260, "infratentorial": 290},
 }
+FLAIR_TRANSFORM = "from-FLAIR_to-T1w_mode-image_xfm.txt"
 LESION_BRIGHTNESS = {"T1w": 330, "FLAIR": 600}
 # values by distance from the lesions: inside, and at 0, 6 and 12 mm, with lines between these
 PROFILES = {"FA": (0.2, 0.3, 0.42, 0.42), "CBF": (15.0, 20.0, 30.0, 40.0)}
@@ -173,45 +174,53 @@ def coarse_dataset(
     visits: Sequence[tuple[str, str | None]] = (("01", None),),
     *,
     without: Sequence[str] = (),
+    every: int = 1,
 ) -> Coarse:
     """Write the dataset: a raw one, and a derivative with masks, parcellations, maps, transforms.
 
-    ``without`` names endings of files that are left out, such as ``from-FLAIR_to-T1w_mode-image_xfm.txt``
-    for a FLAIR that has to be registered, or ``aparcaseg_dseg.nii.gz``.
+    ``without`` names endings of files that are left out, such as :data:`FLAIR_TRANSFORM` for a FLAIR
+    that has to be registered, or ``aparcaseg_dseg.nii.gz``. Of the voxels ``every`` second or third
+    is kept: registrations take the longer the more there are.
     """
     made = Coarse(folder)
     describe(made.raw)
     describe(made.given, DatasetType="derivative", GeneratedBy=[{"Name": "by hand"}])
     for subject, session in visits:
-        _write_visit(made, subject, session)
+        _write_visit(made, subject, session, every)
     for path in [path for path in folder.rglob("*") if path.name.endswith(tuple(without))]:
         path.unlink()
     return made
 
 
-def _write_visit(made: Coarse, subject: str, session: str | None) -> None:
-    anatomy, affine = head(), head().affine
+def _write_visit(made: Coarse, subject: str, session: str | None, every: int) -> None:
+    anatomy = head()
     parts = [f"sub-{subject}", *([f"ses-{session}"] if session else [])]
     within, start = Path(*parts), "_".join(parts)
+    keep = (slice(None, None, every),) * 3
+    affine = anatomy.affine @ np.diag([every, every, every, 1.0])
 
     def path(dataset: str, kind: str, ending: str) -> Path:
         found = made.folder / dataset / within / kind / f"{start}_{ending}"
         found.parent.mkdir(parents=True, exist_ok=True)
         return found
 
-    save(path("raw", "anat", "T1w.nii.gz"), anatomical("T1w"), affine)
-    moved = MOTIONS["FLAIR"] @ affine
-    save(path("raw", "anat", "FLAIR.nii.gz"), anatomical("FLAIR"), moved)
-    masks = anatomy.lesions.astype(np.uint8)
-    save(path("given", "anat", "space-T1w_label-WMH_mask.nii.gz"), masks, affine)
-    parcels = path("given", "anat", "space-T1w_seg-aparcaseg_dseg.nii.gz")
-    save(parcels, anatomy.codes, affine)
-    dwi = path("given", "dwi", "model-tensor_param-fa_dwimap.nii.gz")
-    save(dwi, planted("FA"), MOTIONS["dwi"] @ affine)
-    save(path("given", "perf", "cbf.nii.gz"), planted("CBF"), MOTIONS["asl"] @ affine)
-    ways = {("dwi", "T1w"): MOTIONS["dwi"], ("asl", "T1w"): MOTIONS["asl"]}
-    ways |= {("T1w", TEMPLATE): PLACE, (TEMPLATE, "T1w"): np.linalg.inv(PLACE)}
-    ways["FLAIR", "T1w"] = MOTIONS["FLAIR"]
+    for dataset, kind, ending, values, moved in (
+        ("raw", "anat", "T1w", anatomical("T1w"), None),
+        ("raw", "anat", "FLAIR", anatomical("FLAIR"), "FLAIR"),
+        ("given", "anat", "space-T1w_label-WMH_mask", anatomy.lesions.astype(np.uint8), None),
+        ("given", "anat", "space-T1w_seg-aparcaseg_dseg", anatomy.codes, None),
+        ("given", "dwi", "model-tensor_param-fa_dwimap", planted("FA"), "dwi"),
+        ("given", "perf", "cbf", planted("CBF"), "asl"),
+    ):
+        place = MOTIONS[moved] @ affine if moved else affine
+        save(path(dataset, kind, f"{ending}.nii.gz"), values[keep], place)
+    # to the reference, whichever of the two images it is: (from, to) and points of `to` to `from`
+    ways = {("FLAIR", "T1w"): MOTIONS["FLAIR"], ("T1w", "FLAIR"): np.linalg.inv(MOTIONS["FLAIR"])}
+    for reference, place in (("T1w", np.eye(4)), ("FLAIR", MOTIONS["FLAIR"])):
+        for name in ("dwi", "asl"):
+            ways[name, reference] = MOTIONS[name] @ np.linalg.inv(place)
+        ways[reference, TEMPLATE] = place @ PLACE
+        ways[TEMPLATE, reference] = np.linalg.inv(place @ PLACE)
     for (source, target), matrix in ways.items():
         ending = f"from-{source}_to-{target}_mode-image_xfm.txt"
         write_itk_affine(matrix, path("given", "anat", ending))
