@@ -1,11 +1,8 @@
-"""The whole program with infarcts: one painted into the images, one laid over given WMH."""
+"""Visits with infarcts: one laid over given WMH, one painted into the images beside computed ones."""
 
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import nibabel as nib
@@ -13,138 +10,104 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from tests.builders import PHANTOM, ROOT, describe
-from tests.runs import phantom_words, wmhflow
+from tests.coarse import LESIONS, MOTIONS, PLACE, VOXEL_MM, Coarse, coarse_dataset, head, save
+from tests.inprocess import run, succeed
 from wmhflow.bids.writer import read_table
 
-pytestmark = pytest.mark.slow
-TRUTH = json.loads((ROOT / "bids_examples" / "phantom_truth.json").read_text(encoding="utf-8"))
 DARK_T1W, BRIGHT_FLAIR = 200.0, 850.0
-# over a planted lesion of each visit: its place in the T1w's world, and a radius in mm
-INFARCTS = {"sub-01_ses-1": ("cap-posterior-right", 10.0), "sub-02": ("deep-parietal-left", 9.0)}
-FOLDERS = {"sub-01_ses-1": "sub-01/ses-1", "sub-02": "sub-02"}
+MASK = "space-T1w_label-infarct_mask.nii.gz"
+# over a planted lesion: its centre in the template, and a radius in mm
+CENTRE, RADIUS_MM = np.array(LESIONS[2][0]), 9.0
+KINDS = ("given", "computed")
 
 
-def centre_of(visit: str) -> np.ndarray:
-    lesions = TRUTH["visits"][visit]["lesions"]
-    (found,) = [lesion for lesion in lesions if lesion["name"] == INFARCTS[visit][0]]
-    return np.array(found["centre_t1w_ras_mm"])
-
-
-def ball(image: nib.Nifti1Image, centre: np.ndarray, radius_mm: float) -> np.ndarray:
-    places = np.moveaxis(np.indices(image.shape[:3]), 0, -1) @ image.affine[:3, :3].T
-    return np.linalg.norm(places + image.affine[:3, 3] - centre, axis=-1) <= radius_mm
-
-
-def paint(path: Path, centre: np.ndarray, radius_mm: float, value: float) -> None:
-    image = nib.load(path)
-    data = np.asanyarray(image.dataobj).astype(np.float32)
-    data[ball(image, centre, radius_mm)] = value
-    nib.save(nib.Nifti1Image(data, image.affine, image.header), path)
-
-
-def dataset(folder: Path) -> tuple[Path, Path]:
-    """Copy the phantom, paint an infarct into sub-02, and write the masks of both infarcts."""
-    raw = folder / "raw"
-    shutil.copytree(PHANTOM, raw, ignore=shutil.ignore_patterns("ses-2"))
-    strokes = describe(folder / "strokes", DatasetType="derivative", GeneratedBy=[{"Name": "me"}])
-    for visit, (_, radius_mm) in INFARCTS.items():
-        t1w = raw / FOLDERS[visit] / "anat" / f"{visit}_T1w.nii.gz"
-        image, centre = nib.load(t1w), centre_of(visit)
-        mask = ball(image, centre, radius_mm).astype(np.uint8)
-        out = strokes / FOLDERS[visit] / "anat" / f"{visit}_space-T1w_label-infarct_mask.nii.gz"
-        out.parent.mkdir(parents=True)
-        nib.save(nib.Nifti1Image(mask, image.affine), out)
-    to_flair = np.array(TRUTH["visits"]["sub-02"]["t1w_to_scan_ras"]["FLAIR"])
-    centre, radius_mm = centre_of("sub-02"), INFARCTS["sub-02"][1]
-    anat = raw / "sub-02" / "anat"
-    paint(anat / "sub-02_T1w.nii.gz", centre, radius_mm, DARK_T1W)
-    paint(anat / "sub-02_FLAIR.nii.gz", (to_flair @ [*centre, 1])[:3], radius_mm, BRIGHT_FLAIR)
-    return raw, strokes
+def ball() -> np.ndarray:
+    """Draw the infarct on the coarse grid."""
+    centre = nib.affines.apply_affine(PLACE, CENTRE)
+    places = nib.affines.apply_affine(
+        head().affine, np.moveaxis(np.indices(head().codes.shape), 0, -1)
+    )
+    return np.linalg.norm(places - centre, axis=-1) <= RADIUS_MM
 
 
 @pytest.fixture(scope="module")
-def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("infarct")
-    raw, strokes = dataset(folder)
-    words = phantom_words(folder / "out", folder / "work", dataset=raw)
-    words.insert(words.index("-w"), f"strokes={strokes}")
-    plan = wmhflow([*words, "--dry-run"])
-    assert plan.stdout.count("_label-infarct_mask.nii.gz in T1w space") == 2, plan.stdout
-    done = wmhflow(words)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return folder / "out"
+def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Coarse]:
+    """The outputs with WMH given, and with WMH computed where the infarct is seen in the images."""
+    found = {}
+    for kind in KINDS:
+        left_out = [] if kind == "given" else ["WMH_mask.nii.gz", "cbf.nii.gz"]
+        coarse = coarse_dataset(tmp_path_factory.mktemp(kind), without=left_out)
+        mask = coarse.find("aparcaseg_dseg.nii.gz").with_name(f"sub-01_{MASK}")
+        save(mask, ball().astype(np.uint8), head().affine)
+        if kind == "computed":
+            for ending, value in (("_T1w.nii.gz", DARK_T1W), ("_FLAIR.nii.gz", BRIGHT_FLAIR)):
+                image = nib.load(coarse.find(ending))
+                data = np.asanyarray(image.dataobj).copy()
+                data[ball()] = value
+                save(coarse.find(ending), data, image.affine)
+        succeed(coarse.words())
+        found[kind] = coarse
+    return found
 
 
-def mask(out: Path, visit: str, label: str) -> tuple[np.ndarray, nib.Nifti1Image]:
-    path = out / FOLDERS[visit] / "anat" / f"{visit}_space-T1w_label-{label}_mask.nii.gz"
-    image = nib.load(path)
-    return np.asanyarray(image.dataobj) > 0, image
+def mask(coarse: Coarse, label: str) -> np.ndarray:
+    path = coarse.anat() / f"sub-01_space-T1w_label-{label}_mask.nii.gz"
+    return np.asanyarray(nib.load(path).dataobj) > 0
 
 
-def quality(out: Path, visit: str) -> dict[str, float]:
-    rows = read_table(out / FOLDERS[visit] / "anat" / f"{visit}_desc-wmhflow_qc.tsv")
+def quality(coarse: Coarse) -> dict[str, float]:
+    rows = read_table(coarse.anat() / "sub-01_desc-wmhflow_qc.tsv")
     return {row["metric"]: float(row["value"]) for row in rows if row["value"] != "n/a"}
 
 
-@pytest.mark.parametrize("visit", INFARCTS)
-def test_the_infarct_is_written_as_given_and_kept_out_of_everything(out: Path, visit: str) -> None:
-    infarct, image = mask(out, visit, "infarct")
-    assert np.array_equal(infarct, ball(image, centre_of(visit), INFARCTS[visit][1]))
-    assert not (mask(out, visit, "WMH")[0] & infarct).any()
-    spacing = np.linalg.norm(image.affine[:3, :3], axis=0)
-    distance = ndimage.distance_transform_edt(~infarct, sampling=spacing)
-    assert distance[mask(out, visit, "NAWM")[0]].min() > spacing.min()
-    assert quality(out, visit)["nawm_removed_infarct_voxels"] > 0
-    assert quality(out, visit)["infarct_kept_fraction"] == 1
+def away_from_the_infarct() -> np.ndarray:
+    return ndimage.distance_transform_edt(~ball(), sampling=[VOXEL_MM] * 3)
 
 
-def test_given_wmh_lose_what_lies_in_the_infarct_and_nothing_else(out: Path) -> None:
-    visit = "sub-01_ses-1"
-    name = f"{visit}_space-T1w_label-WMH_mask.nii.gz"
-    folder = PHANTOM / "derivatives" / "lesions" / FOLDERS[visit] / "anat"
-    given = np.asanyarray(nib.load(folder / name).dataobj) > 0
-    infarct, _ = mask(out, visit, "infarct")
-    assert (given & infarct).any()
-    assert np.array_equal(mask(out, visit, "WMH")[0], given & ~infarct)
-    removed = quality(out, visit)["wmh_removed_infarct_voxels"]
-    assert removed == np.count_nonzero(given & infarct)
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_infarct_is_written_as_given_and_kept_out_of_everything(
+    made: dict[str, Coarse], kind: str
+) -> None:
+    coarse = made[kind]
+    assert run(coarse.words("--dry-run")).out.count("_label-infarct_mask.nii.gz in T1w space") == 1
+    assert np.array_equal(mask(coarse, "infarct"), ball())
+    assert not (mask(coarse, "WMH") & ball()).any()
+    assert away_from_the_infarct()[mask(coarse, "NAWM")].min() > VOXEL_MM
+    assert quality(coarse)["nawm_removed_infarct_voxels"] > 0
+    assert quality(coarse)["infarct_kept_fraction"] == 1
 
 
-def test_a_bright_infarct_is_no_computed_wmh(out: Path) -> None:
-    visit = "sub-02"
-    infarct, image = mask(out, visit, "infarct")
-    assert not (mask(out, visit, "ventricles")[0] & infarct).any()
+def test_given_wmh_lose_what_lies_in_the_infarct_and_nothing_else(made: dict[str, Coarse]) -> None:
+    planted = head().lesions
+    assert (planted & ball()).any()
+    assert np.array_equal(mask(made["given"], "WMH"), planted & ~ball())
+    removed = quality(made["given"])["wmh_removed_infarct_voxels"]
+    assert removed == np.count_nonzero(planted & ball())
+
+
+def test_a_bright_infarct_is_no_computed_wmh(made: dict[str, Coarse]) -> None:
+    coarse = made["computed"]
     # painted as bright as a lesion, it would have been one
-    assert quality(out, visit)["wmh_removed_infarct_voxels"] > 0.3 * infarct.sum()
-    probability = nib.load(
-        out / FOLDERS[visit] / "anat" / f"{visit}_space-T1w_label-WMH_probseg.nii.gz"
-    )
-    assert np.asanyarray(probability.dataobj)[infarct].max() == 0
-    spacing = np.linalg.norm(image.affine[:3, :3], axis=0)
-    distance = ndimage.distance_transform_edt(~infarct, sampling=spacing)
-    assert distance[mask(out, visit, "WMH")[0]].min() > 2 * spacing.max()  # no rim is left
-    truth = TRUTH["visits"][visit]
-    lost = [les["volume_mm3"] for les in truth["lesions"] if les["name"] == INFARCTS[visit][0]]
-    volume = quality(out, visit)["wmh_volume_mm3"]
-    assert volume == pytest.approx(truth["wmh_volume_mm3"]["B"] - sum(lost), rel=0.3)
+    assert quality(coarse)["wmh_removed_infarct_voxels"] > 0.3 * ball().sum()
+    probability = coarse.anat() / "sub-01_space-T1w_label-WMH_probseg.nii.gz"
+    assert np.asanyarray(nib.load(probability).dataobj)[ball()].max() == 0
+    found, planted = mask(coarse, "WMH"), head().lesions & ~ball()
+    # no rim of it is left
+    assert away_from_the_infarct()[found].min() > 2 * VOXEL_MM
+    assert found.sum() == pytest.approx(planted.sum(), rel=0.3)
+    assert (found & planted).sum() > 0.7 * planted.sum()
 
 
-def test_the_sidecar_names_its_source_and_the_validator_finds_no_error(out: Path) -> None:
-    for visit, folder in FOLDERS.items():
-        start = out / folder / "anat" / f"{visit}_space-T1w_label"
-        content = json.loads(Path(f"{start}-infarct_mask.json").read_text(encoding="utf-8"))
-        assert content["Type"] == "Lesion"
-        assert content["Sources"] == [
-            f"bids:strokes:{folder}/anat/{visit}_space-T1w_label-infarct_mask.nii.gz"
-        ]
-        wmh = json.loads(Path(f"{start}-WMH_mask.json").read_text(encoding="utf-8"))
-        assert any("label-infarct" in source for source in wmh["Sources"])
-    program = Path(sys.executable).parent / "bids-validator-deno"
-    if not program.is_file():
-        pytest.skip("bids-validator-deno is not installed in this environment")
-    done = subprocess.run(
-        [str(program), str(out), "--format", "json"], capture_output=True, text=True, check=False
-    )
-    issues = json.loads(done.stdout)["issues"]["issues"]
-    assert [issue for issue in issues if issue.get("severity") == "error"] == []
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_sidecar_names_its_source(made: dict[str, Coarse], kind: str) -> None:
+    start = made[kind].anat() / "sub-01_space-T1w_label"
+    content = json.loads(Path(f"{start}-infarct_mask.json").read_text(encoding="utf-8"))
+    assert content["Type"] == "Lesion"
+    assert content["Sources"] == [f"bids:given:sub-01/anat/sub-01_{MASK}"]
+    wmh = json.loads(Path(f"{start}-WMH_mask.json").read_text(encoding="utf-8"))
+    assert any("label-infarct" in source for source in wmh["Sources"])
+
+
+def test_the_flair_was_where_it_was_said_to_be(made: dict[str, Coarse]) -> None:
+    image = nib.load(made["computed"].find("_FLAIR.nii.gz"))
+    assert np.allclose(image.affine, MOTIONS["FLAIR"] @ head().affine, atol=1e-4)

@@ -10,66 +10,58 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from tests.builders import PHANTOM, describe, made_atlases
-from tests.runs import phantom_words, wmhflow
-from wmhflow.ants.linear import register_linear
+from tests.builders import made_atlases
+from tests.coarse import Coarse, coarse_dataset
+from tests.inprocess import succeed
 from wmhflow.bids.naming import TEMPLATE
 from wmhflow.bids.writer import read_table
-from wmhflow.files.grids import load_grid
 from wmhflow.files.itk import read_itk_affine, write_itk_affine
-from wmhflow.files.template import template_path
 
-pytestmark = pytest.mark.slow
-ANAT = Path("sub-01/ses-1/anat")
-START = "sub-01_ses-1_"
-CHOSEN = ("--participant-label", "01", "--session-label", "1", "--bullseye-layers", "5")
-MORE = ("--zones", "jv3-pv13-jc4", "pv4-14", "--cross", "zones:lobes", "zones:halves")
+ANAT = Path("sub-01/anat")
+START = "sub-01_"
+CHOSEN = ("--bullseye-layers", "5", "--zones", "jv3-pv13-jc4", "pv4-14")
+MORE = ("--cross", "zones:lobes", "zones:halves")
 # from a rotation about no axis of the grid
 TURN = nib.eulerangles.euler2mat(0.35, -0.2, 0.3)
+LEAST_COMPARED = 15_000
 
 
-def given_affine(folder: Path, turn: np.ndarray) -> Path:
-    """Give an affine to the template and back, as a derivative dataset."""
-    root = describe(folder / "xfm", DatasetType="derivative", GeneratedBy=[{"Name": "by hand"}])
-    matrix = turn @ to_template()
-    anat = root / ANAT
-    anat.mkdir(parents=True)
-    for source, target, way in (
-        ("T1w", TEMPLATE, matrix),
-        (TEMPLATE, "T1w", np.linalg.inv(matrix)),
-    ):
-        write_itk_affine(way, anat / f"{START}from-{source}_to-{target}_mode-image_xfm.txt")
-    return root
+@pytest.fixture(scope="module")
+def coarse(tmp_path_factory: pytest.TempPathFactory) -> Coarse:
+    made = coarse_dataset(tmp_path_factory.mktemp("plain"))
+    # off the common lattice: where voxels lie on voxels, the last bit decides a median of which half
+    # lies below a value, and a point's voxel halfway between two
+    aside = np.eye(4)
+    aside[:3, 3] = 1.1, 0.7, 0.4
+    for ending in ("dwi_to-T1w", "asl_to-T1w", f"T1w_to-{TEMPLATE}"):
+        path = made.find(f"from-{ending}_mode-image_xfm.txt")
+        write_itk_affine(read_itk_affine(path) @ aside, path)
+    back = np.linalg.inv(read_itk_affine(path))
+    write_itk_affine(back, made.find(f"from-{TEMPLATE}_to-T1w_mode-image_xfm.txt"))
+    return made
 
 
-_found: list[np.ndarray] = []
-
-
-def to_template() -> np.ndarray:
-    """Register the phantom's brain, once: points of the template to points of the T1w."""
-    if not _found:
-        head = load_grid(PHANTOM / ANAT / f"{START}T1w.nii.gz")
-        parcels = "derivatives/parcellation" / ANAT / f"{START}space-T1w_seg-aparcaseg_dseg.nii.gz"
-        head.data[load_grid(PHANTOM / parcels).data == 0] = 0
-        template = load_grid(template_path("t1"))
-        _found.append(register_linear(template, head, ("Rigid", "Affine"), 1, 4.0).matrix)
-    return _found[0]
-
-
-def changed_phantom(
-    folder: Path, change: Callable[[nib.Nifti1Image], nib.Nifti1Image], turn: np.ndarray
-) -> Path:
-    """Copy the phantom with every image changed, and its world turned."""
-    target = folder / "data"
-    shutil.copytree(PHANTOM, target, ignore=shutil.ignore_patterns("sub-02", "ses-2"))
-    for path in target.rglob("*.nii.gz"):
+def changed(
+    coarse: Coarse,
+    folder: Path,
+    change: Callable[[nib.Nifti1Image], nib.Nifti1Image],
+    turn: np.ndarray,
+) -> Coarse:
+    """Copy the dataset with every image changed, and its world turned."""
+    made = Coarse(folder)
+    for root in (coarse.raw, coarse.given):
+        shutil.copytree(root, folder / root.name)
+    for path in folder.rglob("*.nii.gz"):
         image = change(nib.load(path))
         image.set_sform(image.affine, code=1)
         image.set_qform(image.affine, code=1)
         nib.save(nib.Nifti1Image(np.asanyarray(image.dataobj), image.affine, image.header), path)
-    for path in target.rglob("*_xfm.txt"):
-        write_itk_affine(turn @ read_itk_affine(path) @ np.linalg.inv(turn), path)
-    return target
+    for path in folder.rglob("*_xfm.txt"):
+        # the template stays where it is
+        before = np.eye(4) if f"from-{TEMPLATE}" in path.name else turn
+        after = np.eye(4) if f"to-{TEMPLATE}" in path.name else turn
+        write_itk_affine(before @ read_itk_affine(path) @ np.linalg.inv(after), path)
+    return made
 
 
 def stored_as(codes: str) -> Callable[[nib.Nifti1Image], nib.Nifti1Image]:
@@ -89,19 +81,14 @@ WORLD = np.eye(4)
 WORLD[:3, :3] = TURN
 
 
-def run(folder: Path, dataset: Path, turn: np.ndarray, atlases: list[str]) -> Path:
-    words = phantom_words(folder / "out", folder / "work", dataset=dataset)
-    place = words.index("-w")
-    words.insert(place, f"xfm={given_affine(folder, turn)}")
-    done = wmhflow([*words, *CHOSEN, *MORE, *atlases])
-    assert done.returncode == 0, done.stdout + done.stderr
-    return folder / "out"
+def run(coarse: Coarse, atlases: list[str], out: Path) -> Path:
+    succeed(coarse.words(*CHOSEN, *MORE, *atlases, out=out))
+    return out
 
 
 @pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("plain")
-    return run(folder, PHANTOM, np.eye(4), made_atlases(folder / "atlases"))
+def plain(coarse: Coarse) -> Path:
+    return run(coarse, made_atlases(coarse.folder / "atlases"), coarse.out)
 
 
 def tables(out: Path) -> dict[str, list[dict[str, str]]]:
@@ -137,19 +124,23 @@ def assert_same(
 
 
 @pytest.mark.parametrize("codes", ["RAS", "LPS", "LIA", "PSR"])
-def test_the_order_of_voxels_changes_no_table(plain: Path, tmp_path: Path, codes: str) -> None:
-    dataset = changed_phantom(tmp_path, stored_as(codes), np.eye(4))
-    out = run(tmp_path, dataset, np.eye(4), made_atlases(tmp_path / "atlases"))
+def test_the_order_of_voxels_changes_no_table(
+    coarse: Coarse, plain: Path, tmp_path: Path, codes: str
+) -> None:
+    dataset = changed(coarse, tmp_path, stored_as(codes), np.eye(4))
+    out = run(dataset, made_atlases(tmp_path / "atlases"), dataset.out)
     image = nib.load(out / ANAT / f"{START}space-T1w_seg-bullseye_dseg.nii.gz")
     assert "".join(nib.aff2axcodes(image.affine)) == codes
-    assert assert_same(plain, out) > 20_000
+    assert assert_same(plain, out) > LEAST_COMPARED
 
 
-def test_a_turned_head_changes_no_table_but_the_lesions_places(plain: Path, tmp_path: Path) -> None:
-    dataset = changed_phantom(tmp_path, turned, WORLD)
-    out = run(tmp_path, dataset, WORLD, made_atlases(tmp_path / "atlases"))
+def test_a_turned_head_changes_no_table_but_the_lesions_places(
+    coarse: Coarse, plain: Path, tmp_path: Path
+) -> None:
+    dataset = changed(coarse, tmp_path, turned, WORLD)
+    out = run(dataset, made_atlases(tmp_path / "atlases"), dataset.out)
     lesions_move = ("x", "y", "z", "index")
-    assert assert_same(plain, out, apart_from=lesions_move, skipped=(ASYMMETRY,)) > 20_000
+    assert assert_same(plain, out, apart_from=lesions_move, skipped=(ASYMMETRY,)) > LEAST_COMPARED
     # a point that falls between two voxels on the way to the other side and back may take either
     for row, other in zip(tables(plain)[ASYMMETRY], tables(out)[ASYMMETRY], strict=True):
         for side in ("", "opposite_"):
@@ -169,17 +160,19 @@ def test_a_turned_head_changes_no_table_but_the_lesions_places(plain: Path, tmp_
         assert one[1:] == pytest.approx(two[1:], abs=0.02)
 
 
-def test_the_numbers_of_an_atlas_change_nothing_but_themselves(plain: Path, tmp_path: Path) -> None:
+def test_the_numbers_of_an_atlas_change_nothing_but_themselves(
+    coarse: Coarse, plain: Path, tmp_path: Path
+) -> None:
     words = made_atlases(tmp_path / "atlases")
     path = tmp_path / "atlases" / "h.nii.gz"
     image = nib.load(path)
     data = np.asanyarray(image.dataobj)
     nib.save(nib.Nifti1Image(np.where(data == 7, 250, 11).astype(np.int16), image.affine), path)
     path.with_name("h.txt").write_text("250|HL|half left\n11|HR|half right\n")
-    out = run(tmp_path, PHANTOM, np.eye(4), words)
+    out = run(coarse, words, tmp_path / "out")
     names = "space-T1w_atlas-halves_dseg.tsv"
     compared = assert_same(plain, out, apart_from=("index",), skipped=(names,))
-    assert compared > 20_000
+    assert compared > LEAST_COMPARED
     found = {row["name"]: row["index"] for row in tables(out)["desc-volumes_regions.tsv"]}
     assert (found["half left"], found["half right"]) == ("250", "11")
 
