@@ -21,7 +21,7 @@ from wmhflow.core.align.quality import ACCEPTABLE
 from wmhflow.core.align.search import rotation_matrix
 from wmhflow.core.space.grids import Grid3D, resample_isotropic
 from wmhflow.errors import InputError
-from wmhflow.files.grids import load_grid
+from wmhflow.files.images import load_grid
 from wmhflow.files.itk import read_itk_affine, write_itk_affine
 from wmhflow.files.template import Template, template_path
 from wmhflow.steps.kinds import MaskImage
