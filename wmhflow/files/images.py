@@ -33,7 +33,7 @@ LENGTH_UNITS = {0: "unknown", 1: "meter", 2: "mm", 3: "micron"}
 MOST_SKEW = 1e-3
 
 
-def load_volume(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64], nib.Nifti1Image]:
+def load_volume(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
     """Read a 3D image completely.
 
     Parameters
@@ -44,11 +44,9 @@ def load_volume(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64], n
     Returns
     -------
     data : ndarray of shape (X, Y, Z)
-        Scaled values, non-finite ones as they are.
+        Scaled values, as stored where there is nothing to scale; non-finite ones as they are.
     affine : ndarray of shape (4, 4)
         Voxel to world RAS, mm.
-    image : nibabel image
-        For its header.
 
     Raises
     ------
@@ -62,7 +60,7 @@ def load_volume(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64], n
         shape = _three(path, image.shape)
         data = np.asanyarray(image.dataobj).reshape(shape)
         _check_real(path, data.dtype)
-    return data, _valid_affine(path, image.header, image.affine), image
+    return data, _valid_affine(path, image.header, image.affine)
 
 
 def read_header(path: Path) -> tuple[tuple[int, int, int], NDArray[np.float64], str]:

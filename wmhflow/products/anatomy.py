@@ -65,7 +65,7 @@ def _preproc(visit: Visit, name: str) -> Image:
 
 def shows_no_skull(raw: Path) -> bool:
     """Tell whether an image, as it was given, shows a brain without its skull."""
-    data, affine, _ = load_volume(raw)
+    data, affine = load_volume(raw)
     return what_is_shown(np.nan_to_num(data, posinf=0, neginf=0), voxel_mm3(affine)).without_skull
 
 

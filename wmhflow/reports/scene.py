@@ -137,7 +137,7 @@ def load_ras(path: Path) -> Volume:
     InputError
         If the image cannot be read.
     """
-    data, affine, _ = load_volume(path)
+    data, affine = load_volume(path)
     if np.issubdtype(data.dtype, np.floating):
         data = np.nan_to_num(data, nan=0.0, posinf=0.0, neginf=0.0)
     return to_ras(Volume(data, affine))

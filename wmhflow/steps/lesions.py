@@ -78,7 +78,7 @@ def bring_mask(
     what
         Put before the names of the counts.
     """
-    data, affine, _ = load_volume(in_file)
+    data, affine = load_volume(in_file)
     values = np.nan_to_num(np.asarray(data, dtype=np.float32), posinf=0.0, neginf=0.0)
     native = values if is_probability else (values != 0).astype(np.float32)
     how = "linear" if is_probability else "nearest"
@@ -256,7 +256,7 @@ def grid_of_mask(mask: Path, images: dict[str, str]) -> str:
     InputError
         If the mask lies on no image's grid, or holds probabilities.
     """
-    data, affine, _ = load_volume(mask)
+    data, affine = load_volume(mask)
     values = np.unique(data[np.isfinite(data)])
     if np.any((values > 0) & (values < 1)) and values.size > 2:
         raise InputError(
