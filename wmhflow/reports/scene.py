@@ -105,9 +105,8 @@ def load_scene(visit: VisitPlan, path_of: Callable[[str], Path]) -> Scene:
         return load(key).data.astype(np.int16)
 
     reference = load(f"preproc_{visit.reference}")
-    other_name = "FLAIR" if visit.reference == "T1w" else "T1w"
-    other = load(f"preproc_{other_name}") if visit.other_anatomical is not None else None
-    has_flair = other is not None and other_name == "FLAIR"
+    other = load(f"preproc_{visit.other_name}") if visit.other_anatomical is not None else None
+    has_flair = other is not None and visit.other_name == "FLAIR"
     brain = load("mask_brain").data > 0
     tissue = class_of(labels("seg_tissue"))
     return Scene(

@@ -34,7 +34,7 @@ def anatomical(context: VisitContext) -> Picture | None:
     scene, reference = context.scene, context.visit.reference
     if scene.other is None:
         return None
-    name = "FLAIR" if reference == "T1w" else "T1w"
+    name = context.visit.other_name
     return Picture(
         "alignment",
         name,
