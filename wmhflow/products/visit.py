@@ -101,8 +101,14 @@ def visit_choices(visit: VisitPlan, settings: Settings) -> dict[str, Any]:
 
 
 def safe_name(label: str) -> str:
-    """Return a label as nipype's names want it: BIDS allows a plus, nipype does not."""
-    return re.sub(r"\W", "PLUS", label)
+    """Return a label as nipype's names want it: BIDS allows a plus and no underscore.
+
+    Examples
+    --------
+    >>> safe_name("a+b")
+    'a_b'
+    """
+    return re.sub(r"\W", "_", label)
 
 
 def person_folder(subject: str) -> str:
