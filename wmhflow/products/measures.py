@@ -47,7 +47,6 @@ def measures(visit: Visit) -> Iterator[Recipe]:
     yield from _weighted(visit)
     yield from _volumes(visit)
     yield _load()
-    yield _mirror(visit)
     yield from _maps(visit)
     yield _asymmetry(visit)
 
@@ -139,10 +138,12 @@ def _maps(visit: Visit) -> Iterator[Recipe]:
     """Declare every group of maps that share a grid, and what all of them tell."""
     yield from computed_maps(visit.plan)
     groups = map_groups(visit.plan)
-    for group in groups:
-        yield from _map_group(visit, group)
     if not groups:
         return
+    # lesions are compared by homologues, and only maps by opposite places
+    yield _mirror(visit)
+    for group in groups:
+        yield from _map_group(visit, group)
     regions = visit.settings.regions
     yield Recipe(
         "profiles",
