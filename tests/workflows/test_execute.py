@@ -33,7 +33,7 @@ def test_plugin_arguments_are_read(tmp_path: Path) -> None:
     assert _plugin_arguments(path) == {"n_procs": 3}
 
 
-@pytest.mark.parametrize("text", ["plugin: SLURM", "- 1", "a: [", None])
+@pytest.mark.parametrize("text", ["plugin: SLURM", "- 1", "a: [", "plugin_args: [1]", None])
 def test_another_plugin_or_no_yaml_is_refused(tmp_path: Path, text: str | None) -> None:
     path = tmp_path / "plugin.yml"
     if text is not None:
