@@ -66,9 +66,7 @@ class Steps:
         return found
 
 
-def run(
-    words: Sequence[str | Path], *, pages: bool = False, cut_after: str | None = None
-) -> Done:
+def run(words: Sequence[str | Path], *, pages: bool = False, cut_after: str | None = None) -> Done:
     """Run the program's command line here.
 
     Without ``pages`` the reports, which take longer than all else, are empty files; ``cut_after``

@@ -55,7 +55,9 @@ def test_an_atlas_in_a_deformed_space_is_brought_back_and_kept(
     for name, transforms in (("bridged", [way, forward]), ("taken for the same", [way])):
         points = find_points([load_mask(template.path("brain_mask"))], transforms).points
         atlas = tmp_path / "v.nii.gz"
-        laid = lay_atlas(f"v={atlas}", sides_checked=False, image=atlas, points=points, threshold=0.5)
+        laid = lay_atlas(
+            f"v={atlas}", sides_checked=False, image=atlas, points=points, threshold=0.5
+        )
         found[name] = laid.labels.data
     for side in (1, 2):
         scores = {name: dice(image == side, truth == side) for name, image in found.items()}

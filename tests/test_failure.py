@@ -27,7 +27,9 @@ def test_a_truncated_image_and_a_step_that_fails_are_each_persons_own(tmp_path: 
     assert done.code == 1
     for person, finished in (("01", True), ("02", False), ("03", False)):
         assert (coarse.out / f"sub-{person}.html").is_file() == finished
-        assert bool(list(coarse.out.glob(f"sub-{person}/**/*_desc-volumes_regions.tsv"))) == finished
+        assert (
+            bool(list(coarse.out.glob(f"sub-{person}/**/*_desc-volumes_regions.tsv"))) == finished
+        )
     last = done.err.strip().splitlines()
     assert "sub-02 FAILED" in last[-3]
     assert "sub-02_FLAIR.nii.gz cannot be read to its end" in last[-3]

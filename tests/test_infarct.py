@@ -24,7 +24,9 @@ KINDS = ("given", "computed")
 def ball() -> np.ndarray:
     """Draw the infarct on the coarse grid."""
     centre = nib.affines.apply_affine(PLACE, CENTRE)
-    places = nib.affines.apply_affine(head().affine, np.moveaxis(np.indices(head().codes.shape), 0, -1))
+    places = nib.affines.apply_affine(
+        head().affine, np.moveaxis(np.indices(head().codes.shape), 0, -1)
+    )
     return np.linalg.norm(places - centre, axis=-1) <= RADIUS_MM
 
 

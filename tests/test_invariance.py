@@ -143,6 +143,7 @@ def test_a_mirrored_head_swaps_the_sides_and_nothing_else(
                 assert float(two[key][column]) == -float(values[column]), (key, column)
 
 
+@pytest.mark.slow
 def test_a_mirrored_head_swaps_the_sides_of_what_is_computed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,7 +160,9 @@ def test_a_mirrored_head_swaps_the_sides_of_what_is_computed(
     for key, values in found[0].items():
         if key[0] in ("tissue", "zones"):
             volume = float(values["volume_mm3"])
-            assert float(found[1][key]["volume_mm3"]) == pytest.approx(volume, rel=0.05, abs=300), key
+            assert float(found[1][key]["volume_mm3"]) == pytest.approx(volume, rel=0.05, abs=300), (
+                key
+            )
             compared += volume > 1000
     assert compared > 20
 

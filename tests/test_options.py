@@ -107,7 +107,9 @@ def volumes(coarse: Coarse, out: Path) -> dict[tuple[str, str], float]:
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Coarse:
     """Two persons, one of whom was there twice."""
-    return coarse_dataset(tmp_path_factory.mktemp("study"), [("01", "a"), ("01", "b"), ("02", None)])
+    return coarse_dataset(
+        tmp_path_factory.mktemp("study"), [("01", "a"), ("01", "b"), ("02", None)]
+    )
 
 
 @pytest.mark.acts("--participant-label", "--session-label", "--bids-filter-file", "--work-dir")
@@ -167,7 +169,11 @@ def test_names_are_checked_unless_told_not_to(
 @pytest.mark.acts("--maps")
 def test_a_further_map_has_rows_of_its_own(coarse: Coarse, plain: Path, divided: Path) -> None:
     (before, after) = (
-        {row["map"]: row for row in rows(coarse, out, "desc-maps_profiles") if row["shell"] == "rest"}
+        {
+            row["map"]: row
+            for row in rows(coarse, out, "desc-maps_profiles")
+            if row["shell"] == "rest"
+        }
         for out in (plain, divided)
     )
     assert set(after) - set(before) == {"Flow"}
@@ -383,7 +389,9 @@ def test_crossed_regions_add_up_to_what_they_divide(
     coarse: Coarse, plain: Path, divided: Path
 ) -> None:
     found = volumes(coarse, divided)
-    assert {seg for seg, _ in found} - {seg for seg, _ in volumes(coarse, plain)} == {"zones:halves"}
+    assert {seg for seg, _ in found} - {seg for seg, _ in volumes(coarse, plain)} == {
+        "zones:halves"
+    }
     for zone in (2, 3):
         parts = sum(found["zones:halves", str(100_000 * zone + half)] for half in (3, 7))
         assert parts == pytest.approx(found["zones", str(zone)], rel=1e-5)
@@ -429,7 +437,9 @@ def test_an_atlas_is_refused_until_its_place_and_sides_are_told(
     assert unknown.code != 0
     assert "--atlas-template" in unknown.err
     flipped = nib.load(tmp_path / "h.nii.gz")
-    nib.save(nib.Nifti1Image(np.asanyarray(flipped.dataobj)[::-1], flipped.affine), tmp_path / "h.nii.gz")
+    nib.save(
+        nib.Nifti1Image(np.asanyarray(flipped.dataobj)[::-1], flipped.affine), tmp_path / "h.nii.gz"
+    )
     words = ["--atlas", f"halves={tmp_path}/h.nii.gz", *given[:2], "--dry-run"]
     assert "--atlas-sides-checked" in run(coarse.words(*words)).err
     assert run(coarse.words(*words, "--atlas-sides-checked")).code == 0
@@ -482,7 +492,9 @@ def test_the_first_failure_stops_the_others_if_asked_for(stop: bool, tmp_path: P
 
 
 @pytest.mark.acts("--dry-run")
-def test_a_dry_run_says_what_would_be_done_and_writes_nothing(coarse: Coarse, tmp_path: Path) -> None:
+def test_a_dry_run_says_what_would_be_done_and_writes_nothing(
+    coarse: Coarse, tmp_path: Path
+) -> None:
     said = succeed(coarse.words("--dry-run", out=tmp_path / "out")).out
     for name in ("T1w.nii.gz", "label-WMH_mask.nii.gz", "aparcaseg_dseg.nii.gz", "cbf.nii.gz"):
         assert name in said
@@ -517,7 +529,7 @@ def test_a_report_is_made_anew_from_what_is_finished(coarse: Coarse, plain: Path
 @pytest.mark.acts("--config-file")
 def test_a_file_of_options_acts_as_the_words_do(coarse: Coarse, tmp_path: Path) -> None:
     path = tmp_path / "options.toml"
-    path.write_text('[regions]\nshell-width = 1\n[reporting]\nboilerplate-only = true\n')
+    path.write_text("[regions]\nshell-width = 1\n[reporting]\nboilerplate-only = true\n")
     succeed(coarse.words("--config-file", str(path), out=tmp_path / "out"))
     text = (tmp_path / "out" / "logs" / "CITATION.md").read_text(encoding="utf-8")
     assert "1 mm thick up to 14 mm" in text
