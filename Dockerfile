@@ -29,8 +29,11 @@ RUN cd /opt/wmhflow \
 # so the cache serves wherever the image runs, and the same input gives the same bytes there.
 # x86-64-v3 is every x86 since 2013; for older ones and for ARM, build with --build-arg CPU=generic.
 ARG CPU=x86-64-v3
-ENV NUMBA_CACHE_DIR=/opt/wmhflow/cache/numba NUMBA_CPU_NAME=${CPU} NUMBA_CPU_FEATURES=
+ENV NUMBA_CACHE_DIR=/opt/wmhflow/cache/numba NUMBA_CPU_NAME=${CPU} NUMBA_CPU_FEATURES= \
+    WMHFLOW_CACHE_DIR=/opt/wmhflow/cache
+# The template's priors are drawn here too: no run in the image draws them again.
 RUN /opt/wmhflow/bin/python -m wmhflow.core.warm \
+ && /opt/wmhflow/bin/python -m wmhflow.files.template \
  && /opt/wmhflow/bin/wmhflow --help >/dev/null \
  && chmod -R a+rX /opt/wmhflow
 
@@ -52,6 +55,7 @@ ENV PATH=/opt/wmhflow/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONDONTWRITEBYTECODE=1 \
     NO_ET=1 \
     NUMBA_CACHE_DIR=/opt/wmhflow/cache/numba \
+    WMHFLOW_CACHE_DIR=/opt/wmhflow/cache \
     NUMBA_CPU_NAME=${CPU} \
     NUMBA_CPU_FEATURES=
 

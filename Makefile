@@ -11,7 +11,8 @@ PYTEST_ARGS ?=
 
 SHELL := /bin/sh
 bin := $(VENV)/bin
-typed := wmhflow/core wmhflow/bids wmhflow/settings.py
+typed := wmhflow tools
+code := wmhflow tests benchmarks bids_examples tools examples
 
 .PHONY: help demo test test-slow bench accuracy lint format docs lock clean
 .DELETE_ON_ERROR:
@@ -22,7 +23,7 @@ help:
 	@echo 'make test    run the tests (those marked slow: make test-slow)'
 	@echo 'make bench   measure the kernels beside other packages (about 10 minutes)'
 	@echo 'make accuracy  measure masks and alignments on people whose truth is known (an hour)'
-	@echo 'make lint    check format, style and types (make format mends what can be mended)'
+	@echo 'make lint    check format, style, types, arrows and dependencies (make format mends what can be mended)'
 	@echo 'make docs    build the documentation into docs/_build/html'
 	@echo 'make lock    remake the lock files (newest versions: make lock UPGRADE=1)'
 	@echo 'make clean   remove the environment and everything that these targets wrote'
@@ -54,6 +55,10 @@ lint: $(VENV)/.installed-dev
 	$(bin)/ruff format --check .
 	$(bin)/ruff check .
 	$(bin)/mypy $(typed)
+	$(bin)/lint-imports --no-logo
+	$(bin)/deptry wmhflow --optional-dependencies-dev-groups dev,bench,docs
+	$(bin)/deptry $(code)
+	$(bin)/python -m tools.house
 
 format: $(VENV)/.installed-dev
 	$(bin)/ruff check --fix .
@@ -89,7 +94,7 @@ lock: $(VENV)/.created
 
 clean:
 	rm -rf $(VENV) $(DEMO_OUT) $(DEMO_WORK) docs/_build docs/_generated build dist \
-		.mypy_cache .pytest_cache .ruff_cache .hypothesis
+		.mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # ---- set-up ------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from scipy import ndimage
 from tests.builders import describe
 from wmhflow.bids.naming import TEMPLATE
 from wmhflow.core.align.search import rigid_matrix
-from wmhflow.core.tissue.template import coarsen, draw_ventricle_core
+from wmhflow.core.tissue.template import draw_ventricle_core
 from wmhflow.files.itk import write_itk_affine
 from wmhflow.files.template import cached_template
 
@@ -52,6 +52,11 @@ FLAIR_TRANSFORM = "from-FLAIR_to-T1w_mode-image_xfm.txt"
 LESION_BRIGHTNESS = {"T1w": 330, "FLAIR": 600}
 # values by distance from the lesions: inside, and at 0, 6 and 12 mm, with lines between these
 PROFILES = {"FA": (0.2, 0.3, 0.42, 0.42), "CBF": (15.0, 20.0, 30.0, 40.0)}
+
+
+def coarsen(values: np.ndarray, factor: int) -> np.ndarray:
+    """Smooth, and keep every n-th voxel, the first one included."""
+    return ndimage.gaussian_filter(values, 0.42 * factor)[::factor, ::factor, ::factor]
 
 
 class Head(NamedTuple):

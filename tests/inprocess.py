@@ -25,7 +25,7 @@ from wmhflow.cli.main import main
 from wmhflow.plan.visit import ParticipantPlan
 from wmhflow.products.product import From, Recipe, Taken
 from wmhflow.products.unit import Unit
-from wmhflow.reports.page import write_page
+from wmhflow.reports.unit import write_page
 from wmhflow.settings import Settings
 from wmhflow.steps.adapter import interface_of
 from wmhflow.workflows.plugin import Failure, said_by
@@ -83,7 +83,7 @@ def run(words: Sequence[str | Path], *, pages: bool = False, cut_after: str | No
         mock.patch("wmhflow.workflows.study.init_study_wf", _steps_of),
         mock.patch("wmhflow.workflows.execute.execute", carry_out),
         # what workers of other processes read would change this one
-        mock.patch("wmhflow.cli.run.prepare_environment", lambda _: None),
+        mock.patch("wmhflow.cli.run.prepare_environment", return_value=None),
         mock.patch.dict(os.environ, {"ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS": "1"}),
     ]
     with contextlib.ExitStack() as stack:
@@ -103,9 +103,9 @@ def succeed(words: Sequence[str | Path], *, pages: bool = False) -> Done:
 
 
 def _steps_of(
-    participants: Sequence[ParticipantPlan], settings: Settings, _: dict[str, Path]
+    participants: Sequence[ParticipantPlan], settings: Settings, _: dict[str, Path], first: str
 ) -> Steps:
-    return Steps(run_units(participants, settings), settings)
+    return Steps(run_units(participants, settings, first), settings)
 
 
 def _carry_out(
@@ -128,7 +128,7 @@ def _carry_out(
                     (empty_pages / unit.path("page")).touch()
                 else:
                     run_recipe(unit, recipe, made, steps.folder(unit, recipe))
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - whatever a step does fails it alone
                 last = traceback.format_exception_only(error)[-1].strip().splitlines()[-1]
                 failures.append(Failure(node.fullname, said_by(last)))
                 lost.add(unit.name)

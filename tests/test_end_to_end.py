@@ -22,8 +22,8 @@ from tests.runs import phantom_words, wmhflow
 from wmhflow.bids.writer import read_table
 from wmhflow.cli.parser import parse_settings
 from wmhflow.cli.run import make_plans
-from wmhflow.products.outputs import promised_files
 from wmhflow.registries.quality import find_measure
+from wmhflow.workflows.units import missing_files, units_of
 
 TRUTH = json.loads((ROOT / "bids_examples" / "phantom_truth.json").read_text(encoding="utf-8"))
 VISITS = {"sub-01_ses-1": "sub-01/ses-1", "sub-01_ses-2": "sub-01/ses-2", "sub-02": "sub-02"}
@@ -71,10 +71,10 @@ def profile(out: Path, visit: str, name: str, lesion_class: str = "all") -> dict
 
 
 def test_every_promise_is_kept(out: Path) -> None:
-    for plan in make_plans(parse_settings(all_words(out))):
-        for visit in plan.visits:
-            missing = [path for path in promised_files(visit) if not (out / path).is_file()]
-            assert not missing
+    settings = parse_settings(all_words(out))
+    units = [unit for plan in make_plans(settings) for unit in units_of(plan, settings)]
+    assert sum(len(unit.files) for unit in units) > 100
+    assert not missing_files(units, out)
 
 
 @pytest.mark.parametrize("visit", GIVEN)

@@ -23,6 +23,8 @@ from wmhflow.labels.schemes import DEFAULT_SCHEME, scheme_names
 LEVELS = ("participant", "group")
 LESION_RULES = ("continuity", "majority")
 MOST_LAYERS = 8
+# The kinds of input that --bids-filter-file can narrow.
+FILTER_KINDS = ("t1w", "flair", "wmh", "infarct", "parcellation", "transform", "map")
 
 
 @dataclass(frozen=True)
@@ -184,15 +186,15 @@ class Inputs:
         None,
         "--bids-filter-file",
         help="A JSON file of BIDS entities that narrow what is used, per kind of input: "
-        "t1w, flair, wmh, parcellation, transform, map.",
+        f"{', '.join(FILTER_KINDS)}.",
         parse=Path,
         metavar="FILE",
     )
     bids_database_dir: Path | None = option(
         None,
         "--bids-database-dir",
-        help="A folder where the index of every dataset is kept and reused. "
-        "Default: only the persons asked for are indexed, anew.",
+        help="A folder where the index of every dataset is kept and reused (by pybids). "
+        "Default: none is made; a person's folders are looked into when the person is planned.",
         parse=Path,
         metavar="DIR",
     )
@@ -405,6 +407,13 @@ class Reporting:
 
     dry_run: bool = option(
         False, "--dry-run", help="Print the plan (found, missing, computed and why) and stop."
+    )
+    check_values: bool = option(
+        False,
+        "--check-values",
+        help="Read every image before the first step, so that what only its voxels tell (nothing "
+        "in it, cut short, codes or values of another kind) is known before anything runs; with "
+        "--dry-run the plan says it. Otherwise a visit's images are read when its turn comes.",
     )
     reports_only: bool = option(
         False, "--reports-only", help="Make the reports anew from finished outputs."

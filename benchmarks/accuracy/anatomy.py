@@ -10,13 +10,12 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.accuracy.chain import DATA, SEED, Chain, array, dice, on_all_cores
+from benchmarks.accuracy.chain import DATA, SEED, Chain, dice, on_all_cores
 from benchmarks.accuracy.simulate import CORTEX, LATERAL_VENTRICLES, WHITE, WMH_CODE, simulated
 from wmhflow.ants.images import ants_image, single_threaded_ants
 from wmhflow.ants.transforms import jacobian_determinant, resample_through
 from wmhflow.core.space.grids import Grid3D, robust_range
 from wmhflow.core.tissue import template as templates
-from wmhflow.files.grids import load_grid
 from wmhflow.labels.digits import CORTEX as CORTEX_LABEL
 from wmhflow.labels.digits import WHITE_MATTER as WHITE_LABEL
 from wmhflow.labels.digits import class_of
@@ -70,21 +69,21 @@ def measured(path: Path) -> Person:
         folder = Path(temporary)
         chain = Chain(folder, *simulated_pair(path, folder))
         chain.to_template()
-        wmh = array(chain.to_wmh()) > 0
+        wmh = chain.to_wmh()
         chain.to_template_again()
-        tissue_file, ventricle_file = chain.to_tissues()
-        tissue = class_of(array(tissue_file).astype(np.uint8))
+        labels, ventricles = chain.to_tissues()
+        tissue = class_of(labels.data)
         voxel_ml = float(np.prod(spacing)) / 1000
         return Person(
             name=path.name.split(".")[0],
             ventricle_ml=float(np.isin(codes, LATERAL_VENTRICLES).sum() * voxel_ml),
             dice={
-                "ventricles": dice(array(ventricle_file) > 0, np.isin(codes, LATERAL_VENTRICLES)),
+                "ventricles": dice(ventricles.data, np.isin(codes, LATERAL_VENTRICLES)),
                 "white": dice(tissue == WHITE_LABEL, np.isin(codes, WHITE)),
                 "cortex": dice(tissue == CORTEX_LABEL, np.isin(codes, CORTEX)),
             },
             warp={
-                "wmhflow": _overlap(chain, codes, [chain.files["forward"]]),
+                "wmhflow": _overlap(chain, codes, [str(chain.warp.forward)]),
                 "antsRegistrationSyNQuick[s]": _overlap(chain, codes, _syn_quick(chain, folder)),
             },
             false_wmh_ml=float(wmh.sum() * voxel_ml),
@@ -111,11 +110,11 @@ def simulated_pair(
 def _syn_quick(chain: Chain, folder: Path) -> list[str]:
     """Register the same brain to the same template with antspyx's default quick SyN."""
     ants = single_threaded_ants(SEED)
-    person, template = load_grid(chain.files["reference"]), load_grid(chain.files["template_t1w"])
-    brain = array(chain.files["brain"]) > 0
+    person, brain = chain.reference, chain.brain.data
     moving = Grid3D(robust_range(np.where(brain, person.data, 0)), person.affine)
     found = ants.registration(
-        ants_image(template, SEED), ants_image(moving, SEED), "antsRegistrationSyNQuick[s]",
+        ants_image(chain.template.grid("t1w"), SEED), ants_image(moving, SEED),
+        "antsRegistrationSyNQuick[s]",
         outprefix=str(folder / "quick"), random_seed=SEED,
     )  # fmt: skip
     return [str(path) for path in found["fwdtransforms"]]
@@ -123,20 +122,19 @@ def _syn_quick(chain: Chain, folder: Path) -> list[str]:
 
 def _overlap(chain: Chain, codes: NDArray, transforms: list[str]) -> dict[str, float]:
     """Warp a person's labels to the template and compare with the template's own."""
-    template = load_grid(chain.files["template_t1w"])
-    person = load_grid(chain.files["reference"])
-    csf = load_grid(chain.files["template_csf"]).data
+    template, affine = chain.template.grid("t1w"), chain.reference.affine
+    csf = chain.template.grid("csf").data
     own = {
         "ventricles": templates.draw_ventricle_core(csf, template.affine),
-        "cortex": load_grid(chain.files["template_cortex"]).data > SHARE_OF_CORTEX,
+        "cortex": chain.template.grid("cortex").data > SHARE_OF_CORTEX,
     }
     members = {"ventricles": LATERAL_VENTRICLES, "cortex": CORTEX}
     found = {}
     for name, mask in own.items():
-        moving = Grid3D(np.isin(codes, members[name]).astype(np.float32), person.affine)
+        moving = Grid3D(np.isin(codes, members[name]).astype(np.float32), affine)
         warped = resample_through(moving, template, transforms, "nearest")
         found[name] = dice(warped > 0, mask)
-    inside = load_grid(chain.files["template_brain_mask"]).data > 0
+    inside = chain.template.mask("brain_mask")
     found["jacobian"] = min(
         float(jacobian_determinant(template, path, SEED)[inside].min())
         for path in transforms

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import time
 from collections.abc import Callable, Iterable
@@ -14,16 +15,19 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from wmhflow.interfaces.anatomy import PrepareImage, WarpPriors
-from wmhflow.interfaces.registration import RigidRegistration
-from wmhflow.interfaces.segmentation import (
-    BrainExtraction,
-    TemplatePriors,
-    TissueSegmentation,
-    WMHSegmentation,
+from wmhflow.core.space.grids import Grid3D
+from wmhflow.files.template import Template
+from wmhflow.steps.images import find_template, prepare_image
+from wmhflow.steps.kinds import LabelImage, MaskImage, Space
+from wmhflow.steps.lesions import find_lesions
+from wmhflow.steps.registration import (
+    FirstWarp,
+    Warp,
+    align_rigidly,
+    warp_again,
+    warp_to_template,
 )
-from wmhflow.interfaces.warp import TemplateRegistration, TemplateRegistrationAgain
-from wmhflow.workflows.anatomy import LESION_PRIORS, PRIORS, TEMPLATE_FILES
+from wmhflow.steps.tissue import find_brain, label_tissues, warp_priors
 
 BESIDE = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 DATA = Path(os.environ.get("WMHFLOW_DATA", BESIDE))
@@ -35,100 +39,101 @@ SEED = 20080324
 class _Aligned:
     """A FLAIR on its own grid, and its transform from the reference."""
 
-    own: str
-    transform: str | None
+    own: Grid3D
+    transform: Path | None
 
 
 @dataclass
 class Chain:
-    """One person's images on their way to masks; `seconds` holds the time of each step."""
+    """One person's images on their way to masks; `seconds` holds the time of each step.
+
+    `wmh`, `tissue` and `ventricles` are there once they are made.
+    """
 
     folder: Path
     t1w: Path | None
     flair: Path
     seconds: dict[str, float] = field(default_factory=dict)
-    files: dict[str, str] = field(default_factory=dict)
-    metrics: dict[str, Any] = field(default_factory=dict)
+    template: Template = field(init=False)
+    reference: Grid3D = field(init=False)
     aligned: _Aligned = field(init=False)
+    brain: MaskImage = field(init=False)
+    first_warp: FirstWarp = field(init=False)
+    warp: FirstWarp | Warp = field(init=False)
+    wmh: MaskImage = field(init=False)
 
-    def step(self, name: str, interface: type, **inputs: Any) -> Any:
-        """Run an interface in a folder of its own and remember its time."""
-        folder = self.folder / name
-        folder.mkdir(parents=True, exist_ok=True)
-        given = {key: value for key, value in inputs.items() if value is not None}
+    def step(self, name: str, function: Callable[..., Any], **inputs: Any) -> Any:
+        """Carry out a step, in a folder of its own if it needs one, and remember its time."""
+        if "folder" in inspect.signature(function).parameters:
+            inputs["folder"] = self.folder / name
+            inputs["folder"].mkdir(parents=True, exist_ok=True)
         start = time.perf_counter()
-        outputs = interface(**given).run(cwd=str(folder)).outputs
+        found = function(**inputs)
         self.seconds[name] = time.perf_counter() - start
-        return outputs
+        return found
 
     def to_template(self) -> None:
         """Find the brain in the reference and register it to the template."""
-        priors = self.step("priors", TemplatePriors)
-        self.files |= {f"template_{name}": getattr(priors, name) for name in TEMPLATE_FILES}
+        self.template = self.step("template", find_template).template
         source = self.t1w or self.flair
-        reference = self.step("reference", PrepareImage, in_file=str(source)).out_file
-        common = {"seed": SEED, "template_mask": self.files["template_brain_mask"]}
-        self.files["reference"] = reference
+        self.reference = self.step("reference", prepare_image, in_file=source).image
         self.aligned = self._aligned()
-        brain = self.step(
-            "brain", BrainExtraction, image=reference, template_t1w=self.files["template_t1w"],
-            other=self.aligned.own if self.aligned.transform else None,
-            other_transform=self.aligned.transform, **common,
+        moved = self.aligned.transform is not None
+        self.brain = self.step(
+            "brain", find_brain, image=self.reference, template=self.template, seed=SEED,
+            source=str(source), other=self.aligned.own if moved else None,
+            other_transform=self.aligned.transform,
         ).brain_mask  # fmt: skip
-        self.files["brain"] = brain
-        template = self.step(
-            "template", TemplateRegistration, reference=reference, brain_mask=brain,
-            template=self.files["template_t1w"], **common,
+        self.first_warp = self.warp = self.registered("template_registration")
+
+    def registered(self, name: str, seed: int = SEED, **masks: MaskImage) -> FirstWarp:
+        """Register the reference to the template: with other lesions, or with another seed."""
+        found: FirstWarp = self.step(
+            name, warp_to_template, reference=self.reference, brain_mask=self.brain,
+            template=self.template, seed=seed, **masks,
         )  # fmt: skip
-        self.files |= {name: getattr(template, name) for name in ("forward", "inverse", "affine")}
-        self.metrics = template.metrics
+        return found
 
     def to_template_again(self) -> None:
         """Register to the template anew with the WMH filled, as the program does from 5 ml on."""
-        again = self.step(
-            "template_again", TemplateRegistrationAgain, reference=self.files["reference"],
-            brain_mask=self.files["brain"], template=self.files["template_t1w"],
-            template_mask=self.files["template_brain_mask"], wmh=self.files["wmh"],
-            metrics=self.metrics, seed=SEED,
-            **{name: self.files[name] for name in ("forward", "inverse", "affine")},
+        self.warp = self.step(
+            "template_again", warp_again, reference=self.reference, brain_mask=self.brain,
+            template=self.template, wmh=self.wmh, seed=SEED, **self.first_warp._asdict(),
         )  # fmt: skip
-        self.files |= {"forward": again.forward, "inverse": again.inverse}
-        self.metrics = again.metrics
 
     def _aligned(self) -> _Aligned:
         """Bring the FLAIR to the reference, which it is itself where there is no T1w."""
-        reference = self.files["reference"]
         if self.t1w is None:
-            return _Aligned(reference, None)
-        moving = self.step("flair", PrepareImage, in_file=str(self.flair)).out_file
-        found = self.step("rigid", RigidRegistration, fixed=reference, moving=moving, seed=SEED)
+            return _Aligned(self.reference, None)
+        moving = self.step("flair", prepare_image, in_file=self.flair).image
+        found = self.step(
+            "rigid", align_rigidly, fixed=self.reference, moving=moving, quality="flag",
+            moving_name=str(self.flair), fixed_name=str(self.t1w), seed=SEED,
+        )  # fmt: skip
         return _Aligned(moving, found.transform)
 
-    def to_wmh(self) -> Path:
+    def to_wmh(self) -> NDArray[np.bool_]:
         """Segment the FLAIR; return the mask."""
-        aligned = self.aligned
-        found = self.step(
-            "wmh", WMHSegmentation, flair=aligned.own, reference=self.files["reference"],
-            reference_name="T1w" if self.t1w else "FLAIR", other_transform=aligned.transform,
-            t1w=self.files["reference"] if self.t1w else None, brain_mask=self.files["brain"],
-            inverse=self.files["inverse"],
-            **{prior: self.files[f"template_{prior}"] for prior in LESION_PRIORS},
-        )  # fmt: skip
-        self.files["wmh"] = found.mask
-        return Path(found.mask)
+        self.wmh = self.step(
+            "wmh", find_lesions, flair=self.aligned.own,
+            reference=Space(self.reference.data.shape, self.reference.affine),
+            brain_mask=self.brain, reference_name="T1w" if self.t1w else "FLAIR",
+            template=self.template, inverse=self.warp.inverse,
+            t1w=self.reference if self.t1w else None, other_transform=self.aligned.transform,
+        ).mask  # fmt: skip
+        return self.wmh.data
 
-    def to_tissues(self) -> tuple[Path, Path]:
+    def to_tissues(self) -> tuple[LabelImage, MaskImage]:
         """Segment tissues around the WMH; return labels and ventricles."""
         warped = self.step(
-            "warped", WarpPriors, brain_mask=self.files["brain"], inverse=self.files["inverse"],
-            **{prior: self.files[f"template_{prior}"] for prior in PRIORS},
+            "warped", warp_priors, brain_mask=self.brain, template=self.template,
+            inverse=self.warp.inverse,
         )  # fmt: skip
         found = self.step(
-            "tissues", TissueSegmentation, image=self.files["reference"],
-            brain_mask=self.files["brain"], lesion_mask=self.files["wmh"], seed=SEED,
-            **{prior: getattr(warped, prior) for prior in (*PRIORS, "hemispheres")},
+            "tissues", label_tissues, image=self.reference, brain_mask=self.brain,
+            lesion_mask=self.wmh, seed=SEED, **warped._asdict(),
         )  # fmt: skip
-        return Path(found.tissue), Path(found.ventricles)
+        return found.tissue, found.ventricles
 
 
 def on_all_cores(work: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:

@@ -21,11 +21,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks.accuracy.anatomy import LABELS, simulated_pair
-from benchmarks.accuracy.chain import SEED, Chain, array
+from benchmarks.accuracy.chain import SEED, Chain
 from benchmarks.accuracy.filling import planted_lesions
 from wmhflow.ants.images import ants_image, single_threaded_ants
 from wmhflow.core.space.grids import Grid3D, robust_range
-from wmhflow.files.grids import load_grid
+from wmhflow.files.template import Template
 
 MOST_MINUTES, MOST_GB = 8.0, 4.0
 KB_PER_GB = 1e6
@@ -33,11 +33,12 @@ KB_PER_GB = 1e6
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds of each step, peak memory of the process, and the files a rival needs."""
+    """Seconds of each step, peak memory of the process, and what a rival needs."""
 
     seconds: dict[str, float]
     peak_gb: float
-    files: dict[str, str]
+    brain: Grid3D | None = None
+    template: Template | None = None
 
 
 def main() -> list[str]:
@@ -50,7 +51,7 @@ def main() -> list[str]:
         folder = Path(temporary)
         pair = _apart(simulated_pair, heads[0], folder, planted_lesions(heads[0]))
         own = _apart(_own_cost, pair, folder)
-        syn = _apart(_syn_cost, own.files, folder)
+        syn = _apart(_syn_cost, own.brain, own.template, folder)
     total = sum(own.seconds.values())
     print("# From raw T1w and FLAIR of 1 mm to all masks and warps\n")
     print("| step | seconds | share |\n| --- | ---: | ---: |")
@@ -84,17 +85,16 @@ def _own_cost(pair: tuple[Path, Path], folder: Path) -> Cost:
     chain.to_wmh()
     chain.to_template_again()
     chain.to_tissues()
-    return Cost(chain.seconds, _peak_gb(), chain.files)
+    brain = np.where(chain.brain.data, chain.reference.data, 0)
+    moving = Grid3D(robust_range(brain), chain.reference.affine)
+    return Cost(chain.seconds, _peak_gb(), moving, chain.template)
 
 
-def _syn_cost(files: dict[str, str], folder: Path) -> Cost:
+def _syn_cost(moving: Grid3D, template: Template, folder: Path) -> Cost:
     ants = single_threaded_ants(SEED)
-    person, template = load_grid(files["reference"]), load_grid(files["template_t1w"])
-    brain = np.where(array(files["brain"]) > 0, person.data, 0)
-    moving = Grid3D(robust_range(brain), person.affine)
     start = time.perf_counter()
     ants.registration(
-        ants_image(template, SEED), ants_image(moving, SEED), "SyN",
+        ants_image(template.grid("t1w"), SEED), ants_image(moving, SEED), "SyN",
         outprefix=str(folder / "syn"), random_seed=SEED,
     )  # fmt: skip
-    return Cost({"SyN": time.perf_counter() - start}, _peak_gb(), {})
+    return Cost({"SyN": time.perf_counter() - start}, _peak_gb())

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from benchmarks.accuracy.anatomy import LABELS, simulated_pair
-from benchmarks.accuracy.chain import SEED, Chain, array, on_all_cores
+from benchmarks.accuracy.chain import SEED, Chain, on_all_cores
 from benchmarks.accuracy.simulate import LATERAL_VENTRICLES, WHITE
 from benchmarks.kernels.scene import planted
 from wmhflow.ants.transforms import map_points
 from wmhflow.core.space.geometry import world_coordinates
-from wmhflow.interfaces.warp import TemplateRegistration
+from wmhflow.steps.kinds import MaskImage
 
 # One with small ventricles and one with large ones.
 HEADS = ("training_seg_04", "training_seg_18")
@@ -76,14 +76,14 @@ def shifted(path: Path) -> Shift:
         folder = Path(temporary)
         clean = _chain(path, folder / "clean", None)
         clean.to_template()
-        brain = array(clean.files["brain"]) > 0
+        brain = clean.brain.data
         voxels = np.argwhere(brain)[::EVERY]
         points = world_coordinates(voxels, image.affine)
-        truth = map_points(points, clean.files["inverse"], SEED)
+        truth = map_points(points, str(clean.warp.inverse), SEED)
         fluid = np.isin(codes, LATERAL_VENTRICLES)[tuple(voxels.T)]
 
-        def shift(inverse: str, planted: NDArray[np.bool_]) -> dict[str, float]:
-            moved = np.linalg.norm(map_points(points, inverse, SEED) - truth, axis=1)
+        def shift(inverse: Path, planted: NDArray[np.bool_]) -> dict[str, float]:
+            moved = np.linalg.norm(map_points(points, str(inverse), SEED) - truth, axis=1)
             away = ndimage.distance_transform_edt(~planted, sampling=spacing)[tuple(voxels.T)]
             parts = {
                 "lesions": away == 0,
@@ -93,23 +93,22 @@ def shifted(path: Path) -> Shift:
             }
             return {name: float(moved[part].mean()) for name, part in parts.items()}
 
-        shifts = {SEED_ALONE: shift(_registered(clean, "seed", seed=SEED + 1), lesions)}
+        shifts = {SEED_ALONE: shift(clean.registered("seed", SEED + 1).inverse, lesions)}
         chain = _chain(path, folder / "lesions", lesions)
         chain.to_template()
-        shifts["as they are"] = shift(chain.files["inverse"], lesions)
-        mask = folder / "mask.nii.gz"
-        nib.save(nib.Nifti1Image(lesions.astype(np.uint8), image.affine), mask)
-        left_out = _registered(chain, "left_out", infarct=str(mask))
-        shifts["left out of the metric"] = shift(left_out, lesions)
-        shifts[GIVEN] = shift(_registered(chain, "given", wmh=str(mask)), lesions)
-        wmh = array(chain.to_wmh()) > 0
+        shifts["as they are"] = shift(chain.warp.inverse, lesions)
+        mask = MaskImage(lesions, chain.brain.affine)
+        left_out = chain.registered("left_out", infarct=mask)
+        shifts["left out of the metric"] = shift(left_out.inverse, lesions)
+        shifts[GIVEN] = shift(chain.registered("given", wmh=mask).inverse, lesions)
+        wmh = chain.to_wmh()
         chain.to_template_again()
-        shifts[COMPUTED] = shift(chain.files["inverse"], lesions)
+        shifts[COMPUTED] = shift(chain.warp.inverse, lesions)
         voxel_ml = float(np.prod(spacing)) / 1000
         few = some_of(lesions, FEW_ML / voxel_ml, spacing)
         chain = _chain(path, folder / "few", few)
         chain.to_template()
-        shifts[f"{FEW_ML:g} ml of them, as they are"] = shift(chain.files["inverse"], few)
+        shifts[f"{FEW_ML:g} ml of them, as they are"] = shift(chain.warp.inverse, few)
         return Shift(
             path.name.split(".")[0],
             float(lesions.sum() * voxel_ml),
@@ -141,13 +140,3 @@ def some_of(
 def _chain(labels: Path, folder: Path, lesions: NDArray[np.bool_] | None) -> Chain:
     folder.mkdir()
     return Chain(folder, *simulated_pair(labels, folder, lesions))
-
-
-def _registered(chain: Chain, name: str, seed: int = SEED, **masks: str) -> str:
-    """Register a chain's head to the template in another way."""
-    found = chain.step(
-        name, TemplateRegistration, reference=chain.files["reference"],
-        brain_mask=chain.files["brain"], template=chain.files["template_t1w"],
-        template_mask=chain.files["template_brain_mask"], seed=seed, **masks,
-    )  # fmt: skip
-    return str(found.inverse)

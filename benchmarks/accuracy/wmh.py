@@ -77,7 +77,7 @@ def scan_scores(scan: str) -> list[Score]:
         return [
             Score(
                 scan, condition, float(truth.sum() * voxel_ml),
-                float((array(mask) > 0).sum() * voxel_ml), dice(array(mask) > 0, truth),
+                float(mask.sum() * voxel_ml), dice(mask, truth),
             )
             for condition, mask in masks.items()
         ]  # fmt: skip

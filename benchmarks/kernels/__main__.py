@@ -31,7 +31,8 @@ from benchmarks.kernels.measure import (
 from benchmarks.kernels.ours import everything, tables, wanted_regions
 from benchmarks.kernels.scene import Scene, real_codes, real_scene, zoomed_scene
 from wmhflow.core.arrays.distance import distance_to, nearest
-from wmhflow.core.measure.sampling import coverage_weights, region_statistics
+from wmhflow.core.measure.coverage import coverage_weights
+from wmhflow.core.measure.statistics import region_statistics
 from wmhflow.core.regions.bullseye import bullseye_labels, depth
 from wmhflow.core.regions.lesions import label_lesions, lesion_measures
 from wmhflow.core.regions.lobes import propagate_lobes

@@ -55,7 +55,7 @@ def test_a_read_only_warm_cache_is_copied(tmp_path: Path, monkeypatch: pytest.Mo
     warm.mkdir()
     (warm / "kernel.nbc").write_bytes(b"compiled")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(resources, "_is_writable", lambda folder: _make(folder, warm))
+    monkeypatch.setattr(resources, "is_writable", lambda folder: _make(folder, warm))
     copied = resources._writable_cache(str(warm), "numba-test")
     assert (copied / "kernel.nbc").read_bytes() == b"compiled"
 

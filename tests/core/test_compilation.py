@@ -39,48 +39,59 @@ event.register("numba:compile", compiled)
 CALLS = """
 import itertools
 import numpy as np
-from wmhflow.core.alignment import (
-    alignment_quality,
-    compare,
-    refine_rigid,
-    search_rigid,
-)
+from wmhflow.core.align.quality import alignment_quality
+from wmhflow.core.align.search import refine_rigid, search_rigid
+from wmhflow.core.align.similarity import compare
 from wmhflow.core.space.grids import Grid3D
-from wmhflow.core.regions.bullseye import bullseye_labels, depth, propagate_lobes
+from wmhflow.core.regions.bullseye import bullseye_labels, depth
+from wmhflow.core.regions.lobes import propagate_lobes
 from wmhflow.core.arrays.distance import distance_to, nearest, signed_distance
 from wmhflow.core.regions.lesions import label_lesions, lesion_measures
 from wmhflow.core.regions.nawm import normal_appearing_white_matter
-from wmhflow.core.parcellation import complete_hemispheres
-from wmhflow.core.regional import Row, partition, sample_regions
-from wmhflow.core.measure.sampling import coverage_weights, region_statistics
+from wmhflow.core.tissue.parcellation import complete_hemispheres
+from wmhflow.core.measure.regional import sample_regions
+from wmhflow.core.regions.partition import Row, partition
+from wmhflow.core.measure.coverage import coverage_weights
+from wmhflow.core.measure.statistics import region_statistics
 from wmhflow.core.regions.shells import shell_labels
 from wmhflow.core.regions.zones import lesion_continuity, lesion_majority, zone_labels
 from wmhflow.labels.schemes import zone_schemes
 
 shape, rng = (9, 10, 11), np.random.default_rng(0)
 lobe = rng.integers(1, 6, shape) * (rng.random(shape) < 0.2)
-kinds = (np.uint8, np.int16, np.int32, np.float32, np.float64, ">i2")
-for order, kind in itertools.product("CF", kinds):
-    spacing = SPACING
-    affine = np.diag([*spacing, 1.0])
+spacing = SPACING
+affine = np.diag([*spacing, 1.0])
+for order, kind in itertools.product("CF", (np.uint8, np.int16, np.float32, np.float64, ">i2")):
     image = np.require(lobe, kind, order)
     grids = [Grid3D(np.asarray(image, np.float32) / 5, affine) for _ in range(2)]
     compare(*grids).score(np.asfortranarray(affine))
     alignment_quality(*grids, np.eye(4), 1)
     refine_rigid(compare(*grids, seed=1), affine.T, np.zeros(3))
     search_rigid(*grids, np.ones(shape, bool), [(0.0, 0.0, 0.0)])
-    codes, mask = np.rint(image).astype(np.int64), image != 0
+    mask = image != 0
+    distance_to(image, spacing)
+    signed_distance(mask, spacing)
+    label_lesions(image, affine)
+    maps = {"map": (np.require(rng.random((4, 5, 6)), kind, order), rng.random((4, 5, 6)) < 0.9)}
+    found = partition({"lobes": lobe, "WMH": mask, "NAWM": ~mask})
+    rows = [Row((("lobes", (1, 2)),), tissue) for tissue in ("all", "WMH", "NAWM")]
+    sample_regions(found, affine, maps, np.diag([2, 2, 2, 1.0]), rows)
+    region_statistics(image, coverage_weights(lobe, affine, shape, affine))
+# Label images have the whole numbers in which they are stored, in the order of the file.
+stored = (np.uint8, np.int16, np.int32, np.int64, ">i2")
+for order, kind in itertools.product("CF", stored):
+    codes, mask = np.require(lobe, kind, order), np.require(lobe != 0, bool, order)
     right = np.require(np.indices(shape)[0] > 4, bool, order)
     white = np.require(rng.random(shape) < 0.7, bool, order)
-    ventricle, cortex = distance_to(codes == 1, spacing), distance_to(image, spacing)
-    signed_distance(mask, spacing)
+    ventricle, cortex = distance_to(codes == 1, spacing), distance_to(codes, spacing)
     normal_appearing_white_matter(codes, spacing, 1.0)
-    complete_hemispheres(np.where(white, 0, 1 + right), affine)
-    bullseye_labels(depth(ventricle, cortex), propagate_lobes(codes, right, white, right, spacing))
+    complete_hemispheres(np.where(white, 0, 1 + right).astype(kind), affine)
+    lobes = propagate_lobes(codes, right, white, right, spacing).astype(kind)
+    bullseye_labels(depth(ventricle, cortex), np.require(lobes, kind, order))
     for scheme in zone_schemes().values():
-        zones = zone_labels(ventricle, cortex, white, right, scheme)
-    lesions, n = label_lesions(image, affine)
-    lesions = np.require(lesions, np.int64, order)
+        zones = np.require(zone_labels(ventricle, cortex, white, right, scheme), kind, order)
+    lesions, n = label_lesions(mask, affine)
+    lesions = np.require(lesions, kind, order)
     lesion_measures(lesions, affine, {"a": ventricle, "b": cortex})
     lesion_continuity(lesions, n, ventricle)
     lesion_majority(lesions, n, zones)
@@ -90,12 +101,9 @@ for order, kind in itertools.product("CF", kinds):
         )
     for limit, within in itertools.product((None, 2.0), (None, white)):
         nearest(codes, spacing, limit=limit, within=within)
-        distance_to(image, spacing, limit=limit, within=within)
-    found = partition({"lobes": codes, "WMH": mask, "NAWM": white})
-    maps = {"map": (np.require(rng.random((4, 5, 6)), kind, order), rng.random((4, 5, 6)) < 0.9)}
-    rows = [Row((("lobes", (1, 2)),), tissue) for tissue in ("all", "WMH", "NAWM")]
-    sample_regions(found, affine, maps, np.diag([2, 2, 2, 1.0]), rows)
-    region_statistics(image, coverage_weights(codes, affine, shape, affine))
+        distance_to(codes, spacing, limit=limit, within=within)
+    partition({"lobes": codes, "WMH": mask, "NAWM": white})
+    coverage_weights(codes, affine, shape, affine)
 print(json.dumps(compiled.names))
 """
 # The steps themselves, on files.
@@ -103,7 +111,8 @@ STEPS = """
 import json, os
 import nibabel as nib
 import numpy as np
-from wmhflow.interfaces.regions import Distances, Lesions, Lobes, Shells, Zones
+from wmhflow.steps import lesions, regions
+from wmhflow.steps.adapter import interface_of
 
 shape, rng = (9, 10, 11), np.random.default_rng(0)
 classes = rng.choice([2, 3, 5, 5, 5, 6], shape)
@@ -113,24 +122,46 @@ def saved(name, image, dtype):
     nib.save(nib.Nifti1Image(image.astype(dtype), np.eye(4), dtype=dtype), f"{name}.nii")
     return os.path.abspath(f"{name}.nii")
 
-tissue = saved("tissue", classes + side, np.uint8)
-wmh = saved("wmh", classes == 6, np.uint8)
-ventricles = saved("ventricles", classes == 2, np.uint8)
-nawm = saved("nawm", classes == 5, np.uint8)
-parcels = saved("parcels", (classes == 3) * 2, np.int16)
-far = Distances(tissue=tissue, ventricles=ventricles, wmh=wmh).run().outputs
-shared = {"ventricle_distance": far.ventricles, "cortex_distance": far.cortex}
-zones = Zones(tissue=tissue, scheme="jv3-pv13-jc4", **shared).run().outputs.zones
-lobes = Lobes(tissue=tissue, cortex_lobes=parcels).run().outputs.lobes
-found = Lesions(
-    wmh=wmh, tissue=tissue, zones=[zones], schemes=["jv3-pv13-jc4"], lobes=lobes,
-    rule="continuity", **shared
-).run().outputs
-shells = Shells(
-    lesions=found.lesions, nawm=nawm, tissue=tissue, width_mm=2.0, max_mm=14.0,
-    is_periventricular=found.is_periventricular,
-).run().outputs.shells
-assert nib.load(shells).get_fdata().any() and nib.load(lobes).get_fdata().any()
+def run(step, **inputs):
+    return interface_of(step).run(**inputs).outputs
+
+for dtype in (np.uint8, np.int16, np.int32):
+    tissue = saved("tissue", classes + side, dtype)
+    wmh = saved("wmh", classes == 6, np.uint8)
+    ventricles = saved("ventricles", classes == 2, np.uint8)
+    nawm = saved("nawm", classes == 5, np.uint8)
+    parcels = saved("parcels", (classes == 3) * 2, dtype)
+    # what one step wrote is not written over by the next
+    os.mkdir(np.dtype(dtype).name)
+    os.chdir(np.dtype(dtype).name)
+    def distance(name, step, **given):
+        os.mkdir(name)
+        return run(step, cwd=os.path.abspath(name), **given).distance
+
+    far = {
+        "ventricle_distance": distance("ventricle", regions.measure_distance, target=ventricles),
+        "cortex_distance": distance("cortex", regions.measure_cortex_distance, tissue=tissue),
+    }
+    depth = distance("depth", regions.measure_depth, **far)
+    run(regions.measure_edge_distance, target=wmh)
+    zones = run(regions.divide_into_zones, tissue=tissue, scheme="jv3-pv13-jc4", **far).zones
+    lobes = run(regions.divide_into_lobes, tissue=tissue, cortex_lobes=parcels).lobes
+    run(regions.divide_into_bullseye, depth=depth, lobes=lobes, layers=4)
+    found = run(
+        lesions.number_lesions, wmh=wmh, tissue=tissue, zones=[zones], columns=["majority"],
+        lobes=lobes, territories=parcels, territory_names={2: "x"}, rule="continuity", **far
+    )
+    run(
+        lesions.classify_by_continuity, lesions=found.lesions, tissue=tissue,
+        ventricle_distance=far["ventricle_distance"],
+    )
+    run(lesions.classify_by_majority, lesions=found.lesions, tissue=tissue, zones=zones)
+    shells = run(
+        regions.divide_into_shells, lesions=found.lesions, nawm=nawm, tissue=tissue, width_mm=2.0,
+        max_mm=14.0, is_periventricular=found.is_periventricular,
+    ).shells
+    assert nib.load(shells).get_fdata().any() and nib.load(lobes).get_fdata().any()
+    os.chdir("..")
 print(json.dumps(compiled.names))
 """
 # Cheap to compile, and enough to tell whether the folder is used.

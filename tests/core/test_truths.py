@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from wmhflow.core.arrays.distance import distance_to, nearest, signed_distance
-from wmhflow.core.measure.sampling import coverage_weights, merge_regions, region_statistics
+from wmhflow.core.measure.coverage import coverage_weights, merge_regions
+from wmhflow.core.measure.statistics import region_statistics
 from wmhflow.core.regions.bullseye import bullseye_labels, depth
 from wmhflow.core.regions.lesions import (
     count_hole_voxels,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import re
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -11,7 +14,7 @@ import pytest
 from tests.builders import AFFINE, save_image
 from wmhflow.errors import GridError, InputError
 from wmhflow.files.images import load_volume
-from wmhflow.files.inspection import check_anatomical, inspect_image, same_lattice
+from wmhflow.files.inspection import boxes_meet, check_anatomical, inspect_image, same_lattice
 
 
 def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
@@ -52,12 +55,83 @@ def test_a_sheared_grid_is_refused(tmp_path: Path) -> None:
         load_volume(path)
 
 
-def test_facts_count_nonfinite_and_nonzero(tmp_path: Path) -> None:
-    data = np.zeros((4, 4, 4))
-    data[0, 0, :3] = [np.nan, np.inf, 7]
-    facts = inspect_image(save_image(tmp_path / "a.nii.gz", data))
-    assert (facts.n_nonfinite, facts.n_nonzero, facts.low, facts.high) == (2, 1, 0, 7)
-    assert not facts.is_empty
+@pytest.mark.parametrize("kind", [nib.Nifti1Image, nib.Nifti2Image])
+@pytest.mark.parametrize("ending", ["nii", "nii.gz"])
+@pytest.mark.parametrize("endian", ["<", ">"])
+def test_a_header_read_alone_is_nibabels(
+    tmp_path: Path, kind: Any, ending: str, endian: str
+) -> None:
+    rng = np.random.default_rng(1)
+    turned = np.linalg.qr(rng.normal(size=(3, 3)))[0] * [1, 2, 3]
+    affine = np.vstack([np.column_stack([turned, [5, -6, 7]]), [0, 0, 0, 1]])
+    header = kind.header_class(endianness=endian)
+    for number, codes in enumerate([(1, 1), (0, 2), (4, 0), (1, 0)]):
+        image = kind(rng.normal(size=(5, 6, 7, 1)).astype(np.float32), affine, header)
+        image.set_sform(affine, code=codes[0])
+        image.set_qform(affine @ np.diag([2, 2, 2, 1]), code=codes[1])
+        image.header.set_xyzt_units("micron")
+        path = tmp_path / f"{number}.{ending}"
+        nib.save(image, path)
+        read = nib.load(path)
+        facts = inspect_image(path)
+        assert facts.shape == (5, 6, 7)
+        assert facts.unit == "micron"
+        np.testing.assert_array_equal(facts.affine, read.affine)
+        np.testing.assert_array_equal(facts.affine, load_volume(path)[1])
+
+
+@pytest.mark.parametrize("field", ["pixdim", "qfac", "code", "datatype", "offset"])
+def test_a_header_that_nibabel_mends_or_refuses_ends_alike(tmp_path: Path, field: str) -> None:
+    path = save_image(tmp_path / "a.nii", np.ones((8, 9, 10)))
+    header = nib.load(path).header
+    header.set_data_offset(352)
+    content = bytearray(path.read_bytes())
+    changed = header.copy()
+    changed["sform_code"] = 0
+    if field == "pixdim":
+        changed["pixdim"][1:4] *= -1
+    elif field == "qfac":
+        changed["pixdim"][0] = 0
+    elif field == "code":
+        changed["sform_code"] = 77
+    elif field == "datatype":
+        changed["datatype"] = 77
+    else:
+        changed["vox_offset"] = 16
+    content[:348] = changed.binaryblock
+    path.write_bytes(bytes(content))
+    try:
+        expected = load_volume(path)[1]
+    except InputError as error:
+        with pytest.raises(InputError, match=re.escape(str(error))):
+            inspect_image(path)
+    else:
+        np.testing.assert_array_equal(inspect_image(path).affine, expected)
+
+
+def test_headers_are_refused_with_the_sentences_of_images(tmp_path: Path) -> None:
+    for number, data in enumerate((np.ones((8, 9)), np.ones((8, 9, 10, 3)))):
+        path = save_image(tmp_path / f"{number}.nii.gz", data)
+        with pytest.raises(InputError, match="where one 3D image is meant") as whole:
+            load_volume(path)
+        with pytest.raises(InputError, match=re.escape(str(whole.value))):
+            inspect_image(path)
+    for content in (b"", b"not an image", gzip.compress(b"not an image"), b"\x1f\x8b broken"):
+        path = tmp_path / "bad.nii.gz"
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=r"bad\.nii\.gz cannot be read to its end"):
+            inspect_image(path)
+    with pytest.raises(InputError, match="does not exist"):
+        inspect_image(tmp_path / "none.nii.gz")
+
+
+@pytest.mark.parametrize(("shift", "meet"), [(0, True), (79, True), (500, False)])
+def test_fields_of_view_meet_or_not(tmp_path: Path, shift: float, meet: bool) -> None:
+    moved = AFFINE.copy()
+    moved[0, 3] = shift
+    one = inspect_image(save_image(tmp_path / "a.nii.gz", np.ones((9, 9, 10))))
+    two = inspect_image(save_image(tmp_path / "b.nii.gz", np.ones((9, 9, 10)), moved))
+    assert boxes_meet(one, two) == boxes_meet(two, one) == meet
 
 
 def test_the_same_voxels_in_another_order_are_the_same_lattice(tmp_path: Path) -> None:
@@ -128,12 +202,6 @@ def test_heads_and_tightly_cropped_brains_pass(
     tmp_path: Path, shape: tuple[int, ...], sizes: tuple[float, ...]
 ) -> None:
     check_anatomical(inspect_image(anatomical(tmp_path / "a.nii.gz", shape, sizes, "mm")))
-
-
-def test_one_value_everywhere_is_no_image(tmp_path: Path) -> None:
-    path = save_image(tmp_path / "a.nii.gz", np.full((8, 9, 10), 7))
-    with pytest.raises(InputError, match="holds the one value 7"):
-        check_anatomical(inspect_image(path))
 
 
 def test_a_tiny_voxel_is_no_singular_affine(tmp_path: Path) -> None:

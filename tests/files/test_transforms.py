@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+
+os.environ.setdefault("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", "1")
+
 from pathlib import Path
 
 import h5py
@@ -13,10 +17,9 @@ from scipy.spatial.transform import Rotation
 
 from wmhflow.ants.transforms import map_points
 from wmhflow.errors import InputError
-from wmhflow.files.grids import load_grid
 from wmhflow.files.itk import read_itk_affine, write_itk_affine
 from wmhflow.files.transforms import linear_matrix, read_transform
-from wmhflow.interfaces.transforms import ApplyTransforms, ConvertTransform
+from wmhflow.steps.images import convert_transform
 
 FLIP = np.diag([-1.0, -1.0, 1.0])
 POINTS = np.moveaxis(np.indices((4, 4, 4)), 0, -1).reshape(-1, 3) * 20.0
@@ -205,6 +208,30 @@ def test_freesurfer_says_the_inverse(kind: int, tmp_path: Path) -> None:
         linear_matrix(path, *images[::-1])
 
 
+# what FreeSurfer writes where it knows no geometry
+UNKNOWN_GEOMETRY = """valid = 0  # volume info invalid
+filename = x.mgz
+volume = 256 256 256
+voxelsize = 1 1 1
+xras = -1 0 0
+yras = 0 0 -1
+zras = 0 1 0
+cras = 0 0 0
+"""
+
+
+def test_voxels_of_an_invalid_geometry_are_those_of_the_images(tmp_path: Path) -> None:
+    moving, fixed = "left first", "sagittal"
+    matrix = np.linalg.inv(GRIDS[fixed]) @ moved_world() @ GRIDS[moving]
+    head = lta_of(0, matrix, moving, fixed).partition("src volume info")[0]
+    path = tmp_path / "x.lta"
+    path.write_text(
+        head + "".join(f"{end} volume info\n{UNKNOWN_GEOMETRY}" for end in ("src", "dst"))
+    )
+    found = linear_matrix(path, image(tmp_path, moving), image(tmp_path, fixed))
+    assert np.allclose(found, np.linalg.inv(moved_world()), atol=1e-6)
+
+
 def test_freesurfer_without_geometry_is_in_world_mm(tmp_path: Path) -> None:
     path = tmp_path / "x.lta"
     path.write_text(LTA)
@@ -212,24 +239,37 @@ def test_freesurfer_without_geometry_is_in_world_mm(tmp_path: Path) -> None:
     assert found[:3, 3].tolist() == [-3, 4, -5]
 
 
-def test_converted_it_resamples_as_itks_own(tmp_path: Path) -> None:
+def test_converted_it_takes_points_where_itks_own_does(tmp_path: Path) -> None:
     moving = fixed = image(tmp_path, "left first")
     lta = tmp_path / "x.lta"
     lta.write_text(lta_of(1, moved_world(), "left first", "left first"))
-    converted = ConvertTransform(in_file=lta, moving=moving, fixed=fixed).run(cwd=tmp_path)
-    itk = write_itk_affine(np.linalg.inv(moved_world()), tmp_path / "itk.txt")
-    results = []
-    for name, transform in (("a", converted.outputs.transform), ("b", itk)):
-        (tmp_path / name).mkdir()
-        node = ApplyTransforms(moving=moving, reference=fixed, transforms=[transform])
-        results.append(load_grid(node.run(cwd=tmp_path / name).outputs.resampled).data)
-    assert results[0].any()
-    assert np.allclose(*results, atol=1e-4)
+    converted = convert_transform(lta, moving, fixed, tmp_path).transform
+    assert converted.parent == tmp_path
+    assert np.allclose(itks_answer(converted), ours(np.linalg.inv(moved_world())), atol=1e-4)
+
+
+def test_what_is_written_as_itks_says_what_the_convention_says(tmp_path: Path) -> None:
+    """Points of the fixed image to points of the moving one, in LPS."""
+    path = write_itk_affine(moved_world(), tmp_path / "x.txt")
+    assert np.allclose(read_itk_affine(path), moved_world(), atol=1e-9)
+    import ants
+
+    lps = ants.read_transform(path).apply_to_point([-1.0, -2.0, 3.0])
+    expected = nib.affines.apply_affine(moved_world(), [1.0, 2.0, 3.0])
+    assert np.allclose(np.array(lps) * [-1, -1, 1], expected)
 
 
 @pytest.mark.parametrize(
     ("ending", "content"),
-    [("txt", "hello\n"), ("mat", "1 2 3\n"), ("lta", "type = 1\n"), ("h5", "x"), ("lta", "")],
+    [
+        ("txt", "hello\n"),
+        ("mat", "1 2 3\n"),
+        ("mat", "1 0 0 hello\n0 1 0 0\n0 0 1 0\n0 0 0 1\n"),
+        ("lta", "type = 1\n"),
+        ("lta", LTA.replace("1 0 0 3", "1 0 0 hello")),
+        ("h5", "x"),
+        ("lta", ""),
+    ],
 )
 def test_what_is_no_transform_is_refused(ending: str, content: str, tmp_path: Path) -> None:
     path = tmp_path / f"x.{ending}"

@@ -24,8 +24,8 @@ NO_LABELS = {
     ("core/checks/sanity.py", "1000 * litres"): "ml per litre",
     ("core/regions/lesions.py", "1000 * np.sqrt((away ** 2).sum(axis=1))"): "microns per mm",
     ("core/regions/bullseye.py", "CELLS_OF_A_LOBE * lobe"): "compiled code",
-    ("interfaces/warp.py", "1000 * LEAST_AGAIN_ML"): "mm3 per ml",
-    ("reports/atlases.py", "100 * wmh"): "percent",
+    ("steps/registration.py", "1000 * LEAST_AGAIN_ML"): "mm3 per ml",
+    ("reports/atlas_regions.py", "100 * wmh"): "percent",
     ("reports/tables.py", "100 * share"): "percent",
 }
 

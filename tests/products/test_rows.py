@@ -8,17 +8,16 @@ from pathlib import Path
 import pytest
 
 from wmhflow.errors import UsageError
+from wmhflow.labels.rows import TableRegion, region_of
 from wmhflow.plan.visit import VisitPlan
 from wmhflow.products.rows import (
-    TableRegion,
     _crossed,
     check_crosses,
     in_images,
-    label_images,
     possible_images,
-    region_of,
     regions_of,
     table_regions,
+    tabulated_images,
 )
 from wmhflow.settings import Regions, Settings
 
@@ -31,12 +30,12 @@ def settings(**options: object) -> Settings:
 
 
 def test_the_first_scheme_has_the_plain_name_and_others_their_own() -> None:
-    assert label_images(VISIT) == (
-        *("lesions", "tissue", "zones", "zonesnearer", "continuity"),
+    assert tabulated_images(VISIT) == (
+        *("tissue", "zones", "zonesnearer", "continuity"),
         *("majority", "majoritynearer", "lobes", "bullseye", "shells"),
     )
-    without = label_images(replace(VISIT, lobes=None))
-    assert set(label_images(VISIT)) - set(without) == {"lobes", "bullseye"}
+    without = tabulated_images(replace(VISIT, lobes=None))
+    assert set(tabulated_images(VISIT)) - set(without) == {"lobes", "bullseye"}
 
 
 def test_zones_that_a_scheme_cannot_give_are_no_rows() -> None:

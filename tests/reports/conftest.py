@@ -24,8 +24,10 @@ from wmhflow.products.columns import (
     VOLUMES,
     names,
 )
-from wmhflow.products.outputs import image_paths, table_paths
+from wmhflow.products.product import Image, Table
+from wmhflow.products.visit import visit_unit
 from wmhflow.registries.maps import MapDefinition
+from wmhflow.reports.context import VisitContext
 from wmhflow.settings import Anatomy, Settings
 
 SHAPE, SPACING = (40, 48, 30), (4.0, 4.0, 5.0)
@@ -40,19 +42,33 @@ class World:
     folder: Path
     visit: VisitPlan
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
+    to_the_left: bool = False  # whether images are stored from right to left
+    more_volumes: list[dict[str, object]] = field(default_factory=list)
 
     @property
     def plan(self) -> ParticipantPlan:
         return ParticipantPlan(self.visit.subject, (self.visit,))
 
+    def saved(self) -> VisitContext:
+        self.save()
+        return VisitContext(self.settings, self.visit)
+
+    def _stored(self, data: np.ndarray):
+        if not self.to_the_left:
+            return make_image(data, AFFINE)
+        turned = AFFINE @ np.diag([-1.0, 1, 1, 1])
+        turned[0, 3] = AFFINE[0, 3] + (SHAPE[0] - 1) * AFFINE[0, 0]
+        return make_image(np.ascontiguousarray(data[::-1]), turned)
+
     def save(self) -> None:
         out = self.settings.output_dir
-        for key, path in image_paths(self.visit).items():
+        unit = visit_unit(self.visit, self.settings)
+        for key, path in ((key, unit.path(key)) for key in unit.of(Image)):
             (out / path).parent.mkdir(parents=True, exist_ok=True)
             data = self.arrays.get(key, np.zeros(SHAPE, dtype=np.float32))
-            make_image(data, AFFINE).to_filename(out / path)
-        for key, path in table_paths(self.visit).items():
-            columns, rows = self._tables()[key]
+            self._stored(data).to_filename(out / path)
+        for key, path in ((key, unit.path(key)) for key in unit.of(Table)):
+            columns, rows = self._tables()[key.removeprefix("table_")]
             write_text(out / path, table_text(columns, rows))
 
     def _tables(self):
@@ -87,13 +103,14 @@ class World:
         ]
         return {
             "lesions": (names(LESIONS), lesions),
-            "volumes": (names(VOLUMES), regions),
+            "volumes": (names(VOLUMES), [*regions, *self.more_volumes]),
             "qc": (names(QC), quality),
             "load": (names(LOAD), []),
             "asymmetry": (names(ASYMMETRY), []),
             "maps": (["seg"], []),
             "profiles": (names(PROFILES), profile),
             "penumbra": (names(PENUMBRA), penumbra),
+            "weighted": (["seg"], []),
         }
 
 

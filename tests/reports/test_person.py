@@ -10,7 +10,10 @@ from urllib.parse import unquote
 import numpy as np
 
 from wmhflow.plan.visit import Decision, ParticipantPlan, VisitPlan
-from wmhflow.reports.person import VisitPart, render, write_report
+from wmhflow.reports import person
+from wmhflow.reports.page import SectionPart, Shown, VisitPart, render
+from wmhflow.reports.person import write_report
+from wmhflow.reports.sections import MapPart
 
 
 class _Page(HTMLParser):
@@ -52,7 +55,8 @@ def test_the_page_links_what_exists_and_loads_nothing_from_a_network(world):
     assert str(world.folder) not in path.read_text(encoding="utf-8")
 
 
-def test_key_numbers_checks_and_tables_are_there(world):
+def test_key_numbers_checks_and_tables_are_there(world, monkeypatch):
+    monkeypatch.setattr(person, "PICTURES", ())
     world.save()
     text = _Page(write_report(world.settings, world.plan).read_text(encoding="utf-8")).text
     words = re.sub(r"\s+", " ", text)
@@ -65,7 +69,8 @@ def test_key_numbers_checks_and_tables_are_there(world):
     assert "The WMH mask is empty" not in words
 
 
-def test_what_is_to_be_checked_comes_first_and_is_explained(world):
+def test_what_is_to_be_checked_comes_first_and_is_explained(world, monkeypatch):
+    monkeypatch.setattr(person, "PICTURES", ())
     world.save()
     source = write_report(world.settings, world.plan).read_text(encoding="utf-8")
     table = source[source.index('id="visit-quality"') :]
@@ -128,9 +133,29 @@ def test_unfinished_visits_are_named_with_the_reason(world):
     assert {"ses-a", "ses-b"} <= {attrs.get("id") for _, attrs in page.tags}
 
 
+def test_no_picture_is_lost_and_those_of_a_map_stand_beside_it():
+    map_part = MapPart("FA", "", "", True, [])
+    links = dict.fromkeys(("profiles", "maps", "penumbra"), "x")
+    names = ("FA", "unknown", None)
+    shown = tuple(Shown(f"{name}.png", "alt", "caption", name) for name in names)
+    values = {"maps": [map_part], "links": links}
+    maps = SectionPart("Maps", "v-maps", "maps.html.j2", values, shown)
+    masks = SectionPart("Masks", "v-masks", "masks.html.j2", {"orientation": ""}, shown)
+    for section in (maps, masks):
+        images = _Page(render("01", [VisitPart("v", "Visit", (section,))], "")).values("img", "src")
+        assert images == [f"{name}.png" for name in names]
+    page = render("01", [VisitPart("v", "Visit", (maps,))], "")
+    assert page.index("<h4>FA") < page.index("FA.png") < page.index("unknown.png")
+
+
 def test_the_template_escapes_everything_but_the_methods():
     evil = '"><img src=x onerror=alert(1)>'
-    part = VisitPart("v", evil, (Decision(evil, evil, evil),), problem=evil)
-    page = render("01", [part], "<p>methods</p>")
-    assert "<img" not in page
+    decisions = (Decision(evil, evil, evil),)
+    broken = VisitPart("v", evil, decisions=decisions, problem=evil)
+    values = {"orientation": evil}
+    shown = Shown("a.png", evil, evil)
+    section = SectionPart(evil, "v-masks", "masks.html.j2", values, (shown,))
+    page = render("01", [broken, VisitPart("w", evil, (section,))], "<p>methods</p>")
+    assert page.count("<img") == page.count('<img src="a.png"') == 1
+    assert page.count("<p>&#34;&gt;&lt;img src=x") == 1
     assert "<p>methods</p>" in page

@@ -17,7 +17,7 @@ from wmhflow.workflows.study import init_study_wf
 def test_the_written_graph_has_every_step_and_its_way(tmp_path: Path) -> None:
     words = [*phantom_words(tmp_path / "out", tmp_path / "work"), "--participant-label", "02"]
     settings = parse_settings(words)
-    plans = make_plans(settings)
+    plans = list(make_plans(settings))
     workflow = init_study_wf(plans, settings, {"02": tmp_path})
     write_graph(workflow, tmp_path / "graph.dot")
     text = (tmp_path / "graph.dot").read_text()

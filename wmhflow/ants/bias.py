@@ -42,8 +42,11 @@ def correct_bias(
     ants = single_threaded_ants(seed)
     # N4 takes logarithms: nothing may be zero or below inside the mask.
     floor = float(np.percentile(grid.data[mask], 99)) * 1e-3 if mask.any() else 1.0
-    data = np.maximum(grid.data, max(floor, np.finfo(np.float32).tiny))
+    data = np.maximum(grid.data, max(floor, float(np.finfo(np.float32).tiny)))
     counted = mask if weight is None else mask & weight
+    # Mesh, and shrinking by 4 at 1 mm, are antspyx's defaults. Iterations and tolerance are less
+    # than its 4 x 50 and 1e-7, to save time; that was measured with all the rest of the anatomy
+    # (docs/benchmarks.md, heads with a simulated bias field), not by itself.
     field = ants.n4_bias_field_correction(
         ants_image(Grid3D(data, grid.affine), seed),
         mask=ants_image(Grid3D(counted.astype(np.float32), grid.affine), seed),

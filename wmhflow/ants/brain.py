@@ -12,18 +12,21 @@ from wmhflow.core.align.affine import align_template
 from wmhflow.core.arrays.masks import within
 from wmhflow.core.checks.sanity import flattest_share
 from wmhflow.core.space.grids import Grid3D, robust_range
-from wmhflow.core.tissue import brain as brain_core
+from wmhflow.core.tissue.brain import Shown, filled_foreground, what_is_shown
 from wmhflow.core.tissue.brain_mask import refine_brain_mask
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-# Scalp, eyes and neck lie further than this from the brain; dura and partial volume do not.
+# Scalp, eyes and neck lie further than this from the brain; dura and partial volume do not. These
+# were chosen by eye on real heads, whole and stripped; what they give is measured as a whole
+# (docs/benchmarks.md, "Ventricles, tissues and the template's warp").
 FAR_MM = 8.0
 STRIPPED_SHARE = 0.03
-# The affine leaves the gyri of some people just outside of the template's brain.
+# The affine leaves the gyri of some people just outside of the template's brain. By eye, too.
 MARGIN_MM = 2.0
+# Neither of these shares was measured.
 # Another image's brain is believed if it leaves at least this share of what was found without it.
 LEAST_SHARED = 0.9
 # ... and if its largest flat face is not larger by more than this share of the surface.
@@ -69,9 +72,9 @@ def extract_brain(
         Brain mask.
     """
     mask = _brain_of(head, template, template_mask, seed)
-    if other is None or not brain_core.stands_free(head.data, head.voxel_mm3):
+    if other is None or not what_is_shown(head.data, head.voxel_mm3).without_skull:
         return mask
-    body, sizes = brain_core.filled_foreground(head.data), head.voxel_sizes_mm
+    body, sizes = filled_foreground(head.data), head.voxel_sizes_mm
     shared = body & other
     if np.count_nonzero(shared & mask) < LEAST_SHARED * np.count_nonzero(mask):
         return mask
@@ -85,10 +88,10 @@ def _brain_of(
     head: Grid3D, template: Grid3D, template_mask: NDArray[np.bool_], seed: int
 ) -> NDArray[np.bool_]:
     """Find the brain in one image."""
-    if brain_core.looks_skull_stripped(head.data, head.voxel_mm3):
-        return brain_core.filled_foreground(head.data)
+    if what_is_shown(head.data, head.voxel_mm3) is Shown.BRAIN:
+        return filled_foreground(head.data)
     rough = lay_template_mask(head, template, template_mask, seed)
-    body = brain_core.filled_foreground(head.data)
+    body = filled_foreground(head.data)
     far = body & ~within(rough, FAR_MM, head.voxel_sizes_mm)
     stripped = bool(body.any()) and far.sum() < STRIPPED_SHARE * body.sum()
     corrected = correct_bias(head, rough, seed) if rough.any() else head.data

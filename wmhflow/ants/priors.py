@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 # what lesions are told by, of the template
 LESION_PRIORS = ("csf", "cortex", "deep_grey", "white", "ventricles")
-# Beyond the brain nothing asks for priors, and sides are those of the nearest place that has one.
+# Beyond the brain nothing asks for priors, and sides are those of the nearest place that has one; a
+# wide margin, not measured.
 PRIORS_MARGIN_MM = 10.0
 
 
@@ -51,8 +52,14 @@ def wmh_priors(
     placed = {
         name: average_through(grid, flair, transforms, invert) for name, grid in grids.items()
     }
-    placed["midline_mm"] = np.abs(placed["midline_mm"] - offset)
-    return wmh.TissuePriors(**(placed | {"ventricles": placed["ventricles"] > 0.5}))
+    return wmh.TissuePriors(
+        csf=placed["csf"],
+        cortex=placed["cortex"],
+        deep_grey=placed["deep_grey"],
+        white=placed["white"],
+        ventricles=placed["ventricles"] > 0.5,
+        midline_mm=np.abs(placed["midline_mm"] - offset),
+    )
 
 
 def brought_to_brain(

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import nibabel as nib
 import numpy as np
+from nibabel.affines import apply_affine
 
 from wmhflow.ants.linear import LinearFit, register_linear
 from wmhflow.core.align.quality import ACCEPTABLE, alignment_quality, edges, poor_numbers
 from wmhflow.core.align.search import every_turn
 from wmhflow.core.space.geometry import same_field_of_view
 from wmhflow.core.space.grids import Grid3D, robust_range
-from wmhflow.core.tissue.brain import stands_free
+from wmhflow.core.tissue.brain import what_is_shown
 from wmhflow.errors import InputError
 
 if TYPE_CHECKING:
@@ -93,7 +93,9 @@ def register_rigid(
         return best
     before = best.fit.mutual_information_identity
     given = LinearFit(np.eye(4), "header", before, before)
-    kept = replace(best, fit=given, quality=alignment_quality(*scaled, given.matrix, seed))
+    kept = replace(
+        best, fit=given, quality=alignment_quality(scaled[0], scaled[1], given.matrix, seed)
+    )
     return best if kept.poor else kept
 
 
@@ -113,7 +115,7 @@ def registered_before(fixed: Grid3D, moving: Grid3D) -> bool:
     grids = fixed.data.shape, fixed.affine, moving.data.shape, moving.affine
     if not same_field_of_view(*grids):
         return False
-    return all(stands_free(grid.data, grid.voxel_mm3) for grid in (fixed, moving))
+    return all(what_is_shown(grid.data, grid.voxel_mm3).without_skull for grid in (fixed, moving))
 
 
 def rigid_metrics(
@@ -139,7 +141,7 @@ def rigid_metrics(
     """
     matrix = found.fit.matrix
     cosine = (np.trace(matrix[:3, :3]) - 1) / 2
-    moved = nib.affines.apply_affine(matrix, centre) - centre
+    moved = apply_affine(matrix, centre) - centre
     metrics = {
         "mutual_information": found.fit.mutual_information,
         "mutual_information_identity": found.fit.mutual_information_identity,

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+# antspyx's default; how a FLAIR's was chosen above it was by eye on real heads, not measured.
 T1W_PRIOR_WEIGHT = 0.25
 FLAIR_PRIOR_WEIGHT = 0.5
 
@@ -83,6 +84,7 @@ def classify(
             a=images[0],
             x=images[1],
             i=images[2:],
+            # as antsAtroposN4.sh has it by default
             m="[0.1,1x1x1]",
             c="[5,0]",
             priorweight=prior_weight,

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
-import nibabel as nib
 import numpy as np
 from scipy import ndimage
 
@@ -13,7 +11,6 @@ from wmhflow.ants.images import ants_image, pointer, single_threaded_ants
 from wmhflow.core.space.geometry import world_coordinates
 from wmhflow.core.space.grids import Grid3D, resample_isotropic
 from wmhflow.errors import InputError
-from wmhflow.files.grids import load_grid, save_like
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,56 +22,6 @@ LPS_POINT = np.array([-1.0, -1.0, 1.0])
 # Voxels are averaged over parts no finer than this.
 FINEST_PART_MM = 1.0
 INTERPOLATORS = {"linear": "Linear", "nearest": "NearestNeighbor", "bspline": "BSpline"}
-
-
-def apply_transforms(
-    moving: str | os.PathLike[str],
-    reference: str | os.PathLike[str],
-    transforms: Sequence[str],
-    out: str | os.PathLike[str],
-    interpolation: str = "linear",
-    invert: Sequence[bool] | None = None,
-) -> str:
-    """Resample an image onto another's grid through a chain of transforms.
-
-    Parameters
-    ----------
-    moving
-        Image to resample.
-    reference
-        Image whose grid and header the result has.
-    transforms
-        Transform files; the last is applied to the image first. Empty: the headers alone.
-    out
-        Path to write.
-    interpolation
-        ``linear``, ``nearest`` or ``bspline``.
-    invert
-        For each transform, whether its inverse is meant (linear ones only).
-
-    Returns
-    -------
-    str
-        The absolute path written. With ``nearest`` it has the type of the moving image, else
-        single precision.
-
-    Raises
-    ------
-    InputError
-        If the interpolation is unknown, or the two lists differ in length.
-    """
-    if interpolation not in INTERPOLATORS:
-        raise InputError(f"{interpolation} is no interpolation; use one of {list(INTERPOLATORS)}.")
-    inverted = [False] * len(transforms) if invert is None else list(invert)
-    if len(inverted) != len(transforms):
-        raise InputError(f"{len(transforms)} transforms but {len(inverted)} marks of inversion.")
-    data = resample_through(
-        load_grid(moving), load_grid(reference), transforms, interpolation, inverted
-    )
-    dtype = nib.load(moving).get_data_dtype() if interpolation == "nearest" else np.float32
-    if np.issubdtype(dtype, np.integer):
-        data = np.rint(data)
-    return save_like(data, reference, out, dtype)
 
 
 def resample_through(
@@ -110,8 +57,14 @@ def resample_through(
     Raises
     ------
     InputError
-        If ANTs cannot apply the transforms.
+        If the interpolation is unknown, the two lists differ in length, or ANTs cannot apply the
+        transforms.
     """
+    if interpolation not in INTERPOLATORS:
+        raise InputError(f"{interpolation} is no interpolation; use one of {list(INTERPOLATORS)}.")
+    inverted = [False] * len(transforms) if invert is None else list(invert)
+    if len(inverted) != len(transforms):
+        raise InputError(f"{len(transforms)} transforms but {len(inverted)} marks of inversion.")
     single_threaded_ants(seed)
     from ants.internal import get_lib_fn
 
@@ -120,7 +73,7 @@ def resample_through(
     result = images[1].clone("double")
     arguments = ["-d", "3", "-i", pointer(images[0]), "-r", pointer(images[1])]
     arguments += ["-o", pointer(result), "-n", INTERPOLATORS[interpolation]]
-    for path, inverse in zip(transforms, invert or [False] * len(transforms), strict=True):
+    for path, inverse in zip(transforms, inverted, strict=True):
         # in brackets, a comma in a path would end it
         arguments += ["-t", f"[{path},1]" if inverse else str(path)]
     if not transforms:

@@ -32,9 +32,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+# The affine only starts SyN; how fine it is was not measured by itself.
 AFFINE_MM = 3.0
+# At 1 mm these are the levels of antsRegistrationSyNQuick.sh that have iterations (100, 70 and 50
+# at 8, 4 and 2 voxels; none at 1), with fewer of them, as SyN is most of a visit's time. Chosen as
+# a whole: warped ventricles and cortex overlap with the template's by 0.71 and 0.59, after that
+# script by 0.66 and 0.55 (docs/benchmarks.md). Each number by itself was not measured.
 SYN_LEVELS_MM, SYN_ITERATIONS, COARSEST_SYN_MM = (8.0, 4.0, 2.0), (60, 40, 10), 2.0
+# SyN with this margin takes 56 instead of 67 s in a head of 256 voxels a side. Its width is a guess
+# at how far the regularised field of a brain's edge reaches; it was not measured.
 SYN_MARGIN_MM = 20.0
+# Any infarct in a voxel is meant, save for what interpolation smears; not measured.
 LEAST_INFARCT_SHARE = 0.05
 # antsRegistration's word for "no mask here".
 NO_MASK = "NA"
@@ -102,6 +110,8 @@ def register_nonlinear(
     with tempfile.TemporaryDirectory() as folder:
         start = write_itk_affine(affine, Path(folder) / "start.txt")
         arguments = ["--initial-moving-transform", start, "--output", prefix]
+        # step, smoothing and bins as antspyx's SyN has them by default; antsRegistrationSyN.sh
+        # takes half of the step. The end (1e-6 over 6 iterations, there 10) was not measured.
         arguments += ["--write-composite-transform", "1", "--transform", "SyN[0.2,3,0]"]
         arguments += ["--metric", f"Mattes[{where['fixed']},{where['moving']},1,32]"]
         arguments += ["--convergence", f"[{'x'.join(map(str, iterations))},1e-6,6]"]

@@ -1,26 +1,27 @@
-"""What is there: the one module that asks pybids."""
+"""What is there: a run's datasets, the files of a person in them, and which of those are meant."""
 
 from __future__ import annotations
 
-import hashlib
 import json
+import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
+from wmhflow.bids.database import Database
+from wmhflow.bids.scan import scan_person
 from wmhflow.errors import NothingToDoError, UsageError
-from wmhflow.settings import Inputs, NamedPath
+from wmhflow.settings import FILTER_KINDS, Inputs
 
-FILTER_KINDS = ("t1w", "flair", "wmh", "infarct", "parcellation", "transform", "map")
 IMAGE_EXTENSIONS = (".nii.gz", ".nii")
 
 
 @dataclass(frozen=True)
 class FoundFile:
-    """A file with its BIDS entities (pybids' long names) and the name of its dataset."""
+    """A file with its BIDS entities (by their long names) and the name of its dataset."""
 
     path: Path
     entities: Mapping[str, Any]
@@ -43,90 +44,78 @@ def matches(file: FoundFile, wanted: Mapping[str, Any]) -> bool:
     Examples
     --------
     >>> file = FoundFile(Path("x"), {"suffix": "T1w", "run": 2}, "raw", Path("."))
-    >>> matches(file, {"suffix": ["T1w", "FLAIR"], "run": "2", "acquisition": None})
+    >>> matches(file, {"suffix": ["T1w", "FLAIR"], "run": "02", "acquisition": None})
     True
     """
     for entity, value in wanted.items():
-        options = value if isinstance(value, list | tuple) else [value]
-        has = file.get(entity)
-        if not any((has is None) if o is None else (str(has) == str(o)) for o in options):
+        has = file.entities.get(entity)
+        options = value if isinstance(value, list | tuple) else (value,)
+        # most often they are the same, which is quicker to see than that 01 is 1
+        if has not in options and not _is_among(has, options):
             return False
     return True
 
 
+def _is_among(has: Any, options: Sequence[Any]) -> bool:
+    if has is None:
+        return False
+    if isinstance(has, int):
+        # run-01 is run 1
+        return any(str(option).isdecimal() and int(option) == has for option in options)
+    return any(
+        str(option) == has
+        for option in options
+        if option is not None and not isinstance(option, str)
+    )
+
+
 class Dataset:
-    """One BIDS dataset, of which only the persons asked for are read."""
+    """One BIDS dataset, of which one person's files are known at a time.
+
+    Parameters
+    ----------
+    name, root
+        How it is called, and its folder.
+    read
+        Lists the files of a person, by label, with their entities.
+    """
 
     def __init__(
-        self, name: str, root: Path, subjects: Sequence[str], *, raw: bool, database: Path | None
+        self, name: str, root: Path, read: Callable[[str], list[tuple[Path, dict[str, Any]]]]
     ) -> None:
         self.name = name
         self.root = root
-        self._of: dict[str, list[FoundFile]] = {}
-        for file in _index(name, root, subjects, raw=raw, database=database):
-            self._of.setdefault(str(file.get("subject")), []).append(file)
+        self._read = read
+        # who plans person after person asks many times for one, and never again for the last
+        self._subject: str | None = None
+        self._files: list[FoundFile] = []
 
     def of(self, subject: str) -> list[FoundFile]:
         """Return the files of one person."""
-        return self._of.get(subject, [])
+        if self._subject != subject:
+            found = self._read(subject)
+            self._files = [FoundFile(path, values, self.name, self.root) for path, values in found]
+            self._subject = subject
+        return self._files
 
 
-def _index(
-    name: str, root: Path, subjects: Sequence[str], *, raw: bool, database: Path | None
-) -> list[FoundFile]:
-    from bids import BIDSLayout, BIDSLayoutIndexer
+class _PersonFiles:
+    """One person's files in some datasets, by suffix, which nearly every question names."""
 
-    # pybids has no entity 'param', which tells FA from MD in a dwimap
-    extra = str(files("wmhflow") / "data" / "bids_entities.json")
-    indexer = BIDSLayoutIndexer(
-        validate=False, index_metadata=False, ignore=_ignored(subjects if not database else ())
-    )
-    layout = BIDSLayout(
-        root,
-        validate=False,
-        indexer=indexer,
-        is_derivative=not raw,
-        config=["bids", "derivatives", extra],
-        database_path=_database_path(database, name, root) if database else None,
-    )
-    found = (
-        FoundFile(Path(file.path), dict(file.get_entities()), name, root)
-        for file in layout.get(subject=list(subjects))
-        if belongs(Path(file.path), root)
-    )
-    return sorted(found, key=lambda file: str(file.path))
+    def __init__(self, datasets: Sequence[Dataset]) -> None:
+        self.datasets = datasets
+        self._subject: str | None = None
+        self._files: list[FoundFile] = []
+        self._by_suffix: dict[str, list[FoundFile]] = {}
 
-
-def _database_path(database: Path, name: str, root: Path) -> Path:
-    # another dataset of the same name must not find this one's index
-    return database / f"{name}-{hashlib.sha256(str(root).encode()).hexdigest()[:12]}"
-
-
-def belongs(path: Path, root: Path) -> bool:
-    """Whether a file's name says the same person and session as the folders that it lies in.
-
-    Examples
-    --------
-    >>> belongs(Path("/d/sub-1/ses-a/anat/sub-1_ses-a_T1w.nii.gz"), Path("/d"))
-    True
-    >>> belongs(Path("/d/sub-1/anat/sub-2_T1w.nii.gz"), Path("/d"))
-    False
-    """
-    parts = path.relative_to(root).parts
-    start = "_".join(part for part in parts[:-1] if re.match(r"(sub|ses)-", part))
-    return bool(re.fullmatch(r"sub-[a-zA-Z0-9+]+", parts[0]) and path.name.startswith(f"{start}_"))
-
-
-def _ignored(subjects: Sequence[str]) -> list[re.Pattern[str]]:
-    """Patterns of what is not worth walking into: other persons, and folders without images."""
-    patterns = [re.compile(r"^/(sourcedata|derivatives|code|stimuli|logs|models|\.[^/]*)(/|$)")]
-    patterns.append(
-        re.compile(r"^/sub-[^/]+/(ses-[^/]+/)?(figures|func|eeg|meg|ieeg|beh|motion)(/|$)")
-    )
-    if subjects:
-        wanted = "|".join(re.escape(subject) for subject in subjects)
-        patterns.append(re.compile(rf"^/sub-(?!(?:{wanted})(/|$))"))
-    return patterns
+    def of(self, subject: str, suffix: Any) -> list[FoundFile]:
+        if self._subject != subject:
+            self._files = [file for dataset in self.datasets for file in dataset.of(subject)]
+            self._by_suffix = {}
+            for file in self._files:
+                self._by_suffix.setdefault(str(file.get("suffix")), []).append(file)
+            self._subject = subject
+        return self._by_suffix.get(suffix, []) if isinstance(suffix, str) else self._files
 
 
 def check_dataset(root: Path, what: str) -> None:
@@ -178,13 +167,11 @@ def find_subjects(bids_dir: Path, wanted: Sequence[str]) -> list[str]:
     NothingToDoError
         If the dataset has no persons at all.
     """
-    # one look at the folder's names: pybids would walk through every person's files
-    there = sorted(
-        entry.name.removeprefix("sub-")
-        for entry in bids_dir.iterdir()
-        if re.fullmatch(r"sub-[a-zA-Z0-9+]+", entry.name) and entry.is_dir()
-    )
-    unknown = [label for label in wanted if label not in there]
+    unknown = [label for label in wanted if not _is_person(bids_dir, label)]
+    if wanted and not unknown:
+        # one job of ten thousand need not know the others
+        return sorted(set(wanted))
+    there = sorted(_persons(bids_dir))
     if unknown:
         raise UsageError(
             f"--participant-label: {bids_dir} has no sub-{unknown[0]}; it has "
@@ -192,7 +179,18 @@ def find_subjects(bids_dir: Path, wanted: Sequence[str]) -> list[str]:
         )
     if not there:
         raise NothingToDoError(f"{bids_dir} has no folder of a person (sub-…).")
-    return sorted(set(wanted)) or there
+    return there
+
+
+def _is_person(bids_dir: Path, label: str) -> bool:
+    return bool(re.fullmatch(r"[a-zA-Z0-9+]+", label)) and (bids_dir / f"sub-{label}").is_dir()
+
+
+def _persons(bids_dir: Path) -> Iterator[str]:
+    with os.scandir(bids_dir) as entries:
+        for entry in entries:
+            if re.fullmatch(r"sub-[a-zA-Z0-9+]+", entry.name) and entry.is_dir():
+                yield entry.name.removeprefix("sub-")
 
 
 def _some(labels: Sequence[str]) -> str:
@@ -228,7 +226,7 @@ def read_filters(path: Path | None) -> dict[str, dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Query:
-    """All datasets of a run, indexed for the persons asked for."""
+    """All datasets of a run, of which one person's files are read at a time."""
 
     raw: Dataset
     derivatives: tuple[Dataset, ...]
@@ -236,29 +234,35 @@ class Query:
 
     def raw_images(self, kind: str, subject: str, **wanted: Any) -> list[FoundFile]:
         """Find raw images of one person; ``kind`` names the section of the filter file."""
-        return self._narrow(kind, self.raw.of(subject), wanted)
+        return self._narrow(kind, self._raw_files.of(subject, wanted.get("suffix")), wanted)
 
     def derived(self, kind: str, subject: str, **wanted: Any) -> list[FoundFile]:
         """Find files of one person in the derivative datasets."""
-        files = [file for dataset in self.derivatives for file in dataset.of(subject)]
-        return self._narrow(kind, files, wanted)
+        return self._narrow(kind, self._derived_files.of(subject, wanted.get("suffix")), wanted)
+
+    @cached_property
+    def _raw_files(self) -> _PersonFiles:
+        return _PersonFiles((self.raw,))
+
+    @cached_property
+    def _derived_files(self) -> _PersonFiles:
+        return _PersonFiles(self.derivatives)
 
     def _narrow(
         self, kind: str, files: Iterable[FoundFile], wanted: Mapping[str, Any]
     ) -> list[FoundFile]:
-        narrowing = self.filters.get(kind, {})
-        return [file for file in files if matches(file, wanted) and matches(file, narrowing)]
+        narrowing = self.filters.get(kind)
+        found = [file for file in files if matches(file, wanted)]
+        return [file for file in found if matches(file, narrowing)] if narrowing else found
 
 
-def open_query(bids_dir: Path, subjects: Sequence[str], inputs: Inputs) -> Query:
-    """Index the raw dataset and the derivatives for the persons asked for.
+def open_query(bids_dir: Path, inputs: Inputs) -> Query:
+    """Open the raw dataset and the derivatives; nobody's files are read before they are asked for.
 
     Parameters
     ----------
     bids_dir
         The raw dataset.
-    subjects
-        Labels without ``sub-``.
     inputs
         Derivative datasets, filter file and database folder.
 
@@ -271,14 +275,17 @@ def open_query(bids_dir: Path, subjects: Sequence[str], inputs: Inputs) -> Query
         check_dataset(dataset.path, f"--derivatives {dataset.name}")
     database = inputs.bids_database_dir
     return Query(
-        Dataset("raw", bids_dir.resolve(), subjects, raw=True, database=database),
-        tuple(_derivative(named, subjects, database) for named in inputs.derivatives),
+        _dataset("raw", bids_dir, database, raw=True),
+        tuple(_dataset(given.name, given.path, database) for given in inputs.derivatives),
         read_filters(inputs.bids_filter_file),
     )
 
 
-def _derivative(named: NamedPath, subjects: Sequence[str], database: Path | None) -> Dataset:
-    return Dataset(named.name, named.path.resolve(), subjects, raw=False, database=database)
+def _dataset(name: str, root: Path, database: Path | None, *, raw: bool = False) -> Dataset:
+    root = root.resolve()
+    if database is None:
+        return Dataset(name, root, partial(scan_person, root))
+    return Dataset(name, root, Database(database, name, root, raw=raw).person)
 
 
 def misnamed_files(query: Query, subject: str) -> list[Path]:
@@ -287,16 +294,32 @@ def misnamed_files(query: Query, subject: str) -> list[Path]:
     Parameters
     ----------
     query
-        The indexed datasets.
+        The run's datasets.
     subject
         Label without ``sub-``.
     """
+    root = query.raw.root
+    images = (
+        os.path.join(folder, name)  # noqa: PTH118
+        for folder, _, names in os.walk(root / f"sub-{subject}")
+        for name in names
+        if ".nii" in name
+    )
+    start = len(str(root))
+    return [
+        Path(path) for path in sorted(images) if not _is_bids(_anonymous(path[start:], subject))
+    ]
+
+
+def _anonymous(path: str, subject: str) -> str:
+    """Leave out who it is: people's files are called alike, and the standard is slow to ask."""
+    for end in "/_":
+        path = path.replace(f"sub-{subject}{end}", f"sub-x{end}")
+    return path
+
+
+@cache
+def _is_bids(path: str) -> bool:
     from bids_validator import BIDSValidator
 
-    validator = BIDSValidator()
-    root = query.raw.root
-    return [
-        path
-        for path in sorted((root / f"sub-{subject}").rglob("*.nii*"))
-        if not validator.is_bids("/" + path.relative_to(root).as_posix())
-    ]
+    return bool(BIDSValidator().is_bids(path))

@@ -18,12 +18,16 @@ class Progress:
     ----------
     totals
         Number of steps of each person, by the person's label.
+    title
+        What these persons are of the run, if they are not all.
     """
 
-    def __init__(self, totals: dict[str, int]) -> None:
+    def __init__(self, totals: dict[str, int], title: str = "") -> None:
         self.totals = totals
+        self.title = title
         self.done = dict.fromkeys(totals, 0)
         self.failed: set[str] = set()
+        self.ended: set[str] = set()
         self.running: list[str] = []
         self.started = time.monotonic()
         self._last_line = 0.0
@@ -38,6 +42,8 @@ class Progress:
             self.running = [other for other in self.running if other != name]
             if status == "exception":
                 self.failed.add(person)
+            else:
+                self.ended.add(node.fullname)
             if person in self.done:
                 self.done[person] += 1
         self._show()
@@ -56,7 +62,7 @@ class Progress:
         finished = sum(self.done[person] >= self.totals[person] for person in self.totals)
         now = ", ".join(self.running) or "–"
         return (
-            f"[{self.elapsed()}] {finished} of {len(self.totals)} persons, "
+            f"[{self.elapsed()}] {self.title}{finished} of {len(self.totals)} persons, "
             f"{steps} of {total} steps; now: {now}"
         )
 

@@ -7,42 +7,29 @@ import os
 import shlex
 import shutil
 import sys
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from wmhflow.bids.query import check_dataset, find_subjects, misnamed_files, open_query
-from wmhflow.cli.progress import Progress, person_of, short_name
-from wmhflow.cli.resources import Resources, find_resources, monitor, prepare_environment
-from wmhflow.errors import MissingProgramError, NothingToDoError, UsageError
+from wmhflow.bids.query import Query, check_dataset, find_subjects, misnamed_files, open_query
+from wmhflow.cli.batches import Batches, Problem
+from wmhflow.cli.resources import find_resources, monitor, prepare_environment
+from wmhflow.errors import InputError, MissingProgramError, UsageError
 from wmhflow.plan.atlases import PlannedAtlases
-from wmhflow.plan.planner import plan_participant
+from wmhflow.plan.judging import judged
+from wmhflow.plan.participant import plan_participant, sessions_of
 from wmhflow.plan.text import format_plan
 from wmhflow.plan.visit import ParticipantPlan
-from wmhflow.products.outputs import missing_promises
-from wmhflow.products.record import (
-    begin_again,
-    is_finished,
-    record_path,
-    visit_record,
-    write_record,
-)
-from wmhflow.products.rows import check_crosses
 from wmhflow.registries.maps import load_maps
-from wmhflow.settings import Settings
+from wmhflow.settings import Resources, Settings
+
+if TYPE_CHECKING:
+    from wmhflow.products.unit import Unit
 
 OK, FAILED = 0, 1
 log = logging.getLogger("wmhflow")
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Why a person's results are not complete."""
-
-    person: str
-    why: str
 
 
 def run_participants(settings: Settings) -> int:
@@ -70,7 +57,9 @@ def run_participants(settings: Settings) -> int:
         return _write_boilerplate(settings)
     plans = make_plans(settings)
     if settings.reporting.dry_run:
-        print(format_plan(plans), end="")
+        for plan in plans:
+            shown = judged(plan) if settings.reporting.check_values else plan
+            print(format_plan([shown]), end="")
         return OK
     _make_output_dir(settings)
     resources = find_resources(settings.execution)
@@ -131,13 +120,18 @@ def _make_output_dir(settings: Settings) -> None:
             raise UsageError(f"{what} {folder} cannot be written to; choose another folder.")
 
 
-def make_plans(settings: Settings) -> list[ParticipantPlan]:
-    """Query the datasets and plan every person asked for.
+def make_plans(settings: Settings) -> Iterator[ParticipantPlan]:
+    """Check the options, and plan one person after the other, each when it is asked for.
 
     Parameters
     ----------
     settings
         The run's settings.
+
+    Returns
+    -------
+    iterator of ParticipantPlan
+        Those who have a visit that is asked for; the first steps can run while others still wait.
 
     Raises
     ------
@@ -148,36 +142,43 @@ def make_plans(settings: Settings) -> list[ParticipantPlan]:
     MissingProgramError
         If the program of ``--wmh-command`` is not installed.
     """
+    from wmhflow.products.product import Place
+    from wmhflow.products.record import visit_record_path
+    from wmhflow.products.rows import check_crosses
+
     _check_programs(settings)
     check_crosses(settings.regions)
     maps = load_maps(settings.inputs.maps)
     atlases = PlannedAtlases(settings.regions)
     subjects = find_subjects(settings.bids_dir, settings.inputs.participant_label)
-    query = open_query(settings.bids_dir, subjects, settings.inputs)
-    if not settings.inputs.skip_bids_validation:
-        for subject in subjects:
-            for path in misnamed_files(query, subject):
-                log.warning("%s has a name that BIDS does not know.", path)
+    query = open_query(settings.bids_dir, settings.inputs)
+    _check_sessions(settings, query, subjects)
 
     def is_recorded(subject: str, session: str | None) -> bool:
-        return (settings.output_dir / record_path(subject, session)).is_file()
+        return (settings.output_dir / visit_record_path(Place(subject, session))).is_file()
 
-    plans = [
-        plan_participant(query, subject, settings, maps, is_recorded, atlases)
-        for subject in subjects
-    ]
-    _check_sessions(settings, plans)
-    return [plan for plan in plans if plan.visits]
+    def plan(subject: str) -> ParticipantPlan:
+        if not settings.inputs.skip_bids_validation:
+            for path in misnamed_files(query, subject):
+                log.warning("%s has a name that BIDS does not know.", path)
+        return plan_participant(query, subject, settings, maps, is_recorded, atlases)
+
+    return (planned for planned in map(plan, subjects) if planned.visits)
 
 
-def _check_sessions(settings: Settings, plans: Sequence[ParticipantPlan]) -> None:
-    wanted = settings.inputs.session_label
-    there = {visit.session for plan in plans for visit in plan.visits}
-    unknown = [label for label in wanted if label not in there]
-    if unknown:
-        raise UsageError(f"--session-label: none of the persons has a ses-{unknown[0]}.")
-    if not there:
-        raise NothingToDoError("No visit was found.")
+def _check_sessions(settings: Settings, query: Query, subjects: Sequence[str]) -> None:
+    """Look for one person who has each visit asked for; most often the first one does."""
+    for label in settings.inputs.session_label:
+        if not any(label in _sessions_or_none(query, subject) for subject in subjects):
+            raise UsageError(f"--session-label: none of the persons has a ses-{label}.")
+
+
+def _sessions_or_none(query: Query, subject: str) -> list[str | None]:
+    try:
+        return sessions_of(query, subject)
+    except InputError:
+        # said when the person is planned
+        return []
 
 
 def _write_boilerplate(settings: Settings) -> int:
@@ -192,143 +193,123 @@ def _write_boilerplate(settings: Settings) -> int:
     return OK
 
 
-def _write_reports(settings: Settings, plans: Sequence[ParticipantPlan]) -> int:
+def _write_reports(settings: Settings, plans: Iterable[ParticipantPlan]) -> int:
     from wmhflow.reports.person import write_report
 
-    problems = []
+    tally = Tally()
     for plan in plans:
-        person = f"sub-{plan.subject}"
-        unfinished = [visit.label for visit in plan.visits if not is_finished(visit, settings)]
+        tally.persons.append(plan.subject)
+        done = {unit.name for unit in _recorded(plan, settings) if _is_done(unit, settings)}
+        unfinished = [visit.label for visit in plan.visits if visit.label not in done]
         if unfinished:
             why = f"{unfinished[0]} is not finished; run without --reports-only first"
-            problems.append(Problem(person, why))
+            tally.problems.append(Problem(f"sub-{plan.subject}", why))
         if len(unfinished) < len(plan.visits):
-            print(f"Report: {write_report(settings, plan)}")
-    return _summarise(settings, plans, problems)
+            print(f"Report: {write_report(settings, judged(plan))}")
+    return _summarise(settings, tally)
 
 
-def _process(settings: Settings, plans: Sequence[ParticipantPlan], resources: Resources) -> int:
-    """Run what is not finished, and look for every promised file afterwards."""
+def _process(settings: Settings, plans: Iterable[ParticipantPlan], resources: Resources) -> int:
+    """Run what is not finished, batch by batch, and look for every promised file afterwards.
+
+    A batch begins as soon as its persons are planned; one graph of ten thousand persons could
+    neither be built nor be held.
+    """
     from wmhflow.products.dataset import write_dataset_files
 
-    problems = [
-        Problem(visit.label, visit.problem)
-        for plan in plans
-        for visit in plan.visits
-        if visit.problem
-    ]
-    left = [plan for plan in (_unfinished(plan, settings) for plan in plans) if plan.visits]
     write_dataset_files(settings)
-    if left:
-        problems += _run_graph(settings, left, resources)
-    problems += _unkept(settings, plans, {problem.person for problem in problems})
-    return _summarise(settings, plans, problems)
+    tally = Tally()
+    checks = settings.reporting.check_values
+    ready = _ready(settings, map(judged, plans) if checks else plans, tally)
+    if checks:
+        ready = iter(list(ready))
+        for problem in tally.problems:
+            print(f"{problem.person} cannot be processed: {problem.why}", file=sys.stderr)
+    batches = Batches(settings, resources)
+    with monitor(batches.resources_table):
+        while batch := list(islice(ready, batches.size)):
+            tally.problems += batches.run(batch)
+            explained = {problem.person for problem in tally.problems}
+            tally.problems += _unkept(settings, batch, explained)
+    return _summarise(settings, tally)
+
+
+@dataclass
+class Tally:
+    """Who was asked for, and why some results are not complete."""
+
+    persons: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def _ready(
+    settings: Settings, plans: Iterable[ParticipantPlan], tally: Tally
+) -> Iterator[ParticipantPlan]:
+    """Go through those who have visits to run, noting everybody and what cannot be processed."""
+    for plan in plans:
+        tally.persons.append(plan.subject)
+        left = _unfinished(plan, settings)
+        for visit in plan.visits:
+            if visit.problem is not None:
+                tally.problems.append(Problem(visit.label, visit.problem))
+        if left.visits:
+            yield left
 
 
 def _unfinished(plan: ParticipantPlan, settings: Settings) -> ParticipantPlan:
     """Keep the visits that can be processed, if any of the person's is not finished yet."""
+    from wmhflow.workflows.units import missing_files, units_of
+
     visits = tuple(visit for visit in plan.visits if visit.problem is None)
     impossible = tuple(visit for visit in plan.visits if visit.problem is not None)
     promised = replace(plan, visits=visits, earlier=(*plan.earlier, *impossible))
-    complete = not missing_promises(settings, promised)
-    if complete and all(is_finished(visit, settings) for visit in visits):
+    units = units_of(promised, settings)
+    recorded = all(_is_done(unit, settings) for unit in units if unit.record)
+    if recorded and not missing_files(units, settings.output_dir):
         return replace(plan, visits=())
     return promised
 
 
-def _run_graph(
-    settings: Settings, plans: Sequence[ParticipantPlan], resources: Resources
-) -> list[Problem]:
-    from wmhflow.products.visit import person_folder
-    from wmhflow.workflows.execute import execute
-    from wmhflow.workflows.study import init_study_wf
+def _recorded(plan: ParticipantPlan, settings: Settings) -> list[Unit]:
+    """List the units of a person of which it is noted when they are finished."""
+    from wmhflow.workflows.units import units_of
 
-    run = time.strftime("%Y%m%d-%H%M%S") + f"-{os.getpid()}"
-    logs = settings.output_dir.resolve() / "logs"
-    log_dirs = {plan.subject: logs / f"sub-{plan.subject}" / run for plan in plans}
-    made_from = {}
-    for visit in (visit for plan in plans for visit in plan.visits):
-        made_from[visit.label] = visit_record(visit, settings)
-        begin_again(visit, settings)
-    workflow = init_study_wf(plans, settings, log_dirs)
-    progress = Progress(_count_steps(workflow))
-    table = logs / f"{run}_resources.tsv" if settings.reporting.resource_monitor else None
-    with monitor(table), progress.shown():
-        failures = execute(workflow, settings, resources, progress.step, logs / f"{run}.log")
-    problems: dict[str, Problem] = {}
-    for failure in failures:
-        person = person_of(failure.step)
-        why = f"{short_name(failure.step)}: {failure.reason}"
-        if person == "template":
-            problems |= {
-                f"sub-{plan.subject}": Problem(f"sub-{plan.subject}", why) for plan in plans
-            }
-        else:
-            problems.setdefault(person, Problem(person, why + _traceback_hint(log_dirs, person)))
-    _finish(settings, plans, problems, made_from)
-    if not problems and settings.execution.clean_workdir == "on-success":
-        # only what these persons' steps wrote: other jobs may share the folder
-        for plan in plans:
-            folder = Path(workflow.base_dir) / workflow.name / person_folder(plan.subject)
-            shutil.rmtree(folder, ignore_errors=True)
-    return list(problems.values())
+    return [unit for unit in units_of(plan, settings) if unit.record]
 
 
-def _traceback_hint(log_dirs: dict[str, Path], person: str) -> str:
-    return f" (traceback in {log_dirs[person.removeprefix('sub-')]})"
+def _is_done(unit: Unit, settings: Settings) -> bool:
+    from wmhflow.products.record import is_finished
 
-
-def _count_steps(workflow: Any) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for name in workflow.list_node_names():
-        person = person_of(f"{workflow.name}.{name}")
-        if person != "template":
-            counts[person] = counts.get(person, 0) + 1
-    return counts
-
-
-def _finish(
-    settings: Settings,
-    plans: Sequence[ParticipantPlan],
-    problems: dict[str, Problem],
-    made_from: dict[str, dict[str, Any]],
-) -> None:
-    """Note which visits are complete; a visit that lacks a promised file is not."""
-    for plan in plans:
-        for visit in plan.visits:
-            alone = ParticipantPlan(plan.subject, (visit,))
-            missing = [path for path in missing_promises(settings, alone) if path.suffix != ".html"]
-            if not missing and f"sub-{plan.subject}" not in problems:
-                write_record(visit, settings, made_from[visit.label])
+    return is_finished(unit, settings.output_dir)
 
 
 def _unkept(
     settings: Settings, plans: Sequence[ParticipantPlan], explained: set[str]
 ) -> list[Problem]:
     """Find promised files that are missing although no step said that it failed."""
+    from wmhflow.workflows.units import missing_files, units_of
+
     problems = []
     for plan in plans:
         person = f"sub-{plan.subject}"
-        good = ParticipantPlan(plan.subject, tuple(v for v in plan.visits if v.problem is None))
-        missing = missing_promises(settings, good) if good.visits else []
+        missing = missing_files(units_of(plan, settings), settings.output_dir)
         if missing and person not in explained:
             why = f"{len(missing)} promised files were not written, the first is {missing[0]}"
             problems.append(Problem(person, why))
     return problems
 
 
-def _summarise(
-    settings: Settings, plans: Sequence[ParticipantPlan], problems: Sequence[Problem]
-) -> int:
+def _summarise(settings: Settings, tally: Tally) -> int:
     """Say last what a user must know: who failed and why, or where the results are."""
+    problems, n_persons = tally.problems, len(tally.persons)
     failed = {problem.person.split(" ")[0] for problem in problems}
-    done = [plan for plan in plans if f"sub-{plan.subject}" not in failed]
-    for plan in done[:20]:
-        print(f"sub-{plan.subject}: {settings.output_dir / f'sub-{plan.subject}.html'}")
+    done = [person for person in tally.persons if f"sub-{person}" not in failed]
+    for person in done[:20]:
+        print(f"sub-{person}: {settings.output_dir / f'sub-{person}.html'}")
     for problem in problems:
         print(f"{problem.person} FAILED: {problem.why}", file=sys.stderr)
     if problems:
-        print(f"{len(failed)} of {len(plans)} persons failed.", file=sys.stderr, flush=True)
+        print(f"{len(failed)} of {n_persons} persons failed.", file=sys.stderr, flush=True)
         return FAILED
-    print(f"{len(done)} of {len(plans)} persons done; tables are in {settings.output_dir}.")
+    print(f"{len(done)} of {n_persons} persons done; tables are in {settings.output_dir}.")
     return OK

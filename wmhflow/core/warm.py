@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from wmhflow.core.align.similarity import compare
 from wmhflow.core.arrays.distance import distance_to, nearest, signed_distance
 from wmhflow.core.arrays.validation import COPIED_TYPES, kernel_ready
-from wmhflow.core.measure.sampling import coverage_weights, merge_regions, region_statistics
+from wmhflow.core.measure.coverage import coverage_weights, merge_regions
+from wmhflow.core.measure.statistics import region_statistics
 from wmhflow.core.regions.bullseye import bullseye_labels, depth
 from wmhflow.core.regions.lesions import label_lesions, lesion_measures
 from wmhflow.core.regions.lobes import propagate_lobes

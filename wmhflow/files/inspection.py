@@ -1,4 +1,4 @@
-"""A first look at an image file, so that bad input is found before an hour is spent on it."""
+"""What the headers of images say, so that bad input is found before an hour is spent on it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wmhflow.errors import InputError
-from wmhflow.files.images import load_volume
+from wmhflow.files.images import read_header
 
 # A head's image, or a brain's, covers at least the one and at most the other along every axis.
 LEAST_EXTENT_MM = 75.0
@@ -20,19 +20,15 @@ UNIT_SCALES = {"µm": 1e-3, "m": 1e3, "cm": 10.0}
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What a first full read of an image tells.
+    """What an image's header tells.
 
-    ``affine`` maps voxels to world RAS mm (sform if its code is > 0, else qform); ``low`` and
-    ``high`` are the extreme finite values; ``unit`` is the header's word for its unit of length.
+    ``affine`` maps voxels to world RAS mm (sform if its code is > 0, else qform); ``unit`` is the
+    header's word for its unit of length.
     """
 
     path: Path
     shape: tuple[int, int, int]
     affine: NDArray[np.float64]
-    n_nonfinite: int
-    n_nonzero: int
-    low: float
-    high: float
     unit: str = "unknown"
 
     @property
@@ -45,14 +41,9 @@ class ImageFacts:
         """How much the image covers along each of its axes, mm."""
         return np.asarray(self.voxel_size_mm * self.shape)
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether no finite voxel differs from zero."""
-        return self.n_nonzero == 0
-
 
 def inspect_image(path: Path) -> ImageFacts:
-    """Read an image once and keep what the plan needs to know of it.
+    """Read an image's header and keep what the plan needs to know of it.
 
     Parameters
     ----------
@@ -62,25 +53,13 @@ def inspect_image(path: Path) -> ImageFacts:
     Raises
     ------
     InputError
-        As :func:`load_volume`.
+        As :func:`wmhflow.files.images.read_header`.
     """
-    data, affine, image = load_volume(path)
-    finite = np.isfinite(data)
-    values = data[finite]
-    return ImageFacts(
-        path,
-        data.shape,
-        affine,
-        n_nonfinite=int(data.size - values.size),
-        n_nonzero=int(np.count_nonzero(values)),
-        low=float(values.min()) if values.size else float("nan"),
-        high=float(values.max()) if values.size else float("nan"),
-        unit=str(image.header.get_xyzt_units()[0]) if "xyzt_units" in image.header else "unknown",
-    )
+    return ImageFacts(path, *read_header(path))
 
 
 def check_anatomical(facts: ImageFacts) -> None:
-    """Refuse an image that cannot be a T1w or FLAIR of a head, by header and extreme values.
+    """Refuse an image that cannot be a T1w or FLAIR of a head, by its header.
 
     Parameters
     ----------
@@ -90,13 +69,9 @@ def check_anatomical(facts: ImageFacts) -> None:
     Raises
     ------
     InputError
-        If it holds one value only, or covers less or more than any head along an axis, as it
-        does where its affine is not in mm.
+        If it covers less or more than any head along an axis, as it does where its affine is not
+        in mm.
     """
-    if facts.is_empty:
-        raise InputError(f"{facts.path} holds no value other than 0; it cannot be used.")
-    if facts.low == facts.high:
-        raise InputError(f"{facts.path} holds the one value {facts.low:g}; it cannot be used.")
     extent, size = facts.extent_mm, facts.voxel_size_mm
     if _is_heads(extent) and size.max() <= COARSEST_VOXEL_MM:
         return
@@ -135,22 +110,26 @@ def same_lattice(one: ImageFacts, other: ImageFacts, tolerance_mm: float = 1e-2)
     tolerance_mm
         Largest difference of a corner voxel's centre.
     """
+    if one.shape == other.shape and np.array_equal(one.affine, other.affine):
+        return True
     if sorted(one.shape) != sorted(other.shape):
         return False
     gaps = np.linalg.norm(_corners(one)[:, None] - _corners(other)[None], axis=2)
     return bool(max(gaps.min(axis=0).max(), gaps.min(axis=1).max()) <= tolerance_mm)
 
 
-def same_values(one: Path, other: Path) -> bool:
-    """Whether two images hold the same values in the same order, wherever they lie.
+def boxes_meet(one: ImageFacts, other: ImageFacts) -> bool:
+    """Whether the fields of view of two images have anything in common.
 
     Parameters
     ----------
     one, other
-        NIfTI files.
+        Facts of both images.
     """
-    first, second = load_volume(one)[0], load_volume(other)[0]
-    return bool(np.array_equal(first, second, equal_nan=first.dtype.kind == "f"))
+    (low_a, high_a), (low_b, high_b) = (
+        (corners.min(axis=0), corners.max(axis=0)) for corners in map(_corners, (one, other))
+    )
+    return bool(np.all(low_a < high_b) and np.all(low_b < high_a))
 
 
 def _corners(facts: ImageFacts) -> NDArray[np.float64]:

@@ -27,7 +27,6 @@ MASK_PRIORS = ("brain_mask", "ventricles", "infratentorial")
 # the template itself, and what is drawn on it: the fields of core.tissue.template.TemplatePriors
 PRIORS = ("csf", "cortex", "deep_grey", "white", "ventricles", "infratentorial")
 IMAGES = ("t1w", "brain_mask", *PRIORS)
-RESOLUTION_MM = 1
 # a folder that may be read-only, as in an image: it is looked into first
 CACHE_VARIABLE = "WMHFLOW_CACHE_DIR"
 
@@ -122,7 +121,7 @@ def _draw_into(folder: Path) -> None:
     """Draw the priors into a folder that appears whole; other jobs may draw at the same time."""
     partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".drawn-"))
     try:
-        write_template_priors(partial, RESOLUTION_MM)
+        write_template_priors(partial)
         partial.chmod(0o755)
         partial.replace(folder)
     except OSError:
@@ -133,20 +132,13 @@ def _draw_into(folder: Path) -> None:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def write_template_priors(out_dir: Path, resolution: int) -> dict[str, str]:
+def write_template_priors(folder: Path) -> None:
     """Write the template and every prior drawn on it.
 
     Parameters
     ----------
-    out_dir
-        Folder to write into.
-    resolution
-        Voxel size in mm, 1 or 2.
-
-    Returns
-    -------
-    dict
-        Paths by name: ``t1w`` and the fields of ``TemplatePriors``.
+    folder
+        Where they are written: ``t1w`` and the fields of ``TemplatePriors``.
     """
     from wmhflow.core.tissue import template as templates
 
@@ -155,18 +147,14 @@ def write_template_priors(out_dir: Path, resolution: int) -> dict[str, str]:
         np.asanyarray(nib.load(template_path(k)).dataobj) for k in ("t1", "gm", "wm")
     )
     priors = dataclasses.asdict(templates.make_priors(t1, grey, white, image.affine))
-    affine = image.affine @ np.diag([resolution, resolution, resolution, 1.0])
-    written = {}
     for name, values in {"t1w": t1.astype(np.float32), **priors}.items():
-        coarse: Any = templates.coarsen(values.astype(np.float32), resolution)
-        coarse, dtype = (coarse > 0.5, np.uint8) if name in MASK_PRIORS else (coarse, np.float32)
-        saved = nib.Nifti1Image(coarse.astype(dtype), affine)
-        saved.set_sform(affine, code="mni")
-        saved.set_qform(affine, code="mni")
+        dtype = np.uint8 if name in MASK_PRIORS else np.float32
+        drawn: Any = values > 0.5 if name in MASK_PRIORS else values
+        saved = nib.Nifti1Image(drawn.astype(dtype), image.affine)
+        saved.set_sform(image.affine, code="mni")
+        saved.set_qform(image.affine, code="mni")
         saved.header.set_xyzt_units("mm")
-        nib.save(saved, out_dir / f"{name}.nii.gz")
-        written[name] = str((out_dir / f"{name}.nii.gz").absolute())
-    return written
+        nib.save(saved, folder / f"{name}.nii.gz")
 
 
 if __name__ == "__main__":

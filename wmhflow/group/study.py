@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from wmhflow.products.record import record_path
+from wmhflow.products.product import Place
+from wmhflow.products.record import visit_record_path
 from wmhflow.products.tables import TABLES
 from wmhflow.settings import Settings
 
@@ -31,7 +32,8 @@ class Visit:
     def record(self) -> Path:
         """Where it is kept what the visit was made from."""
         label = None if self.session_id == "n/a" else self.session_id.removeprefix("ses-")
-        return self.output_dir / record_path(self.participant_id.removeprefix("sub-"), label)
+        place = Place(self.participant_id.removeprefix("sub-"), label)
+        return self.output_dir / visit_record_path(place)
 
     def table(self, kind: str) -> Path:
         """Return where the visit's table of one kind lies."""

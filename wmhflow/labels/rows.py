@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from wmhflow.labels.digits import LETTER_BOTH
 
@@ -37,8 +38,7 @@ class TableRegion:
         return asdict(self)
 
 
-def region_of(content: Mapping[str, object]) -> TableRegion:
+def region_of(content: Mapping[str, Any]) -> TableRegion:
     """Make a region from what :meth:`TableRegion.as_dict` gave, with JSON's lists."""
-    fields = dict(content)
-    fields["terms"] = tuple((name, tuple(labels)) for name, labels in fields["terms"])  # type: ignore[attr-defined]
-    return TableRegion(**fields)  # type: ignore[arg-type]
+    terms = tuple((name, tuple(labels)) for name, labels in content["terms"])
+    return TableRegion(**{**content, "terms": terms})

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
 
 from wmhflow.bids.naming import TEMPLATE
-from wmhflow.core.space.grids import Grid3D
-from wmhflow.core.tissue.brain import looks_skull_stripped
+from wmhflow.core.space.geometry import voxel_mm3
+from wmhflow.core.tissue.brain import what_is_shown
 from wmhflow.core.wmh.model import GIVEN_THRESHOLD, LesionModel
+from wmhflow.files.images import load_volume
 from wmhflow.files.template import PRIORS
 from wmhflow.plan.visit import Computed, Given, how_wmh
 from wmhflow.products.keys import TEMPLATE_PRODUCT, Visit
@@ -54,13 +59,14 @@ def _preproc(visit: Visit, name: str) -> Image:
         moved | {"desc": "preproc"},
         PREPROC.format(name),
         "scalars",
-        measured={"SkullStripped": shows_no_skull},
+        measured={"SkullStripped": partial(shows_no_skull, visit.plan.anatomical[name].path)},
     )
 
 
-def shows_no_skull(image: Grid3D) -> bool:
-    """Tell whether an image holds the brain alone."""
-    return looks_skull_stripped(image.data, image.voxel_mm3)
+def shows_no_skull(raw: Path) -> bool:
+    """Tell whether an image, as it was given, shows a brain without its skull."""
+    data, affine, _ = load_volume(raw)
+    return what_is_shown(np.nan_to_num(data, posinf=0, neginf=0), voxel_mm3(affine)).without_skull
 
 
 def _reference(visit: Visit) -> Recipe:
@@ -204,7 +210,7 @@ def _known_lesions(visit: Visit) -> Iterator[Recipe]:
         yield Recipe(
             "external_wmh",
             run_program,
-            takes=visit.in_own_space | {"other_transform": visit.other_transform},
+            takes={**visit.in_own_space, "other_transform": visit.other_transform},
             options={"command": wmh.command, "reference_name": visit.plan.reference},
             makes={"mask": Work("program_mask"), "transforms": Work("program_transforms")},
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,10 +64,13 @@ class Visit:
         return "mask_infarct" if self.plan.infarct else None
 
     @property
-    def in_own_space(self) -> dict[str, Taken]:
+    def in_own_space(self) -> Mapping[str, Taken]:
         """The images in their own spaces, as what segments them takes them."""
         own, other = ("t1w", "flair") if self.plan.reference == "T1w" else ("flair", "t1w")
-        return {own: self.reference} | ({other: "other"} if self.has_other else {})
+        taken: dict[str, Taken] = {own: self.reference}
+        if self.has_other:
+            taken[other] = "other"
+        return taken
 
     def to_reference(self, given: Given) -> list[Taken]:
         """Return what leads from a given image's space to the reference."""
@@ -81,12 +84,13 @@ class Visit:
         kind: str = "labels",
         more: Mapping[str, Any] | None = None,
         parameters: Mapping[str, Any] | None = None,
+        measured: Mapping[str, Callable[[], Any]] | None = None,
         look_up: str | None = None,
         **entities: str,
     ) -> Image:
         """Declare an image on the reference grid."""
         where = {"space": self.plan.reference} | entities
-        told = more or {}, parameters or {}
+        told = more or {}, parameters or {}, measured or {}
         return Image(key, suffix, where, caption, kind, *told, look_up=look_up)
 
 

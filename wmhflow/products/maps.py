@@ -1,10 +1,14 @@
-"""Maps of a visit in groups: those on one grid, brought to the reference by one transform."""
+"""Maps of a visit: given or computed, and in groups that one transform brings to the reference."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+from wmhflow.errors import UsageError
 from wmhflow.plan.visit import Computed, Given, MapPlan, VisitPlan
+from wmhflow.products.product import Image, Recipe, Taken
+from wmhflow.steps.computed import MAP_STEPS
 
 LONGEST_NAME = 60
 
@@ -35,3 +39,48 @@ def group_name(group: tuple[MapPlan, ...]) -> str:
     names = [entry.name for entry in group]
     joined = "".join(names)
     return joined if len(joined) <= LONGEST_NAME else f"{names[0]}and{len(names) - 1}more"
+
+
+def values_of(entry: MapPlan) -> Taken:
+    """Return what holds a map's values: the file that was found, or the product of that name."""
+    return entry.file if isinstance(entry.values, Given) else f"map_{entry.name}"
+
+
+def computed_maps(visit: VisitPlan) -> Iterator[Recipe]:
+    """Declare the maps that are computed here.
+
+    Parameters
+    ----------
+    visit
+        The plan.
+    """
+    for entry in visit.maps:
+        how = entry.definition.computed
+        if isinstance(entry.values, Given) or how is None:
+            continue
+        if how.step not in MAP_STEPS:
+            raise UsageError(
+                f"The registry of maps computes {entry.name} by {how.step!r}, and there is no such "
+                f"step; there are: {', '.join(MAP_STEPS) or 'none'}."
+            )
+        yield Recipe(
+            f"map_{entry.name}",
+            MAP_STEPS[how.step],
+            takes=dict(zip(how.files, entry.values.files, strict=True)),
+            makes={"map": _image(entry, how.step)},
+        )
+
+
+def _image(entry: MapPlan, step: str) -> Image:
+    """Declare a computed map, on the grid of the scan that it was computed from."""
+    definition = entry.definition
+    suffix = definition.query["suffix"]
+    return Image(
+        f"map_{entry.name}",
+        suffix if isinstance(suffix, str) else suffix[0],
+        {"desc": entry.name},
+        definition.description or f"{entry.name}, computed by {step}",
+        "scalars",
+        {"Units": definition.unit, "SpatialReference": entry.file.uri},
+        {"step": step},
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from wmhflow.ants.priors import LESION_PRIORS
@@ -10,7 +10,7 @@ from wmhflow.labels.edges import shell_count
 from wmhflow.plan.visit import Given, MapPlan
 from wmhflow.products.anatomy import converted, rigid
 from wmhflow.products.keys import TEMPLATE_PRODUCT, Visit
-from wmhflow.products.maps import group_name, map_groups
+from wmhflow.products.maps import computed_maps, group_name, map_groups, values_of
 from wmhflow.products.product import Facts, Recipe, Taken, Transform, Work
 from wmhflow.products.rows import atlas_regions, table_regions, tabulated_images
 from wmhflow.products.tables import (
@@ -137,6 +137,7 @@ def _mirror(visit: Visit) -> Recipe:
 
 def _maps(visit: Visit) -> Iterator[Recipe]:
     """Declare every group of maps that share a grid, and what all of them tell."""
+    yield from computed_maps(visit.plan)
     groups = map_groups(visit.plan)
     for group in groups:
         yield from _map_group(visit, group)
@@ -188,7 +189,7 @@ def _map_group(visit: Visit, group: tuple[MapPlan, ...]) -> Iterator[Recipe]:
 
 def _samples(group: tuple[MapPlan, ...], name: str, transform: Taken) -> Iterator[Recipe]:
     """Declare the samples of maps on one grid, in every region and in the opposite places."""
-    maps: dict[str, Taken] = {"maps": [entry.file for entry in group], "transform": transform}
+    maps: dict[str, Taken] = {"maps": [values_of(entry) for entry in group], "transform": transform}
     options = {
         "options": [
             MapOptions(entry.name, entry.definition.unit, *entry.definition.valid_range)
@@ -254,7 +255,8 @@ def quality(visit: Visit, facts: list[Facts]) -> Iterator[Recipe]:
         "flair": "preproc_FLAIR" if "FLAIR" in visit.plan.anatomical else None,
     }
     # tissues that were computed around a mask agree with it, right or wrong
-    function, told = judge_lesions, {"tissue": "tissue_without_lesions"}
+    function: Callable[..., Any] = judge_lesions
+    told: dict[str, Taken] = {"tissue": "tissue_without_lesions"}
     if visit.plan.parcellation is None:
         function = judge_lesions_by_priors
         told = {name: f"warped_{name}" for name in LESION_PRIORS}

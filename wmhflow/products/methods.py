@@ -48,8 +48,11 @@ def _registration_text(settings: Settings) -> str:
     reference = {"auto": "T1w image (or the FLAIR, where there was no T1w)"}.get(
         settings.anatomy.reference, f"{settings.anatomy.reference} image"
     )
+    indexed = ""
+    if settings.inputs.bids_database_dir is not None:
+        indexed = f", indexed with PyBIDS {versions['pybids']} [@pybids],"
     return (
-        f"Images organised in BIDS [@bids], indexed with PyBIDS {versions['pybids']} [@pybids], "
+        f"Images organised in BIDS [@bids]{indexed} "
         f"were processed with wmhflow {versions['wmhflow']}, a Nipype {versions['nipype']} "
         f"[@nipype] workflow. The {reference} of each visit served as the reference: all label "
         "images were made once in its native grid. Where no transform was given, the other "

@@ -59,7 +59,7 @@ class Image:
     parameters
         What it was made with.
     measured
-        Fields of the sidecar that only the image tells, and the function that does.
+        Fields of the sidecar that have to be found out when it is written, and what finds them.
     look_up
         The look-up table beside it: its text, or ``numbered`` where labels count lesions.
     """
@@ -71,7 +71,7 @@ class Image:
     kind: str = "labels"
     more: Mapping[str, Any] = field(default_factory=dict)
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    measured: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
+    measured: Mapping[str, Callable[[], Any]] = field(default_factory=dict)
     look_up: str | None = None
 
     def path(self, place: Place) -> PurePosixPath:
@@ -144,6 +144,11 @@ class Page:
         return [self.path(place)]
 
 
+def page_path(subject: str) -> PurePosixPath:
+    """Return where a person's page lies, relative to the output folder."""
+    return Page("page").path(Place(subject))
+
+
 Written = Image | Table | Transform | Page
 Product = Work | Facts | Written
 
@@ -192,6 +197,8 @@ class Recipe:
         Parameters with fixed values.
     mem_gb
         Memory, where the step's own statement does not fit.
+    after
+        A product that has to be there before the step begins, although it is not taken.
     """
 
     name: str
@@ -201,3 +208,4 @@ class Recipe:
     beside: Mapping[str, Taken] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     mem_gb: float | None = None
+    after: str | None = None

@@ -1,4 +1,4 @@
-"""What a finished visit was made from, so that a second run knows that nothing is left to do."""
+"""What a finished unit was made from, so that a second run knows that nothing is left to do."""
 
 from __future__ import annotations
 
@@ -7,88 +7,62 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from wmhflow.bids.writer import write_json
+from wmhflow.errors import ProductError
 from wmhflow.files.checksums import checksum
 from wmhflow.files.versions import software_versions
-from wmhflow.plan.visit import VisitPlan, how_wmh
-from wmhflow.products.outputs import promised_files
-from wmhflow.settings import Settings
+from wmhflow.products.product import Place
+from wmhflow.products.unit import Unit
 
 
-def record_path(subject: str, session: str | None) -> PurePosixPath:
+def visit_record_path(place: Place) -> PurePosixPath:
     """Return where it is kept what a finished visit was made from."""
-    name = f"ses-{session}_record.json" if session else "record.json"
-    return PurePosixPath("logs") / f"sub-{subject}" / name
+    name = f"ses-{place.session}_record.json" if place.session else "record.json"
+    return PurePosixPath("logs") / f"sub-{place.subject}" / name
 
 
-def visit_record(visit: VisitPlan, settings: Settings) -> dict[str, Any]:
-    """State everything that a visit's outputs depend on.
+def made_from(unit: Unit) -> dict[str, Any]:
+    """State everything that a unit's outputs depend on.
 
     Parameters
     ----------
-    visit
-        The plan.
-    settings
-        The run's settings.
+    unit
+        One that has a record.
 
     Returns
     -------
     dict
         Checksums of all inputs, the settings that change results, and versions.
     """
-    anatomy, regions = settings.anatomy, settings.regions
-    return {
-        "inputs": {file.uri: checksum(file.path) for file in visit.sources},
-        "settings": {
-            "reference": visit.reference,
-            "wmh": how_wmh(visit),
-            "registration_qc": anatomy.registration_qc,
-            "fill_holes": anatomy.fill_holes,
-            "tissue_guard": anatomy.tissue_guard,
-            "zones": list(regions.zones),
-            "bullseye_layers": regions.bullseye_layers,
-            "cross": [list(pair) for pair in regions.cross],
-            "lesion_rule": regions.lesion_rule,
-            "shell_width": regions.shell_width,
-            "shell_max": regions.shell_max,
-            "lobes": visit.lobes,
-            "atlases": [atlas.name for atlas in visit.atlases],
-            "atlas_threshold": regions.atlas_threshold,
-            "random_seed": settings.execution.random_seed,
-        },
-        "maps": {
-            entry.name: {
-                "file": entry.file.uri,
-                "unit": entry.definition.unit,
-                "valid_range": list(entry.definition.valid_range),
-                "alignment": entry.how,
-            }
-            for entry in visit.maps
-        },
-        "atlases": {
-            atlas.name: {
-                "template": atlas.template,
-                "by_labels": atlas.by_labels,
-                "files": {role: checksum(path) for role, path in atlas.files.items()},
-            }
-            for atlas in visit.laid_atlases
-        },
-        "versions": software_versions(),
-    }
+    inputs = {file.uri: checksum(file.path) for file in unit.inputs}
+    return {"inputs": inputs, **unit.choices(), "versions": software_versions()}
 
 
-def is_finished(visit: VisitPlan, settings: Settings) -> bool:
-    """Tell whether a visit's outputs exist and were made from the same inputs and settings."""
-    path = settings.output_dir / record_path(visit.subject, visit.session)
+def is_finished(unit: Unit, output_dir: Path) -> bool:
+    """Tell whether a unit's outputs exist and were made from the same inputs and settings.
+
+    Parameters
+    ----------
+    unit
+        One that has a record.
+    output_dir
+        Where its outputs should be.
+    """
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(_path(unit, output_dir).read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):
         return False
     outputs = record.pop("outputs", {})
-    if set(outputs) != {str(path) for path in promised_files(visit, settings)}:
+    if set(outputs) != {str(path) for path in unit.files}:
         return False
-    if not all(_has_size(settings.output_dir, name, size) for name, size in outputs.items()):
+    if not all(_has_size(output_dir, name, size) for name, size in outputs.items()):
         return False
-    return bool(record == visit_record(visit, settings))
+    return bool(record == made_from(unit))
+
+
+def _path(unit: Unit, output_dir: Path) -> Path:
+    if unit.record is None:
+        raise ProductError(f"{unit.name} has no record")
+    return output_dir / unit.record
 
 
 def _has_size(folder: Path, name: str, size: int) -> bool:
@@ -96,37 +70,32 @@ def _has_size(folder: Path, name: str, size: int) -> bool:
     return path.is_file() and path.stat().st_size == size
 
 
-def begin_again(visit: VisitPlan, settings: Settings) -> None:
-    """Take back that a visit is finished, and remove what it promised then and not any more.
+def begin_again(unit: Unit, output_dir: Path) -> None:
+    """Take back that a unit is finished, and remove what it promised then and not any more.
 
     Otherwise a table of a map that was withdrawn would stay and be gathered at the group level.
     """
-    path = settings.output_dir / record_path(visit.subject, visit.session)
+    path = _path(unit, output_dir)
     try:
         outputs = json.loads(path.read_text(encoding="utf-8")).get("outputs", {})
     except (FileNotFoundError, json.JSONDecodeError):
         return
     path.unlink()
-    promised = {str(name) for name in promised_files(visit, settings)}
-    for name in set(outputs) - promised:
-        (settings.output_dir / PurePosixPath(name)).unlink(missing_ok=True)
+    for name in set(outputs) - {str(name) for name in unit.files}:
+        (output_dir / PurePosixPath(name)).unlink(missing_ok=True)
 
 
-def write_record(visit: VisitPlan, settings: Settings, made_from: dict[str, Any]) -> None:
-    """Note that a visit is finished; this is the last thing written for it.
+def write_record(unit: Unit, output_dir: Path, depends_on: dict[str, Any]) -> None:
+    """Note that a unit is finished; this is the last thing written for it.
 
     Parameters
     ----------
-    visit
-        The plan.
-    settings
-        The run's settings.
-    made_from
-        What :func:`visit_record` said before the run began.
+    unit
+        One that has a record.
+    output_dir
+        Where its outputs are.
+    depends_on
+        What :func:`made_from` said before the run began.
     """
-    outputs = {
-        str(path): (settings.output_dir / path).stat().st_size
-        for path in promised_files(visit, settings)
-    }
-    path = settings.output_dir / record_path(visit.subject, visit.session)
-    write_json(path, made_from | {"outputs": outputs})
+    outputs = {str(path): (output_dir / path).stat().st_size for path in unit.files}
+    write_json(_path(unit, output_dir), depends_on | {"outputs": outputs})

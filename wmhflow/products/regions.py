@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from wmhflow.bids.naming import TEMPLATE
@@ -111,7 +113,6 @@ def _laid(visit: Visit, atlas: AtlasPlan) -> dict[str, Product]:
     name, labels = atlas.name, Work(f"seg_{atlas.name}")
     if atlas not in visit.plan.atlases:
         return {"labels": labels}
-    facts = atlas_facts(atlas)
     title = atlas.definition.title if atlas.definition else atlas.path.name
     if atlas.is_probabilistic:
         names = [region.abbreviation for region in atlas.regions.values()]
@@ -120,8 +121,9 @@ def _laid(visit: Visit, atlas: AtlasPlan) -> dict[str, Product]:
             "probseg",
             f"Probability of every region of an atlas, a volume each, in the brain: {title}",
             "probabilities",
-            facts | {"LabelMap": names},
+            {"LabelMap": names},
             {"interpolation": "linear", "threshold": visit.settings.regions.atlas_threshold},
+            {"Atlas": partial(atlas_facts, atlas)},
             atlas=name,
         )
         return {"labels": labels, "members": Work(f"members_{name}"), "steps": steps}
@@ -129,8 +131,8 @@ def _laid(visit: Visit, atlas: AtlasPlan) -> dict[str, Product]:
         f"seg_{name}",
         "dseg",
         f"Regions of an atlas in the brain: {title}",
-        more=facts,
         parameters={"interpolation": "nearest neighbour"},
+        measured={"Atlas": partial(atlas_facts, atlas)},
         look_up=look_up_table(atlas.regions.values()),
         atlas=name,
     )
@@ -153,7 +155,12 @@ def atlas_facts(atlas: AtlasPlan) -> dict[str, Any]:
         facts["RegisteredBy"] = "its own labels" if atlas.by_labels else atlas.bridge.name
     if atlas.notes:
         facts["Notes"] = list(atlas.notes)
-    return {"Atlas": facts}
+    return facts
+
+
+def lobes_facts(atlas: AtlasPlan) -> dict[str, Any]:
+    """State from which atlas the cortex took its lobes."""
+    return {"cortex": f"nearest parcel of {atlas.name}", "Atlas": atlas_facts(atlas)}
 
 
 # ---- distances and what they divide --------------------------------------------------------------
@@ -208,11 +215,11 @@ def _lobes(visit: Visit) -> Iterator[Recipe]:
     """Declare white matter by lobe and depth, where there are lobes."""
     if visit.plan.lobes is None:
         return
-    atlas, told = visit.plan.lobes_atlas, {}
-    cortex = "cortex_lobes"
+    atlas, cortex = visit.plan.lobes_atlas, "cortex_lobes"
+    image = _seg(visit, "lobes", "lobes")
     if atlas is not None:
-        cortex, told = "cortex_lobes_by_atlas", {"cortex": f"nearest parcel of {atlas.name}"}
-        told |= atlas_facts(atlas)
+        cortex = "cortex_lobes_by_atlas"
+        image = replace(image, measured={"Parameters": partial(lobes_facts, atlas)})
         yield Recipe(
             "cortex_lobes",
             lobes_from_atlas,
@@ -223,7 +230,7 @@ def _lobes(visit: Visit) -> Iterator[Recipe]:
         "lobes",
         divide_into_lobes,
         takes={"tissue": "seg_tissue", "cortex_lobes": cortex},
-        makes={"lobes": _seg(visit, "lobes", "lobes", **told)},
+        makes={"lobes": image},
     )
     layers = visit.settings.regions.bullseye_layers
     yield Recipe(

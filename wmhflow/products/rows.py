@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import replace
+from functools import lru_cache
 from itertools import product
 
 from wmhflow.errors import UsageError
@@ -43,13 +44,8 @@ def zone_images(schemes: tuple[str, ...], kind: str = "zones") -> dict[str, str]
     return {kind: first} | {kind + scheme.replace("-", ""): scheme for scheme in others}
 
 
-def label_images(visit: VisitPlan) -> tuple[str, ...]:
-    """Return the names of the program's own label images of a visit, in table order."""
-    return ("lesions", *_own_images(visit))
-
-
 def tabulated_images(visit: VisitPlan) -> tuple[str, ...]:
-    """Return those whose regions are rows of the tables, atlases last."""
+    """Return the label images whose regions are rows of the tables, atlases last."""
     return (*_own_images(visit), *(atlas.name for atlas in visit.atlases))
 
 
@@ -140,9 +136,7 @@ def table_regions(visit: VisitPlan, settings: Settings) -> list[TableRegion]:
     settings
         The run's settings.
     """
-    plain = {
-        seg: list(_plain(seg, regions_of(seg, settings.regions))) for seg in _own_images(visit)
-    }
+    plain = {seg: list(_own_rows(seg, settings.regions)) for seg in _own_images(visit)}
     plain |= {atlas.name: atlas_regions(atlas) for atlas in visit.atlases}
     atlases = {atlas.name for atlas in visit.atlases}
     crossed = [
@@ -152,6 +146,12 @@ def table_regions(visit: VisitPlan, settings: Settings) -> list[TableRegion]:
         for region in _crossed(plain[one], plain[other], {one, other} & atlases)
     ]
     return [region for regions in plain.values() for region in regions] + crossed
+
+
+@lru_cache(maxsize=64)
+def _own_rows(seg: str, options: Regions) -> tuple[TableRegion, ...]:
+    """Return the rows of a label image of the program's own; every visit of a run asks anew."""
+    return tuple(_plain(seg, regions_of(seg, options)))
 
 
 def atlas_regions(atlas: AtlasPlan) -> list[TableRegion]:
@@ -181,16 +181,16 @@ def _crossed(
             LETTER_LEFT, LETTER_RIGHT,
         }:  # fmt: skip
             continue
-        homologues = [
+        first, second = (
             part.index if atlases and part.hemisphere == LETTER_BOTH else part.homologue
             for part in (one, other)
-        ]
+        )
         yield TableRegion(
             f"{one.seg}:{other.seg}",
             crossed(one.index, other.index),
             f"{one.name}: {other.name}",
             min({one.hemisphere, other.hemisphere} - {LETTER_BOTH}, default=LETTER_BOTH),
-            None if None in homologues else crossed(*homologues),  # type: ignore[arg-type]
+            None if first is None or second is None else crossed(first, second),
             (*one.terms, *other.terms),
         )
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from wmhflow.bids.query import FoundFile
 from wmhflow.errors import ProductError
@@ -42,12 +42,25 @@ class Unit:
         Whose folder its products lie in.
     recipes
         How each product is made.
+    space
+        BIDS URI of the image whose grid its images lie on.
+    inputs
+        Every file that it reads.
+    choices
+        Gives whatever else its outputs depend on, by settings or by what was found.
+    record
+        Where it is noted that it is finished, relative to the output folder; None if it is made
+        anew by every run.
     """
 
     name: str
     folders: tuple[str, ...]
     place: Place
     recipes: tuple[Recipe, ...]
+    space: str = ""
+    inputs: tuple[FoundFile, ...] = ()
+    choices: Callable[[], dict[str, Any]] = dict
+    record: PurePosixPath | None = None
 
     @cached_property
     def makers(self) -> dict[str, Recipe]:
@@ -146,10 +159,11 @@ class Unit:
         ProductError
             If there is one.
         """
+        makers = self.makers
         for recipe in self.recipes:
-            for taken in (*recipe.takes.values(), *recipe.beside.values()):
+            for taken in (*recipe.takes.values(), *recipe.beside.values(), recipe.after):
                 for key in keys_of(taken):
-                    if self.makers.get(key) is None:
+                    if key not in makers:
                         raise ProductError(f"{self.name}: {recipe.name} takes {key}: not made")
 
 

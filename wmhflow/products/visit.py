@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
+from functools import partial
+from typing import Any
 
-from wmhflow.plan.visit import VisitPlan
+from wmhflow.files.checksums import checksum
+from wmhflow.plan.visit import VisitPlan, how_wmh
 from wmhflow.products.anatomy import anatomy
+from wmhflow.products.inputs import judged_first
 from wmhflow.products.keys import Visit
 from wmhflow.products.measures import measures, quality
 from wmhflow.products.product import Facts, Place, Recipe
+from wmhflow.products.record import visit_record_path
 from wmhflow.products.regions import regions
 from wmhflow.products.unit import Unit
-from wmhflow.products.writing import writing
 from wmhflow.settings import Settings
 
 
@@ -29,8 +32,16 @@ def visit_unit(plan: VisitPlan, settings: Settings) -> Unit:
     """
     folders = (person_folder(plan.subject), visit_folder_name(plan.session))
     place = Place(plan.subject, plan.session)
-    unit = Unit(plan.label, folders, place, tuple(_recipes(Visit(plan, settings))))
-    return replace(unit, recipes=(*unit.recipes, *writing(unit, plan.reference_file.uri, settings)))
+    return Unit(
+        plan.label,
+        folders,
+        place,
+        tuple(judged_first(plan, _recipes(Visit(plan, settings)))),
+        plan.reference_file.uri,
+        plan.sources,
+        partial(visit_choices, plan, settings),
+        visit_record_path(place),
+    )
 
 
 def _recipes(visit: Visit) -> Iterator[Recipe]:
@@ -38,6 +49,55 @@ def _recipes(visit: Visit) -> Iterator[Recipe]:
     yield from found
     made = [product for recipe in found for product in recipe.makes.values()]
     yield from quality(visit, [one for one in made if isinstance(one, Facts)])
+
+
+def visit_choices(visit: VisitPlan, settings: Settings) -> dict[str, Any]:
+    """State what a visit's outputs depend on beside its files: settings, maps, atlases.
+
+    Parameters
+    ----------
+    visit
+        The plan.
+    settings
+        The run's settings.
+    """
+    anatomy, regions = settings.anatomy, settings.regions
+    return {
+        "settings": {
+            "reference": visit.reference,
+            "wmh": how_wmh(visit),
+            "registration_qc": anatomy.registration_qc,
+            "fill_holes": anatomy.fill_holes,
+            "tissue_guard": anatomy.tissue_guard,
+            "zones": list(regions.zones),
+            "bullseye_layers": regions.bullseye_layers,
+            "cross": [list(pair) for pair in regions.cross],
+            "lesion_rule": regions.lesion_rule,
+            "shell_width": regions.shell_width,
+            "shell_max": regions.shell_max,
+            "lobes": visit.lobes,
+            "atlases": [atlas.name for atlas in visit.atlases],
+            "atlas_threshold": regions.atlas_threshold,
+            "random_seed": settings.execution.random_seed,
+        },
+        "maps": {
+            entry.name: {
+                "file": entry.file.uri,
+                "unit": entry.definition.unit,
+                "valid_range": list(entry.definition.valid_range),
+                "alignment": entry.how,
+            }
+            for entry in visit.maps
+        },
+        "atlases": {
+            atlas.name: {
+                "template": atlas.template,
+                "by_labels": atlas.by_labels,
+                "files": {role: checksum(path) for role, path in atlas.files.items()},
+            }
+            for atlas in visit.laid_atlases
+        },
+    }
 
 
 def safe_name(label: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from wmhflow.files.versions import software_versions
@@ -26,40 +27,40 @@ SINKS = ("written_images", "written_tables", "written_transforms")
 MEM_GB_PER_VOLUME = 0.04
 
 
-def writing(unit: Unit, space: str, settings: Settings) -> Iterator[Recipe]:
-    """Declare what writes the images, tables and transforms of a unit.
+def with_writing(unit: Unit, settings: Settings) -> Unit:
+    """Add to a unit what writes its images, tables and transforms.
 
     Parameters
     ----------
     unit
         The recipes of all that is to be written.
-    space
-        BIDS URI of the image whose grid the images lie on.
     settings
         The run's settings.
     """
+    return replace(unit, recipes=(*unit.recipes, *_writing(unit, settings)))
+
+
+def _writing(unit: Unit, settings: Settings) -> Iterator[Recipe]:
     images, tables, transforms = unit.of(Image), unit.of(Table), unit.of(Transform)
-    # volumes of probabilities are made of columns where they are written
-    n_volumes = sum(len(image.more.get("LabelMap", ())) for image in images.values())
-    out = settings.output_dir
-    targets = [
-        ImageTarget(
-            out / image.path(unit.place),
-            image.kind,
-            sidecar(unit, image, space, settings),
-            image.measured,
-            image.look_up,
-        )
-        for image in images.values()
-    ]
-    yield _sink(
-        "image_sink", write_images, images, targets, SINKS[0], 1 + MEM_GB_PER_VOLUME * n_volumes
-    )
-    rows = [TableTarget(out / table.path(unit.place), table.columns) for table in tables.values()]
-    yield _sink("table_sink", write_tables, tables, rows, SINKS[1])
+    out, place = settings.output_dir, unit.place
+    if images:
+        # volumes of probabilities are made of columns where they are written
+        n_volumes = sum(len(image.more.get("LabelMap", ())) for image in images.values())
+        targets = [_image_target(unit, image, settings) for image in images.values()]
+        mem_gb = 1 + MEM_GB_PER_VOLUME * n_volumes
+        yield _sink("image_sink", write_images, images, targets, SINKS[0], mem_gb)
+    if tables:
+        rows = [TableTarget(out / table.path(place), table.columns) for table in tables.values()]
+        yield _sink("table_sink", write_tables, tables, rows, SINKS[1])
     if transforms:
-        paths = [str(out / transform.path(unit.place)) for transform in transforms.values()]
+        paths = [str(out / transform.path(place)) for transform in transforms.values()]
         yield _sink("transform_sink", write_transforms, transforms, paths, SINKS[2])
+
+
+def _image_target(unit: Unit, image: Image, settings: Settings) -> ImageTarget:
+    path = settings.output_dir / image.path(unit.place)
+    told = sidecar(unit, image, settings)
+    return ImageTarget(path, image.kind, told, image.measured, image.look_up)
 
 
 def _sink(
@@ -77,10 +78,11 @@ def _sink(
 
 def written_by(unit: Unit) -> list[From]:
     """Name what says that all of a unit is written, for other units that show it."""
-    return [From(unit.name, key) for key in SINKS if key in unit.products]
+    kinds = zip(SINKS, (Image, Table, Transform), strict=True)
+    return [From(unit.name, key) for key, kind in kinds if unit.of(kind)]
 
 
-def sidecar(unit: Unit, image: Image, space: str, settings: Settings) -> dict[str, Any]:
+def sidecar(unit: Unit, image: Image, settings: Settings) -> dict[str, Any]:
     """Describe an image: what it shows, its direct parents, how and with what it was made.
 
     Parameters
@@ -89,8 +91,6 @@ def sidecar(unit: Unit, image: Image, space: str, settings: Settings) -> dict[st
         The unit that it belongs to.
     image
         The image.
-    space
-        BIDS URI of the image whose grid it lies on.
     settings
         The run's settings.
 
@@ -101,12 +101,12 @@ def sidecar(unit: Unit, image: Image, space: str, settings: Settings) -> dict[st
     """
     content = {
         "Description": image.caption,
-        **image.more,
-        **dict.fromkeys(image.measured),
         "Sources": unit.sources(image.key),
-        "SpatialReference": space,
+        "SpatialReference": unit.space,
         "Parameters": dict(image.parameters),
         "RandomSeed": settings.execution.random_seed,
         "ProcessingSoftware": software_versions(),
+        **image.more,
+        **dict.fromkeys(image.measured),
     }
     return {name: content[name] for name in FIELDS if name in content}

@@ -16,8 +16,16 @@ RESERVED = ("T1w", "FLAIR", "forward", "inverse")
 
 
 @dataclass(frozen=True)
+class MapComputation:
+    """How a map is computed where it is not given: the step, and the files that it takes."""
+
+    step: str
+    files: Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
 class MapDefinition:
-    """One quantitative map: how it is found, what its values may be."""
+    """One quantitative map: how it is found, or computed, and what its values may be."""
 
     name: str
     unit: str
@@ -27,6 +35,7 @@ class MapDefinition:
     transform_from: tuple[str, ...] = ()
     companions: tuple[Mapping[str, Any], ...] = field(default=())
     description: str = ""
+    computed: MapComputation | None = None
 
 
 def load_maps(user_file: Path | None = None) -> dict[str, MapDefinition]:
@@ -69,6 +78,7 @@ def _parse_maps(tables: Iterable[Mapping[str, Any]], where: str) -> dict[str, Ma
                 transform_from=tuple(table.get("transform_from", ())),
                 companions=tuple(table.get("companions", ())),
                 description=str(table.get("description", "")),
+                computed=MapComputation(**table["computed"]) if "computed" in table else None,
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise UsageError(

@@ -1,1 +1,1 @@
-"""Figures and HTML."""
+"""A person's report: pictures and sections, each a table of makers, and the page around them."""

@@ -1,60 +1,99 @@
-"""The product of a person: a page that shows what every visit wrote."""
+"""The page of a person: what it is given, and how its templates are filled."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from wmhflow.plan.visit import ParticipantPlan
-from wmhflow.products.product import Page, Place, Recipe
-from wmhflow.products.unit import Unit
-from wmhflow.products.visit import person_folder
-from wmhflow.products.writing import written_by
-from wmhflow.reports.person import write_report
-from wmhflow.settings import Settings
-from wmhflow.steps.kinds import step
+import wmhflow
 
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
-class WrittenPage(NamedTuple):
-    """A person's page."""
+    from wmhflow.plan.visit import Decision
 
-    page: Path
+TEMPLATES = Path(__file__).with_name("templates")
 
 
-@step(mem_gb=1.0, always=True)
-def write_page(
-    finished: list[list[str]], settings: Settings, participant: ParticipantPlan
-) -> WrittenPage:
-    """Write a person's page and its pictures.
+@dataclass(frozen=True)
+class Shown:
+    """A picture in the page: its address relative to the page, and what it shows."""
+
+    href: str
+    alt: str
+    caption: str
+    map_name: str | None = None
+
+
+@dataclass(frozen=True)
+class SectionPart:
+    """What the page says of one visit in one section: its template, filled, and its pictures."""
+
+    title: str
+    anchor: str
+    template: str
+    values: Mapping[str, Any]
+    pictures: tuple[Shown, ...] = ()
+    has_heading: bool = True
+
+    @property
+    def below(self) -> tuple[Shown, ...]:
+        """The pictures that the template does not set beside a map of its own."""
+        names = {part.name for part in self.values.get("maps", ())}
+        return tuple(shown for shown in self.pictures if shown.map_name not in names)
+
+
+@dataclass(frozen=True)
+class VisitPart:
+    """What the page says of one visit; with a ``problem``, nothing but that."""
+
+    anchor: str
+    title: str
+    sections: tuple[SectionPart, ...] = ()
+    decisions: tuple[Decision, ...] = ()
+    problem: str | None = None
+
+
+def render(subject: str, visits: Sequence[VisitPart], methods: str) -> str:
+    """Fill the page's template; all text is escaped but the methods text, which is HTML already.
 
     Parameters
     ----------
-    finished
-        What each visit wrote, so that the page comes after it.
-    settings, participant
-        The run's settings, and the person's plan.
-    """
-    return WrittenPage(write_report(settings, participant))
-
-
-def person_unit(participant: ParticipantPlan, visits: list[Unit], settings: Settings) -> Unit:
-    """Declare a person's page.
-
-    Parameters
-    ----------
-    participant
-        The person's plan.
+    subject
+        Label without ``sub-``.
     visits
-        The units of its visits.
-    settings
-        The run's settings.
+        In the order of the page.
+    methods
+        HTML.
     """
-    page = Recipe(
-        "report",
-        write_page,
-        takes={"finished": [one for unit in visits for one in written_by(unit)]},
-        options={"settings": settings, "participant": participant},
-        makes={"page": Page("page")},
+    from markupsafe import Markup
+
+    environment = _environment()
+
+    def body(section: SectionPart) -> Markup:
+        template = environment.get_template(section.template)
+        # the template has escaped what it was given
+        return Markup(template.render(section.values, pictures=section.pictures))
+
+    return environment.get_template("page.html.j2").render(
+        subject=subject,
+        visits=visits,
+        methods=Markup(methods),
+        version=wmhflow.__version__,
+        body=body,
     )
-    folders, place = (person_folder(participant.subject),), Place(participant.subject)
-    return Unit(f"sub-{participant.subject}", folders, place, (page,))
+
+
+def _environment() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    return Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from wmhflow.labels.digits import is_callosum, is_cell
 from wmhflow.labels.regions import load_regions
 from wmhflow.registries.quality import find_measure
-from wmhflow.reports.figures import ProfilePoint
+from wmhflow.reports.drawing.profiles import ProfilePoint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
 MISSING = "n/a"
 SHOWN_LESIONS = 20
-VOLUME_SEGS = ("tissue", "zones", "lobes")
-VOLUME_TITLES = {"tissue": "Tissue", "zones": "White matter by zone", "lobes": "Lobes"}
+VOLUME_TITLES = {"zones": "White matter by zone", "tissue": "Tissue", "lobes": "Lobes"}
 LESION_CLASSES = ("all", "PV", "deep")
 VERDICTS = ("check", "ok", "info")
 WMH_NAME, VENTRICLE_NAME = "white matter hyperintensity", "lateral ventricle"
@@ -184,6 +183,12 @@ def profile_points(rows: Sequence[TableRow], name: str) -> dict[str, list[Profil
         ]
         for lesion_class in LESION_CLASSES
     }
+
+
+def has_profile(rows: Sequence[TableRow], name: str) -> bool:
+    """Tell whether any shell holds a value of a map."""
+    points = profile_points(rows, name).values()
+    return any(not math.isnan(point.mean) for part in points for point in part)
 
 
 def penumbra_rows(rows: Sequence[TableRow], name: str) -> list[TableRow]:

@@ -25,6 +25,7 @@ from wmhflow.steps.kinds import KINDS, Kind, Needs, needs_of
 
 # a name that pickle finds in this module: the function's module and name
 _SEPARATOR = ":"
+AFTER = "after"
 
 
 class Port(NamedTuple):
@@ -82,6 +83,9 @@ def _spec(function: Callable[..., Any], part: str) -> type:
     base, ports = (BaseInterfaceInputSpec, input_ports(function)[0]) if part == "Inputs" else (
         TraitedSpec, output_ports(function))  # fmt: skip
     members = {port.name: _trait(port, is_input=part == "Inputs") for port in ports}
+    if part == "Inputs":
+        # what has to be there before, and is not read
+        members[AFTER] = traits.Any()
     return type(base)(_pickled_name(function, part), (base,), _located(members))
 
 

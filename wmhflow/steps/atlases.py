@@ -166,7 +166,8 @@ def lay_atlas(
         found = labels_at(places, given.data, given.affine)
     else:
         values = steps_at(places, given.data, given.affine)
-        found, members = overlapping_labels(values, threshold)
+        found, holders = overlapping_labels(values, threshold)
+        members = {str(label): numbers for label, numbers in holders.items()}
         steps = Columns(values, mask, affine)
     if not found.any():
         raise InputError(

@@ -13,6 +13,7 @@ import numpy as np
 
 from wmhflow.ants.priors import brought_to_brain, wmh_priors
 from wmhflow.ants.transforms import average_through, resample_through
+from wmhflow.core.arrays.components import keep_large
 from wmhflow.core.checks.quality import lesion_mask_quality, likeliest_tissue
 from wmhflow.core.regions.lesions import (
     count_hole_voxels,
@@ -25,7 +26,7 @@ from wmhflow.core.regions.zones import lesion_continuity, lesion_label, lesion_m
 from wmhflow.core.space.geometry import same_grid, spacing_of, voxel_mm3
 from wmhflow.core.space.grids import Grid3D, box_of, cropped, uncropped
 from wmhflow.core.wmh import segmentation as wmh_model
-from wmhflow.core.wmh.edges import LEAST_LESION_MM3, agreeing, keep_large
+from wmhflow.core.wmh.edges import LEAST_LESION_MM3, agreeing
 from wmhflow.core.wmh.model import GIVEN_THRESHOLD, LesionModel
 from wmhflow.errors import InputError
 from wmhflow.files.images import load_volume
@@ -349,11 +350,13 @@ def _segment(
         # with a FLAIR for a reference the transform leads from it to the T1w already
         second = average_through(t1w, part, to_other, back or [False])
     found = wmh_model.segment_wmh(part.data, second, priors, inside[box], flair.voxel_sizes_mm)
-    whole = {
-        name: uncropped(getattr(found, name), box, flair.data.shape)
-        for name in ("mask", "probability", "share")
-    }
-    return dataclasses.replace(found, **whole)
+    whole = flair.data.shape
+    return dataclasses.replace(
+        found,
+        mask=uncropped(found.mask, box, whole),
+        probability=uncropped(found.probability, box, whole),
+        share=uncropped(found.share, box, whole),
+    )
 
 
 class NumberedLesions(NamedTuple):

@@ -13,7 +13,8 @@ import numpy as np
 
 from wmhflow.core.measure.load import load_curve
 from wmhflow.core.measure.mirror import asymmetry_index
-from wmhflow.core.measure.profiles import fit_penumbra, profile
+from wmhflow.core.measure.penumbra import fit_penumbra
+from wmhflow.core.measure.profiles import profile
 from wmhflow.core.measure.regional import region_volumes, sample_regions
 from wmhflow.core.regions.lesions import lesion_centres
 from wmhflow.core.regions.partition import ALL, IN_NAWM, IN_WMH, TISSUES, Row

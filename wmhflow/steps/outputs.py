@@ -21,7 +21,6 @@ from wmhflow.bids.writer import (
 )
 from wmhflow.core.regions.lookup import as_volumes
 from wmhflow.core.regions.probabilities import STEPS
-from wmhflow.files.grids import load_grid
 from wmhflow.files.images import image_bytes, load_image, make_image, smallest_label_type
 from wmhflow.steps.kinds import load_columns, load_json, step
 
@@ -30,14 +29,14 @@ from wmhflow.steps.kinds import load_columns, load_json, step
 class ImageTarget:
     """Where an image is written, how it is stored, and what its JSON file says.
 
-    ``measured`` are fields of the JSON file, present in ``sidecar`` in their place, that only the
-    image tells; ``look_up`` is the text of the table beside it, or ``numbered``.
+    ``measured`` are fields of the JSON file, present in ``sidecar`` in their place, that have
+    to be found out; ``look_up`` is the text of the table beside it, or ``numbered``.
     """
 
     path: Path
     kind: str
     sidecar: Mapping[str, Any]
-    measured: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
+    measured: Mapping[str, Callable[[], Any]] = field(default_factory=dict)
     look_up: str | None = None
 
 
@@ -67,7 +66,7 @@ def write_images(files: list[Path], targets: list[ImageTarget]) -> WrittenFiles:
     for folder in {target.path.parent for target in targets}:
         remove_leftovers(folder)
     for work, target in zip(files, targets, strict=True):
-        found = {name: tell(load_grid(work)) for name, tell in target.measured.items()}
+        found = {name: tell() for name, tell in target.measured.items()}
         sidecar = {name: found.get(name, value) for name, value in target.sidecar.items()}
         image = final_image(target.kind, work)
         write_bytes(target.path, image_bytes(image))

@@ -48,7 +48,9 @@ def divide_finest(
     infarct
         Infarcts and other lesions that are no WMH.
     """
-    labels = {name: image.data for name, image in zip(names, images, strict=True)}
+    labels: dict[str, NDArray[np.integer | np.bool_]] = {
+        name: image.data for name, image in zip(names, images, strict=True)
+    }
     deepest = int(shell_ordinal(labels["shells"]).max(initial=0))
     has_callosum = "lobes" in labels and bool((class_of(labels["lobes"]) == CORPUS_CALLOSUM).any())
     labels |= {IN_WMH: wmh.data, IN_NAWM: nawm.data}

@@ -10,6 +10,7 @@ import numpy as np
 from wmhflow.ants.rigid import refuse_poor, register_rigid, rigid_metrics
 from wmhflow.ants.transforms import resample_through
 from wmhflow.ants.warp import register_to_template
+from wmhflow.core.space.geometry import voxel_mm3
 from wmhflow.core.space.grids import Grid3D, centroid_mm, robust_range
 from wmhflow.core.wmh.filling import LEAST_AGAIN_ML
 from wmhflow.files.itk import read_itk_affine, write_itk_affine
@@ -158,8 +159,7 @@ def warp_again(
     forward, inverse, affine, metrics
         What was found before the WMH were known; the affine is kept.
     """
-    voxel_mm3 = Grid3D(wmh.data, wmh.affine).voxel_mm3
-    if np.count_nonzero(wmh.data) * voxel_mm3 < 1000 * LEAST_AGAIN_ML:
+    if np.count_nonzero(wmh.data) * voxel_mm3(wmh.affine) < 1000 * LEAST_AGAIN_ML:
         return Warp(forward, inverse, metrics)
     fit = register_to_template(
         reference,

@@ -16,7 +16,7 @@ from wmhflow.core.checks import sanity
 from wmhflow.core.regions.nawm import combine_tissues, normal_appearing_white_matter
 from wmhflow.core.space.geometry import spacing_of
 from wmhflow.core.space.grids import Grid3D
-from wmhflow.core.tissue import brain as brain_core
+from wmhflow.core.tissue.brain import Shown, filled_foreground, what_is_shown
 from wmhflow.core.tissue.labelling import WarpedPriors
 from wmhflow.core.tissue.parcellation import complete_hemispheres, recode, unknown_codes
 from wmhflow.errors import InputError
@@ -166,9 +166,9 @@ def find_brain(
 
 def _brain_of_other(head: Grid3D, other: Grid3D, transform: str) -> NDArray[np.bool_] | None:
     """Bring the brain of the other image, if it is skull-stripped, to the head's grid."""
-    if not brain_core.looks_skull_stripped(other.data, other.voxel_mm3):
+    if what_is_shown(other.data, other.voxel_mm3) is not Shown.BRAIN:
         return None
-    inside = brain_core.filled_foreground(other.data)
+    inside = filled_foreground(other.data)
     body, reached = (
         average_through(Grid3D(values.astype(np.float32), other.affine), head, [transform]) > 0.5
         for values in (inside, np.ones_like(inside))
@@ -204,10 +204,15 @@ def warp_priors(brain_mask: MaskImage, template: Template, inverse: Path) -> Pri
     affine = brain_mask.affine
     brain = Grid3D(brain_mask.data.astype(np.float32), affine)
     placed, hemispheres = warped_priors(brain, template, str(inverse))
-    masks = {name: MaskImage(placed.pop(name) > 0, affine)
-             for name in ("ventricles", "infratentorial")}  # fmt: skip
-    grids = {name: Grid3D(values, affine) for name, values in placed.items()}
-    return Priors(**grids, **masks, hemispheres=LabelImage(hemispheres, affine))
+    return Priors(
+        csf=Grid3D(placed["csf"], affine),
+        cortex=Grid3D(placed["cortex"], affine),
+        deep_grey=Grid3D(placed["deep_grey"], affine),
+        white=Grid3D(placed["white"], affine),
+        ventricles=MaskImage(placed["ventricles"] > 0, affine),
+        infratentorial=MaskImage(placed["infratentorial"] > 0, affine),
+        hemispheres=LabelImage(hemispheres, affine),
+    )
 
 
 class Tissues(NamedTuple):

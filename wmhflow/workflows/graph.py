@@ -13,7 +13,7 @@ from wmhflow.bids.query import FoundFile
 from wmhflow.errors import ProductError
 from wmhflow.products.product import From, Recipe, Taken
 from wmhflow.products.unit import Unit
-from wmhflow.steps.adapter import interface_of
+from wmhflow.steps.adapter import AFTER, interface_of
 from wmhflow.steps.kinds import needs_of
 
 
@@ -47,6 +47,10 @@ class Graph:
         ProductError
             If something is made twice, or taken and made by nobody.
         """
+        unit.check()
+        for key in unit.makers:
+            if (unit.name, key) in self._outputs:
+                raise ProductError(f"{unit.name}: {key} is made twice")
         folders = self._folders_of(unit.folders)
         made: list[tuple[Recipe, Node]] = []
         for recipe in unit.recipes:
@@ -54,11 +58,9 @@ class Graph:
             folders[-1].add_nodes([node])
             made.append((recipe, node))
             for name, product in recipe.makes.items():
-                if (unit.name, product.key) in self._outputs:
-                    raise ProductError(f"{unit.name}: {product.key} is made twice")
                 self._outputs[unit.name, product.key] = Output(folders, node, name)
         for recipe, node in made:
-            for parameter, taken in {**recipe.takes, **recipe.beside}.items():
+            for parameter, taken in {**recipe.takes, **recipe.beside, AFTER: recipe.after}.items():
                 self._feed(unit, folders, node, parameter, taken)
 
     def _folders_of(self, names: tuple[str, ...]) -> tuple[Workflow, ...]:

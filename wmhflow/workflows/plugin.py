@@ -97,6 +97,8 @@ class ResilientMultiProcPlugin(MultiProcPlugin):
         The steps that failed, in order.
     """
 
+    pool: ProcessPoolExecutor
+
     def __init__(self, plugin_args: dict[str, Any] | None = None) -> None:
         super().__init__(plugin_args=plugin_args)
         self.failures: list[Failure] = []

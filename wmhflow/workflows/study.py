@@ -12,16 +12,20 @@ import wmhflow
 from wmhflow.plan.visit import ParticipantPlan
 from wmhflow.products.study import study_unit
 from wmhflow.products.unit import Unit
-from wmhflow.products.visit import person_folder, safe_name, visit_unit
-from wmhflow.reports.page import person_unit
+from wmhflow.products.visit import person_folder, safe_name
+from wmhflow.products.writing import with_writing
 from wmhflow.settings import Settings
 from wmhflow.workflows.graph import build_graph
+from wmhflow.workflows.units import units_of
 
 
 def init_study_wf(
-    participants: Sequence[ParticipantPlan], settings: Settings, log_dirs: dict[str, Path]
+    participants: Sequence[ParticipantPlan],
+    settings: Settings,
+    log_dirs: dict[str, Path],
+    first: str | None = None,
 ) -> Workflow:
-    """Build the graph of all persons of a run.
+    """Build the graph of some persons of a run.
 
     Parameters
     ----------
@@ -31,6 +35,9 @@ def init_study_wf(
         The run's settings.
     log_dirs
         Where each person's tracebacks go.
+    first
+        The person after whom what all persons share is named, so that the next graph of a run finds
+        it in the work folder. Default: the first of these persons.
 
     Returns
     -------
@@ -39,14 +46,16 @@ def init_study_wf(
     """
     workflow = Workflow(name=study_name(settings), base_dir=str(settings.execution.work_dir))
     workflow.config["execution"]["crashdump_dir"] = str(log_dirs[participants[0].subject])
-    build_graph(workflow, run_units(participants, settings))
+    build_graph(workflow, run_units(participants, settings, first or participants[0].subject))
     for participant in participants:
         person = workflow.get_node(person_folder(participant.subject))
         _log_to(person, log_dirs[participant.subject])
     return workflow
 
 
-def run_units(participants: Sequence[ParticipantPlan], settings: Settings) -> list[Unit]:
+def run_units(
+    participants: Sequence[ParticipantPlan], settings: Settings, first: str
+) -> list[Unit]:
     """List the units of a run: what persons share, every visit, every person.
 
     Parameters
@@ -55,14 +64,15 @@ def run_units(participants: Sequence[ParticipantPlan], settings: Settings) -> li
         Plans; visits that have a problem are left out.
     settings
         The run's settings.
+    first
+        The person after whom what they share is named, so that jobs of other persons in the same
+        work folder have their own.
     """
     plans = [visit for participant in participants for visit in participant.visits]
-    # named after the first person, so that jobs of other persons in the same folder have their own
-    shared = f"template_{safe_name(participants[0].subject)}_wf"
+    shared = f"template_{safe_name(first)}_wf"
     units = [study_unit([plan for plan in plans if plan.problem is None], settings, shared)]
     for participant in participants:
-        visits = [visit_unit(plan, settings) for plan in participant.visits if not plan.problem]
-        units += [*visits, person_unit(participant, visits, settings)]
+        units += [with_writing(unit, settings) for unit in units_of(participant, settings)]
     return units
 
 

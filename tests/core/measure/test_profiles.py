@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
-from wmhflow.core.measure.profiles import Penumbra, fit_penumbra, mean_distances, profile
-from wmhflow.core.measure.sampling import coverage_weights, region_statistics
+from wmhflow.core.measure.coverage import coverage_weights
+from wmhflow.core.measure.penumbra import Penumbra, fit_penumbra
+from wmhflow.core.measure.profiles import profile
+from wmhflow.core.measure.statistics import region_statistics
 from wmhflow.core.regions.shells import shell_labels
 
 
@@ -26,7 +29,7 @@ def test_a_planted_profile_is_found_again():
     labels, _, distance = shell_labels(lesions, 1, [False], lesions == 0, (1, 1, 1), lesions < 0)
     shells = [1200 + s for s in range(1, 8)]
     values = 1 + np.exp(-np.maximum(distance, 0) / 3)
-    distances = mean_distances(labels, distance, shells)
+    distances = ndimage.mean(distance, labels, shells)
     # Two voxels on each side, at 1 and 2 mm, at 3 and 4 mm ...
     assert np.allclose(distances, np.arange(1.5, 15, 2))
     columns = profile(sampled(values, labels), shells, 1250, distances)
@@ -68,15 +71,6 @@ def test_without_a_reference_there_is_no_difference():
     assert np.isnan(columns["reference_mean"]).all()
 
 
-def test_mean_distances_leave_out_what_is_not_finite():
-    labels = np.array([[[1, 1, 1, 2, 2, 0]]])
-    distance = np.array([[[1.0, np.nan, 4.0, np.inf, np.inf, 5.0]]])
-    assert np.array_equal(
-        mean_distances(labels, distance, [2, 1, 0, 8])[[0, 2, 3]], [np.nan] * 3, True
-    )
-    assert mean_distances(labels, distance, [1]).tolist() == [2.5]
-
-
 def test_wrong_arguments_are_named():
     statistics = same_columns([1, 1])
     with pytest.raises(ValueError, match="region twice"):
@@ -86,8 +80,6 @@ def test_wrong_arguments_are_named():
         profile(statistics, [1], 50, [1.0, 2.0])
     with pytest.raises(KeyError, match="median"):
         profile({"index": [1], "n_effective": [1], "mean": [1], "sd": [1]}, [1], 50)
-    with pytest.raises(ValueError, match="distance has shape"):
-        mean_distances(np.ones((2, 2, 2), int), np.ones((2, 2, 3)), [1])
 
 
 SHELLS = np.arange(1.0, 14, 2)

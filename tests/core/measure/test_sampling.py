@@ -16,12 +16,8 @@ from scipy.spatial import ConvexHull, HalfspaceIntersection
 from scipy.spatial.transform import Rotation
 
 from tests.builders import DATA
-from wmhflow.core.measure.sampling import (
-    CoverageWeights,
-    coverage_weights,
-    merge_regions,
-    region_statistics,
-)
+from wmhflow.core.measure.coverage import CoverageWeights, coverage_weights, merge_regions
+from wmhflow.core.measure.statistics import region_statistics
 
 SHARED = DATA
 QUANTILES = {"q05": 0.05, "q25": 0.25, "median": 0.5, "q75": 0.75, "q95": 0.95}

@@ -15,7 +15,6 @@ from scipy.spatial.transform import Rotation
 from wmhflow.core.space.geometry import (
     GeometryError,
     checked_affine,
-    left_of,
     ras_axes,
     same_field_of_view,
     same_grid,
@@ -83,26 +82,6 @@ def test_tiny_voxels_are_not_singular():
 def test_a_shear_of_rounding_is_accepted():
     affine = oblique((0.9, 0.9, 3.0), (8, -5, 3)).astype(np.float32)
     assert np.allclose(spacing_of(affine), (0.9, 0.9, 3.0), rtol=1e-6)
-
-
-@pytest.mark.parametrize("code", ORIENTATIONS)
-def test_left_is_the_side_of_smaller_x(code):
-    shape, affine = (4, 3, 2), oblique(origin=(-1.5, -1, -0.5))
-    marked = np.zeros(shape, dtype=bool)
-    marked[:2] = True
-    turned, turned_affine = oriented(marked, affine, code)
-    assert np.array_equal(left_of(turned.shape, turned_affine), turned)
-
-
-def test_left_of_an_oblique_grid_agrees_with_world_coordinates():
-    shape, affine = (7, 5, 6), oblique((1, 2, 3), (20, 30, -40), (-3, 2, 1))
-    indices = np.moveaxis(np.indices(shape), 0, -1)
-    x = world_coordinates(indices, affine)[..., 0]
-    assert np.array_equal(left_of(shape, affine, 1.25), x < 1.25)
-
-
-def test_the_plane_itself_is_not_left():
-    assert left_of((3, 1, 1), oblique(origin=(-1, 0, 0))).ravel().tolist() == [True, False, False]
 
 
 def test_world_coordinates_agree_with_nibabel():

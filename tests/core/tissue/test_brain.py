@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
+from scipy import ndimage
 
+from tests.builders import DATA, save_image
 from wmhflow.core.arrays import masks
 from wmhflow.core.tissue import brain
+from wmhflow.core.tissue.brain import Shown
 from wmhflow.core.tissue.brain_mask import refine_brain_mask
+from wmhflow.files.grids import load_grid
+from wmhflow.products.anatomy import shows_no_skull
 
 
 def sphere(shape, centre, radius):
@@ -15,13 +22,124 @@ def sphere(shape, centre, radius):
     return sum((axis - c) ** 2 for axis, c in zip(grid, centre, strict=True)) <= radius**2
 
 
-def test_a_ball_in_air_is_stripped_and_a_head_with_a_neck_is_not() -> None:
-    ball = sphere((80, 80, 80), (40, 40, 40), 34).astype(float)
-    assert brain.looks_skull_stripped(ball, 8.0)
-    head = ball.copy()
-    head[20:60, 20:60, :40] = 2
-    assert not brain.looks_skull_stripped(head, 8.0)
-    assert not brain.looks_skull_stripped(ball, 1.0)
+SIDE, VOXEL_MM = 110, 2.5
+VOXEL_MM3 = VOXEL_MM**3
+
+
+def ellipsoid(centre_mm, radii_mm):
+    """Mark an ellipsoid on the grid of 11 litres; millimetres from its middle."""
+    places = (np.indices((SIDE, SIDE, SIDE)) - (SIDE - 1) / 2) * VOXEL_MM
+    away = zip(places, centre_mm, radii_mm, strict=True)
+    return sum(((axis - c) / r) ** 2 for axis, c, r in away) <= 1
+
+
+def brain_image():
+    """Draw a brain of 1.3 litres that varies, in nothing."""
+    inside = ellipsoid((0, 0, 30), (66, 82, 58))
+    noise = np.random.default_rng(1).normal(0, 5, inside.shape)
+    return np.where(inside, 100 + noise, 0.0).astype(np.float32)
+
+
+def head_image():
+    """Draw the same brain in bone and scalp, over a face and a neck that leaves the image."""
+    image = brain_image()
+    scalp = ellipsoid((0, 0, 28), (78, 96, 72)) | ellipsoid((0, 40, -40), (60, 55, 70))
+    neck = ellipsoid((0, -25, -100), (55, 60, 400)) & (np.arange(SIDE) < 55)
+    image[(scalp | neck) & (image == 0)] = 60
+    image[ellipsoid((0, 0, 30), (70, 86, 62)) & (brain_image() == 0)] = 12
+    return image
+
+
+def with_scraps(image):
+    """Leave eyes, a strip of bone and some neck on a brain."""
+    image = image.copy()
+    for x in (-32, 32):
+        image[ellipsoid((x, 75, -10), (13, 13, 13))] = 80
+    image[ellipsoid((0, -10, -50), (62, 66, 78))] = 50
+    return image
+
+
+def defaced(image):
+    """Set the face to 0, as programs do that make a head unrecognisable."""
+    places = np.indices(image.shape) - SIDE / 2
+    return np.where((places[1] > 0) & (places[2] < places[1] - 35), 0, image)
+
+
+def short(image):
+    """Cut a head to a field of view of 12 cm and pad it with zeros again."""
+    return np.pad(image[:, :, 38:86], ((0, 0), (0, 0), (38, 24)))
+
+
+def noisy(image):
+    """Fill the air with noise."""
+    noise = np.abs(np.random.default_rng(2).normal(0, 3, (2, *image.shape))).sum(axis=0)
+    return image + noise.astype(np.float32)
+
+
+KINDS = {
+    "a head in noise": (noisy(head_image()), Shown.WHOLE_HEAD),
+    "a head whose air is 0": (head_image(), Shown.WHOLE_HEAD),
+    "a head whose air is -3": (np.where(head_image() == 0, -3, head_image()), Shown.WHOLE_HEAD),
+    "a defaced head": (defaced(head_image()), Shown.WHOLE_HEAD),
+    "a defaced head in noise": (defaced(noisy(head_image())), Shown.WHOLE_HEAD),
+    "a head padded with zeros": (np.pad(head_image(), 15), Shown.WHOLE_HEAD),
+    "a noisy head padded with zeros": (np.pad(noisy(head_image()), 15), Shown.WHOLE_HEAD),
+    "a short head, padded": (short(head_image()), Shown.WHOLE_HEAD),
+    "a short head": (head_image()[:, :, 38:86], Shown.WHOLE_HEAD),
+    "a brain": (brain_image(), Shown.BRAIN),
+    "a brain on -3": (np.where(brain_image() == 0, -3, brain_image()), Shown.BRAIN),
+    "a brain that fills its grid": (brain_image()[27:83, 20:90, 42:92], Shown.BRAIN),
+    "a brain with scraps": (with_scraps(brain_image()), Shown.ROUGH_BRAIN),
+    "nothing": (np.zeros((20, 20, 20)), Shown.WHOLE_HEAD),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_image_is_told(kind) -> None:
+    image, truth = KINDS[kind]
+    assert brain.what_is_shown(image, VOXEL_MM3) is truth
+    # whatever the order of the axes
+    turned = np.transpose(image, (2, 0, 1))[::-1]
+    assert brain.what_is_shown(turned, VOXEL_MM3) is truth
+
+
+def real_images(folder):
+    return sorted(
+        path
+        for path in (DATA / folder).glob("**/*.nii.gz")
+        if re.search(r"(T1w|T2w|FLAIR)\.nii\.gz$", path.name, re.IGNORECASE)
+    )
+
+
+@pytest.mark.parametrize(("folder", "skull"), [("raw_longitudinal", True), ("lesions", False)])
+def test_real_scans_are_told(folder, skull) -> None:
+    images = real_images(folder)
+    if not images:
+        pytest.skip(f"the real scans are not there ({DATA.name}/{folder})")
+    for path in images:
+        grid = load_grid(path)
+        shown = brain.what_is_shown(grid.data, grid.voxel_mm3)
+        assert shown.without_skull is not skull, (path.name, shown)
+
+
+def test_a_real_head_whose_air_is_zero_is_told() -> None:
+    images = [path for path in real_images("raw_longitudinal") if "T2W" not in path.name]
+    if not images:
+        pytest.skip(f"the real scans are not there ({DATA.name}/raw_longitudinal)")
+    for path in images:
+        grid = load_grid(path)
+        bright = ndimage.binary_opening(grid.data > 0.08 * np.percentile(grid.data, 99))
+        image = np.where(bright, grid.data, 0)
+        for given in (image, np.pad(image, 10)):
+            assert brain.what_is_shown(given, grid.voxel_mm3) is Shown.WHOLE_HEAD, path.name
+
+
+def test_sidecars_ask_the_same_question_of_the_image_as_it_was_given(tmp_path) -> None:
+    affine = np.diag([VOXEL_MM, VOXEL_MM, VOXEL_MM, 1])
+    for kind, (image, truth) in KINDS.items():
+        holed = np.where(np.arange(image.size).reshape(image.shape) == 0, np.nan, image)
+        path = save_image(tmp_path / f"{kind}.nii", holed, affine)
+        assert shows_no_skull(path) is truth.without_skull, kind
 
 
 def test_background_need_not_be_zero() -> None:

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from wmhflow.core.arrays.components import keep_large
 from wmhflow.core.arrays.masks import deeper, within
 from wmhflow.core.wmh import segmentation as wmh
 from wmhflow.core.wmh.brightness import cortex_nearby, white_matter_field
-from wmhflow.core.wmh.edges import keep_large, sure_somewhere
+from wmhflow.core.wmh.edges import sure_somewhere
 from wmhflow.core.wmh.model import LesionModel
 
 SHAPE = (60, 60, 40)

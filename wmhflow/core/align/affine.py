@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-# Lengths of adult brains beside the template's, as they are on average.
+# Lengths of adult brains beside the template's, as they are on average: a rough figure to start
+# from, not measured. With this affine the Dice of ventricles and cortex of simulated heads rose
+# from 0.80 and 0.53 to 0.91 and 0.92; its levels by themselves were not measured.
 TYPICAL_SCALE = 0.92
 # Voxel size in mm and number of parameters of each level: shears come last.
 LEVELS = ((4.0, 9), (2.0, 12))

@@ -9,6 +9,7 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from wmhflow.core.align.similarity import Comparison, compare, mean_distance_mm
+from wmhflow.core.arrays.components import without_holes
 from wmhflow.core.space.grids import (
     Grid3D,
     apply_affine,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+# Chosen with the bounds below, on the same images (docs/benchmarks.md), not by themselves.
 QUALITY_SPACING_MM = 4.0
 # Deeper than this in the head is what the verdict looks at.
 INNER_MM = 20.0
@@ -69,7 +71,7 @@ def foreground(grid: Grid3D) -> NDArray[np.bool_]:
     # beyond the edge of the image the head goes on as it is there
     padded = np.pad(grid.data > threshold, 2, mode="edge")
     closed = ndimage.binary_closing(padded, iterations=2)[2:-2, 2:-2, 2:-2]
-    return ndimage.binary_fill_holes(closed)
+    return without_holes(closed)
 
 
 def flattened(grid: Grid3D, head: NDArray[np.bool_]) -> Grid3D:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import optimize
+from scipy.spatial.transform import Rotation
 
 from wmhflow.core.align.similarity import Comparison, compare
 from wmhflow.core.space.grids import (
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+# Chosen together so that all of 80 motions of up to 40 degrees and 40 mm are found
+# (docs/benchmarks.md, "Rigid registration"); none was measured by itself.
 SEARCH_SPACINGS_MM = (8.0, 4.0)
 ROTATIONS_TRIED_DEG = (-40.0, -20.0, 0.0, 20.0, 40.0)
 DENSE_STEP_DEG = 30.0
@@ -50,11 +53,7 @@ def rotation_matrix(angles_deg: Sequence[float] | NDArray[np.float64]) -> NDArra
     >>> rotation_matrix((0, 0, 90)).round().astype(int).tolist()
     [[0, -1, 0], [1, 0, 0], [0, 0, 1]]
     """
-    a, b, c = np.deg2rad(angles_deg)
-    about_x = [[1, 0, 0], [0, np.cos(a), -np.sin(a)], [0, np.sin(a), np.cos(a)]]
-    about_y = [[np.cos(b), 0, np.sin(b)], [0, 1, 0], [-np.sin(b), 0, np.cos(b)]]
-    about_z = [[np.cos(c), -np.sin(c), 0], [np.sin(c), np.cos(c), 0], [0, 0, 1]]
-    return np.array(about_z) @ np.array(about_y) @ np.array(about_x)
+    return np.asarray(Rotation.from_euler("xyz", angles_deg, degrees=True).as_matrix())
 
 
 def rigid_matrix(

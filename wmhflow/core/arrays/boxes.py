@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -12,7 +14,10 @@ from wmhflow.core.arrays.validation import is_reversed, kernel_ready
 Box = tuple[slice, slice, slice]
 
 
-def bounding_box(volume: NDArray, searched: Box | None = None) -> Box | None:
+# By hand, not scipy's find_objects, which works in one thread and voxel by voxel: 2.8 against
+# 48 ms for a ball of 90 voxels' radius in 256³, and 4.2 against 46 ms for the brightest 2 % of
+# smooth noise in it (min(timeit.repeat(lambda: bounding_box(mask), number=1, repeat=5)), 2 cores).
+def bounding_box(volume: NDArray[Any], searched: Box | None = None) -> Box | None:
     """Return the smallest box that holds every voxel of a mask or label image, None if empty.
 
     With `searched`, voxels outside that box do not count.
@@ -54,7 +59,7 @@ def enclosing_box(first: Box, second: Box) -> Box:
     return _box(low, [max(a.stop, b.stop) for a, b in zip(first, second, strict=True)])
 
 
-def _box(low: NDArray | list[int], high: NDArray | list[int]) -> Box:
+def _box(low: NDArray[Any] | list[int], high: NDArray[Any] | list[int]) -> Box:
     """Return the slices from `low` up to and without `high`."""
     first, second, third = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
     return first, second, third

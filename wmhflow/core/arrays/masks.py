@@ -9,9 +9,9 @@ import numpy as np
 from wmhflow.core.arrays.distance import distance_to
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
+
+    from wmhflow.core.arrays.validation import Spacing
 
 
 # Voxel sizes that come from an oblique affine are off by so much, and distances with them.
@@ -19,7 +19,7 @@ ROUNDING = 1e-5
 
 
 def within(
-    mask: NDArray[np.bool_], distance_mm: float, voxel_sizes_mm: Sequence[float]
+    mask: NDArray[np.bool_], distance_mm: float, voxel_sizes_mm: Spacing
 ) -> NDArray[np.bool_]:
     """Find the voxels at most some distance from a mask.
 
@@ -42,7 +42,7 @@ def within(
 
 
 def deeper(
-    mask: NDArray[np.bool_], distance_mm: float, voxel_sizes_mm: Sequence[float]
+    mask: NDArray[np.bool_], distance_mm: float, voxel_sizes_mm: Spacing
 ) -> NDArray[np.bool_]:
     """Find the voxels of a mask that lie more than some distance from its outside.
 

@@ -7,6 +7,9 @@ bring volumes into the order of memory that the kernels read.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -15,10 +18,12 @@ from wmhflow.core.arrays.threads import over_ranges
 
 COPIED_TYPES = tuple(map(np.dtype, (np.uint8, np.int32, np.float32, np.float64)))
 BLOCK = 32
+# the edges of a voxel in mm, as an affine or a header gives them
+Spacing = Sequence[float] | NDArray[np.float64]
 LARGEST_LABEL = int(np.iinfo(np.int32).max)
 
 
-def kernel_ready(array: NDArray, dtype: DTypeLike = None) -> NDArray:
+def kernel_ready(array: NDArray[Any], dtype: DTypeLike = None) -> NDArray[Any]:
     """Return an array in C order that may be written to, copied only where it is not one.
 
     Kernels are compiled once for each kind of array: with one kind, nothing is left to compile
@@ -39,7 +44,7 @@ def kernel_ready(array: NDArray, dtype: DTypeLike = None) -> NDArray:
     return copied
 
 
-def is_reversed(volume: NDArray) -> bool:
+def is_reversed(volume: NDArray[Any]) -> bool:
     """Tell whether a volume's first axis is the one that runs fastest in memory.
 
     Images read from NIfTI files lie so. Kernels then work on the volume with its axes reversed,
@@ -48,13 +53,13 @@ def is_reversed(volume: NDArray) -> bool:
     return volume.flags.f_contiguous and not volume.flags.c_contiguous
 
 
-def flattened(first: NDArray, *others: NDArray) -> list[NDArray]:
+def flattened(first: NDArray[Any], *others: NDArray[Any]) -> list[NDArray[Any]]:
     """Return volumes as one-dimensional arrays that have the same order of voxels."""
     turned = is_reversed(first)
     return [kernel_ready(v.T if turned else v).reshape(-1) for v in (first, *others)]
 
 
-def shaped_like(first: NDArray, values: NDArray) -> NDArray:
+def shaped_like(first: NDArray[Any], values: NDArray[Any]) -> NDArray[Any]:
     """Give a one-dimensional array of voxels the shape and order of the volume it came from."""
     if is_reversed(first):
         return values.reshape(first.shape[::-1]).T
@@ -66,7 +71,7 @@ def kernel_flags(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
     return kernel_ready(mask.view(np.uint8))
 
 
-def checked_volume(volume: ArrayLike, name: str) -> NDArray:
+def checked_volume(volume: ArrayLike, name: str) -> NDArray[Any]:
     """Return `volume` as an array, refusing all but three-dimensional, non-empty ones."""
     array = np.asarray(volume)
     if array.ndim != 3:
@@ -88,7 +93,7 @@ def checked_mask(mask: ArrayLike, name: str) -> NDArray[np.bool_]:
     raise TypeError(f"{name} has type {array.dtype}: a mask of booleans or numbers is needed")
 
 
-def checked_labels(labels: ArrayLike, name: str) -> NDArray:
+def checked_labels(labels: ArrayLike, name: str) -> NDArray[Any]:
     """Return `labels` as given, refusing all but integers (or booleans) from 0 to 2147483647."""
     array = checked_volume(labels, name)
     if array.dtype == np.bool_:
@@ -102,7 +107,7 @@ def checked_labels(labels: ArrayLike, name: str) -> NDArray:
     return array
 
 
-def _least(array: NDArray) -> int:
+def _least(array: NDArray[Any]) -> int:
     """Return the smallest of whole numbers, looked for by all threads."""
     if not (array.flags.c_contiguous or array.flags.f_contiguous):
         return int(array.min())
@@ -110,7 +115,7 @@ def _least(array: NDArray) -> int:
     return int(min(over_ranges(lambda a, b: flat[a:b].min(), flat.size, flat.size // 8)))
 
 
-def checked_distance(distance: ArrayLike, name: str) -> NDArray:
+def checked_distance(distance: ArrayLike, name: str) -> NDArray[Any]:
     """Return `distance` as float64 if it is, as float32 if it holds other numbers."""
     array = checked_volume(distance, name)
     if array.dtype.kind == "f" and array.dtype.itemsize >= np.float64().itemsize:
@@ -138,7 +143,7 @@ def checked_positive(value: float, name: str) -> float:
     return number
 
 
-def check_same_shape(**volumes: NDArray) -> None:
+def check_same_shape(**volumes: NDArray[Any]) -> None:
     """Refuse volumes of different shapes, naming the first that differs."""
     (first, reference), *others = volumes.items()
     for name, volume in others:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
+from wmhflow.core.arrays.robust import median_and_spread
 from wmhflow.core.arrays.validation import (
+    Spacing,
     check_same_shape,
     checked_mask,
     checked_positive,
@@ -15,7 +15,6 @@ from wmhflow.core.arrays.validation import (
 )
 from wmhflow.labels.digits import CORTEX, CSF, DEEP_GREY, VENTRICLES, WHITE_MATTER, class_of
 
-MAD_TO_SD = 1.4826
 SMALL_LESION_MM3 = 5.0
 # A voxel that the template gives less tissue than this is taken for CSF.
 LEAST_TISSUE = 0.5
@@ -57,8 +56,7 @@ def robust_contrast(
     normal = image[reference & finite].astype(np.float64)
     if not (bright.size and normal.size):
         return float("nan")
-    centre = float(np.median(normal))
-    spread = MAD_TO_SD * float(np.median(np.abs(normal - centre)))
+    centre, spread = median_and_spread(normal)
     return (float(np.median(bright)) - centre) / spread if spread > 0 else float("nan")
 
 
@@ -155,7 +153,7 @@ def lesion_mask_quality(
     tissue: NDArray[np.integer],
     brain: NDArray[np.bool_],
     nawm: NDArray[np.bool_],
-    spacing: Sequence[float],
+    spacing: Spacing,
     flair: NDArray[np.floating] | None = None,
 ) -> dict[str, float]:
     """Measure everything that tells a sound lesion mask from a wrong one.

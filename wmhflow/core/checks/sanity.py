@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from wmhflow.core.arrays.validation import Spacing
+
+# Where no figure stands beside a number it is a loose bound that no real image came near, not a
+# measured one.
 MANY_VALUES = 100
 MANY_VOXELS = 2_000_000
 LITRE_MM3 = 1e6
@@ -50,7 +54,7 @@ BRIGHT_CSF = 1.3
 # --- the values of an image ---------------------------------------------------------------------
 
 
-def value_facts(values: NDArray[Any], voxel_sizes_mm: Sequence[float]) -> dict[str, float | None]:
+def value_facts(values: NDArray[Any], voxel_sizes_mm: Spacing) -> dict[str, float | None]:
     """Measure what tells an image from noise, from a mask and from an empty field.
 
     Parameters
@@ -158,7 +162,7 @@ def value_finding(facts: Mapping[str, float | None]) -> str | None:
 
 
 def brain_facts(
-    brain: NDArray[np.bool_], values: NDArray[Any], voxel_sizes_mm: Sequence[float]
+    brain: NDArray[np.bool_], values: NDArray[Any], voxel_sizes_mm: Spacing
 ) -> dict[str, float | None]:
     """Measure how much brain there is, and how much of it is cut off or blank.
 
@@ -204,7 +208,7 @@ def _empty_share(brain: NDArray[np.bool_], values: NDArray[Any]) -> float | None
     return 0.0 if background is None else float(np.mean(values[brain] == background))
 
 
-def flattest_share(brain: NDArray[np.bool_], voxel_sizes_mm: Sequence[float]) -> float:
+def flattest_share(brain: NDArray[np.bool_], voxel_sizes_mm: Spacing) -> float:
     """Find the plane that holds the largest share of a mask's surface.
 
     Parameters
@@ -344,7 +348,7 @@ def likeness_finding(ratio: float | None) -> str | None:
 def contrast_facts(
     values: NDArray[Any],
     tissue: NDArray[Any],
-    voxel_sizes_mm: Sequence[float],
+    voxel_sizes_mm: Spacing,
 ) -> dict[str, float | None]:
     """Measure how bright ventricles and cortex are beside white matter.
 
@@ -392,7 +396,7 @@ def contrast_facts(
     }
 
 
-def _cubes(shape: Sequence[int], voxel_sizes_mm: Sequence[float]) -> NDArray[np.int64]:
+def _cubes(shape: Sequence[int], voxel_sizes_mm: Spacing) -> NDArray[np.int64]:
     """Give every voxel the number of its cube."""
     steps = [
         (np.arange(length) * size / CUBE_MM).astype(np.int64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +44,7 @@ def sides_on_the_wrong_side(
     ]
 
 
-def centres_x(probabilities: NDArray[np.floating], affine: NDArray[np.float64]) -> NDArray:
+def centres_x(probabilities: NDArray[np.floating], affine: NDArray[np.float64]) -> NDArray[Any]:
     """Return the x in mm of every volume's centre, weighted by probability; NaN if it is empty.
 
     Parameters

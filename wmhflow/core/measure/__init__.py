@@ -1,1 +1,22 @@
-"""What is measured in regions: volumes, samples of maps, profiles, the other side."""
+"""What is measured in regions.
+
+Maps are sampled on their own grids, each voxel weighted by the exact fraction that a region covers.
+From that come statistics, profiles over shells and the penumbra's width, the other side, volumes,
+and overlap with atlases.
+"""
+
+from wmhflow.core.exports import lazy_exports
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "coverage": ["CoverageWeights", "coverage_weights", "merge_regions"],
+        "load": ["load_curve"],
+        "mirror": ["free_of_lesions", "asymmetry_index"],
+        "overlap": ["Overlap", "label_overlap", "probability_overlap"],
+        "penumbra": ["Penumbra", "fit_penumbra"],
+        "profiles": ["profile"],
+        "regional": ["region_volumes", "sample_regions"],
+        "statistics": ["region_statistics"],
+    },
+)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from wmhflow.core.measure.sampling import coverage_weights, region_statistics
+from wmhflow.core.measure.coverage import coverage_weights
+from wmhflow.core.measure.statistics import region_statistics
 from wmhflow.core.space.geometry import same_grid, voxel_mm3
 
 HALF = 0.5
@@ -138,18 +140,17 @@ def probability_overlap(
     for number in range(probabilities.shape[3]):
         volume = probabilities[..., number]
         at = _labels_at(places, mask_affine, volume, label_affine)
-        pairs.append(
-            tuple(
-                Overlap(
-                    float(at.size * mask_voxel),
-                    float((at.size - part.sum(dtype=np.float64)) * mask_voxel),
-                    {1: float(whole.sum(dtype=np.float64) * label_voxel)},
-                    {1: float(part.sum(dtype=np.float64) * mask_voxel)},
-                )
-                for part, whole in ((at >= threshold, volume >= threshold), (at, volume))
+        by_threshold, weighted = (
+            Overlap(
+                float(at.size * mask_voxel),
+                float((at.size - part.sum(dtype=np.float64)) * mask_voxel),
+                {1: float(whole.sum(dtype=np.float64) * label_voxel)},
+                {1: float(part.sum(dtype=np.float64) * mask_voxel)},
             )
+            for part, whole in ((at >= threshold, volume >= threshold), (at, volume))
         )
-    return pairs  # type: ignore[return-value]
+        pairs.append((by_threshold, weighted))
+    return pairs
 
 
 def _voxel_mm3(affine: NDArray[np.float64]) -> float:
@@ -160,9 +161,9 @@ def _voxel_mm3(affine: NDArray[np.float64]) -> float:
 def _labels_at(
     voxels: NDArray[np.int64],
     affine: NDArray[np.float64],
-    labels: NDArray,
+    labels: NDArray[Any],
     label_affine: NDArray[np.float64],
-) -> NDArray:
+) -> NDArray[Any]:
     """Read the labels at the centres of another grid's voxels; 0 outside the field of view."""
     to_labels = np.linalg.inv(label_affine) @ affine
     index = np.floor(voxels @ to_labels[:3, :3].T + to_labels[:3, 3] + HALF).astype(np.int64)

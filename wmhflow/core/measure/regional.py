@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from wmhflow.core.measure.sampling import coverage_weights, merge_regions, region_statistics
+from wmhflow.core.measure.coverage import coverage_weights, merge_regions
+from wmhflow.core.measure.statistics import region_statistics
 from wmhflow.core.regions.partition import IN_WMH, Partition, Row
 
 
@@ -91,7 +92,7 @@ def sample_regions(
     Returns
     -------
     dict
-        Per map the statistics of :func:`wmhflow.core.measure.sampling.region_statistics`, one
+        Per map the statistics of :func:`wmhflow.core.measure.statistics.region_statistics`, one
         entry per row, in their order.
     """
     shape = next(iter(maps.values()))[0].shape

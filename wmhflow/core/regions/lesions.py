@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -10,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from wmhflow.core.arrays.boxes import bounding_box
+from wmhflow.core.arrays.components import without_holes
 from wmhflow.core.arrays.threads import over_ranges
 from wmhflow.core.arrays.validation import (
     check_same_shape,
@@ -101,8 +103,8 @@ def fill_holes(mask: ArrayLike) -> NDArray[np.bool_]:
     filled = checked_mask(mask, "mask").copy()
     box = bounding_box(filled)
     if box is not None:
-        # binary_fill_holes treats the border of what it is given as open; so is the box's.
-        filled[box] = _without_holes(filled[box])
+        # the border of what without_holes is given is open; so is the box's
+        filled[box] = without_holes(filled[box])
     return filled
 
 
@@ -132,14 +134,14 @@ def count_hole_voxels(mask: ArrayLike) -> int:
     box = bounding_box(lesion)
     if box is None:
         return 0
-    return int(np.count_nonzero(_without_holes(lesion[box])) - np.count_nonzero(lesion[box]))
+    return int(np.count_nonzero(without_holes(lesion[box])) - np.count_nonzero(lesion[box]))
 
 
 def lesion_measures(
     labels: ArrayLike,
     affine: ArrayLike,
     distances: Mapping[str, ArrayLike] | None = None,
-) -> dict[str, NDArray]:
+) -> dict[str, NDArray[Any]]:
     """Measure every lesion of a label image.
 
     Parameters
@@ -185,7 +187,7 @@ def lesion_measures(
     counts, sums, low, high = _extents(rank, voxels, np.array(volume.shape[::turn]), index.size)
     sums, low, high = sums[:, ::turn], low[:, ::turn], high[:, ::turn]
     centroid = world_coordinates(sums / counts[:, None], affine) if index.size else sums
-    measures: dict[str, NDArray] = {
+    measures: dict[str, NDArray[Any]] = {
         "index": index,
         "n_voxels": counts,
         "volume_mm3": counts * float(np.prod(sizes)),
@@ -207,14 +209,7 @@ def _occupied(labels: NDArray[np.int32]) -> NDArray[np.int64]:
     return np.concatenate(parts)
 
 
-def _without_holes(lesion: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return `lesion` with every enclosed component of its background filled."""
-    # A margin of background joins everything that reaches the border into one component.
-    background, _ = ndimage.label(np.pad(~lesion, 1, constant_values=True))
-    return background[1:-1, 1:-1, 1:-1] != background[0, 0, 0]
-
-
-def _ranks(labels: NDArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _ranks(labels: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the labels that occur, rising, and for every entry the place of its label."""
     if labels.size and int(labels.max()) > max(1 << 20, 4 * labels.size):
         # Few and large numbers, as of an atlas: a table over all of them would be too long.

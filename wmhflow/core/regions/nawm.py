@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
 from wmhflow.core.arrays.masks import within
-from wmhflow.core.arrays.validation import check_same_shape, checked_mask
+from wmhflow.core.arrays.validation import Spacing, check_same_shape, checked_mask
 from wmhflow.core.regions.lesions import label_lesions
 from wmhflow.labels.digits import (
     CORTEX,
@@ -103,7 +101,7 @@ def without_infarct(
 
 def normal_appearing_white_matter(
     tissue: NDArray[np.integer],
-    spacing: Sequence[float],
+    spacing: Spacing,
     guard_mm: float,
     infarct: NDArray[np.bool_] | None = None,
 ) -> tuple[NDArray[np.bool_], dict[str, int]]:

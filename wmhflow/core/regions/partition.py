@@ -58,7 +58,7 @@ class Partition:
         return np.flatnonzero(chosen) + 1
 
 
-def partition(images: Mapping[str, NDArray[np.integer]]) -> Partition:
+def partition(images: Mapping[str, NDArray[np.integer | np.bool_]]) -> Partition:
     """Divide a volume by several label images at once.
 
     Parameters

@@ -8,6 +8,8 @@ and c above 0; those with a 0 are unions of them.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
@@ -151,26 +153,47 @@ def shell_labels(
     lesions = checked_labels(lesion_labels, "lesion_labels")
     white, right_side = checked_mask(nawm, "nawm"), checked_mask(right, "right")
     check_same_shape(lesion_labels=lesions, nawm=white, right=right_side)
-    wanted = None if within is None else checked_mask(within, "within")
     classes = _classes(is_periventricular, n_lesions, int(lesions.max()))
-    # periventricular lesions first, so that the class of a voxel equally near to both classes does
-    # not hang on the lesions' numbers, which a mirrored head has in another order
+    distance, owners, order = _nearest_lesion(lesions, classes, spacing, within)
+    inner_edges = _whole_shells(MOST_SHELLS, width_mm) if inner else np.empty(0)
+    limits = edges.astype(np.float32), inner_edges.astype(np.float32)
+    labels, owners = _by_distance(distance, owners, (white, right_side), (order, classes, *limits))
+    return labels, owners, distance
+
+
+def _nearest_lesion(
+    lesions: NDArray[Any],
+    classes: NDArray[np.int16],
+    spacing: ArrayLike,
+    within: ArrayLike | None,
+) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.int32]]:
+    """Return every voxel's signed distance and nearest lesion by its rank, and who has that rank.
+
+    Periventricular lesions come first, so that the class of a voxel equally near to both classes
+    does not hang on the lesions' numbers, which a mirrored head has in another order.
+    """
     order = np.concatenate([[0], 1 + np.argsort(classes[1:], kind="stable")]).astype(np.int32)
+    wanted = None if within is None else checked_mask(within, "within")
     ranks = np.argsort(order).astype(np.int32)
     distance, owners = nearest(_renumbered(lesions, ranks), spacing, within=wanted)
     subtract_inner_distance(distance, lesions != 0, spacing)
-    inner_edges = _whole_shells(MOST_SHELLS, width_mm) if inner else np.empty(0)
+    return distance, owners, order
+
+
+def _by_distance(
+    distance: NDArray[np.float32],
+    owners: NDArray[np.int32],
+    masks: tuple[NDArray[np.bool_], NDArray[np.bool_]],
+    limits: tuple[NDArray[Any], ...],
+) -> tuple[NDArray[np.int16], NDArray[np.int32]]:
+    """Return the label of every voxel, and the number of the lesion that it belongs to."""
+    white, right_side = masks
     flat = flattened(distance, owners, white.view(np.uint8), right_side.view(np.uint8))
     labels = np.empty(distance.size, dtype=np.int16)
     over_ranges(
-        lambda start, stop: _shells(
-            *flat, order, classes, edges.astype(np.float32), inner_edges.astype(np.float32),
-            labels, start, stop,
-        ),
-        labels.size,
-        labels.size,
-    )  # fmt: skip
-    return shaped_like(distance, labels), shaped_like(distance, flat[1]), distance
+        lambda start, stop: _shells(*flat, *limits, labels, start, stop), labels.size, labels.size
+    )
+    return shaped_like(distance, labels), shaped_like(distance, flat[1])
 
 
 def _whole_shells(count: int, width_mm: float) -> NDArray[np.float64]:
@@ -178,7 +201,7 @@ def _whole_shells(count: int, width_mm: float) -> NDArray[np.float64]:
     return np.array([edge_mm(steps, width_mm) for steps in range(count)])
 
 
-def _renumbered(lesions: NDArray, numbers: NDArray[np.int32]) -> NDArray[np.int32]:
+def _renumbered(lesions: NDArray[Any], numbers: NDArray[np.int32]) -> NDArray[np.int32]:
     """Give every lesion another number, in the same memory order."""
     renumbered = np.zeros_like(lesions, dtype=np.int32)
     box = bounding_box(lesions)

@@ -9,6 +9,7 @@ in elderly persons. Biological Psychiatry 2008;64:273-280. doi:10.1016/j.biopsyc
 from __future__ import annotations
 
 from math import inf
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -241,7 +242,7 @@ def lesion_label(lesion_labels: ArrayLike, n: int, labels: ArrayLike) -> NDArray
     return _most_frequent(lesions, n, label)
 
 
-def _most_frequent(lesions: NDArray, n: int, label: NDArray) -> NDArray[np.int64]:
+def _most_frequent(lesions: NDArray[Any], n: int, label: NDArray[Any]) -> NDArray[np.int64]:
     """Return the label, other than 0, of most voxels of each lesion; the smallest among equals."""
     labelled = (lesions != 0) & (label != 0)
     pairs = np.stack([lesions[labelled], label[labelled]]).astype(np.int64)
@@ -253,7 +254,7 @@ def _most_frequent(lesions: NDArray, n: int, label: NDArray) -> NDArray[np.int64
     return found
 
 
-def _checked_lesions(lesion_labels: ArrayLike, n: int) -> NDArray:
+def _checked_lesions(lesion_labels: ArrayLike, n: int) -> NDArray[Any]:
     """Return the lesion labels, refusing any above `n`."""
     lesions = checked_labels(lesion_labels, "lesion_labels")
     if int(lesions.max()) > n:

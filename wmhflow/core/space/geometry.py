@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import permutations
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,11 +25,11 @@ class RasAxes(NamedTuple):
     axes: tuple[int, int, int]
     flips: tuple[bool, bool, bool]
 
-    def to_ras(self, volume: NDArray) -> NDArray:
+    def to_ras(self, volume: NDArray[Any]) -> NDArray[Any]:
         """Return a view of `volume` whose axes run right, front and up."""
         return _flipped(volume.transpose(self.axes), self.flips)
 
-    def from_ras(self, volume: NDArray) -> NDArray:
+    def from_ras(self, volume: NDArray[Any]) -> NDArray[Any]:
         """Return a view of a right-front-up `volume` in the array's own order of axes."""
         return _flipped(volume, self.flips).transpose(np.argsort(self.axes))
 
@@ -165,42 +165,6 @@ def world_coordinates(indices: ArrayLike, affine: ArrayLike) -> NDArray[np.float
     return points @ matrix[:3, :3].T + matrix[:3, 3]
 
 
-def left_of(shape: Sequence[int], affine: ArrayLike, x: float = 0.0) -> NDArray[np.bool_]:
-    """Tell for every voxel of a grid whether its centre lies left of a sagittal plane.
-
-    Parameters
-    ----------
-    shape : three ints
-        Shape of the grid.
-    affine : (4, 4) array
-        From voxel indices to world RAS coordinates in mm.
-    x : float
-        World position of the plane in mm. Voxels on the plane itself are not left of it.
-
-    Returns
-    -------
-    bool array of `shape`
-        True where the voxel's world x is smaller than `x`.
-
-    Raises
-    ------
-    GeometryError
-        If the affine cannot be used.
-    ValueError
-        If `shape` does not name three axes.
-
-    Examples
-    --------
-    >>> left_of((3, 1, 1), [[-1, 0, 0, 1], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]).ravel()
-    array([False, False,  True])
-    """
-    matrix = checked_affine(affine)
-    if len(shape) != 3:
-        raise ValueError(f"shape {tuple(shape)} does not name three axes")
-    along = [np.arange(length) * matrix[0, axis] for axis, length in enumerate(shape)]
-    return along[0][:, None, None] + along[1][:, None] + along[2] + matrix[0, 3] < x
-
-
 def same_grid(
     shape_a: Sequence[int],
     affine_a: ArrayLike,
@@ -326,6 +290,6 @@ def ras_axes(affine: ArrayLike) -> RasAxes:
     )
 
 
-def _flipped(volume: NDArray, flips: Sequence[bool]) -> NDArray:
+def _flipped(volume: NDArray[Any], flips: Sequence[bool]) -> NDArray[Any]:
     """Return a view of `volume` with the marked axes reversed."""
     return volume[tuple(slice(None, None, -1) if flip else slice(None) for flip in flips)]

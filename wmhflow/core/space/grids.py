@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import ndimage, sparse
@@ -131,7 +131,7 @@ def cropped(grid: Grid3D, box: tuple[slice, ...]) -> Grid3D:
     return Grid3D(grid.data[box], affine)
 
 
-def uncropped(part: NDArray, box: tuple[slice, ...], shape: Sequence[int]) -> NDArray:
+def uncropped(part: NDArray[Any], box: tuple[slice, ...], shape: Sequence[int]) -> NDArray[Any]:
     """Put what was found in a box back into the whole image.
 
     Parameters

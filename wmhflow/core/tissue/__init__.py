@@ -1,1 +1,34 @@
-"""Brain, tissues and ventricles, and the template's priors for them."""
+"""Brain, tissues and ventricles, and the template's priors for them.
+
+Images without a skull are told from whole heads here, rough brain masks are made exact by the
+image, and posteriors and warped priors become one label per voxel. The priors themselves (deep
+grey matter, ventricles, what lies below the tentorium) are drawn from the template's own tissues.
+"""
+
+from wmhflow.core.exports import lazy_exports
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "brain": ["background_value", "filled_foreground", "Shown", "what_is_shown"],
+        "brain_mask": ["refine_brain_mask"],
+        "bridge": ["drawn_labels", "drawn_priors"],
+        "labelling": [
+            "WarpedPriors",
+            "class_priors",
+            "tame_outliers",
+            "grey_is_brighter",
+            "label_tissue",
+        ],
+        "parcellation": ["recode", "unknown_codes", "complete_hemispheres"],
+        "template": [
+            "TemplatePriors",
+            "make_priors",
+            "draw_ventricle_core",
+            "draw_ventricles",
+            "draw_deep_grey",
+            "draw_infratentorial",
+        ],
+        "ventricles": ["lateral_ventricles"],
+    },
+)

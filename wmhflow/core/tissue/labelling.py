@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import ndimage
 
+from wmhflow.core.arrays.components import keep_components
 from wmhflow.core.arrays.distance import nearest
 from wmhflow.core.arrays.masks import within
+from wmhflow.core.arrays.robust import median_and_spread
 from wmhflow.core.tissue.ventricles import lateral_ventricles
 from wmhflow.labels.digits import (
     CORTEX,
@@ -26,16 +27,19 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+# How sure the template has to be was chosen by eye on real heads; with it, white matter and cortex
+# reach a Dice of 0.93 and more and of 0.86 and more on five simulated heads (docs/benchmarks.md).
 # Grey matter or CSF where the template has less than this probability of any is a lesion.
 LEAST_OTHER_PRIOR = 0.1
 SURE_DEEP_PRIOR = 0.5
 SURE_TISSUE_PRIOR = 0.9
-MAD_TO_SD = 1.4826
+# Nothing is impossible, or Atropos could not correct the warp's errors; not measured.
 PRIOR_FLOOR = 0.02
-# So near to a ventricle there is no cortex where the template has less than this of it.
+# So near to a ventricle there is no cortex where the template has less than this of it: without it
+# the wall, as bright as cortex, cut the depth and the zones (docs/definitions.md).
 LINING_MM, LEAST_CORTEX_PRIOR = 2.0, 0.5
 # The cortex is a sheet, and white matter hangs together: a smaller piece is bone, fat, a bit of the
-# cerebellum, or noise. It would put what lies around it next to the cortex.
+# cerebellum, or noise. It would put what lies around it next to the cortex. By eye, not measured.
 LEAST_PIECE_MM3 = 1000.0
 
 
@@ -105,8 +109,7 @@ def tame_outliers(
     for prior in (white_prior, grey_prior):
         likely = brain & (prior > SURE_TISSUE_PRIOR)
         if likely.any():
-            median = float(np.median(data[likely]))
-            spread = MAD_TO_SD * float(np.median(np.abs(data[likely] - median)))
+            median, spread = median_and_spread(data[likely])
             tops.append(median + 3 * spread if spread > 0 else float(data.max()))
     return np.clip(data, 0.0, max(tops)) if tops else data
 
@@ -208,7 +211,6 @@ def label_tissue(
 
 def _pieces(tissue: NDArray[np.bool_], voxel_sizes_mm: Sequence[float]) -> NDArray[np.bool_]:
     """Find what of a tissue is no part of its large pieces; nothing, if it has none."""
-    parts, _ = ndimage.label(tissue, np.ones((3, 3, 3)))
-    volumes = np.bincount(parts.ravel()) * float(np.prod(voxel_sizes_mm))
-    small = volumes < LEAST_PIECE_MM3
-    return tissue & small[parts] & (not small[1:].all())
+    voxel_mm3 = float(np.prod(voxel_sizes_mm))
+    large = keep_components(tissue, lambda _, counts: counts * voxel_mm3 >= LEAST_PIECE_MM3)
+    return tissue & ~large & large.any()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
+from wmhflow.core.arrays.components import keep_components, without_holes
 from wmhflow.core.arrays.masks import deeper, within
 
 if TYPE_CHECKING:
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+# All four were chosen by eye on real heads and the template; with them ventricles reach a Dice of
+# 0.89 to 0.95 on five simulated heads (docs/benchmarks.md). Each by itself was not measured.
 # Choroid plexus and partial volume leave gaps of about this width.
 GAP_MM = 2.0
 # A separate piece (a horn cut off by a narrow isthmus) must be at least this large.
@@ -59,18 +62,17 @@ def lateral_ventricles(
     grown = ndimage.binary_propagation(found & broad, mask=broad) | found
     grown = (within(grown & ~region, 1.5, voxel_sizes_mm) & free & ~region) | found
     closed = deeper(within(grown, GAP_MM, voxel_sizes_mm), GAP_MM, voxel_sizes_mm)
-    return ndimage.binary_fill_holes(grown | (closed & region))
+    return without_holes(grown | (closed & region))
 
 
 def _large_pieces(
     mask: NDArray[np.bool_], middle: NDArray[np.bool_], sizes_mm: Sequence[float]
 ) -> NDArray[np.bool_]:
     """Keep the components of some size that reach the middle, or at least the largest one."""
-    labels, n_labels = ndimage.label(mask, structure=np.ones((3, 3, 3)))
-    counts = np.bincount(labels.ravel(), minlength=n_labels + 1)
-    large = counts * float(np.prod(sizes_mm)) >= LEAST_PIECE_MM3
-    large &= np.bincount(labels[middle], minlength=n_labels + 1) > 0
-    large[0] = False
-    if n_labels and not large.any():
-        large[1 + int(np.argmax(counts[1:]))] = True
-    return large[labels]
+
+    def chosen(labels: NDArray[np.int32], counts: NDArray[np.int64]) -> NDArray[np.bool_]:
+        large = counts * float(np.prod(sizes_mm)) >= LEAST_PIECE_MM3
+        large &= np.bincount(labels[middle], minlength=counts.size + 1)[1:] > 0
+        return large if large.any() else np.arange(counts.size) == np.argmax(counts)
+
+    return keep_components(mask, chosen)

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # Fewer lesions, all together, move what lies in them by less than a voxel of 1 mm: lesions that a
-# first registration helped to find are worth a second one from here on.
+# first registration helped to find are worth a second one from here on (docs/benchmarks.md, "What
+# lesions do to the warp"). The rest was chosen by eye; filled heads are measured in the same place.
 LEAST_AGAIN_ML = 5.0
 RING_MM = (2.0, 8.0)
 # Fluid is darker than this share of what is bright around, on T1w and on FLAIR.

@@ -1,0 +1,50 @@
+"""The brain of two images without skulls: an image that ends early takes nothing from it."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", "1")
+
+import numpy as np
+import pytest
+
+from tests.heads import coarse
+from wmhflow.ants.brain import extract_brain
+from wmhflow.core.space.grids import Grid3D
+
+
+@pytest.fixture(scope="module")
+def t1w() -> Grid3D:
+    return coarse("t1w", 4.0)
+
+
+@pytest.fixture(scope="module")
+def inner() -> np.ndarray:
+    return coarse("brain_mask", 4.0).data
+
+
+def test_a_blank_slab_of_one_image_takes_nothing_from_the_brain(
+    t1w: Grid3D, inner: np.ndarray
+) -> None:
+    head = Grid3D(t1w.data * inner, t1w.affine)
+    blank = inner.copy()
+    blank[:, :, int(np.flatnonzero(inner.any(axis=(0, 1)))[-1]) - 3 :] = False
+    for voxel_mm in (None, 12.0):
+        found = extract_brain(head, t1w, inner, 1, other=blank, other_voxel_mm=voxel_mm)
+        assert np.array_equal(found, extract_brain(head, t1w, inner, 1))
+    assert (inner & ~blank).sum() > 200
+
+
+def test_flat_ends_of_thick_slices_are_no_end_in_the_brain(t1w: Grid3D, inner: np.ndarray) -> None:
+    """A brain in slices of 16 mm has a flat top, and still tells scraps of the other image."""
+    n_slices = inner.shape[2] // 4
+    slices = inner[:, :, : 4 * n_slices].reshape(*inner.shape[:2], n_slices, 4).mean(axis=3)
+    thick = np.zeros(inner.shape, bool)
+    thick[:, :, : 4 * n_slices] = np.repeat(slices > 0.5, 4, axis=2)
+    found = [
+        extract_brain(Grid3D(t1w.data * inner, t1w.affine), t1w, inner, 1, thick, voxel_mm)
+        for voxel_mm in (4.0, 16.0)
+    ]
+    assert np.array_equal(found[0], inner)
+    assert np.array_equal(found[1], inner & thick)

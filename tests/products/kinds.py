@@ -1,0 +1,127 @@
+"""Every kind of visit that there is, as variations of those of the phantom."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+from tests.builders import made_atlases
+from tests.runs import phantom_words
+from wmhflow.bids.query import FoundFile
+from wmhflow.cli.parser import parse_settings
+from wmhflow.cli.run import make_plans
+from wmhflow.plan.visit import Computed, Given, VisitPlan
+from wmhflow.settings import Settings
+
+# files that only have to be there; it goes when the tests end
+FOLDER = tempfile.TemporaryDirectory(prefix="wmhflow-tests-")
+
+
+@cache
+def settings(*more: str) -> Settings:
+    """The settings of a run over the phantom, with two atlases."""
+    folder = Path(FOLDER.name) / "atlases"
+    words = phantom_words(Path("out"), Path("work"))
+    return parse_settings(
+        [*words, *made_atlases(folder), "--zones", "jv3-pv13-jc4", "pv4-14", *more]
+    )
+
+
+@cache
+def phantom(*more: str) -> dict[str, VisitPlan]:
+    """The visits of the phantom, by name."""
+    plans = make_plans(settings(*more))
+    return {visit.label: visit for plan in plans for visit in plan.visits}
+
+
+def empty(name: str) -> Path:
+    """A file of a name; nobody opens it."""
+    path = Path(FOLDER.name) / name
+    path.touch()
+    return path
+
+
+def found(name: str, visit: VisitPlan) -> FoundFile:
+    """A file of a name in a dataset of the user's."""
+    return FoundFile(empty(name), visit.reference_file.entities, "mine", Path(FOLDER.name))
+
+
+@cache
+def visits() -> dict[str, VisitPlan]:
+    """Visits of every kind, by what is special about them."""
+    given, computed = phantom()["sub-01 ses-1"], phantom()["sub-02"]
+    other = found("other.txt", given)
+    plain = replace(given, atlases=())
+    halves, tracts = given.atlases
+    kinds = {
+        "given": given,
+        "a second visit": phantom()["sub-01 ses-2"],
+        "computed": computed,
+        "FLAIR for a reference": phantom("--reference", "FLAIR")["sub-01 ses-1"],
+        "computed, FLAIR for a reference": phantom("--reference", "FLAIR")["sub-02"],
+        "no atlas": plain,
+        "no map": replace(plain, maps=()),
+        "one atlas for two templates": replace(
+            given,
+            atlases=(
+                *given.atlases,
+                replace(halves, name="third", bridge=empty("a.nii.gz")),
+                replace(halves, name="fourth", bridge=empty("a.nii.gz")),
+                replace(tracts, name="fifth", bridge=empty("b.nii.gz")),
+            ),
+        ),
+        "lobes by an atlas": replace(computed, lobes="halves", lobes_atlas=halves),
+        "lobes by an atlas of their own": replace(
+            computed, lobes="parcels", lobes_atlas=replace(halves, name="parcels"), atlases=()
+        ),
+        "probabilities given": replace(
+            given, wmh=Given(found("p.nii.gz", given), "FLAIR", is_probability=True)
+        ),
+        "a program of one's own": replace(
+            computed, wmh=Computed("run_program", command="x {flair} {out}")
+        ),
+        "all transforms given": replace(
+            given,
+            forward=Given(found("f.h5", given)),
+            inverse=Given(found("i.h5", given)),
+            other_transform=Given(other),
+        ),
+        "all transforms given, WMH computed": replace(
+            computed,
+            forward=Given(found("f.h5", computed)),
+            inverse=Given(found("i.h5", computed)),
+            other_transform=Given(found("o.txt", computed)),
+        ),
+        "another program's transform": replace(given, other_transform=Given(other, convert=True)),
+        "maps are registered": replace(
+            given,
+            maps=tuple(
+                replace(entry, transform=Computed("register_rigid")) for entry in given.maps
+            ),
+        ),
+        "maps by another program's transform": replace(
+            given,
+            maps=tuple(
+                replace(entry, transform=Given(other, convert=True)) for entry in given.maps
+            ),
+        ),
+        "maps lie where they should": replace(
+            given, maps=tuple(replace(entry, transform=None) for entry in given.maps)
+        ),
+        "T1w alone": replace(given, flair=None),
+        "FLAIR alone": replace(computed, t1w=None, reference="FLAIR"),
+    }
+    return kinds | {
+        f"{name}, with an infarct": replace(
+            kinds[name], infarct=Given(found("x.nii.gz", kinds[name]), space)
+        )
+        for name, space in (
+            ("given", "T1w"),
+            ("computed", "FLAIR"),
+            ("probabilities given", "FLAIR"),
+            ("a program of one's own", "T1w"),
+            ("FLAIR for a reference", "FLAIR"),
+        )
+    }

@@ -1,0 +1,172 @@
+"""What pictures of slices show, read from their pixels."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.reports.pixels import coloured, letter_in, panel_of, pixels, slices_of
+from wmhflow.reports.drawing.layout import Canvas, arrange
+from wmhflow.reports.drawing.overlays import Fill, Outline
+from wmhflow.reports.drawing.slices import PIXELS_PER_MM, Underlay, slice_png, slice_title
+from wmhflow.reports.drawing.volumes import Volume, to_ras
+
+AFFINE = np.array([[2.0, 0, 0, -40], [0, 2.0, 0, -40], [0, 0, 5.0, -40], [0, 0, 0, 1]])
+BOX = (slice(0, 40), slice(0, 40), slice(0, 16))
+SHAPE = (40, 40, 16)
+DARK = Volume(np.zeros(SHAPE, np.float32), AFFINE)
+GREEN = "#00ff00"
+ROWS = [(0, (("axial", 8), ("coronal", 20), ("sagittal", 20)))]
+
+
+def volume_with(where: tuple[slice, slice, slice]) -> Volume:
+    data = np.zeros(SHAPE, dtype=np.float32)
+    data[where] = 1.0
+    return Volume(data, AFFINE)
+
+
+def mirrored_storage(volume: Volume) -> Volume:
+    affine = volume.affine.copy()
+    affine[0, 3] += affine[0, 0] * (volume.data.shape[0] - 1)
+    affine[0, 0] *= -1
+    return Volume(volume.data[::-1], affine)
+
+
+def drawn(volume: Volume, rows=ROWS, **more) -> tuple[bytes, np.ndarray, Canvas]:
+    png = slice_png(volume, BOX, rows, [Underlay(volume)], **more)
+    return png, pixels(png), arrange(rows, volume.spacing, BOX)
+
+
+def edges_mm(mask: np.ndarray, width: float, height: float) -> list[tuple[float, float]]:
+    """Middles of the edges between a mask and what is not the mask, counted voxel by voxel."""
+    found = []
+    columns, rows = mask.shape
+    for column in range(columns):
+        for row in range(rows):
+            for dx, dy in ((1, 0), (-1, 0), (0, 1), (0, -1)):
+                beside = (column + dx, row + dy)
+                inside = 0 <= beside[0] < columns and 0 <= beside[1] < rows
+                if mask[column, row] and not (inside and mask[beside]):
+                    place = (column + 0.5 + dx / 2, row + 0.5 + dy / 2)
+                    found.append((place[0] * width, place[1] * height))
+    return found
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_contour_is_where_the_mask_ends_and_nowhere_else(seed):
+    mask = np.random.default_rng(seed).random(SHAPE) < 0.02
+    _, image, canvas = drawn(DARK, outlines=[Outline(mask, GREEN, "WMH")])
+    cuts = {"axial": mask[:, :, 8], "coronal": mask[:, 20, :], "sagittal": mask[20]}
+    sizes = {"axial": (2.0, 2.0), "coronal": (2.0, 5.0), "sagittal": (2.0, 5.0)}
+    for panel in canvas.panels:
+        middles = np.array(edges_mm(cuts[panel.plane], *sizes[panel.plane])) * PIXELS_PER_MM
+        part = panel_of(image, canvas, panel)
+        # half green at least: the rims of a line are blended with what it lies on
+        green = np.argwhere((part[..., 1] > 120) & (part[..., [0, 2]] < 120).all(axis=2))
+        places = np.column_stack([green[:, 1] + 0.5, len(part) - green[:, 0] - 0.5])
+        apart = np.abs(places[:, None, :] - middles[None])
+        # from the middle of an edge a line runs half a voxel along it, and is about a pixel wide
+        half = np.array(sizes[panel.plane]) * PIXELS_PER_MM / 2
+        near = (apart <= (half[0] + 2, 2)).all(2) | (apart <= (2, half[1] + 2)).all(2)
+        assert near.any(axis=1).all()
+        assert (apart.max(axis=2) <= 1.5).any(axis=0).all()
+
+
+def test_an_empty_mask_has_no_contour():
+    empty = np.zeros(SHAPE, dtype=bool)
+    _, image, canvas = drawn(DARK, outlines=[Outline(empty, GREEN, "WMH")])
+    assert not coloured(slices_of(image, canvas), GREEN).size
+    # the legend still says what the colour would mean
+    assert coloured(image, GREEN).size
+
+
+def test_a_left_lesion_is_on_the_side_marked_l_however_it_is_stored():
+    ras = volume_with((slice(4, 10), slice(10, 25), slice(0, 16)))
+    las = to_ras(mirrored_storage(ras))
+    png, image, canvas = drawn(ras, outlines=[Outline(ras.data > 0, GREEN, "WMH")])
+    for panel in canvas.panels[:2]:
+        part = panel_of(image, canvas, panel)
+        height, width, _ = part.shape
+        assert letter_in(part[: height // 4, : width // 8]) == "L"
+        assert letter_in(part[: height // 4, -width // 8 :]) == "R"
+        green = coloured(part, GREEN)
+        assert green.size
+        assert (green[:, 1] < width / 2).all()
+    assert png == drawn(las, outlines=[Outline(las.data > 0, GREEN, "WMH")])[0]
+
+
+def test_letters_change_sides_with_a_volume_that_runs_to_the_left():
+    las = mirrored_storage(volume_with((slice(20, 21), slice(20, 21), slice(0, 1))))
+    _, image, canvas = drawn(las)
+    part = panel_of(image, canvas, canvas.panels[0])
+    height, width, _ = part.shape
+    assert letter_in(part[: height // 4, : width // 8]) == "R"
+    assert letter_in(part[: height // 4, -width // 8 :]) == "L"
+
+
+def test_nothing_is_drawn_over_a_bare_image_and_its_greys_are_the_same():
+    volume = volume_with((slice(4, 10), slice(10, 20), slice(0, 16)))
+    volume.data[20:30, 10:20], volume.data[20:30, 25:35] = 0.5, 0.1
+    item = (("axial", 8),)
+    rows = [(1, item), (0, (*item, ("coronal", 15)))]
+    underlays = [Underlay(volume), Underlay(volume, is_bare=True)]
+    outlines = [Outline(volume.data == 1, GREEN, "WMH")]
+    image = pixels(slice_png(volume, BOX, rows, underlays, outlines))
+    canvas = arrange(rows, volume.spacing, BOX)
+    bare, lined, _ = (panel_of(image, canvas, panel) for panel in canvas.panels)
+    assert not coloured(bare, GREEN).size
+    assert coloured(lined, GREEN).size
+    # away from the lines, the two are alike: one range of greys
+    untouched = np.ptp(lined, axis=2) == 0
+    assert untouched.mean() > 0.8
+    np.testing.assert_array_equal(bare[untouched], lined[untouched])
+
+
+def test_a_cube_of_the_world_is_a_square_of_pixels():
+    cube = volume_with((slice(10, 30), slice(10, 30), slice(4, 12)))  # 40 mm each way
+    fill = Fill(cube.data.astype(int), ((1, "#ff0000", "cube"),), 1.0)
+    _, image, canvas = drawn(DARK, fill=fill)
+    for panel in canvas.panels:
+        red = coloured(panel_of(image, canvas, panel), "#ff0000")
+        height, width = np.ptp(red, axis=0) + 1
+        assert abs(height - 40 * PIXELS_PER_MM) <= 2
+        assert abs(width - 40 * PIXELS_PER_MM) <= 2
+
+
+def test_every_voxel_of_a_label_has_the_label_s_colour():
+    colours = {1: "#ff0000", 2: "#0000ff", 3: GREEN}
+    labels = np.random.default_rng(3).integers(0, 4, SHAPE)
+    fill = Fill(labels, tuple((k, colour, f"region {k}") for k, colour in colours.items()), 1.0)
+    _, image, canvas = drawn(DARK, rows=[(0, (("axial", 8),))], fill=fill)
+    part = panel_of(image, canvas, canvas.panels[0])
+    middles = (2 * np.arange(40) + 1) * PIXELS_PER_MM
+    at_voxels = part[::-1][np.ix_(middles.astype(int), middles.astype(int))].transpose(1, 0, 2)
+    # letters and the slice's edge lie over the uppermost rows
+    shown = (slice(None), slice(0, 30))
+    for label, colour in colours.items():
+        found = np.zeros((40, 40), dtype=bool)
+        found[tuple(coloured(at_voxels, colour).T)] = True
+        np.testing.assert_array_equal(found[shown], (labels[:, :, 8] == label)[shown])
+
+
+def test_what_a_map_does_not_cover_is_neither_black_nor_grey():
+    small = Volume(np.ones((20, 40, 16), np.float32), AFFINE)
+    rows = [(0, (("axial", 8),))]
+    image = pixels(slice_png(DARK, BOX, rows, [Underlay(small)]))
+    canvas = arrange(rows, DARK.spacing, BOX)
+    outside = coloured(panel_of(image, canvas, canvas.panels[0]), "#23232b", within=6)
+    assert outside.size
+    assert outside[:, 1].min() >= 20 * 2 * PIXELS_PER_MM - 2
+
+
+@pytest.mark.parametrize(("index", "side"), [(4, "left"), (34, "right"), (20, "near the middle")])
+def test_sagittal_slices_name_their_side(index, side):
+    assert slice_title(DARK, "sagittal", index, BOX).endswith(f"({side})")
+
+
+def test_pictures_hold_no_date_and_no_version():
+    info = Image.open(io.BytesIO(drawn(DARK)[0])).info
+    assert set(info) <= {"dpi"}

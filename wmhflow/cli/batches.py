@@ -1,0 +1,162 @@
+"""The graphs of a run, each of some persons, one after the other."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wmhflow.cli.progress import Progress, person_of, short_name
+from wmhflow.plan.visit import ParticipantPlan
+from wmhflow.settings import Resources, Settings
+
+if TYPE_CHECKING:
+    from wmhflow.products.unit import Unit
+    from wmhflow.workflows.plugin import Failure
+
+# So few persons are one graph, however few processors there are.
+LEAST_BATCH = 8
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why a person's results are not complete."""
+
+    person: str
+    why: str
+
+
+class Batches:
+    """The graphs of a run, one after the other; what they share is computed in the first.
+
+    Parameters
+    ----------
+    settings
+        The run's settings.
+    resources
+        How many steps may run at once, and their memory.
+    """
+
+    def __init__(self, settings: Settings, resources: Resources) -> None:
+        self.settings = settings
+        self.resources = resources
+        self.name = time.strftime("%Y%m%d-%H%M%S") + f"-{os.getpid()}"
+        self.logs = settings.output_dir.resolve() / "logs"
+        self.size = max(LEAST_BATCH, 4 * resources.nprocs)
+        self.n_run = 0
+        self.is_stopped = False
+        # who names the steps that all batches share
+        self._first: str | None = None
+
+    @property
+    def resources_table(self) -> Path | None:
+        """Where memory and CPU are recorded, if they are."""
+        wanted = self.settings.reporting.resource_monitor
+        return self.logs / f"{self.name}_resources.tsv" if wanted else None
+
+    def run(self, plans: Sequence[ParticipantPlan]) -> list[Problem]:
+        """Run the graph of some persons, and note whose visits are complete.
+
+        Parameters
+        ----------
+        plans
+            Visits that can be processed.
+
+        Returns
+        -------
+        list of Problem
+            One per person of whom a step failed.
+        """
+        from wmhflow.products.record import begin_again, made_from, write_record
+        from wmhflow.workflows.execute import execute
+        from wmhflow.workflows.study import init_study_wf
+        from wmhflow.workflows.units import units_of
+
+        if self.is_stopped:
+            return []
+        self.n_run += 1
+        self._first = self._first or plans[0].subject
+        log_dirs = {plan.subject: self.logs / f"sub-{plan.subject}" / self.name for plan in plans}
+        units = [unit for plan in plans for unit in units_of(plan, self.settings) if unit.record]
+        depends_on = {unit.name: made_from(unit) for unit in units}
+        for unit in units:
+            begin_again(unit, self.settings.output_dir)
+        workflow = init_study_wf(plans, self.settings, log_dirs, self._first)
+        is_all = self.n_run == 1 and len(plans) < self.size
+        progress = Progress(_count_steps(workflow), "" if is_all else f"batch {self.n_run}: ")
+        number = "" if self.n_run == 1 else f"_{self.n_run}"
+        log_file = self.logs / f"{self.name}{number}.log"
+        with progress.shown():
+            failures = execute(workflow, self.settings, self.resources, progress.step, log_file)
+        problems = _problems_of(failures, log_dirs)
+        finished = [unit for unit in units if self._is_written(unit, progress.ended)]
+        for unit in finished:
+            write_record(unit, self.settings.output_dir, depends_on[unit.name])
+        self._write_other_pages(plans, problems, {unit.name for unit in finished})
+        self.is_stopped = bool(problems) and self.settings.execution.stop_on_first_crash
+        if not problems and self.settings.execution.clean_workdir == "on-success":
+            _clean(Path(workflow.base_dir) / workflow.name, plans)
+        return list(problems.values())
+
+    def _is_written(self, unit: Unit, ended: Set[str]) -> bool:
+        """Tell whether this run wrote all of a unit: files of an earlier one do not count."""
+        from wmhflow.products.writing import with_writing
+        from wmhflow.workflows.study import study_name
+        from wmhflow.workflows.units import missing_files
+
+        sinks = with_writing(unit, self.settings).recipes[len(unit.recipes) :]
+        folder = ".".join([study_name(self.settings), *unit.folders])
+        if not {f"{folder}.{sink.name}" for sink in sinks} <= ended:
+            return False
+        return not missing_files([unit], self.settings.output_dir)
+
+    def _write_other_pages(
+        self, plans: Sequence[ParticipantPlan], problems: Mapping[str, Problem], done: Set[str]
+    ) -> None:
+        """Write the page of those of whom only some visits could be finished: it says why."""
+        from wmhflow.reports.person import write_report
+
+        for plan in plans:
+            problem = problems.get(f"sub-{plan.subject}")
+            if problem is None or not done & {visit.label for visit in plan.visits}:
+                continue
+            visits = tuple(
+                visit if visit.label in done else replace(visit, problem=problem.why)
+                for visit in plan.visits
+            )
+            write_report(self.settings, replace(plan, visits=visits))
+
+
+def _problems_of(failures: Iterable[Failure], log_dirs: Mapping[str, Path]) -> dict[str, Problem]:
+    """Say per person which step failed first, and why."""
+    problems: dict[str, Problem] = {}
+    for failure in failures:
+        person = person_of(failure.step)
+        why = f"{short_name(failure.step)}: {failure.reason}"
+        if person == "template":
+            problems |= {f"sub-{subject}": Problem(f"sub-{subject}", why) for subject in log_dirs}
+        else:
+            hint = f" (traceback in {log_dirs[person.removeprefix('sub-')]})"
+            problems.setdefault(person, Problem(person, why + hint))
+    return problems
+
+
+def _clean(folder: Path, plans: Iterable[ParticipantPlan]) -> None:
+    """Remove what these persons' steps wrote and no more: other jobs may share the folder."""
+    from wmhflow.products.visit import person_folder
+
+    for plan in plans:
+        shutil.rmtree(folder / person_folder(plan.subject), ignore_errors=True)
+
+
+def _count_steps(workflow: Any) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for name in workflow.list_node_names():
+        person = person_of(f"{workflow.name}.{name}")
+        if person != "template":
+            counts[person] = counts.get(person, 0) + 1
+    return counts

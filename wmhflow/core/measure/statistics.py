@@ -1,0 +1,257 @@
+"""Statistics of a map in every region, each voxel weighted by the fraction that is covered."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import ArrayLike, NDArray
+
+from wmhflow.core.arrays.threads import over_ranges
+from wmhflow.core.arrays.validation import checked_mask
+from wmhflow.core.measure.coverage import CoverageWeights
+
+# Values are sorted by so many bits at a time.
+DIGIT_BITS = 9
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+# Two cumulated weights closer than this part of the whole are the same up to rounding.
+SAME_WEIGHT = 1e-9
+
+
+def region_statistics(
+    values: ArrayLike, weights: CoverageWeights, valid: ArrayLike | None = None
+) -> dict[str, NDArray[Any]]:
+    """Summarise a map in every region, weighting each voxel by the fraction that is covered.
+
+    Parameters
+    ----------
+    values : (I, J, K) array of numbers
+        The map, on the grid of `weights`. NaN and infinite voxels do not count; zeros do.
+    weights : CoverageWeights
+        What each region covers.
+    valid : (I, J, K) array of booleans or numbers, optional
+        Voxels that may count, for instance those inside the map's valid range.
+
+    Returns
+    -------
+    dict of (R,) arrays
+        ``index`` (int64)
+            The region's label.
+        ``n`` (int64)
+            Number of counted voxels of which the region covers any part.
+        ``n_effective``
+            Kish's effective number, ``sum(w)**2 / sum(w**2)``.
+        ``volume_mm3``
+            The region's own volume, counted or not.
+        ``coverage``
+            Volume covered by counted voxels over the region's own volume.
+        ``mean``
+            ``sum(w * x) / sum(w)``.
+        ``sd``
+            Standard deviation for reliability weights: the weighted variance about the mean times
+            ``n_effective / (n_effective - 1)``; NaN for a single voxel.
+        ``median``, ``q05``, ``q25``, ``q75``, ``q95``
+            Quantiles of the distribution by volume: the smallest value up to which the share of
+            the weight reaches q; the mean of this and the next where the share is exactly q. So
+            the median of equal weights is the usual one, and a voxel split in two changes
+            nothing.
+        ``mad``
+            Median absolute deviation from the median, by the same definition, not scaled.
+
+        A region that no valid voxel covers has n and coverage 0, and NaN elsewhere save for its
+        index and volume; one without volume has no coverage either.
+
+    Raises
+    ------
+    ValueError
+        If the map or `valid` is not on the grid of the weights.
+    TypeError
+        If the map does not hold real numbers.
+
+    References
+    ----------
+    Hyndman RJ, Fan Y. Sample quantiles in statistical packages. The American Statistician
+    1996;50:361-365 (definition 2). doi:10.1080/00031305.1996.10473566
+
+    Examples
+    --------
+    >>> from wmhflow.core.measure.coverage import coverage_weights
+    >>> weights = coverage_weights(np.ones((1, 1, 4), int), np.eye(4), (1, 1, 4), np.eye(4))
+    >>> statistics = region_statistics([[[1.0, 2.0, 4.0, np.nan]]], weights)
+    >>> {name: float(statistics[name][0]) for name in ("n", "coverage", "median", "mad")}
+    {'n': 3.0, 'coverage': 0.75, 'median': 2.0, 'mad': 1.0}
+    """
+    image = np.asarray(values)
+    if image.dtype.kind not in "fiub":
+        raise TypeError(f"values has type {image.dtype}: a map of real numbers is needed")
+    sampled = _gathered(image, weights, "values").astype(np.float64)
+    counted = np.isfinite(sampled)
+    if valid is not None:
+        counted &= _gathered(checked_mask(valid, "valid"), weights, "valid")
+    return _summaries(sampled, counted, weights)
+
+
+def _summaries(
+    sampled: NDArray[np.float64], counted: NDArray[np.bool_], weights: CoverageWeights
+) -> dict[str, NDArray[Any]]:
+    """Run the kernel over the sampled values and name what it gives."""
+    begins, places, fractions = weights.by_region
+    keys, quantiles = _rising_keys(sampled), np.array(QUANTILES)
+    n = np.zeros(weights.index.size, dtype=np.int64)
+    sums, squares = np.zeros(n.size), np.zeros(n.size)
+    moments = np.full((n.size, quantiles.size + 3), np.nan)
+    over_ranges(
+        lambda start, stop: _statistics(
+            (sampled, counted, keys), (begins, places, fractions), quantiles, start, stop,
+            n, sums, squares, moments,
+        ),
+        n.size,
+        places.size,
+    )  # fmt: skip
+    with np.errstate(divide="ignore", invalid="ignore"):
+        coverage = sums * weights.map_voxel_mm3 / weights.volume_mm3
+        n_effective = np.where(n > 0, sums**2 / squares, np.nan)
+    return {
+        "index": weights.index.copy(),
+        "n": n,
+        "n_effective": n_effective,
+        "volume_mm3": weights.volume_mm3.copy(),
+        "coverage": np.where(weights.volume_mm3 > 0, np.where(n > 0, coverage, 0.0), np.nan),
+        "mean": moments[:, 0],
+        "sd": moments[:, 1],
+        "median": moments[:, 4],
+        "q05": moments[:, 2],
+        "q25": moments[:, 3],
+        "q75": moments[:, 5],
+        "q95": moments[:, 6],
+        "mad": moments[:, 7],
+    }
+
+
+def _gathered(image: NDArray[Any], weights: CoverageWeights, name: str) -> NDArray[Any]:
+    """Return the covered voxels of `image`, whatever its memory order, without copying it."""
+    if image.shape != weights.map_shape:
+        raise ValueError(
+            f"{name} has shape {image.shape}, but the weights are for a map of {weights.map_shape}"
+        )
+    if image.flags.c_contiguous:
+        return image.reshape(-1)[weights.voxels]
+    return image[np.unravel_index(weights.voxels, weights.map_shape)]
+
+
+@njit(cache=True, nogil=True)
+def _rising_keys(values):  # type: ignore[no-untyped-def]
+    """Return whole numbers in the order of the values; both zeros have the same."""
+    keys = (values + 0.0).view(np.uint64)
+    top = np.uint64(1) << np.uint64(63)
+    for place in range(keys.size):
+        keys[place] = ~keys[place] if keys[place] >= top else keys[place] | top
+    return keys
+
+
+@njit(cache=True, nogil=True)
+def _statistics(  # type: ignore[no-untyped-def]
+    sample, entries, quantiles, start, stop, n, sums, squares, moments
+):
+    """Fill n, sum of weights, sum of their squares, and moments and quantiles of some regions."""
+    sampled, counted, keys = sample
+    begins, places, fractions = entries
+    largest = 0
+    for region in range(start, stop):
+        largest = max(largest, begins[region + 1] - begins[region])
+    own, spare = np.empty(largest, dtype=np.uint64), np.empty(largest, dtype=np.uint64)
+    order, spare_order = np.empty(largest, dtype=np.int64), np.empty(largest, dtype=np.int64)
+    x, w = np.empty(largest), np.empty(largest)
+    for region in range(start, stop):
+        count = 0
+        for entry in range(begins[region], begins[region + 1]):
+            if counted[places[entry]]:
+                own[count], order[count] = keys[places[entry]], entry
+                count += 1
+        if count == 0:
+            continue
+        own, order, spare, spare_order = _sorted(own, order, spare, spare_order, count)
+        for slot in range(count):
+            x[slot], w[slot] = sampled[places[order[slot]]], fractions[order[slot]]
+        n[region] = count
+        sums[region], squares[region] = w[:count].sum(), (w[:count] * w[:count]).sum()
+        _describe(x[:count], w[:count], sums[region], squares[region], quantiles, moments[region])
+
+
+@njit(cache=True, nogil=True)
+def _sorted(keys, order, spare, spare_order, count):  # type: ignore[no-untyped-def]
+    """Sort the first `count` keys and their order by digits; return the arrays, results first.
+
+    What has the same key stays in its order.
+    """
+    varying = np.uint64(0)
+    for slot in range(1, count):
+        varying |= keys[slot] ^ keys[0]
+    # Only the bits between are looked at: single precision and small whole numbers have few.
+    low, high = 0, 64
+    while low < 64 and (varying >> np.uint64(low)) & np.uint64(1) == 0:
+        low += 1
+    while high > low and (varying >> np.uint64(high - 1)) & np.uint64(1) == 0:
+        high -= 1
+    passes = (high - low + DIGIT_BITS - 1) // DIGIT_BITS
+    mask = np.uint64((1 << DIGIT_BITS) - 1)
+    slots = np.empty(1 << DIGIT_BITS, dtype=np.uint64)
+    for digits in range(passes):
+        shift = np.uint64(low + digits * DIGIT_BITS)
+        slots[:] = 0
+        for slot in range(count):
+            slots[(keys[slot] >> shift) & mask] += np.uint64(1)
+        end = np.uint64(0)
+        for digit in range(slots.size):
+            end, slots[digit] = end + slots[digit], end
+        for slot in range(count):
+            digit = (keys[slot] >> shift) & mask
+            spare[slots[digit]], spare_order[slots[digit]] = keys[slot], order[slot]
+            slots[digit] += np.uint64(1)
+        keys, spare, order, spare_order = spare, keys, spare_order, order
+    return keys, order, spare, spare_order
+
+
+@njit(cache=True, nogil=True)
+def _describe(x, w, total, squares, quantiles, out):  # type: ignore[no-untyped-def]
+    """Fill `out` with mean, SD, the quantiles and MAD of sorted values."""
+    # Relative to the first value, so that a constant region has exactly that mean.
+    mean = x[0] + (w * (x - x[0])).sum() / total
+    out[0] = mean
+    if x.size > 1:
+        out[1] = np.sqrt((w * (x - mean) ** 2).sum() / (total - squares / total))
+    place, cumulated = 0, w[0]
+    for q in range(quantiles.size):
+        share = quantiles[q] * total
+        while place + 1 < x.size and cumulated < share - SAME_WEIGHT * total:
+            place += 1
+            cumulated += w[place]
+        out[2 + q] = x[place]
+        if place + 1 < x.size and cumulated <= share + SAME_WEIGHT * total:
+            out[2 + q] = 0.5 * (x[place] + x[place + 1])
+    out[2 + quantiles.size] = _deviation(x, w, total, out[2 + quantiles.size // 2])
+
+
+@njit(cache=True, nogil=True)
+def _deviation(x, w, total, median):  # type: ignore[no-untyped-def]
+    """Return the weighted median of the distances of sorted values from their median."""
+    upper = np.searchsorted(x, median)
+    lower = upper - 1
+    cumulated, share, reached = 0.0, 0.5 * total, np.nan
+    # The nearest value left on either side is the next larger deviation.
+    while lower >= 0 or upper < x.size:
+        if upper >= x.size or (lower >= 0 and median - x[lower] <= x[upper] - median):
+            deviation, weight = median - x[lower], w[lower]
+            lower -= 1
+        else:
+            deviation, weight = x[upper] - median, w[upper]
+            upper += 1
+        if not np.isnan(reached):
+            return 0.5 * (reached + deviation)
+        cumulated += weight
+        if cumulated > share + SAME_WEIGHT * total:
+            return deviation
+        if cumulated >= share - SAME_WEIGHT * total:
+            reached = deviation
+    return reached

@@ -1,0 +1,145 @@
+"""What is known while one visit is planned, and the choice of the one image that answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from wmhflow.bids.naming import visit_label
+from wmhflow.bids.query import FoundFile, Query
+from wmhflow.errors import AmbiguousInputError, InputError
+from wmhflow.files.inspection import ImageFacts, boxes_meet, inspect_image, same_lattice
+from wmhflow.files.transforms import TransformFile, read_transform
+from wmhflow.plan.atlases import PlannedAtlases
+from wmhflow.plan.visit import Decision, Given, VisitPlan
+from wmhflow.settings import Settings
+
+NATIVE_SPACES = ("T1w", "FLAIR")
+
+
+@dataclass
+class Planning:
+    """One visit's question and the decisions so far, in the order in which the plan prints them.
+
+    Attributes
+    ----------
+    query, settings, atlases
+        The run's.
+    subject, session
+        Labels without prefix.
+    only_visit
+        Whether the person has no other visit, so that what states no session is this one's.
+    decisions
+        What was decided.
+    """
+
+    query: Query
+    subject: str
+    session: str | None
+    settings: Settings
+    atlases: PlannedAtlases
+    only_visit: bool
+    decisions: list[Decision] = field(default_factory=list)
+    _facts: dict[Path, ImageFacts] = field(default_factory=dict)
+    _transforms: dict[Path, TransformFile] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """How the visit is named in messages."""
+        return visit_label(self.subject, self.session)
+
+    def say(self, what: str, state: str, why: str) -> None:
+        """Note a decision."""
+        self.decisions.append(Decision(what, state, why))
+
+    def facts(self, file: FoundFile) -> ImageFacts:
+        """Return what an image's header tells, read once."""
+        if file.path not in self._facts:
+            self._facts[file.path] = inspect_image(file.path)
+        return self._facts[file.path]
+
+    def transform(self, file: FoundFile) -> TransformFile:
+        """Return what a transform's file holds, read once: many maps share one."""
+        if file.path not in self._transforms:
+            self._transforms[file.path] = read_transform(file.path)
+        return self._transforms[file.path]
+
+    def of_visit(self, files: Iterable[FoundFile]) -> list[FoundFile]:
+        """Keep the visit's own files, and those without a session if it is the only visit."""
+        found = list(files)
+        own = [file for file in found if file.get("session") == self.session]
+        if own or not self.only_visit:
+            return own
+        return [file for file in found if file.get("session") is None]
+
+
+def choose_native(
+    planning: Planning, what: str, visit: VisitPlan, found: Sequence[FoundFile], hint: str = ""
+) -> Given | None:
+    """Choose the one image that lies in a native space, the reference's first.
+
+    Parameters
+    ----------
+    planning
+        The visit's; gets a note for every image that lies elsewhere.
+    what
+        What the image is, for messages.
+    visit
+        What is decided so far: T1w, FLAIR and reference.
+    found
+        The images that could be meant.
+    hint
+        A further way out where several answer.
+
+    Raises
+    ------
+    AmbiguousInputError
+        If several images of one space answer.
+    InputError
+        If it lies nowhere near its space's image, or states no space and lies on no known grid.
+    """
+    placed = []
+    for file in found:
+        space = file.get("space")
+        if space is None:
+            space = _space_by_grid(planning, visit, file)
+        if space in visit.anatomical:
+            placed.append(Given(file, space))
+        else:
+            planning.say(what, "note", f"{file.path.name} is ignored: it lies in space-{space}")
+    for space in sorted(NATIVE_SPACES, key=lambda name: name != visit.reference):
+        there = [given for given in placed if given.space == space]
+        if len(there) > 1:
+            names = " and ".join(given.file.path.name for given in there[:3])
+            raise AmbiguousInputError(
+                f"{planning.label}: {len(there)} files answer for one {what} ({names}); "
+                f"choose with --bids-filter-file{hint}."
+            )
+        if there:
+            _check_overlap(planning, there[0].file, space, visit.anatomical[space])
+            return there[0]
+    return None
+
+
+def _space_by_grid(planning: Planning, visit: VisitPlan, file: FoundFile) -> str:
+    for space, native in visit.anatomical.items():
+        if same_lattice(planning.facts(file), planning.facts(native)):
+            return space
+    raise InputError(
+        f"{file.path} states no space and lies neither on the T1w's nor on the FLAIR's grid; "
+        "put space-T1w or space-FLAIR into its name."
+    )
+
+
+def _check_overlap(planning: Planning, file: FoundFile, space: str, native: FoundFile) -> None:
+    """Refuse an image whose field of view does not meet its space's; note another grid."""
+    facts, of_native = planning.facts(file), planning.facts(native)
+    if same_lattice(facts, of_native):
+        return
+    if not boxes_meet(facts, of_native):
+        raise InputError(
+            f"{file.path} lies outside the {space} image {native.path.name} "
+            "although its name says the same space; check its header."
+        )
+    planning.say("grid", "note", f"{file.path.name} is resampled by its header")

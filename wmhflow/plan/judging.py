@@ -1,0 +1,153 @@
+"""What only voxels tell about the files of a visit, judged when its turn comes.
+
+Planning believes names and headers. Before a visit's first real step its images are read to their
+ends, and one that is not what its name says is refused with the sentence that a user needs.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from wmhflow.errors import InputError
+from wmhflow.files.images import load_volume
+from wmhflow.files.transforms import read_transform
+from wmhflow.files.values import (
+    ImageValues,
+    check_contrast,
+    check_freesurfer,
+    check_parcels,
+    check_range,
+    check_two_images,
+    has_parcels,
+    inspect_values,
+    present_codes,
+)
+from wmhflow.plan.participant import sentence
+from wmhflow.plan.visit import Decision, Given, MapPlan, ParticipantPlan, VisitPlan
+
+EMPTY_MEANS = {"WMH": "volumes are 0 and samples n/a", "infarct": "nothing is kept out"}
+log = logging.getLogger("wmhflow")
+
+
+def judge_visit(visit: VisitPlan) -> tuple[Decision, ...]:
+    """Read every file of a visit to its end, and refuse what cannot be used.
+
+    Parameters
+    ----------
+    visit
+        A plan without a problem.
+
+    Returns
+    -------
+    tuple of Decision
+        What is to be said and refuses nothing.
+
+    Raises
+    ------
+    InputError
+        If an image is not what its name says.
+    """
+    notes = [*_judge_anatomical(visit), *_judge_parcellation(visit), *_judge_masks(visit)]
+    for entry in visit.maps:
+        _judge_map(entry)
+    for transform in (visit.forward, visit.inverse):
+        if isinstance(transform, Given):
+            read_transform(transform.file.path)
+    return tuple(notes)
+
+
+def _judge_anatomical(visit: VisitPlan) -> Iterator[Decision]:
+    read: list[ImageValues] = []
+    for suffix, file in visit.anatomical.items():
+        values = inspect_values(file.path)
+        check_contrast(values)
+        if values.n_nonfinite:
+            why = f"{values.n_nonfinite} NaN or infinite voxels count as 0"
+            yield Decision(suffix, "note", why)
+        read.append(values)
+    if len(read) > 1:
+        check_two_images(*read)
+
+
+def _judge_parcellation(visit: VisitPlan) -> Iterator[Decision]:
+    given = visit.parcellation
+    if given is None:
+        return
+    path = given.file.path
+    codes = present_codes(path)
+    check_freesurfer(path, codes)
+    if visit.lobes == "parcellation":
+        check_parcels(path, codes)
+    elif has_parcels(codes):
+        why = f"{path.name} has parcels of the cortex, which its name does not say: not used"
+        yield Decision("lobes", "note", f"{why} (seg-aparcaseg would say it)")
+
+
+def _judge_masks(visit: VisitPlan) -> Iterator[Decision]:
+    for what, source in (("infarct", visit.infarct), ("WMH", visit.wmh)):
+        if isinstance(source, Given) and inspect_values(source.file.path).is_empty:
+            name = source.file.path.name
+            yield Decision(what, "note", f"{name} is EMPTY: {EMPTY_MEANS[what]}")
+
+
+def _judge_map(entry: MapPlan) -> None:
+    if not isinstance(entry.values, Given):
+        return
+    definition = entry.definition
+    check_range(entry.file.path, entry.name, definition.unit, definition.valid_range)
+    if entry.transform is not None and not isinstance(entry.transform, Given):
+        for companion in entry.transform.files:
+            load_volume(companion.path)
+
+
+def judged_visit(visit: VisitPlan) -> VisitPlan:
+    """Return a visit's plan with what its voxels said: further notes, or the problem.
+
+    Parameters
+    ----------
+    visit
+        A plan; one with a problem is returned as it is.
+    """
+    if visit.problem is not None:
+        return visit
+    try:
+        notes = judge_visit(visit)
+    except Exception as error:
+        # whatever one person's files do, the others go on
+        if not isinstance(error, InputError):
+            log.exception("%s: its images could not be judged", visit.label)
+        return VisitPlan(
+            visit.subject, visit.session, decisions=visit.decisions, problem=sentence(error)
+        )
+    return with_notes(visit, notes)
+
+
+def with_notes(visit: VisitPlan, notes: Sequence[Decision]) -> VisitPlan:
+    """Return a visit's plan with what its voxels said after the last line about the same thing.
+
+    Parameters
+    ----------
+    visit
+        A plan without them.
+    notes
+        What :func:`judge_visit` gave.
+    """
+    lines = list(visit.decisions)
+    for note in notes:
+        same = [number for number, line in enumerate(lines) if line.what == note.what]
+        lines.insert(same[-1] + 1 if same else len(lines), note)
+    return replace(visit, decisions=tuple(lines))
+
+
+def judged(participant: ParticipantPlan) -> ParticipantPlan:
+    """Return a person's plan with what the voxels of the visits that are asked for said.
+
+    Parameters
+    ----------
+    participant
+        The plan.
+    """
+    visits = tuple(judged_visit(visit) for visit in participant.visits)
+    return replace(participant, visits=visits)

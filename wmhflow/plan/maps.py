@@ -1,0 +1,132 @@
+"""Quantitative maps: which files they are, and how each comes to lie on the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from wmhflow.bids.query import IMAGE_EXTENSIONS, FoundFile
+from wmhflow.errors import AmbiguousInputError, InputError
+from wmhflow.files.inspection import same_lattice
+from wmhflow.plan.context import Planning
+from wmhflow.plan.transforms import check_linear, find_transform, given_transform
+from wmhflow.plan.visit import Computed, Given, MapPlan, Source, VisitPlan
+from wmhflow.registries.maps import MapComputation, MapDefinition
+
+UNMOVED_SPACES = (None, "ACPC", "orig", "native", "dwi", "asl", "aslref")
+
+
+def find_maps(
+    planning: Planning, visit: VisitPlan, maps: Mapping[str, MapDefinition]
+) -> Iterator[MapPlan]:
+    """Find the visit's maps.
+
+    Parameters
+    ----------
+    planning
+        The visit's.
+    visit
+        What is decided so far.
+    maps
+        The registry of maps.
+
+    Raises
+    ------
+    AmbiguousInputError
+        If several files answer for one map.
+    """
+    for definition in maps.values():
+        found = planning.of_visit(
+            planning.query.derived(
+                "map", planning.subject, **definition.query, extension=list(IMAGE_EXTENSIONS)
+            )
+        )
+        native = [file for file in found if _is_native(visit, file)]
+        for file in (file for file in found if file not in native):
+            why = f"{file.path.name} is ignored: it lies in space-{file.get('space')}"
+            planning.say(definition.name, "note", why)
+        in_reference = [file for file in native if file.get("space") == visit.reference]
+        native = in_reference or native
+        if len(native) > 1:
+            names = " and ".join(file.path.name for file in native[:3])
+            raise AmbiguousInputError(
+                f"{planning.label}: {len(native)} files answer for one map {definition.name} "
+                f"({names}); choose with --bids-filter-file."
+            )
+        if native:
+            transform = _transform(planning, visit, definition, native[0])
+            yield MapPlan(definition, Given(native[0]), transform, _grid(planning, native[0]))
+        elif definition.computed is not None:
+            yield from _computed(planning, visit, definition, definition.computed)
+
+
+def _computed(
+    planning: Planning, visit: VisitPlan, definition: MapDefinition, how: MapComputation
+) -> Iterator[MapPlan]:
+    """Plan a map that is not given, if there is one of each file that it is computed from."""
+    query, files = planning.query, list[FoundFile]()
+    for wanted in how.files.values():
+        raw = query.raw_images("map", planning.subject, **wanted)
+        derived = query.derived("map", planning.subject, **wanted)
+        found = planning.of_visit([*raw, *derived])
+        if len(found) != 1:
+            if files or found:
+                why = f"not computed by {how.step}: {len(found)} files answer for {dict(wanted)}"
+                planning.say(definition.name, "note", why)
+            return
+        files.append(found[0])
+    names = " and ".join(file.path.name for file in files)
+    planning.say(definition.name, "computed", f"by {how.step} from {names}")
+    transform = _transform(planning, visit, definition, files[0])
+    yield MapPlan(definition, Computed(how.step, tuple(files)), transform, (str(files[0].path),))
+
+
+def _is_native(visit: VisitPlan, file: FoundFile) -> bool:
+    return file.get("space") in (visit.reference, *UNMOVED_SPACES)
+
+
+def _grid(planning: Planning, file: FoundFile) -> tuple[Any, ...]:
+    """Return what is equal for maps that are stored on one grid."""
+    facts = planning.facts(file)
+    return facts.shape, tuple(facts.affine.round(5).ravel().tolist())
+
+
+def _transform(
+    planning: Planning, visit: VisitPlan, definition: MapDefinition, file: FoundFile
+) -> Source | None:
+    name = definition.name
+    if file.get("space") == visit.reference:
+        planning.say(name, "found", f"{file.path.name}, aligned by its header")
+        return None
+    given = find_transform(planning, [*definition.transform_from, name], visit.reference)
+    if given:
+        read = check_linear(planning, given)
+        how = f"aligned by {given.path.name} ({read.program})"
+        planning.say(name, "found", f"{file.path.name}, {how}")
+        return given_transform(given, read)
+    companion = _companion(planning, definition, file)
+    moved = companion.path.name if companion else "the map itself, lacking a companion image"
+    planning.say(name, "found", f"{file.path.name}; registered rigidly by {moved}")
+    return Computed("register_rigid", (companion,) if companion else ())
+
+
+def _companion(planning: Planning, definition: MapDefinition, file: FoundFile) -> FoundFile | None:
+    """Find an image of the same scan that shows more of the anatomy than the map does."""
+    for wanted in definition.companions:
+        derived = planning.query.derived("map", planning.subject, **wanted)
+        near = [other for other in derived if other.dataset == file.dataset]
+        for files in (near, planning.query.raw_images("", planning.subject, **wanted)):
+            for candidate in planning.of_visit(files):
+                if _lies_on_grid_of(planning, candidate, file):
+                    return candidate
+    return None
+
+
+def _lies_on_grid_of(planning: Planning, candidate: FoundFile, file: FoundFile) -> bool:
+    if candidate.get("extension") not in IMAGE_EXTENSIONS:
+        return False
+    try:
+        return same_lattice(planning.facts(candidate), planning.facts(file))
+    except InputError as error:
+        planning.say("companion", "note", f"not used: {error}")
+        return False

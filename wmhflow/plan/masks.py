@@ -1,0 +1,140 @@
+"""Masks of lesions: white matter hyperintensities, given or computed, and infarcts."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from wmhflow.bids.query import IMAGE_EXTENSIONS, FoundFile
+from wmhflow.errors import InputError
+from wmhflow.plan.context import Planning, choose_native
+from wmhflow.plan.transforms import check_leads_back
+from wmhflow.plan.visit import Computed, Given, Source, VisitPlan
+
+WMH_LABELS = ("WMH", "WML", "lesion", "L")
+INFARCT_LABELS = ("infarct", "Infarct", "stroke", "Stroke")
+OTHER_LESIONS = ", or call a mask of infarcts or other lesions label-infarct"
+
+
+def find_wmh(planning: Planning, visit: VisitPlan) -> Source:
+    """Decide where WMH come from: the one mask that is given, a program, or the FLAIR.
+
+    Parameters
+    ----------
+    planning
+        The visit's.
+    visit
+        What is decided so far.
+
+    Raises
+    ------
+    InputError
+        If there is no mask, and nothing to compute one from or no leave to.
+    """
+    anatomy = planning.settings.anatomy
+    given = None if anatomy.wmh_source == "compute" else _given_wmh(planning, visit)
+    if given:
+        return given
+    if anatomy.wmh_source == "given":
+        raise InputError(
+            f"{planning.label} has no WMH mask in the derivative datasets, "
+            "which --wmh-source given demands."
+        )
+    why = "--wmh-source compute" if anatomy.wmh_source == "compute" else "no mask is given"
+    if anatomy.wmh_command:
+        _check_command(planning, visit, anatomy.wmh_command)
+        program = shlex.split(anatomy.wmh_command)[0]
+        planning.say("WMH", "computed", f"by {program} (--wmh-command); {why}")
+        return Computed("run_program", command=with_whole_path(anatomy.wmh_command))
+    if visit.flair is None:
+        planning.say("WMH", "missing", "no mask is given and there is no FLAIR to compute it from")
+        raise InputError(
+            f"{planning.label} has neither a WMH mask nor a FLAIR to compute one from; "
+            "add one of them, or leave the person out."
+        )
+    check_leads_back(planning, visit)
+    planning.say("WMH", "computed", f"outliers of the FLAIR from the person's own tissues; {why}")
+    return Computed("segment_wmh")
+
+
+def _given_wmh(planning: Planning, visit: VisitPlan) -> Given | None:
+    found = _masks(planning, "wmh", {"label": list(WMH_LABELS)})
+    # label-L and label-lesion are WMH unless the filter file says that they are infarcts
+    infarcts = _infarcts(planning) if _names_infarcts(planning) else []
+    mine = [file for file in found if file not in infarcts]
+    return _given_mask(planning, "WMH", visit, mine, OTHER_LESIONS)
+
+
+def find_infarct(planning: Planning, visit: VisitPlan) -> Given | None:
+    """Find the one mask of infarcts, if there is any.
+
+    Parameters
+    ----------
+    planning
+        The visit's.
+    visit
+        What is decided so far.
+    """
+    return _given_mask(planning, "infarct", visit, _infarcts(planning))
+
+
+def _names_infarcts(planning: Planning) -> bool:
+    return "label" in planning.query.filters.get("infarct", {})
+
+
+def _infarcts(planning: Planning) -> list[FoundFile]:
+    wanted = {} if _names_infarcts(planning) else {"label": list(INFARCT_LABELS)}
+    return _masks(planning, "infarct", wanted)
+
+
+def _masks(planning: Planning, kind: str, wanted: Mapping[str, Any]) -> list[FoundFile]:
+    """Find masks and probability images of one kind."""
+    entities = {"suffix": ["mask", "probseg"], "extension": list(IMAGE_EXTENSIONS)}
+    return planning.of_visit(planning.query.derived(kind, planning.subject, **entities, **wanted))
+
+
+def _given_mask(
+    planning: Planning, what: str, visit: VisitPlan, found: Sequence[FoundFile], hint: str = ""
+) -> Given | None:
+    """Choose the one mask; probabilities serve where there is none."""
+    for suffix in ("mask", "probseg"):
+        same = [file for file in found if file.get("suffix") == suffix]
+        given = choose_native(planning, what, visit, same, hint)
+        if given:
+            planning.say(what, "found", f"{given.file.path.name} in {given.space} space")
+            return replace(given, is_probability=suffix == "probseg")
+    return None
+
+
+def _check_command(planning: Planning, visit: VisitPlan, command: str) -> None:
+    for name, image in (("t1w", visit.t1w), ("flair", visit.flair)):
+        if f"{{{name}}}" in command and image is None:
+            raise InputError(
+                f"{planning.label} has no image for {{{name}}} of --wmh-command; "
+                "add it, or leave the person out."
+            )
+
+
+def with_whole_path(command: str) -> str:
+    """Name a program by its whole path, since a step does not run where the user stands.
+
+    Parameters
+    ----------
+    command
+        As ``--wmh-command``.
+
+    Returns
+    -------
+    str
+        The same, with a program that is named by a path named by its whole path.
+
+    Examples
+    --------
+    >>> with_whole_path("/opt/tool '{flair}' {out}")
+    "/opt/tool '{flair}' '{out}'"
+    """
+    program, *arguments = shlex.split(command)
+    return shlex.join([str(Path(program).absolute()) if "/" in program else program, *arguments])

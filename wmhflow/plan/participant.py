@@ -1,0 +1,126 @@
+"""The plan of a person: what was found, what is missing, what is computed and why.
+
+Names, headers and small text files are read here, and no voxels (but those of a parcellation whose
+name and table do not say whether it has parcels), so that a person is planned in milliseconds; what
+only voxels tell is judged when a visit's turn comes (:mod:`wmhflow.plan.judging`). The graph
+(:mod:`wmhflow.workflows`) is made from these objects and decides nothing itself.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from wmhflow.bids.query import IMAGE_EXTENSIONS, Query
+from wmhflow.errors import InputError
+from wmhflow.plan.atlases import PlannedAtlases
+from wmhflow.plan.context import NATIVE_SPACES, Planning
+from wmhflow.plan.maps import find_maps
+from wmhflow.plan.masks import find_infarct, find_wmh
+from wmhflow.plan.raw import choose_reference, find_raw
+from wmhflow.plan.tissues import find_tissues, lay_atlases, with_lobes
+from wmhflow.plan.transforms import between_images, to_template
+from wmhflow.plan.visit import ParticipantPlan, VisitPlan
+from wmhflow.registries.maps import MapDefinition
+from wmhflow.settings import Settings
+
+log = logging.getLogger("wmhflow")
+
+
+def plan_participant(
+    query: Query,
+    subject: str,
+    settings: Settings,
+    maps: Mapping[str, MapDefinition],
+    is_recorded: Callable[[str, str | None], bool],
+    atlases: PlannedAtlases,
+) -> ParticipantPlan:
+    """Decide everything about one person.
+
+    Parameters
+    ----------
+    query
+        The run's datasets.
+    subject
+        Label without ``sub-``.
+    settings
+        The run's settings.
+    maps
+        The registry of maps.
+    is_recorded
+        Tells of a person's session whether an earlier run finished it.
+    atlases
+        The run's atlases.
+
+    Returns
+    -------
+    ParticipantPlan
+        A visit that cannot be processed carries its problem; nothing is raised for it.
+    """
+    try:
+        sessions = sessions_of(query, subject)
+    except InputError as error:
+        return ParticipantPlan(subject, (VisitPlan(subject, None, problem=str(error)),))
+    wanted = settings.inputs.session_label
+    visits, earlier = [], []
+    for session in sessions:
+        planning = Planning(query, subject, session, settings, atlases, len(sessions) == 1)
+        if not wanted or session in wanted:
+            visits.append(_plan_or_problem(planning, maps))
+        elif is_recorded(subject, session):
+            earlier.append(_plan_or_problem(planning, maps))
+    return ParticipantPlan(subject, tuple(visits), tuple(earlier))
+
+
+def sessions_of(query: Query, subject: str) -> list[str | None]:
+    """List a person's visits: the sessions of the raw T1w and FLAIR; None is one without a label.
+
+    Parameters
+    ----------
+    query
+        The run's datasets.
+    subject
+        Label without ``sub-``.
+    """
+    there = {
+        file.get("session")
+        for file in query.raw.of(subject)
+        if file.get("suffix") in NATIVE_SPACES and file.get("extension") in IMAGE_EXTENSIONS
+    }
+    return sorted(there, key=str) or [None]
+
+
+def _plan_or_problem(planning: Planning, maps: Mapping[str, MapDefinition]) -> VisitPlan:
+    try:
+        return _plan(planning, maps)
+    except Exception as error:
+        # whatever one person's files do, the others go on
+        if not isinstance(error, InputError):
+            log.exception("%s: the plan failed", planning.label)
+        decided = tuple(planning.decisions)
+        return VisitPlan(
+            planning.subject, planning.session, decisions=decided, problem=sentence(error)
+        )
+
+
+def sentence(error: Exception) -> str:
+    """Say why a visit cannot be processed."""
+    return str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+
+
+def _plan(planning: Planning, maps: Mapping[str, MapDefinition]) -> VisitPlan:
+    t1w, flair = find_raw(planning, "T1w"), find_raw(planning, "FLAIR")
+    reference = choose_reference(planning, t1w, flair)
+    visit = VisitPlan(planning.subject, planning.session, reference, t1w, flair)
+    visit = replace(visit, other_transform=between_images(planning, visit))
+    forward, inverse = to_template(planning, visit)
+    visit = replace(visit, forward=forward, inverse=inverse)
+    visit = replace(visit, tissues=find_tissues(planning, visit))
+    zones = planning.settings.regions.zones
+    visit = replace(visit, zones=zones, atlases=lay_atlases(planning))
+    visit = with_lobes(planning, visit)
+    visit = replace(visit, infarct=find_infarct(planning, visit))
+    visit = replace(visit, wmh=find_wmh(planning, visit))
+    visit = replace(visit, maps=tuple(find_maps(planning, visit, maps)))
+    return replace(visit, decisions=tuple(planning.decisions))

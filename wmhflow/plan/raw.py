@@ -1,0 +1,105 @@
+"""The T1w and the FLAIR of a visit, and which of them is the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from wmhflow.bids.query import IMAGE_EXTENSIONS, FoundFile
+from wmhflow.errors import AmbiguousInputError, InputError
+from wmhflow.files.inspection import check_anatomical
+from wmhflow.plan.context import Planning
+
+
+def find_raw(planning: Planning, suffix: str) -> FoundFile | None:
+    """Find the visit's one T1w or FLAIR, and judge it by its header.
+
+    Parameters
+    ----------
+    planning
+        The visit's.
+    suffix
+        ``T1w`` or ``FLAIR``.
+
+    Raises
+    ------
+    AmbiguousInputError
+        If several images answer that are no runs of one.
+    InputError
+        If it cannot be a head's.
+    """
+    found = planning.query.raw_images(
+        suffix.lower(),
+        planning.subject,
+        session=planning.session,
+        suffix=suffix,
+        extension=list(IMAGE_EXTENSIONS),
+    )
+    if not found:
+        planning.say(suffix, "missing", "the raw dataset has none for this visit")
+        return None
+    chosen = _one_run(planning, suffix, found)
+    facts = planning.facts(chosen)
+    check_anatomical(facts)
+    if facts.unit not in ("mm", "unknown"):
+        why = f"its header's unit is {facts.unit}, but its affine is a head's in mm: read so"
+        planning.say(suffix, "note", why)
+    return chosen
+
+
+def _one_run(planning: Planning, what: str, found: Sequence[FoundFile]) -> FoundFile:
+    """Take the first run; anything else that differs is the user's to decide."""
+
+    def without_run(file: FoundFile) -> dict[str, Any]:
+        ignored = ("run", "extension")
+        return {key: value for key, value in file.entities.items() if key not in ignored}
+
+    if any(without_run(file) != without_run(found[0]) for file in found):
+        names = " and ".join(file.path.name for file in found[:3])
+        raise AmbiguousInputError(
+            f"{planning.label}: {len(found)} images answer for one {what} ({names}); "
+            "choose with --bids-filter-file."
+        )
+    runs = sorted(found, key=lambda file: int(file.get("run") or 0))
+    if len({file.get("run") for file in runs}) < len(runs):
+        raise AmbiguousInputError(
+            f"{planning.label}: {runs[0].path.name} and {runs[1].path.name} are two files for one "
+            f"{what}; remove one."
+        )
+    why = runs[0].path.name
+    if len(runs) > 1:
+        why += f", the first of {len(runs)} runs (choose another with --bids-filter-file)"
+    planning.say(what, "found", why)
+    return runs[0]
+
+
+def choose_reference(planning: Planning, t1w: FoundFile | None, flair: FoundFile | None) -> str:
+    """Choose the image whose grid holds all label images.
+
+    Parameters
+    ----------
+    planning
+        The visit's.
+    t1w, flair
+        What there is.
+
+    Raises
+    ------
+    InputError
+        If there is neither, or not the one that ``--reference`` demands.
+    """
+    wanted = planning.settings.anatomy.reference
+    if t1w is None and flair is None:
+        raise InputError(
+            f"{planning.label} has no T1w and no FLAIR image in {planning.query.raw.root}; "
+            "one of them is needed as the reference."
+        )
+    present = {"T1w": t1w, "FLAIR": flair}
+    if wanted != "auto":
+        if present[wanted] is None:
+            raise InputError(f"{planning.label} has no {wanted} image, which --reference demands.")
+        planning.say("reference", "chosen", f"{wanted} (--reference)")
+        return wanted
+    chosen = "T1w" if t1w is not None else "FLAIR"
+    planning.say("reference", "chosen", f"{chosen}" + ("" if t1w else ", there is no T1w"))
+    return chosen

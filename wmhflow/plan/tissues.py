@@ -1,0 +1,151 @@
+"""Tissues and lobes: from a parcellation that was given, from the images, or from an atlas."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+
+from wmhflow.bids.naming import TEMPLATE
+from wmhflow.bids.query import IMAGE_EXTENSIONS, FoundFile
+from wmhflow.errors import InputError
+from wmhflow.files.values import has_parcels, present_codes
+from wmhflow.plan.atlases import LOBES_ATLAS, AtlasPlan
+from wmhflow.plan.context import Planning, choose_native
+from wmhflow.plan.visit import Computed, Source, VisitPlan
+
+PARCELLATION_ORDER = ("aparcaseg", "aparcasegdkt", "aparcDKTaseg", "synthseg", "SynthSeg", "aseg")
+# Whether a parcellation of this name has parcels of the cortex; SynthSeg makes both kinds.
+HAS_PARCELS = {"aparcaseg": True, "aparcasegdkt": True, "aparcDKTaseg": True, "aseg": False}
+SEGMENTATION_ENTITIES = {"segmentation": "seg", "desc": "desc"}
+
+
+def find_tissues(planning: Planning, visit: VisitPlan) -> Source:
+    """Find the one parcellation that tissues and ventricles are read from, the best named first.
+
+    Parameters
+    ----------
+    planning
+        The visit's.
+    visit
+        What is decided so far.
+    """
+    files = planning.of_visit(
+        planning.query.derived(
+            "parcellation",
+            planning.subject,
+            suffix="dseg",
+            atlas=None,
+            extension=list(IMAGE_EXTENSIONS),
+        )
+    )
+    found = [(PARCELLATION_ORDER.index(name), file) for file in files if (name := _kind(file))]
+    given = None
+    for rank in sorted({rank for rank, _ in found}):
+        same = [file for its_rank, file in found if its_rank == rank]
+        given = given or choose_native(planning, "parcellation", visit, same)
+    if given is None:
+        planning.say("parcellation", "missing", "tissues and ventricles are computed")
+        return Computed("segment_tissue")
+    name = given.file.path.name
+    planning.say("parcellation", "found", f"{name} in {given.space} space (FreeSurfer codes)")
+    return given
+
+
+def _kind(file: FoundFile) -> str | None:
+    """Return the name of a parcellation that is known, which ``seg`` or ``desc`` holds."""
+    names = (file.get(entity) for entity in SEGMENTATION_ENTITIES)
+    return next((name for name in names if name in PARCELLATION_ORDER), None)
+
+
+def lay_atlases(planning: Planning) -> tuple[AtlasPlan, ...]:
+    """Say which atlases are laid over the person."""
+    for atlas in planning.atlases.asked:
+        how = f"on {atlas.template}"
+        if atlas.bridge is not None:
+            image = "its own labels" if atlas.by_labels else atlas.bridge.name
+            how += f", registered to {TEMPLATE} by {image}"
+        what = "; ".join([f"{atlas.path.name}, {len(atlas.regions)} regions, {how}", *atlas.notes])
+        planning.say(f"atlas {atlas.name}", "found", what)
+    return planning.atlases.asked
+
+
+def with_lobes(planning: Planning, visit: VisitPlan) -> VisitPlan:
+    """Say where lobes come from: the parcels of the cortex, given or of an atlas.
+
+    Parameters
+    ----------
+    planning
+        The visit's.
+    visit
+        What is decided so far.
+    """
+    given = visit.parcellation
+    if given and promises_parcels(given.file):
+        planning.say("lobes", "found", f"cortical parcels of {given.file.path.name}")
+        return replace(visit, lobes="parcellation")
+    try:
+        atlas = planning.atlases.for_lobes
+    except InputError as error:
+        # nobody asked for it: the person goes on without lobes
+        planning.say("lobes", "missing", f"the atlas {LOBES_ATLAS} cannot be used: {error}")
+        _say_crosses_without_lobes(planning)
+        return visit
+    if atlas is not None:
+        planning.say("lobes", "computed", f"from the atlas {atlas.name}, laid over the cortex")
+        return replace(visit, lobes=atlas.name, lobes_atlas=atlas)
+    planning.say(
+        "lobes",
+        "missing",
+        "a parcellation with the parcels of the cortex would give lobes and the bullseye, or "
+        f"the atlas {LOBES_ATLAS} ('wmhflow atlas fetch {LOBES_ATLAS}')",
+    )
+    _say_crosses_without_lobes(planning)
+    return visit
+
+
+def _say_crosses_without_lobes(planning: Planning) -> None:
+    for pair in planning.settings.regions.cross:
+        if {"lobes", "bullseye"} & set(pair):
+            why = f"{':'.join(pair)} needs lobes; its rows are left out"
+            planning.say("cross", "missing", why)
+
+
+def promises_parcels(file: FoundFile) -> bool:
+    """Tell whether a parcellation has parcels of the cortex, without its voxels where possible.
+
+    Its name says so, or the table that names its labels, beside it or at the dataset's root. Where
+    neither does, its voxels are read. A visit's first step finds out whether the promise is kept.
+
+    Parameters
+    ----------
+    file
+        A parcellation of one of the known names.
+    """
+    kind = _kind(file)
+    if kind in HAS_PARCELS:
+        return HAS_PARCELS[kind]
+    beside = file.path.with_name(file.path.name.removesuffix(str(file.get("extension"))) + ".tsv")
+    at_root = [
+        file.root / f"{short}-{file.get(entity)}_dseg.tsv"
+        for entity, short in SEGMENTATION_ENTITIES.items()
+        if file.get(entity) == kind
+    ]
+    for table in (beside, *at_root):
+        codes = _named_codes(table)
+        if codes:
+            return has_parcels(codes)
+    return has_parcels(present_codes(file.path))
+
+
+@lru_cache(maxsize=16)
+def _named_codes(table: Path) -> frozenset[int]:
+    """Return the codes that a table of labels names; none if it is no such table."""
+    try:
+        with table.open(encoding="utf-8", newline="") as stream:
+            rows = csv.DictReader(stream, delimiter="\t")
+            return frozenset(int(row["index"]) for row in rows)
+    except (OSError, UnicodeDecodeError, csv.Error, KeyError, TypeError, ValueError):
+        # the voxels will tell
+        return frozenset()

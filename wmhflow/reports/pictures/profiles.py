@@ -1,0 +1,40 @@
+"""Pictures of profiles: each map against the distance from the lesion edge."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wmhflow.reports.drawing.profiles import profile_png
+from wmhflow.reports.pictures.picture import Picture
+from wmhflow.reports.tables import has_profile, penumbra_widths, profile_points
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from wmhflow.plan.visit import MapPlan
+    from wmhflow.reports.context import VisitContext
+
+
+def profiles(context: VisitContext) -> Iterator[Picture]:
+    """Draw the profile of every map with a value in a shell (none for an empty lesion mask)."""
+    for entry in context.visit.maps:
+        if has_profile(context.table("profiles"), entry.name):
+            yield _profile(context, entry)
+
+
+def _profile(context: VisitContext, entry: MapPlan) -> Picture:
+    points = profile_points(context.table("profiles"), entry.name)
+    widths = penumbra_widths(context.table("penumbra"), entry.name)
+    dotted = " Dotted lines: penumbra width of the lesions in that colour." if widths else ""
+    return Picture(
+        f"profile{entry.name}",
+        "profile",
+        profile_png(entry.name, entry.definition.unit, points, widths),
+        f"{entry.name} against the distance from the lesion edge",
+        f"Mean {entry.name} with its 95 % confidence interval (SD / √ effective n; neighbouring "
+        "voxels are alike, so the true interval is wider) in each shell, at the shell's mean "
+        "distance. Left of the red line lies the inside of the lesions. Squares at “beyond”: white "
+        "matter outside the last shell, nearest to lesions of that class; grey band: its mean ± "
+        f"SD for all lesions.{dotted}",
+        map_name=entry.name,
+    )

@@ -1,0 +1,21 @@
+"""Every picture of the report, in the order of the page: a new one is a function and a row here."""
+
+from __future__ import annotations
+
+from wmhflow.reports.pictures import alignment, atlases, bullseye, masks, profiles, regions
+from wmhflow.reports.pictures.picture import PictureMaker
+
+PICTURES: tuple[PictureMaker, ...] = (
+    PictureMaker("masks", "masks", masks.masks),
+    PictureMaker("zones", "masks", masks.zones),
+    PictureMaker("shells", "masks", masks.shells, lambda context: context.scene.has_wmh),
+    PictureMaker("tissue", "masks", masks.tissue),
+    PictureMaker("lobes", "regions", regions.lobes),
+    PictureMaker("layers", "regions", regions.layers),
+    PictureMaker("bullseye", "regions", bullseye.bullseye, lambda context: context.has_lobes),
+    PictureMaker("atlases", "regions", atlases.atlases),
+    PictureMaker("anatomical", "alignment", alignment.anatomical),
+    PictureMaker("template", "alignment", alignment.template),
+    PictureMaker("maps", "alignment", alignment.maps),
+    PictureMaker("profiles", "maps", profiles.profiles),
+)

@@ -1,0 +1,143 @@
+"""What the pictures of a visit show: its images on the reference grid, ready to be cut."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from wmhflow.files.images import load_volume
+from wmhflow.labels.digits import CSF, WHITE_OR_WMH, class_of, layer_of, shell_ordinal
+from wmhflow.reports.drawing.volumes import Box, Volume, bounding_box, obliquity_deg, to_ras
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from wmhflow.plan.visit import VisitPlan
+
+OBLIQUE_DEG = 1.0
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A visit's images on the reference grid, in the order right, front, up.
+
+    ``tissue``, ``zones``, ``shells`` and ``lobes`` hold label numbers without the side, ``layers``
+    those of the bullseye's layers; where there are no lobes, both are None.
+    """
+
+    reference: Volume
+    background: Volume
+    background_name: str
+    other: Volume | None
+    brain: NDArray[np.bool_]
+    wmh: NDArray[np.bool_]
+    ventricles: NDArray[np.bool_]
+    tissue: NDArray[np.int64]
+    zones: NDArray[np.int64]
+    shells: NDArray[np.int64]
+    box: Box
+    infarct: NDArray[np.bool_] | None = None
+    lobes: NDArray[np.int64] | None = None
+    layers: NDArray[np.int64] | None = None
+
+    @property
+    def has_wmh(self) -> bool:
+        """Whether any voxel is WMH."""
+        return bool(self.wmh.any())
+
+    @property
+    def lesions(self) -> NDArray[np.bool_]:
+        """WMH and infarcts."""
+        return self.wmh if self.infarct is None else self.wmh | self.infarct
+
+    @property
+    def without_fluid(self) -> NDArray[np.bool_]:
+        """The brain without CSF, which some parcellations follow down the spine."""
+        return self.brain & (self.tissue != CSF)
+
+    @property
+    def white_matter(self) -> NDArray[np.bool_]:
+        """White matter with the lesions in it."""
+        return np.isin(self.tissue, WHITE_OR_WMH)
+
+    @property
+    def orientation(self) -> str:
+        """How the slices lie in the world, for all pictures of a visit."""
+        angle = obliquity_deg(self.reference.affine)
+        text = (
+            "All slices are shown as a neurologist sees them: left is left. "
+            "Coordinates are world RAS."
+        )
+        if angle < OBLIQUE_DEG:
+            return text
+        return (
+            f"{text} The reference was taken at an angle of {angle:.0f}°: slices follow its own "
+            "axes, and coordinates are those of a slice’s centre."
+        )
+
+
+def load_scene(visit: VisitPlan, path_of: Callable[[str], Path]) -> Scene:
+    """Load what the pictures of a finished visit are made of.
+
+    Parameters
+    ----------
+    visit
+        Whose outputs exist.
+    path_of
+        Gives the file of an image by its key.
+
+    Raises
+    ------
+    InputError
+        If one of the images cannot be read.
+    """
+
+    def load(key: str) -> Volume:
+        return load_ras(path_of(key))
+
+    reference = load(f"preproc_{visit.reference}")
+    other_name = "FLAIR" if visit.reference == "T1w" else "T1w"
+    other = load(f"preproc_{other_name}") if visit.other_anatomical is not None else None
+    has_flair = other is not None and other_name == "FLAIR"
+    brain = load("mask_brain").data > 0
+    tissue = class_of(load("seg_tissue").data.astype(np.int64))
+    return Scene(
+        reference,
+        other if other is not None and has_flair else reference,
+        "FLAIR" if has_flair else visit.reference,
+        other,
+        brain,
+        load("mask_WMH").data > 0,
+        load("mask_ventricles").data > 0,
+        tissue,
+        class_of(load("seg_zones").data.astype(np.int64)),
+        shell_ordinal(load("seg_shells").data.astype(np.int64)),
+        bounding_box(brain & (tissue != CSF), reference.spacing),
+        load("mask_infarct").data > 0 if visit.infarct else None,
+        class_of(load("seg_lobes").data.astype(np.int64)) if visit.lobes else None,
+        layer_of(load("seg_bullseye").data.astype(np.int64)) if visit.lobes else None,
+    )
+
+
+def load_ras(path: Path) -> Volume:
+    """Load a 3D image in the order right, front, up; non-finite values become 0.
+
+    Parameters
+    ----------
+    path
+        A NIfTI file.
+
+    Raises
+    ------
+    InputError
+        If the image cannot be read.
+    """
+    data, affine, _ = load_volume(path)
+    if np.issubdtype(data.dtype, np.floating):
+        data = np.nan_to_num(data, nan=0.0, posinf=0.0, neginf=0.0)
+    return to_ras(Volume(data, affine))
