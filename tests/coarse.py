@@ -183,7 +183,7 @@ def coarse_dataset(
 ) -> Coarse:
     """Write the dataset: a raw one, and a derivative with masks, parcellations, maps, transforms.
 
-    ``without`` names endings of files that are left out, such as :data:`FLAIR_TRANSFORM` for a FLAIR
+    ``without`` names endings of files that are left out, such as :data:`FLAIR_TRANSFORM` for one
     that has to be registered, or ``aparcaseg_dseg.nii.gz``. Of the voxels ``every`` second or third
     is kept: registrations take the longer the more there are.
     """

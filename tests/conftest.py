@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+import wmhflow
+from wmhflow.files.caches import cache_folder
+
+# Kernels are compiled once for all workers, for runs of the program in processes of their own, and
+# for the demo, if it ran before; numba reads this when it is imported, which the next lines do.
+os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder(f"numba-{wmhflow.__version__}")))
 
 from tests.builders import cube, describe, save_image
 from wmhflow.registries.atlases import DIRECTORY_VARIABLE

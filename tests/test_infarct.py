@@ -1,4 +1,4 @@
-"""Visits with infarcts: one laid over given WMH, one painted into the images beside computed ones."""
+"""Visits with infarcts: one over given WMH, one painted into the images beside computed WMH."""
 
 from __future__ import annotations
 

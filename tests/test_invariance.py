@@ -143,6 +143,7 @@ def test_a_mirrored_head_swaps_the_sides_and_nothing_else(
                 assert float(two[key][column]) == -float(values[column]), (key, column)
 
 
+@pytest.mark.slow
 def test_a_mirrored_head_swaps_the_sides_of_what_is_computed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

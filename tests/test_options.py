@@ -129,7 +129,7 @@ def test_only_what_was_asked_for_is_processed(study: Coarse, tmp_path: Path) -> 
 def test_without_a_derivative_its_masks_and_maps_are_unknown(study: Coarse) -> None:
     with_it = succeed(study.words("--dry-run")).out
     words = study.words("--dry-run")
-    without = succeed(words[: words.index("-d")] + ["--dry-run"]).out
+    without = succeed([*words[: words.index("-d")], "--dry-run"]).out
     for name in ("space-T1w_label-WMH_mask.nii.gz", "_cbf.nii.gz", "aparcaseg_dseg.nii.gz"):
         assert name in with_it
         assert name not in without
@@ -218,7 +218,7 @@ def test_lesions_are_computed_although_given_or_demanded_to_be_given(
     assert 2 * shared / (found.sum() + planted.sum()) > 0.7
     assert (coarse.anat(out) / "sub-01_space-T1w_label-WMH_probseg.nii.gz").is_file()
     words = coarse.words("--wmh-source", "given", out=tmp_path / "given" / "out")
-    done = run(words[: words.index("-d")] + ["--wmh-source", "given"])
+    done = run([*words[: words.index("-d")], "--wmh-source", "given"])
     assert done.code == 1
     assert "which --wmh-source given demands" in done.err
 
@@ -498,6 +498,18 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(
     for name in ("T1w.nii.gz", "label-WMH_mask.nii.gz", "aparcaseg_dseg.nii.gz", "cbf.nii.gz"):
         assert name in said
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.acts("--check-values")
+def test_what_only_voxels_tell_is_said_before_anything_runs(study: Coarse, tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    shutil.copytree(study.raw, raw)
+    flair = nib.load(raw / "sub-02" / "anat" / "sub-02_FLAIR.nii.gz")
+    save(Path(flair.get_filename()), np.zeros(flair.shape, np.float32), flair.affine)
+    words = [str(raw), str(tmp_path / "out"), "participant", "--participant-label", "02"]
+    finding = "sub-02_FLAIR.nii.gz holds no value other than 0"
+    assert finding not in run([*words, "--dry-run"]).out
+    assert finding in run([*words, "--dry-run", "--check-values"]).out
 
 
 @pytest.mark.acts("--boilerplate-only")

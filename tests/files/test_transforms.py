@@ -154,27 +154,56 @@ def moved_world() -> np.ndarray:
     return world
 
 
-def flirt_mm(name: str, voxels: np.ndarray) -> np.ndarray:
-    """FSL's mm: voxel times size, counted from the other end where the first axis runs right."""
-    sizes = np.linalg.norm(GRIDS[name][:3, :3], axis=0)
-    counted = voxels.copy()
-    if np.linalg.det(GRIDS[name][:3, :3]) > 0:
-        counted[:, 0] = SHAPES[name][0] - 1 - counted[:, 0]
-    return counted * sizes
+# Voxel coordinates scaled to mm, as FSL's documentation defines them for each image: a voxel's
+# index times its size, and for an image of neurological order (a positive determinant) the first
+# index counted from the other end, so that all images are of radiological order.
+SCALED = {
+    "left first": np.array([[1.2, 0, 0, 0], [0, 1, 0, 0], [0, 0, 2, 0], [0, 0, 0, 1.0]]),
+    "right first": np.array([[-1.2, 0, 0, 34 * 1.2], [0, 1, 0, 0], [0, 0, 2, 0], [0, 0, 0, 1.0]]),
+    "sagittal": np.array([[1.0, 0, 0, 0], [0, 0.9, 0, 0], [0, 0, 3, 0], [0, 0, 0, 1.0]]),
+}
+
+
+def test_the_scaled_mm_are_for_images_of_these_orders() -> None:
+    """The matrices are written by hand; here is what they are written for."""
+    orders = {name: np.sign(np.linalg.det(affine)) for name, affine in GRIDS.items()}
+    assert orders == {"left first": -1, "right first": 1, "sagittal": -1}
+    assert SHAPES["right first"][0] == 35
 
 
 @pytest.mark.parametrize("moving", GRIDS)
 @pytest.mark.parametrize("fixed", GRIDS)
-def test_flirt_says_the_inverse_in_its_own_mm(moving: str, fixed: str, tmp_path: Path) -> None:
-    voxels = np.random.default_rng(0).uniform(0, 20, (30, 3))
-    world = nib.affines.apply_affine(moved_world() @ GRIDS[moving], voxels)
-    there = nib.affines.apply_affine(np.linalg.inv(GRIDS[fixed]), world)
-    source = np.c_[flirt_mm(moving, voxels), np.ones(30)]
-    fitted = np.linalg.lstsq(source, flirt_mm(fixed, there), rcond=None)[0].T
+def test_a_flirt_matrix_takes_scaled_mm_to_scaled_mm(
+    moving: str, fixed: str, tmp_path: Path
+) -> None:
+    """One point is followed by hand from the fixed image's world to the moving one's."""
+    # what flirt wrote: a turn by 90 degrees about z, larger by 1 %, and a shift
+    flirt = np.array([[0, -1.01, 0, 50], [1.01, 0, 0, -3], [0, 0, 1.01, 7], [0, 0, 0, 1.0]])
     path = tmp_path / "x.mat"
-    np.savetxt(path, np.vstack([fitted, [0, 0, 0, 1]]), fmt="%.12f")
+    np.savetxt(path, flirt, fmt="%.12f")
     found = linear_matrix(path, image(tmp_path, moving), image(tmp_path, fixed))
-    assert np.allclose(found, np.linalg.inv(moved_world()), atol=1e-8)
+    for voxel in ((0, 0, 0), (3, 5, 2), (12, 20, 9)):
+        start = np.array([*voxel, 1.0])
+        scaled = flirt @ SCALED[moving] @ start
+        there = np.linalg.solve(SCALED[fixed], scaled)
+        assert np.allclose(found @ GRIDS[fixed] @ there, GRIDS[moving] @ start, atol=1e-8)
+
+
+def test_fsls_worked_example_of_a_swapped_hand(tmp_path: Path) -> None:
+    """Known numbers: the identity of flirt between images of both hands mirrors their voxels."""
+    path = tmp_path / "x.mat"
+    np.savetxt(path, np.eye(4))
+    shape = (11, 12, 13)
+    affines = {"radiological": np.diag([-2.0, 2, 2, 1]), "neurological": np.diag([2.0, 2, 2, 1])}
+    files = {}
+    for name, affine in affines.items():
+        files[name] = tmp_path / f"{name}.nii.gz"
+        nib.save(nib.Nifti1Image(np.ones(shape, np.float32), affine), files[name])
+    found = linear_matrix(path, files["neurological"], files["radiological"])
+    # voxel 3 of 11 of the radiological image (x = -6 mm) is voxel 10 - 3 = 7 of the other (14 mm)
+    assert np.allclose(found @ [-6, 4, 8, 1], [14, 4, 8, 1])
+    same = linear_matrix(path, files["radiological"], files["radiological"])
+    assert np.allclose(same, np.eye(4))
 
 
 def lta_of(kind: int, matrix: np.ndarray, source: str, target: str) -> str:
