@@ -12,6 +12,7 @@ from wmhflow.bids.query import FoundFile
 from wmhflow.errors import ProductError
 from wmhflow.products.product import (
     Facts,
+    From,
     Image,
     Page,
     Place,
@@ -51,6 +52,8 @@ class Unit:
     record
         Where it is noted that it is finished, relative to the output folder; None if it is made
         anew by every run.
+    others
+        Units whose written products it takes.
     """
 
     name: str
@@ -61,6 +64,7 @@ class Unit:
     inputs: tuple[FoundFile, ...] = ()
     choices: Callable[[], dict[str, Any]] = dict
     record: PurePosixPath | None = None
+    others: tuple[Unit, ...] = ()
 
     @cached_property
     def makers(self) -> dict[str, Recipe]:
@@ -129,8 +133,16 @@ class Unit:
     def _uris(self, part: Taken) -> list[str]:
         if isinstance(part, FoundFile):
             return [part.uri]
+        if isinstance(part, From):
+            # what all persons of a run share is no unit of a person, and stays in the work folder
+            return [
+                uri
+                for unit in self.others
+                if unit.name == part.unit
+                for uri in unit._uris(part.key)
+            ]
         if not isinstance(part, str):
-            # a plain path lies in no dataset, and of another unit nothing is known here
+            # a plain path lies in no dataset
             return []
         product = self.product(part)
         if isinstance(product, Image | Table | Transform | Page):
