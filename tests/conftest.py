@@ -15,6 +15,8 @@ from wmhflow.files.caches import cache_folder
 # Kernels are compiled once for all workers, for runs of the program in processes of their own, and
 # for the demo, if it ran before; numba reads this when it is imported, which the next lines do.
 os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder(f"numba-{wmhflow.__version__}")))
+# as runs of the program have it: ITK reads it when ANTs is imported, by whichever test comes first
+os.environ.setdefault("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", "1")
 
 from tests.builders import cube, describe, save_image
 from wmhflow.registries.atlases import DIRECTORY_VARIABLE

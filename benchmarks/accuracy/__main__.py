@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from benchmarks.accuracy import anatomy, cost, filling, lobes, rigid, wmh
+from benchmarks.accuracy import anatomy, cost, filling, lobes, people, rigid, wmh
 
 # Each prints its tables and returns what was missed, in words.
 SECTIONS: dict[str, Callable[[], list[str]]] = {
@@ -14,6 +14,7 @@ SECTIONS: dict[str, Callable[[], list[str]]] = {
     "anatomy": anatomy.main,
     "filling": filling.main,
     "lobes": lobes.main,
+    "people": people.main,
     "rigid": rigid.main,
     "time": cost.main,
 }
