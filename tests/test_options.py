@@ -36,7 +36,6 @@ MAPS = """
 [[map]]
 name = "Flow"
 unit = "mL/100g/min"
-family = "perfusion"
 valid_range = [0.0, 39.0]
 query = { suffix = "cbf" }
 transform_from = ["asl"]

@@ -29,7 +29,7 @@ from wmhflow.core.align.quality import alignment_quality
 from wmhflow.core.align.search import refine_rigid, rigid_matrix, rotation_matrix
 from wmhflow.core.align.similarity import compare
 from wmhflow.core.space.grids import Grid3D, apply_affine, resample_isotropic, robust_range
-from wmhflow.files.grids import load_grid
+from wmhflow.files.images import load_grid
 from wmhflow.files.itk import read_itk_affine
 
 BESIDE = Path(__file__).resolve().parents[2].parent / "shared" / "data"

@@ -14,7 +14,7 @@ import nibabel as nib
 import numpy as np
 
 from benchmarks.accuracy.chain import DATA, Chain, array, dice, on_all_cores
-from wmhflow.files.grids import load_grid
+from wmhflow.files.images import load_grid
 
 LESIONS = DATA / "lesions"
 P14 = [f"mslesseg_P14/tp{visit}/P14_tp{visit}" for visit in (1, 2, 3)]

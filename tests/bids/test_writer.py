@@ -107,6 +107,16 @@ def test_files_take_their_places_together_or_not_at_all(tmp_path: Path) -> None:
     assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 2
 
 
+@pytest.mark.parametrize("damage", [b"", b"{", b"[1]", b"null", b"\xff\xfe"])
+def test_a_damaged_object_is_read_as_none_at_all(tmp_path: Path, damage: bytes) -> None:
+    path = tmp_path / "a.json"
+    assert writer.read_object(path) == {}
+    writer.write_json(path, {"µ": [1, 2]})
+    assert writer.read_object(path) == {"µ": [1, 2]}
+    path.write_bytes(damage)
+    assert writer.read_object(path) == {}
+
+
 def test_leftovers_are_removed_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / ".x.part").touch()
     (tmp_path / "x.part").touch()

@@ -35,7 +35,7 @@ def test_a_file_that_is_no_image_is_refused(tmp_path: Path) -> None:
 def test_4d_is_refused_but_a_fourth_axis_of_one_is_dropped(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="8×8×8×3"):
         load_volume(save_image(tmp_path / "a.nii.gz", np.ones((8, 8, 8, 3))))
-    data, _, _ = load_volume(save_image(tmp_path / "b.nii.gz", np.ones((8, 8, 8, 1))))
+    data, _ = load_volume(save_image(tmp_path / "b.nii.gz", np.ones((8, 8, 8, 1))))
     assert data.shape == (8, 8, 8)
 
 
@@ -206,7 +206,7 @@ def test_heads_and_tightly_cropped_brains_pass(
 
 def test_a_tiny_voxel_is_no_singular_affine(tmp_path: Path) -> None:
     affine = np.diag([1e-3, 1e-3, 1e-3, 1.0])
-    _, read, _ = load_volume(save_image(tmp_path / "a.nii.gz", np.ones((8, 9, 10)), affine))
+    _, read = load_volume(save_image(tmp_path / "a.nii.gz", np.ones((8, 9, 10)), affine))
     np.testing.assert_allclose(read, affine)
     flat = AFFINE.copy()
     flat[2, 2] = 0

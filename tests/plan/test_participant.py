@@ -481,8 +481,11 @@ def test_the_templates_transforms_are_itks(raw: Path, derivatives: Path) -> None
     assert "a transform of FSL" in (plan_one(raw, derivatives).problem or "")
 
 
-def test_labels_may_hold_a_plus(tmp_path: Path) -> None:
-    from wmhflow.cli.progress import person_of
-    from wmhflow.products.visit import person_folder
+@pytest.mark.parametrize("label", ["01", "a+b", "aPLUSb", "+"])
+def test_a_person_is_told_by_the_name_of_a_step(label: str) -> None:
+    from wmhflow.cli.progress import person_of, short_name
+    from wmhflow.products.visit import person_folder, visit_folder_name
 
-    assert person_of(f"wf.{person_folder('a+b')}.x") == "sub-a+b"
+    step = f"wf.{person_folder(label)}.{visit_folder_name(label)}.some_step"
+    assert person_of(step) == f"sub-{label}"
+    assert short_name(step) == f"sub-{label} ses-{label} some_step"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +18,7 @@ from wmhflow.core.space.grids import Grid3D
 from wmhflow.errors import UsageError
 from wmhflow.plan.visit import Computed, Given, VisitPlan
 from wmhflow.products.product import Image
-from wmhflow.products.visit import visit_unit
+from wmhflow.products.visit import visit_choices, visit_unit
 from wmhflow.products.writing import sidecar
 from wmhflow.settings import Settings
 from wmhflow.steps import computed
@@ -107,6 +108,20 @@ def test_it_is_made_written_and_sampled(planned, tmp_path: Path) -> None:
     node.inputs.t1 = str(recipe.takes["t1"].path)
     made = node.run(cwd=str(tmp_path)).outputs.map
     assert np.allclose(nib.load(made).get_fdata(), 0.5)
+
+
+def test_a_map_computed_by_another_step_makes_the_visit_unfinished(planned) -> None:
+    visit, settings = planned()
+
+    def choices(step: str) -> str:
+        maps = tuple(
+            replace(one, definition=replace(one.definition, computed=replace(how, step=step)))
+            for one in visit.maps
+            if (how := one.definition.computed) is not None
+        )
+        return json.dumps(visit_choices(replace(visit, maps=maps), settings))
+
+    assert choices("rate") == choices("rate") != choices("other")
 
 
 def test_a_step_that_does_not_exist_is_said(planned) -> None:

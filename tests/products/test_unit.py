@@ -81,3 +81,21 @@ def test_sources_follow_what_is_not_written_and_stop_at_what_is() -> None:
         for key in "bd"
         for ending in (".nii.gz", ".json")
     ]
+
+
+def test_what_another_unit_wrote_is_a_source_by_its_own_place() -> None:
+    earlier = unit(
+        Recipe("one", make, {"made": image("kept")}, {"it": GIVEN}),
+        Recipe("two", make, {"made": Work("passed")}, {"it": GIVEN}),
+    )
+    taken = {"it": From(earlier.name, "kept"), "other": From(earlier.name, "passed")}
+    pair = Unit(
+        "sub-01 pair",
+        ("sub_01_wf",),
+        Place("01", "2"),
+        (Recipe("change", make, {"made": image("change")}, taken),),
+        others=(earlier,),
+    )
+    kept = f"bids::{earlier.path('kept').as_posix()}"
+    assert "ses-1" in kept
+    assert pair.sources("change") == [kept, "bids:raw:sub-01/x.nii.gz"]

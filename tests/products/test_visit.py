@@ -17,11 +17,11 @@ from wmhflow.bids.writer import Kind
 from wmhflow.core.align.quality import ACCEPTABLE
 from wmhflow.plan.visit import Computed, Given, ParticipantPlan, VisitPlan
 from wmhflow.products.dataset import IGNORED, described
-from wmhflow.products.product import Facts, Image, Recipe, Table, Transform
+from wmhflow.products.product import Facts, Image, Recipe, Table, Transform, Work, parts_of
 from wmhflow.products.study import study_unit
 from wmhflow.products.unit import Unit
 from wmhflow.products.visit import visit_unit
-from wmhflow.products.writing import with_writing
+from wmhflow.products.writing import with_writing, written_by
 from wmhflow.registries.quality import find_measure, load_quality_measures
 from wmhflow.steps.adapter import input_ports, output_ports
 from wmhflow.steps.kinds import needs_of
@@ -44,6 +44,20 @@ def test_every_kind_of_visit_takes_what_is_made_and_makes_nothing_twice(kind: st
     unit_of(kind).check()
     with_writing(unit_of(kind), settings()).check()
     study_unit([visits()[kind]], settings(), "shared_wf").check()
+
+
+@KINDS
+def test_nothing_is_made_in_the_work_folder_that_nobody_takes(kind: str) -> None:
+    unit = with_writing(unit_of(kind), settings())
+    taken = {
+        part
+        for recipe in unit.recipes
+        for part in parts_of((*recipe.takes.values(), *recipe.beside.values(), recipe.after))
+        if isinstance(part, str)
+    }
+    # what says that all is written is taken by the person's page
+    taken |= {one.key for one in written_by(unit)}
+    assert {*unit.of(Work), *unit.of(Facts)} <= taken
 
 
 @KINDS

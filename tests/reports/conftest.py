@@ -151,7 +151,7 @@ def world(tmp_path: Path) -> World:
     map_path = inputs / "sub-01_<script>alert(1)</script>&\"'_FA.nii.gz".replace("/", "_")
     make_image(arrays["preproc_T1w"] / 200, AFFINE).to_filename(map_path)
     xfm = found(Path(write_itk_affine(np.eye(4), inputs / "xfm.txt")))
-    definition = MapDefinition("FA", "1", "microstructure", (0.0, 1.0), {"suffix": "FA"})
+    definition = MapDefinition("FA", "1", (0.0, 1.0), {"suffix": "FA"})
     visit = VisitPlan(
         "01",
         None,

@@ -20,7 +20,12 @@ from wmhflow.files.itk import write_itk_affine
 from wmhflow.labels.rows import TableRegion
 from wmhflow.steps.kinds import LabelImage
 from wmhflow.steps.measures import MapOptions
-from wmhflow.steps.mirror import compare_sides, mirror_partition, sample_opposites
+from wmhflow.steps.mirror import (
+    compare_sides,
+    has_trivial_load,
+    mirror_partition,
+    sample_opposites,
+)
 
 SHAPE = (20, 16, 12)
 AFFINE = np.diag([2.0, 2.0, 2.0, 1.0])
@@ -121,3 +126,12 @@ def test_a_lesion_on_one_side_gives_its_sign() -> None:
     assert rows[12]["asymmetry"] == rows[22]["asymmetry"] == pytest.approx(0.5)
     assert rows[22]["opposite_value"] == 0.3
     assert np.isnan(rows[11]["asymmetry"])
+
+
+@pytest.mark.parametrize(
+    ("seg", "trivial"),
+    [("shells", True), ("majoritypv414", True), ("zones", False), ("shells2", False)],
+)
+def test_an_atlas_has_loads_however_its_name_begins(seg: str, trivial: bool) -> None:
+    region = TableRegion(seg, 11, "left a", "L", 21, ((seg, (11,)),))
+    assert has_trivial_load(region) == trivial

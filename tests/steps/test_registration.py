@@ -21,7 +21,7 @@ from wmhflow.core.align.quality import ACCEPTABLE
 from wmhflow.core.align.search import rotation_matrix
 from wmhflow.core.space.grids import Grid3D, resample_isotropic
 from wmhflow.errors import InputError
-from wmhflow.files.grids import load_grid
+from wmhflow.files.images import load_grid
 from wmhflow.files.itk import read_itk_affine, write_itk_affine
 from wmhflow.files.template import Template, template_path
 from wmhflow.steps.kinds import MaskImage
@@ -83,8 +83,8 @@ def test_known_motion_is_recovered_across_contrasts(
     assert found.metrics["mutual_information"] > found.metrics["mutual_information_identity"]
     # and what is written is what it says: the moving image lies where the fixed one does
     inner = ndimage.binary_erosion(head.data > 0, iterations=2)
-    assert np.corrcoef(found.warped.data[inner], inverted.data[inner])[0, 1] > 0.95
-    assert np.array_equal(found.warped.affine, head.affine)
+    warped = resample_through(moving, head, [str(found.transform)])
+    assert np.corrcoef(warped[inner], inverted.data[inner])[0, 1] > 0.95
 
 
 def noise_like(head: Grid3D) -> Grid3D:
@@ -172,7 +172,6 @@ def test_same_input_gives_the_same_bytes(head: Grid3D, tmp_path: Path) -> None:
         (tmp_path / run).mkdir()
         runs.append(aligned(head, moving, tmp_path / run))
     assert runs[0].transform.read_bytes() == runs[1].transform.read_bytes()
-    assert np.array_equal(runs[0].warped.data, runs[1].warped.data)
     assert runs[0].metrics == runs[1].metrics
 
 

@@ -15,7 +15,7 @@ from tests.builders import DATA, save_image
 from tests.heads import coarse, coarse_template
 from wmhflow.core.space.geometry import world_coordinates
 from wmhflow.core.space.grids import Grid3D
-from wmhflow.files.grids import load_grid
+from wmhflow.files.images import load_grid
 from wmhflow.files.itk import write_itk_affine
 from wmhflow.files.template import PRIORS, Template, cached_template
 from wmhflow.labels.digits import CORTEX, LEFT, RIGHT, WHITE_MATTER, class_of, side_of

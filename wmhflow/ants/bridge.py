@@ -20,8 +20,6 @@ from wmhflow.labels.freesurfer import load_freesurfer_codes
 
 # Below this the two images are not of the same anatomy, or the registration failed.
 LEAST_CORRELATION = 0.6
-# What an atlas and the template are drawn from.
-DRAWN_PRIORS = ("cortex", "deep_grey", "csf", "ventricles", "infratentorial")
 
 
 def register_bridge(
@@ -79,7 +77,7 @@ def drawn_pair(atlas: Grid3D, template: Template) -> tuple[Grid3D, Grid3D]:
     """Draw an atlas with FreeSurfer's codes, and the template, alike."""
     codes = np.rint(atlas.data).astype(np.int32)
     tissue = recode(codes, {c: entry.tissue for c, entry in load_freesurfer_codes().items()})
-    cortex, deep_grey, csf = (template.grid(name).data for name in DRAWN_PRIORS[:3])
-    masks = [template.mask(name) for name in DRAWN_PRIORS[3:]]
-    drawn = drawn_priors(cortex, deep_grey, csf, *masks)
+    cortex, deep_grey, csf = (template.grid(name).data for name in ("cortex", "deep_grey", "csf"))
+    ventricles, infratentorial = (template.mask(name) for name in ("ventricles", "infratentorial"))
+    drawn = drawn_priors(cortex, deep_grey, csf, ventricles, infratentorial)
     return Grid3D(drawn_labels(tissue), atlas.affine), Grid3D(drawn, template.grid("t1w").affine)

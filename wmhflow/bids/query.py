@@ -49,8 +49,12 @@ def matches(file: FoundFile, wanted: Mapping[str, Any]) -> bool:
     """
     for entity, value in wanted.items():
         has = file.entities.get(entity)
+        # most often two words are the same or not, which is quicker to see than that 01 is 1
+        if has == value:
+            continue
+        if isinstance(has, str) and isinstance(value, str):
+            return False
         options = value if isinstance(value, list | tuple) else (value,)
-        # most often they are the same, which is quicker to see than that 01 is 1
         if has not in options and not _is_among(has, options):
             return False
     return True

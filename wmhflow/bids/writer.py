@@ -113,6 +113,15 @@ def write_json(path: Path, content: Mapping[str, Any]) -> bool:
     return write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
+def read_object(path: Path) -> dict[str, Any]:
+    """Read what :func:`write_json` wrote; nothing if there is no such file, or it is damaged."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
 def format_value(value: Any) -> str:
     """Write one table cell: six significant digits, ``n/a`` for what is missing.
 

@@ -235,7 +235,7 @@ def overlap_row(path: Path, atlas: Any, threshold: float) -> dict[str, Any]:
 
     from wmhflow.files.images import load_volume
 
-    values, affine, _ = load_volume(path)
+    values, affine = load_volume(path)
     inside = values[np.isfinite(values) & (values != 0)]
     if inside.size and (inside != np.rint(inside)).any() and np.unique(inside).size > 1:
         raise InputError(f"{path} holds shares and no mask; cut it at a threshold first.")

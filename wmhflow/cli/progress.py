@@ -108,9 +108,12 @@ def person_of(fullname: str) -> str:
     'sub-01'
     """
     parts = [part for part in fullname.split(".") if part.startswith("sub_")]
-    if not parts:
-        return "template"
-    return parts[0].removesuffix("_wf").replace("sub_", "sub-", 1).replace("PLUS", "+")
+    return _as_label(parts[0]) if parts else "template"
+
+
+def _as_label(folder: str) -> str:
+    """Turn a workflow's name, such as ``sub_a_b_wf``, back into ``sub-a+b``."""
+    return folder.removesuffix("_wf").replace("_", "-", 1).replace("_", "+")
 
 
 def short_name(fullname: str) -> str:
@@ -122,7 +125,7 @@ def short_name(fullname: str) -> str:
     'sub-01 ses-1 zones'
     """
     parts = [part for part in fullname.split(".")[1:] if part != "visit_wf"]
-    named = [part.removesuffix("_wf") if part.endswith("_wf") else part for part in parts]
     return " ".join(
-        part.replace("_", "-", 1) if part.startswith(("sub_", "ses_")) else part for part in named
+        _as_label(part) if part.startswith(("sub_", "ses_")) else part.removesuffix("_wf")
+        for part in parts
     )

@@ -16,7 +16,7 @@ from wmhflow.errors import InputError, UsageError
 from wmhflow.files.fetching import verify
 from wmhflow.files.images import UNREADABLE
 from wmhflow.labels.digits import LARGEST_LABEL
-from wmhflow.labels.foreign import check_mutual, named_regions, read_label_table
+from wmhflow.labels.foreign import check_mutual, named_regions, read_label_table, swapped_name
 from wmhflow.labels.freesurfer import load_freesurfer_codes
 from wmhflow.labels.regions import Region
 from wmhflow.registries.atlases import (
@@ -136,7 +136,7 @@ def _resolved(text: str) -> tuple[str, AtlasDefinition | None, Path]:
             f"--atlas {text}: there is no such file, and no atlas of that name; known are "
             f"{', '.join(known)}."
         )
-    return "".join(c for c in _stem(path) if c.isalnum()), None, path
+    return "".join(c for c in stem_of(path) if c.isalnum()), None, path
 
 
 def _existing(path: Path) -> Path:
@@ -145,7 +145,8 @@ def _existing(path: Path) -> Path:
     return path
 
 
-def _stem(path: Path) -> str:
+def stem_of(path: Path) -> str:
+    """Return an image's name without its ending."""
     return path.name.removesuffix(".gz").removesuffix(".nii")
 
 
@@ -255,20 +256,20 @@ def _regions(name: str, path: Path, definition: AtlasDefinition | None) -> dict[
         return freesurfer_regions(name)
     if definition and definition.names:
         return named_regions(definition.names, name)
-    table = _table_of(path, definition)
+    table = table_of(path, definition)
     if table is None:
         raise InputError(
             f"{path} has no label table beside it; put one there, called "
-            f"{_stem(path)} with one of {', '.join(TABLE_ENDINGS)}."
+            f"{stem_of(path)} with one of {', '.join(TABLE_ENDINGS)}."
         )
     return read_label_table(table, name, definition.repairs if definition else None)
 
 
-def _table_of(path: Path, definition: AtlasDefinition | None) -> Path | None:
+def table_of(path: Path, definition: AtlasDefinition | None) -> Path | None:
     """Find the table that names the labels; None where the registry does, or there is none."""
     if definition and (definition.codes or definition.names):
         return None
-    beside = [path.with_name(_stem(path) + ending) for ending in TABLE_ENDINGS]
+    beside = [path.with_name(stem_of(path) + ending) for ending in TABLE_ENDINGS]
     if definition and definition.table:
         # FSL keeps its tables one folder above its images
         table = definition.table.file
@@ -320,8 +321,6 @@ def _refuse_wrong_sides(
 
 def freesurfer_regions(seg: str) -> dict[int, Region]:
     """Name regions by FreeSurfer's codes, left and right as homologues."""
-    from wmhflow.labels.foreign import swapped_name
-
     codes = load_freesurfer_codes()
     by_name = {entry.name for entry in codes.values()}
     return {

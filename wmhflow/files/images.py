@@ -19,6 +19,7 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import DTypeLike, NDArray
 
+from wmhflow.core.space.grids import Grid3D
 from wmhflow.errors import GridError, InputError
 
 UNREADABLE = (OSError, EOFError, zlib.error, ImageFileError, HeaderDataError, ValueError)
@@ -32,7 +33,7 @@ LENGTH_UNITS = {0: "unknown", 1: "meter", 2: "mm", 3: "micron"}
 MOST_SKEW = 1e-3
 
 
-def load_volume(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64], nib.Nifti1Image]:
+def load_volume(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
     """Read a 3D image completely.
 
     Parameters
@@ -43,11 +44,9 @@ def load_volume(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64], n
     Returns
     -------
     data : ndarray of shape (X, Y, Z)
-        Scaled values, non-finite ones as they are.
+        Scaled values, as stored where there is nothing to scale; non-finite ones as they are.
     affine : ndarray of shape (4, 4)
         Voxel to world RAS, mm.
-    image : nibabel image
-        For its header.
 
     Raises
     ------
@@ -61,7 +60,7 @@ def load_volume(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64], n
         shape = _three(path, image.shape)
         data = np.asanyarray(image.dataobj).reshape(shape)
         _check_real(path, data.dtype)
-    return data, _valid_affine(path, image.header, image.affine), image
+    return data, _valid_affine(path, image.header, image.affine)
 
 
 def read_header(path: Path) -> tuple[tuple[int, int, int], NDArray[np.float64], str]:
@@ -207,10 +206,46 @@ def _skew(affine: NDArray[np.float64]) -> float:
     )
 
 
-def load_image(path: str | Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
-    """Read a work image: voxels as stored (scaled, if it is) and the affine."""
+def load_image(
+    path: str | os.PathLike[str], dtype: DTypeLike | None = None
+) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """Read an image of the program's own, which is believed: voxels and affine.
+
+    Parameters
+    ----------
+    path
+        An image of any dimensions.
+    dtype
+        What scaled values are computed in and returned as; as stored by default.
+    """
     image: Any = nib.load(path)
-    return np.asanyarray(image.dataobj), np.asarray(image.affine, dtype=np.float64)
+    data = np.asanyarray(image.dataobj, dtype=dtype)
+    return data, np.asarray(image.affine, dtype=np.float64)
+
+
+def load_grid(path: str | os.PathLike[str]) -> Grid3D:
+    """Load a 3D image in single precision.
+
+    Parameters
+    ----------
+    path
+        Image of three dimensions (further ones of length 1 are dropped).
+
+    Returns
+    -------
+    Grid3D
+        Values in single precision, and the affine (sform if its code is > 0, else qform).
+
+    Raises
+    ------
+    InputError
+        If the image has not three dimensions.
+    """
+    data, affine = load_image(path, np.float32)
+    data = data.reshape(data.shape[:3]) if data.size == np.prod(data.shape[:3]) else data
+    if data.ndim != 3:
+        raise InputError(f"{path} has {data.ndim} dimensions; give an image of three.")
+    return Grid3D(data, affine)
 
 
 def image_bytes(image: nib.Nifti1Image) -> bytes:

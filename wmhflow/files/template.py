@@ -20,7 +20,7 @@ import wmhflow
 from wmhflow.core.space.grids import Grid3D
 from wmhflow.errors import MissingProgramError
 from wmhflow.files.caches import cache_folder, is_writable
-from wmhflow.files.grids import load_grid
+from wmhflow.files.images import load_grid, load_image
 
 TEMPLATE_FILE = "mni_icbm152_{}_tal_nlin_sym_09a_converted.nii.gz"
 MASK_PRIORS = ("brain_mask", "ventricles", "infratentorial")
@@ -142,17 +142,15 @@ def write_template_priors(folder: Path) -> None:
     """
     from wmhflow.core.tissue import template as templates
 
-    image: Any = nib.load(template_path("t1"))
-    t1, grey, white = (
-        np.asanyarray(nib.load(template_path(k)).dataobj) for k in ("t1", "gm", "wm")
-    )
-    priors = dataclasses.asdict(templates.make_priors(t1, grey, white, image.affine))
+    t1, affine = load_image(template_path("t1"))
+    grey, white = (load_image(template_path(kind))[0] for kind in ("gm", "wm"))
+    priors = dataclasses.asdict(templates.make_priors(t1, grey, white, affine))
     for name, values in {"t1w": t1.astype(np.float32), **priors}.items():
         dtype = np.uint8 if name in MASK_PRIORS else np.float32
         drawn: Any = values > 0.5 if name in MASK_PRIORS else values
-        saved = nib.Nifti1Image(drawn.astype(dtype), image.affine)
-        saved.set_sform(image.affine, code="mni")
-        saved.set_qform(image.affine, code="mni")
+        saved = nib.Nifti1Image(drawn.astype(dtype), affine)
+        saved.set_sform(affine, code="mni")
+        saved.set_qform(affine, code="mni")
         saved.header.set_xyzt_units("mm")
         nib.save(saved, folder / f"{name}.nii.gz")
 

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from wmhflow.bids.writer import read_object
+from wmhflow.errors import InputError
 from wmhflow.products.product import Place
 from wmhflow.products.record import visit_record_path
 from wmhflow.products.tables import TABLES
@@ -23,22 +25,24 @@ class Visit:
     session_id: str
 
     @property
-    def folder(self) -> Path:
-        """Where the visit's images and tables lie."""
-        person = self.output_dir / self.participant_id
-        return (person if self.session_id == "n/a" else person / self.session_id) / "anat"
+    def place(self) -> Place:
+        """The person and visit, without prefixes."""
+        label = None if self.session_id == "n/a" else self.session_id.removeprefix("ses-")
+        return Place(self.participant_id.removeprefix("sub-"), label)
 
     @property
     def record(self) -> Path:
         """Where it is kept what the visit was made from."""
-        label = None if self.session_id == "n/a" else self.session_id.removeprefix("ses-")
-        place = Place(self.participant_id.removeprefix("sub-"), label)
-        return self.output_dir / visit_record_path(place)
+        return self.output_dir / visit_record_path(self.place)
+
+    @property
+    def folder(self) -> Path:
+        """Where the visit's images and tables lie."""
+        return self.table("volumes").parent
 
     def table(self, kind: str) -> Path:
         """Return where the visit's table of one kind lies."""
-        session = "" if self.session_id == "n/a" else f"_{self.session_id}"
-        return self.folder / f"{self.participant_id}{session}_{TABLES[kind].ending}.tsv"
+        return self.output_dir / TABLES[kind].path(self.place)
 
     def __str__(self) -> str:
         return f"{self.participant_id} {self.session_id}"
@@ -82,11 +86,18 @@ def read_study(output_dir: Path, visits: Sequence[Visit]) -> Study:
         The folder that holds all of them.
     visits
         The finished visits.
+
+    Raises
+    ------
+    InputError
+        If a record cannot be read.
     """
     zones: dict[tuple[str, ...], Visit] = {}
     atlases: dict[str, dict[str, Visit]] = {}
     for visit in visits:
-        record = json.loads(visit.record.read_text(encoding="utf-8"))
+        record = read_object(visit.record)
+        if not record:
+            raise InputError(f"{visit.record} is damaged; process {visit} again.")
         zones.setdefault(tuple(record["settings"]["zones"]), visit)
         threshold = record["settings"].get("atlas_threshold")
         for name, atlas in record.get("atlases", {}).items():

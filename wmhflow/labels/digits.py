@@ -253,14 +253,3 @@ def crossed(one: int, other: int) -> int:
     1200111
     """
     return _CROSSING * one + other
-
-
-def crossed_pair(index: int) -> tuple[int, int]:
-    """Return the numbers of the two regions that meet in a row.
-
-    Examples
-    --------
-    >>> crossed_pair(1200111)
-    (12, 111)
-    """
-    return index // _CROSSING, index % _CROSSING

@@ -12,7 +12,7 @@ import nibabel as nib
 
 from wmhflow.bids.naming import TEMPLATE
 from wmhflow.errors import InputError, UsageError
-from wmhflow.files.atlases import Atlas, _stem, _table_of, load_atlas
+from wmhflow.files.atlases import Atlas, load_atlas, stem_of, table_of
 from wmhflow.files.fetching import how_to_get, verify
 from wmhflow.files.images import UNREADABLE
 from wmhflow.labels.regions import Region
@@ -128,7 +128,7 @@ class PlannedAtlases:
         checked = self.regions.atlas_sides_checked
         atlas = load_atlas(absolute, sides_checked=checked)
         template, bridge, by_labels = self._bridge(atlas)
-        table = _table_of(atlas.path, atlas.definition)
+        table = table_of(atlas.path, atlas.definition)
         return AtlasPlan(
             atlas.name, absolute, atlas.path, atlas.kind, atlas.regions, template, bridge,
             by_labels, checked, atlas.definition, table, atlas.notes,
@@ -182,7 +182,7 @@ def _given_template(name: str, path: Path) -> tuple[str, Path | None, bool]:
         raise InputError(f"--atlas-template {name}={path} is no image: {error}.") from None
     if len(shape) != 3:
         raise InputError(f"--atlas-template {name}={path} has {len(shape)} dimensions, not 3.")
-    return _stem(path), path.absolute(), False
+    return stem_of(path), path.absolute(), False
 
 
 def _there(name: str, template: TemplateDefinition) -> Path:

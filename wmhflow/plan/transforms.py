@@ -56,7 +56,7 @@ def between_images(planning: Planning, visit: VisitPlan) -> Source | None:
     """Decide how the T1w or FLAIR that is not the reference is brought to it."""
     if visit.other_anatomical is None:
         return None
-    name = "FLAIR" if visit.reference == "T1w" else "T1w"
+    name = visit.other_name
     given = find_transform(planning, [name], visit.reference)
     what = f"{name} to {visit.reference}"
     if given:

@@ -8,6 +8,7 @@ from typing import Any
 from wmhflow.bids.naming import visit_label
 from wmhflow.bids.query import FoundFile
 from wmhflow.errors import InputError
+from wmhflow.labels.schemes import DEFAULT_SCHEME
 from wmhflow.plan.atlases import AtlasPlan
 from wmhflow.registries.maps import MapDefinition
 
@@ -134,7 +135,7 @@ class VisitPlan:
     wmh: Source = Computed("segment_wmh")
     infarct: Given | None = None
     maps: tuple[MapPlan, ...] = ()
-    zones: tuple[str, ...] = ("jv3-pv13-jc4",)
+    zones: tuple[str, ...] = (DEFAULT_SCHEME,)
     lobes: str | None = None
     lobes_atlas: AtlasPlan | None = None
     atlases: tuple[AtlasPlan, ...] = ()
@@ -153,6 +154,11 @@ class VisitPlan:
         if chosen is None:
             raise InputError(f"{self.label} has no {self.reference} image.")
         return chosen
+
+    @property
+    def other_name(self) -> str:
+        """What the T1w or FLAIR is called that is not the reference, if there is one."""
+        return "FLAIR" if self.reference == "T1w" else "T1w"
 
     @property
     def other_anatomical(self) -> FoundFile | None:

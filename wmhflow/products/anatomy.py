@@ -20,7 +20,7 @@ from wmhflow.products.keys import TEMPLATE_PRODUCT, Visit
 from wmhflow.products.product import Facts, Image, Product, Recipe, Taken, Transform, Work
 from wmhflow.steps.images import convert_transform, prepare_image, resample
 from wmhflow.steps.lesions import bring_mask, find_lesions, keep_infarct_out, run_program
-from wmhflow.steps.registration import align_rigidly, warp_again, warp_to_template
+from wmhflow.steps.registration import FirstWarp, align_rigidly, warp_again, warp_to_template
 from wmhflow.steps.tissue import (
     check_anatomy,
     find_brain,
@@ -35,6 +35,8 @@ WMH = "White matter hyperintensities"
 WMH_PROBABILITY = "Probability of white matter hyperintensity"
 VENTRICLES = "Lateral ventricles with inferior horns and choroid plexus"
 INFARCT = "Infarcts and other lesions that are no WMH, kept out of WMH and NAWM"
+# the warp that precedes computed lesions, which is made anew after them
+FIRST_WARP = {name: f"first_{name}" for name in FirstWarp._fields}
 
 
 def anatomy(visit: Visit) -> Iterator[Recipe]:
@@ -65,7 +67,7 @@ def _preproc(visit: Visit, name: str) -> Image:
 
 def shows_no_skull(raw: Path) -> bool:
     """Tell whether an image, as it was given, shows a brain without its skull."""
-    data, affine, _ = load_volume(raw)
+    data, affine = load_volume(raw)
     return what_is_shown(np.nan_to_num(data, posinf=0, neginf=0), voxel_mm3(affine)).without_skull
 
 
@@ -101,7 +103,7 @@ def _other_anatomical(visit: Visit) -> Iterator[Recipe]:
             "other_registration",
             "other",
             str(other.path),
-            Transform("other_transform", visit.other_name, visit.plan.reference, ".txt"),
+            Transform("other_transform", visit.plan.other_name, visit.plan.reference, ".txt"),
             Facts("other_alignment", "other_anatomical_registration_"),
         )
     yield Recipe(
@@ -109,7 +111,7 @@ def _other_anatomical(visit: Visit) -> Iterator[Recipe]:
         resample,
         takes={"moving": "other", "transforms": [visit.other_transform]},
         beside={"space": visit.reference},
-        makes={"image": _preproc(visit, visit.other_name)},
+        makes={"image": _preproc(visit, visit.plan.other_name)},
     )
 
 
@@ -263,7 +265,7 @@ def _computed_lesions(visit: Visit) -> Iterator[Recipe]:
             takes={
                 **visit.in_own_space,
                 "brain_mask": "mask_brain",
-                "inverse": "first_inverse" if warp_is_made else visit.inverse,
+                "inverse": FIRST_WARP["inverse"] if warp_is_made else visit.inverse,
                 "other_transform": visit.other_transform,
                 "template": TEMPLATE_PRODUCT,
             },
@@ -274,11 +276,10 @@ def _computed_lesions(visit: Visit) -> Iterator[Recipe]:
         has_probability=True,
     )
     if warp_is_made:
-        first = {name: f"first_{name}" for name in ("forward", "inverse", "affine", "metrics")}
         yield Recipe(
             "template_registration_again",
             warp_again,
-            takes=_warped(visit) | first | {"wmh": "mask_WMH"},
+            takes=_warped(visit) | FIRST_WARP | {"wmh": "mask_WMH"},
             options={"seed": visit.seed},
             makes=_warps(visit),
         )
@@ -350,7 +351,7 @@ def _first_warp(visit: Visit) -> Iterator[Recipe]:
     if isinstance(visit.plan.forward, Given):
         return
     known = visit.plan.wmh_comes_first
-    first = {name: Work(f"first_{name}") for name in ("forward", "inverse", "affine", "metrics")}
+    first = {name: Work(key) for name, key in FIRST_WARP.items()}
     yield Recipe(
         "template_registration",
         warp_to_template,

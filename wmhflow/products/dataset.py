@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import wmhflow
-from wmhflow.bids.writer import table_text, write_json, write_text
+from wmhflow.bids.writer import read_object, table_text, write_json, write_text
 from wmhflow.products.anatomy import PREPROC
 from wmhflow.products.look_up import look_up_table
 from wmhflow.products.methods import citation_files
@@ -115,11 +114,7 @@ def _description(settings: Settings) -> dict[str, object]:
 
 def _earlier_links(out: Path) -> dict[str, str]:
     """Return the links that earlier runs made: their sidecars still name those datasets."""
-    try:
-        content = json.loads((out / "dataset_description.json").read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
-        return {}
-    return dict(content.get("DatasetLinks", {}))
+    return dict(read_object(out / "dataset_description.json").get("DatasetLinks", {}))
 
 
 def _relative(path: Path, start: Path) -> str:

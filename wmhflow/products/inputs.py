@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
 from wmhflow.bids.query import FoundFile
 from wmhflow.plan.judging import judge_visit
 from wmhflow.plan.visit import Decision, VisitPlan
-from wmhflow.products.product import Recipe, Taken, Work
+from wmhflow.products.product import Recipe, Work, parts_of
 from wmhflow.steps.kinds import step
 
 NOTES = "notes"
@@ -50,15 +50,6 @@ def judged_first(plan: VisitPlan, recipes: Iterable[Recipe]) -> Iterator[Recipe]
     """
     yield Recipe("inputs", judge_inputs, {"notes": Work(NOTES)}, options={"visit": plan})
     for recipe in recipes:
-        uses = any(map(_holds_found_file, (*recipe.takes.values(), *recipe.beside.values())))
+        parts = parts_of((*recipe.takes.values(), *recipe.beside.values()))
+        uses = any(isinstance(part, FoundFile) for part in parts)
         yield replace(recipe, after=NOTES) if uses else recipe
-
-
-def _holds_found_file(taken: Taken) -> bool:
-    if isinstance(taken, FoundFile):
-        return True
-    return (
-        isinstance(taken, Sequence)
-        and not isinstance(taken, str)
-        and any(map(_holds_found_file, taken))
-    )

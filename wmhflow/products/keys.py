@@ -32,11 +32,6 @@ class Visit:
         return f"preproc_{self.plan.reference}"
 
     @property
-    def other_name(self) -> str:
-        """What the T1w or FLAIR is called that is not the reference."""
-        return "FLAIR" if self.plan.reference == "T1w" else "T1w"
-
-    @property
     def has_other(self) -> bool:
         """Whether there is a second anatomical image."""
         return self.plan.other_anatomical is not None

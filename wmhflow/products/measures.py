@@ -12,6 +12,7 @@ from wmhflow.products.anatomy import converted, rigid
 from wmhflow.products.keys import TEMPLATE_PRODUCT, Visit
 from wmhflow.products.maps import computed_maps, group_name, map_groups, values_of
 from wmhflow.products.product import Facts, Recipe, Taken, Transform, Work
+from wmhflow.products.regions import NEAR
 from wmhflow.products.rows import atlas_regions, table_regions, tabulated_images
 from wmhflow.products.tables import (
     ASYMMETRY_TABLE,
@@ -35,9 +36,9 @@ from wmhflow.steps.measures import (
     sample_maps,
 )
 from wmhflow.steps.mirror import compare_sides, mirror_partition, sample_opposites
-from wmhflow.steps.partition import divide_finest
+from wmhflow.steps.partition import FinestPartition, divide_finest
 
-PARTITION = {"labels": "labels", "columns": "columns", "regions": "regions"}
+PARTITION = {name: name for name in FinestPartition._fields}
 
 
 def measures(visit: Visit) -> Iterator[Recipe]:
@@ -46,7 +47,6 @@ def measures(visit: Visit) -> Iterator[Recipe]:
     yield from _weighted(visit)
     yield from _volumes(visit)
     yield _load()
-    yield _mirror(visit)
     yield from _maps(visit)
     yield _asymmetry(visit)
 
@@ -111,8 +111,7 @@ def _load() -> Recipe:
             "tissue": "seg_tissue",
             "wmh": "mask_WMH",
             "depth": "distance_depth",
-            "ventricle_distance": "distance_ventricles",
-            "cortex_distance": "distance_cortex",
+            **NEAR,
         },
         makes={"table": LOAD_TABLE},
     )
@@ -139,10 +138,12 @@ def _maps(visit: Visit) -> Iterator[Recipe]:
     """Declare every group of maps that share a grid, and what all of them tell."""
     yield from computed_maps(visit.plan)
     groups = map_groups(visit.plan)
-    for group in groups:
-        yield from _map_group(visit, group)
     if not groups:
         return
+    # lesions are compared by homologues, and only maps by opposite places
+    yield _mirror(visit)
+    for group in groups:
+        yield from _map_group(visit, group)
     regions = visit.settings.regions
     yield Recipe(
         "profiles",

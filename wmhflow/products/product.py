@@ -7,7 +7,7 @@ the rows and columns of tables, and the graph (:mod:`wmhflow.workflows.graph`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -175,6 +175,21 @@ class From:
 # A product of the unit by its key, one of another unit, a file that was found (or any other file),
 # several of these, or nothing.
 Taken = str | From | FoundFile | Path | Sequence["Taken"] | None
+
+
+def parts_of(taken: Taken) -> Iterator[str | From | FoundFile | Path]:
+    """List the single things in what a recipe takes.
+
+    Examples
+    --------
+    >>> list(parts_of(["mask_WMH", None, From("study", "template"), ["seg_zones"]]))
+    ['mask_WMH', From(unit='study', key='template'), 'seg_zones']
+    """
+    if isinstance(taken, Sequence) and not isinstance(taken, str):
+        for one in taken:
+            yield from parts_of(one)
+    elif taken is not None:
+        yield taken
 
 
 @dataclass(frozen=True)

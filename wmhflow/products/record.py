@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from wmhflow.bids.writer import write_json
+from wmhflow.bids.writer import read_object, write_json
 from wmhflow.errors import ProductError
 from wmhflow.files.checksums import checksum
 from wmhflow.files.versions import software_versions
@@ -47,10 +46,7 @@ def is_finished(unit: Unit, output_dir: Path) -> bool:
     output_dir
         Where its outputs should be.
     """
-    try:
-        record = json.loads(_path(unit, output_dir).read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
-        return False
+    record = read_object(_path(unit, output_dir))
     outputs = record.pop("outputs", {})
     if set(outputs) != {str(path) for path in unit.files}:
         return False
@@ -76,11 +72,8 @@ def begin_again(unit: Unit, output_dir: Path) -> None:
     Otherwise a table of a map that was withdrawn would stay and be gathered at the group level.
     """
     path = _path(unit, output_dir)
-    try:
-        outputs = json.loads(path.read_text(encoding="utf-8")).get("outputs", {})
-    except (FileNotFoundError, json.JSONDecodeError):
-        return
-    path.unlink()
+    outputs = read_object(path).get("outputs", {})
+    path.unlink(missing_ok=True)
     for name in set(outputs) - {str(name) for name in unit.files}:
         (output_dir / PurePosixPath(name)).unlink(missing_ok=True)
 

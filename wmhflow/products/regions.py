@@ -309,6 +309,7 @@ def _shells(visit: Visit) -> Recipe:
     options = visit.settings.regions
     size = {"width_mm": options.shell_width, "max_mm": options.shell_max}
     image = _seg(visit, "shells", "shells", **size, lesion_rule=options.lesion_rule)
+    distances = {"distances": Work("shell_distances")} if visit.plan.maps else {}
     return Recipe(
         "shells",
         divide_into_shells,
@@ -319,5 +320,5 @@ def _shells(visit: Visit) -> Recipe:
             "is_periventricular": "is_periventricular",
         },
         options=size,
-        makes={"shells": image, "distances": Work("shell_distances")},
+        makes={"shells": image, **distances},
     )

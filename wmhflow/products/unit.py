@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any, TypeVar
 
 from wmhflow.bids.query import FoundFile
@@ -23,6 +23,7 @@ from wmhflow.products.product import (
     Transform,
     Work,
     Written,
+    parts_of,
 )
 
 Kind = TypeVar("Kind", Image, Table, Transform, Page, Facts, Work)
@@ -51,6 +52,8 @@ class Unit:
     record
         Where it is noted that it is finished, relative to the output folder; None if it is made
         anew by every run.
+    others
+        Units whose written products it takes.
     """
 
     name: str
@@ -61,6 +64,7 @@ class Unit:
     inputs: tuple[FoundFile, ...] = ()
     choices: Callable[[], dict[str, Any]] = dict
     record: PurePosixPath | None = None
+    others: tuple[Unit, ...] = ()
 
     @cached_property
     def makers(self) -> dict[str, Recipe]:
@@ -120,24 +124,30 @@ class Unit:
         key
             Of a product; what stays in the work folder is followed to where it comes from.
         """
-        recipe = self.makers[key]
         found: list[str] = []
-        for taken in recipe.takes.values():
-            found += self._uris(taken)
+        for taken in self.makers[key].takes.values():
+            for part in parts_of(taken):
+                found += self._uris(part)
         return list(dict.fromkeys(found))
 
-    def _uris(self, taken: Taken) -> Iterator[str]:
-        if isinstance(taken, FoundFile):
-            yield taken.uri
-        elif isinstance(taken, str):
-            product = self.product(taken)
-            if isinstance(product, Image | Table | Transform | Page):
-                yield f"bids::{product.path(self.place).as_posix()}"
-            else:
-                yield from self.sources(taken)
-        elif isinstance(taken, Sequence):
-            for one in taken:
-                yield from self._uris(one)
+    def _uris(self, part: Taken) -> list[str]:
+        if isinstance(part, FoundFile):
+            return [part.uri]
+        if isinstance(part, From):
+            # what all persons of a run share is no unit of a person, and stays in the work folder
+            return [
+                uri
+                for unit in self.others
+                if unit.name == part.unit
+                for uri in unit._uris(part.key)
+            ]
+        if not isinstance(part, str):
+            # a plain path lies in no dataset
+            return []
+        product = self.product(part)
+        if isinstance(product, Image | Table | Transform | Page):
+            return [f"bids::{product.path(self.place).as_posix()}"]
+        return self.sources(part)
 
     def product(self, key: str) -> Product:
         """Return a product by its key.
@@ -162,21 +172,6 @@ class Unit:
         makers = self.makers
         for recipe in self.recipes:
             for taken in (*recipe.takes.values(), *recipe.beside.values(), recipe.after):
-                for key in keys_of(taken):
-                    if key not in makers:
-                        raise ProductError(f"{self.name}: {recipe.name} takes {key}: not made")
-
-
-def keys_of(taken: Taken) -> Iterator[str]:
-    """List the keys of the unit's own products in what a recipe takes.
-
-    Examples
-    --------
-    >>> list(keys_of(["mask_WMH", None, From("study", "template"), ["seg_zones"]]))
-    ['mask_WMH', 'seg_zones']
-    """
-    if isinstance(taken, str):
-        yield taken
-    elif isinstance(taken, Sequence) and not isinstance(taken, Path | From):
-        for one in taken:
-            yield from keys_of(one)
+                for part in parts_of(taken):
+                    if isinstance(part, str) and part not in makers:
+                        raise ProductError(f"{self.name}: {recipe.name} takes {part}: not made")

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from wmhflow.files.checksums import checksum
-from wmhflow.plan.visit import VisitPlan, how_wmh
+from wmhflow.plan.visit import Given, MapPlan, VisitPlan, how_wmh
 from wmhflow.products.anatomy import anatomy
 from wmhflow.products.inputs import judged_first
 from wmhflow.products.keys import Visit
@@ -86,6 +86,7 @@ def visit_choices(visit: VisitPlan, settings: Settings) -> dict[str, Any]:
                 "unit": entry.definition.unit,
                 "valid_range": list(entry.definition.valid_range),
                 "alignment": entry.how,
+                **_how_computed(entry),
             }
             for entry in visit.maps
         },
@@ -100,9 +101,24 @@ def visit_choices(visit: VisitPlan, settings: Settings) -> dict[str, Any]:
     }
 
 
+def _how_computed(entry: MapPlan) -> dict[str, Any]:
+    """State the step that computes a map and what each of its parameters is fed with."""
+    how = entry.definition.computed
+    if how is None or isinstance(entry.values, Given):
+        return {}
+    uris = [file.uri for file in entry.values.files]
+    return {"computed": {"step": how.step, "files": dict(zip(how.files, uris, strict=True))}}
+
+
 def safe_name(label: str) -> str:
-    """Return a label as nipype's names want it: BIDS allows a plus, nipype does not."""
-    return re.sub(r"\W", "PLUS", label)
+    """Return a label as nipype's names want it: BIDS allows a plus and no underscore.
+
+    Examples
+    --------
+    >>> safe_name("a+b")
+    'a_b'
+    """
+    return re.sub(r"\W", "_", label)
 
 
 def person_folder(subject: str) -> str:

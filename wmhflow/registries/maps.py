@@ -29,7 +29,6 @@ class MapDefinition:
 
     name: str
     unit: str
-    family: str
     valid_range: tuple[float, float]
     query: Mapping[str, Any]
     transform_from: tuple[str, ...] = ()
@@ -72,7 +71,6 @@ def _parse_maps(tables: Iterable[Mapping[str, Any]], where: str) -> dict[str, Ma
             definition = MapDefinition(
                 name=str(table["name"]),
                 unit=str(table["unit"]),
-                family=str(table.get("family", "other")),
                 valid_range=(low, high),
                 query=dict(table["query"]),
                 transform_from=tuple(table.get("transform_from", ())),

@@ -37,13 +37,13 @@ class Scene:
     brain: NDArray[np.bool_]
     wmh: NDArray[np.bool_]
     ventricles: NDArray[np.bool_]
-    tissue: NDArray[np.int64]
-    zones: NDArray[np.int64]
-    shells: NDArray[np.int64]
+    tissue: NDArray[np.integer]
+    zones: NDArray[np.integer]
+    shells: NDArray[np.integer]
     box: Box
     infarct: NDArray[np.bool_] | None = None
-    lobes: NDArray[np.int64] | None = None
-    layers: NDArray[np.int64] | None = None
+    lobes: NDArray[np.integer] | None = None
+    layers: NDArray[np.integer] | None = None
 
     @property
     def has_wmh(self) -> bool:
@@ -100,12 +100,15 @@ def load_scene(visit: VisitPlan, path_of: Callable[[str], Path]) -> Scene:
     def load(key: str) -> Volume:
         return load_ras(path_of(key))
 
+    def labels(key: str) -> NDArray[np.integer]:
+        # all numbers of our own label images fit; there are five of them
+        return load(key).data.astype(np.int16)
+
     reference = load(f"preproc_{visit.reference}")
-    other_name = "FLAIR" if visit.reference == "T1w" else "T1w"
-    other = load(f"preproc_{other_name}") if visit.other_anatomical is not None else None
-    has_flair = other is not None and other_name == "FLAIR"
+    other = load(f"preproc_{visit.other_name}") if visit.other_anatomical is not None else None
+    has_flair = other is not None and visit.other_name == "FLAIR"
     brain = load("mask_brain").data > 0
-    tissue = class_of(load("seg_tissue").data.astype(np.int64))
+    tissue = class_of(labels("seg_tissue"))
     return Scene(
         reference,
         other if other is not None and has_flair else reference,
@@ -115,12 +118,12 @@ def load_scene(visit: VisitPlan, path_of: Callable[[str], Path]) -> Scene:
         load("mask_WMH").data > 0,
         load("mask_ventricles").data > 0,
         tissue,
-        class_of(load("seg_zones").data.astype(np.int64)),
-        shell_ordinal(load("seg_shells").data.astype(np.int64)),
+        class_of(labels("seg_zones")),
+        shell_ordinal(labels("seg_shells")),
         bounding_box(brain & (tissue != CSF), reference.spacing),
         load("mask_infarct").data > 0 if visit.infarct else None,
-        class_of(load("seg_lobes").data.astype(np.int64)) if visit.lobes else None,
-        layer_of(load("seg_bullseye").data.astype(np.int64)) if visit.lobes else None,
+        class_of(labels("seg_lobes")) if visit.lobes else None,
+        layer_of(labels("seg_bullseye")) if visit.lobes else None,
     )
 
 
@@ -137,7 +140,7 @@ def load_ras(path: Path) -> Volume:
     InputError
         If the image cannot be read.
     """
-    data, affine, _ = load_volume(path)
+    data, affine = load_volume(path)
     if np.issubdtype(data.dtype, np.floating):
         data = np.nan_to_num(data, nan=0.0, posinf=0.0, neginf=0.0)
     return to_ras(Volume(data, affine))

@@ -22,7 +22,7 @@ from wmhflow.core.space.geometry import spacing_of, voxel_mm3, world_coordinates
 from wmhflow.core.tissue.parcellation import recode
 from wmhflow.errors import InputError
 from wmhflow.files.atlases import load_atlas
-from wmhflow.files.grids import load_grid
+from wmhflow.files.images import load_grid
 from wmhflow.files.template import Template
 from wmhflow.files.versions import software_versions
 from wmhflow.labels.freesurfer import load_freesurfer_codes

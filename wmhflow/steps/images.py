@@ -47,7 +47,7 @@ def prepare_image(in_file: Path, judged: bool = True) -> Prepared:
     InputError
         If the image cannot be that of a head.
     """
-    data, affine, _ = load_volume(in_file)
+    data, affine = load_volume(in_file)
     values = np.asarray(data, dtype=np.float32)
     finite = np.isfinite(values)
     facts: Facts = {"nonfinite_voxels": int(np.count_nonzero(~finite))}

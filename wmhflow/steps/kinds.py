@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, TypeVar
 
-import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
 from wmhflow.core.space.grids import Grid3D
-from wmhflow.files.grids import load_grid
-from wmhflow.files.images import load_image, save_work_image
+from wmhflow.files.images import load_grid, load_image, read_header, save_work_image
 from wmhflow.files.template import Template
 
 Step = TypeVar("Step", bound=Callable[..., Any])
@@ -120,14 +118,14 @@ def load_labels(path: str | Path) -> LabelImage:
 
 def load_mask(path: str | Path) -> MaskImage:
     """Read a mask as booleans."""
-    image: Any = nib.load(path)
-    return MaskImage(np.asanyarray(image.dataobj) != 0, np.asarray(image.affine, dtype=np.float64))
+    data, affine = load_image(path)
+    return MaskImage(data != 0, affine)
 
 
 def load_space(path: str | Path) -> Space:
     """Read where an image's voxels lie."""
-    image: Any = nib.load(path)
-    return Space(image.shape[:3], np.asarray(image.affine, dtype=np.float64))
+    shape, affine, _ = read_header(Path(path))
+    return Space(shape, affine)
 
 
 def load_columns(path: str | Path) -> Columns:

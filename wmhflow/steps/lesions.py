@@ -8,7 +8,6 @@ import subprocess
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import nibabel as nib
 import numpy as np
 
 from wmhflow.ants.priors import brought_to_brain, wmh_priors
@@ -29,7 +28,7 @@ from wmhflow.core.wmh import segmentation as wmh_model
 from wmhflow.core.wmh.edges import LEAST_LESION_MM3, agreeing
 from wmhflow.core.wmh.model import GIVEN_THRESHOLD, LesionModel
 from wmhflow.errors import InputError
-from wmhflow.files.images import load_volume
+from wmhflow.files.images import load_volume, read_header
 from wmhflow.files.template import Template
 from wmhflow.labels.digits import (
     DEEP,
@@ -79,7 +78,7 @@ def bring_mask(
     what
         Put before the names of the counts.
     """
-    data, affine, _ = load_volume(in_file)
+    data, affine = load_volume(in_file)
     values = np.nan_to_num(np.asarray(data, dtype=np.float32), posinf=0.0, neginf=0.0)
     native = values if is_probability else (values != 0).astype(np.float32)
     how = "linear" if is_probability else "nearest"
@@ -257,7 +256,7 @@ def grid_of_mask(mask: Path, images: dict[str, str]) -> str:
     InputError
         If the mask lies on no image's grid, or holds probabilities.
     """
-    data, affine, _ = load_volume(mask)
+    data, affine = load_volume(mask)
     values = np.unique(data[np.isfinite(data)])
     if np.any((values > 0) & (values < 1)) and values.size > 2:
         raise InputError(
@@ -265,8 +264,8 @@ def grid_of_mask(mask: Path, images: dict[str, str]) -> str:
             f"{values.max():g}, which are no mask; have the program write a mask of 0 and 1."
         )
     for name, path in images.items():
-        image: Any = nib.load(path)
-        if same_grid(data.shape, affine, image.shape, image.affine):
+        shape, own, _ = read_header(Path(path))
+        if same_grid(data.shape, affine, shape, own):
             return name
     raise InputError(
         "--wmh-command wrote a mask that lies on the grid of none of "

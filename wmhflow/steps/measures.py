@@ -186,7 +186,7 @@ def load_maps(
     """
     maps, affine = {}, np.eye(4)
     for path, one in zip(files, options, strict=True):
-        data, affine, _ = load_volume(path)
+        data, affine = load_volume(path)
         values = np.asarray(data, dtype=np.float64)
         valid = np.isfinite(values) & (values >= one.low) & (values <= one.high)
         maps[one.name] = (values, valid)

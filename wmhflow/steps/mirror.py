@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +20,7 @@ from wmhflow.steps.kinds import Folder, LabelImage, Rows, Table, step
 from wmhflow.steps.measures import MapOptions, load_maps
 from wmhflow.steps.partition import as_partition, as_regions
 
-TRIVIAL_LOADS = ("tissue", "continuity", "majority", "shells")
+TRIVIAL_LOADS = re.compile(r"tissue|continuity|majority.*|shells")
 
 
 class Mirrored(NamedTuple):
@@ -162,7 +163,7 @@ def compare_sides(volumes: Rows, regions: Rows, maps: list[Rows] | None = None) 
 
 def has_trivial_load(region: TableRegion) -> bool:
     """Tell whether a region is all lesion or none by what it is."""
-    return any(name.startswith(TRIVIAL_LOADS) for name, _ in region.terms)
+    return any(TRIVIAL_LOADS.fullmatch(name) for name, _ in region.terms)
 
 
 def _load(row: dict[str, Any]) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Steps that write what is promised, whole or not at all: images, tables, transforms, pages."""
+"""Steps that write what is promised, whole or not at all: images, tables, transforms."""
 
 from __future__ import annotations
 

@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 
 from wmhflow.ants.rigid import refuse_poor, register_rigid, rigid_metrics
-from wmhflow.ants.transforms import resample_through
 from wmhflow.ants.warp import register_to_template
 from wmhflow.core.space.geometry import voxel_mm3
 from wmhflow.core.space.grids import Grid3D, centroid_mm, robust_range
@@ -19,10 +18,9 @@ from wmhflow.steps.kinds import Facts, Folder, MaskImage, step
 
 
 class RigidAlignment(NamedTuple):
-    """A rigid transform, the image that it moved, and how good it is."""
+    """A rigid transform, and how good it is."""
 
     transform: Path
-    warped: Grid3D
     metrics: Facts
 
 
@@ -54,7 +52,7 @@ def align_rigidly(
     Returns
     -------
     RigidAlignment
-        ITK text file from points of fixed to points of moving; the moving image on the fixed grid.
+        ITK text file from points of fixed to points of moving.
 
     Raises
     ------
@@ -67,11 +65,7 @@ def align_rigidly(
         refuse_poor(found, moving_name, fixed_name)
     transform = write_itk_affine(found.fit.matrix, folder / "rigid.txt")
     centre = centroid_mm(Grid3D(robust_range(fixed.data), fixed.affine))
-    return RigidAlignment(
-        Path(transform),
-        Grid3D(resample_through(moving, fixed, [transform]), fixed.affine),
-        rigid_metrics(found, centre, judged),
-    )
+    return RigidAlignment(Path(transform), rigid_metrics(found, centre, judged))
 
 
 class Warp(NamedTuple):

@@ -70,7 +70,7 @@ def read_parcellation(
     InputError
         If it has no label on the reference grid, or its brain cannot be that of a whole head.
     """
-    data, own_affine, _ = load_volume(in_file)
+    data, own_affine = load_volume(in_file)
     native = Grid3D(np.nan_to_num(data).astype(np.int32).astype(np.float32), own_affine)
     chain = [str(path) for path in transforms or []]
     codes = np.rint(resample_through(native, reference, chain, "nearest")).astype(np.int32)

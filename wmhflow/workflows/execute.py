@@ -120,7 +120,10 @@ def _plugin_arguments(path: Path) -> dict[str, Any]:
         raise UsageError(
             f"--use-plugin {path}: only 'plugin: MultiProc' with 'plugin_args' is supported."
         )
-    return dict(content.get("plugin_args") or {})
+    arguments = content.get("plugin_args") or {}
+    if not isinstance(arguments, dict):
+        raise UsageError(f"--use-plugin {path}: 'plugin_args' must be names with values.")
+    return arguments
 
 
 def write_graph(workflow: Workflow, path: Path) -> None:

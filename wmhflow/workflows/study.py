@@ -78,7 +78,7 @@ def run_units(
 
 def study_name(settings: Settings) -> str:
     """Name a run's workflow after the version and the two datasets, so that studies do not mix."""
-    version = safe_name(wmhflow.__version__.replace(".", "_"))
+    version = safe_name(wmhflow.__version__)
     key = f"{settings.bids_dir.resolve()} {settings.output_dir.resolve()}"
     return f"wmhflow_{version}_{hashlib.sha256(key.encode()).hexdigest()[:8]}_wf"
 

@@ -13,7 +13,7 @@ from wmhflow.core.arrays import masks
 from wmhflow.core.tissue import brain
 from wmhflow.core.tissue.brain import Shown
 from wmhflow.core.tissue.brain_mask import refine_brain_mask
-from wmhflow.files.grids import load_grid
+from wmhflow.files.images import load_grid
 from wmhflow.products.anatomy import shows_no_skull
 
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import ndimage
 
 from wmhflow.core.space.geometry import ras_axes, spacing_of
+from wmhflow.core.space.grids import box_of
 
 if TYPE_CHECKING:
     from typing import Any
@@ -77,14 +77,9 @@ def bounding_box(mask: NDArray[np.bool_], spacing_mm: NDArray[np.float64]) -> Bo
     >>> bounding_box(np.pad(np.ones((1, 1, 1), bool), 9), np.array([2.0, 3.0, 6.0]))
     (slice(6, 13, None), slice(7, 12, None), slice(8, 11, None))
     """
-    found = ndimage.find_objects(mask.astype(np.uint8))
-    if not found:
+    if not mask.any():
         return (slice(0, mask.shape[0]), slice(0, mask.shape[1]), slice(0, mask.shape[2]))
-    margin = np.ceil(BOX_MARGIN_MM / spacing_mm).astype(int)
-    first, second, third = (
-        slice(max(int(edge.start - extra), 0), min(int(edge.stop + extra), int(length)))
-        for edge, extra, length in zip(found[0], margin, mask.shape, strict=True)
-    )
+    first, second, third = box_of(mask, np.ceil(BOX_MARGIN_MM / spacing_mm).astype(int).tolist())
     return first, second, third
 
 

@@ -34,7 +34,7 @@ def anatomical(context: VisitContext) -> Picture | None:
     scene, reference = context.scene, context.visit.reference
     if scene.other is None:
         return None
-    name = "FLAIR" if reference == "T1w" else "T1w"
+    name = context.visit.other_name
     return Picture(
         "alignment",
         name,
@@ -159,7 +159,7 @@ def warp_coarsely(image_path: Path, transform: Path, grid: Volume, box: Box, see
     """
     from wmhflow.ants.transforms import resample_through
     from wmhflow.core.space.grids import Grid3D
-    from wmhflow.files.grids import load_grid
+    from wmhflow.files.images import load_grid
 
     step = np.maximum(WARP_SPACING_MM / grid.spacing, 1.0)
     sizes = [

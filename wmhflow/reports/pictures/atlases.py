@@ -8,6 +8,7 @@ import nibabel as nib
 import numpy as np
 
 from wmhflow.core.regions.probabilities import STEPS
+from wmhflow.files.images import load_image
 from wmhflow.reports.atlas_regions import SHOWN_REGIONS, Pair, colours_of, pairs_of
 from wmhflow.reports.drawing.overlays import Fill
 from wmhflow.reports.drawing.volumes import Volume, to_ras
@@ -62,12 +63,12 @@ def _explained(atlas: AtlasPlan, n_regions: int) -> str:
 
 def _labels(context: VisitContext, atlas: AtlasPlan) -> NDArray[np.int64]:
     if not atlas.is_probabilistic:
-        image = nib.load(context.image(f"seg_{atlas.name}"))
-        labels = np.asanyarray(image.dataobj).astype(np.int64)
+        labels, affine = load_image(context.image(f"seg_{atlas.name}"))
     else:
+        # the steps in which probabilities are stored
         image = nib.load(context.image(f"atlasprob_{atlas.name}"))
         steps = np.asarray(image.dataobj.get_unscaled())
         likeliest = np.argmax(steps, axis=3) + 1
         enough = steps.max(axis=3) >= context.settings.regions.atlas_threshold * STEPS
-        labels = np.where(enough, likeliest, 0).astype(np.int64)
-    return to_ras(Volume(labels, image.affine)).data
+        labels, affine = np.where(enough, likeliest, 0), image.affine
+    return to_ras(Volume(labels.astype(np.int64), affine)).data

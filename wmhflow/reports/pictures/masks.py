@@ -123,7 +123,7 @@ def _slices_text(scene: Scene) -> str:
 
 
 def shell_entries(
-    labels: NDArray[np.int64], width_mm: float, max_mm: float
+    labels: NDArray[np.integer], width_mm: float, max_mm: float
 ) -> tuple[tuple[int, str, str], ...]:
     """List label, colour and name of the shells that an image holds, from the inside out.
 

@@ -47,7 +47,7 @@ def layers(context: VisitContext) -> Picture | None:
 
 
 def _regions(
-    scene: Scene, seg: str, labels: NDArray[np.int64], title: str, what_to_see: str
+    scene: Scene, seg: str, labels: NDArray[np.integer], title: str, what_to_see: str
 ) -> Picture:
     png = fill_png(scene, Fill(labels, registry_entries(seg, labels), 0.5))
     return Picture(seg, "dseg", png, title, f"{title}. {what_to_see} {ORIENTATION}")

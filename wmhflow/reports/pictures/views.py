@@ -69,7 +69,7 @@ def fill_png(scene: Scene, fill: Fill) -> bytes:
     )
 
 
-def registry_entries(seg: str, labels: NDArray[np.int64]) -> tuple[tuple[int, str, str], ...]:
+def registry_entries(seg: str, labels: NDArray[np.integer]) -> tuple[tuple[int, str, str], ...]:
     """List label, colour and name of the regions that an image without sides holds.
 
     Parameters
