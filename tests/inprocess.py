@@ -11,7 +11,7 @@ import contextlib
 import io
 import os
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,7 +23,7 @@ from nipype.interfaces.base import isdefined
 from wmhflow.bids.query import FoundFile
 from wmhflow.cli.main import main
 from wmhflow.plan.visit import ParticipantPlan
-from wmhflow.products.product import From, Recipe, Taken
+from wmhflow.products.product import From, Recipe, Taken, parts_of
 from wmhflow.products.unit import Unit
 from wmhflow.reports.unit import write_page
 from wmhflow.settings import Settings
@@ -140,17 +140,10 @@ def _carry_out(
     return failures
 
 
-def _foreign(recipe: Recipe) -> Iterator[From]:
-    for taken in (*recipe.takes.values(), *recipe.beside.values()):
-        yield from _others(taken)
-
-
-def _others(taken: Taken) -> Iterator[From]:
-    if isinstance(taken, From):
-        yield taken
-    elif isinstance(taken, list | tuple):
-        for one in taken:
-            yield from _others(one)
+def _foreign(recipe: Recipe) -> list[From]:
+    """List what a recipe takes of other units."""
+    taken = (*recipe.takes.values(), *recipe.beside.values())
+    return [part for part in parts_of(taken) if isinstance(part, From)]
 
 
 def run_recipe(unit: Unit, recipe: Recipe, made: Made, folder: Path) -> None:
