@@ -29,6 +29,7 @@ def dice(one: np.ndarray, other: np.ndarray) -> float:
     return 2 * (one & other).sum() / (one.sum() + other.sum())
 
 
+@pytest.mark.slow
 def test_an_atlas_in_a_deformed_space_is_brought_back_and_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
