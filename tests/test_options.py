@@ -283,6 +283,7 @@ def test_another_seed_samples_other_points_and_finds_the_same(unregistered: Coar
         assert errors.max() < 1.5
 
 
+@pytest.mark.slow
 @pytest.mark.acts("--registration-qc")
 @pytest.mark.usefixtures("few_turns")
 def test_what_cannot_be_aligned_is_flagged_or_refused_or_not_judged(

@@ -86,6 +86,7 @@ def scripts():
     return make_phantom, phantom_plan
 
 
+@pytest.mark.slow
 def test_scripts_give_the_committed_dataset(scripts, tmp_path):
     make_phantom, plan = scripts
     second_visit, second_person = make_phantom.build_heads(plan.VISITS[1:])

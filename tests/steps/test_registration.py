@@ -128,6 +128,7 @@ def test_brains_in_one_field_of_view_stay(
     assert metrics["translation_mm"] == pytest.approx(moved, abs=0.4 * (not kept))
 
 
+@pytest.mark.slow
 def test_what_cannot_be_aligned_is_searched_anew_and_told(
     small_head: Grid3D, tmp_path: Path
 ) -> None:
