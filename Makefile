@@ -43,11 +43,11 @@ demo: $(VENV)/.installed-run
 	@echo 'Tables of the study:'
 	@find $(DEMO_OUT)/group $(DEMO_OUT)/phenotype -name '*.tsv' | sort | sed 's/^/  /'
 
-# loadfile: tests of one file share what they made, such as a whole run of the program
+# loadfile: tests of one file share what they made, such as a whole run of the program. In the order of
+# their names: by number of tests, the longest file of few tests would run alone at the end.
 test: $(VENV)/.installed-dev
-	$(bin)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
+	$(bin)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
-# in the order of their names: by number of tests, the longest file of few tests would run alone at the end
 test-slow: $(VENV)/.installed-dev
 	$(bin)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m slow $(PYTEST_ARGS)
 

@@ -19,6 +19,7 @@ os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder(f"numba-{wmhflow.__ver
 os.environ.setdefault("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", "1")
 
 from tests.builders import cube, describe, save_image
+from tests.heads import early_stops
 from wmhflow.registries.atlases import DIRECTORY_VARIABLE
 
 # the same examples every time: a red run can be repeated (look for new ones with --hypothesis-seed)
@@ -47,3 +48,17 @@ def raw(tmp_path: Path) -> Path:
 def derivatives(tmp_path: Path) -> Path:
     """A derivative dataset without files."""
     return describe(tmp_path / "masks", DatasetType="derivative", GeneratedBy=[{"Name": "by hand"}])
+
+
+@pytest.fixture
+def few_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let alignments begin as the headers say alone, where turned heads are not the matter."""
+    monkeypatch.setattr("wmhflow.core.align.search.ROTATIONS_TRIED_DEG", (0.0,))
+    monkeypatch.setattr("wmhflow.ants.rigid.every_turn", lambda: [(0.0, 0.0, 0.0)])
+
+
+@pytest.fixture
+def few_iterations() -> Iterator[None]:
+    """Let ANTs stop early."""
+    with early_stops():
+        yield

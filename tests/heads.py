@@ -1,11 +1,14 @@
-"""The template at voxel sizes that make tests quick."""
+"""The template at voxel sizes that make tests quick, and ANTs in a hurry."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from tests.builders import save_image
 from wmhflow.core.space.grids import Grid3D, resample_isotropic
@@ -26,3 +29,13 @@ def coarse_template(folder: Path, spacing_mm: float) -> Template:
         dtype = np.uint8 if name in MASK_PRIORS else np.float32
         save_image(folder / f"{name}.nii.gz", grid.data, grid.affine, dtype=dtype)
     return Template(folder)
+
+
+@contextlib.contextmanager
+def early_stops() -> Iterator[None]:
+    """Let ANTs stop early, where how near it comes is not the matter: these heads have no bias."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("wmhflow.ants.bias.N4_ITERATIONS", (4,))
+        patch.setattr("wmhflow.ants.linear.COARSE_ITERATIONS", 10)
+        patch.setattr("wmhflow.ants.linear.FINEST_ITERATIONS", 3)
+        yield

@@ -19,7 +19,7 @@ SINGULAR = (
 
 
 def test_a_truncated_image_and_a_step_that_fails_are_each_persons_own(tmp_path: Path) -> None:
-    coarse = coarse_dataset(tmp_path, [("01", None), ("02", None), ("03", None)])
+    coarse = coarse_dataset(tmp_path, [("01", None), ("02", None), ("03", None)], every=2)
     broken = coarse.find("sub-02_FLAIR.nii.gz")
     broken.write_bytes(broken.read_bytes()[:5000])
     coarse.find("sub-03_from-asl_to-T1w_mode-image_xfm.txt").write_text(SINGULAR)
@@ -39,7 +39,7 @@ def test_a_truncated_image_and_a_step_that_fails_are_each_persons_own(tmp_path: 
 
 
 def test_a_run_that_was_cut_is_not_finished_and_the_next_one_finishes_it(tmp_path: Path) -> None:
-    coarse = coarse_dataset(tmp_path)
+    coarse = coarse_dataset(tmp_path, every=2)
     whole = tmp_path / "whole" / "out"
     succeed(coarse.words(out=whole))
     with pytest.raises(Cut):
@@ -56,7 +56,7 @@ def test_a_run_that_was_cut_is_not_finished_and_the_next_one_finishes_it(tmp_pat
 
 
 def test_outputs_follow_what_is_asked_and_are_repaired(tmp_path: Path) -> None:
-    coarse = coarse_dataset(tmp_path)
+    coarse = coarse_dataset(tmp_path, every=2)
     words = coarse.words()
     succeed(words)
     whole = outputs(coarse.out)

@@ -11,6 +11,7 @@ import pytest
 from scipy import ndimage
 
 from tests.coarse import LESIONS, MOTIONS, PLACE, VOXEL_MM, Coarse, coarse_dataset, head, save
+from tests.heads import early_stops
 from tests.inprocess import run, succeed
 from wmhflow.bids.writer import read_table
 
@@ -45,7 +46,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Coarse]:
                 data = np.asanyarray(image.dataobj).copy()
                 data[ball()] = value
                 save(coarse.find(ending), data, image.affine)
-        succeed(coarse.words())
+        with early_stops():
+            succeed(coarse.words())
         found[kind] = coarse
     return found
 

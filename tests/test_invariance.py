@@ -92,7 +92,7 @@ def coarse(tmp_path_factory: pytest.TempPathFactory) -> Coarse:
 
 @pytest.fixture(scope="module")
 def plain(coarse: Coarse) -> Path:
-    succeed(coarse.words(), pages=True)
+    succeed(coarse.words())
     return coarse.out
 
 
@@ -144,11 +144,9 @@ def test_a_mirrored_head_swaps_the_sides_and_nothing_else(
 
 
 @pytest.mark.slow
-def test_a_mirrored_head_swaps_the_sides_of_what_is_computed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("few_turns")
+def test_a_mirrored_head_swaps_the_sides_of_what_is_computed(tmp_path: Path) -> None:
     """Neither tissues nor lesions are given; the ways to the template and to the FLAIR are."""
-    monkeypatch.setattr("wmhflow.core.align.search.ROTATIONS_TRIED_DEG", (0.0,))
     left_out = ["aparcaseg_dseg.nii.gz", "WMH_mask.nii.gz", "cbf.nii.gz"]
     coarse = coarse_dataset(tmp_path / "plain", without=left_out)
     found = []
@@ -168,10 +166,10 @@ def test_a_mirrored_head_swaps_the_sides_of_what_is_computed(
 
 
 def test_two_runs_give_the_same_bytes(coarse: Coarse, plain: Path) -> None:
-    """Pictures and pages too; that processes beside change nothing is shown by whole runs."""
+    """Pages and pictures: tests/reports; that processes beside change nothing: whole runs."""
     # beside the first, since links to the datasets are relative
     again = coarse.folder / "again"
-    succeed(coarse.words(out=again), pages=True)
+    succeed(coarse.words(out=again))
     one, two = outputs(plain), outputs(again)
     assert one.keys() == two.keys()
     assert [name for name in one if one[name] != two[name]] == []

@@ -107,7 +107,7 @@ def volumes(coarse: Coarse, out: Path) -> dict[tuple[str, str], float]:
 def study(tmp_path_factory: pytest.TempPathFactory) -> Coarse:
     """Two persons, one of whom was there twice."""
     return coarse_dataset(
-        tmp_path_factory.mktemp("study"), [("01", "a"), ("01", "b"), ("02", None)]
+        tmp_path_factory.mktemp("study"), [("01", "a"), ("01", "b"), ("02", None)], every=2
     )
 
 
@@ -208,6 +208,7 @@ def test_with_the_flair_as_reference_every_voxel_keeps_its_label(
 
 
 @pytest.mark.acts("--wmh-source")
+@pytest.mark.usefixtures("few_iterations")
 def test_lesions_are_computed_although_given_or_demanded_to_be_given(
     coarse: Coarse, tmp_path: Path
 ) -> None:
@@ -257,15 +258,8 @@ def unregistered(tmp_path_factory: pytest.TempPathFactory) -> Coarse:
     return coarse_dataset(tmp_path_factory.mktemp("unregistered"), without=left_out, every=2)
 
 
-@pytest.fixture
-def few_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let registrations begin as the headers say alone: that they turn is shown elsewhere."""
-    monkeypatch.setattr("wmhflow.core.align.search.ROTATIONS_TRIED_DEG", (0.0,))
-    monkeypatch.setattr("wmhflow.ants.rigid.every_turn", lambda: [(0.0, 0.0, 0.0)])
-
-
 @pytest.mark.acts("--random-seed")
-@pytest.mark.usefixtures("few_turns")
+@pytest.mark.usefixtures("few_turns", "few_iterations")
 def test_another_seed_samples_other_points_and_finds_the_same(unregistered: Coarse) -> None:
     found, said = [], []
     for seed in (1, 2):

@@ -28,7 +28,7 @@ LEAST_COMPARED = 15_000
 
 @pytest.fixture(scope="module")
 def coarse(tmp_path_factory: pytest.TempPathFactory) -> Coarse:
-    made = coarse_dataset(tmp_path_factory.mktemp("plain"))
+    made = coarse_dataset(tmp_path_factory.mktemp("plain"), every=2)
     # off the common lattice: where voxels lie on voxels, the last bit decides a median where half
     # lies below a value, and a point's voxel halfway between two
     aside = np.eye(4)

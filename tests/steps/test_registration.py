@@ -70,20 +70,20 @@ def small_head() -> Grid3D:
     ids=["small", "large", "largest"],
 )
 def test_known_motion_is_recovered_across_contrasts(
-    head: Grid3D, motion: Any, tmp_path: Path
+    small_head: Grid3D, motion: Any, tmp_path: Path
 ) -> None:
     truth = known_motion(*motion)
-    inverted = Grid3D(np.where(head.data > 0, 280 - head.data, 0), head.affine)
+    inverted = Grid3D(np.where(small_head.data > 0, 280 - small_head.data, 0), small_head.affine)
     moving = moved_copy(inverted, truth)
-    found = aligned(head, moving, tmp_path)
-    points = nib.affines.apply_affine(head.affine, np.argwhere(head.data > 0)[::50])
+    found = aligned(small_head, moving, tmp_path)
+    points = nib.affines.apply_affine(small_head.affine, np.argwhere(small_head.data > 0)[::50])
     error = nib.affines.apply_affine(read_itk_affine(found.transform), points)
     error = np.linalg.norm(error - nib.affines.apply_affine(truth, points), axis=1)
     assert error.max() < 0.5
     assert found.metrics["mutual_information"] > found.metrics["mutual_information_identity"]
     # and what is written is what it says: the moving image lies where the fixed one does
-    inner = ndimage.binary_erosion(head.data > 0, iterations=2)
-    warped = resample_through(moving, head, [str(found.transform)])
+    inner = ndimage.binary_erosion(small_head.data > 0, iterations=2)
+    warped = resample_through(moving, small_head, [str(found.transform)])
     assert np.corrcoef(warped[inner], inverted.data[inner])[0, 1] > 0.95
 
 
@@ -101,6 +101,7 @@ def noise_like(head: Grid3D) -> Grid3D:
         (1.2, "head", False),
     ],
 )
+@pytest.mark.usefixtures("few_turns")
 def test_brains_in_one_field_of_view_stay(
     head: Grid3D, shift_mm: float, kind: str, kept: bool, tmp_path: Path
 ) -> None:
@@ -139,14 +140,13 @@ def test_what_cannot_be_aligned_is_searched_anew_and_told(
     assert verdicts["mutual_information_ratio"] == "check"
 
 
-def test_what_cannot_be_aligned_fails_with_both_names(
-    small_head: Grid3D, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("wmhflow.ants.rigid.every_turn", lambda: [(0.0, 0.0, 0.0)])
+@pytest.mark.usefixtures("few_turns")
+def test_what_cannot_be_aligned_fails_with_both_names(small_head: Grid3D, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"sub-1_FLAIR .* sub-1_T1w: .*ratio .*at least"):
         aligned(small_head, noise_like(small_head), tmp_path, "fail")
 
 
+@pytest.mark.usefixtures("few_turns")
 def test_verdict_can_be_left_out(small_head: Grid3D, tmp_path: Path) -> None:
     moving = moved_copy(small_head, known_motion((3, 2, 5), (4, 5, 6)))
     off, flag = (
@@ -166,12 +166,13 @@ def test_a_head_upside_down_is_found(small_head: Grid3D, tmp_path: Path) -> None
     assert np.linalg.norm(error, axis=1).max() < 1
 
 
-def test_same_input_gives_the_same_bytes(head: Grid3D, tmp_path: Path) -> None:
-    moving = moved_copy(head, known_motion((3, 2, 5), (4, 5, 6)))
+@pytest.mark.usefixtures("few_turns")
+def test_same_input_gives_the_same_bytes(small_head: Grid3D, tmp_path: Path) -> None:
+    moving = moved_copy(small_head, known_motion((3, 2, 5), (4, 5, 6)))
     runs = []
     for run in ("a", "b"):
         (tmp_path / run).mkdir()
-        runs.append(aligned(head, moving, tmp_path / run))
+        runs.append(aligned(small_head, moving, tmp_path / run))
     assert runs[0].transform.read_bytes() == runs[1].transform.read_bytes()
     assert runs[0].metrics == runs[1].metrics
 
@@ -191,6 +192,7 @@ def template(small_head: Grid3D, tmp_path: Path) -> Template:
 @pytest.mark.parametrize(
     "finest_mm", [3.0, pytest.param(warp.COARSEST_SYN_MM, marks=pytest.mark.slow)]
 )
+@pytest.mark.usefixtures("few_turns", "few_iterations")
 def test_template_registration_is_repeatable_invertible_and_does_not_fold(
     finest_mm: float,
     small_head: Grid3D,
@@ -220,6 +222,7 @@ def test_template_registration_is_repeatable_invertible_and_does_not_fold(
     assert np.corrcoef(there.data.ravel(), small_head.data.ravel())[0, 1] > 0.95
 
 
+@pytest.mark.usefixtures("few_iterations")
 def test_registering_again_waits_for_lesions_that_matter_and_keeps_the_affine(
     small_head: Grid3D, template: Template, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -78,6 +78,7 @@ def segmented(image: Grid3D, inner: np.ndarray) -> Tissues:
     )
 
 
+@pytest.mark.usefixtures("few_iterations")
 def test_temporary_files_are_gone_afterwards(
     t1w: Grid3D, inner: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -86,6 +87,7 @@ def test_temporary_files_are_gone_afterwards(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.usefixtures("few_iterations")
 @pytest.mark.parametrize("contrast", ["T1w", "FLAIR"])
 def test_the_template_segments_itself(contrast: str, t1w: Grid3D, inner: np.ndarray) -> None:
     truth = {name: coarse(name, SPACING_MM).data for name in PRIORS}

@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+# Mesh, and shrinking by 4 at 1 mm, are antspyx's defaults. Iterations and tolerance are less than
+# its 4 x 50 and 1e-7, to save time; that was measured with all the rest of the anatomy
+# (docs/benchmarks.md, heads with a simulated bias field), not by itself.
+N4_ITERATIONS, N4_TOLERANCE = (30, 30, 20), 1e-5
+
+
 def correct_bias(
     grid: Grid3D, mask: NDArray[np.bool_], seed: int, weight: NDArray[np.bool_] | None = None
 ) -> NDArray[np.float32]:
@@ -44,14 +50,11 @@ def correct_bias(
     floor = float(np.percentile(grid.data[mask], 99)) * 1e-3 if mask.any() else 1.0
     data = np.maximum(grid.data, max(floor, float(np.finfo(np.float32).tiny)))
     counted = mask if weight is None else mask & weight
-    # Mesh, and shrinking by 4 at 1 mm, are antspyx's defaults. Iterations and tolerance are less
-    # than its 4 x 50 and 1e-7, to save time; that was measured with all the rest of the anatomy
-    # (docs/benchmarks.md, heads with a simulated bias field), not by itself.
     field = ants.n4_bias_field_correction(
         ants_image(Grid3D(data, grid.affine), seed),
         mask=ants_image(Grid3D(counted.astype(np.float32), grid.affine), seed),
         shrink_factor=max(round(4.0 / grid.finest_mm), 1),
-        convergence={"iters": [30, 30, 20], "tol": 1e-5},
+        convergence={"iters": list(N4_ITERATIONS), "tol": N4_TOLERANCE},
         spline_param=[1, 1, 1],
         return_bias_field=True,
     ).numpy()

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 # (docs/benchmarks.md, "Rigid registration"). Each by itself was not measured.
 JUDGE_SPACING_MM = 2.0
 STARTS_REFINED = 2
+# Metric, step and 1e-6 over 10 iterations are those of antsRegistrationSyN.sh, which has up to 1000
+# iterations a level; the starts here are near already.
+COARSE_ITERATIONS, FINEST_ITERATIONS = 200, 60
 # What lies elsewhere than the header says must be better by this factor before it is believed.
 HEADER_PREFERENCE = 1.02
 # Alignments nearer to each other than this are one.
@@ -73,13 +76,12 @@ def refine_linear(
     pointers = [pointer(image) for image in images]
     factors = "x".join(str(factor) for factor in shrink)
     sigmas = "x".join(f"{factor / 2 if factor > 1 else 0:g}" for factor in shrink)
-    iterations = "x".join(["200"] * (len(shrink) - 1) + ["60"])
+    coarse = [COARSE_ITERATIONS] * (len(shrink) - 1)
+    iterations = "x".join(str(number) for number in (*coarse, FINEST_ITERATIONS))
     with tempfile.TemporaryDirectory() as folder:
         initial = write_itk_affine(start, Path(folder) / "start.txt")
         arguments = ["--initial-moving-transform", initial, "--output", f"{folder}/fit"]
         for stage in stages:
-            # Metric, step and 1e-6 over 10 iterations are those of antsRegistrationSyN.sh, which
-            # has up to 1000 iterations a level; the starts here are near already.
             metric = f"Mattes[{pointers[0]},{pointers[1]},1,32,Regular,0.25]"
             arguments += ["--transform", f"{stage}[0.1]", "--metric", metric]
             arguments += ["--convergence", f"[{iterations},1e-6,10]"]

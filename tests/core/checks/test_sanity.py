@@ -93,6 +93,19 @@ def test_distinct_values_are_counted_even_where_they_are_rare() -> None:
     assert sanity.value_facts(image, SIZES)["distinct_values"] == 40
 
 
+@pytest.mark.parametrize("axis", range(3))
+def test_the_last_digits_of_the_voxel_sizes_do_not_decide_what_is_noise(axis):
+    # stripes: voxels side by side have nothing in common along one axis, and all along the others
+    lines = 100 + 20 * np.random.default_rng(0).standard_normal(SHAPE[axis])
+    shape = [-1 if number == axis else 1 for number in range(3)]
+    image = np.where(radius_mm() < 60, np.reshape(lines, shape), 0)
+    found = set()
+    for finest in range(3):
+        sizes = [3.0 - 1e-7 * (number == finest) for number in range(3)]
+        found.add(round(sanity.value_facts(image, sizes)["smoothness"], 12))
+    assert len(found) == 1
+
+
 # --- the brain ----------------------------------------------------------------------------------
 
 

@@ -34,6 +34,8 @@ LEAST_FOREGROUND_L = 0.3
 LEAST_DISTINCT = 16
 # Voxels side by side: noise has 0, heads and brains at any resolution more than 0.6.
 LEAST_SMOOTHNESS = 0.3
+# Voxel sizes that differ by less are one: headers round them.
+SAME_SIZE = 1.01
 BRAIN_L = (0.4, 3.0)
 LARGEST_EMPTY_SHARE = 0.2
 # Whole brains have up to 0.05, one without its lowest part 0.1, half a ball 0.25.
@@ -69,7 +71,7 @@ def value_facts(values: NDArray[Any], voxel_sizes_mm: Spacing) -> dict[str, floa
     dict
         ``distinct_values`` (at most 100 are counted), ``foreground_l`` (litres brighter than a
         tenth of the brightest) and ``smoothness``, the correlation of voxels side by side along
-        the finest axis (None if no two voxels differ).
+        the finest axes, the highest of these (None if no two voxels differ).
 
     Examples
     --------
@@ -85,7 +87,7 @@ def value_facts(values: NDArray[Any], voxel_sizes_mm: Spacing) -> dict[str, floa
     return {
         "distinct_values": float(_count_distinct(values)),
         "foreground_l": float(bright * np.prod(voxel_sizes_mm) / LITRE_MM3),
-        "smoothness": _smoothness(values, low, int(np.argmin(voxel_sizes_mm))),
+        "smoothness": _smoothness(values, low, voxel_sizes_mm),
     }
 
 
@@ -95,8 +97,21 @@ def _count_distinct(values: NDArray[Any]) -> int:
     return min(some.size if some.size >= MANY_VALUES else np.unique(values).size, MANY_VALUES)
 
 
-def _smoothness(values: NDArray[Any], low: float, axis: int) -> float | None:
-    """Correlate neighbours in enough rows, leaving out pairs that lie in the background."""
+def _smoothness(values: NDArray[Any], low: float, voxel_sizes_mm: Spacing) -> float | None:
+    """Correlate neighbours along the finest axes, leaving out pairs that lie in the background.
+
+    Of axes that are equally fine the highest counts: sizes that a header gives differ in their last
+    digits, and noise has nothing in common along any axis.
+    """
+    sizes = np.asarray(voxel_sizes_mm, np.float64)
+    finest = np.flatnonzero(sizes <= SAME_SIZE * sizes.min())
+    found = [_neighbours_correlation(values, low, int(axis)) for axis in finest]
+    known = [value for value in found if value is not None]
+    return max(known, default=None)
+
+
+def _neighbours_correlation(values: NDArray[Any], low: float, axis: int) -> float | None:
+    """Correlate voxels side by side along an axis, in enough rows."""
     step = max(1, round((values.size / MANY_VOXELS) ** 0.5))
     along = np.moveaxis(values, axis, 0)[:, ::step, ::step]
     one, other = along[:-1], along[1:]
