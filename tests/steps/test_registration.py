@@ -141,9 +141,10 @@ def test_what_cannot_be_aligned_is_searched_anew_and_told(
 
 
 @pytest.mark.usefixtures("few_turns")
-def test_what_cannot_be_aligned_fails_with_both_names(small_head: Grid3D, tmp_path: Path) -> None:
+def test_what_cannot_be_aligned_fails_with_both_names(tmp_path: Path) -> None:
+    tiny_head = head_of(8.0)
     with pytest.raises(InputError, match=r"sub-1_FLAIR .* sub-1_T1w: .*ratio .*at least"):
-        aligned(small_head, noise_like(small_head), tmp_path, "fail")
+        aligned(tiny_head, noise_like(tiny_head), tmp_path, "fail")
 
 
 @pytest.mark.usefixtures("few_turns")
@@ -201,6 +202,7 @@ def test_template_registration_is_repeatable_invertible_and_does_not_fold(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(warp, "COARSEST_SYN_MM", finest_mm)
+    monkeypatch.setattr(warp, "AFFINE_MM", 6.0)
     places = np.indices(small_head.data.shape)
     bent = ndimage.map_coordinates(
         small_head.data, places + 0.8 * np.sin(places[[1, 2, 0]] / 4), order=1

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from wmhflow.core.tissue import template as templates
-from wmhflow.files.template import template_path
+from wmhflow.files.template import PRIORS, cached_template, template_path
 
 
 @pytest.fixture(scope="module")
@@ -17,8 +17,11 @@ def image():
 
 @pytest.fixture(scope="module")
 def priors(image):
-    arrays = [np.asanyarray(nib.load(template_path(kind)).dataobj) for kind in ("t1", "gm", "wm")]
-    return templates.make_priors(*arrays, image.affine)
+    """The priors as this code draws them: the cache's name has a hash of the code in it."""
+    drawn = cached_template()
+    return templates.TemplatePriors(
+        **{name: drawn.grid(name).data for name in ("brain_mask", *PRIORS)}
+    )
 
 
 def at(image, values, *points):
