@@ -33,9 +33,8 @@ def coarse_template(folder: Path, spacing_mm: float) -> Template:
 
 @contextlib.contextmanager
 def early_stops() -> Iterator[None]:
-    """Let ANTs stop early, where how near it comes is not the matter: these heads have no bias."""
+    """Let ANTs stop early, where how near it comes is not the matter."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("wmhflow.ants.bias.N4_ITERATIONS", (4,))
         patch.setattr("wmhflow.ants.linear.COARSE_ITERATIONS", 10)
         patch.setattr("wmhflow.ants.linear.FINEST_ITERATIONS", 3)
         yield

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
-from wmhflow.ants.bias import correct_bias
 from wmhflow.core.align.affine import align_template
 from wmhflow.core.arrays.masks import within
 from wmhflow.core.checks.sanity import flattest_share
 from wmhflow.core.space.grids import Grid3D, robust_range
+from wmhflow.core.tissue.bias import correct_bias
 from wmhflow.core.tissue.brain import Shown, filled_foreground, what_is_shown
 from wmhflow.core.tissue.brain_mask import refine_brain_mask
 
@@ -94,7 +94,7 @@ def _brain_of(
     body = filled_foreground(head.data)
     far = body & ~within(rough, FAR_MM, head.voxel_sizes_mm)
     stripped = bool(body.any()) and far.sum() < STRIPPED_SHARE * body.sum()
-    corrected = correct_bias(head, rough, seed) if rough.any() else head.data
+    corrected = correct_bias(head.data, rough, head.voxel_sizes_mm)
     refined = refine_brain_mask(corrected, rough, head.voxel_sizes_mm)
     return refined & body if stripped else refined
 

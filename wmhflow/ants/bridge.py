@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from wmhflow.ants.bias import correct_bias
 from wmhflow.ants.brain import extract_brain
 from wmhflow.ants.transforms import resample_through
 from wmhflow.ants.warp import register_brains
 from wmhflow.core.space.grids import Grid3D, robust_range
+from wmhflow.core.tissue.bias import correct_bias
 from wmhflow.core.tissue.bridge import drawn_labels, drawn_priors
 from wmhflow.core.tissue.parcellation import recode
 from wmhflow.errors import InputError
@@ -69,7 +69,7 @@ def head_without_skull(
 ) -> Grid3D:
     """Find the brain in a template's T1w, and even it out."""
     mask = extract_brain(head, template, brain, seed)
-    corrected = correct_bias(head, mask, seed)
+    corrected = correct_bias(head.data, mask, head.voxel_sizes_mm)
     return Grid3D(robust_range(np.where(mask, corrected, 0)), head.affine)
 
 

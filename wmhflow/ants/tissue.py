@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wmhflow.ants.bias import correct_bias
 from wmhflow.ants.images import ants_image, single_threaded_ants
 from wmhflow.core.space.grids import Grid3D, box_of, robust_range
 from wmhflow.core.tissue import labelling as tissue
+from wmhflow.core.tissue.bias import correct_bias
 from wmhflow.errors import InputError
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def segment_tissue(
     tamed = tissue.tame_outliers(image.data, priors.white, grey, brain)
     gone = np.zeros(brain.shape, bool) if infarcts is None else infarcts & ~lesions
     unusual = lesions | gone | (tamed < image.data)
-    corrected = correct_bias(image, brain, seed, weight=~unusual)
+    corrected = correct_bias(image.data, brain, image.voxel_sizes_mm, weight=~unusual)
     sizes = image.voxel_sizes_mm
     stack = tissue.class_priors(priors, brain, lesions)
     tamed = tissue.tame_outliers(corrected, priors.white, grey, brain)

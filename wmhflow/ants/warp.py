@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import ndimage
 
-from wmhflow.ants.bias import correct_bias
 from wmhflow.ants.images import ants_image, mask_image, pointer, run_ants_registration
 from wmhflow.ants.linear import register_linear
 from wmhflow.ants.transforms import jacobian_determinant
@@ -23,6 +22,7 @@ from wmhflow.core.space.grids import (
     resample_mask,
     robust_range,
 )
+from wmhflow.core.tissue.bias import correct_bias
 from wmhflow.core.wmh.filling import fill_lesions
 from wmhflow.files.itk import make_reproducible, write_itk_affine
 
@@ -173,7 +173,7 @@ def register_to_template(
     """
     unlike = [mask for mask in (wmh, infarct) if mask is not None]
     weight = ~np.any(unlike, axis=0) if unlike else None
-    corrected = correct_bias(reference, brain_mask, seed, weight)
+    corrected = correct_bias(reference.data, brain_mask, reference.voxel_sizes_mm, weight)
     filled_mm3 = 0.0
     if wmh is not None:
         filled_mm3 = float(np.count_nonzero(wmh) * reference.voxel_mm3)

@@ -11,6 +11,7 @@ from wmhflow.core.exports import lazy_exports
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
+        "blocks": ["block_factors", "block_means", "over_blocks"],
         "boxes": ["bounding_box"],
         "components": ["keep_components", "largest_component", "keep_large", "without_holes"],
         "distance": ["distance_to", "nearest", "signed_distance"],

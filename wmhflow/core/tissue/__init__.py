@@ -1,8 +1,9 @@
 """Brain, tissues and ventricles, and the template's priors for them.
 
-Images without a skull are told from whole heads here, rough brain masks are made exact by the
-image, and posteriors and warped priors become one label per voxel. The priors themselves (deep
-grey matter, ventricles, what lies below the tentorium) are drawn from the template's own tissues.
+Images without a skull are told from whole heads here, slow changes of intensity are corrected,
+rough brain masks are made exact by the image, and posteriors and warped priors become one label per
+voxel. The priors themselves (deep grey matter, ventricles, what lies below the tentorium) are drawn
+from the template's own tissues.
 """
 
 from wmhflow.core.exports import lazy_exports
@@ -10,6 +11,7 @@ from wmhflow.core.exports import lazy_exports
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
+        "bias": ["correct_bias"],
         "brain": ["background_value", "filled_foreground", "Shown", "what_is_shown"],
         "brain_mask": ["refine_brain_mask"],
         "bridge": ["drawn_labels", "drawn_priors"],

@@ -1,0 +1,1 @@
+"""Scans of every kind that a hospital makes, simulated from label images with planted lesions."""
