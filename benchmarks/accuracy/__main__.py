@@ -7,12 +7,14 @@ import sys
 from collections.abc import Callable
 
 from benchmarks.accuracy import anatomy, cost, filling, lobes, people, rigid, wmh
+from benchmarks.accuracy.gauntlet import table as gauntlet
 
 # Each prints its tables and returns what was missed, in words.
 SECTIONS: dict[str, Callable[[], list[str]]] = {
     "wmh": wmh.main,
     "anatomy": anatomy.main,
     "filling": filling.main,
+    "gauntlet": gauntlet.main,
     "lobes": lobes.main,
     "people": people.main,
     "rigid": rigid.main,

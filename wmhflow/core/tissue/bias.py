@@ -89,7 +89,7 @@ def correct_bias(
     factors = block_factors(voxel_sizes_mm, WORKING_MM)
     means, share = block_means(np.maximum(inner, floor), counted[box], factors)
     used = share >= min(0.5, float(share.max()))
-    sizes_mm = np.array(factors) * voxel_sizes_mm
+    sizes_mm = [factor * size for factor, size in zip(factors, voxel_sizes_mm, strict=True)]
     lattices = bias_lattices(np.log(means), used, sizes_mm)
     places = [
         (np.arange(-part.start, n - part.start) + 0.5) / factor - 0.5
@@ -157,7 +157,7 @@ def _evaluated(
 ) -> NDArray[np.float32]:
     """Add up the splines at the coarse grid's voxels, or at places between them along each axis."""
     if places is None:
-        places = [np.arange(n) for n in shape]
+        places = [np.arange(n, dtype=np.float64) for n in shape]
     total = np.zeros([len(part) for part in places], np.float32)
     for lattice in lattices:
         spans = [n - 3 for n in lattice.shape]
