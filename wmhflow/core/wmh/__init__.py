@@ -11,6 +11,8 @@ __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
         "brightness": [
+            "brightness",
+            "brightness_beside",
             "grey_brightness",
             "cortex_nearby",
             "robust_location_scale",
@@ -19,6 +21,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "edges": ["sure_somewhere", "core_height", "trim_to_height", "share_at_edge", "agreeing"],
         "filling": ["fill_lesions"],
         "model": ["LesionModel"],
+        "normal": ["NormalTissue", "normal_tissue"],
         "segmentation": [
             "TissuePriors",
             "WMHResult",

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from wmhflow.core.wmh.normal import NormalTissue
+
 # Chosen, like the model's numbers, on the people of docs/benchmarks.md, "Computed WMH", as a whole;
 # each by itself was not measured, nor was how few samples and rounds would do.
 FIELD_SAMPLES = 100_000
@@ -24,6 +26,9 @@ FIELD_ROUNDS = 6
 SURE_PRIOR, SURE_CORTEX = 0.9, 0.8
 DARKEST_Z, BRIGHTEST_Z = -10.0, 12.0
 LEAST_SD = 0.06
+# Darker than this share of the image's white matter is no signal; so sure of a voxel's being normal
+# white matter, its spread is measured.
+LEAST_RATIO, SURELY_NORMAL = 1e-3, 0.9
 # The peak of a histogram is looked for after smoothing by this share of the interquartile range.
 PEAK_BINS, PEAK_SMOOTHING = 200, 0.15
 # Cortex darker than this is CSF; less than this share of cortex around says little.
@@ -73,6 +78,56 @@ def brightness(
     # Thick slices average noise away, but not how much normal tissue differs from place to place.
     sd = max(sd, LEAST_SD)
     contrast = (ratio - centre).astype(np.float32)
+    return np.clip(contrast / sd, DARKEST_Z, BRIGHTEST_Z).astype(np.float32), contrast, sd
+
+
+def brightness_beside(
+    image: NDArray[np.float32],
+    normal: NormalTissue,
+    white_prior: NDArray[np.float32],
+    brain: NDArray[np.bool_],
+    voxel_sizes_mm: Sequence[float],
+) -> tuple[NDArray[np.float32], NDArray[np.float32], float]:
+    """Express an image in SD of normal white matter that was found beside cortex and fluid.
+
+    Parameters
+    ----------
+    image
+        FLAIR or T1w in any unit.
+    normal
+        The person's normal tissues on this image.
+    white_prior
+        Probability of white matter, 0..1.
+    brain
+        Brain mask.
+    voxel_sizes_mm
+        Voxel size along each axis.
+
+    Returns
+    -------
+    z, contrast : float32 arrays
+        SD above normal white matter, clipped, and the logarithm of the ratio to it.
+    sd : float
+        The SD of that logarithm.
+
+    Raises
+    ------
+    ValueError
+        If there is no positive value where white matter is likely.
+    """
+    white = brain & (white_prior > SURE_PRIOR)
+    core = deeper(white, float(min(voxel_sizes_mm)), voxel_sizes_mm)
+    white = core if core.any() else white
+    if not (white & (image > 0)).any():
+        raise ValueError("the image has no white matter; look at brain mask and registration")
+    expected = normal.field + np.float32(normal.means["white"])
+    floor = LEAST_RATIO * float(np.exp(np.median(expected[white])))
+    contrast = (np.log(np.maximum(image, floor)) - expected).astype(np.float32)
+    # lesions do not reach below the mean, and fluid lies where the warp does not follow ventricles
+    below = -contrast[white & (contrast < 0) & (normal.white > SURELY_NORMAL)]
+    sd = MAD_TO_SD * float(np.median(below)) if below.size else LEAST_SD
+    # Thick slices average noise away, but not how much normal tissue differs from place to place.
+    sd = max(sd, LEAST_SD)
     return np.clip(contrast / sd, DARKEST_Z, BRIGHTEST_Z).astype(np.float32), contrast, sd
 
 
