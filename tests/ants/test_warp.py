@@ -33,9 +33,9 @@ def test_wmh_are_filled_and_an_infarct_is_masked(
         met["brain"], met["infarct"] = brain, rest[-2]
         return warp.WarpFit("", "", {}, np.eye(4))
 
-    def without_bias(grid: Grid3D, mask: Any, seed: int, weight: Any) -> Any:
+    def without_bias(data: Any, mask: Any, voxel_sizes_mm: Any, weight: Any) -> Any:
         met["weight"] = weight
-        return grid.data
+        return data
 
     monkeypatch.setattr(warp, "register_brains", meet)
     monkeypatch.setattr(warp, "correct_bias", without_bias)

@@ -11,7 +11,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
         "brightness": [
-            "brightness",
             "brightness_beside",
             "grey_brightness",
             "cortex_nearby",

@@ -38,7 +38,7 @@ from wmhflow.core.wmh.edges import (
     trim_to_height,
 )
 from wmhflow.core.wmh.model import LesionModel
-from wmhflow.core.wmh.normal import TISSUES, normal_tissue
+from wmhflow.core.wmh.normal import LEAST_SURE, TISSUES, normal_tissue
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -162,9 +162,11 @@ def segment_wmh(
     part = TissuePriors(*(getattr(priors, name)[box] for name in TissuePriors.__annotations__))
     inner = brain[box]
     tissues = {name: getattr(part, name) for name in TISSUES}
-    normal = normal_tissue(flair[box], tissues, inner, voxel_sizes_mm)
-    is_much = normal.lesion_share > MUCH_LESION
-    if is_much:
+    normal = None
+    if (part.cortex[inner] > LEAST_SURE).any():
+        normal = normal_tissue(flair[box], tissues, inner, voxel_sizes_mm)
+    is_much = normal is not None and normal.lesion_share > MUCH_LESION
+    if normal is not None and is_much:
         found = brightness_beside(flair[box], normal, part.white, inner, voxel_sizes_mm)
     else:
         found = brightness(flair[box], part.white, inner, voxel_sizes_mm)
@@ -194,7 +196,7 @@ def segment_wmh(
     mask = sure_somewhere(mask, probability, model.peak)
     share = share_at_edge(height, edge, mask, (probability > SHARE_PROBABILITY) & ~excluded)
     probability = agreeing(probability, mask, model.threshold)
-    if is_much:
+    if normal is not None and is_much:
         _refuse_little(mask, normal.lesion_share, part.white, inner)
     return WMHResult(
         mask=uncropped(mask, box, flair.shape),
