@@ -19,7 +19,8 @@ from wmhflow.plan.visit import Computed, Given, how_wmh
 from wmhflow.products.keys import TEMPLATE_PRODUCT, Visit
 from wmhflow.products.product import Facts, Image, Product, Recipe, Taken, Transform, Work
 from wmhflow.steps.images import convert_transform, prepare_image, resample
-from wmhflow.steps.lesions import bring_mask, find_lesions, keep_infarct_out, run_program
+from wmhflow.steps.lesions import bring_mask, find_lesions, keep_infarct_out
+from wmhflow.steps.programs import run_program
 from wmhflow.steps.registration import FirstWarp, align_rigidly, warp_again, warp_to_template
 from wmhflow.steps.tissue import (
     check_anatomy,
