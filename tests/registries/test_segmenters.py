@@ -8,6 +8,7 @@ import string
 
 import pytest
 
+from tests.builders import ROOT
 from wmhflow.registries.bibliography import bibliography
 from wmhflow.registries.segmenters import (
     OUT,
@@ -16,7 +17,9 @@ from wmhflow.registries.segmenters import (
     load_segmenters,
     segmenters_like,
     segmenters_reading,
+    segmenters_table,
 )
+from wmhflow.settings import iter_options
 
 every = pytest.mark.parametrize("known", load_segmenters().values(), ids=lambda known: known.name)
 
@@ -45,6 +48,18 @@ def test_an_entry_says_where_it_comes_from(known: Segmenter) -> None:
     assert known.licence
     assert not known.install.endswith(".")
     assert bibliography()[known.citation]["doi"].startswith("10.")
+
+
+def test_names_are_known_to_help_and_documentation() -> None:
+    names = list(load_segmenters())
+    (told,) = (opt.help for _, _, opt in iter_options() if "--wmh-command" in opt.flags)
+    assert ", ".join(names) in told
+    table = segmenters_table()
+    for known in load_segmenters().values():
+        for shown in (f"`{known.name}`", known.address, known.licence, known.install):
+            assert shown in table
+    assert "_generated/segmenters.md" in (ROOT / "docs" / "usage.md").read_text(encoding="utf-8")
+    assert "segmenters_table()" in (ROOT / "docs" / "conf.py").read_text(encoding="utf-8")
 
 
 def test_what_is_told_to_readers_does_not_make_anything_run_again() -> None:
