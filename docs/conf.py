@@ -8,6 +8,7 @@ from wmhflow.labels.tables import regions_tables
 from wmhflow.products.tables import columns_tables
 from wmhflow.registries.atlases import atlases_table
 from wmhflow.registries.quality import quality_table
+from wmhflow.registries.segmenters import segmenters_table
 from wmhflow.settings import options_table
 
 project = "wmhflow"
@@ -39,3 +40,4 @@ _generated.mkdir(exist_ok=True)
 (_generated / "regions.md").write_text(regions_tables(), encoding="utf-8")
 (_generated / "zones.md").write_text(schemes_table(), encoding="utf-8")
 (_generated / "atlases.md").write_text(atlases_table(), encoding="utf-8")
+(_generated / "segmenters.md").write_text(segmenters_table(), encoding="utf-8")

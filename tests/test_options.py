@@ -25,6 +25,7 @@ from scipy import ndimage
 from tests.builders import ROOT, made_atlases
 from tests.coarse import FLAIR_TRANSFORM, MOTIONS, Coarse, coarse_dataset, head, save
 from tests.inprocess import run, succeed
+from tests.stubs import before_path, calls, make_runtime
 from wmhflow import settings as st
 from wmhflow.bids.writer import read_table
 from wmhflow.files.itk import read_itk_affine
@@ -249,6 +250,31 @@ def test_a_program_of_the_users_own_finds_the_lesions(coarse: Coarse, tmp_path: 
     assert not list(coarse.anat(out).glob("*probseg*"))
     text = (out / "logs" / "CITATION.md").read_text(encoding="utf-8")
     assert "computed with the command" in text
+
+
+@pytest.mark.acts("--segmenter-image")
+def test_a_segmenter_in_an_image_finds_the_lesions(
+    coarse: Coarse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = make_runtime(tmp_path / "bin", "docker")
+    monkeypatch.setenv("PATH", before_path(tmp_path / "bin"))
+    out = tmp_path / "run" / "out"
+    words = coarse.words("--wmh-command", "synthseg-wmh", "--wmh-source", "compute", out=out)
+    succeed([*words, "--segmenter-image", "maker/tool:1.0"])
+    found, planted = image(coarse, out, "space-T1w_label-WMH_mask") > 0, head().lesions
+    assert np.array_equal(found, planted)
+    sidecar = coarse.anat(out) / "sub-01_space-T1w_label-WMH_mask.json"
+    assert "synthseg-wmh" in sidecar.read_text(encoding="utf-8")
+    text = (out / "logs" / "CITATION.md").read_text(encoding="utf-8")
+    assert "by WMH-SynthSeg [" in text
+    assert "10.48550/arXiv.2312.05119" in text
+    # nothing is left to do with the same image, and everything with another one
+    succeed([*words, "--segmenter-image", "maker/tool:1.0"])
+    assert len(calls(record)) == 1
+    succeed([*words, "--segmenter-image", "maker/tool:2.0"])
+    assert [call[call.index("bash") + 1] for call in calls(record)] == [
+        "maker/tool:1.0", "maker/tool:2.0",
+    ]  # fmt: skip
 
 
 @pytest.fixture(scope="module")

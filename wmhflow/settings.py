@@ -19,6 +19,7 @@ from wmhflow.errors import UsageError
 from wmhflow.labels.digits import MOST_SHELLS
 from wmhflow.labels.edges import DEFAULT_MAX_MM, DEFAULT_WIDTH_MM, has_whole_shells, shell_count
 from wmhflow.labels.schemes import DEFAULT_SCHEME, scheme_names
+from wmhflow.registries.segmenters import find_segmenter, load_segmenters, segmenters_like
 
 LEVELS = ("participant", "group")
 LESION_RULES = ("continuity", "majority")
@@ -107,6 +108,12 @@ def _memory_gb(text: str) -> float:
     if not 0.5 <= number <= 100_000:
         raise ValueError(f"'{text}' GB of memory cannot be meant; state gigabytes, e.g. 16 or 7.5")
     return number
+
+
+def _image(text: str) -> str:
+    # steps run in folders of their own, where a relative path would mean something else
+    is_path = text.startswith(("/", ".", "~")) or text.endswith((".sif", ".simg"))
+    return str(Path(text).expanduser().absolute()) if is_path and "://" not in text else text
 
 
 def _subject(text: str) -> str:
@@ -227,9 +234,20 @@ class Anatomy:
         None,
         "--wmh-command",
         help="A program that segments white matter hyperintensities in the place of the built-in "
-        "method, e.g. 'tool {t1w} {flair} {out}': it reads the T1w and the FLAIR, each in its own "
-        "space, and writes a mask on the grid of either. No shell runs it.",
+        "method: one that is known by name (lst-ai, mars-wmh, synthseg-wmh, samseg, samseg-flair, "
+        "truenet, truenet-flair), or a command line, e.g. 'tool {t1w} {flair} {out}', that reads "
+        "the T1w and the FLAIR, each in its own space, and writes a mask on the grid of either. No "
+        "shell runs it.",
         metavar="COMMAND",
+    )
+    segmenter_image: str | None = option(
+        None,
+        "--segmenter-image",
+        help="The container image that holds the program of --wmh-command: a .sif file, "
+        "docker://NAME, or a name as docker knows it. Apptainer, Singularity, Docker or Podman "
+        "runs it, whichever is on PATH, with nothing mounted but the images and the step's folder.",
+        parse=_image,
+        metavar="IMAGE",
     )
     registration_qc: str = option(
         "flag",
@@ -539,21 +557,35 @@ def _check(settings: Settings) -> None:
 
 def _check_command(anatomy: Anatomy) -> None:
     if anatomy.wmh_command is None:
+        if anatomy.segmenter_image is not None:
+            raise UsageError("--segmenter-image holds the program of --wmh-command; name that too.")
         return
     if anatomy.wmh_source == "given":
         raise UsageError("--wmh-command computes masks, and --wmh-source given forbids it.")
+    if find_segmenter(anatomy.wmh_command):
+        return
     try:
         words = shlex.split(anatomy.wmh_command)
     except ValueError as error:
         raise UsageError(f"--wmh-command cannot be read: {error}.") from None
     placeholders = set(re.findall(r"{(.*?)}", anatomy.wmh_command))
     if not words or "out" not in placeholders or not placeholders & {"t1w", "flair"}:
+        own = f"{_no_segmenter(words[0])} A command line of your own" if len(words) == 1 else ""
         raise UsageError(
-            "--wmh-command needs {out} and {flair} or {t1w}, e.g. 'tool {t1w} {flair} {out}'."
+            f"{own or '--wmh-command'} needs {{out}} and {{flair}} or {{t1w}}, e.g. "
+            "'tool {t1w} {flair} {out}'."
         )
     if placeholders - {"t1w", "flair", "out"}:
         unknown = min(placeholders - {"t1w", "flair", "out"})
         raise UsageError(f"--wmh-command: {{{unknown}}} is none of {{t1w}}, {{flair}}, {{out}}.")
+
+
+def _no_segmenter(name: str) -> str:
+    """Begin a complaint about a single word, which was probably meant as a name."""
+    near = segmenters_like(name)
+    meant = f"; did you mean {' or '.join(near)}?" if near else "."
+    known = ", ".join(load_segmenters())
+    return f"--wmh-command: '{name}' is none of the segmenters known by name ({known}){meant}"
 
 
 def read_config_file(path: Path) -> dict[str, dict[str, Any]]:

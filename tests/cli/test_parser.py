@@ -84,6 +84,10 @@ def test_labels_with_and_without_prefix() -> None:
         (["--wmh-command", "tool {out} {t2w} {flair}"], "{t2w} is none of"),
         (["--wmh-command", "tool '{flair} {out}"], "cannot be read"),
         (["--wmh-command", "tool {flair} {out}", "--wmh-source", "given"], "forbids"),
+        (["--wmh-command", "lstai"], "did you mean lst-ai"),
+        (["--wmh-command", "recon-all"], r"known by name \(lst-ai, .*needs {out}"),
+        (["--wmh-command", "lst-ai", "--wmh-source", "given"], "forbids"),
+        (["--segmenter-image", "x.sif"], "name that too"),
         (["-d", "=/x"], "NAME=PATH"),
     ],
 )
@@ -91,6 +95,25 @@ def test_wrong_use_is_said_in_one_sentence(words: list[str], message: str) -> No
     with pytest.raises(UsageError, match=message) as caught:
         parse_settings([*BASE, *words])
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("command", ["lst-ai", "lst {flair} {out}", "lst-ai {flair} {out}"])
+def test_a_segmenter_is_a_name_or_a_command_line(command: str) -> None:
+    assert parse_settings([*BASE, "--wmh-command", command]).anatomy.wmh_command == command
+
+
+@pytest.mark.parametrize(
+    ("image", "meant"),
+    [
+        ("tool.sif", str(Path("tool.sif").absolute())),
+        ("./images/tool", str(Path("images/tool").absolute())),
+        ("maker/tool:1.0", "maker/tool:1.0"),
+        ("docker://maker/tool", "docker://maker/tool"),
+    ],
+)
+def test_an_image_is_a_file_or_a_name(image: str, meant: str) -> None:
+    settings = parse_settings([*BASE, "--wmh-command", "samseg", "--segmenter-image", image])
+    assert settings.anatomy.segmenter_image == meant
 
 
 def test_a_config_file_sets_what_the_command_line_does_not(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from tests.builders import AFFINE, PHANTOM, cube, describe, save_image
 from tests.files.test_transforms import LTA
+from tests.stubs import before_path, make_runtime, make_tools
 from wmhflow.bids.naming import TEMPLATE
 from wmhflow.cli.parser import parse_settings
 from wmhflow.cli.run import make_plans
@@ -23,6 +24,7 @@ from wmhflow.plan.text import format_plan
 from wmhflow.plan.visit import Computed, Given, VisitPlan
 from wmhflow.products.maps import map_groups
 from wmhflow.products.visit import visit_unit
+from wmhflow.registries.segmenters import load_segmenters
 from wmhflow.settings import Settings
 
 
@@ -91,6 +93,84 @@ def test_a_program_computes_what_is_not_given(raw: Path, derivatives: Path) -> N
 def test_a_program_that_is_missing_is_said_before_anything_runs(raw: Path) -> None:
     with pytest.raises(MissingProgramError, match="no-such-tool is not installed"):
         plan_one(raw, more=("--wmh-command", "no-such-tool {flair} {out}"))
+
+
+@pytest.fixture
+def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Segmenters on PATH, and no container runtime."""
+    folder = make_tools(tmp_path / "bin")
+    monkeypatch.setenv("PATH", before_path(folder))
+    return folder
+
+
+@pytest.mark.usefixtures("tools")
+def test_a_segmenter_known_by_name_computes_what_is_not_given(raw: Path, derivatives: Path) -> None:
+    command = ("--wmh-command", "lst-ai")
+    visit = plan_one(raw, more=command)
+    assert isinstance(visit.wmh, Computed)
+    assert visit.wmh.segmenter == load_segmenters()["lst-ai"]
+    assert visit.wmh_comes_first
+    why = next(entry.why for entry in visit.decisions if entry.what == "WMH")
+    assert why == "by LST-AI (--wmh-command lst-ai); no mask is given"
+    assert not any("probseg" in str(path) for path in promised_files(visit))
+    mask(derivatives)
+    assert isinstance(plan_one(raw, derivatives, more=command).wmh, Given)
+
+
+def test_the_plan_names_the_image(raw: Path, tools: Path, tmp_path: Path) -> None:
+    make_runtime(tools, "apptainer")
+    image = tmp_path / "tool-1.0.sif"
+    image.touch()
+    for command in ("mars-wmh", "/opt/tool {flair} {out}"):
+        visit = plan_one(raw, more=("--wmh-command", command, "--segmenter-image", str(image)))
+        why = next(entry.why for entry in visit.decisions if entry.what == "WMH")
+        assert "in the image tool-1.0.sif" in why
+        assert visit.wmh.image == str(image)
+
+
+@pytest.mark.usefixtures("tools")
+@pytest.mark.parametrize("missing", ["T1w", "FLAIR"])
+def test_who_lacks_what_a_segmenter_reads_is_told_what_does_without(
+    raw: Path, missing: str
+) -> None:
+    (raw / "sub-01" / "anat" / f"sub-01_{missing}.nii.gz").unlink()
+    problem = plan_one(raw, more=("--wmh-command", "lst-ai")).problem or ""
+    assert f"sub-01 has no {missing}, which --wmh-command lst-ai reads" in problem
+    assert ("synthseg-wmh" in problem) == (missing == "T1w")
+    if missing == "T1w":
+        assert plan_one(raw, more=("--wmh-command", "samseg-flair")).problem is None
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("lst-ai", r"lst is not installed or not on PATH.*github.com/CompImg/LST-AI.*lst-ai:v"),
+        ("truenet", "prepare_truenet_data is not installed.*with --segmenter-image"),
+        ("mars-wmh", "container image only .*--segmenter-image ghcr.io/miac-research/wmh-nnunet"),
+        ("no-such-tool {flair} {out}", "no-such-tool is not installed.*--segmenter-image"),
+    ],
+)
+def test_a_missing_segmenter_is_said_with_where_it_comes_from(
+    raw: Path, monkeypatch: pytest.MonkeyPatch, command: str, said: str
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(MissingProgramError, match=said) as caught:
+        plan_one(raw, more=("--wmh-command", command))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.usefixtures("tools")
+def test_an_image_that_cannot_be_run_is_said_before_anything_runs(
+    raw: Path, tools: Path, tmp_path: Path
+) -> None:
+    words = ("--wmh-command", "lst-ai", "--segmenter-image")
+    with pytest.raises(MissingProgramError, match="run by docker, podman"):
+        plan_one(raw, more=(*words, "maker/tool"))
+    make_runtime(tools, "apptainer")
+    with pytest.raises(UsageError, match=r"none\.sif does not exist"):
+        plan_one(raw, more=(*words, str(tmp_path / "none.sif")))
+    with pytest.raises(UsageError, match="cannot be mounted"):
+        plan_one(raw, more=(*words, "maker/tool", "-w", "/a:b"))
 
 
 def test_two_masks_are_refused_by_name(raw: Path, derivatives: Path) -> None:

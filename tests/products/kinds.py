@@ -13,6 +13,7 @@ from wmhflow.bids.query import FoundFile
 from wmhflow.cli.parser import parse_settings
 from wmhflow.cli.run import make_plans
 from wmhflow.plan.visit import Computed, Given, VisitPlan
+from wmhflow.registries.segmenters import load_segmenters
 from wmhflow.settings import Settings
 
 # files that only have to be there; it goes when the tests end
@@ -46,6 +47,12 @@ def empty(name: str) -> Path:
 def found(name: str, visit: VisitPlan) -> FoundFile:
     """A file of a name in a dataset of the user's."""
     return FoundFile(empty(name), visit.reference_file.entities, "mine", Path(FOLDER.name))
+
+
+def known(name: str, image: str | None = None) -> Computed:
+    """WMH by a segmenter of the registry."""
+    segmenter = load_segmenters()[name]
+    return Computed("run_segmenter", command=segmenter.line, segmenter=segmenter, image=image)
 
 
 @cache
@@ -82,6 +89,9 @@ def visits() -> dict[str, VisitPlan]:
         "a program of one's own": replace(
             computed, wmh=Computed("run_program", command="x {flair} {out}")
         ),
+        "a segmenter known by name": replace(computed, wmh=known("lst-ai")),
+        "a segmenter in an image": replace(computed, wmh=known("synthseg-wmh", "maker/tool:1.0")),
+        "a segmenter of aligned images": replace(computed, wmh=known("samseg")),
         "all transforms given": replace(
             given,
             forward=Given(found("f.h5", given)),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from wmhflow.cli.parser import parse_settings
-from wmhflow.products.methods import methods_text
+from wmhflow.products.methods import citation_files, methods_text
+from wmhflow.registries.segmenters import load_segmenters
 
 
 def test_pybids_is_cited_where_it_indexed_the_dataset() -> None:
@@ -12,3 +13,25 @@ def test_pybids_is_cited_where_it_indexed_the_dataset() -> None:
     text = methods_text(parse_settings([*words, "--bids-database-dir", "index"]))
     assert "in BIDS [@bids], indexed with PyBIDS" in text
     assert "[@pybids], were processed" in text
+
+
+def test_a_segmenter_known_by_name_is_named_and_cited() -> None:
+    words = ["in", "out", "participant", "--wmh-command"]
+    for known in load_segmenters().values():
+        settings = parse_settings([*words, known.name, "--segmenter-image", "/images/tool-1.0.sif"])
+        text = methods_text(settings)
+        assert f"computed by {known.title} [@{known.citation}]" in text
+        assert "in the container image tool-1.0.sif" in text
+        assert "/images" not in text
+        assert known.line in text
+        # every citation has its reference
+        assert "doi:10." in citation_files(settings)["CITATION.md"]
+    assert "(of its output, label 77)" in methods_text(parse_settings([*words, "synthseg-wmh"]))
+    assert "probabilities from 0.5 on)" in methods_text(parse_settings([*words, "truenet"]))
+
+
+def test_a_command_line_of_the_users_own_is_quoted_and_not_cited() -> None:
+    words = ["in", "out", "participant", "--wmh-command", "lst --t1 {t1w} --flair {flair} {out}"]
+    text = methods_text(parse_settings(words))
+    assert "computed with the command `lst --t1 {t1w} --flair {flair} {out}`" in text
+    assert "[@lstai]" not in text

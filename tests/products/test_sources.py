@@ -17,6 +17,7 @@ from wmhflow.products.product import Image
 from wmhflow.products.rows import zone_images
 from wmhflow.products.unit import Unit
 from wmhflow.products.visit import visit_unit
+from wmhflow.registries.segmenters import Segmenter
 
 
 class Names:
@@ -106,6 +107,8 @@ def by_hand(visit: VisitPlan, unit: Unit) -> dict[str, set[str]]:
 def _of_lesions(visit: VisitPlan, of: Names) -> Iterator[str]:
     if isinstance(visit.wmh, Given):
         yield from of.brought(visit.wmh)
+    elif visit.wmh.segmenter is not None:
+        yield from _of_segmenter(visit, visit.wmh.segmenter, of)
     else:
         yield from of.raw
         yield from of.other_transform
@@ -116,13 +119,24 @@ def _of_lesions(visit: VisitPlan, of: Names) -> Iterator[str]:
     yield from of.infarct
 
 
+def _of_segmenter(visit: VisitPlan, segmenter: Segmenter, of: Names) -> Iterator[str]:
+    """Only what it reads, and what leads from there to the reference."""
+    for suffix in segmenter.reads:
+        if suffix == visit.reference or segmenter.space == "reference":
+            yield of[f"preproc_{suffix}"]
+        else:
+            yield visit.anatomical[suffix].uri
+    if segmenter.space not in {"reference", visit.reference.lower()}:
+        yield from of.other_transform
+
+
 # ---- what the edges know better ------------------------------------------------------------------
 
 
 def unnamed(visit: VisitPlan, unit: Unit) -> dict[str, set[str]]:
     """Return what was written by hand and is no direct parent."""
     of, fewer = Names(visit, unit), dict[str, set[str]]()
-    if not isinstance(visit.wmh, Given):
+    if not isinstance(visit.wmh, Given) and visit.wmh.segmenter is None:
         # the image that is prepared is looked at, and it says what it was prepared from
         fewer |= {name: {visit.reference_file.uri} for name in ("mask_WMH", "probseg_WMH")}
     for atlas in visit.atlases:
@@ -151,7 +165,7 @@ def unsaid(visit: VisitPlan, unit: Unit) -> dict[str, set[str]]:
         # two images without skulls have as brain what they share
         others = [file.uri for file in (visit.other_anatomical,) if file is not None]
         extra["mask_brain"] = {*others, *of.other_transform}
-    if not isinstance(visit.wmh, Given):
+    if not isinstance(visit.wmh, Given) and visit.wmh.segmenter is None:
         extra |= {key: {of.reference} for key in ("mask_WMH", "probseg_WMH")}
     laid = {of.inverse, of["mask_brain"], wmh, *infarct, *tissues}
     for atlas in visit.atlases:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,7 +13,7 @@ from typing import Any, get_args
 import pytest
 from bidsschematools.schema import load_schema
 
-from tests.products.kinds import found, phantom, settings, visits
+from tests.products.kinds import found, known, phantom, settings, visits
 from wmhflow.bids.writer import Kind
 from wmhflow.core.align.quality import ACCEPTABLE
 from wmhflow.plan.visit import Computed, Given, ParticipantPlan, VisitPlan
@@ -299,6 +300,51 @@ def test_an_infarct_is_kept_from_registration_tissues_and_nawm() -> None:
         assert out.options["with_rims"] == (not by_hand)
         for name in ("nawm", "partition"):
             assert step_of(kind, name).takes["infarct"] == "mask_infarct"
+
+
+def test_a_segmenter_takes_what_it_reads_and_how_to_the_reference() -> None:
+    both = visits()["computed"]
+    named = step_of("a segmenter known by name", "external_wmh")
+    assert (set(named.takes), named.takes["other_transform"]) == (
+        {"t1w", "flair", "other_transform"}, "other_transform",
+    )  # fmt: skip
+    alone = step_of("a segmenter in an image", "external_wmh").takes
+    assert alone == {"flair": "other", "other_transform": "other_transform"}
+    aligned = step_of("a segmenter of aligned images", "external_wmh").takes
+    assert aligned == {"t1w": "preproc_T1w", "flair": "preproc_FLAIR", "other_transform": None}
+    # in the reference's own space nothing is moved
+    flair = replace(phantom("--reference", "FLAIR")["sub-02"], wmh=both.wmh)
+    there = step_of(replace(flair, wmh=known("synthseg-wmh")), "external_wmh").takes
+    assert there == {"flair": "preproc_FLAIR", "other_transform": None}
+
+
+def choices_with(wmh: Computed) -> dict[str, Any]:
+    return visit_unit(replace(visits()["computed"], wmh=wmh), settings()).choices()
+
+
+def test_an_edited_entry_or_another_image_makes_everything_anew(tmp_path: Path) -> None:
+    image = tmp_path / "tool.sif"
+    image.write_bytes(b"one")
+    wmh = known("samseg", str(image))
+    before = choices_with(wmh)
+    assert choices_with(known("samseg", str(image))) == before
+    image.write_bytes(b"another")
+    edited = replace(wmh, segmenter=replace(wmh.segmenter, labels=(77,)))
+    changed = [before, choices_with(wmh), choices_with(edited), choices_with(known("samseg"))]
+    changed.append(choices_with(known("samseg", "maker/tool:1.0")))
+    told = [json.dumps(one, sort_keys=True) for one in changed]
+    assert len(set(told)) == len(told)
+    # where the image lies is no matter
+    assert str(tmp_path) not in told[0]
+
+
+def test_the_sidecar_names_the_segmenter_and_its_image() -> None:
+    mask = unit_of("a segmenter in an image").products["mask_WMH"]
+    assert mask.parameters["segmenter"] == "synthseg-wmh"
+    assert mask.parameters["image"] == "maker/tool:1.0"
+    assert mask.parameters["source"] == "mri_WMHsynthseg --i {flair} --o {out}"
+    truenet = visit_unit(replace(visits()["computed"], wmh=known("truenet")), settings())
+    assert truenet.products["mask_WMH"].parameters["threshold"] == 0.5
 
 
 @KINDS

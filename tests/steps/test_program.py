@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from wmhflow.errors import InputError
-from wmhflow.steps.lesions import ProgramMask, fill_command, run_program
+from wmhflow.steps.programs import ProgramMask, fill_command, run_program
 
 THRESHOLD = """
 import sys, nibabel, numpy

@@ -23,7 +23,9 @@ from wmhflow.plan.participant import plan_participant, sessions_of
 from wmhflow.plan.text import format_plan
 from wmhflow.plan.visit import ParticipantPlan
 from wmhflow.registries.maps import load_maps
+from wmhflow.registries.segmenters import Segmenter, find_segmenter
 from wmhflow.settings import Resources, Settings
+from wmhflow.steps.containers import check_mountable, find_runtime, image_facts
 
 if TYPE_CHECKING:
     from wmhflow.products.unit import Unit
@@ -94,11 +96,36 @@ def _check_folders(settings: Settings) -> None:
 
 
 def _check_programs(settings: Settings) -> None:
-    command = settings.anatomy.wmh_command
-    if command and shutil.which(shlex.split(command)[0]) is None:
+    """Look for the program of ``--wmh-command``, or for what runs its container image."""
+    command, image = settings.anatomy.wmh_command, settings.anatomy.segmenter_image
+    if command is None:
+        return
+    if image is not None:
+        image_facts(image)
+        find_runtime(image)
+        check_mountable(settings.execution.work_dir)
+        return
+    known = find_segmenter(command)
+    programs = known.programs if known else (shlex.split(command)[0],)
+    missing = [program for program in programs if shutil.which(program) is None]
+    if known is not None and (missing or known.only_image):
+        raise MissingProgramError(f"--wmh-command {known.name}: {_how_to_get(known, missing)}.")
+    if missing:
         raise MissingProgramError(
-            f"--wmh-command: {shlex.split(command)[0]} is not installed or not on PATH."
+            f"--wmh-command: {missing[0]} is not installed or not on PATH; install it, or name a "
+            "container image that holds it with --segmenter-image."
         )
+
+
+def _how_to_get(known: Segmenter, missing: Sequence[str]) -> str:
+    """Say what of a segmenter is missing, where it comes from, and the image that holds it."""
+    image = f"--segmenter-image {known.image}" if known.image else "with --segmenter-image"
+    if known.only_image:
+        return f"{known.install} ({known.address}); name it: {image}"
+    return (
+        f"{missing[0]} is not installed or not on PATH; {known.install} ({known.address}), or name "
+        f"a container image that holds it: {image}"
+    )
 
 
 def _is_within(folder: Path, dataset: Path) -> bool:

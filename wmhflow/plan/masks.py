@@ -13,6 +13,7 @@ from wmhflow.errors import InputError
 from wmhflow.plan.context import Planning, choose_native
 from wmhflow.plan.transforms import check_leads_back
 from wmhflow.plan.visit import Computed, Given, Source, VisitPlan
+from wmhflow.registries.segmenters import Segmenter, find_segmenter, segmenters_reading
 
 WMH_LABELS = ("WMH", "WML", "lesion", "L")
 INFARCT_LABELS = ("infarct", "Infarct", "stroke", "Stroke")
@@ -45,10 +46,7 @@ def find_wmh(planning: Planning, visit: VisitPlan) -> Source:
         )
     why = "--wmh-source compute" if anatomy.wmh_source == "compute" else "no mask is given"
     if anatomy.wmh_command:
-        _check_command(planning, visit, anatomy.wmh_command)
-        program = shlex.split(anatomy.wmh_command)[0]
-        planning.say("WMH", "computed", f"by {program} (--wmh-command); {why}")
-        return Computed("run_program", command=with_whole_path(anatomy.wmh_command))
+        return _by_program(planning, visit, anatomy.wmh_command, why)
     if visit.flair is None:
         planning.say("WMH", "missing", "no mask is given and there is no FLAIR to compute it from")
         raise InputError(
@@ -109,6 +107,27 @@ def _given_mask(
     return None
 
 
+def _by_program(planning: Planning, visit: VisitPlan, command: str, why: str) -> Computed:
+    """Let a program find the lesions: one of the registry, or a command line of the user's."""
+    segmenter, image = find_segmenter(command), planning.settings.anatomy.segmenter_image
+    inside = f", in the image {_image_name(image)}" if image else ""
+    if segmenter is None:
+        _check_command(planning, visit, command)
+        program = shlex.split(command)[0]
+        planning.say("WMH", "computed", f"by {program} (--wmh-command{inside}); {why}")
+        # a path in an image is none of this machine's
+        line = command if image else with_whole_path(command)
+        return Computed("run_program", command=line, image=image)
+    _check_reads(planning, visit, segmenter)
+    known = f"by {segmenter.title} (--wmh-command {segmenter.name}{inside})"
+    planning.say("WMH", "computed", f"{known}; {why}")
+    return Computed("run_segmenter", command=segmenter.line, segmenter=segmenter, image=image)
+
+
+def _image_name(image: str) -> str:
+    return Path(image).name if Path(image).is_absolute() else image
+
+
 def _check_command(planning: Planning, visit: VisitPlan, command: str) -> None:
     for name, image in (("t1w", visit.t1w), ("flair", visit.flair)):
         if f"{{{name}}}" in command and image is None:
@@ -116,6 +135,18 @@ def _check_command(planning: Planning, visit: VisitPlan, command: str) -> None:
                 f"{planning.label} has no image for {{{name}}} of --wmh-command; "
                 "add it, or leave the person out."
             )
+
+
+def _check_reads(planning: Planning, visit: VisitPlan, segmenter: Segmenter) -> None:
+    missing = [suffix for suffix in segmenter.reads if suffix not in visit.anatomical]
+    if missing:
+        others = segmenters_reading(visit.anatomical)
+        instead = f" ({', '.join(others)})" if others else ""
+        raise InputError(
+            f"{planning.label} has no {' and no '.join(missing)}, which --wmh-command "
+            f"{segmenter.name} reads; add it, choose a segmenter that does without{instead}, or "
+            "leave the person out."
+        )
 
 
 def with_whole_path(command: str) -> str:

@@ -11,6 +11,7 @@ from wmhflow.errors import InputError
 from wmhflow.labels.schemes import DEFAULT_SCHEME
 from wmhflow.plan.atlases import AtlasPlan
 from wmhflow.registries.maps import MapDefinition
+from wmhflow.registries.segmenters import Segmenter
 
 
 @dataclass(frozen=True)
@@ -37,12 +38,16 @@ class Given:
 class Computed:
     """Something that a step makes, from these files beside what the visit has anyway.
 
-    ``step`` names the step's function, ``command`` the program of the user's that does it.
+    ``step`` names the step's function, ``command`` the outside program that does it, ``segmenter``
+    what the registry says of that program, if it knows it, and ``image`` the container image that
+    holds it, if one does.
     """
 
     step: str
     files: tuple[FoundFile, ...] = ()
     command: str | None = None
+    segmenter: Segmenter | None = None
+    image: str | None = None
 
 
 Source = Given | Computed
@@ -96,7 +101,7 @@ def how_aligned(transform: Source | None) -> str:
 
 
 def how_wmh(visit: VisitPlan) -> str:
-    """Say where lesions come from: the user's command, ``given`` or ``computed``."""
+    """Say where lesions come from: a program's command, ``given`` or ``computed``."""
     if isinstance(visit.wmh, Given):
         return "given"
     return visit.wmh.command or "computed"

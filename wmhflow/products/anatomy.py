@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,11 +16,13 @@ from wmhflow.core.tissue.brain import what_is_shown
 from wmhflow.core.wmh.model import GIVEN_THRESHOLD, LesionModel
 from wmhflow.files.images import load_volume
 from wmhflow.files.template import PRIORS
-from wmhflow.plan.visit import Computed, Given, how_wmh
+from wmhflow.plan.visit import Computed, Given, Source, how_wmh
 from wmhflow.products.keys import TEMPLATE_PRODUCT, Visit
 from wmhflow.products.product import Facts, Image, Product, Recipe, Taken, Transform, Work
+from wmhflow.steps.containers import image_facts
 from wmhflow.steps.images import convert_transform, prepare_image, resample
-from wmhflow.steps.lesions import bring_mask, find_lesions, keep_infarct_out, run_program
+from wmhflow.steps.lesions import bring_mask, find_lesions, keep_infarct_out
+from wmhflow.steps.programs import image_option, run_program, run_segmenter
 from wmhflow.steps.registration import FirstWarp, align_rigidly, warp_again, warp_to_template
 from wmhflow.steps.tissue import (
     check_anatomy,
@@ -173,6 +176,7 @@ def _lesion_images(visit: Visit) -> tuple[Product, Product]:
     told = {
         "source": how_wmh(visit.plan),
         "fill_holes": visit.settings.anatomy.fill_holes or not visit.plan.wmh_comes_first,
+        **_program_told(visit.plan.wmh),
     }
     mask = visit.image(
         "mask_WMH", "mask", WMH, "mask", {"Type": "Lesion"}, told | threshold, label="WMH"
@@ -188,7 +192,17 @@ def _threshold(visit: Visit) -> float | None:
     wmh = visit.plan.wmh
     if isinstance(wmh, Given):
         return GIVEN_THRESHOLD if wmh.is_probability else None
+    if wmh.segmenter is not None:
+        return wmh.segmenter.threshold
     return None if wmh.command else LesionModel().threshold
+
+
+def _program_told(wmh: Source) -> dict[str, str]:
+    """State by its name what of the registry found lesions, and the container image, if any did."""
+    if isinstance(wmh, Given):
+        return {}
+    name = {"segmenter": wmh.segmenter.name} if wmh.segmenter else {}
+    return name | ({"image": image_facts(wmh.image)["name"]} if wmh.image else {})
 
 
 def _known_lesions(visit: Visit) -> Iterator[Recipe]:
@@ -209,13 +223,7 @@ def _known_lesions(visit: Visit) -> Iterator[Recipe]:
             has_probability=wmh.is_probability,
         )
     elif wmh.command is not None:
-        yield Recipe(
-            "external_wmh",
-            run_program,
-            takes={**visit.in_own_space, "other_transform": visit.other_transform},
-            options={"command": wmh.command, "reference_name": visit.plan.reference},
-            makes={"mask": Work("program_mask"), "transforms": Work("program_transforms")},
-        )
+        yield _program(visit, wmh)
         yield from _lesions(
             visit,
             Recipe(
@@ -228,6 +236,31 @@ def _known_lesions(visit: Visit) -> Iterator[Recipe]:
             ),
             has_probability=False,
         )
+
+
+def _program(visit: Visit, wmh: Computed) -> Recipe:
+    """Declare the program that finds lesions, and the images that it reads."""
+    known, reference = wmh.segmenter, visit.plan.reference
+    images: dict[str, Taken] = dict(visit.in_own_space)
+    transform = visit.other_transform
+    how: dict[str, Any] = {"command": wmh.command}
+    if known is not None:
+        how = {"segmenter": known.running()}
+        on_one_grid = known.space == "reference"
+        images = {
+            suffix.lower(): f"preproc_{suffix}" if on_one_grid else images[suffix.lower()]
+            for suffix in known.reads
+        }
+        transform = None if known.space in {reference.lower(), "reference"} else transform
+    if wmh.image is not None:
+        how["image"] = image_option(wmh.image, image_facts(wmh.image))
+    return Recipe(
+        "external_wmh",
+        run_program if known is None else run_segmenter,
+        takes={**images, "other_transform": transform},
+        options=how | {"reference_name": reference},
+        makes={"mask": Work("program_mask"), "transforms": Work("program_transforms")},
+    )
 
 
 def _lesions(visit: Visit, found: Recipe, *, has_probability: bool) -> Iterator[Recipe]:

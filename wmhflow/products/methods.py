@@ -15,7 +15,9 @@ from wmhflow.labels.schemes import zone_schemes
 from wmhflow.plan.atlases import LOBES_ATLAS
 from wmhflow.registries.atlases import AtlasDefinition, cached_path, load_atlases
 from wmhflow.registries.bibliography import bibliography
+from wmhflow.registries.segmenters import find_segmenter
 from wmhflow.settings import Settings
+from wmhflow.steps.containers import is_file
 
 _CITATION = re.compile(r"\[@(\w+)\]")
 _RULE_TEXT = {
@@ -80,7 +82,7 @@ def _mask_text(settings: Settings) -> str:
         "without ventricles and septum"
     )
     if anatomy.wmh_command:
-        computed = f"computed with the command `{anatomy.wmh_command}`"
+        computed = _program_text(anatomy.wmh_command, anatomy.segmenter_image)
     wmh = {
         "auto": f"given masks were used as they were; where there was none, they were {computed}",
         "given": "given masks were used as they were",
@@ -98,6 +100,25 @@ def _mask_text(settings: Settings) -> str:
         "the registration to the template and of the tissues' intensity model. "
         "Normal-appearing white matter (NAWM) is cerebral white matter that is not WMH and whose "
         f"voxel centres lie more than {guard} from those of cerebrospinal fluid and grey matter."
+    )
+
+
+def _program_text(command: str, image: str | None) -> str:
+    """Say which outside program found lesions; one of the registry is cited."""
+    inside = ""
+    if image is not None:
+        inside = f", in the container image {Path(image).name if is_file(image) else image}"
+    known = find_segmenter(command)
+    if known is None:
+        return f"computed with the command `{command}`{inside}"
+    taken = ""
+    if known.labels:
+        taken = f" (of its output, label {' and '.join(map(str, known.labels))})"
+    if known.threshold is not None:
+        taken = f" (of its output, probabilities from {known.threshold:g} on)"
+    return (
+        f"computed by {known.title} [@{known.citation}]{taken} from the "
+        f"{' and '.join(known.reads)} with the command `{known.line}`{inside}"
     )
 
 

@@ -18,6 +18,7 @@ from wmhflow.products.record import visit_record_path
 from wmhflow.products.regions import regions
 from wmhflow.products.unit import Unit
 from wmhflow.settings import Settings
+from wmhflow.steps.containers import image_facts
 
 
 def visit_unit(plan: VisitPlan, settings: Settings) -> Unit:
@@ -66,6 +67,7 @@ def visit_choices(visit: VisitPlan, settings: Settings) -> dict[str, Any]:
         "settings": {
             "reference": visit.reference,
             "wmh": how_wmh(visit),
+            **_program(visit),
             "registration_qc": anatomy.registration_qc,
             "fill_holes": anatomy.fill_holes,
             "tissue_guard": anatomy.tissue_guard,
@@ -99,6 +101,14 @@ def visit_choices(visit: VisitPlan, settings: Settings) -> dict[str, Any]:
             for atlas in visit.laid_atlases
         },
     }
+
+
+def _program(visit: VisitPlan) -> dict[str, Any]:
+    """State what of the registry finds lesions, and in which container image, if any does."""
+    if isinstance(visit.wmh, Given):
+        return {}
+    known = {"segmenter": visit.wmh.segmenter.running()} if visit.wmh.segmenter else {}
+    return known | ({"segmenter_image": image_facts(visit.wmh.image)} if visit.wmh.image else {})
 
 
 def _how_computed(entry: MapPlan) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""The registries that ship with the program, read: maps, atlases, quality, references."""
+"""The registries that ship with the program, read: maps, atlases, segmenters, and so on."""

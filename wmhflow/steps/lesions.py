@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shlex
-import subprocess
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,13 +20,13 @@ from wmhflow.core.regions.lesions import (
 )
 from wmhflow.core.regions.nawm import without_infarct
 from wmhflow.core.regions.zones import lesion_continuity, lesion_label, lesion_majority
-from wmhflow.core.space.geometry import same_grid, spacing_of, voxel_mm3
+from wmhflow.core.space.geometry import spacing_of, voxel_mm3
 from wmhflow.core.space.grids import Grid3D, box_of, cropped, uncropped
 from wmhflow.core.wmh import segmentation as wmh_model
 from wmhflow.core.wmh.edges import LEAST_LESION_MM3, agreeing
 from wmhflow.core.wmh.model import GIVEN_THRESHOLD, LesionModel
 from wmhflow.errors import InputError
-from wmhflow.files.images import load_volume, read_header
+from wmhflow.files.images import load_volume
 from wmhflow.files.template import Template
 from wmhflow.labels.digits import (
     DEEP,
@@ -39,9 +37,7 @@ from wmhflow.labels.digits import (
     with_side,
 )
 from wmhflow.labels.regions import load_regions
-from wmhflow.steps.kinds import Facts, Folder, LabelImage, MaskImage, Rows, Space, step
-
-TAIL_CHARACTERS = 2000
+from wmhflow.steps.kinds import Facts, LabelImage, MaskImage, Rows, Space, step
 
 
 class GivenMask(NamedTuple):
@@ -134,143 +130,6 @@ def keep_infarct_out(
     facts: Facts = {f"wmh_removed_{reason}_voxels": count for reason, count in removed.items()}
     facts["infarct_volume_mm3"] = _volume(infarct.data, infarct.affine)
     return OutsideInfarct(MaskImage(left, wmh.affine), probability, facts)
-
-
-class ProgramMask(NamedTuple):
-    """What a program wrote, and what leads from its grid to the reference."""
-
-    mask: Path
-    transforms: list[Path]
-
-
-@step(mem_gb=4.0)
-def run_program(
-    command: str,
-    reference_name: str,
-    folder: Folder,
-    t1w: Path | None = None,
-    flair: Path | None = None,
-    other_transform: Path | None = None,
-) -> ProgramMask:
-    """Run a program that writes a WMH mask on the grid of the T1w or of the FLAIR.
-
-    Parameters
-    ----------
-    command
-        Command line with the placeholders ``{t1w}``, ``{flair}`` and ``{out}``.
-    reference_name
-        ``T1w`` or ``FLAIR``.
-    folder
-        Where it runs.
-    t1w, flair
-        Images in their own spaces.
-    other_transform
-        From the other image to the reference.
-
-    Raises
-    ------
-    InputError
-        If the program fails, or what it writes is no mask.
-    """
-    out = folder / "external_wmh.nii.gz"
-    given = {name: str(path) for name, path in (("t1w", t1w), ("flair", flair)) if path}
-    call_program(fill_command(command, out=str(out), **given), folder, out)
-    moved = grid_of_mask(out, given) != reference_name.lower()
-    return ProgramMask(out, [other_transform] if moved and other_transform else [])
-
-
-def fill_command(command: str, **paths: str) -> list[str]:
-    """Split a command line and put paths in the place of ``{t1w}``, ``{flair}`` and ``{out}``.
-
-    Parameters
-    ----------
-    command
-        As a shell would read it, quotes included; no shell runs it.
-    paths
-        Path by placeholder. A path stays one word, whatever it holds.
-
-    Returns
-    -------
-    list of str
-        Program and arguments.
-
-    Examples
-    --------
-    >>> fill_command("tool -i {flair} --out={out}", flair="/a b/f.nii", out="o.nii")
-    ['tool', '-i', '/a b/f.nii', '--out=o.nii']
-    """
-    words = shlex.split(command)
-    for name, path in paths.items():
-        words = [word.replace("{" + name + "}", path) for word in words]
-    return words
-
-
-def call_program(words: list[str], folder: Path, out: Path) -> None:
-    """Run a program in a folder; what it prints goes to ``external.log`` there.
-
-    Parameters
-    ----------
-    words
-        Program and arguments.
-    folder
-        Where it runs.
-    out
-        The file that it has to write.
-
-    Raises
-    ------
-    InputError
-        If the program fails, or does not write the file; with the end of what it printed.
-    """
-    log = folder / "external.log"
-    with log.open("wb") as stream:
-        done = subprocess.run(
-            words, cwd=folder, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, check=False
-        )
-    said = log.read_text(encoding="utf-8", errors="replace")[-TAIL_CHARACTERS:].strip()
-    if done.returncode != 0:
-        raise InputError(
-            f"--wmh-command: {words[0]} ended with exit code {done.returncode}: {said}"
-        )
-    if not out.is_file():
-        raise InputError(f"--wmh-command: {words[0]} did not write {{out}} ({out.name}): {said}")
-
-
-def grid_of_mask(mask: Path, images: dict[str, str]) -> str:
-    """Say on which image's grid a mask lies, and refuse what is no mask.
-
-    Parameters
-    ----------
-    mask
-        The mask.
-    images
-        Paths by name; the first one with the mask's grid counts.
-
-    Returns
-    -------
-    str
-        The name.
-
-    Raises
-    ------
-    InputError
-        If the mask lies on no image's grid, or holds probabilities.
-    """
-    data, affine = load_volume(mask)
-    values = np.unique(data[np.isfinite(data)])
-    if np.any((values > 0) & (values < 1)) and values.size > 2:
-        raise InputError(
-            f"--wmh-command wrote {values.size} different values between {values.min():g} and "
-            f"{values.max():g}, which are no mask; have the program write a mask of 0 and 1."
-        )
-    for name, path in images.items():
-        shape, own, _ = read_header(Path(path))
-        if same_grid(data.shape, affine, shape, own):
-            return name
-    raise InputError(
-        "--wmh-command wrote a mask that lies on the grid of none of "
-        f"{' and '.join('{' + name + '}' for name in images)}; have the program write it there."
-    )
 
 
 class FoundLesions(NamedTuple):
