@@ -27,6 +27,7 @@ from wmhflow.core.wmh.edges import LEAST_LESION_MM3, agreeing
 from wmhflow.core.wmh.model import GIVEN_THRESHOLD, LesionModel
 from wmhflow.errors import InputError
 from wmhflow.files.images import load_volume
+from wmhflow.files.network import wmh_network
 from wmhflow.files.template import Template
 from wmhflow.labels.digits import (
     DEEP,
@@ -207,7 +208,9 @@ def _segment(
     if t1w is not None:
         # with a FLAIR for a reference the transform leads from it to the T1w already
         second = average_through(t1w, part, to_other, back or [False])
-    found = wmh_model.segment_wmh(part.data, second, priors, inside[box], flair.voxel_sizes_mm)
+    found = wmh_model.segment_wmh(
+        part.data, second, priors, inside[box], flair.voxel_sizes_mm, network=wmh_network()
+    )
     whole = flair.data.shape
     return dataclasses.replace(
         found,

@@ -19,6 +19,7 @@ from benchmarks.accuracy.gauntlet.anatomy import (
     Mask,
     cloud,
 )
+from benchmarks.accuracy.gauntlet.mimics import with_mimics
 from benchmarks.accuracy.gauntlet.protocols import Protocol, Scan
 from wmhflow.core.align.search import rigid_matrix
 
@@ -121,14 +122,16 @@ def acquired(head: Head, protocol: Protocol, scan: Scan, seed: int) -> Acquired:
     is_flair = scan.kind == "FLAIR"
     rng = np.random.default_rng([seed, is_flair])
     values = brightness(head.codes, scan, rng)[head.codes]
+    if is_flair:
+        values = with_mimics(values, head, np.random.default_rng([seed, 11]))
     values *= 1 + TEXTURE * cloud(rng, head.codes.shape, TEXTURE_MM)
     values *= _bias(head, scan.bias, rng)
     values = ndimage.gaussian_filter(values, BLUR_MM)
-    motion = _motion(head, protocol, is_flair, seed)
-    grid, shape, n_samples = _grid(head, scan, motion)
+    motion = motion_of(head, protocol, is_flair, seed)
+    grid, shape, n_samples = grid_of(head, scan, motion)
     parts = [values, head.brain, head.lesions, head.ventricles]
     image, brain, lesions, ventricles = (
-        _sampled(part.astype(np.float32), head.affine, motion, grid, shape, n_samples, scan)
+        sampled(part.astype(np.float32), head.affine, motion, grid, shape, n_samples, scan)
         for part in parts
     )
     data = _scanned(image, brain, scan, rng)
@@ -150,7 +153,7 @@ def _bias(head: Head, share: float, rng: np.random.Generator) -> NDArray[np.floa
     return np.exp(np.log1p(share) * (field - (low + high) / 2) / (high - low)).astype(np.float32)
 
 
-def _motion(head: Head, protocol: Protocol, is_flair: bool, seed: int) -> NDArray[np.float64]:
+def motion_of(head: Head, protocol: Protocol, is_flair: bool, seed: int) -> NDArray[np.float64]:
     """Say where points of the head lie in the scanner, RAS mm."""
     rng = np.random.default_rng([seed, 7])
     where = _drawn(rng, protocol.turned_deg, protocol.moved_mm)
@@ -167,7 +170,7 @@ def _drawn(rng: np.random.Generator, degrees: float, mm: float) -> NDArray[np.fl
     return np.r_[degrees * turn / np.linalg.norm(turn), mm * shift / np.linalg.norm(shift)]
 
 
-def _grid(
+def grid_of(
     head: Head, scan: Scan, motion: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], tuple[int, int, int], int]:
     """Lay the slices: affine of the image, its shape, and samples through a slice."""
@@ -200,7 +203,7 @@ def _grid(
     return affine, shape, max(round(scan.slice_mm / SAMPLE_MM), 1)
 
 
-def _sampled(
+def sampled(
     values: NDArray[np.float32],
     affine: NDArray[np.float64],
     motion: NDArray[np.float64],

@@ -92,7 +92,7 @@ def planted(name: str, load_ml: float, seed: int, ventricles_mm: float = 0.0) ->
     """
     head = plain_head(name)
     rng = np.random.default_rng([seed, int(load_ml * 10)])
-    codes = _enlarged(head.codes, ventricles_mm)
+    codes = enlarged(head.codes, ventricles_mm)
     white = np.isin(codes, WHITE)
     field = _likelihood(codes, white, head.affine, rng, load_ml)
     wanted = round(1000 * load_ml)
@@ -109,7 +109,7 @@ def planted(name: str, load_ml: float, seed: int, ventricles_mm: float = 0.0) ->
     return Head(name, codes, head.affine)
 
 
-def _enlarged(codes: Codes, by_mm: float) -> Codes:
+def enlarged(codes: Codes, by_mm: float) -> Codes:
     """Let the lateral ventricles grow into white matter."""
     codes = codes.copy()
     if by_mm > 0:

@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from tests.core.wmh.test_evidence import passing
 from wmhflow.core.arrays.components import keep_large
 from wmhflow.core.arrays.masks import deeper, within
 from wmhflow.core.wmh import segmentation as wmh
 from wmhflow.core.wmh.brightness import cortex_nearby, white_matter_field
 from wmhflow.core.wmh.edges import sure_somewhere
 from wmhflow.core.wmh.model import LesionModel
+from wmhflow.core.wmh.network import Network
+from wmhflow.files.network import wmh_network
 
 SHAPE = (60, 60, 40)
 
@@ -30,8 +33,14 @@ def priors_of(labels: np.ndarray) -> wmh.TissuePriors:
     )
 
 
-def segment(flair: np.ndarray, labels: np.ndarray, t1w: np.ndarray | None = None) -> wmh.WMHResult:
-    return wmh.segment_wmh(flair, t1w, priors_of(labels), labels > 0, (1, 1, 1))
+def segment(
+    flair: np.ndarray,
+    labels: np.ndarray,
+    t1w: np.ndarray | None = None,
+    network: Network | None = None,
+) -> wmh.WMHResult:
+    brain = labels > 0
+    return wmh.segment_wmh(flair, t1w, priors_of(labels), brain, (1, 1, 1), network=network)
 
 
 def person(seed: int = 0, lesion: float = 150):
@@ -65,6 +74,23 @@ def test_mask_is_the_probability_above_the_threshold_and_scale_does_not_matter()
     assert np.array_equal(found.mask, found.probability >= LesionModel().threshold)
     again = segment(flair * 37, labels)
     assert np.array_equal(found.mask, again.mask)
+
+
+def test_the_network_decides_what_is_a_lesion() -> None:
+    flair, labels, truth = person()
+    alone = segment(flair, labels)
+    agreed = segment(flair, labels, network=passing("probability", 20))
+    assert 2 * (agreed.mask & alone.mask).sum() / (agreed.mask.sum() + alone.mask.sum()) > 0.98
+    assert not segment(flair, labels, network=passing("csf", 20)).mask[truth].any()
+
+
+def test_the_network_that_ships_finds_planted_lesions_on_both_sides() -> None:
+    flair, labels, truth = person()
+    found = segment(flair, labels, network=wmh_network())
+    assert 2 * (found.mask & truth).sum() / (found.mask.sum() + truth.sum()) > 0.9
+    swapped = np.where(labels // 10 == 1, labels + 10, labels - 10)[::-1].astype(np.uint8)
+    mirror = segment(flair[::-1].copy(), swapped, network=wmh_network()).mask
+    assert 2 * (found.mask & mirror[::-1]).sum() / (found.mask.sum() + mirror.sum()) > 0.95
 
 
 def test_mirrored_person_has_mirrored_lesions() -> None:

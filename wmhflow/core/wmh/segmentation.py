@@ -3,7 +3,8 @@
 Where white matter, cortex, deep grey matter and CSF may lie is known from the template's priors;
 how bright they are is learnt from the person. What is brighter than the tissues that can be
 there is a lesion: in deep white matter a little is enough, near the cortex much is needed. This
-is the outlier model of Van Leemput et al. [1]_ with a neighbourhood prior, in a single pass.
+is the outlier model of Van Leemput et al. [1]_ with a neighbourhood prior, in a single pass. A
+network then weighs it beside shape and surroundings, which a voxel alone does not show.
 
 References
 ----------
@@ -37,13 +38,16 @@ from wmhflow.core.wmh.edges import (
     sure_somewhere,
     trim_to_height,
 )
+from wmhflow.core.wmh.evidence import MOST_CONTRAST, depth_in, read_slices
 from wmhflow.core.wmh.model import LesionModel
-from wmhflow.core.wmh.normal import LEAST_SURE, TISSUES, normal_tissue
+from wmhflow.core.wmh.normal import LEAST_SURE, TISSUES, NormalTissue, normal_tissue
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+
+    from wmhflow.core.wmh.network import Network
 
 # Chosen, like the model's numbers, on the people of docs/benchmarks.md, "Computed WMH", as a whole;
 # none was measured by itself.
@@ -125,6 +129,7 @@ def segment_wmh(
     brain: NDArray[np.bool_],
     voxel_sizes_mm: Sequence[float],
     model: LesionModel | None = None,
+    network: Network | None = None,
 ) -> WMHResult:
     """Segment WMH on the FLAIR's own grid.
 
@@ -142,6 +147,9 @@ def segment_wmh(
         Voxel size along each axis.
     model
         What is taken for granted; `LesionModel()` if None.
+    network
+        What weighs the model's probability beside shape and surroundings; the model alone decides
+        without one.
 
     Returns
     -------
@@ -161,64 +169,165 @@ def segment_wmh(
     box = box_of(brain)
     part = TissuePriors(*(getattr(priors, name)[box] for name in TissuePriors.__annotations__))
     inner = brain[box]
-    tissues = {name: getattr(part, name) for name in TISSUES}
+    seen = _seen(flair[box], part, inner, voxel_sizes_mm)
+    second = None if t1w is None else _t1w_brightness(t1w[box], seen, part, inner, voxel_sizes_mm)
+    channels = _channels(seen, second, part, inner, voxel_sizes_mm, model)
+    probability, excluded = channels["probability"], channels["excluded"] > 0
+    if network is not None:
+        probability = read_slices(network, channels, inner, voxel_sizes_mm)
+    mask, share = _delineated(probability, excluded, seen, inner, voxel_sizes_mm, model)
+    if seen.normal is not None and seen.is_much:
+        _refuse_little(mask, seen.normal.lesion_share, part.white, inner)
+    return WMHResult(
+        mask=uncropped(mask, box, flair.shape),
+        probability=uncropped(agreeing(probability, mask, model.threshold), box, flair.shape),
+        share=uncropped(share, box, flair.shape),
+        white_matter_sd=seen.white_sd,
+        cortex_z=seen.cortex_z,
+        cortex_spread_z=seen.cortex_spread,
+        lesion_z=float(model.lesion_brightness(seen.cortex_z)),
+    )
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """How bright a FLAIR is beside the person's own normal tissues.
+
+    `z` is in SD of normal white matter, and `contrast` the logarithm of the ratio to it; `is_much`
+    says whether much of the white matter is lesion.
+    """
+
+    z: NDArray[np.float32]
+    contrast: NDArray[np.float32]
+    white_sd: float
+    cortex_z: float
+    cortex_spread: float
+    normal: NormalTissue | None
+    is_much: bool
+
+
+def _seen(
+    flair: NDArray[np.float32],
+    priors: TissuePriors,
+    brain: NDArray[np.bool_],
+    voxel_sizes_mm: Sequence[float],
+) -> _Seen:
+    """Find the person's normal tissues, and express the FLAIR beside them."""
+    tissues = {name: getattr(priors, name) for name in TISSUES}
     normal = None
-    if (part.cortex[inner] > LEAST_SURE).any():
-        normal = normal_tissue(flair[box], tissues, inner, voxel_sizes_mm)
+    if (priors.cortex[brain] > LEAST_SURE).any():
+        normal = normal_tissue(flair, tissues, brain, voxel_sizes_mm)
     is_much = normal is not None and normal.lesion_share > MUCH_LESION
     if normal is not None and is_much:
-        found = brightness_beside(flair[box], normal, part.white, inner, voxel_sizes_mm)
+        found = brightness_beside(flair, normal, priors.white, brain, voxel_sizes_mm)
     else:
-        found = brightness(flair[box], part.white, inner, voxel_sizes_mm)
+        found = brightness(flair, priors.white, brain, voxel_sizes_mm)
     z, contrast, white_sd = found
     if white_sd > LARGEST_SD:
         raise ValueError(
             f"the FLAIR's white matter differs by {white_sd:.0%} (SD) from place to place; look at "
             "the registration, and give a FLAIR whose 0 is no signal (no z-scores)"
         )
-    t1w_z = None
-    if t1w is not None:
-        t1w_z = _t1w_brightness(t1w[box], part, inner, voxel_sizes_mm, z > model.least_z, is_much)
-    cortex_z, cortex_spread = grey_brightness(z, part.cortex, inner)
-    smooth = _smooth_within(z, inner, SMOOTH_MM, voxel_sizes_mm)
-    nearby = cortex_nearby(z, cortex_z, part.cortex, inner, voxel_sizes_mm, model.cortex_mm)
-    probability = lesion_probability(
-        smooth, part, inner, voxel_sizes_mm, (cortex_z, cortex_spread), nearby, model
+    cortex_z, cortex_spread = grey_brightness(z, priors.cortex, brain)
+    if normal is not None:
+        # where the warp missed the gyri, what lies where the template is sure of cortex is not it
+        cortex_z = max(cortex_z, (normal.means["cortex"] - normal.means["white"]) / white_sd)
+        cortex_spread = max(cortex_spread, normal.sds["cortex"] / white_sd)
+    return _Seen(z, contrast, white_sd, cortex_z, cortex_spread, normal, is_much)
+
+
+def _channels(
+    seen: _Seen,
+    t1w_z: NDArray[np.float32] | None,
+    priors: TissuePriors,
+    brain: NDArray[np.bool_],
+    voxel_sizes_mm: Sequence[float],
+    model: LesionModel,
+) -> dict[str, NDArray[np.float32]]:
+    """Gather what there is to weigh, the model's probability and what is excluded among it."""
+    smooth = _smooth_within(seen.z, brain, SMOOTH_MM, voxel_sizes_mm)
+    cortex = (seen.cortex_z, seen.cortex_spread)
+    nearby = cortex_nearby(
+        seen.z, seen.cortex_z, priors.cortex, brain, voxel_sizes_mm, model.cortex_mm
     )
-    excluded = ventricles_and_septum(z, t1w_z, part, inner, voxel_sizes_mm)
-    excluded |= surface(part.white, inner, voxel_sizes_mm)
+    probability = lesion_probability(smooth, priors, brain, voxel_sizes_mm, cortex, nearby, model)
+    excluded = ventricles_and_septum(seen.z, t1w_z, priors, brain, voxel_sizes_mm)
+    excluded |= surface(priors.white, brain, voxel_sizes_mm)
+    return {
+        "brightness": smooth,
+        "beside_cortex": smooth - nearby,
+        "contrast": np.clip(seen.contrast, -MOST_CONTRAST, MOST_CONTRAST),
+        "white": priors.white,
+        "cortex": priors.cortex,
+        "deep_grey": priors.deep_grey,
+        "csf": priors.csf,
+        "probability": probability,
+        "excluded": excluded.astype(np.float32),
+        "depth": depth_in(brain, voxel_sizes_mm),
+    }
+
+
+def lesion_evidence(
+    flair: NDArray[np.float32],
+    priors: TissuePriors,
+    brain: NDArray[np.bool_],
+    voxel_sizes_mm: Sequence[float],
+    model: LesionModel | None = None,
+) -> dict[str, NDArray[np.float32]]:
+    """Gather what a network reads of a FLAIR, and learns from.
+
+    Parameters
+    ----------
+    flair
+        FLAIR in any unit.
+    priors
+        The template's priors on the same grid.
+    brain
+        Brain mask.
+    voxel_sizes_mm
+        Voxel size along each axis.
+    model
+        What is taken for granted; `LesionModel()` if None.
+
+    Returns
+    -------
+    dict of ndarray
+        The channels of `wmhflow.core.wmh.evidence`, on the FLAIR's grid.
+    """
+    seen = _seen(flair, priors, brain, voxel_sizes_mm)
+    return _channels(seen, None, priors, brain, voxel_sizes_mm, model or LesionModel())
+
+
+def _delineated(
+    probability: NDArray[np.float32],
+    excluded: NDArray[np.bool_],
+    seen: _Seen,
+    brain: NDArray[np.bool_],
+    voxel_sizes_mm: Sequence[float],
+    model: LesionModel,
+) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+    """Take what is probable, up to where lesions end; give the mask and the share of voxels."""
     accepted = accept_lesions(probability, excluded, voxel_sizes_mm, model)
-    excess = np.maximum(np.expm1(contrast), 0)
+    excess = np.maximum(np.expm1(seen.contrast), 0)
     core = core_height(accepted, excess, voxel_sizes_mm)
-    edge = model.lesion_edge(core, cortex_z * white_sd, voxel_sizes_mm)
+    edge = model.lesion_edge(core, seen.cortex_z * seen.white_sd, voxel_sizes_mm)
     height = excess / core
-    mask = trim_to_height(accepted, height, edge, voxel_sizes_mm) & inner & ~excluded
+    mask = trim_to_height(accepted, height, edge, voxel_sizes_mm) & brain & ~excluded
     mask = sure_somewhere(mask, probability, model.peak)
-    share = share_at_edge(height, edge, mask, (probability > SHARE_PROBABILITY) & ~excluded)
-    probability = agreeing(probability, mask, model.threshold)
-    if normal is not None and is_much:
-        _refuse_little(mask, normal.lesion_share, part.white, inner)
-    return WMHResult(
-        mask=uncropped(mask, box, flair.shape),
-        probability=uncropped(probability, box, flair.shape),
-        share=uncropped(share, box, flair.shape),
-        white_matter_sd=white_sd,
-        cortex_z=cortex_z,
-        cortex_spread_z=cortex_spread,
-        lesion_z=float(model.lesion_brightness(cortex_z)),
-    )
+    possible = (probability > SHARE_PROBABILITY) & ~excluded
+    return mask, share_at_edge(height, edge, mask, possible)
 
 
 def _t1w_brightness(
     t1w: NDArray[np.float32],
+    seen: _Seen,
     part: TissuePriors,
     brain: NDArray[np.bool_],
     voxel_sizes_mm: Sequence[float],
-    lesions: NDArray[np.bool_],
-    is_much: bool,
 ) -> NDArray[np.float32]:
     """Express the T1w in SD of normal white matter; where much of it is lesion, without that."""
-    if not is_much:
+    lesions = seen.z > LesionModel().least_z
+    if not seen.is_much:
         return brightness(t1w, part.white, brain, voxel_sizes_mm)[0]
     tissues = {name: getattr(part, name) for name in TISSUES}
     normal = normal_tissue(t1w, tissues, brain, voxel_sizes_mm, lesions)

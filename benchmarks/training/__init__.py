@@ -1,0 +1,1 @@
+"""How the network that weighs the search for WMH is trained, on simulated scans alone."""

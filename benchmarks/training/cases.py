@@ -1,0 +1,157 @@
+"""Simulated FLAIRs to learn from, each with priors as a warp would bring them, a little off.
+
+``python -m benchmarks.training.cases FOLDER [NUMBER]`` makes them, one file each. They are made of
+the heads that never measure the result.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from benchmarks.accuracy.chain import on_all_cores
+from benchmarks.accuracy.gauntlet import anatomy
+from benchmarks.accuracy.gauntlet.acquire import acquired, grid_of, motion_of, sampled
+from benchmarks.accuracy.gauntlet.anatomy import Head, cloud
+from benchmarks.accuracy.gauntlet.people import LOADS, TRAINING_HEADS
+from benchmarks.accuracy.gauntlet.protocols import Protocol, Scan
+from wmhflow.core.arrays.blocks import block_factors, block_means
+from wmhflow.core.space.grids import box_of
+from wmhflow.core.wmh.evidence import READ_MM, as_read, slice_axis
+from wmhflow.core.wmh.segmentation import TissuePriors, lesion_evidence
+
+NUMBER, SEED = 60, 7000
+TISSUES = {
+    "white": (2, 41, 7, 46, 28, 60, 16),
+    "cortex": (3, 42, 8, 47, 17, 18, 53, 54),
+    "deep_grey": anatomy.DEEP,
+    "csf": (4, 5, 14, 15, 24, 43, 44),
+}
+Field = NDArray[np.float32]
+
+
+def main() -> None:
+    """Make all cases that are not there."""
+    folder = Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    number = int(sys.argv[2]) if len(sys.argv) > 2 else NUMBER
+    on_all_cores(partial(make, folder), range(number))
+
+
+def make(folder: Path, number: int) -> None:
+    """Make one case: what the network reads, the share of lesion in each block, what counts."""
+    file = folder / f"{number:04d}.npz"
+    if file.exists():
+        return
+    rng = np.random.default_rng([77, number])
+    low, high = LOADS[number % len(LOADS)]
+    load = float(np.exp(rng.uniform(np.log(low), np.log(high)))) if high else 0.0
+    grown = float(rng.uniform(0, 5)) if load > 5 else 0.0
+    name = TRAINING_HEADS[(number // 2) % len(TRAINING_HEADS)]
+    head = anatomy.planted(name, load, SEED + number, grown)
+    scan = drawn_scan(rng)
+    shown = str(rng.choice(["whole", "whole", "stripped", "tight", "loose", "neck"]))
+    protocol = Protocol("training", scan, shown=shown, turned_deg=6)
+    flair = acquired(head, protocol, scan, SEED + number).image
+    grid = grid_of(head, scan, motion_of(head, protocol, True, SEED + number))
+    laid = Laid(head, scan, motion_of(head, protocol, True, SEED + number), grid)
+    data = flair.get_fdata(dtype=np.float32)
+    priors, brain = blurred_priors(anatomy.plain_head(name), laid, grown, rng)
+    brain &= (data > 0) | (shown == "whole")
+    box = box_of(brain)
+    sizes = [float(size) for size in flair.header.get_zooms()[:3]]
+    part = TissuePriors(*(getattr(priors, key)[box] for key in TissuePriors.__annotations__))
+    found = lesion_evidence(data[box], part, brain[box], sizes)
+    factors = block_factors(sizes, READ_MM)
+    everything = np.ones_like(brain[box])
+    lesion = block_means(laid.truth(head.lesions)[box], everything, factors)[0]
+    # raters draw rims of infarcts as infarcts or as lesions: nothing is learnt from them
+    unsure = laid.truth(np.isin(head.codes, (anatomy.RIM, anatomy.CAVITY)))[box]
+    counted = block_means(brain[box].astype(np.float32), everything, factors)[0] > 0
+    counted &= block_means(unsure, everything, factors)[0] < 0.3
+    edges = [n * size for n, size in zip(factors, sizes, strict=True)]
+    thick = scan.slice_mm > 2
+    np.savez(
+        file,
+        read=as_read(found, brain[box], factors).astype(np.float16),
+        lesion=lesion.astype(np.float16),
+        counted=counted,
+        axis=slice_axis(edges) if thick else -1,
+    )
+
+
+def drawn_scan(rng: np.random.Generator) -> Scan:
+    """Draw a protocol."""
+    thick = float(rng.choice([1, 1, 1.2, 3, 4, 5, 5, 6, 8, 8]))
+    return Scan(
+        in_plane_mm=float(rng.uniform(0.9, 1.2) if thick < 2 else rng.uniform(0.5, 1.0)),
+        slice_mm=thick,
+        gap_mm=float(rng.choice([0, 0, 0.1, 0.25])) * thick if thick > 2 else 0.0,
+        plane=str(rng.choice(["axial"] * 8 + ["sagittal", "coronal"])),
+        tilt_deg=float(rng.uniform(-20, 20)),
+        snr=float(np.exp(rng.uniform(np.log(8), np.log(40)))),
+        bias=float(rng.uniform(0.15, 0.7)),
+        ghost=float(rng.choice([0, 0, 0, 0.05])),
+        stored="float32",
+    )
+
+
+class Laid:
+    """A head laid on a scan's grid."""
+
+    def __init__(
+        self,
+        head: Head,
+        scan: Scan,
+        motion: NDArray[np.float64],
+        grid: tuple[NDArray[np.float64], tuple[int, int, int], int],
+    ) -> None:
+        self.head, self.scan, self.motion = head, scan, motion
+        self.affine, self.shape, self.n_samples = grid
+
+    def truth(self, values: NDArray[np.generic], n_samples: int | None = None) -> Field:
+        """Average values of the head over voxels; at their centres alone with one sample."""
+        return sampled(
+            values.astype(np.float32), self.head.affine, self.motion, self.affine, self.shape,
+            n_samples or self.n_samples, self.scan,
+        )  # fmt: skip
+
+
+def blurred_priors(
+    plain: Head, laid: Laid, grown_mm: float, rng: np.random.Generator
+) -> tuple[TissuePriors, NDArray[np.bool_]]:
+    """Draw priors as a warp brings them: blurred, and a millimetre or two off; and a brain mask."""
+    shape = plain.codes.shape
+    reach, blur = rng.uniform(9, 16), rng.uniform(1.2, 2.3)
+    away = rng.uniform(0.8, 2.2)
+    places = np.indices(shape, dtype=np.float32)
+    for axis in range(3):
+        places[axis] += away * cloud(rng, shape, reach) + rng.normal(0, 0.7)
+    # a warp follows large ventricles in part
+    codes = anatomy.enlarged(plain.codes, grown_mm * rng.uniform(0.4, 1.0))
+
+    def moved(values: NDArray[np.generic], sd: float) -> Field:
+        soft = ndimage.gaussian_filter(values.astype(np.float32), sd)
+        there = ndimage.map_coordinates(soft, places, order=1, mode="nearest", output=np.float32)
+        return laid.truth(there, 1)
+
+    drawn = {name: moved(np.isin(codes, members), blur) for name, members in TISSUES.items()}
+    ventricles = ndimage.binary_dilation(np.isin(codes, anatomy.VENTRICLES), iterations=4)
+    across = np.arange(shape[0], dtype=np.float32) - np.argwhere(plain.brain)[:, 0].mean()
+    beside = np.broadcast_to(np.abs(across)[:, None, None], shape)
+    soft = ndimage.gaussian_filter(plain.brain.astype(np.float32), 1.5)
+    level = 0.5 + 0.18 * cloud(rng, shape, 10.0) + rng.uniform(-0.1, 0.15)
+    brain = laid.truth(soft > np.clip(level, 0.15, 0.85)) > 0.5
+    priors = TissuePriors(
+        **drawn, ventricles=moved(ventricles, 0.5) > 0.5, midline_mm=moved(beside, 0.0)
+    )
+    return priors, brain
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+"""What a slice shows beside what the template leads to expect, and a network that weighs it.
+
+The outlier model weighs each voxel by itself and with its neighbours. It cannot tell a gyrus that
+the template has elsewhere from a lesion that looks like it; shape and surroundings can. A network
+reads both: brightness beside white matter and beside the cortex nearby, the template's tissues, and
+what the outlier model makes of them. It was trained on simulated scans alone
+(``benchmarks/training``).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import ndimage
+
+from wmhflow.core.arrays.blocks import block_factors, block_means, over_blocks
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from wmhflow.core.wmh.network import Network
+
+# Each channel, and what it is multiplied by so that all are of one size.
+CHANNELS = {
+    "brightness": 0.2,
+    "beside_cortex": 0.2,
+    "contrast": 2.0,
+    "white": 1.0,
+    "cortex": 1.0,
+    "deep_grey": 1.0,
+    "csf": 1.0,
+    "probability": 1.0,
+    "excluded": 1.0,
+    "depth": 1 / 12,
+}
+# Slices are read in voxels of about this edge, as they were in training.
+READ_MM = 1.0
+MOST_CONTRAST, DEEPEST_MM = 1.2, 12.0
+# Slices so much thicker than their voxels are wide are read as they are; others in the last plane.
+THICK_RATIO = 1.8
+
+
+def depth_in(brain: NDArray[np.bool_], voxel_sizes_mm: Sequence[float]) -> NDArray[np.float32]:
+    """Tell how deep voxels lie in the brain; the array's border is the brain's too.
+
+    Parameters
+    ----------
+    brain
+        Brain mask.
+    voxel_sizes_mm
+        Voxel size along each axis.
+
+    Returns
+    -------
+    ndarray
+        mm, up to ``DEEPEST_MM``.
+    """
+    found = ndimage.distance_transform_edt(np.pad(brain, 1), sampling=tuple(voxel_sizes_mm))
+    return np.clip(found[1:-1, 1:-1, 1:-1], 0, DEEPEST_MM).astype(np.float32)
+
+
+def slice_axis(voxel_sizes_mm: Sequence[float]) -> int:
+    """Say across which axis the slices lie.
+
+    Parameters
+    ----------
+    voxel_sizes_mm
+        Voxel size along each axis.
+
+    Returns
+    -------
+    int
+        The axis of the thick slices; the last axis where voxels are nearly cubes.
+
+    Examples
+    --------
+    >>> slice_axis((5.0, 0.9, 0.9)), slice_axis((1.2, 1.0, 1.0))
+    (0, 2)
+    """
+    order = np.argsort(voxel_sizes_mm, kind="stable")
+    largest, next_one = (float(voxel_sizes_mm[number]) for number in (order[2], order[1]))
+    return int(order[2]) if largest > THICK_RATIO * next_one else 2
+
+
+def as_read(
+    channels: Mapping[str, NDArray[np.floating]],
+    brain: NDArray[np.bool_],
+    factors: Sequence[int],
+) -> NDArray[np.float32]:
+    """Average the channels over blocks, in the size in which the network reads them.
+
+    Parameters
+    ----------
+    channels
+        An array of the image's shape for each of ``CHANNELS``.
+    brain
+        Brain mask; what lies outside does not count.
+    factors
+        Voxels of a block along each axis.
+
+    Returns
+    -------
+    ndarray, (channels, x, y, z)
+        0 where a block has nothing of the brain.
+    """
+    within = block_means(brain.astype(np.float32), np.ones_like(brain), factors)[0] > 0
+    scaled = [
+        np.where(within, block_means(channels[name], brain, factors)[0] * np.float32(scale), 0)
+        for name, scale in CHANNELS.items()
+    ]
+    return np.stack(scaled).astype(np.float32)
+
+
+def read_slices(
+    network: Network,
+    channels: Mapping[str, NDArray[np.floating]],
+    brain: NDArray[np.bool_],
+    voxel_sizes_mm: Sequence[float],
+) -> NDArray[np.float32]:
+    """Let a network read an image slice by slice.
+
+    Parameters
+    ----------
+    network
+        Its weights.
+    channels
+        An array of the image's shape for each of ``CHANNELS``.
+    brain
+        Brain mask.
+    voxel_sizes_mm
+        Voxel size along each axis.
+
+    Returns
+    -------
+    ndarray
+        Probability of lesion, 0..1; 0 outside the brain.
+
+    Raises
+    ------
+    ValueError
+        If what the network says is no number everywhere.
+    """
+    factors = block_factors(voxel_sizes_mm, READ_MM)
+    edges = [n * size for n, size in zip(factors, voxel_sizes_mm, strict=True)]
+    axis = slice_axis(edges)
+    slices = np.moveaxis(as_read(channels, brain, factors), axis + 1, 0)
+    logits = np.moveaxis(network.logits(slices), 0, axis)
+    if not np.isfinite(logits).all():
+        raise ValueError("the search for lesions gave no number somewhere; look at the FLAIR")
+    laid = over_blocks(logits, factors, brain.shape)
+    return np.where(brain, 1 / (1 + np.exp(-laid)), 0).astype(np.float32)
