@@ -24,7 +24,7 @@ class RigidAlignment(NamedTuple):
     metrics: Facts
 
 
-@step(mem_gb=2.0)
+@step(mem_gb=2.0, seconds=10)
 def align_rigidly(
     fixed: Grid3D,
     moving: Grid3D,
@@ -85,7 +85,7 @@ class FirstWarp(NamedTuple):
     metrics: Facts
 
 
-@step(mem_gb=3.0)
+@step(mem_gb=3.0, seconds=60)
 def warp_to_template(
     reference: Grid3D,
     brain_mask: MaskImage,
@@ -128,7 +128,7 @@ def warp_to_template(
     return FirstWarp(Path(fit.forward), Path(fit.inverse), Path(affine), fit.metrics)
 
 
-@step(mem_gb=3.0)
+@step(mem_gb=3.0, seconds=30)
 def warp_again(
     reference: Grid3D,
     brain_mask: MaskImage,
