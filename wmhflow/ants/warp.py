@@ -248,11 +248,10 @@ def register_brains(
     whole_brain = resample_mask(goal_mask, template.affine, working_mm)
     # the finest level at which there is something to smooth
     levels_mm = [level for level in SYN_LEVELS_MM if level > 1.5 * working_mm]
-    iterations = SYN_ITERATIONS[: len(levels_mm)]
     state = None if start is None else start.state
-    if state is not None:
-        left = slice(1 if len(levels_mm) > 1 else 0, len(levels_mm))
-        levels_mm, iterations = levels_mm[left], AGAIN_ITERATIONS[left]
+    iterations = list(SYN_ITERATIONS if state is None else AGAIN_ITERATIONS)[: len(levels_mm)]
+    if state is not None and len(levels_mm) > 1:
+        levels_mm, iterations = levels_mm[1:], iterations[1:]
     metrics: dict[str, Any] = {}
     if start is None:
         fit = register_linear(whole, brain, ("Affine",), seed, spacing_mm=AFFINE_MM)
