@@ -16,7 +16,7 @@ from scipy import ndimage
 
 from tests.builders import save_image
 from wmhflow.ants import warp
-from wmhflow.ants.transforms import resample_through
+from wmhflow.ants.transforms import map_points, resample_through
 from wmhflow.core.align.quality import ACCEPTABLE
 from wmhflow.core.align.search import rotation_matrix
 from wmhflow.core.space.grids import Grid3D, resample_isotropic
@@ -247,3 +247,38 @@ def test_registering_again_waits_for_lesions_that_matter_and_keeps_the_affine(
     assert {name: many.metrics[name] for name in list(told)[:2]} == dict(list(told.items())[:2])
     assert 0 < many.metrics["jacobian_min"] < 2
     assert many.metrics["wmh_filled_mm3"] == pytest.approx(2 * 20 * 216)
+
+
+@pytest.mark.usefixtures("few_turns", "few_iterations")
+def test_registering_again_goes_on_from_where_the_first_warp_ended(
+    small_head: Grid3D, template: Template, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(warp, "COARSEST_SYN_MM", 3.0)
+    monkeypatch.setattr(warp, "AFFINE_MM", 6.0)
+    places = np.indices(small_head.data.shape)
+    bent = ndimage.map_coordinates(
+        small_head.data, places + 0.8 * np.sin(places[[1, 2, 0]] / 4), order=1
+    )
+    person = Grid3D(bent, small_head.affine)
+    brain = MaskImage(person.data > 20, person.affine)
+    (tmp_path / "first").mkdir()
+    first = warp_to_template(person, brain, template, 3, tmp_path / "first")
+    wmh = np.zeros(brain.data.shape, bool)
+    wmh[10:12, 8:18, 8:12] = True
+    lesions = MaskImage(wmh & brain.data, brain.affine)
+    # without a single iteration it ends where it began
+    monkeypatch.setattr(warp, "AGAIN_ITERATIONS", (0, 0, 0))
+    runs = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        found = warp_again(
+            person, brain, template, lesions, seed=3, folder=tmp_path / name, **first._asdict()
+        )
+        runs.append(found)
+    for output in ("forward", "inverse"):
+        one, other = (getattr(run, output).read_bytes() for run in runs)
+        assert one == other, output
+        points = nib.affines.apply_affine(person.affine, np.argwhere(brain.data)[::20])
+        ends = [map_points(points, str(getattr(run, output)), 3) for run in (first, runs[0])]
+        np.testing.assert_allclose(ends[1], ends[0], atol=0.05)
+        assert np.linalg.norm(ends[0] - points, axis=1).mean() > 0.5

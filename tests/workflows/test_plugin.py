@@ -14,7 +14,12 @@ import pytest
 from nipype import Node, Workflow
 from nipype.interfaces.base import BaseInterfaceInputSpec, SimpleInterface, TraitedSpec, traits
 
-from wmhflow.workflows.plugin import KILLED, ResilientMultiProcPlugin
+from wmhflow.workflows.plugin import (
+    KILLED,
+    LONGEST_CHAIN,
+    ResilientMultiProcPlugin,
+    longest_chains,
+)
 
 
 class _In(BaseInterfaceInputSpec):
@@ -103,3 +108,52 @@ def test_the_program_itself_idles_while_its_steps_run(tmp_path: Path) -> None:
     # four seconds of steps, and a free processor to fill
     assert time.process_time() - started < 1.5
     assert gc.get_freeze_count() == 0
+
+
+class LongStep(Step):
+    """A step that says of itself that it takes long."""
+
+    seconds = 60.0
+
+
+def begun(tmp_path: Path, n_procs: int) -> list[str]:
+    """Run a graph of two short steps and a chain; return the steps in the order they began in."""
+    workflow = Workflow(name="order_wf", base_dir=str(tmp_path))
+    workflow.config["execution"]["poll_sleep_duration"] = "0.05"
+    # in the order of names and of memory the chain would begin last
+    short = [Node(Step(what="add"), name=f"a_{i}", mem_gb=0.1) for i in range(2)]
+    head = Node(Step(what="add"), name="x_head", mem_gb=1)
+    tail = Node(LongStep(what="add"), name="y_tail", mem_gb=1)
+    workflow.add_nodes([*short, head, tail])
+    workflow.connect(head, "number", tail, "number")
+    order: list[str] = []
+
+    def note(node: Node, status: str) -> None:
+        if status == "start":
+            order.append(node.name)
+
+    plugin = ResilientMultiProcPlugin(
+        {
+            "n_procs": n_procs,
+            "memory_gb": 4,
+            "mp_context": "fork",
+            "scheduler": LONGEST_CHAIN,
+            "status_callback": note,
+        }
+    )
+    try:
+        workflow.run(plugin=plugin)
+    finally:
+        plugin.close()
+    return order
+
+
+def test_the_step_that_the_longest_chain_waits_for_begins_first(tmp_path: Path) -> None:
+    assert begun(tmp_path, 1) == ["x_head", "y_tail", "a_0", "a_1"]
+    assert begun(tmp_path / "two", 2)[0] == "x_head"
+
+
+def test_a_chain_is_as_long_as_the_longest_way_to_its_end() -> None:
+    # 0 leads to 1 and 2, both lead to 3; 4 stands alone
+    assert longest_chains([1, 10, 2, 3, 8], [[1, 2], [3], [3], [], []]) == [14, 13, 5, 3, 8]
+    assert longest_chains([], []) == []

@@ -97,6 +97,8 @@ def register_linear(
     seed: int,
     spacing_mm: float = 2.0,
     angles_deg: Sequence[Sequence[float]] | None = None,
+    *,
+    is_scaled: bool = False,
 ) -> LinearFit:
     """Register from several starts and keep the best, by one score for all.
 
@@ -115,13 +117,17 @@ def register_linear(
         Finest voxel size that antsRegistration uses.
     angles_deg
         Angles about x, y and z of the starts; a grid of up to 40 degrees if None.
+    is_scaled
+        Whether the images are scaled to 0..1 already.
 
     Returns
     -------
     LinearFit
         The best alignment. It is the headers' own if nothing was better.
     """
-    scaled = [Grid3D(robust_range(grid.data), grid.affine) for grid in (fixed, moving)]
+    scaled = [fixed, moving]
+    if not is_scaled:
+        scaled = [Grid3D(robust_range(grid.data), grid.affine) for grid in scaled]
     judge = _judge(scaled, seed)
     pivot = centroid_mm(scaled[0])
     identity = judge.score(np.eye(4))

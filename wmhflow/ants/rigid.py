@@ -73,7 +73,7 @@ def register_rigid(
     scaled = [Grid3D(robust_range(grid.data), grid.affine) for grid in (fixed, moving)]
 
     def attempt(pair: Sequence[Grid3D], turns: Sequence[Sequence[float]] | None) -> RigidFit:
-        fit = register_linear(pair[0], pair[1], ("Rigid",), seed, angles_deg=turns)
+        fit = register_linear(pair[0], pair[1], ("Rigid",), seed, angles_deg=turns, is_scaled=True)
         quality = alignment_quality(scaled[0], scaled[1], fit.matrix, seed)
         return RigidFit(fit, quality, 0)
 

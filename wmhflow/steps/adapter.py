@@ -71,6 +71,7 @@ def _class_of(function: Callable[..., Any]) -> type[SimpleInterface]:
     members = {
         "_run_interface": run,
         "_always_run": needs.always,
+        "seconds": needs.seconds,
         "input_spec": _spec(function, "Inputs"),
         "output_spec": _spec(function, "Outputs"),
     }

@@ -38,7 +38,7 @@ class Bridge(NamedTuple):
     forward: Path
 
 
-@step(mem_gb=3.0)
+@step(mem_gb=3.0, seconds=60)
 def bridge_templates(
     image: Path, template: Template, has_labels: bool, seed: int, folder: Folder
 ) -> Bridge:

@@ -149,7 +149,7 @@ class Found(NamedTuple):
     template: Template
 
 
-@step(mem_gb=2.0, always=True)
+@step(mem_gb=2.0, always=True, seconds=10)
 def find_template() -> Found:
     """Find the template with its priors, which are drawn if no run drew them before."""
     return Found(cached_template())

@@ -22,21 +22,25 @@ Step = TypeVar("Step", bound=Callable[..., Any])
 class Needs:
     """What a step needs, and whether it runs again although its inputs are the same.
 
-    ``mem_gb`` is for a head of 256 voxels along each axis; ``always`` is for steps that write or
-    read what nipype does not watch.
+    ``mem_gb`` and ``seconds`` are for a head of 256 voxels along each axis; seconds only order the
+    steps that could begin, so a rough figure will do. ``always`` is for steps that write or read
+    what nipype does not watch.
     """
 
     mem_gb: float = 0.5
     threads: int = 1
     always: bool = False
+    seconds: float = 1.0
 
 
-def step(mem_gb: float = 0.5, threads: int = 1, *, always: bool = False) -> Callable[[Step], Step]:
+def step(
+    mem_gb: float = 0.5, threads: int = 1, *, always: bool = False, seconds: float = 1.0
+) -> Callable[[Step], Step]:
     """State what a step needs, beside its function.
 
     Parameters
     ----------
-    mem_gb, threads, always
+    mem_gb, threads, always, seconds
         As in :class:`Needs`.
 
     Examples
@@ -49,7 +53,7 @@ def step(mem_gb: float = 0.5, threads: int = 1, *, always: bool = False) -> Call
     """
 
     def stated(function: Step) -> Step:
-        setattr(function, "needs", Needs(mem_gb, threads, always))  # noqa: B010 - mypy
+        setattr(function, "needs", Needs(mem_gb, threads, always, seconds))  # noqa: B010 - mypy
         return function
 
     return stated

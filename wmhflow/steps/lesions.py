@@ -141,7 +141,7 @@ class FoundLesions(NamedTuple):
     facts: Facts
 
 
-@step(mem_gb=3.0)
+@step(mem_gb=3.0, seconds=20)
 def find_lesions(
     flair: Grid3D,
     reference: Space,

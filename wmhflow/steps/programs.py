@@ -33,7 +33,7 @@ class ProgramMask(NamedTuple):
     transforms: list[Path]
 
 
-@step(mem_gb=4.0)
+@step(mem_gb=4.0, seconds=600)
 def run_program(
     command: str,
     reference_name: str,
@@ -76,7 +76,7 @@ def run_program(
     return ProgramMask(out, [other_transform] if moved and other_transform else [])
 
 
-@step(mem_gb=8.0)
+@step(mem_gb=8.0, seconds=600)
 def run_segmenter(
     segmenter: dict[str, Any],
     reference_name: str,

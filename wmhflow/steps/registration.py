@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from wmhflow.ants.rigid import refuse_poor, register_rigid, rigid_metrics
-from wmhflow.ants.warp import register_to_template
+from wmhflow.ants.warp import WarpStart, register_to_template
 from wmhflow.core.space.geometry import voxel_mm3
 from wmhflow.core.space.grids import Grid3D, centroid_mm, robust_range
 from wmhflow.core.wmh.filling import LEAST_AGAIN_ML
@@ -24,7 +24,7 @@ class RigidAlignment(NamedTuple):
     metrics: Facts
 
 
-@step(mem_gb=2.0)
+@step(mem_gb=2.0, seconds=10)
 def align_rigidly(
     fixed: Grid3D,
     moving: Grid3D,
@@ -77,15 +77,20 @@ class Warp(NamedTuple):
 
 
 class FirstWarp(NamedTuple):
-    """A warp, and the affine that it began with: template points to reference points, ITK text."""
+    """A warp, and what a later one goes on from.
+
+    ``affine`` is what it began with (template points to reference points, ITK text), and ``state``
+    where it ended.
+    """
 
     forward: Path
     inverse: Path
     affine: Path
+    state: Path
     metrics: Facts
 
 
-@step(mem_gb=3.0)
+@step(mem_gb=3.0, seconds=60)
 def warp_to_template(
     reference: Grid3D,
     brain_mask: MaskImage,
@@ -125,10 +130,11 @@ def warp_to_template(
         infarct=None if infarct is None else infarct.data,
     )
     affine = write_itk_affine(fit.affine, folder.absolute() / "affine.txt")
-    return FirstWarp(Path(fit.forward), Path(fit.inverse), Path(affine), fit.metrics)
+    forward, inverse, state = (Path(path) for path in (fit.forward, fit.inverse, fit.state))
+    return FirstWarp(forward, inverse, Path(affine), state, fit.metrics)
 
 
-@step(mem_gb=3.0)
+@step(mem_gb=3.0, seconds=30)
 def warp_again(
     reference: Grid3D,
     brain_mask: MaskImage,
@@ -141,8 +147,9 @@ def warp_again(
     seed: int,
     folder: Folder,
     infarct: MaskImage | None = None,
+    state: Path | None = None,
 ) -> Warp:
-    """Register a person's image to the template anew, now that WMH are known, if they matter.
+    """Go on registering a person's image to the template, now that WMH are known, if they matter.
 
     Parameters
     ----------
@@ -152,6 +159,8 @@ def warp_again(
         WMH on the reference grid.
     forward, inverse, affine, metrics
         What was found before the WMH were known; the affine is kept.
+    state
+        Where that warp ended, to go on from; the warp is made anew from the affine if None.
     """
     if np.count_nonzero(wmh.data) * voxel_mm3(wmh.affine) < 1000 * LEAST_AGAIN_ML:
         return Warp(forward, inverse, metrics)
@@ -164,6 +173,6 @@ def warp_again(
         template_mask=template.mask("brain_mask"),
         wmh=wmh.data,
         infarct=None if infarct is None else infarct.data,
-        affine=read_itk_affine(affine),
+        start=WarpStart(read_itk_affine(affine), state),
     )
     return Warp(Path(fit.forward), Path(fit.inverse), metrics | fit.metrics)

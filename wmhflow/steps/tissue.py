@@ -50,7 +50,7 @@ class GivenTissues(NamedTuple):
     facts: Facts
 
 
-@step(mem_gb=2.0)
+@step(mem_gb=2.0, seconds=2)
 def read_parcellation(
     in_file: Path, reference: Grid3D, transforms: list[Path] | None = None
 ) -> GivenTissues:
@@ -121,7 +121,7 @@ def check_brain(brain_mask: MaskImage, reference: Grid3D, source: str) -> Facts:
     return {"brain_cut_share": facts["cut_share"]}
 
 
-@step(mem_gb=2.0)
+@step(mem_gb=2.0, seconds=20)
 def find_brain(
     image: Grid3D,
     template: Template,
@@ -188,7 +188,7 @@ class Priors(NamedTuple):
     hemispheres: LabelImage
 
 
-@step(mem_gb=2.0)
+@step(mem_gb=2.0, seconds=5)
 def warp_priors(brain_mask: MaskImage, template: Template, inverse: Path) -> Priors:
     """Bring the template's priors to the brain; further than 10 mm from it they are 0.
 
@@ -222,7 +222,7 @@ class Tissues(NamedTuple):
     ventricles: MaskImage
 
 
-@step(mem_gb=3.0)
+@step(mem_gb=3.0, seconds=20)
 def label_tissues(
     image: Grid3D,
     brain_mask: MaskImage,

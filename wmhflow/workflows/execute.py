@@ -13,7 +13,7 @@ from nipype import logging as nipype_logging
 
 from wmhflow.errors import UsageError
 from wmhflow.settings import Resources, Settings
-from wmhflow.workflows.plugin import Failure, ResilientMultiProcPlugin
+from wmhflow.workflows.plugin import LONGEST_CHAIN, Failure, ResilientMultiProcPlugin
 
 LOGGERS = ("nipype.workflow", "nipype.utils", "nipype.interface", "nipype.filemanip")
 # what workers import once, before they are forked
@@ -100,7 +100,7 @@ def _make_plugin(
         "memory_gb": resources.mem_gb,
         "raise_insufficient": False,
         "status_callback": on_step,
-        "scheduler": "mem_thread",
+        "scheduler": LONGEST_CHAIN,
     }
     path = settings.execution.use_plugin
     return ResilientMultiProcPlugin(arguments | (_plugin_arguments(path) if path else {}))

@@ -15,7 +15,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -32,6 +32,10 @@ KILLED = (
 )
 # how long a process that was killed may take to be dead
 DYING_S = 1.0
+# The scheduler's name among the plugin's arguments, beside nipype's own.
+LONGEST_CHAIN = "longest_chain"
+# of a step that does not say how long it takes
+USUAL_S = 1.0
 
 
 def _start_worker(folder: str) -> None:
@@ -83,6 +87,32 @@ def _is_dead(pid: int) -> bool:
         return True
 
 
+def longest_chains(seconds: Sequence[float], followers: Sequence[Sequence[int]]) -> list[float]:
+    """Add to the time of each step that of the longest chain of steps that wait for it.
+
+    Parameters
+    ----------
+    seconds
+        Time of each step, in an order in which every step comes before those that wait for it.
+    followers
+        For each step, those that wait for it.
+
+    Returns
+    -------
+    list of float
+        Seconds from the begin of each step to the end of all that hangs on it, at least.
+
+    Examples
+    --------
+    >>> longest_chains([1, 5, 2, 7], [[1, 2], [3], [3], []])
+    [13, 12, 9, 7]
+    """
+    chains = list(seconds)
+    for i in reversed(range(len(chains))):
+        chains[i] += max((chains[j] for j in followers[i]), default=0)
+    return chains
+
+
 class ResilientMultiProcPlugin(MultiProcPlugin):
     """Nipype's process pool, made to survive the death of a worker.
 
@@ -106,6 +136,7 @@ class ResilientMultiProcPlugin(MultiProcPlugin):
         self._retries: dict[int, int] = {}
         self._to_retry: set[int] = set()
         self._jobs: dict[int, tuple[Any, bool]] = {}
+        self._chains: list[float] = []
         self.pool.shutdown()
         self.pool = self._new_pool()
 
@@ -188,6 +219,19 @@ class ResilientMultiProcPlugin(MultiProcPlugin):
             if node.fullname.rpartition(".")[0] == visit and not self.proc_done[number]:
                 self.proc_done[number] = True
                 self.proc_pending[number] = False
+
+    def _generate_dependency_list(self, graph: Any) -> None:
+        super()._generate_dependency_list(graph)
+        seconds = [getattr(node.interface, "seconds", USUAL_S) for node in self.procs]
+        self._chains = longest_chains(seconds, self.depidx.rows)
+
+    def _sort_jobs(self, jobids: Any, scheduler: str = "tsort") -> Any:
+        """Begin what the end of the run waits for longest; among equals, what came first."""
+        if scheduler != LONGEST_CHAIN:
+            return super()._sort_jobs(jobids, scheduler=scheduler)
+        # parts of a step that was divided stand behind all others
+        whole = {job: self.mapnodesubids.get(job, job) for job in jobids}
+        return sorted(jobids, key=lambda job: (-self._chains[whole[job]], job))
 
     def _prerun_check(self, graph: Any) -> None:
         super()._prerun_check(graph)

@@ -31,6 +31,9 @@ ROTATIONS_TRIED_DEG = (-40.0, -20.0, 0.0, 20.0, 40.0)
 DENSE_STEP_DEG = 30.0
 STARTS_CLIMBED = 12
 STARTS_KEPT = 3
+# A climb ends where a round gains less: of where it stands, in steps, and of its score. What climbs
+# only to be climbed from again need not arrive.
+FINE, ROUGH = (0.02, 1e-4), (0.1, 1e-3)
 # Alignments that differ by less, in degrees and mm, are one.
 SAME_PLACE = 3.0
 
@@ -144,6 +147,7 @@ def highest(
     start: NDArray[np.float64],
     step: float,
     rounds: int,
+    tolerances: tuple[float, float] = FINE,
 ) -> tuple[float, NDArray[np.float64]]:
     """Climb to the nearest maximum, one direction after the other (Powell).
 
@@ -157,6 +161,8 @@ def highest(
         First step, in the unit of the parameters.
     rounds
         How often all directions are tried, at most.
+    tolerances
+        When it is enough, of the parameters in steps and of the score.
 
     Returns
     -------
@@ -172,13 +178,17 @@ def highest(
         lambda x: -score(x * step),
         start / step,
         method="Powell",
-        options={"xtol": 0.02, "ftol": 1e-4, "maxiter": rounds},
+        options={"xtol": tolerances[0], "ftol": tolerances[1], "maxiter": rounds},
     )
     return -float(found.fun), found.x * step
 
 
 def climb(
-    pair: Comparison, parameters: NDArray[np.float64], pivot: NDArray[np.float64], step: float
+    pair: Comparison,
+    parameters: NDArray[np.float64],
+    pivot: NDArray[np.float64],
+    step: float,
+    tolerances: tuple[float, float] = FINE,
 ) -> tuple[float, NDArray[np.float64]]:
     """Move a rigid alignment to the nearest best one.
 
@@ -192,13 +202,15 @@ def climb(
         Point about which is turned, RAS mm.
     step
         First step, in mm and degrees.
+    tolerances
+        As for :func:`highest`.
 
     Returns
     -------
     tuple of float and ndarray
         Score and parameters.
     """
-    return highest(lambda x: pair.score(rigid_matrix(x, pivot)), parameters, step, rounds=6)
+    return highest(lambda x: pair.score(rigid_matrix(x, pivot)), parameters, step, 6, tolerances)
 
 
 def refine_rigid(
@@ -273,7 +285,7 @@ def search_rigid(
             scores = [pair.score(rigid_matrix(start, pivot)) for _, start in starts]
             chosen = _apart(scores, [start for _, start in starts], STARTS_CLIMBED)
             found = [(scores[i], *starts[i]) for i in dict.fromkeys([0, *chosen])]
-        climbed = [(name, *climb(pair, start, pivot, spacing)) for _, name, start in found]
+        climbed = [(name, *climb(pair, start, pivot, spacing, ROUGH)) for _, name, start in found]
         kept = _apart(
             [score for _, score, _ in climbed], [end for _, _, end in climbed], STARTS_KEPT
         )
