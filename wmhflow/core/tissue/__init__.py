@@ -24,6 +24,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         ],
         "mixture": ["Mixture", "fit_mixture"],
         "parcellation": ["recode", "unknown_codes", "complete_hemispheres"],
+        "segment": ["segment_tissue"],
         "template": [
             "TemplatePriors",
             "make_priors",
