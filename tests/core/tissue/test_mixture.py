@@ -65,10 +65,15 @@ def test_a_voxel_between_two_equal_sides_belongs_to_neither() -> None:
     image[..., :4], image[..., 5:] = 40, 60
     image = uneven(image)
     image[..., 4] = 50
+    image[..., 5:] = 100 - image[..., 3::-1]
     priors = np.full((2, 6, 6, 9), 0.5, np.float32)
-    priors[0, ..., :4] = priors[1, ..., 5:] = 0.9
+    priors[0, ..., :4], priors[0, ..., 5:] = 0.9, 0.1
     priors[1] = 1 - priors[0]
-    found = fit_mixture(image, image > 0, priors, (1, 1, 1), likeness=2.0)
+    # of the plane between the sides there is one voxel
+    brain = np.ones(image.shape, bool)
+    brain[..., 4] = False
+    brain[2, 2, 4] = True
+    found = fit_mixture(image, brain, priors, (1, 1, 1), likeness=2.0)
     assert found.posteriors[0, 2, 2, 4] == pytest.approx(0.5, abs=1e-3)
 
 
