@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # How sure the template has to be was chosen by eye on real heads; with it, white matter and cortex
-# reach a Dice of 0.93 and more and of 0.86 and more on five simulated heads (docs/benchmarks.md).
+# reached a Dice of 0.93 and more and of 0.86 and more on five simulated heads, with the classes of
+# Atropos (docs/benchmarks.md).
 # Grey matter or CSF where the template has less than this probability of any is a lesion.
 LEAST_OTHER_PRIOR = 0.1
 SURE_DEEP_PRIOR = 0.5
