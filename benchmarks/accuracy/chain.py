@@ -131,7 +131,7 @@ class Chain:
         )  # fmt: skip
         found = self.step(
             "tissues", label_tissues, image=self.reference, brain_mask=self.brain,
-            lesion_mask=self.wmh, seed=SEED, **warped._asdict(),
+            lesion_mask=self.wmh, **warped._asdict(),
         )  # fmt: skip
         return found.tissue, found.ventricles
 

@@ -74,7 +74,6 @@ def segmented(image: Grid3D, inner: np.ndarray) -> Tissues:
         **masks,
         hemispheres=LabelImage(sides, image.affine),
         lesion_mask=MaskImage(np.zeros_like(inner), image.affine),
-        seed=1,
     )
 
 

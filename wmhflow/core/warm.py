@@ -24,6 +24,7 @@ from wmhflow.core.regions.lookup import steps_at
 from wmhflow.core.regions.shells import shell_labels
 from wmhflow.core.regions.zones import zone_labels
 from wmhflow.core.space.grids import Grid3D
+from wmhflow.core.tissue.mixture import fit_mixture
 
 SHAPE = (6, 7, 8)
 SPACING_MM = (1.0, 1.0, 1.0)
@@ -53,6 +54,7 @@ def main() -> None:
         _warm_sampling(head)
     _warm_copies()
     _warm_alignment()
+    _warm_tissues(_head())
 
 
 def _head() -> _Head:
@@ -87,6 +89,11 @@ def _warm_copies() -> None:
 def _warm_alignment() -> None:
     image = Grid3D(np.ones(SHAPE, dtype=np.float32), np.eye(4))
     compare(image, image, seed=0).score(np.eye(4))
+
+
+def _warm_tissues(head: _Head) -> None:
+    priors = np.stack([head.cortex, ~head.cortex]).astype(np.float32)
+    fit_mixture(priors[0], head.cortex | ~head.cortex, priors, SPACING_MM, fluid=0)
 
 
 def _warm_regions(head: _Head, arranged: Callable[..., NDArray[Any]]) -> None:

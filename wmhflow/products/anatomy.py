@@ -419,7 +419,6 @@ def _computed_tissues(visit: Visit) -> Iterator[Recipe]:
             "hemispheres": "hemispheres",
             **{name: f"warped_{name}" for name in PRIORS},
         },
-        options={"seed": visit.seed},
         makes={"tissue": Work("tissue_found"), "ventricles": _ventricles(visit)},
     )
 

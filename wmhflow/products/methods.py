@@ -93,8 +93,9 @@ def _mask_text(settings: Settings) -> str:
     return (
         "Tissues and lateral ventricles were read from a given FreeSurfer-coded parcellation "
         "where there was one; otherwise the bias field was corrected with N4 [@n4], tissues were "
-        "segmented with Atropos [@atropos] and the template's priors, and cerebrospinal fluid "
-        "inside the warped ventricle prior was taken as lateral ventricle. For white matter "
+        "segmented with a mixture of Gaussians, the template's priors [@mixture] and a Markov "
+        "random field [@fast], and cerebrospinal fluid inside the warped ventricle prior was taken "
+        "as lateral ventricle. For white matter "
         f"hyperintensities (WMH), {wmh}.{filled} A lesion is a 26-connected component. Where a "
         "mask of infarcts was given, its voxels were kept out of WMH and NAWM, of the metric of "
         "the registration to the template and of the tissues' intensity model. "

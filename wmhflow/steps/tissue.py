@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from wmhflow.ants.brain import extract_brain
 from wmhflow.ants.priors import warped_priors
-from wmhflow.ants.tissue import segment_tissue
 from wmhflow.ants.transforms import average_through, resample_through
 from wmhflow.core.checks import sanity
 from wmhflow.core.regions.nawm import combine_tissues, normal_appearing_white_matter
@@ -19,6 +18,7 @@ from wmhflow.core.space.grids import Grid3D
 from wmhflow.core.tissue.brain import Shown, filled_foreground, what_is_shown
 from wmhflow.core.tissue.labelling import WarpedPriors
 from wmhflow.core.tissue.parcellation import complete_hemispheres, recode, unknown_codes
+from wmhflow.core.tissue.segment import segment_tissue
 from wmhflow.errors import InputError
 from wmhflow.files.images import load_volume
 from wmhflow.files.template import Template
@@ -234,7 +234,6 @@ def label_tissues(
     infratentorial: MaskImage,
     hemispheres: LabelImage,
     lesion_mask: MaskImage,
-    seed: int,
     infarct_mask: MaskImage | None = None,
 ) -> Tissues:
     """Label the tissues of the brain and find the lateral ventricles.
@@ -249,8 +248,6 @@ def label_tissues(
         The template's priors on that grid.
     lesion_mask
         Lesions, which are white matter.
-    seed
-        Seed of everything random.
     infarct_mask
         Where nothing is learnt from brightness.
     """
@@ -264,9 +261,7 @@ def label_tissues(
         hemispheres.data.astype(np.uint8),
     )
     infarcts = np.zeros_like(brain_mask.data) if infarct_mask is None else infarct_mask.data
-    labels, found, _ = segment_tissue(
-        image, brain_mask.data, priors, lesion_mask.data, seed, infarcts
-    )
+    labels, found, _ = segment_tissue(image, brain_mask.data, priors, lesion_mask.data, infarcts)
     return Tissues(LabelImage(labels, image.affine), MaskImage(found, image.affine))
 
 

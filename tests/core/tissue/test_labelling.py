@@ -109,7 +109,7 @@ def test_class_priors_sum_to_one_and_know_lesions() -> None:
     stack = tissue.class_priors(priors, brain, lesions)
     assert np.allclose(stack.sum(axis=0)[brain], 1)
     assert not stack[:, ~brain].any()
-    assert stack[2, 10, 1, 10] == 1
+    assert stack[3, 10, 1, 10] == 1
 
 
 def test_bright_outliers_are_clipped_and_tissue_is_not() -> None:

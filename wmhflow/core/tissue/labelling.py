@@ -28,12 +28,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # How sure the template has to be was chosen by eye on real heads; with it, white matter and cortex
-# reach a Dice of 0.93 and more and of 0.86 and more on five simulated heads (docs/benchmarks.md).
+# reached a Dice of 0.93 and more and of 0.86 and more on five simulated heads, with the classes of
+# Atropos (docs/benchmarks.md).
 # Grey matter or CSF where the template has less than this probability of any is a lesion.
 LEAST_OTHER_PRIOR = 0.1
 SURE_DEEP_PRIOR = 0.5
 SURE_TISSUE_PRIOR = 0.9
-# Nothing is impossible, or Atropos could not correct the warp's errors; not measured.
+# Nothing is impossible, or brightness could not correct the warp's errors; not measured.
 PRIOR_FLOOR = 0.02
 # So near to a ventricle there is no cortex where the template has less than this of it: without it
 # the wall, as bright as cortex, cut the depth and the zones (docs/definitions.md).
@@ -59,7 +60,7 @@ class WarpedPriors:
 def class_priors(
     priors: WarpedPriors, brain: NDArray[np.bool_], lesions: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
-    """Make the three priors of the intensity model: CSF, grey and white matter.
+    """Make the priors of the intensity model: CSF, cortex, deep grey and white matter.
 
     Parameters
     ----------
@@ -72,14 +73,14 @@ def class_priors(
 
     Returns
     -------
-    ndarray, (3, x, y, z)
+    ndarray, (4, x, y, z)
         Probabilities that sum to 1 inside the brain and are 0 outside.
     """
-    stack = np.array([priors.csf, priors.cortex + priors.deep_grey, priors.white], np.float32)
+    stack = np.array([priors.csf, priors.cortex, priors.deep_grey, priors.white], np.float32)
     stack = np.clip(stack, 0, 1)
     stack[0] += stack.sum(axis=0) < 0.5
     stack += PRIOR_FLOOR
-    stack[:, lesions] = np.array([0, 0, 1], np.float32)[:, None]
+    stack[:, lesions] = np.array([0, 0, 0, 1], np.float32)[:, None]
     return np.where(brain, stack / stack.sum(axis=0), 0).astype(np.float32)
 
 
