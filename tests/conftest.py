@@ -54,6 +54,9 @@ def derivatives(tmp_path: Path) -> Path:
 def few_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let alignments begin as the headers say alone, where turned heads are not the matter."""
     monkeypatch.setattr("wmhflow.core.align.search.ROTATIONS_TRIED_DEG", (0.0,))
+    monkeypatch.setattr("wmhflow.core.align.head.TURNS_DEG", (0.0,))
+    monkeypatch.setattr("wmhflow.core.align.head.FEW_TURNS_DEG", (0.0,))
+    monkeypatch.setattr("wmhflow.core.align.head.CLIMBED", 6)
     monkeypatch.setattr("wmhflow.ants.rigid.every_turn", lambda: [(0.0, 0.0, 0.0)])
 
 

@@ -8,7 +8,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from benchmarks.accuracy.brain import ELSEWHERE, KINDS, LARGEST_TURN_DEG, cases, elsewhere
 from benchmarks.accuracy.chain import dice
+from benchmarks.accuracy.gauntlet.acquire import Acquired
+from benchmarks.accuracy.gauntlet.anatomy import Head
 from benchmarks.accuracy.simulate import LATERAL_VENTRICLES, simulated
 from benchmarks.accuracy.wmh import thick_slices
 
@@ -43,3 +46,28 @@ def test_dice_of_known_masks() -> None:
     first, second = np.array([1, 1, 0, 0], bool), np.array([1, 0, 1, 0], bool)
     assert dice(first, second) == 0.5
     assert dice(first & False, second & False) == 1.0
+
+
+def test_what_a_brain_mask_holds_of_eyes_and_neck_is_counted() -> None:
+    codes = np.zeros((20, 20, 40), np.int16)
+    codes[..., 25:], codes[..., :10], codes[:2, :, 25:] = 2, 512, 506
+    head = Head("drawn", codes, np.eye(4))
+    image = nib.Nifti1Image(codes.astype(np.float32), np.eye(4))
+    taken = Acquired(image, head.brain, head.brain, head.brain, np.eye(4))
+    everything = elsewhere(head, taken, np.ones(codes.shape, bool))
+    # more than 10 mm below the brain's lowest voxel, which is the 25th
+    assert everything == pytest.approx({"eyes": 0.6, "bone": 0, "cord": 4.0, "neck": 6.0})
+    assert not any(elsewhere(head, taken, head.brain).values())
+    assert set(everything) == {*ELSEWHERE, "neck"}
+
+
+def test_whole_heads_are_the_same_each_time_and_turned_as_far_as_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("benchmarks.accuracy.brain.names", lambda: list("abcdefghij"))
+    drawn = cases(210)
+    assert drawn == cases(210)
+    assert len({(case.head, case.kind) for case in drawn}) == 10 * len(KINDS)
+    turns = [case.turned_deg for case in drawn]
+    assert 0 <= min(turns) < 2
+    assert 23 < max(turns) <= LARGEST_TURN_DEG

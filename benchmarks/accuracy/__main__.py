@@ -6,13 +6,14 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from benchmarks.accuracy import anatomy, cost, filling, lobes, people, rigid, wmh
+from benchmarks.accuracy import anatomy, brain, cost, filling, lobes, people, rigid, wmh
 from benchmarks.accuracy.gauntlet import table as gauntlet
 
 # Each prints its tables and returns what was missed, in words.
 SECTIONS: dict[str, Callable[[], list[str]]] = {
     "wmh": wmh.main,
     "anatomy": anatomy.main,
+    "brain": brain.main,
     "filling": filling.main,
     "gauntlet": gauntlet.main,
     "lobes": lobes.main,

@@ -15,6 +15,7 @@ from tests.builders import DATA, save_image
 from tests.heads import coarse, coarse_template
 from wmhflow.core.space.geometry import world_coordinates
 from wmhflow.core.space.grids import Grid3D
+from wmhflow.errors import InputError
 from wmhflow.files.images import load_grid
 from wmhflow.files.itk import write_itk_affine
 from wmhflow.files.template import PRIORS, Template, cached_template
@@ -136,6 +137,17 @@ def test_a_stripped_image_is_its_own_mask(
 ) -> None:
     image = Grid3D(t1w.data * inner, t1w.affine)
     assert dice(find_brain(image, template, 1, "x").brain_mask.data, inner) > 0.98
+
+
+def test_an_image_without_a_brain_is_refused_by_its_name(
+    template: Template, few_turns: None
+) -> None:
+    """Four litres of one brightness are too much for a brain without its skull, and no head."""
+    places = np.indices((60, 60, 60)) - 29.5
+    ball = np.where((places**2).sum(axis=0) < 25**2, np.float32(100), np.float32(0))
+    image = Grid3D(ball, np.diag([4.0, 4.0, 4.0, 1.0]))
+    with pytest.raises(InputError, match=r"sub-01_T1w\.nii\.gz: no brain was found"):
+        find_brain(image, template, 1, "sub-01_T1w.nii.gz")
 
 
 def test_what_two_stripped_images_share_is_the_brain(

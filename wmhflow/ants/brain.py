@@ -10,7 +10,13 @@ from scipy import ndimage
 from wmhflow.core.align.affine import align_template
 from wmhflow.core.arrays.masks import within
 from wmhflow.core.checks.sanity import flattest_share
-from wmhflow.core.space.grids import Grid3D, robust_range
+from wmhflow.core.space.grids import (
+    Grid3D,
+    apply_affine,
+    box_around,
+    robust_range,
+    uncropped,
+)
 from wmhflow.core.tissue.bias import correct_bias
 from wmhflow.core.tissue.brain import Shown, filled_foreground, what_is_shown
 from wmhflow.core.tissue.brain_mask import refine_brain_mask
@@ -26,6 +32,10 @@ FAR_MM = 8.0
 STRIPPED_SHARE = 0.03
 # The affine leaves the gyri of some people just outside of the template's brain. By eye, too.
 MARGIN_MM = 2.0
+# More than any distance that is looked at around the rough mask.
+WORKING_MARGIN_MM = 12.0
+# Of the template's voxels every so-manieth tells where its box lies.
+STEP = 50
 # Neither of these shares was measured.
 # Another image's brain is believed if it leaves at least this share of what was found without it.
 LEAST_SHARED = 0.9
@@ -70,6 +80,11 @@ def extract_brain(
     -------
     ndarray
         Brain mask.
+
+    Raises
+    ------
+    ValueError
+        If nothing in the image is like the template's brain, or its bias field is no scanner's.
     """
     mask = _brain_of(head, template, template_mask, seed)
     if other is None or not what_is_shown(head.data, head.voxel_mm3).without_skull:
@@ -91,12 +106,21 @@ def _brain_of(
     if what_is_shown(head.data, head.voxel_mm3) is Shown.BRAIN:
         return filled_foreground(head.data)
     rough = lay_template_mask(head, template, template_mask, seed)
+    if not rough.any():
+        raise ValueError(
+            "no brain was found: it would lie outside of the image; look at the image."
+        )
+    # nothing further away than this is looked at again, which saves most of the time
+    box = box_around(Grid3D(rough.astype(np.float32), head.affine), WORKING_MARGIN_MM)
+    part, inner, sizes = head.data[box], rough[box], head.voxel_sizes_mm
+    refined = refine_brain_mask(correct_bias(part, inner, sizes), inner, sizes)
     body = filled_foreground(head.data)
-    far = body & ~within(rough, FAR_MM, head.voxel_sizes_mm)
-    stripped = bool(body.any()) and far.sum() < STRIPPED_SHARE * body.sum()
-    corrected = correct_bias(head.data, rough, head.voxel_sizes_mm)
-    refined = refine_brain_mask(corrected, rough, head.voxel_sizes_mm)
-    return refined & body if stripped else refined
+    if body.any():
+        near = np.count_nonzero(body[box] & within(inner, FAR_MM, sizes))
+        far = np.count_nonzero(body) - near
+        if far < STRIPPED_SHARE * np.count_nonzero(body):
+            refined &= body[box]
+    return np.asarray(uncropped(refined, box, head.data.shape))
 
 
 def lay_template_mask(
@@ -119,15 +143,39 @@ def lay_template_mask(
     -------
     ndarray
         Mask on the head's grid.
+
+    Raises
+    ------
+    ValueError
+        If nothing in the image is like the template's brain.
     """
     scaled = [Grid3D(robust_range(grid.data), grid.affine) for grid in (template, head)]
     matrix, _ = align_template(scaled[0], template_mask, scaled[1], seed)
     to_template = np.linalg.inv(matrix @ template.affine) @ head.affine
+    voxels = np.linalg.inv(head.affine) @ matrix
+    box = _box_of_points(
+        apply_affine(
+            voxels @ template.affine, np.argwhere(template_mask)[::STEP].astype(np.float64)
+        ),
+        np.ceil(np.divide(WORKING_MARGIN_MM, head.voxel_sizes_mm)),
+        head.data.shape,
+    )
+    start = to_template @ np.r_[[part.start for part in box], 1.0]
     laid = ndimage.affine_transform(
         template_mask.astype(np.float32),
         to_template[:3, :3],
-        to_template[:3, 3],
-        head.data.shape,
+        start[:3],
+        tuple(part.stop - part.start for part in box),
         order=1,
     )
-    return within(laid > 0.5, MARGIN_MM, head.voxel_sizes_mm)
+    grown = within(laid > 0.5, MARGIN_MM, head.voxel_sizes_mm)
+    return np.asarray(uncropped(grown, box, head.data.shape))
+
+
+def _box_of_points(
+    voxels: NDArray[np.float64], margins: NDArray[np.float64], shape: tuple[int, ...]
+) -> tuple[slice, ...]:
+    """Find the box of a grid that holds points, and some voxels around them."""
+    first = np.clip(np.floor(voxels.min(axis=0) - margins), 0, np.subtract(shape, 1)).astype(int)
+    last = np.clip(np.ceil(voxels.max(axis=0) + margins), first + 1, shape).astype(int)
+    return tuple(slice(int(low), int(high)) for low, high in zip(first, last, strict=True))

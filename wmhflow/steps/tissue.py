@@ -150,16 +150,19 @@ def find_brain(
     Raises
     ------
     InputError
-        If what was found cannot be a whole brain.
+        If nothing was found, or what was found cannot be a whole brain.
     """
-    mask = extract_brain(
-        image,
-        template.grid("t1w"),
-        template.mask("brain_mask"),
-        seed,
-        None if other is None else _brain_of_other(image, other, str(other_transform)),
-        None if other is None else max(other.voxel_sizes_mm),
-    )
+    try:
+        mask = extract_brain(
+            image,
+            template.grid("t1w"),
+            template.mask("brain_mask"),
+            seed,
+            None if other is None else _brain_of_other(image, other, str(other_transform)),
+            None if other is None else max(other.voxel_sizes_mm),
+        )
+    except ValueError as error:
+        raise InputError(f"{source}: {error}") from error
     brain = MaskImage(mask, image.affine)
     return Brain(brain, check_brain(brain, image, source))
 

@@ -64,12 +64,16 @@ STRIPPED_LOOSE_MM, STRIPPED_TIGHT_MM = 5.0, 2.0
 
 @dataclass(frozen=True)
 class Acquired:
-    """One image, and on its grid the brain, the lesions and the lateral ventricles."""
+    """One image, and on its grid the brain, the lesions and the lateral ventricles.
+
+    `motion` says where points of the head lie in the scanner, RAS mm.
+    """
 
     image: nib.Nifti1Image
     brain: Mask
     lesions: Mask
     ventricles: Mask
+    motion: NDArray[np.float64]
 
 
 def brightness(
@@ -142,7 +146,7 @@ def acquired(head: Head, protocol: Protocol, scan: Scan, seed: int) -> Acquired:
         )
     return Acquired(
         _stored(data * WHITE_BRIGHTNESS, grid, scan.stored),
-        brain > 0.5, lesions > 0.5, ventricles > 0.5,
+        brain > 0.5, lesions > 0.5, ventricles > 0.5, motion,
     )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from wmhflow.core.exports import lazy_exports
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
+        "head": ["Places", "centre_under_top", "places"],
         "affine": ["affine_matrix", "refine_affine", "align_template"],
         "quality": ["alignment_quality", "poor_numbers", "edges"],
         "search": ["rotation_matrix", "rigid_matrix", "every_turn", "refine_rigid", "search_rigid"],

@@ -7,13 +7,15 @@ head. Here only what lies inside the template's brain counts.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wmhflow.core.align.search import highest, rigid_matrix, search_rigid
+from wmhflow.core.align.head import places
+from wmhflow.core.align.search import highest, rigid_matrix
 from wmhflow.core.align.similarity import Comparison, compare
-from wmhflow.core.space.grids import Grid3D, centroid_mm, resample_isotropic, resample_mask
+from wmhflow.core.space.grids import Grid3D, resample_isotropic, resample_mask
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +28,12 @@ if TYPE_CHECKING:
 TYPICAL_SCALE = 0.92
 # Voxel size in mm and number of parameters of each level: shears come last.
 LEVELS = ((4.0, 9), (2.0, 12))
+# Points that are compared at a level, at least; more of them cost time.
+POINTS = 15_000
+# Scores at the coarser level. In 22 simulated heads (01, 04, 09, 13, 15) the brain's own place has
+# 0.27 to 0.59 (on three real images in slices 0.31 to 0.44), places 60 mm and more away and smooth
+# noise up to 0.13. Places some mm beside it have up to 0.31.
+SURE, LEAST_SCORE = 0.2, 0.15
 N_PARAMETERS = 12
 
 
@@ -121,16 +129,46 @@ def align_template(
     -------
     tuple of ndarray and float
         Points of the template to points of the head, RAS mm, and the score at the finest level.
+
+    Raises
+    ------
+    ValueError
+        If nothing in the image is like the template's brain.
     """
     smaller = np.diag([TYPICAL_SCALE] * 3 + [1.0])
     shrunk = Grid3D(template.data, smaller @ template.affine)
-    matrix = search_rigid(shrunk, head, template_mask, seed=seed)[0][1] @ smaller
-    score = 0.0
-    for wanted_mm, n_parameters in LEVELS:
-        spacing_mm = max(wanted_mm, min(template.finest_mm, head.finest_mm))
-        grids = [resample_isotropic(grid, spacing_mm) for grid in (template, head)]
-        part = resample_mask(template_mask, template.affine, spacing_mm)
-        pair = compare(grids[0], grids[1], part, seed)
-        pivot = centroid_mm(grids[0])
-        matrix, score = refine_affine(pair, matrix, pivot, spacing_mm, n_parameters)
-    return matrix, score
+    rough = places(shrunk, template_mask, head, seed)
+    (coarse_mm, few), (fine_mm, n_parameters) = LEVELS
+    pair = _pair(template, template_mask, head, coarse_mm, seed)
+    best, score = np.eye(4), -1.0
+    for look in (rough.near_the_top, rough.everywhere):
+        for place in look():
+            matrix, found = refine_affine(pair, place @ smaller, _middle(pair), coarse_mm, few)
+            if found > score:
+                best, score = matrix, found
+        if score >= SURE:
+            break
+    if score < LEAST_SCORE:
+        raise ValueError(
+            "no brain was found: nothing in the image is like the template's brain (mutual "
+            f"information {score:.2f}, at least {LEAST_SCORE:g}); look at the image."
+        )
+    pair = _pair(template, template_mask, head, fine_mm, seed)
+    return refine_affine(pair, best, _middle(pair), fine_mm, n_parameters)
+
+
+def _pair(
+    template: Grid3D, mask: NDArray[np.bool_], head: Grid3D, wanted_mm: float, seed: int
+) -> Comparison:
+    """Make two images ready to be compared at a voxel size, at some of the points."""
+    spacing_mm = max(wanted_mm, min(template.finest_mm, head.finest_mm))
+    grids = [resample_isotropic(grid, spacing_mm) for grid in (template, head)]
+    part = resample_mask(mask, template.affine, spacing_mm)
+    pair = compare(grids[0], grids[1], part, seed)
+    step = max(len(pair.points) // POINTS, 1)
+    return replace(pair, points=pair.points[::step], values=pair.values[::step])
+
+
+def _middle(pair: Comparison) -> NDArray[np.float64]:
+    middle: NDArray[np.float64] = pair.points.mean(axis=0)
+    return middle
