@@ -74,7 +74,8 @@ def _mask_text(settings: Settings) -> str:
     model = LesionModel()
     computed = (
         "computed on the FLAIR's own grid, as outliers from the brightness of the person's own "
-        "tissues where the template's priors expect them [@outliers], with a probability of at "
+        "tissues where the template's priors expect them [@outliers], weighed slice by slice by a "
+        "small U-Net [@unet] that was trained on simulated scans, with a probability of at "
         f"least {model.threshold:g}, up to where they stand out {model.edge:.0%} as much as the "
         "core of the lesion, and further in where that is not brighter than the person's cortex by "
         f"{model.above_cortex:.0%} of the brightness of white matter (to {model.highest_edge:.0%} "
