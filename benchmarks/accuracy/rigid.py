@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from wmhflow.ants.linear import register_linear
-from wmhflow.core.align.quality import alignment_quality
+from wmhflow.core.align.quality import alignment_quality, poor_numbers
 from wmhflow.core.align.search import refine_rigid, rigid_matrix, rotation_matrix
 from wmhflow.core.align.similarity import compare
 from wmhflow.core.space.grids import Grid3D, apply_affine, resample_isotropic, robust_range
@@ -50,11 +50,14 @@ unmoved result from the headers, mean and maximum (mm) |
 | --- | ---: | ---: | ---: | ---: | ---: | ---: |"""
 SHIFTS_MM = (3, 6)
 WRONG_STARTS_DEG = ((180, 0, 0), (0, 180, 0), (0, 0, 180), (90, 0, 0), (40, 0, 0))
-VERDICT_HEADING = """
+VERDICTS = (
+    "mutual_information_ratio", "mutual_information_z", "foreground_dice", "misalignment_mm",
+)  # fmt: skip
+VERDICT_HEADING = f"""
 # The verdict
 
-| alignment | cases | mutual_information_ratio | mutual_information_z | foreground_dice |
-| --- | ---: | ---: | ---: | ---: |"""
+| alignment | cases | {" | ".join(VERDICTS)} | said to be poor |
+| --- | ---: |{" ---: |" * (len(VERDICTS) + 1)}"""
 Matrix = NDArray[np.float64]
 
 
@@ -85,7 +88,8 @@ def main() -> list[str]:
             f"{low:.1f} – {high:.1f}"
             for low, high in zip(numbers.min(0), numbers.max(0), strict=True)
         )
-        print(f"| {kind} | {len(numbers)} | {spans} |")
+        n_poor = sum(bool(poor_numbers(dict(zip(VERDICTS, row, strict=True)))) for row in numbers)
+        print(f"| {kind} | {len(numbers)} | {spans} | {n_poor} |")
     return missed
 
 
@@ -132,9 +136,8 @@ def _verdicts(name: str) -> list[tuple[str, list[float]]]:
         found, _ = refine_rigid(coarse, start, centre, step=4.0)
         if errors_mm(found, right, pair.brain).mean() > 10:
             alignments.append(("in a wrong place", found))
-    names = ("mutual_information_ratio", "mutual_information_z", "foreground_dice")
     told = [(kind, alignment_quality(*scaled, matrix, seed=1)) for kind, matrix in alignments]
-    return [(kind, [quality[entry] for entry in names]) for kind, quality in told]
+    return [(kind, [quality[entry] for entry in VERDICTS]) for kind, quality in told]
 
 
 def _register(fixed: Grid3D, moving: Grid3D) -> Matrix:

@@ -171,10 +171,13 @@ def refuse_poor(found: RigidFit, moving: str, fixed: str) -> None:
     if not found.poor:
         return
     numbers = ", ".join(
-        f"{name} {value:.3g} (at least {ACCEPTABLE[name][0]:g})"
-        for name, value in found.poor.items()
+        f"{name} {value:.3g} ({_bound(*ACCEPTABLE[name])})" for name, value in found.poor.items()
     )
     raise InputError(
         f"{moving} could not be aligned to {fixed}: {numbers}; look at the two images, give a "
         "transform, or go on with --registration-qc flag."
     )
+
+
+def _bound(low: float | None, high: float | None) -> str:
+    return f"at least {low:g}" if low is not None else f"at most {high:g}"

@@ -166,6 +166,16 @@ def test_verdict_tells_truth_from_everything_else(heads) -> None:
         ), name
 
 
+@pytest.mark.parametrize("wrong", [[0, 0, 0, 5, 0, 0], [0, 0, 0, 0, -3, 4], [0, 9, 0, 0, 0, 0]])
+def test_a_small_error_is_seen_because_a_better_place_lies_beside_it(heads, wrong) -> None:
+    right = alignment_quality(*heads, np.eye(4), seed=1)["misalignment_mm"]
+    assert right < 1
+    displaced = rigid_matrix(wrong, np.zeros(3))
+    found = alignment_quality(*heads, displaced, seed=1)
+    assert found["misalignment_mm"] == pytest.approx(found["displacement_mm"], abs=right + 1)
+    assert "misalignment_mm" in poor_numbers(found)
+
+
 def test_slow_changes_of_a_coil_do_not_change_the_verdict(heads) -> None:
     fixed, moving = heads
     slope = np.linspace(0.4, 1.6, SHAPE[1], dtype=np.float32)[:, None]
@@ -201,10 +211,10 @@ def test_foreground_is_the_head_and_not_the_air() -> None:
 
 def test_bounds_are_those_of_the_table() -> None:
     for name, (low, high) in ACCEPTABLE.items():
-        assert low is not None, name
-        assert high is None, name
-        assert poor_numbers({name: low - 0.01}), name
-        assert not poor_numbers({name: low}), name
+        assert (low is None) != (high is None), name
+        bound, beyond = (low, -0.01) if high is None else (high, 0.01)
+        assert poor_numbers({name: bound + beyond}), name
+        assert not poor_numbers({name: bound}), name
 
 
 def test_the_score_is_symmetric_and_falls_with_shuffling() -> None:

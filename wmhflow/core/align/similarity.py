@@ -137,8 +137,9 @@ def compare(
         values = ndimage.map_coordinates(fixed.data, voxels.T, order=1, mode="nearest")
     return Comparison(
         apply_affine(fixed.affine, voxels),
-        np.ascontiguousarray(values, dtype=np.float32),
-        np.ascontiguousarray(moving.data, dtype=np.float32),
+        # what is brighter than 1 would be counted outside of the histogram
+        np.ascontiguousarray(np.clip(values, 0, 1), dtype=np.float32),
+        np.ascontiguousarray(np.clip(moving.data, 0, 1), dtype=np.float32),
         np.linalg.inv(moving.affine).astype(np.float64),
     )
 
