@@ -97,8 +97,9 @@ def compare(
     moving: Grid3D,
     mask: NDArray[np.bool_] | None = None,
     seed: int | None = None,
+    n_points: int = MOST_POINTS,
 ) -> Comparison:
-    """Make two images ready to be compared, at ``MOST_POINTS`` points at most if there is a seed.
+    """Make two images ready to be compared, at so many points at most if there is a seed.
 
     Parameters
     ----------
@@ -110,6 +111,8 @@ def compare(
         Draws the points, and moves each by up to half a voxel: where the points of two grids
         coincide, interpolation blurs nothing, and mutual information has a false peak. None takes
         all voxel centres as they are.
+    n_points
+        How many points are drawn at most.
 
     Returns
     -------
@@ -130,9 +133,9 @@ def compare(
         values = fixed.data[counted]
     else:
         rng = np.random.default_rng(seed)
-        if len(voxels) > MOST_POINTS:
+        if len(voxels) > n_points:
             # in the order in which they lie in memory, or every one has to be fetched by itself
-            voxels = voxels[np.sort(rng.choice(len(voxels), MOST_POINTS, replace=False))]
+            voxels = voxels[np.sort(rng.choice(len(voxels), n_points, replace=False))]
         voxels += rng.uniform(-0.5, 0.5, voxels.shape)
         values = ndimage.map_coordinates(fixed.data, voxels.T, order=1, mode="nearest")
     return Comparison(
