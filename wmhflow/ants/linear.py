@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 # These were chosen together: with them all of 80 motions are found, within 0.32 mm on average
 # (docs/benchmarks.md, "Rigid registration"). Each by itself was not measured.
 JUDGE_SPACING_MM = 2.0
-# Of the last climb: three seeds agree to 0.02 mm and give the phantom's volumes by side to 1 %, where a
-# quarter of the points left 0.03 degrees and 1.4 %.
+# Of the last climb: with these, three seeds agree to 0.02 mm and the phantom's volumes by side are
+# right to 1 %; a quarter of the points left 0.03 degrees and 1.4 %.
 LAST_POINTS = 400_000
 STARTS_REFINED = 2
 # Metric, step and 1e-6 over 10 iterations are those of antsRegistrationSyN.sh, which has up to 1000

@@ -18,6 +18,7 @@ LARGE_ML, THIN_MM, THICK_MM = 5.0, 2.0, 5.0
 MEAN_THIN, MEAN_THICK, LEAST_OF_CLASS = 0.75, 0.68, 0.60
 VOLUME_ALLOWED, MEDIAN_VOLUME_ALLOWED = 0.20, 0.10
 FALSE_ML_ALLOWED, FREE_SHARE = 0.5, 0.9
+WRONG_DICE, WRONG_VENTRICLES = 0.5, 0.7
 FOLDER_VARIABLE = "WMHFLOW_GAUNTLET"
 
 
@@ -51,7 +52,36 @@ def report(found: Sequence[Score]) -> list[str]:
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
     for name in [load_class(high) for _, high in LOADS]:
         print(class_row(name, [one for one in found if one.load == name]))
+    verdicts(found)
     return judged(found)
+
+
+def verdicts(found: Sequence[Score]) -> None:
+    """Print how often each number of the QC table says ``check`` of wrong and of right results.
+
+    A result is wrong where its Dice is below 0.5, where 0.5 ml is found in a person without
+    lesions, or where the Dice of the ventricles is below 0.7.
+    """
+    seen = [one for one in found if one.dice is not None]
+    wrong = [one for one in seen if is_wrong(one)]
+    right = [one for one in seen if not is_wrong(one)]
+    print(f"\nOf {len(seen)} results {len(wrong)} are wrong.\n")
+    print("| number in the QC table | says check of wrong ones | of right ones |")
+    print("| --- | ---: | ---: |")
+    for name in sorted({name for one in seen for name in one.verdicts}):
+        cells = [f"{sum(name in one.verdicts for one in those)}" for those in (wrong, right)]
+        print(f"| {name} | {' | '.join(cells)} |")
+    cells = [f"{sum(bool(one.verdicts) for one in those)}" for those in (wrong, right)]
+    print(f"| any | {' | '.join(cells)} |")
+
+
+def is_wrong(one: Score) -> bool:
+    """Tell whether a result is wrong as a whole."""
+    if one.ventricles is not None and one.ventricles < WRONG_VENTRICLES:
+        return True
+    if one.load == "0":
+        return (one.found_ml or 0) >= FALSE_ML_ALLOWED
+    return (one.dice or 0) < WRONG_DICE
 
 
 def row(one: Score) -> str:
