@@ -12,7 +12,6 @@ import numpy as np
 from wmhflow.ants.images import ants_image, pointer, run_ants_registration
 from wmhflow.core.align.search import refine_rigid, search_rigid
 from wmhflow.core.align.similarity import (
-    MOST_POINTS,
     Comparison,
     compare,
     mean_distance_mm,
@@ -167,7 +166,7 @@ def register_linear(
     return LinearFit(matrix, best.start, score, identity)
 
 
-def _judge(scaled: Sequence[Grid3D], seed: int, n_points: int = MOST_POINTS) -> Comparison:
+def _judge(scaled: Sequence[Grid3D], seed: int, n_points: int | None = None) -> Comparison:
     spacing_mm = max(JUDGE_SPACING_MM, min(grid.finest_mm for grid in scaled))
     fixed, moving = (resample_isotropic(grid, spacing_mm) for grid in scaled)
     return compare(fixed, moving, None, seed, n_points)

@@ -93,6 +93,16 @@ def test_the_network_that_ships_finds_planted_lesions_on_both_sides() -> None:
     assert 2 * (found.mask & mirror[::-1]).sum() / (found.mask.sum() + mirror.sum()) > 0.95
 
 
+def test_a_mask_that_holds_the_cortex_is_refused() -> None:
+    flair, labels, _ = person()
+    everywhere = passing("brightness", 1.0)
+    everywhere.offsets[-1][:] = 9
+    with pytest.raises(ValueError, match="of where the template has cortex came out as lesion"):
+        segment(
+            np.where(labels % 10 == 3, 160, flair).astype(np.float32), labels, network=everywhere
+        )
+
+
 def test_mirrored_person_has_mirrored_lesions() -> None:
     flair, labels, _ = person()
     swapped = np.where(labels // 10 == 1, labels + 10, labels - 10)[::-1].astype(np.uint8)

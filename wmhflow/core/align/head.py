@@ -151,7 +151,7 @@ def centre_under_top(head: Grid3D) -> NDArray[np.float64]:
     --------
     >>> tall = Grid3D(np.ones((3, 3, 30), np.float32), np.diag([10.0, 10, 10, 1]))
     >>> centre_under_top(tall).tolist()
-    [10.0, 10.0, 215.0]
+    [10.0, 10.0, 220.0]
     """
     shown = head.data > FOREGROUND_SHARE
     points = apply_affine(head.affine, np.argwhere(shown).astype(np.float64))

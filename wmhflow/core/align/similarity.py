@@ -97,7 +97,7 @@ def compare(
     moving: Grid3D,
     mask: NDArray[np.bool_] | None = None,
     seed: int | None = None,
-    n_points: int = MOST_POINTS,
+    n_points: int | None = None,
 ) -> Comparison:
     """Make two images ready to be compared, at so many points at most if there is a seed.
 
@@ -112,7 +112,7 @@ def compare(
         coincide, interpolation blurs nothing, and mutual information has a false peak. None takes
         all voxel centres as they are.
     n_points
-        How many points are drawn at most.
+        How many points are drawn at most; ``MOST_POINTS`` if None.
 
     Returns
     -------
@@ -133,6 +133,7 @@ def compare(
         values = fixed.data[counted]
     else:
         rng = np.random.default_rng(seed)
+        n_points = n_points or MOST_POINTS
         if len(voxels) > n_points:
             # in the order in which they lie in memory, or every one has to be fetched by itself
             voxels = voxels[np.sort(rng.choice(len(voxels), n_points, replace=False))]

@@ -67,6 +67,8 @@ MEAN_FIELD_ROUNDS = 4
 MUCH_LESION = 0.15
 # Of what the tissues call lesion, so much is in the mask at least; loose, not measured.
 LEAST_OF_EXPECTED = 0.25
+# On simulated heads with up to 150 ml of lesions the mask held up to 1 % of the likely cortex.
+LIKELY_CORTEX, MOST_OF_CORTEX = 0.5, 0.3
 SURFACE_MM, SURFACE_WHITE = 3.0, 0.2
 # A voxel beside a lesion with less than this probability has no share of it.
 SHARE_PROBABILITY = 0.05
@@ -176,6 +178,7 @@ def segment_wmh(
     if network is not None:
         probability = read_slices(network, channels, inner, voxel_sizes_mm)
     mask, share = _delineated(probability, excluded, seen, inner, voxel_sizes_mm, model)
+    _refuse_cortex(mask, part.cortex, inner)
     if seen.normal is not None and seen.is_much:
         _refuse_little(mask, seen.normal.lesion_share, part.white, inner)
     return WMHResult(
@@ -332,6 +335,19 @@ def _t1w_brightness(
     tissues = {name: getattr(part, name) for name in TISSUES}
     normal = normal_tissue(t1w, tissues, brain, voxel_sizes_mm, lesions)
     return brightness_beside(t1w, normal, part.white, brain & ~lesions, voxel_sizes_mm)[0]
+
+
+def _refuse_cortex(
+    mask: NDArray[np.bool_], cortex_prior: NDArray[np.float32], brain: NDArray[np.bool_]
+) -> None:
+    """Refuse a mask that holds much of the cortex, which lesions do not."""
+    cortex = brain & (cortex_prior > LIKELY_CORTEX)
+    share = float((mask & cortex).sum()) / max(int(cortex.sum()), 1)
+    if share > MOST_OF_CORTEX:
+        raise ValueError(
+            f"{share:.0%} of where the template has cortex came out as lesion; look at the FLAIR's "
+            "contrast and at the registration, or give a mask"
+        )
 
 
 def _refuse_little(
