@@ -190,7 +190,14 @@ COUNTED: dict[str, tuple[str, ...]] = {
     "prepare_image": ("nonfinite_voxels", "distinct_values", "foreground_l", "smoothness"),
     "align_rigidly": (
         *("mutual_information", "mutual_information_identity", "rotation_deg", "translation_mm"),
-        *("start", "search_displacement_mm", "retries", "displacement_mm", *ACCEPTABLE),
+        *(
+            "start",
+            "search_displacement_mm",
+            "retries",
+            "displacement_mm",
+            "misalignment_mm",
+            *ACCEPTABLE,
+        ),
     ),
     "keep_infarct_out": (
         *("wmh_removed_infarct_voxels", "wmh_removed_infarct_rim_voxels", "infarct_volume_mm3"),
