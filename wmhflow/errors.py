@@ -23,6 +23,10 @@ class InputError(WmhflowError):
     """A file of a person cannot be used as it is; that person fails with this message."""
 
 
+class UnfitImageError(InputError, ValueError):
+    """What an image shows is none of what it should be; the message says what to look at."""
+
+
 class AmbiguousInputError(InputError):
     """More than one file answers where exactly one is meant."""
 

@@ -14,6 +14,7 @@ from wmhflow.core.wmh.brightness import cortex_nearby, white_matter_field
 from wmhflow.core.wmh.edges import sure_somewhere
 from wmhflow.core.wmh.model import LesionModel
 from wmhflow.core.wmh.network import Network
+from wmhflow.errors import UnfitImageError
 from wmhflow.files.network import wmh_network
 
 SHAPE = (60, 60, 40)
@@ -97,7 +98,9 @@ def test_a_mask_that_holds_the_cortex_is_refused() -> None:
     flair, labels, _ = person()
     everywhere = passing("brightness", 1.0)
     everywhere.offsets[-1][:] = 9
-    with pytest.raises(ValueError, match="of where the template has cortex came out as lesion"):
+    with pytest.raises(
+        UnfitImageError, match="of where the template has cortex came out as lesion"
+    ):
         segment(
             np.where(labels % 10 == 3, 160, flair).astype(np.float32), labels, network=everywhere
         )

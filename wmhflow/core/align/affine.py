@@ -16,6 +16,7 @@ from wmhflow.core.align.head import places
 from wmhflow.core.align.search import highest, rigid_matrix
 from wmhflow.core.align.similarity import Comparison, compare
 from wmhflow.core.space.grids import Grid3D, resample_isotropic, resample_mask
+from wmhflow.errors import UnfitImageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -132,7 +133,7 @@ def align_template(
 
     Raises
     ------
-    ValueError
+    UnfitImageError
         If nothing in the image is like the template's brain.
     """
     smaller = np.diag([TYPICAL_SCALE] * 3 + [1.0])
@@ -149,7 +150,7 @@ def align_template(
         if score >= SURE:
             break
     if score < LEAST_SCORE:
-        raise ValueError(
+        raise UnfitImageError(
             "no brain was found: nothing in the image is like the template's brain (mutual "
             f"information {score:.2f}, at least {LEAST_SCORE:g}); look at the image."
         )

@@ -18,6 +18,7 @@ import numpy as np
 
 from wmhflow.core.arrays.blocks import block_factors, block_means
 from wmhflow.core.space.grids import along_axis, box_of
+from wmhflow.errors import UnfitImageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,7 +68,7 @@ def correct_bias(
 
     Raises
     ------
-    ValueError
+    UnfitImageError
         If what is found is no field of a scanner.
 
     Examples
@@ -245,18 +246,18 @@ def judge_field(
 
     Raises
     ------
-    ValueError
+    UnfitImageError
         With what is wrong and what to do.
     """
     if not np.isfinite(field).all():
-        raise ValueError(f"no bias field was found ({ADVICE}).")
+        raise UnfitImageError(f"no bias field was found ({ADVICE}).")
     low, high = np.percentile(field[used], [1, 99])
     if high - low > np.log(MOST_UNEVEN):
         factor = np.exp(high - low)
-        raise ValueError(
+        raise UnfitImageError(
             f"the bias field differs by a factor of {factor:.0f} within the brain, which is no "
             f"scanner's ({ADVICE})."
         )
     before = float(np.std(logarithm[used]))
     if before > 0 and np.std((logarithm - field)[used]) < LEAST_CONTRAST * before:
-        raise ValueError(f"all contrast of the brain was taken for a bias field ({ADVICE}).")
+        raise UnfitImageError(f"all contrast of the brain was taken for a bias field ({ADVICE}).")

@@ -23,6 +23,7 @@ import numpy as np
 from numba import njit
 
 from wmhflow.core.arrays.threads import over_ranges
+from wmhflow.errors import UnfitImageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -99,8 +100,10 @@ def fit_mixture(
 
     Raises
     ------
+    UnfitImageError
+        If no voxel of the brain counts.
     ValueError
-        If no voxel of the brain counts, or shapes differ.
+        If shapes differ.
 
     Examples
     --------
@@ -120,7 +123,7 @@ def fit_mixture(
     if counted is not None:
         fitted &= counted
     if not fitted.any():
-        raise ValueError(
+        raise UnfitImageError(
             "no voxel of the brain is left to fit tissues to: the brain mask is empty, or all of "
             "it is lesion or not finite; look at image and masks."
         )

@@ -10,6 +10,7 @@ from wmhflow.core.space.grids import box_of
 from wmhflow.core.tissue import labelling as tissue
 from wmhflow.core.tissue.bias import correct_bias
 from wmhflow.core.tissue.mixture import Mixture, fit_mixture
+from wmhflow.errors import UnfitImageError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -55,7 +56,7 @@ def segment_tissue(
 
     Raises
     ------
-    ValueError
+    UnfitImageError
         If there is nothing to classify, or what was found are no tissues of a brain.
     """
     grey = priors.cortex + priors.deep_grey
@@ -111,13 +112,13 @@ def classify(
 
     Raises
     ------
-    ValueError
+    UnfitImageError
         If there is nothing to classify, or what was found are no tissues of a brain.
     """
     stack = tissue.class_priors(priors, brain, lesions)
     posteriors = np.zeros((3, *brain.shape), np.float32)
     if not (brain & counted).any():
-        raise ValueError(
+        raise UnfitImageError(
             "the brain mask is empty, or all of it is lesion or not finite; look at the masks."
         )
     box = box_of(brain)
@@ -148,27 +149,29 @@ def judge_mixture(found: Mixture) -> None:
 
     Raises
     ------
-    ValueError
+    UnfitImageError
         With what is wrong and what to do.
     """
     numbers = (found.posteriors, found.means, found.sds)
     if not all(np.isfinite(values).all() for values in numbers):
-        raise ValueError(f"the probabilities of tissues are not finite ({ADVICE}).")
+        raise UnfitImageError(f"the probabilities of tissues are not finite ({ADVICE}).")
     total = max(float(found.voxels.sum()), 1.0)
     if np.ptp(found.means) <= 1e-6 * max(float(np.abs(found.means).max()), 1e-30):
-        raise ValueError(f"the brain is equally bright everywhere: it has no tissues ({ADVICE}).")
+        raise UnfitImageError(
+            f"the brain is equally bright everywhere: it has no tissues ({ADVICE})."
+        )
     for number, name in ((WHITE, "white matter"), (CORTEX, "cortex")):
         expected, share = found.expected[number] / total, found.voxels[number] / total
         if share > max(MOST_FOUND, expected):
-            raise ValueError(f"{share:.0%} of the brain was taken for {name} ({ADVICE}).")
+            raise UnfitImageError(f"{share:.0%} of the brain was taken for {name} ({ADVICE}).")
         if expected > LEAST_EXPECTED and share < LEAST_FOUND:
-            raise ValueError(
+            raise UnfitImageError(
                 f"hardly any {name} was found ({share:.1%} of the brain, where the template has "
                 f"{expected:.0%}; {ADVICE})."
             )
     csf, cortex, _, white = found.means
     if found.voxels[CSF] > LEAST_FOUND * total and min(cortex, white) < csf < max(cortex, white):
-        raise ValueError(
+        raise UnfitImageError(
             f"fluid was found brighter than one of white matter ({white:.3g}) and cortex "
             f"({cortex:.3g}) and darker than the other ({csf:.3g}), which no contrast has "
             f"({ADVICE})."

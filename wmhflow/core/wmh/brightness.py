@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from wmhflow.core.arrays.masks import deeper
 from wmhflow.core.arrays.robust import MAD_TO_SD
+from wmhflow.errors import UnfitImageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,14 +64,14 @@ def brightness(
 
     Raises
     ------
-    ValueError
+    UnfitImageError
         If there is no positive value where white matter is likely.
     """
     white = brain & (white_prior > SURE_PRIOR)
     core = deeper(white, float(min(voxel_sizes_mm)), voxel_sizes_mm)
     white = core if core.any() else white
     if not (white & (image > 0)).any():
-        raise ValueError("the image has no white matter; look at brain mask and registration")
+        raise UnfitImageError("the image has no white matter; look at brain mask and registration")
     expected = white_matter_field(image, white)
     floor = 1e-3 * float(np.median(expected))
     ratio = np.log(np.maximum(image, floor) / np.maximum(expected, floor))
@@ -112,14 +113,14 @@ def brightness_beside(
 
     Raises
     ------
-    ValueError
+    UnfitImageError
         If there is no positive value where white matter is likely.
     """
     white = brain & (white_prior > SURE_PRIOR)
     core = deeper(white, float(min(voxel_sizes_mm)), voxel_sizes_mm)
     white = core if core.any() else white
     if not (white & (image > 0)).any():
-        raise ValueError("the image has no white matter; look at brain mask and registration")
+        raise UnfitImageError("the image has no white matter; look at brain mask and registration")
     expected = normal.field + np.float32(normal.means["white"])
     floor = LEAST_RATIO * float(np.exp(np.median(expected[white])))
     contrast = (np.log(np.maximum(image, floor)) - expected).astype(np.float32)

@@ -15,6 +15,7 @@ import numpy as np
 from scipy import ndimage
 
 from wmhflow.core.arrays.blocks import block_factors, block_means, over_blocks
+from wmhflow.errors import UnfitImageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -140,7 +141,7 @@ def read_slices(
 
     Raises
     ------
-    ValueError
+    UnfitImageError
         If what the network says is no number everywhere.
     """
     factors = block_factors(voxel_sizes_mm, READ_MM)
@@ -149,6 +150,6 @@ def read_slices(
     slices = np.moveaxis(as_read(channels, brain, factors), axis + 1, 0)
     logits = np.moveaxis(network.logits(slices), 0, axis)
     if not np.isfinite(logits).all():
-        raise ValueError("the search for lesions gave no number somewhere; look at the FLAIR")
+        raise UnfitImageError("the search for lesions gave no number somewhere; look at the FLAIR")
     laid = over_blocks(logits, factors, brain.shape)
     return np.where(brain, 1 / (1 + np.exp(-laid)), 0).astype(np.float32)

@@ -16,6 +16,7 @@ import numpy as np
 from scipy import ndimage
 
 from wmhflow.core.arrays.blocks import block_factors, block_means, over_blocks
+from wmhflow.errors import UnfitImageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -92,7 +93,7 @@ def normal_tissue(
 
     Raises
     ------
-    ValueError
+    UnfitImageError
         If there is no positive value in white matter or in cortex.
 
     References
@@ -131,7 +132,7 @@ def _fitted(
     sure = own > np.minimum(SURE, NEARLY * most)
     for name, number in (("white matter", WHITE), ("cortex", CORTEX)):
         if most[number, 0] < LEAST_SURE:
-            raise ValueError(
+            raise UnfitImageError(
                 f"the image shows no {name} where it should be; look at brain mask and registration"
             )
     weights = _first_field(values, terms, sure[CORTEX])

@@ -41,6 +41,7 @@ from wmhflow.core.wmh.edges import (
 from wmhflow.core.wmh.evidence import MOST_CONTRAST, depth_in, read_slices
 from wmhflow.core.wmh.model import LesionModel
 from wmhflow.core.wmh.normal import LEAST_SURE, TISSUES, NormalTissue, normal_tissue
+from wmhflow.errors import UnfitImageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -161,13 +162,13 @@ def segment_wmh(
 
     Raises
     ------
-    ValueError
+    UnfitImageError
         If the FLAIR has no positive value where white matter is likely, or its values there
         differ wildly.
     """
     model = LesionModel() if model is None else model
     if not brain.any():
-        raise ValueError("the brain mask is empty; look at it and at the FLAIR")
+        raise UnfitImageError("the brain mask is empty; look at it and at the FLAIR")
     box = box_of(brain)
     part = TissuePriors(*(getattr(priors, name)[box] for name in TissuePriors.__annotations__))
     inner = brain[box]
@@ -227,7 +228,7 @@ def _seen(
         found = brightness(flair, priors.white, brain, voxel_sizes_mm)
     z, contrast, white_sd = found
     if white_sd > LARGEST_SD:
-        raise ValueError(
+        raise UnfitImageError(
             f"the FLAIR's white matter differs by {white_sd:.0%} (SD) from place to place; look at "
             "the registration, and give a FLAIR whose 0 is no signal (no z-scores)"
         )
@@ -344,7 +345,7 @@ def _refuse_cortex(
     cortex = brain & (cortex_prior > LIKELY_CORTEX)
     share = float((mask & cortex).sum()) / max(int(cortex.sum()), 1)
     if share > MOST_OF_CORTEX:
-        raise ValueError(
+        raise UnfitImageError(
             f"{share:.0%} of where the template has cortex came out as lesion; look at the FLAIR's "
             "contrast and at the registration, or give a mask"
         )
@@ -359,7 +360,7 @@ def _refuse_little(
     """Refuse a mask that holds little of what two models of the same image should agree on."""
     expected = share * float(white_prior[brain].sum())
     if mask.sum() < LEAST_OF_EXPECTED * expected:
-        raise ValueError(
+        raise UnfitImageError(
             f"{share:.0%} of the white matter is brighter than cortex, but hardly any of it was "
             "found as lesion; look at the FLAIR and at the registration, or give a mask"
         )
