@@ -278,7 +278,7 @@ def fill_command(command: str, **paths: str) -> list[str]:
     command
         As a shell would read it, quotes included; no shell runs it.
     paths
-        Path by placeholder. A path stays one word, whatever it holds.
+        The path that each placeholder stands for. It stays one word, whatever it holds.
 
     Returns
     -------

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wmhflow.core.align.search import climb, rigid_matrix
+from wmhflow.core.align.search import apart, climb, rigid_matrix
 from wmhflow.core.align.similarity import Comparison, compare
 from wmhflow.core.space.grids import (
     Grid3D,
@@ -24,7 +24,7 @@ from wmhflow.core.space.grids import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -92,7 +92,7 @@ class Places:
         each: int,
         most: int,
     ) -> list[Matrix]:
-        """Climb from every centre's best turns, and without a turn; at most `n` times."""
+        """Climb from every centre's best turns, and without a turn; at most `most` times."""
         starts = np.array([[[*turn, *(c - self.pivot)] for turn in turns] for c in centres])
         scores = np.array([[self._score(start) for start in of_centre] for of_centre in starts])
         upright = [i for i, turn in enumerate(turns) if not any(turn)]
@@ -101,9 +101,8 @@ class Places:
         tried |= {(c, turn) for c in range(len(centres)) for turn in upright}
         chosen = sorted(tried, key=lambda one: -scores[one])[:most]
         ends = [climb(self.pair, starts[one], self.pivot, SPACING_MM) for one in chosen]
-        found = np.array([place for _, place in ends])
-        kept = itertools.islice(_apart([score for score, _ in ends], found), KEPT)
-        return [rigid_matrix(found[i], self.pivot) for i in kept]
+        kept = apart([score for score, _ in ends], [place for _, place in ends], KEPT, SAME_PLACE)
+        return [rigid_matrix(ends[i][1], self.pivot) for i in kept]
 
     def _score(self, start: NDArray[np.float64]) -> float:
         return self.pair.score(rigid_matrix(start, self.pivot))
@@ -161,12 +160,3 @@ def centre_under_top(head: Grid3D) -> NDArray[np.float64]:
     top = np.percentile(points[:, 2], 99.9)
     upper: NDArray[np.float64] = points[points[:, 2] > top - TOP_MM].mean(axis=0)
     return upper
-
-
-def _apart(scores: Sequence[float], where: NDArray[np.float64]) -> Iterator[int]:
-    """Go through places from the best, leaving out what is nearly the same as a better one."""
-    chosen: list[int] = []
-    for i in np.argsort(np.negative(scores), kind="stable"):
-        if all(np.abs(where[i] - where[other]).max() > SAME_PLACE for other in chosen):
-            chosen.append(int(i))
-            yield int(i)

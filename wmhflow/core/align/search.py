@@ -283,21 +283,48 @@ def search_rigid(
             pivot = centroid_mm(grids[0])
             starts = list(linear_starts(grids[0], grids[1], angles_deg))
             scores = [pair.score(rigid_matrix(start, pivot)) for _, start in starts]
-            chosen = _apart(scores, [start for _, start in starts], STARTS_CLIMBED)
+            chosen = apart(scores, [start for _, start in starts], STARTS_CLIMBED)
             found = [(scores[i], *starts[i]) for i in dict.fromkeys([0, *chosen])]
         climbed = [(name, *climb(pair, start, pivot, spacing, ROUGH)) for _, name, start in found]
-        kept = _apart(
+        kept = apart(
             [score for _, score, _ in climbed], [end for _, _, end in climbed], STARTS_KEPT
         )
         found = [(climbed[i][1], climbed[i][0], climbed[i][2]) for i in kept]
     return [(name, rigid_matrix(end, pivot), score) for score, name, end in found]
 
 
-def _apart(scores: Sequence[float], places: Sequence[NDArray[np.float64]], n: int) -> list[int]:
-    """Choose the best, none of which is nearly the same as a better one."""
+def apart(
+    scores: Sequence[float],
+    places: Sequence[NDArray[np.float64]],
+    n: int,
+    same: float = SAME_PLACE,
+) -> list[int]:
+    """Choose the best places, none of which is nearly the same as a better one.
+
+    Parameters
+    ----------
+    scores
+        One for each place.
+    places
+        Parameters as in :func:`rigid_matrix`.
+    n
+        How many are wanted at most.
+    same
+        Places that differ by less in every parameter, in degrees and mm, are one.
+
+    Returns
+    -------
+    list of int
+        Numbers of the places, best first.
+
+    Examples
+    --------
+    >>> apart([1.0, 3.0, 2.0], [np.zeros(6), np.full(6, 9.0), np.full(6, 8.0)], n=2)
+    [1, 0]
+    """
     chosen: list[int] = []
     for i in np.argsort(np.negative(scores), kind="stable"):
-        if all(np.abs(places[i] - places[other]).max() > SAME_PLACE for other in chosen):
+        if all(np.abs(places[i] - places[other]).max() > same for other in chosen):
             chosen.append(int(i))
         if len(chosen) == n:
             break

@@ -67,19 +67,12 @@ def brightness(
     UnfitImageError
         If there is no positive value where white matter is likely.
     """
-    white = brain & (white_prior > SURE_PRIOR)
-    core = deeper(white, float(min(voxel_sizes_mm)), voxel_sizes_mm)
-    white = core if core.any() else white
-    if not (white & (image > 0)).any():
-        raise UnfitImageError("the image has no white matter; look at brain mask and registration")
+    white = _sure_white(image, white_prior, brain, voxel_sizes_mm)
     expected = white_matter_field(image, white)
     floor = 1e-3 * float(np.median(expected))
     ratio = np.log(np.maximum(image, floor) / np.maximum(expected, floor))
     centre, sd = robust_location_scale(ratio[white])
-    # Thick slices average noise away, but not how much normal tissue differs from place to place.
-    sd = max(sd, LEAST_SD)
-    contrast = (ratio - centre).astype(np.float32)
-    return np.clip(contrast / sd, DARKEST_Z, BRIGHTEST_Z).astype(np.float32), contrast, sd
+    return _in_sds((ratio - centre).astype(np.float32), sd)
 
 
 def brightness_beside(
@@ -116,17 +109,35 @@ def brightness_beside(
     UnfitImageError
         If there is no positive value where white matter is likely.
     """
-    white = brain & (white_prior > SURE_PRIOR)
-    core = deeper(white, float(min(voxel_sizes_mm)), voxel_sizes_mm)
-    white = core if core.any() else white
-    if not (white & (image > 0)).any():
-        raise UnfitImageError("the image has no white matter; look at brain mask and registration")
+    white = _sure_white(image, white_prior, brain, voxel_sizes_mm)
     expected = normal.field + np.float32(normal.means["white"])
     floor = LEAST_RATIO * float(np.exp(np.median(expected[white])))
     contrast = (np.log(np.maximum(image, floor)) - expected).astype(np.float32)
     # lesions do not reach below the mean, and fluid lies where the warp does not follow ventricles
     below = -contrast[white & (contrast < 0) & (normal.white > SURELY_NORMAL)]
     sd = MAD_TO_SD * float(np.median(below)) if below.size else LEAST_SD
+    return _in_sds(contrast, sd)
+
+
+def _sure_white(
+    image: NDArray[np.float32],
+    white_prior: NDArray[np.float32],
+    brain: NDArray[np.bool_],
+    voxel_sizes_mm: Sequence[float],
+) -> NDArray[np.bool_]:
+    """Find where the template is sure of white matter, without its border if anything is left."""
+    white = brain & (white_prior > SURE_PRIOR)
+    core = deeper(white, float(min(voxel_sizes_mm)), voxel_sizes_mm)
+    white = core if core.any() else white
+    if not (white & (image > 0)).any():
+        raise UnfitImageError("the image has no white matter; look at brain mask and registration")
+    return white
+
+
+def _in_sds(
+    contrast: NDArray[np.float32], sd: float
+) -> tuple[NDArray[np.float32], NDArray[np.float32], float]:
+    """Express a contrast in SD, which are not too small, beside what it was."""
     # Thick slices average noise away, but not how much normal tissue differs from place to place.
     sd = max(sd, LEAST_SD)
     return np.clip(contrast / sd, DARKEST_Z, BRIGHTEST_Z).astype(np.float32), contrast, sd

@@ -12,9 +12,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import ndimage
+from scipy.special import expit
 
 from wmhflow.core.arrays.blocks import block_factors, block_means, over_blocks
+from wmhflow.core.arrays.distance import distance_to
 from wmhflow.errors import UnfitImageError
 
 if TYPE_CHECKING:
@@ -59,8 +60,8 @@ def depth_in(brain: NDArray[np.bool_], voxel_sizes_mm: Sequence[float]) -> NDArr
     ndarray
         mm, up to ``DEEPEST_MM``.
     """
-    found = ndimage.distance_transform_edt(np.pad(brain, 1), sampling=tuple(voxel_sizes_mm))
-    return np.clip(found[1:-1, 1:-1, 1:-1], 0, DEEPEST_MM).astype(np.float32)
+    found = distance_to(~np.pad(brain, 1), voxel_sizes_mm)
+    return np.minimum(found[1:-1, 1:-1, 1:-1], np.float32(DEEPEST_MM))
 
 
 def slice_axis(voxel_sizes_mm: Sequence[float]) -> int:
@@ -152,4 +153,4 @@ def read_slices(
     if not np.isfinite(logits).all():
         raise UnfitImageError("the search for lesions gave no number somewhere; look at the FLAIR")
     laid = over_blocks(logits, factors, brain.shape)
-    return np.where(brain, 1 / (1 + np.exp(-laid)), 0).astype(np.float32)
+    return np.where(brain, expit(laid), 0).astype(np.float32)

@@ -68,7 +68,8 @@ MEAN_FIELD_ROUNDS = 4
 MUCH_LESION = 0.15
 # Of what the tissues call lesion, so much is in the mask at least; loose, not measured.
 LEAST_OF_EXPECTED = 0.25
-# On simulated heads with up to 150 ml of lesions the mask held up to 1 % of the likely cortex.
+# On simulated heads with up to 90 ml of lesions the mask held up to 1 % of the likely cortex; how
+# much is too much is loose and was not measured.
 LIKELY_CORTEX, MOST_OF_CORTEX = 0.5, 0.3
 SURFACE_MM, SURFACE_WHITE = 3.0, 0.2
 # A voxel beside a lesion with less than this probability has no share of it.
@@ -173,7 +174,9 @@ def segment_wmh(
     part = TissuePriors(*(getattr(priors, name)[box] for name in TissuePriors.__annotations__))
     inner = brain[box]
     seen = _seen(flair[box], part, inner, voxel_sizes_mm)
-    second = None if t1w is None else _t1w_brightness(t1w[box], seen, part, inner, voxel_sizes_mm)
+    second = None
+    if t1w is not None:
+        second = _t1w_brightness(t1w[box], seen, part, inner, voxel_sizes_mm, model)
     channels = _channels(seen, second, part, inner, voxel_sizes_mm, model)
     probability, excluded = channels["probability"], channels["excluded"] > 0
     if network is not None:
@@ -328,11 +331,12 @@ def _t1w_brightness(
     part: TissuePriors,
     brain: NDArray[np.bool_],
     voxel_sizes_mm: Sequence[float],
+    model: LesionModel,
 ) -> NDArray[np.float32]:
     """Express the T1w in SD of normal white matter; where much of it is lesion, without that."""
-    lesions = seen.z > LesionModel().least_z
     if not seen.is_much:
         return brightness(t1w, part.white, brain, voxel_sizes_mm)[0]
+    lesions = seen.z > model.least_z
     tissues = {name: getattr(part, name) for name in TISSUES}
     normal = normal_tissue(t1w, tissues, brain, voxel_sizes_mm, lesions)
     return brightness_beside(t1w, normal, part.white, brain & ~lesions, voxel_sizes_mm)[0]
