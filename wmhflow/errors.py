@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class WmhflowError(Exception):
     """Anything that the program itself found wrong and can explain in one sentence."""
@@ -37,3 +40,23 @@ class GridError(InputError):
 
 class ProductError(WmhflowError):
     """The declarations of products contradict each other: a fault of the program."""
+
+
+@contextmanager
+def about(file: str) -> Iterator[None]:
+    """Put a file's name before what is said of the image in it, which arrays cannot name.
+
+    Parameters
+    ----------
+    file
+        Path of the image as the user gave it.
+
+    Raises
+    ------
+    UnfitImageError
+        In place of one without the name.
+    """
+    try:
+        yield
+    except UnfitImageError as error:
+        raise UnfitImageError(f"{file}: {error}") from error

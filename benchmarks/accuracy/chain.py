@@ -72,16 +72,20 @@ class Chain:
         self.seconds[name] = time.perf_counter() - start
         return found
 
+    @property
+    def source(self) -> str:
+        """The reference's file."""
+        return str(self.t1w or self.flair)
+
     def to_template(self) -> None:
         """Find the brain in the reference and register it to the template."""
         self.template = self.step("template", find_template).template
-        source = self.t1w or self.flair
-        self.reference = self.step("reference", prepare_image, in_file=source).image
+        self.reference = self.step("reference", prepare_image, in_file=self.source).image
         self.aligned = self._aligned()
         moved = self.aligned.transform is not None
         self.brain = self.step(
             "brain", find_brain, image=self.reference, template=self.template, seed=SEED,
-            source=str(source), other=self.aligned.own if moved else None,
+            source=self.source, other=self.aligned.own if moved else None,
             other_transform=self.aligned.transform,
         ).brain_mask  # fmt: skip
         self.first_warp = self.warp = self.registered("template_registration")
@@ -90,7 +94,7 @@ class Chain:
         """Register the reference to the template: with other lesions, or with another seed."""
         found: FirstWarp = self.step(
             name, warp_to_template, reference=self.reference, brain_mask=self.brain,
-            template=self.template, seed=seed, **masks,
+            template=self.template, seed=seed, source=self.source, **masks,
         )  # fmt: skip
         return found
 
@@ -98,7 +102,8 @@ class Chain:
         """Register to the template anew with the WMH filled, as the program does from 5 ml on."""
         self.warp = self.step(
             "template_again", warp_again, reference=self.reference, brain_mask=self.brain,
-            template=self.template, wmh=self.wmh, seed=SEED, **self.first_warp._asdict(),
+            template=self.template, wmh=self.wmh, seed=SEED, source=self.source,
+            **self.first_warp._asdict(),
         )  # fmt: skip
 
     def _aligned(self) -> _Aligned:
@@ -118,7 +123,7 @@ class Chain:
             "wmh", find_lesions, flair=self.aligned.own,
             reference=Space(self.reference.data.shape, self.reference.affine),
             brain_mask=self.brain, reference_name="T1w" if self.t1w else "FLAIR",
-            template=self.template, inverse=self.warp.inverse,
+            template=self.template, inverse=self.warp.inverse, source=str(self.flair),
             t1w=self.reference if self.t1w else None, other_transform=self.aligned.transform,
         ).mask  # fmt: skip
         return self.wmh.data
@@ -131,7 +136,7 @@ class Chain:
         )  # fmt: skip
         found = self.step(
             "tissues", label_tissues, image=self.reference, brain_mask=self.brain,
-            lesion_mask=self.wmh, **warped._asdict(),
+            lesion_mask=self.wmh, source=self.source, **warped._asdict(),
         )  # fmt: skip
         return found.tissue, found.ventricles
 

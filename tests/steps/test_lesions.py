@@ -160,6 +160,7 @@ def test_wmh_are_found_on_the_flair_and_lie_on_the_reference(
         reference_name,
         Template(tmp_path / "template"),
         Path(write_itk_affine(to_template, tmp_path / "template.txt")),
+        "sub-01_FLAIR.nii.gz",
         t1w,
         Path(write_itk_affine(shift, tmp_path / "rigid.txt")),
     )

@@ -207,7 +207,7 @@ def test_template_registration_is_repeatable_invertible_and_does_not_fold(
     runs = []
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        runs.append(warp_to_template(person, brain, template, 3, tmp_path / name))
+        runs.append(warp_to_template(person, brain, template, 3, "x", tmp_path / name))
     for output in ("forward", "inverse", "affine"):
         first, second = (getattr(run, output).read_bytes() for run in runs)
         assert first == second, output
@@ -236,7 +236,16 @@ def test_registering_again_waits_for_lesions_that_matter_and_keeps_the_affine(
         lesions = MaskImage(wmh, small_head.affine)
         found.append(
             warp_again(
-                small_head, brain, template, lesions, *before.values(), affine, told, 3, tmp_path
+                small_head,
+                brain,
+                template,
+                lesions,
+                *before.values(),
+                affine,
+                told,
+                3,
+                "x",
+                tmp_path,
             )
         )
     few, many = found
@@ -262,7 +271,7 @@ def test_registering_again_goes_on_from_where_the_first_warp_ended(
     person = Grid3D(bent, small_head.affine)
     brain = MaskImage(person.data > 20, person.affine)
     (tmp_path / "first").mkdir()
-    first = warp_to_template(person, brain, template, 3, tmp_path / "first")
+    first = warp_to_template(person, brain, template, 3, "x", tmp_path / "first")
     wmh = np.zeros(brain.data.shape, bool)
     wmh[10:12, 8:18, 8:12] = True
     lesions = MaskImage(wmh & brain.data, brain.affine)
@@ -272,7 +281,14 @@ def test_registering_again_goes_on_from_where_the_first_warp_ended(
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         found = warp_again(
-            person, brain, template, lesions, seed=3, folder=tmp_path / name, **first._asdict()
+            person,
+            brain,
+            template,
+            lesions,
+            seed=3,
+            source="x",
+            folder=tmp_path / name,
+            **first._asdict(),
         )
         runs.append(found)
     for output in ("forward", "inverse"):

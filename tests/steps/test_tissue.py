@@ -7,6 +7,7 @@ import os
 os.environ.setdefault("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", "1")
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -75,16 +76,8 @@ def segmented(image: Grid3D, inner: np.ndarray) -> Tissues:
         **masks,
         hemispheres=LabelImage(sides, image.affine),
         lesion_mask=MaskImage(np.zeros_like(inner), image.affine),
+        source="sub-01_T1w.nii.gz",
     )
-
-
-@pytest.mark.usefixtures("few_iterations")
-def test_temporary_files_are_gone_afterwards(
-    t1w: Grid3D, inner: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    segmented(t1w, inner)
-    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.usefixtures("few_iterations")
@@ -108,6 +101,24 @@ def test_the_template_segments_itself(contrast: str, t1w: Grid3D, inner: np.ndar
         again = segmented(image, inner)
         assert np.array_equal(again.tissue.data, labels)
         assert np.array_equal(again.ventricles.data, found.ventricles.data)
+
+
+@pytest.mark.parametrize(
+    ("fault", "values"),
+    [
+        ("one value", lambda data: np.full_like(data, 100)),
+        ("zeros", np.zeros_like),
+        ("no numbers", lambda data: np.full_like(data, np.nan)),
+        ("infinite", lambda data: np.full_like(data, np.inf)),
+    ],
+)
+def test_what_shows_no_tissues_is_refused_by_its_name(
+    fault: str, values: Any, t1w: Grid3D, inner: np.ndarray
+) -> None:
+    """Noise is refused before (`files.inspection`) and after, by its likeness to the template."""
+    image = Grid3D(values(t1w.data).astype(np.float32), t1w.affine)
+    with pytest.raises(InputError, match=r"^sub-01_T1w\.nii\.gz: .*look at"):
+        segmented(image, inner)
 
 
 def test_priors_come_to_a_brain_and_end_soon_beyond_it(

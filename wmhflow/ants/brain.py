@@ -20,6 +20,7 @@ from wmhflow.core.space.grids import (
 from wmhflow.core.tissue.bias import correct_bias
 from wmhflow.core.tissue.brain import Shown, filled_foreground, what_is_shown
 from wmhflow.core.tissue.brain_mask import refine_brain_mask
+from wmhflow.errors import UnfitImageError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -83,7 +84,7 @@ def extract_brain(
 
     Raises
     ------
-    ValueError
+    UnfitImageError
         If nothing in the image is like the template's brain, or its bias field is no scanner's.
     """
     mask = _brain_of(head, template, template_mask, seed)
@@ -107,7 +108,7 @@ def _brain_of(
         return filled_foreground(head.data)
     rough = lay_template_mask(head, template, template_mask, seed)
     if not rough.any():
-        raise ValueError(
+        raise UnfitImageError(
             "no brain was found: it would lie outside of the image; look at the image."
         )
     # nothing further away than this is looked at again, which saves most of the time
@@ -146,7 +147,7 @@ def lay_template_mask(
 
     Raises
     ------
-    ValueError
+    UnfitImageError
         If nothing in the image is like the template's brain.
     """
     scaled = [Grid3D(robust_range(grid.data), grid.affine) for grid in (template, head)]

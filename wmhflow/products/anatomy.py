@@ -68,6 +68,11 @@ def _preproc(visit: Visit, name: str) -> Image:
     )
 
 
+def _reference_path(visit: Visit) -> str:
+    """Return how messages name the reference: as the user gave it."""
+    return str(visit.plan.reference_file.path)
+
+
 def shows_no_skull(raw: Path) -> bool:
     """Tell whether an image, as it was given, shows a brain without its skull."""
     data, affine = load_volume(raw)
@@ -142,7 +147,7 @@ def rigid(
             "seed": visit.seed,
             "quality": visit.settings.anatomy.registration_qc,
             "moving_name": source,
-            "fixed_name": str(visit.plan.reference_file.path),
+            "fixed_name": _reference_path(visit),
         },
         makes={"transform": transform, "metrics": facts},
     )
@@ -303,7 +308,10 @@ def _computed_lesions(visit: Visit) -> Iterator[Recipe]:
                 "template": TEMPLATE_PRODUCT,
             },
             beside={"reference": visit.reference},
-            options={"reference_name": visit.plan.reference},
+            options={
+                "reference_name": visit.plan.reference,
+                "source": str(visit.plan.anatomical["FLAIR"].path),
+            },
             makes={"facts": Facts("wmh_facts", "wmh_")},
         ),
         has_probability=True,
@@ -313,7 +321,7 @@ def _computed_lesions(visit: Visit) -> Iterator[Recipe]:
             "template_registration_again",
             warp_again,
             takes=_warped(visit) | FIRST_WARP | {"wmh": "mask_WMH"},
-            options={"seed": visit.seed},
+            options={"seed": visit.seed, "source": _reference_path(visit)},
             makes=_warps(visit),
         )
 
@@ -335,7 +343,7 @@ def _brain(visit: Visit) -> Recipe:
                 "other_transform": visit.other_transform,
                 "template": TEMPLATE_PRODUCT,
             },
-            options={"seed": visit.seed, "source": str(visit.plan.reference_file.path)},
+            options={"seed": visit.seed, "source": _reference_path(visit)},
             makes={"brain_mask": brain, "facts": Facts("brain_facts")},
         )
     return Recipe(
@@ -389,7 +397,7 @@ def _first_warp(visit: Visit) -> Iterator[Recipe]:
         "template_registration",
         warp_to_template,
         takes=_warped(visit) | {"wmh": "mask_WMH" if known else None},
-        options={"seed": visit.seed},
+        options={"seed": visit.seed, "source": _reference_path(visit)},
         makes=_warps(visit) if known else first,
     )
 
@@ -419,6 +427,7 @@ def _computed_tissues(visit: Visit) -> Iterator[Recipe]:
             "hemispheres": "hemispheres",
             **{name: f"warped_{name}" for name in PRIORS},
         },
+        options={"source": _reference_path(visit)},
         makes={"tissue": Work("tissue_found"), "ventricles": _ventricles(visit)},
     )
 

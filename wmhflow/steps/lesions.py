@@ -25,7 +25,7 @@ from wmhflow.core.space.grids import Grid3D, box_of, cropped, uncropped
 from wmhflow.core.wmh import segmentation as wmh_model
 from wmhflow.core.wmh.edges import LEAST_LESION_MM3, agreeing
 from wmhflow.core.wmh.model import GIVEN_THRESHOLD, LesionModel
-from wmhflow.errors import InputError
+from wmhflow.errors import InputError, about
 from wmhflow.files.images import load_volume
 from wmhflow.files.network import wmh_network
 from wmhflow.files.template import Template
@@ -149,6 +149,7 @@ def find_lesions(
     reference_name: str,
     template: Template,
     inverse: Path,
+    source: str,
     t1w: Grid3D | None = None,
     other_transform: Path | None = None,
 ) -> FoundLesions:
@@ -164,19 +165,23 @@ def find_lesions(
         ``T1w`` or ``FLAIR``.
     template, inverse
         The template, and the transform from it to the reference.
+    source
+        How messages name the FLAIR.
     other_transform
         Reference points to points of the other image.
 
     Raises
     ------
     InputError
-        If the brain lies outside the FLAIR.
+        If the brain lies outside the FLAIR, or the FLAIR shows no white matter or cortex where they
+        should be, or what comes out cannot be lesions.
     """
     moved = reference_name == "T1w"
     chain = [str(other_transform)] if other_transform else []
     to_flair = chain if moved else []
     brain = Grid3D(brain_mask.data.astype(np.float32), brain_mask.affine)
-    found = _segment(flair, t1w, brain, to_flair, chain, template, str(inverse))
+    with about(source):
+        found = _segment(flair, t1w, brain, to_flair, chain, template, str(inverse))
     # half of a voxel covered is a voxel of lesion; the probability follows the mask
     share, probability = found.share, found.probability
     if moved:

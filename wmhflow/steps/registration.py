@@ -12,6 +12,7 @@ from wmhflow.ants.warp import WarpStart, register_to_template
 from wmhflow.core.space.geometry import voxel_mm3
 from wmhflow.core.space.grids import Grid3D, centroid_mm, robust_range
 from wmhflow.core.wmh.filling import LEAST_AGAIN_ML
+from wmhflow.errors import about
 from wmhflow.files.itk import read_itk_affine, write_itk_affine
 from wmhflow.files.template import Template
 from wmhflow.steps.kinds import Facts, Folder, MaskImage, step
@@ -96,6 +97,7 @@ def warp_to_template(
     brain_mask: MaskImage,
     template: Template,
     seed: int,
+    source: str,
     folder: Folder,
     wmh: MaskImage | None = None,
     infarct: MaskImage | None = None,
@@ -112,6 +114,8 @@ def warp_to_template(
         The template.
     seed
         Seed of the metric's sampling.
+    source
+        How messages name the reference.
     folder
         Where transforms are written.
     wmh
@@ -119,16 +123,17 @@ def warp_to_template(
     infarct
         Infarcts on the reference grid, kept out of the metric.
     """
-    fit = register_to_template(
-        reference,
-        brain_mask.data,
-        template.grid("t1w"),
-        folder,
-        seed,
-        template_mask=template.mask("brain_mask"),
-        wmh=None if wmh is None else wmh.data,
-        infarct=None if infarct is None else infarct.data,
-    )
+    with about(source):
+        fit = register_to_template(
+            reference,
+            brain_mask.data,
+            template.grid("t1w"),
+            folder,
+            seed,
+            template_mask=template.mask("brain_mask"),
+            wmh=None if wmh is None else wmh.data,
+            infarct=None if infarct is None else infarct.data,
+        )
     affine = write_itk_affine(fit.affine, folder.absolute() / "affine.txt")
     forward, inverse, state = (Path(path) for path in (fit.forward, fit.inverse, fit.state))
     return FirstWarp(forward, inverse, Path(affine), state, fit.metrics)
@@ -145,6 +150,7 @@ def warp_again(
     affine: Path,
     metrics: Facts,
     seed: int,
+    source: str,
     folder: Folder,
     infarct: MaskImage | None = None,
     state: Path | None = None,
@@ -153,7 +159,7 @@ def warp_again(
 
     Parameters
     ----------
-    reference, brain_mask, template, seed, folder, infarct
+    reference, brain_mask, template, seed, source, folder, infarct
         As for :func:`warp_to_template`.
     wmh
         WMH on the reference grid.
@@ -164,15 +170,16 @@ def warp_again(
     """
     if np.count_nonzero(wmh.data) * voxel_mm3(wmh.affine) < 1000 * LEAST_AGAIN_ML:
         return Warp(forward, inverse, metrics)
-    fit = register_to_template(
-        reference,
-        brain_mask.data,
-        template.grid("t1w"),
-        folder,
-        seed,
-        template_mask=template.mask("brain_mask"),
-        wmh=wmh.data,
-        infarct=None if infarct is None else infarct.data,
-        start=WarpStart(read_itk_affine(affine), state),
-    )
+    with about(source):
+        fit = register_to_template(
+            reference,
+            brain_mask.data,
+            template.grid("t1w"),
+            folder,
+            seed,
+            template_mask=template.mask("brain_mask"),
+            wmh=wmh.data,
+            infarct=None if infarct is None else infarct.data,
+            start=WarpStart(read_itk_affine(affine), state),
+        )
     return Warp(Path(fit.forward), Path(fit.inverse), metrics | fit.metrics)

@@ -19,7 +19,7 @@ from wmhflow.core.tissue.brain import Shown, filled_foreground, what_is_shown
 from wmhflow.core.tissue.labelling import WarpedPriors
 from wmhflow.core.tissue.parcellation import complete_hemispheres, recode, unknown_codes
 from wmhflow.core.tissue.segment import segment_tissue
-from wmhflow.errors import InputError
+from wmhflow.errors import InputError, about
 from wmhflow.files.images import load_volume
 from wmhflow.files.template import Template
 from wmhflow.labels.digits import LETTERS, VENTRICLES
@@ -152,7 +152,7 @@ def find_brain(
     InputError
         If nothing was found, or what was found cannot be a whole brain.
     """
-    try:
+    with about(source):
         mask = extract_brain(
             image,
             template.grid("t1w"),
@@ -161,8 +161,6 @@ def find_brain(
             None if other is None else _brain_of_other(image, other, str(other_transform)),
             None if other is None else max(other.voxel_sizes_mm),
         )
-    except ValueError as error:
-        raise InputError(f"{source}: {error}") from error
     brain = MaskImage(mask, image.affine)
     return Brain(brain, check_brain(brain, image, source))
 
@@ -237,6 +235,7 @@ def label_tissues(
     infratentorial: MaskImage,
     hemispheres: LabelImage,
     lesion_mask: MaskImage,
+    source: str,
     infarct_mask: MaskImage | None = None,
 ) -> Tissues:
     """Label the tissues of the brain and find the lateral ventricles.
@@ -251,8 +250,15 @@ def label_tissues(
         The template's priors on that grid.
     lesion_mask
         Lesions, which are white matter.
+    source
+        How messages name the image.
     infarct_mask
         Where nothing is learnt from brightness.
+
+    Raises
+    ------
+    UnfitImageError
+        If what was found are no tissues of a brain.
     """
     priors = WarpedPriors(
         csf.data,
@@ -264,7 +270,10 @@ def label_tissues(
         hemispheres.data.astype(np.uint8),
     )
     infarcts = np.zeros_like(brain_mask.data) if infarct_mask is None else infarct_mask.data
-    labels, found, _ = segment_tissue(image, brain_mask.data, priors, lesion_mask.data, infarcts)
+    with about(source):
+        labels, found, _ = segment_tissue(
+            image, brain_mask.data, priors, lesion_mask.data, infarcts
+        )
     return Tissues(LabelImage(labels, image.affine), MaskImage(found, image.affine))
 
 
