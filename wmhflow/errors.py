@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 
 class WmhflowError(Exception):
     """Anything that the program itself found wrong and can explain in one sentence."""
@@ -26,10 +23,6 @@ class InputError(WmhflowError):
     """A file of a person cannot be used as it is; that person fails with this message."""
 
 
-class UnfitImageError(InputError, ValueError):
-    """What an image shows is none of what it should be; the message says what to look at."""
-
-
 class AmbiguousInputError(InputError):
     """More than one file answers where exactly one is meant."""
 
@@ -40,23 +33,3 @@ class GridError(InputError):
 
 class ProductError(WmhflowError):
     """The declarations of products contradict each other: a fault of the program."""
-
-
-@contextmanager
-def about(file: str) -> Iterator[None]:
-    """Put a file's name before what is said of the image in it, which arrays cannot name.
-
-    Parameters
-    ----------
-    file
-        Path of the image as the user gave it.
-
-    Raises
-    ------
-    UnfitImageError
-        In place of one without the name.
-    """
-    try:
-        yield
-    except UnfitImageError as error:
-        raise UnfitImageError(f"{file}: {error}") from error

@@ -9,6 +9,7 @@ from scipy import ndimage
 
 from wmhflow.core.align.affine import align_template
 from wmhflow.core.arrays.masks import within
+from wmhflow.core.arrays.validation import UnfitImageError
 from wmhflow.core.checks.sanity import flattest_share
 from wmhflow.core.space.grids import (
     Grid3D,
@@ -20,7 +21,6 @@ from wmhflow.core.space.grids import (
 from wmhflow.core.tissue.bias import correct_bias
 from wmhflow.core.tissue.brain import Shown, filled_foreground, what_is_shown
 from wmhflow.core.tissue.brain_mask import refine_brain_mask
-from wmhflow.errors import UnfitImageError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -27,7 +27,7 @@ from wmhflow.files.template import Template
 from wmhflow.files.versions import software_versions
 from wmhflow.labels.freesurfer import load_freesurfer_codes
 from wmhflow.registries.atlases import atlas_directory
-from wmhflow.steps.kinds import Columns, Folder, LabelImage, MaskImage, Rows, Table, step
+from wmhflow.steps.kinds import Columns, Folder, LabelImage, MaskImage, Rows, Table, about, step
 
 log = logging.getLogger("wmhflow")
 
@@ -63,7 +63,8 @@ def bridge_templates(
         shutil.copyfile(kept, out)
     else:
         moving = load_grid(image)
-        register_bridge(moving, template, seed, out, has_labels=has_labels, name=str(image))
+        with about(str(image)):
+            register_bridge(moving, template, seed, out, has_labels=has_labels, name=str(image))
         keep(out, kept)
     return Bridge(out)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, TypeVar
@@ -11,7 +12,9 @@ from typing import Annotated, Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from wmhflow.core.arrays.validation import UnfitImageError
 from wmhflow.core.space.grids import Grid3D
+from wmhflow.errors import InputError
 from wmhflow.files.images import load_grid, load_image, read_header, save_work_image
 from wmhflow.files.template import Template
 
@@ -179,3 +182,23 @@ KINDS: dict[Any, Kind] = {
     Columns: Kind(load_columns, save_columns, ".npz"),
     _Json: Kind(load_json, save_json, ".json"),
 }
+
+
+@contextmanager
+def about(file: str) -> Iterator[None]:
+    """Put a file's name before what the science says of the image in it.
+
+    Parameters
+    ----------
+    file
+        Path of the image as the user gave it.
+
+    Raises
+    ------
+    InputError
+        If the image shows none of what it should.
+    """
+    try:
+        yield
+    except UnfitImageError as error:
+        raise InputError(f"{file}: {error}") from error

@@ -25,7 +25,7 @@ from wmhflow.core.space.grids import Grid3D, box_of, cropped, uncropped
 from wmhflow.core.wmh import segmentation as wmh_model
 from wmhflow.core.wmh.edges import LEAST_LESION_MM3, agreeing
 from wmhflow.core.wmh.model import GIVEN_THRESHOLD, LesionModel
-from wmhflow.errors import InputError, about
+from wmhflow.errors import InputError
 from wmhflow.files.images import load_volume
 from wmhflow.files.network import wmh_network
 from wmhflow.files.template import Template
@@ -38,7 +38,7 @@ from wmhflow.labels.digits import (
     with_side,
 )
 from wmhflow.labels.regions import load_regions
-from wmhflow.steps.kinds import Facts, LabelImage, MaskImage, Rows, Space, step
+from wmhflow.steps.kinds import Facts, LabelImage, MaskImage, Rows, Space, about, step
 
 
 class GivenMask(NamedTuple):

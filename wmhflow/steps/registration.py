@@ -12,10 +12,9 @@ from wmhflow.ants.warp import WarpStart, register_to_template
 from wmhflow.core.space.geometry import voxel_mm3
 from wmhflow.core.space.grids import Grid3D, centroid_mm, robust_range
 from wmhflow.core.wmh.filling import LEAST_AGAIN_ML
-from wmhflow.errors import about
 from wmhflow.files.itk import read_itk_affine, write_itk_affine
 from wmhflow.files.template import Template
-from wmhflow.steps.kinds import Facts, Folder, MaskImage, step
+from wmhflow.steps.kinds import Facts, Folder, MaskImage, about, step
 
 
 class RigidAlignment(NamedTuple):

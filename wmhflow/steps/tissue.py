@@ -19,13 +19,13 @@ from wmhflow.core.tissue.brain import Shown, filled_foreground, what_is_shown
 from wmhflow.core.tissue.labelling import WarpedPriors
 from wmhflow.core.tissue.parcellation import complete_hemispheres, recode, unknown_codes
 from wmhflow.core.tissue.segment import segment_tissue
-from wmhflow.errors import InputError, about
+from wmhflow.errors import InputError
 from wmhflow.files.images import load_volume
 from wmhflow.files.template import Template
 from wmhflow.labels.digits import LETTERS, VENTRICLES
 from wmhflow.labels.freesurfer import load_freesurfer_codes
 from wmhflow.steps.images import refuse
-from wmhflow.steps.kinds import Facts, LabelImage, MaskImage, load_labels, step
+from wmhflow.steps.kinds import Facts, LabelImage, MaskImage, about, load_labels, step
 
 
 class Brain(NamedTuple):

@@ -9,12 +9,12 @@ from scipy import ndimage
 from tests.core.wmh.test_evidence import passing
 from wmhflow.core.arrays.components import keep_large
 from wmhflow.core.arrays.masks import deeper, within
+from wmhflow.core.arrays.validation import UnfitImageError
 from wmhflow.core.wmh import segmentation as wmh
 from wmhflow.core.wmh.brightness import cortex_nearby, white_matter_field
 from wmhflow.core.wmh.edges import sure_somewhere
 from wmhflow.core.wmh.model import LesionModel
 from wmhflow.core.wmh.network import Network
-from wmhflow.errors import UnfitImageError
 from wmhflow.files.network import wmh_network
 
 SHAPE = (60, 60, 40)

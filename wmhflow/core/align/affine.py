@@ -15,8 +15,8 @@ import numpy as np
 from wmhflow.core.align.head import places
 from wmhflow.core.align.search import highest, rigid_matrix
 from wmhflow.core.align.similarity import Comparison, compare
+from wmhflow.core.arrays.validation import UnfitImageError
 from wmhflow.core.space.grids import Grid3D, resample_isotropic, resample_mask
-from wmhflow.errors import UnfitImageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -23,6 +23,13 @@ Spacing = Sequence[float] | NDArray[np.float64]
 LARGEST_LABEL = int(np.iinfo(np.int32).max)
 
 
+class UnfitImageError(ValueError):
+    """What an image shows is none of what it should be; the message says what to look at.
+
+    Arrays have no names: who knows the file puts it before the message.
+    """
+
+
 def kernel_ready(array: NDArray[Any], dtype: DTypeLike = None) -> NDArray[Any]:
     """Return an array in C order that may be written to, copied only where it is not one.
 

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wmhflow.core.arrays.blocks import block_factors, block_means
+from wmhflow.core.arrays.validation import UnfitImageError
 from wmhflow.core.space.grids import along_axis, box_of
-from wmhflow.errors import UnfitImageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

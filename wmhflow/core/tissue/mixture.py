@@ -23,7 +23,7 @@ import numpy as np
 from numba import njit
 
 from wmhflow.core.arrays.threads import over_ranges
-from wmhflow.errors import UnfitImageError
+from wmhflow.core.arrays.validation import UnfitImageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wmhflow.core.arrays.validation import UnfitImageError
 from wmhflow.core.space.grids import box_of
 from wmhflow.core.tissue import labelling as tissue
 from wmhflow.core.tissue.bias import correct_bias
 from wmhflow.core.tissue.mixture import Mixture, fit_mixture
-from wmhflow.errors import UnfitImageError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

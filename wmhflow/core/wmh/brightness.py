@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from wmhflow.core.arrays.masks import deeper
 from wmhflow.core.arrays.robust import MAD_TO_SD
-from wmhflow.errors import UnfitImageError
+from wmhflow.core.arrays.validation import UnfitImageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,7 +16,7 @@ from scipy.special import expit
 
 from wmhflow.core.arrays.blocks import block_factors, block_means, over_blocks
 from wmhflow.core.arrays.distance import distance_to
-from wmhflow.errors import UnfitImageError
+from wmhflow.core.arrays.validation import UnfitImageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

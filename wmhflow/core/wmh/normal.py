@@ -16,7 +16,7 @@ import numpy as np
 from scipy import ndimage
 
 from wmhflow.core.arrays.blocks import block_factors, block_means, over_blocks
-from wmhflow.errors import UnfitImageError
+from wmhflow.core.arrays.validation import UnfitImageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

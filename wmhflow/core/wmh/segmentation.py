@@ -23,6 +23,7 @@ from scipy import ndimage
 
 from wmhflow.core.arrays.components import keep_large, without_holes
 from wmhflow.core.arrays.masks import deeper, within
+from wmhflow.core.arrays.validation import UnfitImageError
 from wmhflow.core.space.grids import box_of, uncropped
 from wmhflow.core.wmh.brightness import (
     brightness,
@@ -41,7 +42,6 @@ from wmhflow.core.wmh.edges import (
 from wmhflow.core.wmh.evidence import MOST_CONTRAST, depth_in, read_slices
 from wmhflow.core.wmh.model import LesionModel
 from wmhflow.core.wmh.normal import LEAST_SURE, TISSUES, NormalTissue, normal_tissue
-from wmhflow.errors import UnfitImageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -178,7 +178,8 @@ def segment_wmh(
     if t1w is not None:
         second = _t1w_brightness(t1w[box], seen, part, inner, voxel_sizes_mm, model)
     channels = _channels(seen, second, part, inner, voxel_sizes_mm, model)
-    probability, excluded = channels["probability"], channels["excluded"] > 0
+    probability = channels["probability"]
+    excluded = (channels["excluded"] > 0) | surface(part.white, inner, voxel_sizes_mm)
     if network is not None:
         probability = read_slices(network, channels, inner, voxel_sizes_mm)
     mask, share = _delineated(probability, excluded, seen, inner, voxel_sizes_mm, model)
@@ -251,7 +252,7 @@ def _channels(
     voxel_sizes_mm: Sequence[float],
     model: LesionModel,
 ) -> dict[str, NDArray[np.float32]]:
-    """Gather what there is to weigh, the model's probability and what is excluded among it."""
+    """Gather what there is to weigh, the model's probability, ventricles and septum among it."""
     smooth = _smooth_within(seen.z, brain, SMOOTH_MM, voxel_sizes_mm)
     cortex = (seen.cortex_z, seen.cortex_spread)
     nearby = cortex_nearby(
@@ -259,7 +260,6 @@ def _channels(
     )
     probability = lesion_probability(smooth, priors, brain, voxel_sizes_mm, cortex, nearby, model)
     excluded = ventricles_and_septum(seen.z, t1w_z, priors, brain, voxel_sizes_mm)
-    excluded |= surface(priors.white, brain, voxel_sizes_mm)
     return {
         "brightness": smooth,
         "beside_cortex": smooth - nearby,
