@@ -54,7 +54,8 @@ def find_wmh(planning: Planning, visit: VisitPlan) -> Source:
             "add one of them, or leave the person out."
         )
     check_leads_back(planning, visit)
-    planning.say("WMH", "computed", f"outliers of the FLAIR from the person's own tissues; {why}")
+    how = "outliers of the FLAIR from the person's own tissues, weighed by a network"
+    planning.say("WMH", "computed", f"{how}; {why}")
     return Computed("segment_wmh")
 
 
