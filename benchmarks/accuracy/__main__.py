@@ -6,7 +6,17 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from benchmarks.accuracy import anatomy, brain, cost, filling, lobes, people, rigid, wmh
+from benchmarks.accuracy import (
+    anatomy,
+    brain,
+    cost,
+    filling,
+    lobes,
+    misalignment,
+    people,
+    rigid,
+    wmh,
+)
 from benchmarks.accuracy.gauntlet import table as gauntlet
 
 # Each prints its tables and returns what was missed, in words.
@@ -17,6 +27,7 @@ SECTIONS: dict[str, Callable[[], list[str]]] = {
     "filling": filling.main,
     "gauntlet": gauntlet.main,
     "lobes": lobes.main,
+    "misalignment": misalignment.main,
     "people": people.main,
     "rigid": rigid.main,
     "time": cost.main,

@@ -51,7 +51,7 @@ unmoved result from the headers, mean and maximum (mm) |
 SHIFTS_MM = (3, 6)
 WRONG_STARTS_DEG = ((180, 0, 0), (0, 180, 0), (0, 0, 180), (90, 0, 0), (40, 0, 0))
 VERDICTS = (
-    "mutual_information_ratio", "mutual_information_z", "foreground_dice", "misalignment",
+    "mutual_information_ratio", "mutual_information_z", "foreground_dice", "misalignment_mm",
 )  # fmt: skip
 VERDICT_HEADING = f"""
 # The verdict

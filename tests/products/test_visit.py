@@ -195,7 +195,6 @@ COUNTED: dict[str, tuple[str, ...]] = {
             "search_displacement_mm",
             "retries",
             "displacement_mm",
-            "misalignment_mm",
             *ACCEPTABLE,
         ),
     ),

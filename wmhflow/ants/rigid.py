@@ -96,7 +96,8 @@ def register_rigid(
     kept = replace(
         best, fit=given, quality=alignment_quality(scaled[0], scaled[1], given.matrix, seed)
     )
-    return best if kept.poor else kept
+    # how far the headers may lie from the best place was judged above, by the slices' thickness
+    return best if kept.poor.keys() - {"misalignment_mm"} else kept
 
 
 def registered_before(fixed: Grid3D, moving: Grid3D) -> bool:

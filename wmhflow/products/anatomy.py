@@ -68,9 +68,14 @@ def _preproc(visit: Visit, name: str) -> Image:
     )
 
 
+def _path_of(visit: Visit, name: str) -> str:
+    """Return how messages name the T1w or the FLAIR: as the user gave it."""
+    file = visit.plan.anatomical.get(name)
+    return str(file.path) if file else name
+
+
 def _reference_path(visit: Visit) -> str:
-    """Return how messages name the reference: as the user gave it."""
-    return str(visit.plan.reference_file.path)
+    return _path_of(visit, visit.plan.reference)
 
 
 def shows_no_skull(raw: Path) -> bool:
@@ -310,7 +315,7 @@ def _computed_lesions(visit: Visit) -> Iterator[Recipe]:
             beside={"reference": visit.reference},
             options={
                 "reference_name": visit.plan.reference,
-                "source": str(visit.plan.anatomical["FLAIR"].path),
+                "source": _path_of(visit, "FLAIR"),
             },
             makes={"facts": Facts("wmh_facts", "wmh_")},
         ),

@@ -33,9 +33,6 @@ N_DISPLACED = 60
 DISPLACED_BY = (8.0, 25.0)
 EDGE_SIGMA_MM = 2.0
 SLOW_SIGMA_MM = 20.0
-# Shifts of 3 mm are found to lie 2.9 mm and more from the best place, and right alignments up to
-# 0.6 (docs/benchmarks.md); thick slices say little of less than half of their thickness.
-ALLOWED_MM, ALLOWED_VOXELS = 2.5, 0.5
 # First step, in mm and degrees, on the way to where the images fit best nearby.
 CLIMB_STEP = 2.0
 # Outside of these an alignment is searched anew, and marked if that does not help; how they were
@@ -45,7 +42,7 @@ ACCEPTABLE: dict[str, tuple[float | None, float | None]] = {
     "mutual_information_z": (3.0, None),
     "foreground_dice": (0.4, None),
     "field_of_view_overlap": (0.3, None),
-    "misalignment": (None, 1.0),
+    "misalignment_mm": (None, 2.5),
 }
 
 
@@ -130,9 +127,7 @@ def alignment_quality(
         (in standard deviations of the displaced), ``foreground_dice`` (of the two heads or brains,
         where both fields of view are), ``field_of_view_overlap`` (share of the fixed foreground in
         the moving image's field of view), ``displacement_mm`` and ``misalignment_mm`` (how far the
-        alignment, and the nearest best place from there, moves the fixed foreground on average),
-        and ``misalignment`` (the latter over what is allowed: 2.5 mm, or half of the longest edge
-        of a voxel).
+        alignment, and the nearest best place from there, moves the fixed foreground on average).
     """
     grids = [resample_isotropic(grid, QUALITY_SPACING_MM) for grid in (fixed, moving)]
     heads = [foreground(grid) for grid in grids]
@@ -149,16 +144,13 @@ def alignment_quality(
     own = heads[0].ravel()
     both = own[seen].sum() + other.sum()
     best, _ = refine_rigid(compare(grids[0], grids[1], seed=seed), matrix, centre, CLIMB_STEP)
-    misalignment = mean_distance_mm(matrix, best, points[own])
-    longest = max(*fixed.voxel_sizes_mm, *moving.voxel_sizes_mm)
     return {
         "mutual_information_ratio": score / max(float(null.mean()), 1e-9),
         "mutual_information_z": (score - float(null.mean())) / max(float(null.std()), 1e-9),
         "foreground_dice": float(2 * (own[seen] & other).sum() / both) if both else 0.0,
         "field_of_view_overlap": float(own[seen].sum()) / max(int(own.sum()), 1),
         "displacement_mm": mean_distance_mm(matrix, np.eye(4), points[own]),
-        "misalignment_mm": misalignment,
-        "misalignment": misalignment / max(ALLOWED_MM, ALLOWED_VOXELS * float(longest)),
+        "misalignment_mm": mean_distance_mm(matrix, best, points[own]),
     }
 
 
