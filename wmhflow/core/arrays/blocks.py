@@ -74,6 +74,8 @@ def block_means(
 def _block_sums(values: NDArray[Any], factors: Sequence[int]) -> NDArray[np.float64]:
     summed = values.astype(np.float64)
     for axis, factor in enumerate(factors):
+        if factor == 1:
+            continue
         starts = np.arange(0, summed.shape[axis], factor)
         summed = np.add.reduceat(summed, starts, axis=axis)
     return summed
@@ -107,6 +109,8 @@ def over_blocks(
     """
     laid = np.asarray(found, np.float64)
     for axis, (factor, length) in enumerate(zip(factors, shape, strict=True)):
+        if factor == 1:
+            continue
         place = np.clip((np.arange(length) + 0.5) / factor - 0.5, 0, laid.shape[axis] - 1)
         lower = np.minimum(place.astype(int), max(laid.shape[axis] - 2, 0))
         part = np.expand_dims(place - lower, [other for other in range(3) if other != axis])
