@@ -94,7 +94,7 @@ def test_a_t2w_in_the_flairs_place_fails_or_is_flagged(anatomy: dict[str, Any]) 
     [
         ({"t1w": T2W, "flair": FLAIR}, "T1w_ventricle_to_white"),
         ({"t1w": FLAIR}, "T1w_cortex_to_white"),
-        ({"t1w": T1W, "flair": 2 * T1W}, "FLAIR_cortex_to_white"),
+        ({"t1w": T1W, "flair": 2 * T1W}, "FLAIR_bright_cortex_to_dark_white"),
         ({"t1w": T1W, "flair": 2 * T1W}, "T1w_FLAIR_correlation"),
         ({"t1w": T1W, "flair": 2 * T1W}, "FLAIR_over_T1w_cortex"),
         ({"t1w": T1W * 5 ** np.linspace(-1, 1, 38)[:, None]}, "T1w_unevenness"),

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from wmhflow.steps.measures import quality_row
+from wmhflow.steps.measures import gather_quality, quality_row
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,21 @@ from wmhflow.steps.measures import quality_row
 )
 def test_a_value_is_judged_by_its_bounds(metric: str, value: float | None, verdict: str) -> None:
     assert quality_row(metric, value)["verdict"] == verdict
+
+
+@pytest.mark.parametrize(("left_mm3", "verdict"), [(3000.0, "info"), (9000.0, "check")])
+def test_few_lesions_on_one_side_are_no_fault(left_mm3: float, verdict: str) -> None:
+    wmh = "white matter hyperintensity"
+    volumes = {
+        ("lateral ventricle", "B"): 30_000.0,
+        (wmh, "B"): left_mm3,
+        (f"left {wmh}", "L"): left_mm3,
+        (f"right {wmh}", "R"): 0.0,
+    }
+    rows = [
+        {"seg": "tissue", "name": name, "hemisphere": side, "volume_mm3": volume}
+        for (name, side), volume in volumes.items()
+    ]
+    found = {row["metric"]: row for row in gather_quality([], [], rows).rows}
+    assert found["wmh_asymmetry"]["value"] == 1
+    assert found["wmh_asymmetry"]["verdict"] == verdict

@@ -56,6 +56,8 @@ WHITE = {
     "NAWM": ("tissue", WHITE_MATTER, IN_NAWM),
 }
 FIELD_OF_VIEW = "field of view"
+# From this volume of WMH on their asymmetry is judged.
+LEAST_ASYMMETRIC_MM3 = 5000.0
 
 
 class Volumes(NamedTuple):
@@ -400,17 +402,20 @@ def gather_quality(facts: list[dict[str, Any]], prefixes: list[str], volumes: Ro
     gathered = _volume_facts(volumes)
     for prefix, group in zip(prefixes, facts, strict=True):
         gathered |= {f"{prefix}{name}": value for name, value in group.items()}
+    # a few lesions lie on one side by chance
+    is_little = (gathered["wmh_volume_mm3"] or 0) < LEAST_ASYMMETRIC_MM3
+    unjudged = {"wmh_asymmetry"} if is_little else set()
     rows = [
-        quality_row(metric, value)
+        quality_row(metric, value, metric not in unjudged)
         for metric, value in gathered.items()
         if value is None or isinstance(value, int | float)
     ]
     return Quality(rows)
 
 
-def quality_row(metric: str, value: float | None) -> dict[str, Any]:
+def quality_row(metric: str, value: float | None, is_judged: bool = True) -> dict[str, Any]:
     """Judge one measured value by its bounds."""
-    known = find_measure(metric)
+    known = find_measure(metric) if is_judged else None
     low, high = (known.low, known.high) if known else (None, None)
     verdict = "info"
     if (low is not None or high is not None) and value is not None and not math.isnan(value):

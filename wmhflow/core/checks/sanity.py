@@ -50,6 +50,9 @@ LEAST_VOXELS = 20
 LEAST_CUBE_SHARE = 0.02
 # Cortex beside white matter on the T1w over the same on the FLAIR: 0.5 to 0.8 on real pairs.
 SWAPPED_FACTOR = 1.1
+# Cortex is thin and half fluid in thick slices, white matter may be lesion for the most part: what
+# is bright of the one beside what is dark of the other tells a FLAIR from a T1w then, too.
+DARK_WHITE, BRIGHT_CORTEX = 0.3, 0.7
 BRIGHT_CSF = 1.3
 
 
@@ -382,7 +385,9 @@ def contrast_facts(
     Returns
     -------
     dict
-        ``cortex_to_white`` and ``ventricle_to_white``, ratios of medians; ``unevenness``, the
+        ``cortex_to_white`` and ``ventricle_to_white``, ratios of medians;
+        ``bright_cortex_to_dark_white``, that of cortex's 70th percentile to white matter's 30th,
+        which fluid in the cortex and lesions in the white matter hardly change; ``unevenness``, the
         ratio of white matter's medians in bright and dark cubes (95th to 5th percentile); and
         ``empty_share``, the share of all tissue that has the background's value. Each is None
         where there is too little to say.
@@ -397,14 +402,17 @@ def contrast_facts(
     """
     labels = class_of(np.asarray(tissue))
     cubes = _cubes(labels.shape, voxel_sizes_mm)
-    white, n_white = _median_per_cube(values, labels == WHITE_MATTER, cubes)
-    grey, n_grey = _median_per_cube(values, labels == CORTEX, cubes)
+    white, n_white = _per_cube(values, labels == WHITE_MATTER, cubes)
+    grey, n_grey = _per_cube(values, labels == CORTEX, cubes)
     # the ventricle's edge is half tissue, and there is choroid plexus
-    fluid, n_fluid = _median_per_cube(values, _inner(labels == VENTRICLES), cubes)
+    fluid, n_fluid = _per_cube(values, _inner(labels == VENTRICLES), cubes)
     enough = n_white >= max(LEAST_VOXELS, LEAST_CUBE_SHARE * n_white.max(initial=0))
     seen = enough & (white > 0)
+    dark, _ = _per_cube(values, labels == WHITE_MATTER, cubes, DARK_WHITE)
+    bright, _ = _per_cube(values, labels == CORTEX, cubes, BRIGHT_CORTEX)
     return {
         "cortex_to_white": _ratio(grey, n_grey, white, seen),
+        "bright_cortex_to_dark_white": _ratio(bright, n_grey, dark, seen & (dark > 0)),
         "ventricle_to_white": _ratio(fluid, n_fluid, white, seen),
         "unevenness": _spread(white[seen], n_white[seen]),
         "empty_share": _empty_share(labels > 0, values),
@@ -422,18 +430,21 @@ def _cubes(shape: Sequence[int], voxel_sizes_mm: Spacing) -> NDArray[np.int64]:
     return np.asarray((x * n_y + y) * n_z + z)
 
 
-def _median_per_cube(
-    values: NDArray[Any], mask: NDArray[np.bool_], cubes: NDArray[np.int64]
+def _per_cube(
+    values: NDArray[Any],
+    mask: NDArray[np.bool_],
+    cubes: NDArray[np.int64],
+    quantile: float = 0.5,
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return the median and the number of a mask's values in every cube (NaN if none)."""
+    """Return a quantile and the number of a mask's values in every cube (NaN if none)."""
     numbers = cubes[mask]
     order = np.argsort(numbers, kind="stable")
     counts = np.bincount(numbers, minlength=int(cubes.max()) + 1)
-    medians = np.full(counts.size, np.nan)
+    found = np.full(counts.size, np.nan)
     groups = np.split(values[mask][order], np.cumsum(counts)[:-1])
     for number in np.flatnonzero(counts):
-        medians[number] = np.median(groups[number])
-    return medians, counts
+        found[number] = np.quantile(groups[number], quantile)
+    return found, counts
 
 
 def _inner(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
