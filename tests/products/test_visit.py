@@ -183,7 +183,10 @@ LESIONS = (
     "wmh_flair_contrast",
 )
 WARP = ("start", "mutual_information_affine", "jacobian_min", "jacobian_max", "wmh_filled_mm3")
-CONTRAST = ("cortex_to_white", "ventricle_to_white", "unevenness", "empty_share")
+CONTRAST = (
+    *("cortex_to_white", "bright_cortex_to_dark_white", "ventricle_to_white"),
+    *("unevenness", "empty_share"),
+)
 PAIR = ("T1w_FLAIR_correlation", "FLAIR_over_T1w_cortex")
 # what the steps count, where that depends on nothing
 COUNTED: dict[str, tuple[str, ...]] = {
@@ -201,7 +204,9 @@ COUNTED: dict[str, tuple[str, ...]] = {
     "keep_infarct_out": (
         *("wmh_removed_infarct_voxels", "wmh_removed_infarct_rim_voxels", "infarct_volume_mm3"),
     ),
-    "find_lesions": ("white_matter_sd", "cortex_z", "cortex_spread_z", "lesion_z"),
+    "find_lesions": (
+        *("white_matter_sd", "cortex_z", "cortex_spread_z", "lesion_z", "expected_dice"),
+    ),
     "find_brain": ("brain_cut_share",),
     "read_parcellation": ("parcellation_unknown_voxels", "brain_cut_share"),
     "warp_to_template": WARP,

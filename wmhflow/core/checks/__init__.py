@@ -22,6 +22,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "correlation",
             "value_finding",
             "brain_facts",
+            "cut_share",
             "flattest_share",
             "brain_finding",
             "likeness",
