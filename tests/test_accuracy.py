@@ -10,10 +10,12 @@ import pytest
 
 from benchmarks.accuracy.brain import ELSEWHERE, KINDS, LARGEST_TURN_DEG, cases, elsewhere
 from benchmarks.accuracy.chain import dice
-from benchmarks.accuracy.gauntlet.acquire import Acquired
-from benchmarks.accuracy.gauntlet.anatomy import Head
+from benchmarks.accuracy.cost import differing
+from benchmarks.accuracy.gauntlet.acquire import Acquired, uneven
+from benchmarks.accuracy.gauntlet.anatomy import LESION, WHITE, Head
 from benchmarks.accuracy.simulate import LATERAL_VENTRICLES, simulated
 from benchmarks.accuracy.wmh import thick_slices
+from benchmarks.training.cases import with_spots
 
 
 @pytest.mark.parametrize("up", [1.0, -1.0])
@@ -71,3 +73,35 @@ def test_whole_heads_are_the_same_each_time_and_turned_as_far_as_asked(
     turns = [case.turned_deg for case in drawn]
     assert 0 <= min(turns) < 2
     assert 23 < max(turns) <= LARGEST_TURN_DEG
+
+
+def test_lesions_differ_in_brightness_and_fade_at_their_edge_and_nothing_else_changes() -> None:
+    lesions = np.zeros((40, 20, 20), bool)
+    lesions[4:13, 5:14, 5:14] = lesions[24:33, 5:14, 5:14] = True
+    values = np.where(lesions, 2.0, 1.0).astype(np.float32)
+    found = uneven(values, lesions, 0.4, np.random.default_rng(3))
+    assert (found[~lesions] == 1).all()
+    first, second = found[8, 9, 9], found[28, 9, 9]
+    assert abs(first - second) > 0.02
+    assert 1 < found[4, 9, 9] <= first
+    assert (values == np.where(lesions, 2, 1)).all()
+
+
+def test_small_lesions_are_planted_in_white_matter_alone() -> None:
+    codes = np.zeros((40, 40, 40), np.int16)
+    codes[:20], codes[20:] = 3, WHITE[0]
+    found = with_spots(Head("none", codes, np.eye(4)), np.random.default_rng(1)).codes
+    changed = found != codes
+    assert 3 < changed.sum() < 5000
+    assert (codes[changed] == WHITE[0]).all()
+    assert (found == LESION).any()
+
+
+def test_files_that_differ_between_two_runs_are_named(tmp_path: Path) -> None:
+    for run, words in (("one", "a"), ("other", "b")):
+        for name, content in (("same.tsv", "x"), ("differs.tsv", words)):
+            file = tmp_path / run / "sub-01" / "anat" / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(content, encoding="utf-8")
+    (tmp_path / "one" / "sub-01" / "lacking.tsv").write_text("x", encoding="utf-8")
+    assert differing(tmp_path / "one", tmp_path / "other") == ["differs.tsv", "lacking.tsv"]

@@ -25,7 +25,11 @@ from wmhflow.core.space.grids import box_of
 from wmhflow.core.wmh.evidence import READ_MM, as_read, slice_axis
 from wmhflow.core.wmh.segmentation import TissuePriors, lesion_evidence
 
-NUMBER, SEED = 59, 7000
+NUMBER, SEED = 60, 7000
+# Lesions of a person differ in brightness by up to so much, see `acquire.uneven`.
+MOST_SPREAD = 0.45
+# Half of the people have small lesions anywhere in the white matter, under the cortex, too.
+SPOTTED, SPOTS, SPOT_MM, FAINT_SPOT = 0.5, (3, 25), (1.0, 3.5), 0.3
 TISSUES = {
     "white": (2, 41, 7, 46, 28, 60, 16),
     "cortex": (3, 42, 8, 47, 17, 18, 53, 54),
@@ -54,10 +58,13 @@ def make(folder: Path, number: int) -> None:
     grown = float(rng.uniform(0, 5)) if load > 5 else 0.0
     name = TRAINING_HEADS[(number // 2) % len(TRAINING_HEADS)]
     head = anatomy.planted(name, load, SEED + number, grown)
+    if load and rng.random() < SPOTTED:
+        head = with_spots(head, rng)
     scan = drawn_scan(rng)
     shown = str(rng.choice(["whole", "whole", "stripped", "tight", "loose", "neck"]))
     protocol = Protocol("training", scan, shown=shown, turned_deg=6)
-    flair = acquired(head, protocol, scan, SEED + number).image
+    spread = float(rng.uniform(0, MOST_SPREAD))
+    flair = acquired(head, protocol, scan, SEED + number, spread).image
     grid = grid_of(head, scan, motion_of(head, protocol, True, SEED + number))
     laid = Laid(head, scan, motion_of(head, protocol, True, SEED + number), grid)
     data = flair.get_fdata(dtype=np.float32)
@@ -85,9 +92,30 @@ def make(folder: Path, number: int) -> None:
     )
 
 
+def with_spots(head: Head, rng: np.random.Generator) -> Head:
+    """Plant small lesions anywhere in the white matter."""
+    codes = head.codes.copy()
+    places = np.argwhere(np.isin(codes, anatomy.WHITE))
+    for centre in places[rng.integers(0, len(places), int(rng.integers(*SPOTS)))]:
+        radii = rng.uniform(*SPOT_MM) * rng.uniform(0.7, 1.4, 3)
+        kind = anatomy.FAINT if rng.random() < FAINT_SPOT else anatomy.LESION
+        reach = np.ceil(radii).astype(int)
+        box = tuple(
+            slice(max(c - r, 0), c + r + 1) for c, r in zip(centre.tolist(), reach, strict=True)
+        )
+        part = codes[box]
+        away = [
+            ((np.arange(side.start, side.start + n) - c) / r) ** 2
+            for side, n, c, r in zip(box, part.shape, centre, radii, strict=True)
+        ]
+        near = sum(np.meshgrid(*away, indexing="ij", sparse=True)) <= 1
+        part[near & np.isin(part, anatomy.WHITE)] = kind
+    return Head(head.name, codes, head.affine)
+
+
 def drawn_scan(rng: np.random.Generator) -> Scan:
-    """Draw a protocol."""
-    thick = float(rng.choice([1, 1, 1.2, 3, 4, 5, 5, 6, 8, 8]))
+    """Draw a protocol; nearly half have voxels that are nearly cubes."""
+    thick = float(rng.choice([1, 1, 1, 1.1, 1.2, 3, 4, 5, 5, 6, 8, 8]))
     return Scan(
         in_plane_mm=float(rng.uniform(0.9, 1.2) if thick < 2 else rng.uniform(0.5, 1.0)),
         slice_mm=thick,

@@ -60,6 +60,11 @@ WHITE_BRIGHTNESS = 300.0
 TEXTURE, TEXTURE_MM, BLUR_MM = 0.025, 2.5, 0.45
 SAMPLE_MM = 1.0
 STRIPPED_LOOSE_MM, STRIPPED_TIGHT_MM = 5.0, 2.0
+# Of how much brighter than white matter lesions are, each has so much if they differ; and the depth
+# within a lesion from which on it has all of that.
+LEAST_BRIGHT, MOST_BRIGHT = 0.4, 1.6
+SOFT_EDGE_MM = (0.5, 2.5)
+STRUCTURE = np.ones((3, 3, 3))
 
 
 @dataclass(frozen=True)
@@ -104,7 +109,41 @@ def brightness(
     return found
 
 
-def acquired(head: Head, protocol: Protocol, scan: Scan, seed: int) -> Acquired:
+def uneven(
+    values: NDArray[np.float32], lesions: Mask, spread: float, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Let each lesion be as bright as chance makes it, change within it, and fade at its edge.
+
+    Parameters
+    ----------
+    values
+        Brightness, normal white matter having 1.
+    lesions
+        Lesions.
+    spread
+        SD of the logarithm of how much brighter than white matter lesions are.
+    rng
+        What is drawn by chance.
+
+    Returns
+    -------
+    ndarray
+        The brightness with lesions that differ.
+    """
+    labels, number = ndimage.label(lesions, STRUCTURE)
+    factors = rng.normal(0, spread, number + 1)[labels[lesions]]
+    factors += spread / 2 * cloud(rng, lesions.shape, 4.0)[lesions]
+    share = np.clip(np.exp(factors), LEAST_BRIGHT, MOST_BRIGHT)
+    depth = ndimage.distance_transform_edt(lesions)[lesions]
+    share *= np.minimum(depth / rng.uniform(*SOFT_EDGE_MM), 1)
+    values = values.copy()
+    values[lesions] = 1 + (values[lesions] - 1) * share.astype(np.float32)
+    return values
+
+
+def acquired(
+    head: Head, protocol: Protocol, scan: Scan, seed: int, spread: float = 0.0
+) -> Acquired:
     """Acquire one image of a head.
 
     Parameters
@@ -117,6 +156,8 @@ def acquired(head: Head, protocol: Protocol, scan: Scan, seed: int) -> Acquired:
         How the image is acquired.
     seed
         Seed of contrast, texture, bias field, noise and motion.
+    spread
+        How far lesions differ in brightness, see `uneven`; 0 if they do not.
 
     Returns
     -------
@@ -126,6 +167,8 @@ def acquired(head: Head, protocol: Protocol, scan: Scan, seed: int) -> Acquired:
     is_flair = scan.kind == "FLAIR"
     rng = np.random.default_rng([seed, is_flair])
     values = brightness(head.codes, scan, rng)[head.codes]
+    if spread:
+        values = uneven(values, head.lesions, spread, np.random.default_rng([seed, 13]))
     if is_flair:
         values = with_mimics(values, head, np.random.default_rng([seed, 11]))
     values *= 1 + TEXTURE * cloud(rng, head.codes.shape, TEXTURE_MM)
