@@ -115,7 +115,7 @@ def losses(
     entropy = functional.binary_cross_entropy_with_logits(logit, lesion, reduction="none")
     entropy = (entropy * counted).sum() / counted.sum()
     found, planted = torch.sigmoid(logit) * counted, lesion * counted
-    both, sides = (found * planted).sum((1, 2)), found.sum((1, 2)) + planted.sum((1, 2))
+    both, sides = (found * planted).sum(), found.sum() + planted.sum()
     # each part of a slice by itself, so that few small lesions count as much as many large ones
     dice_loss = (1 - (2 * both + FEW) / (sides + FEW)).mean()
     return ENTROPY * entropy + dice_loss, dice_loss

@@ -167,4 +167,6 @@ def test_wmh_are_found_on_the_flair_and_lie_on_the_reference(
     assert dice(found.mask.data, lesion) > 0.9
     assert np.array_equal(found.mask.data, found.probseg.data >= 0.5)
     assert np.array_equal(found.mask.affine, reference.affine)
-    assert set(found.facts) == {"white_matter_sd", "cortex_z", "cortex_spread_z", "lesion_z"}
+    assert set(found.facts) == {
+        *("white_matter_sd", "cortex_z", "cortex_spread_z", "lesion_z", "expected_dice")
+    }

@@ -74,6 +74,9 @@ LIKELY_CORTEX, MOST_OF_CORTEX = 0.5, 0.3
 SURFACE_MM, SURFACE_WHITE = 3.0, 0.2
 # A voxel beside a lesion with less than this probability has no share of it.
 SHARE_PROBABILITY = 0.05
+# Even of people with few lesions, so much is found and not drawn, or drawn and not found; where
+# less is found than the second, there is nothing to judge.
+FEW_MM3, LITTLE_MM3 = 500.0, 100.0
 TINY = 1e-12
 
 
@@ -108,6 +111,7 @@ class WMHResult:
     cortex_z: float
     cortex_spread_z: float
     lesion_z: float
+    expected_dice: float
 
     def numbers(self) -> dict[str, float]:
         """Give the numbers that the mask rests on.
@@ -116,13 +120,15 @@ class WMHResult:
         -------
         dict
             SD of normal white matter as a share of its brightness, and median brightness (in
-            these SD) and spread of the cortex, and the brightness expected of lesions.
+            these SD) and spread of the cortex, the brightness expected of lesions, and the Dice
+            that the probabilities promise for the mask.
         """
         return {
             "white_matter_sd": self.white_matter_sd,
             "cortex_z": self.cortex_z,
             "cortex_spread_z": self.cortex_spread_z,
             "lesion_z": self.lesion_z,
+            "expected_dice": self.expected_dice,
         }
 
 
@@ -186,6 +192,7 @@ def segment_wmh(
     _refuse_cortex(mask, part.cortex, inner)
     if seen.normal is not None and seen.is_much:
         _refuse_little(mask, seen.normal.lesion_share, part.white, inner)
+    expected = expected_dice(mask, np.where(excluded, 0, probability), voxel_sizes_mm)
     return WMHResult(
         mask=uncropped(mask, box, flair.shape),
         probability=uncropped(agreeing(probability, mask, model.threshold), box, flair.shape),
@@ -194,7 +201,45 @@ def segment_wmh(
         cortex_z=seen.cortex_z,
         cortex_spread_z=seen.cortex_spread,
         lesion_z=float(model.lesion_brightness(seen.cortex_z)),
+        expected_dice=expected,
     )
+
+
+def expected_dice(
+    mask: NDArray[np.bool_], probability: NDArray[np.floating], voxel_sizes_mm: Sequence[float]
+) -> float:
+    """Tell how well a mask overlaps with the truth, if the probabilities are right.
+
+    Parameters
+    ----------
+    mask
+        Lesions.
+    probability
+        Probability of lesion of every voxel, 0..1.
+    voxel_sizes_mm
+        Voxel size along each axis.
+
+    Returns
+    -------
+    float
+        Dice of the mask and a truth drawn from the probabilities, ``FEW_MM3`` being in one of them
+        and not in the other wherever lesions are looked for; NaN where hardly anything is found
+        and hardly anything is probable.
+
+    Examples
+    --------
+    >>> mask = np.array([True, True, False, False]).reshape(4, 1, 1)
+    >>> sure, unsure = mask.astype(float), np.full((4, 1, 1), 0.5)
+    >>> [round(expected_dice(mask, one, (10, 10, 50)), 2) for one in (sure, unsure)]
+    [0.98, 0.49]
+    """
+    voxel_mm3 = float(np.prod(voxel_sizes_mm))
+    found = voxel_mm3 * float(mask.sum())
+    probable = voxel_mm3 * float(probability.sum(dtype=np.float64))
+    if found < LITTLE_MM3 and probable < FEW_MM3:
+        return float("nan")
+    both = voxel_mm3 * float(probability[mask].sum(dtype=np.float64))
+    return 2 * both / (found + probable + FEW_MM3)
 
 
 @dataclass(frozen=True)
