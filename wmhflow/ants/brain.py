@@ -8,6 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from wmhflow.core.align.affine import align_template
+from wmhflow.core.arrays.components import largest_component
 from wmhflow.core.arrays.masks import within
 from wmhflow.core.arrays.validation import UnfitImageError
 from wmhflow.core.checks.sanity import flattest_share
@@ -88,9 +89,11 @@ def extract_brain(
         If nothing in the image is like the template's brain, or its bias field is no scanner's.
     """
     mask = _brain_of(head, template, template_mask, seed)
-    if other is None or not what_is_shown(head.data, head.voxel_mm3).without_skull:
+    shown = what_is_shown(head.data, head.voxel_mm3)
+    if other is None or not shown.without_skull:
         return mask
-    body, sizes = filled_foreground(head.data), head.voxel_sizes_mm
+    body = mask if shown is Shown.BRAIN else filled_foreground(head.data)
+    sizes = head.voxel_sizes_mm
     shared = body & other
     if np.count_nonzero(shared & mask) < LEAST_SHARED * np.count_nonzero(mask):
         return mask
@@ -105,7 +108,7 @@ def _brain_of(
 ) -> NDArray[np.bool_]:
     """Find the brain in one image."""
     if what_is_shown(head.data, head.voxel_mm3) is Shown.BRAIN:
-        return filled_foreground(head.data)
+        return _without_neck(head, template, template_mask, seed)
     rough = lay_template_mask(head, template, template_mask, seed)
     if not rough.any():
         raise UnfitImageError(
@@ -122,6 +125,26 @@ def _brain_of(
         if far < STRIPPED_SHARE * np.count_nonzero(body):
             refined &= body[box]
     return np.asarray(uncropped(refined, box, head.data.shape))
+
+
+def _without_neck(
+    head: Grid3D, template: Grid3D, template_mask: NDArray[np.bool_], seed: int
+) -> NDArray[np.bool_]:
+    """Take a neck or orbits off a brain that was cut out with them; a brain alone stays as it is.
+
+    Left in, they are taken for cerebellum, and the warp to the template tears the brain.
+    """
+    body = filled_foreground(head.data)
+    try:
+        rough = lay_template_mask(head, template, template_mask, seed)
+    except UnfitImageError:
+        # what is no brain is refused once it lies on the template, with its likeness to it
+        return body
+    near = body & within(rough, FAR_MM, head.voxel_sizes_mm)
+    far = np.count_nonzero(body) - np.count_nonzero(near)
+    if not near.any() or far < STRIPPED_SHARE * np.count_nonzero(body):
+        return body
+    return largest_component(near)
 
 
 def lay_template_mask(

@@ -39,8 +39,9 @@ SAME_SIZE = 1.01
 BRAIN_L = (0.4, 3.0)
 LARGEST_EMPTY_SHARE = 0.2
 # Five label images in voxels of 1 mm and slices of 5 to 8 mm: whole brains have up to 0.35, those
-# without a twentieth 0.32 to 0.73, without a fifth 0.67 to 0.97, without a half 0.87 and more.
-LARGEST_CUT_SHARE = 0.85
+# without a twentieth 0.32 to 0.73, without a fifth 0.67 to 0.97, without a half 0.87 and more. So
+# what is cut there and small, too, is no whole brain; a vertex beyond the slices is flagged.
+LARGEST_CUT_SHARE, LEAST_CUT_BRAIN_L = 0.85, 0.9
 # Objects and noise have up to 0.06, the least of the real heads, badly registered, 0.2.
 LEAST_LIKENESS = 0.1
 # T1w and FLAIR over the brain: 0.3 to 0.9 on real pairs, biased ones among them.
@@ -317,10 +318,10 @@ def brain_finding(facts: Mapping[str, float | None]) -> str | None:
         return f"shows {volume:.3g} litres of brain where {low:g} to {high:g} are possible"
     if empty > LARGEST_EMPTY_SHARE:
         return f"is blank in {100 * empty:.0f} % of where the brain should be"
-    if cut > LARGEST_CUT_SHARE:
+    if cut > LARGEST_CUT_SHARE and volume < LEAST_CUT_BRAIN_L:
         return (
-            f"shows part of a brain: {100 * cut:.0f} % of its largest cross-section end in one "
-            "plane, cut off"
+            f"shows part of a brain: {volume:.3g} litres, and {100 * cut:.0f} % of its largest "
+            "cross-section end in one plane, cut off"
         )
     return None
 

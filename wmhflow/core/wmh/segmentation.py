@@ -26,6 +26,7 @@ from wmhflow.core.arrays.masks import deeper, within
 from wmhflow.core.arrays.validation import UnfitImageError
 from wmhflow.core.space.grids import box_of, uncropped
 from wmhflow.core.wmh.brightness import (
+    SURE_PRIOR,
     brightness,
     brightness_beside,
     cortex_nearby,
@@ -71,6 +72,12 @@ LEAST_OF_EXPECTED = 0.25
 # On simulated heads with up to 90 ml of lesions the mask held up to 1 % of the likely cortex; how
 # much is too much is loose and was not measured.
 LIKELY_CORTEX, MOST_OF_CORTEX = 0.5, 0.3
+# Darker than white matter by so much (a logarithm) is fluid, which large ventricles and old
+# infarcts put where the template has white matter. With much noise (SNR 8) white matter has an SD
+# of 0.13.
+FLUID_CONTRAST = -0.35
+# Interpolation leaves a few values below 0; not measured.
+MOST_NEGATIVE = 0.05
 SURFACE_MM, SURFACE_WHITE = 3.0, 0.2
 # A voxel beside a lesion with less than this probability has no share of it.
 SHARE_PROBABILITY = 0.05
@@ -246,8 +253,9 @@ def expected_dice(
 class _Seen:
     """How bright a FLAIR is beside the person's own normal tissues.
 
-    `z` is in SD of normal white matter, and `contrast` the logarithm of the ratio to it; `is_much`
-    says whether much of the white matter is lesion.
+    `z` is in SD of normal white matter, and `contrast` the logarithm of the ratio to it; `solid` is
+    the brain without what is as dark as fluid; `is_much` says whether much of the white matter is
+    lesion.
     """
 
     z: NDArray[np.float32]
@@ -256,6 +264,7 @@ class _Seen:
     cortex_z: float
     cortex_spread: float
     normal: NormalTissue | None
+    solid: NDArray[np.bool_]
     is_much: bool
 
 
@@ -266,15 +275,24 @@ def _seen(
     voxel_sizes_mm: Sequence[float],
 ) -> _Seen:
     """Find the person's normal tissues, and express the FLAIR beside them."""
+    below = flair[brain & (priors.white > SURE_PRIOR)] < 0
+    negative = float(below.mean()) if below.size else 0.0
+    if negative > MOST_NEGATIVE:
+        raise UnfitImageError(
+            f"the FLAIR is below 0 in {negative:.0%} of its white matter; give a FLAIR whose 0 is "
+            "no signal (no z-scores)"
+        )
     tissues = {name: getattr(priors, name) for name in TISSUES}
-    normal = None
+    normal, solid = None, brain
     if (priors.cortex[brain] > LEAST_SURE).any():
         normal = normal_tissue(flair, tissues, brain, voxel_sizes_mm)
+        dark = normal.field + np.float32(normal.means["white"] + FLUID_CONTRAST)
+        solid = brain & (flair > np.exp(dark))
     is_much = normal is not None and normal.lesion_share > MUCH_LESION
     if normal is not None and is_much:
         found = brightness_beside(flair, normal, priors.white, brain, voxel_sizes_mm)
     else:
-        found = brightness(flair, priors.white, brain, voxel_sizes_mm)
+        found = brightness(flair, priors.white, solid, voxel_sizes_mm)
     z, contrast, white_sd = found
     if white_sd > LARGEST_SD:
         raise UnfitImageError(
@@ -286,7 +304,7 @@ def _seen(
         # where the warp missed the gyri, what lies where the template is sure of cortex is not it
         cortex_z = max(cortex_z, (normal.means["cortex"] - normal.means["white"]) / white_sd)
         cortex_spread = max(cortex_spread, normal.sds["cortex"] / white_sd)
-    return _Seen(z, contrast, white_sd, cortex_z, cortex_spread, normal, is_much)
+    return _Seen(z, contrast, white_sd, cortex_z, cortex_spread, normal, solid, is_much)
 
 
 def _channels(
@@ -380,7 +398,7 @@ def _t1w_brightness(
 ) -> NDArray[np.float32]:
     """Express the T1w in SD of normal white matter; where much of it is lesion, without that."""
     if not seen.is_much:
-        return brightness(t1w, part.white, brain, voxel_sizes_mm)[0]
+        return brightness(t1w, part.white, seen.solid, voxel_sizes_mm)[0]
     lesions = seen.z > model.least_z
     tissues = {name: getattr(part, name) for name in TISSUES}
     normal = normal_tissue(t1w, tissues, brain, voxel_sizes_mm, lesions)
