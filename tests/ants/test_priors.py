@@ -35,7 +35,7 @@ def test_lesions_keep_their_size_on_a_turned_grid(
         # what share of each voxel of the FLAIR a ball fills
         share = inside.reshape(25, parts, 25, parts, 25, parts).mean(axis=(1, 3, 5))
         share = share.astype(np.float32)
-        found = WMHResult(share >= 0.5, share, share, 0.1, 1.0, 1.0, 5.0)
+        found = WMHResult(share >= 0.5, share, share, 0.1, 1.0, 1.0, 5.0, 0.8)
         brought, _ = brought_to_brain(found, np.eye(4), brain, [transform])
         truth = np.sum((voxels.T - centre).T ** 2, axis=0) <= radius_mm**2
         drawn = (brought >= 0.5) & (brought <= 1)
