@@ -135,7 +135,7 @@ def _whole_run(raw: Path, folder: Path, n_persons: int, n_processes: int) -> Run
         run = psutil.Popen([sys.executable, "-m", "wmhflow", *words], stdout=said, stderr=said)
         while run.poll() is None:
             peak = max(peak, _resident(run))
-            time.sleep(0.2)
+            time.sleep(1.0)
     if run.returncode:
         raise subprocess.CalledProcessError(run.returncode, words)
     return Run(time.perf_counter() - start, peak / BYTES_PER_GB, out)

@@ -59,6 +59,8 @@ OTHER_OUTSIDE = (0.2, 0.9)
 WHITE_BRIGHTNESS = 300.0
 TEXTURE, TEXTURE_MM, BLUR_MM = 0.025, 2.5, 0.45
 SAMPLE_MM = 1.0
+# White matter and cortex of cerebrum and cerebellum.
+ABOVE_CORD = (2, 3, 41, 42, 7, 8, 46, 47)
 STRIPPED_LOOSE_MM, STRIPPED_TIGHT_MM = 5.0, 2.0
 # Of how much brighter than white matter lesions are, each has so much if they differ; and the depth
 # within a lesion from which on it has all of that.
@@ -235,6 +237,9 @@ def grid_of(
         # slices are laid over the brain, not over the neck
         low[2], high[2] = inner[:, 2].min() - 3, inner[:, 2].max() + 6
     if scan.slices:
+        # the cord reaches far below what a radiographer lays slices over
+        above = np.argwhere(np.isin(head.codes, ABOVE_CORD))[::200]
+        inner = nib.affines.apply_affine(motion @ head.affine, above) @ directions
         length = scan.slices * step
         middle = (inner[:, 2].min() + inner[:, 2].max()) / 2
         low[2] = {
