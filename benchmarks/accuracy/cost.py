@@ -34,7 +34,7 @@ from wmhflow.ants.images import ants_image, single_threaded_ants
 from wmhflow.core.space.grids import Grid3D, robust_range
 from wmhflow.files.template import Template
 
-MOST_GB, MOST_RATIO, MOST_TWO = 3.0, 1.0, 1.5
+MOST_MINUTES, MOST_GB, MOST_RATIO, MOST_TWO = 8.0, 3.0, 1.0, 1.5
 KB_PER_GB, BYTES_PER_GB = 1e6, 1e9
 
 
@@ -72,7 +72,12 @@ def main() -> list[str]:
     print("| --- | ---: | ---: |")
     for name, one in whole.items():
         print(f"| {name} | {one.seconds:.0f} | {one.peak_gb:.1f} |")
-    return _missed(whole, syn.seconds["SyN"])
+    missed = _missed(whole, syn.seconds["SyN"])
+    if total > 60 * MOST_MINUTES:
+        missed.append(f"{total / 60:.1f} minutes, at most {MOST_MINUTES:.0f}")
+    if own.peak_gb > MOST_GB:
+        missed.append(f"{own.peak_gb:.1f} GB in the steps, at most {MOST_GB:.0f}")
+    return missed
 
 
 def _missed(whole: dict[str, Run], syn_seconds: float) -> list[str]:

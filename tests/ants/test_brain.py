@@ -48,3 +48,31 @@ def test_flat_ends_of_thick_slices_are_no_end_in_the_brain(t1w: Grid3D, inner: n
     ]
     assert np.array_equal(found[0], inner)
     assert np.array_equal(found[1], inner & thick)
+
+
+def test_a_neck_left_on_a_brain_is_taken_off_whichever_way_the_grid_runs(
+    t1w: Grid3D, inner: np.ndarray
+) -> None:
+    padded = np.pad(inner, ((8, 8), (8, 8), (24, 8)))
+    image = np.where(padded, np.pad(t1w.data, ((8, 8), (8, 8), (24, 8))), 0)
+    affine = t1w.affine.copy()
+    affine[:3, 3] -= affine[:3, :3] @ [8, 8, 24]
+    low = int(np.flatnonzero(padded.any(axis=(0, 1)))[0])
+    x, y = np.argwhere(padded[:, :, low + 2])[:, 0], np.argwhere(padded[:, :, low + 2])[:, 1]
+    i, j, _ = np.indices(padded.shape)
+    around = np.hypot(i - x.mean(), j - y.mean()) < 7
+    neck = around & (np.arange(padded.shape[2]) > 3) & (np.arange(padded.shape[2]) < low + 1)
+    rng = np.random.default_rng(0)
+    head = np.where(neck & ~padded, rng.uniform(0.5, 0.9, padded.shape), image).astype(np.float32)
+    for flip in (False, True):
+        data, grid = head, affine.copy()
+        if flip:
+            data = np.ascontiguousarray(head[:, :, ::-1])
+            grid[:3, 3] += grid[:3, 2] * (head.shape[2] - 1)
+            grid[:3, 2] *= -1
+        found = extract_brain(Grid3D(data, grid), t1w, inner, 1)
+        found = found[:, :, ::-1] if flip else found
+        assert (neck & found).sum() < 0.35 * neck.sum()
+        assert (padded & ~found).sum() < 0.01 * padded.sum()
+    alone = extract_brain(Grid3D(image.astype(np.float32), affine), t1w, inner, 1)
+    assert np.array_equal(alone, padded)

@@ -88,8 +88,9 @@ def extract_brain(
     UnfitImageError
         If nothing in the image is like the template's brain, or its bias field is no scanner's.
     """
-    mask = _brain_of(head, template, template_mask, seed)
     shown = what_is_shown(head.data, head.voxel_mm3)
+    find = _without_neck if shown is Shown.BRAIN else _brain_of
+    mask = find(head, template, template_mask, seed)
     if other is None or not shown.without_skull:
         return mask
     body = mask if shown is Shown.BRAIN else filled_foreground(head.data)
@@ -106,9 +107,7 @@ def extract_brain(
 def _brain_of(
     head: Grid3D, template: Grid3D, template_mask: NDArray[np.bool_], seed: int
 ) -> NDArray[np.bool_]:
-    """Find the brain in one image."""
-    if what_is_shown(head.data, head.voxel_mm3) is Shown.BRAIN:
-        return _without_neck(head, template, template_mask, seed)
+    """Find the brain in a whole head, or among scraps of skull."""
     rough = lay_template_mask(head, template, template_mask, seed)
     if not rough.any():
         raise UnfitImageError(

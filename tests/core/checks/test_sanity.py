@@ -114,6 +114,7 @@ def test_a_whole_brain_is_neither_cut_nor_blank() -> None:
     facts = sanity.brain_facts(tissue > 0, scan(tissue, T1W), SIZES)
     assert facts["volume_l"] == pytest.approx(4 / 3 * np.pi * 0.66**3, rel=0.02)
     assert facts["cut_share"] < 0.3
+    assert facts["flat_share"] < 0.03
     assert facts["empty_share"] == 0
     assert sanity.brain_finding(facts) is None
 
@@ -127,6 +128,8 @@ def test_half_a_brain_is_cut_at_the_border_or_by_zeros(axis: int) -> None:
     for cut in (half, zeroed):
         facts = sanity.brain_facts(cut > 0, scan(cut, T1W), SIZES)
         assert facts["cut_share"] == pytest.approx(1, abs=0.02)
+        # a ball's steps have 6/4 of its surface: the plane holds 1 of 1 + 3
+        assert facts["flat_share"] == pytest.approx(0.25, abs=0.02)
         assert "part of a brain" in (sanity.brain_finding(facts) or "")
 
 
@@ -135,7 +138,20 @@ def test_a_brain_without_its_lowest_part_is_unusual_but_passes() -> None:
     tissue[:, :, :18] = 0
     facts = sanity.brain_facts(tissue > 0, scan(tissue, T1W), SIZES)
     assert facts["cut_share"] > 0.45
+    assert facts["flat_share"] > 0.08
     assert sanity.brain_finding(facts) is None
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_small_brain_that_ends_in_its_largest_cross_section_fails(axis: int, side: int) -> None:
+    half = {"volume_l": 0.8, "cut_share": 0.9, "flat_share": 0.15, "empty_share": 0.0}
+    assert "part of a brain" in (sanity.brain_finding(half) or "")
+    assert sanity.brain_finding(half | {"volume_l": 1.1}) is None
+    brain = anatomy() > 0
+    length = SHAPE[axis] // 2
+    kept = range(length) if side else range(length, SHAPE[axis])
+    assert sanity.cut_share(np.take(brain, kept, axis=axis)) > 0.95
 
 
 def test_a_mask_over_blank_image_is_found() -> None:

@@ -327,3 +327,38 @@ def test_nan_outside_the_brain_changes_nothing_and_z_scores_are_refused() -> Non
     scores = (flair - flair.mean()) / flair.std()
     with pytest.raises(ValueError, match="no signal"):
         segment(scores, labels)
+    # of a whole head with its air, so that fluid alone is below 0
+    labels[5:-5, 5:-5, 5:9], flair[5:-5, 5:-5, 5:9] = 12, 20
+    with pytest.raises(ValueError, match="no signal"):
+        segment((flair - 60) / 30, labels)
+
+
+FRONT, BACK, LOW, HIGH = slice(5, 25), slice(35, 55), slice(5, 20), slice(20, 35)
+
+
+@pytest.mark.parametrize("with_t1w", [False, True])
+@pytest.mark.parametrize(
+    "where",
+    [
+        (slice(5, 22), BACK, slice(5, 35)),
+        (slice(38, 55), BACK, slice(5, 35)),
+        (slice(5, 22), FRONT, slice(5, 35)),
+        (slice(38, 55), slice(5, 55), HIGH),
+        (slice(5, 55), BACK, LOW),
+    ],
+)
+def test_fluid_where_the_template_has_white_matter_makes_no_lesion_beside_it(
+    where: tuple[slice, slice, slice], with_t1w: bool
+) -> None:
+    flair, labels, truth = person()
+    fluid = np.zeros(SHAPE, bool)
+    fluid[where] = True
+    fluid &= (labels % 10 == 5) & ~ndimage.binary_dilation(truth, iterations=4)
+    assert fluid.sum() > 2000
+    wide = np.where(fluid, 0.25 * flair, flair).astype(np.float32)
+    t1w = np.where(labels % 10 == 2, 30.0, np.where(labels % 10 == 3, 70.0, 100.0))
+    t1w = np.where(fluid, 30.0, t1w) + np.random.default_rng(2).normal(0, 2, SHAPE)
+    found = segment(wide, labels, t1w.astype(np.float32) if with_t1w else None)
+    false = found.mask & ~ndimage.binary_dilation(truth, iterations=2)
+    assert false.sum() < 0.05 * truth.sum()
+    assert (found.mask & truth).sum() > 0.85 * truth.sum()

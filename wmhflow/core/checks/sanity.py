@@ -17,7 +17,7 @@ from wmhflow.core.tissue.brain import background_value
 from wmhflow.labels.digits import CORTEX, VENTRICLES, WHITE_MATTER, class_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -42,6 +42,8 @@ LARGEST_EMPTY_SHARE = 0.2
 # without a twentieth 0.32 to 0.73, without a fifth 0.67 to 0.97, without a half 0.87 and more. So
 # what is cut there and small, too, is no whole brain; a vertex beyond the slices is flagged.
 LARGEST_CUT_SHARE, LEAST_CUT_BRAIN_L = 0.85, 0.9
+# Of the surface: whole brains have up to 0.05, one without its lowest part 0.1, half a ball 0.25.
+LARGEST_FLAT_SHARE = 0.16
 # Objects and noise have up to 0.06, the least of the real heads, badly registered, 0.2.
 LEAST_LIKENESS = 0.1
 # T1w and FLAIR over the brain: 0.3 to 0.9 on real pairs, biased ones among them.
@@ -198,8 +200,9 @@ def brain_facts(
     Returns
     -------
     dict
-        ``volume_l``; ``cut_share``, as :func:`cut_share` gives it (None without a brain); and
-        ``empty_share``, the share of the brain that has the background's value.
+        ``volume_l``; ``cut_share`` and ``flat_share``, as :func:`cut_share` and
+        :func:`flattest_share` give them (None without a brain); and ``empty_share``, the share of
+        the brain that has the background's value.
 
     Examples
     --------
@@ -211,10 +214,11 @@ def brain_facts(
     n_voxels = int(np.count_nonzero(brain))
     volume_l = float(n_voxels * np.prod(voxel_sizes_mm) / LITRE_MM3)
     if n_voxels == 0:
-        return {"volume_l": 0.0, "cut_share": None, "empty_share": None}
+        return {"volume_l": 0.0, "cut_share": None, "flat_share": None, "empty_share": None}
     return {
         "volume_l": volume_l,
         "cut_share": cut_share(brain),
+        "flat_share": flattest_share(brain, voxel_sizes_mm),
         "empty_share": _empty_share(brain, values),
     }
 
@@ -250,14 +254,25 @@ def cut_share(brain: NDArray[np.bool_]) -> float:
     >>> round(cut_share(ball), 2), round(cut_share(ball[:, :, :8]), 2)
     (0.2, 1.0)
     """
-    largest = 0.0
+    return max(
+        float(counts.max()) / int(brain.sum(axis=_others(axis)).max())
+        for axis, counts in _ends(brain)
+    )
+
+
+def _ends(brain: NDArray[np.bool_]) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Count the voxels at which a mask ends in each plane, to both sides of each axis."""
     for axis in range(3):
-        others = tuple(index for index in range(3) if index != axis)
         padded = np.pad(brain, [(1, 1) if index == axis else (0, 0) for index in range(3)])
         steps = np.diff(padded.astype(np.int8), axis=axis)
-        ends = max(int((steps == side).sum(axis=others).max()) for side in (1, -1))
-        largest = max(largest, ends / int(brain.sum(axis=others).max()))
-    return largest
+        for side in (1, -1):
+            yield axis, np.count_nonzero(steps == side, axis=_others(axis))
+
+
+def _others(axis: int) -> tuple[int, int]:
+    """Name the two other axes."""
+    first, second = (index for index in range(3) if index != axis)
+    return first, second
 
 
 def flattest_share(brain: NDArray[np.bool_], voxel_sizes_mm: Spacing) -> float:
@@ -281,15 +296,10 @@ def flattest_share(brain: NDArray[np.bool_], voxel_sizes_mm: Spacing) -> float:
     True
     """
     total, flattest = 0.0, 0.0
-    for axis in range(3):
-        others = [index for index in range(3) if index != axis]
-        area = float(np.prod([voxel_sizes_mm[index] for index in others]))
-        padded = np.pad(brain, [(1, 1) if index == axis else (0, 0) for index in range(3)])
-        steps = np.diff(padded.astype(np.int8), axis=axis)
-        for side in (1, -1):
-            planes = area * np.count_nonzero(steps == side, axis=tuple(others))
-            total += float(planes.sum())
-            flattest = max(flattest, float(planes.max()))
+    for axis, counts in _ends(brain):
+        planes = counts * float(np.prod([voxel_sizes_mm[index] for index in _others(axis)]))
+        total += float(planes.sum())
+        flattest = max(flattest, float(planes.max()))
     return flattest / total
 
 
@@ -308,17 +318,17 @@ def brain_finding(facts: Mapping[str, float | None]) -> str | None:
 
     Examples
     --------
-    >>> brain_finding({"volume_l": 0.02, "cut_share": 0.0, "empty_share": 0.0})
+    >>> brain_finding({"volume_l": 0.02, "cut_share": 0.0, "flat_share": 0.0, "empty_share": 0.0})
     'shows 0.02 litres of brain where 0.4 to 3 are possible'
     """
     volume, empty = facts["volume_l"] or 0.0, facts["empty_share"] or 0.0
-    cut = facts["cut_share"] or 0.0
+    cut, flat = facts["cut_share"] or 0.0, facts["flat_share"] or 0.0
     low, high = BRAIN_L
     if not low <= volume <= high:
         return f"shows {volume:.3g} litres of brain where {low:g} to {high:g} are possible"
     if empty > LARGEST_EMPTY_SHARE:
         return f"is blank in {100 * empty:.0f} % of where the brain should be"
-    if cut > LARGEST_CUT_SHARE and volume < LEAST_CUT_BRAIN_L:
+    if flat > LARGEST_FLAT_SHARE or (cut > LARGEST_CUT_SHARE and volume < LEAST_CUT_BRAIN_L):
         return (
             f"shows part of a brain: {volume:.3g} litres, and {100 * cut:.0f} % of its largest "
             "cross-section end in one plane, cut off"

@@ -26,7 +26,6 @@ from wmhflow.core.arrays.masks import deeper, within
 from wmhflow.core.arrays.validation import UnfitImageError
 from wmhflow.core.space.grids import box_of, uncropped
 from wmhflow.core.wmh.brightness import (
-    SURE_PRIOR,
     brightness,
     brightness_beside,
     cortex_nearby,
@@ -275,12 +274,12 @@ def _seen(
     voxel_sizes_mm: Sequence[float],
 ) -> _Seen:
     """Find the person's normal tissues, and express the FLAIR beside them."""
-    below = flair[brain & (priors.white > SURE_PRIOR)] < 0
-    negative = float(below.mean()) if below.size else 0.0
+    # z-scores of a whole head are below 0 in the fluid alone
+    negative = float((flair[brain] < 0).mean())
     if negative > MOST_NEGATIVE:
         raise UnfitImageError(
-            f"the FLAIR is below 0 in {negative:.0%} of its white matter; give a FLAIR whose 0 is "
-            "no signal (no z-scores)"
+            f"the FLAIR is below 0 in {negative:.0%} of the brain; give a FLAIR whose 0 is no "
+            "signal (no z-scores)"
         )
     tissues = {name: getattr(priors, name) for name in TISSUES}
     normal, solid = None, brain
