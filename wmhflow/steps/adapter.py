@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import import_module
@@ -20,6 +21,7 @@ from nipype.interfaces.base import (
     traits,
 )
 
+from wmhflow.files.checksums import checksum_now
 from wmhflow.files.template import Template
 from wmhflow.steps.kinds import KINDS, Kind, Needs, needs_of
 
@@ -47,6 +49,26 @@ def interface_of(function: Callable[..., Any]) -> SimpleInterface:
         A step; see :func:`wmhflow.steps.kinds.step`.
     """
     return _class_of(function)()
+
+
+class _HashedSpec(BaseInterfaceInputSpec):
+    """Inputs known by what their files hold, each read once in a process.
+
+    Nipype reads a file twice whenever it asks whether a step is done already, which for images of
+    256 voxels a side took as long as many a step.
+    """
+
+    def _get_sorteddict(
+        self,
+        objekt: Any,
+        dictwithhash: bool = False,
+        hash_method: str | None = None,
+        hash_files: bool = True,
+    ) -> Any:
+        if hash_files and isinstance(objekt, str) and os.path.isfile(objekt):
+            digest = checksum_now(Path(objekt))
+            return (objekt, digest) if dictwithhash else digest
+        return super()._get_sorteddict(objekt, dictwithhash, hash_method, hash_files)
 
 
 @cache
@@ -81,7 +103,7 @@ def _class_of(function: Callable[..., Any]) -> type[SimpleInterface]:
 @cache
 def _spec(function: Callable[..., Any], part: str) -> type:
     """Make the traits of a step's inputs or outputs."""
-    base, ports = (BaseInterfaceInputSpec, input_ports(function)[0]) if part == "Inputs" else (
+    base, ports = (_HashedSpec, input_ports(function)[0]) if part == "Inputs" else (
         TraitedSpec, output_ports(function))  # fmt: skip
     members = {port.name: _trait(port, is_input=part == "Inputs") for port in ports}
     if part == "Inputs":
