@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wmhflow.ants.brain import extract_brain
-from wmhflow.ants.priors import warped_priors
+from wmhflow.ants.priors import PRIORS_MARGIN_MM, warped_priors
 from wmhflow.ants.transforms import average_through, resample_through
 from wmhflow.core.checks import sanity
 from wmhflow.core.regions.nawm import combine_tissues, normal_appearing_white_matter
 from wmhflow.core.space.geometry import spacing_of
-from wmhflow.core.space.grids import Grid3D
+from wmhflow.core.space.grids import Grid3D, box_around, cropped, uncropped
 from wmhflow.core.tissue.brain import Shown, filled_foreground, what_is_shown
 from wmhflow.core.tissue.labelling import WarpedPriors
 from wmhflow.core.tissue.parcellation import complete_hemispheres, recode, unknown_codes
@@ -260,20 +260,24 @@ def label_tissues(
     UnfitImageError
         If what was found are no tissues of a brain.
     """
+    brain, shape = brain_mask.data, image.data.shape
+    whole = tuple(slice(0, n) for n in shape)
+    box = box_around(Grid3D(brain, image.affine), PRIORS_MARGIN_MM) if brain.any() else whole
     priors = WarpedPriors(
-        csf.data,
-        cortex.data,
-        deep_grey.data,
-        white.data,
-        ventricles.data,
-        infratentorial.data,
-        hemispheres.data.astype(np.uint8),
+        csf.data[box],
+        cortex.data[box],
+        deep_grey.data[box],
+        white.data[box],
+        ventricles.data[box],
+        infratentorial.data[box],
+        hemispheres.data[box].astype(np.uint8),
     )
-    infarcts = np.zeros_like(brain_mask.data) if infarct_mask is None else infarct_mask.data
+    infarcts = None if infarct_mask is None else infarct_mask.data[box]
     with about(source):
-        labels, found, _ = segment_tissue(
-            image, brain_mask.data, priors, lesion_mask.data, infarcts
+        labels, found = segment_tissue(
+            cropped(image, box), brain[box], priors, lesion_mask.data[box], infarcts
         )
+    labels, found = (uncropped(part, box, shape) for part in (labels, found))
     return Tissues(LabelImage(labels, image.affine), MaskImage(found, image.affine))
 
 

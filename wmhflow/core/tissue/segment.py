@@ -33,7 +33,7 @@ def segment_tissue(
     priors: tissue.WarpedPriors,
     lesions: NDArray[np.bool_],
     infarcts: NDArray[np.bool_] | None = None,
-) -> tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.float32]]:
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """Correct the bias, classify, and label.
 
     Parameters
@@ -52,7 +52,7 @@ def segment_tissue(
     Returns
     -------
     tuple of ndarray
-        Tissue labels, ventricles, bias-corrected image.
+        Tissue labels and ventricles.
 
     Raises
     ------
@@ -71,8 +71,7 @@ def segment_tissue(
     inverted = tissue.grey_is_brighter(corrected, priors.white, grey, brain)
     power = FLAIR_PRIOR_POWER if inverted else T1W_PRIOR_POWER
     posteriors = classify(tamed, brain, priors, lesions, counted, sizes, power)
-    labels, ventricles = tissue.label_tissue(posteriors, priors, brain, lesions, sizes, gone)
-    return labels, ventricles, corrected
+    return tissue.label_tissue(posteriors, priors, brain, lesions, sizes, gone)
 
 
 def classify(
