@@ -28,6 +28,7 @@ from wmhflow.steps.adapter import input_ports, output_ports
 from wmhflow.steps.kinds import needs_of
 from wmhflow.workflows.units import units_of
 
+STORED = ("labels", "mask", "scalars", "probabilities", "scan", "distance", "depth")
 KINDS = pytest.mark.parametrize("kind", visits())
 
 
@@ -156,7 +157,7 @@ def test_every_image_and_table_says_what_it_is(kind: str) -> None:
     unit = unit_of(kind)
     for image in unit.of(Image).values():
         assert image.caption[0].isupper()
-        assert image.kind in ("labels", "mask", "scalars", "probabilities")
+        assert image.kind in STORED
         assert (image.kind == "labels") == (image.suffix == "dseg")
     for table in unit.of(Table).values():
         assert table.caption[0].isupper()

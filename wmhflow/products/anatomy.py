@@ -32,7 +32,7 @@ from wmhflow.steps.tissue import (
     warp_priors,
 )
 
-PREPROC = "{} in single precision on the reference grid, non-finite voxels set to 0"
+PREPROC = "{} on the reference grid, non-finite voxels set to 0"
 BRAIN = "Brain"
 WMH = "White matter hyperintensities"
 WMH_PROBABILITY = "Probability of white matter hyperintensity"
@@ -63,7 +63,7 @@ def _preproc(visit: Visit, name: str) -> Image:
         name,
         moved | {"desc": "preproc"},
         PREPROC.format(name),
-        "scalars",
+        "scan",
         measured={"SkullStripped": partial(shows_no_skull, visit.plan.anatomical[name].path)},
     )
 

@@ -206,7 +206,12 @@ def _distances(visit: Visit) -> Iterator[Recipe]:
     for name, (function, takes) in made.items():
         unit = {"Units": "arbitrary" if name == "depth" else "mm"}
         image = visit.image(
-            f"distance_{name}", "distance", DISTANCES[name], "scalars", unit, desc=name
+            f"distance_{name}",
+            "distance",
+            DISTANCES[name],
+            "depth" if name == "depth" else "distance",
+            unit,
+            desc=name,
         )
         yield Recipe(f"distance_{name}", function, takes=takes, makes={"distance": image})
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import nibabel as nib
 import numpy as np
+from numpy.typing import NDArray
 
 from wmhflow.bids.writer import (
     Column,
@@ -19,10 +21,20 @@ from wmhflow.bids.writer import (
     write_json,
     write_text,
 )
+from wmhflow.core.arrays.threads import thread_count
 from wmhflow.core.regions.lookup import as_volumes
 from wmhflow.core.regions.probabilities import STEPS
 from wmhflow.files.images import image_bytes, load_image, make_image, smallest_label_type
 from wmhflow.steps.kinds import load_columns, load_json, step
+
+
+# What is written in 16 bits is off by half of this at most: in mm, and in shares of the way from the
+# ventricle to the cortex.
+COARSEST_STEPS = {"distance": 0.01, "depth": 1e-4}
+MOST_STEPS = 2**15 - 1
+# What is bright in a scan has at least so many steps, or a few voxels far brighter would leave the
+# brain with hardly any; the brain is at least a tenth of what is not 0.
+LEAST_STEPS_OF_SCAN, BRIGHT_PERCENTILE = 500, 90.0
 
 
 @dataclass(frozen=True)
@@ -65,17 +77,24 @@ def write_images(files: list[Path], targets: list[ImageTarget]) -> WrittenFiles:
     """
     for folder in {target.path.parent for target in targets}:
         remove_leftovers(folder)
-    for work, target in zip(files, targets, strict=True):
-        found = {name: tell() for name, tell in target.measured.items()}
-        sidecar = {name: found.get(name, value) for name, value in target.sidecar.items()}
-        image = final_image(target.kind, work)
-        write_bytes(target.path, image_bytes(image))
-        start = target.path.name.split(".", maxsplit=1)[0]
-        write_json(target.path.with_name(f"{start}.json"), sidecar)
-        if target.look_up is not None:
-            text = lesion_names(image) if target.look_up == "numbered" else target.look_up
-            write_text(target.path.with_name(f"{start}.tsv"), text)
-    return WrittenFiles([str(target.path) for target in targets])
+    # compression is most of the work, and lets other threads run
+    with ThreadPoolExecutor(thread_count()) as pool:
+        written = list(pool.map(_write_image, files, targets))
+    return WrittenFiles(written)
+
+
+def _write_image(work: Path, target: ImageTarget) -> str:
+    """Write an image with what belongs to it."""
+    found = {name: tell() for name, tell in target.measured.items()}
+    sidecar = {name: found.get(name, value) for name, value in target.sidecar.items()}
+    image = final_image(target.kind, work)
+    write_bytes(target.path, image_bytes(image))
+    start = target.path.name.split(".", maxsplit=1)[0]
+    write_json(target.path.with_name(f"{start}.json"), sidecar)
+    if target.look_up is not None:
+        text = lesion_names(image) if target.look_up == "numbered" else target.look_up
+        write_text(target.path.with_name(f"{start}.tsv"), text)
+    return str(target.path)
 
 
 def lesion_names(image: nib.Nifti1Image) -> str:
@@ -91,7 +110,8 @@ def final_image(kind: str, work: Path) -> nib.Nifti1Image:
     Parameters
     ----------
     kind
-        ``labels``, ``mask``, ``scalars`` or ``probabilities``.
+        ``labels``, ``mask``, ``probabilities``, ``scalars`` (single precision), or what 16 bits can
+        hold: ``scan``, ``distance`` or ``depth``.
     work
         The work file.
     """
@@ -105,7 +125,29 @@ def final_image(kind: str, work: Path) -> nib.Nifti1Image:
         return make_image(np.rint(data), affine, smallest_label_type(data))
     if kind == "mask":
         return make_image(data != 0, affine)
-    return make_image(data, affine, np.float32)
+    step = COARSEST_STEPS.get(kind)
+    if kind == "scan":
+        step = _scan_step(data)
+    return make_image(data, affine, np.float32) if step is None else _in_steps(data, affine, step)
+
+
+def _scan_step(data: NDArray[Any]) -> float | None:
+    """Return the step that lets 16 bits hold a scan, None if the step would be seen."""
+    values = np.abs(data[data != 0])
+    step = float(values.max(initial=0)) / MOST_STEPS
+    if not 0 < step < np.inf:
+        return None
+    bright = float(np.percentile(values, BRIGHT_PERCENTILE))
+    return step if step * LEAST_STEPS_OF_SCAN < bright else None
+
+
+def _in_steps(data: NDArray[Any], affine: NDArray[np.float64], step: float) -> nib.Nifti1Image:
+    """Make an image of 16 bits, 0 being 0; of single precision if 16 bits do not hold it."""
+    if not np.abs(data).max(initial=0) < (MOST_STEPS + 0.5) * step:
+        return make_image(data, affine, np.float32)
+    image = make_image(np.rint(data / np.float32(step)), affine, np.int16)
+    image.header.set_slope_inter(step, 0)
+    return image
 
 
 @step(mem_gb=0.5, always=True)
