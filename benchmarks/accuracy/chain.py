@@ -27,7 +27,7 @@ from wmhflow.steps.registration import (
     warp_again,
     warp_to_template,
 )
-from wmhflow.steps.tissue import find_brain, label_tissues, warp_priors
+from wmhflow.steps.tissue import find_brain, label_tissues, share_brain, warp_priors
 
 BESIDE = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 DATA = Path(os.environ.get("WMHFLOW_DATA", BESIDE))
@@ -85,9 +85,13 @@ class Chain:
         moved = self.aligned.transform is not None
         self.brain = self.step(
             "brain", find_brain, image=self.reference, template=self.template, seed=SEED,
-            source=self.source, other=self.aligned.own if moved else None,
-            other_transform=self.aligned.transform,
+            source=self.source, check=not moved,
         ).brain_mask  # fmt: skip
+        if moved:
+            self.brain = self.step(
+                "shared_brain", share_brain, image=self.reference, brain_mask=self.brain,
+                source=self.source, other=self.aligned.own, other_transform=self.aligned.transform,
+            ).brain_mask  # fmt: skip
         self.first_warp = self.warp = self.registered("template_registration")
 
     def registered(self, name: str, seed: int = SEED, **masks: MaskImage) -> FirstWarp:

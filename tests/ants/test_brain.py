@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.heads import coarse
-from wmhflow.ants.brain import extract_brain
+from wmhflow.ants.brain import extract_brain, shared_brain
 from wmhflow.core.space.grids import Grid3D
 
 
@@ -30,9 +30,9 @@ def test_a_blank_slab_of_one_image_takes_nothing_from_the_brain(
     head = Grid3D(t1w.data * inner, t1w.affine)
     blank = inner.copy()
     blank[:, :, int(np.flatnonzero(inner.any(axis=(0, 1)))[-1]) - 3 :] = False
+    alone = extract_brain(head, t1w, inner, 1)
     for voxel_mm in (None, 12.0):
-        found = extract_brain(head, t1w, inner, 1, other=blank, other_voxel_mm=voxel_mm)
-        assert np.array_equal(found, extract_brain(head, t1w, inner, 1))
+        assert np.array_equal(shared_brain(head, alone, blank, voxel_mm), alone)
     assert (inner & ~blank).sum() > 200
 
 
@@ -42,10 +42,9 @@ def test_flat_ends_of_thick_slices_are_no_end_in_the_brain(t1w: Grid3D, inner: n
     slices = inner[:, :, : 4 * n_slices].reshape(*inner.shape[:2], n_slices, 4).mean(axis=3)
     thick = np.zeros(inner.shape, bool)
     thick[:, :, : 4 * n_slices] = np.repeat(slices > 0.5, 4, axis=2)
-    found = [
-        extract_brain(Grid3D(t1w.data * inner, t1w.affine), t1w, inner, 1, thick, voxel_mm)
-        for voxel_mm in (4.0, 16.0)
-    ]
+    head = Grid3D(t1w.data * inner, t1w.affine)
+    alone = extract_brain(head, t1w, inner, 1)
+    found = [shared_brain(head, alone, thick, voxel_mm) for voxel_mm in (4.0, 16.0)]
     assert np.array_equal(found[0], inner)
     assert np.array_equal(found[1], inner & thick)
 

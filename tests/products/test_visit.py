@@ -209,6 +209,7 @@ COUNTED: dict[str, tuple[str, ...]] = {
         *("white_matter_sd", "cortex_z", "cortex_spread_z", "lesion_z", "expected_dice"),
     ),
     "find_brain": ("brain_cut_share",),
+    "share_brain": ("brain_cut_share",),
     "read_parcellation": ("parcellation_unknown_voxels", "brain_cut_share"),
     "warp_to_template": WARP,
     "warp_again": WARP,

@@ -53,14 +53,8 @@ def extract_brain(
     template: Grid3D,
     template_mask: NDArray[np.bool_],
     seed: int,
-    other: NDArray[np.bool_] | None = None,
-    other_voxel_mm: float | None = None,
 ) -> NDArray[np.bool_]:
     """Find the brain in a whole head or in a skull-stripped image.
-
-    Programs that take the skull off leave scraps of it, each image its own: eyes and bone in a T1w
-    with contrast agent, where the FLAIR ends at the brain. Left in, they pull the warp to the
-    template. So two images without skulls have as brain what they share.
 
     Parameters
     ----------
@@ -72,11 +66,6 @@ def extract_brain(
         Its brain.
     seed
         Seed of everything random.
-    other
-        Brain of a skull-stripped image of the same person, on the head's grid; true where that
-        image does not reach.
-    other_voxel_mm
-        Longest edge of that image's voxels; the head's if None.
 
     Returns
     -------
@@ -90,8 +79,40 @@ def extract_brain(
     """
     shown = what_is_shown(head.data, head.voxel_mm3)
     find = _without_neck if shown is Shown.BRAIN else _brain_of
-    mask = find(head, template, template_mask, seed)
-    if other is None or not shown.without_skull:
+    return find(head, template, template_mask, seed)
+
+
+def shared_brain(
+    head: Grid3D,
+    mask: NDArray[np.bool_],
+    other: NDArray[np.bool_],
+    other_voxel_mm: float | None = None,
+) -> NDArray[np.bool_]:
+    """Keep what two images without skulls share; any other brain stays as it is.
+
+    Programs that take the skull off leave scraps of it, each image its own: eyes and bone in a T1w
+    with contrast agent, where the FLAIR ends at the brain. Left in, they pull the warp to the
+    template.
+
+    Parameters
+    ----------
+    head
+        T1w or FLAIR.
+    mask
+        Its brain, as `extract_brain` finds it.
+    other
+        Brain of a skull-stripped image of the same person, on the head's grid; true where that
+        image does not reach.
+    other_voxel_mm
+        Longest edge of that image's voxels; the head's if None.
+
+    Returns
+    -------
+    ndarray
+        Brain mask.
+    """
+    shown = what_is_shown(head.data, head.voxel_mm3)
+    if not shown.without_skull:
         return mask
     body = mask if shown is Shown.BRAIN else filled_foreground(head.data)
     sizes = head.voxel_sizes_mm

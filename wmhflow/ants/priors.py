@@ -99,8 +99,10 @@ def brought_to_brain(
 
 def template_x(shape: tuple[int, ...], affine: Any) -> Any:
     """Return every voxel's x in mm: once warped, its sign tells the side without rounding."""
-    index = np.indices(shape).reshape(3, -1)
-    return (affine[0, :3] @ index + affine[0, 3]).reshape(shape)
+    i, j, k = (
+        weight * np.arange(n) for weight, n in zip(affine[0, :3], shape, strict=True)
+    )
+    return i[:, None, None] + j[:, None] + k + affine[0, 3]
 
 
 def warped_priors(

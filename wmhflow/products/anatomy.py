@@ -29,6 +29,7 @@ from wmhflow.steps.tissue import (
     find_brain,
     label_tissues,
     read_parcellation,
+    share_brain,
     warp_priors,
 )
 
@@ -48,7 +49,7 @@ def anatomy(visit: Visit) -> Iterator[Recipe]:
     yield from _other_anatomical(visit)
     yield from _infarct(visit)
     yield from _known_lesions(visit)
-    yield _brain(visit)
+    yield from _brain(visit)
     yield from _first_warp(visit)
     yield from _computed_lesions(visit)
     yield from _computed_tissues(visit)
@@ -334,24 +335,14 @@ def _computed_lesions(visit: Visit) -> Iterator[Recipe]:
 # ---- brain, template and tissues -----------------------------------------------------------------
 
 
-def _brain(visit: Visit) -> Recipe:
+def _brain(visit: Visit) -> Iterator[Recipe]:
     """Declare the brain; a parcellation gives the tissues with it."""
     given = visit.plan.parcellation
     brain = visit.image("mask_brain", "mask", BRAIN, "mask", {"Type": "Brain"}, label="brain")
     if given is None:
-        return Recipe(
-            "brain",
-            find_brain,
-            takes={
-                "image": visit.reference,
-                "other": "other" if visit.has_other else None,
-                "other_transform": visit.other_transform,
-                "template": TEMPLATE_PRODUCT,
-            },
-            options={"seed": visit.seed, "source": _reference_path(visit)},
-            makes={"brain_mask": brain, "facts": Facts("brain_facts")},
-        )
-    return Recipe(
+        yield from _found_brain(visit, brain)
+        return
+    yield Recipe(
         "given_tissues",
         read_parcellation,
         takes={"in_file": given.file, "transforms": visit.to_reference(given)},
@@ -365,6 +356,32 @@ def _brain(visit: Visit) -> Recipe:
             "facts": Facts("parcellation_facts"),
         },
     )
+
+
+def _found_brain(visit: Visit, brain: Image) -> Iterator[Recipe]:
+    """Declare the brain of the reference, which needs not wait for the other image's alignment."""
+    made: dict[str, Product] = {"brain_mask": brain, "facts": Facts("brain_facts")}
+    source = _reference_path(visit)
+    yield Recipe(
+        "brain",
+        find_brain,
+        takes={"image": visit.reference, "template": TEMPLATE_PRODUCT},
+        options={"seed": visit.seed, "source": source, "check": not visit.has_other},
+        makes={"brain_mask": Work("brain_alone")} if visit.has_other else made,
+    )
+    if visit.has_other:
+        yield Recipe(
+            "shared_brain",
+            share_brain,
+            takes={
+                "image": visit.reference,
+                "brain_mask": "brain_alone",
+                "other": "other",
+                "other_transform": visit.other_transform,
+            },
+            options={"source": source},
+            makes=made,
+        )
 
 
 def _ventricles(visit: Visit) -> Image:

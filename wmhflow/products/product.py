@@ -53,8 +53,8 @@ class Image:
     caption
         What it shows, in the sidecar and in ``descriptions.tsv``.
     kind
-        How it is stored: ``labels``, ``mask``, ``probabilities`` (a volume each), ``scalars``, or in
-        16 bits as ``scan``, ``distance`` or ``depth``.
+        How it is stored: ``labels``, ``mask``, ``probabilities`` (a volume each), ``scalars``, or
+        in 16 bits as ``scan``, ``distance`` or ``depth``.
     more
         Further fields of the sidecar.
     parameters

@@ -65,7 +65,8 @@ class _HashedSpec(BaseInterfaceInputSpec):
         hash_method: str | None = None,
         hash_files: bool = True,
     ) -> Any:
-        if hash_files and isinstance(objekt, str) and os.path.isfile(objekt):
+        # pathlib raises where a text is too long for a name
+        if hash_files and isinstance(objekt, str) and os.path.isfile(objekt):  # noqa: PTH113
             digest = checksum_now(Path(objekt))
             return (objekt, digest) if dictwithhash else digest
         return super()._get_sorteddict(objekt, dictwithhash, hash_method, hash_files)

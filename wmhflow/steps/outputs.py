@@ -24,12 +24,11 @@ from wmhflow.bids.writer import (
 from wmhflow.core.arrays.threads import thread_count
 from wmhflow.core.regions.lookup import as_volumes
 from wmhflow.core.regions.probabilities import STEPS
-from wmhflow.files.images import image_bytes, load_image, make_image, smallest_label_type
+from wmhflow.files.images import image_bytes, make_image, map_image, smallest_label_type
 from wmhflow.steps.kinds import load_columns, load_json, step
 
-
-# What is written in 16 bits is off by half of this at most: in mm, and in shares of the way from the
-# ventricle to the cortex.
+# What is written in 16 bits is off by half of this at most: in mm, and in shares of the way from
+# the ventricle to the cortex.
 COARSEST_STEPS = {"distance": 0.01, "depth": 1e-4}
 MOST_STEPS = 2**15 - 1
 # What is bright in a scan has at least so many steps, or a few voxels far brighter would leave the
@@ -120,7 +119,7 @@ def final_image(kind: str, work: Path) -> nib.Nifti1Image:
         image = make_image(as_volumes(steps, mask), affine, np.uint8)
         image.header.set_slope_inter(1 / STEPS, 0)
         return image
-    data, affine = load_image(work)
+    data, affine = map_image(work)
     if kind == "labels":
         return make_image(np.rint(data), affine, smallest_label_type(data))
     if kind == "mask":

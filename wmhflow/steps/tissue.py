@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from wmhflow.ants.brain import extract_brain
+from wmhflow.ants.brain import extract_brain, shared_brain
 from wmhflow.ants.priors import PRIORS_MARGIN_MM, warped_priors
 from wmhflow.ants.transforms import average_through, resample_through
 from wmhflow.core.checks import sanity
@@ -127,8 +127,7 @@ def find_brain(
     template: Template,
     seed: int,
     source: str,
-    other: Grid3D | None = None,
-    other_transform: Path | None = None,
+    check: bool = True,
 ) -> Brain:
     """Find the brain in a whole head or in a skull-stripped image.
 
@@ -142,10 +141,8 @@ def find_brain(
         Seed of everything random.
     source
         The file that a message names.
-    other
-        Another image of the person, in its own space.
-    other_transform
-        Points of the image to points of the other image.
+    check
+        Whether it has to be a whole brain already.
 
     Raises
     ------
@@ -153,14 +150,39 @@ def find_brain(
         If nothing was found, or what was found cannot be a whole brain.
     """
     with about(source):
-        mask = extract_brain(
-            image,
-            template.grid("t1w"),
-            template.mask("brain_mask"),
-            seed,
-            None if other is None else _brain_of_other(image, other, str(other_transform)),
-            None if other is None else max(other.voxel_sizes_mm),
-        )
+        mask = extract_brain(image, template.grid("t1w"), template.mask("brain_mask"), seed)
+    brain = MaskImage(mask, image.affine)
+    return Brain(brain, check_brain(brain, image, source) if check else {})
+
+
+@step(mem_gb=2.0, seconds=3)
+def share_brain(
+    image: Grid3D, brain_mask: MaskImage, other: Grid3D, other_transform: Path, source: str
+) -> Brain:
+    """Keep of a brain what two images share, if both of them come without a skull.
+
+    Parameters
+    ----------
+    image
+        T1w or FLAIR.
+    brain_mask
+        Its brain.
+    other
+        Another image of the person, in its own space.
+    other_transform
+        Points of the image to points of the other image.
+    source
+        The file that a message names.
+
+    Raises
+    ------
+    InputError
+        If it cannot be a whole brain.
+    """
+    theirs = _brain_of_other(image, other, str(other_transform))
+    mask = brain_mask.data
+    if theirs is not None:
+        mask = shared_brain(image, mask, theirs, max(other.voxel_sizes_mm))
     brain = MaskImage(mask, image.affine)
     return Brain(brain, check_brain(brain, image, source))
 
