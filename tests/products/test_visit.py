@@ -26,6 +26,7 @@ from wmhflow.products.writing import with_writing, written_by
 from wmhflow.registries.quality import find_measure, load_quality_measures
 from wmhflow.steps.adapter import input_ports, output_ports
 from wmhflow.steps.kinds import needs_of
+from wmhflow.steps.outputs import write_images, write_tables
 from wmhflow.workflows.units import units_of
 
 STORED = ("labels", "mask", "scalars", "probabilities", "scan", "distance", "depth")
@@ -137,7 +138,7 @@ def test_what_is_written_is_exactly_what_is_promised(kind: str) -> None:
     unit, out = with_writing(unit_of(kind), settings()), settings().output_dir
     written: list[Path] = []
     for recipe in unit.recipes:
-        if recipe.name in ("image_sink", "table_sink"):
+        if recipe.function in (write_images, write_tables):
             for target in recipe.options["targets"]:
                 start = target.path.name.split(".")[0]
                 written += [target.path, target.path.with_name(f"{start}.json")]

@@ -99,9 +99,7 @@ def brought_to_brain(
 
 def template_x(shape: tuple[int, ...], affine: Any) -> Any:
     """Return every voxel's x in mm: once warped, its sign tells the side without rounding."""
-    i, j, k = (
-        weight * np.arange(n) for weight, n in zip(affine[0, :3], shape, strict=True)
-    )
+    i, j, k = (weight * np.arange(n) for weight, n in zip(affine[0, :3], shape, strict=True))
     return i[:, None, None] + j[:, None] + k + affine[0, 3]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from wmhflow.bids.writer import read_object, write_json
+from wmhflow.bids.writer import read_object, remove_leftovers, write_json
 from wmhflow.errors import ProductError
 from wmhflow.files.checksums import checksum
 from wmhflow.files.versions import software_versions
@@ -70,7 +70,10 @@ def begin_again(unit: Unit, output_dir: Path) -> None:
     """Take back that a unit is finished, and remove what it promised then and not any more.
 
     Otherwise a table of a map that was withdrawn would stay and be gathered at the group level.
+    What a run that was killed had begun to write goes, too; nothing writes yet.
     """
+    for folder in {(output_dir / path).parent for path in unit.files}:
+        remove_leftovers(folder)
     path = _path(unit, output_dir)
     outputs = read_object(path).get("outputs", {})
     path.unlink(missing_ok=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -23,7 +23,10 @@ FIELDS = (
     *("Description", "Atlas", "LabelMap", "Sources", "SkullStripped", "Type", "SpatialReference"),
     *("Units", "Parameters", "RandomSeed", "ProcessingSoftware"),
 )
-SINKS = ("written_images", "written_tables", "written_transforms")
+WRITTEN_TABLES, WRITTEN_TRANSFORMS = "written_tables", "written_transforms"
+# What is written by itself: scans are there while a registration keeps one processor busy, and
+# distances take as long to compress as all label images together.
+GROUPS = {"scan": "scan", "distance": "distance", "depth": "distance"}
 MEM_GB_PER_VOLUME = 0.04
 
 
@@ -43,18 +46,27 @@ def with_writing(unit: Unit, settings: Settings) -> Unit:
 def _writing(unit: Unit, settings: Settings) -> Iterator[Recipe]:
     images, tables, transforms = unit.of(Image), unit.of(Table), unit.of(Transform)
     out, place = settings.output_dir, unit.place
-    if images:
+    for name, group in _image_groups(images).items():
         # volumes of probabilities are made of columns where they are written
-        n_volumes = sum(len(image.more.get("LabelMap", ())) for image in images.values())
-        targets = [_image_target(unit, image, settings) for image in images.values()]
+        n_volumes = sum(len(image.more.get("LabelMap", ())) for image in group.values())
+        targets = [_image_target(unit, image, settings) for image in group.values()]
         mem_gb = 1 + MEM_GB_PER_VOLUME * n_volumes
-        yield _sink("image_sink", write_images, images, targets, SINKS[0], mem_gb)
+        yield _sink(f"{name}_sink", write_images, group, targets, f"written_{name}s", mem_gb)
     if tables:
         rows = [TableTarget(out / table.path(place), table.columns) for table in tables.values()]
-        yield _sink("table_sink", write_tables, tables, rows, SINKS[1])
+        yield _sink("table_sink", write_tables, tables, rows, WRITTEN_TABLES)
     if transforms:
         paths = [str(out / transform.path(place)) for transform in transforms.values()]
-        yield _sink("transform_sink", write_transforms, transforms, paths, SINKS[2])
+        yield _sink("transform_sink", write_transforms, transforms, paths, WRITTEN_TRANSFORMS)
+
+
+def _image_groups(images: Mapping[str, Image]) -> dict[str, dict[str, Image]]:
+    """Divide images by when they are there: scans long before the rest, which are two halves."""
+    groups: dict[str, dict[str, Image]] = {}
+    for key, image in images.items():
+        group = GROUPS.get(image.kind, "image")
+        groups.setdefault(group, {})[key] = image
+    return groups
 
 
 def _image_target(unit: Unit, image: Image, settings: Settings) -> ImageTarget:
@@ -78,8 +90,9 @@ def _sink(
 
 def written_by(unit: Unit) -> list[From]:
     """Name what says that all of a unit is written, for other units that show it."""
-    kinds = zip(SINKS, (Image, Table, Transform), strict=True)
-    return [From(unit.name, key) for key, kind in kinds if unit.of(kind)]
+    keys = [f"written_{name}s" for name in _image_groups(unit.of(Image))]
+    kinds = ((WRITTEN_TABLES, Table), (WRITTEN_TRANSFORMS, Transform))
+    return [From(unit.name, key) for key in (*keys, *(key for key, kind in kinds if unit.of(kind)))]
 
 
 def sidecar(unit: Unit, image: Image, settings: Settings) -> dict[str, Any]:

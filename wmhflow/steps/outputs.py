@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from wmhflow.bids.writer import (
     Column,
     dictionary_of,
-    remove_leftovers,
     table_text,
     write_bytes,
     write_json,
@@ -74,8 +73,6 @@ def write_images(files: list[Path], targets: list[ImageTarget]) -> WrittenFiles:
     files, targets
         Work files, and what becomes of each.
     """
-    for folder in {target.path.parent for target in targets}:
-        remove_leftovers(folder)
     # compression is most of the work, and lets other threads run
     with ThreadPoolExecutor(thread_count()) as pool:
         written = list(pool.map(_write_image, files, targets))
