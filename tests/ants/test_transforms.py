@@ -8,17 +8,24 @@ os.environ.setdefault("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", "1")
 
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from scipy import ndimage
 
 from tests.heads import coarse
 from wmhflow.ants.images import THREADS_VARIABLE, single_threaded_ants
-from wmhflow.ants.transforms import resample_through
+from wmhflow.ants.transforms import (
+    _resample_by_ants,
+    average_through,
+    resample_all,
+    resample_through,
+)
 from wmhflow.core.align.search import rigid_matrix
 from wmhflow.core.space.grids import Grid3D
 from wmhflow.errors import InputError
-from wmhflow.files.itk import write_itk_affine
+from wmhflow.files.itk import read_point_map, write_itk_affine
+from wmhflow.files.transforms import LPS_FROM_RAS
 from wmhflow.steps.images import resample
 from wmhflow.steps.kinds import Space
 
@@ -62,6 +69,89 @@ def test_labels_on_an_oblique_grid_stay_labels_and_stay_in_place(head: Grid3D) -
     )
     # a voxel that lies on an edge may round either way
     assert (found == truth).mean() > 0.999
+
+
+def composite(path: Path, parts: list[str]) -> str:
+    """Write a composite transform as ITK does: what is listed last is applied to points first."""
+    rng = np.random.default_rng(3)
+    lps = LPS_FROM_RAS @ MOTION @ LPS_FROM_RAS
+    linear = np.r_[lps[:3, :3].ravel(), lps[:3, 3]]
+    size, origin, spacing = (30, 36, 33), (80, 110, -75), (5, 5.5, 4.5)
+    kinds = {
+        "affine": ("AffineTransform_float_3_3", linear, np.zeros(3)),
+        "field": (
+            "DisplacementFieldTransform_float_3_3",
+            rng.normal(0, 3, (*size[::-1], 3)).ravel(),
+            np.r_[size, origin, spacing, np.diag([-1.0, -1.0, 1.0]).ravel()],
+        ),
+    }
+    with h5py.File(path, "w") as file:
+        file["ITKVersion"], file["HDFVersion"] = [b"5.4.0"], [b"1.14"]
+        file["TransformGroup/0/TransformType"] = [b"CompositeTransform_float_3_3"]
+        for number, name in enumerate(parts, start=1):
+            kind, numbers, fixed = kinds[name]
+            group = file.create_group(f"TransformGroup/{number}")
+            group["TransformType"] = [kind.encode()]
+            group["TransformParameters"] = numbers.astype(np.float32)
+            group["TransformFixedParameters"] = np.asarray(fixed, np.float64)
+    return str(path)
+
+
+@pytest.mark.parametrize("how", ["linear", "nearest"])
+@pytest.mark.parametrize(
+    "chain",
+    [[], ["motion"], ["motion back"], ["affine field"], ["field affine"], ["field"],
+     ["motion", "affine field"], ["motion back", "field affine", "motion"]],
+)  # fmt: skip
+def test_our_kernel_gives_what_ants_gives(
+    head: Grid3D, chain: list[str], how: str, tmp_path: Path
+) -> None:
+    paths = [
+        write_itk_affine(MOTION, tmp_path / "motion.txt")
+        if name.startswith("motion")
+        else composite(tmp_path / f"{name}.h5", name.split())
+        for name in chain
+    ]
+    back = [name.endswith("back") for name in chain]
+    turned = rigid_matrix([1, 2, 3, 10, 20, 30], np.zeros(3)) @ head.affine
+    # coarser, mirrored, and partly beyond the field and the image
+    shape, affine = (50, 40, 34), turned @ np.diag([1, -1.2, 1.4, 1])
+    middle = head.affine @ [*np.divide(head.data.shape, 2), 1]
+    affine[:3, 3] += (middle - affine @ [*np.divide(shape, 2.4), 1])[:3]
+    empty = Grid3D(np.zeros(shape, np.float32), affine)
+    assert read_point_map(paths, back) is not None
+    ours = resample_through(head, empty, paths, how, back)
+    theirs = _resample_by_ants(head, empty, paths, how, back, 0)
+    assert (theirs > 0).mean() > 0.1
+    assert (theirs == 0).mean() > 0.01
+    differ = np.abs(ours - theirs) > 1e-3
+    # what lies half way between two voxels, or on the border, may go either way
+    assert differ.mean() < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("chain", "back"), [(["affine field"], [True]), (["field affine", "affine field"], None)]
+)
+def test_what_the_kernel_does_not_know_is_left_to_ants(
+    head: Grid3D, chain: list[str], back: list[bool] | None, tmp_path: Path
+) -> None:
+    paths = [composite(tmp_path / f"{name}.h5", name.split()) for name in chain]
+    assert read_point_map(paths, back) is None
+    if back is None:
+        assert resample_through(head, head, paths).any()
+
+
+def test_several_images_at_once_are_what_they_are_one_by_one(head: Grid3D, tmp_path: Path) -> None:
+    way = composite(tmp_path / "x.h5", ["affine", "field"])
+    images = {"t1w": head, "mask": Grid3D((head.data > 100).astype(np.float32), head.affine)}
+    thick = Grid3D(np.zeros((40, 40, 9), np.float32), head.affine @ np.diag([1, 1, 4, 1]))
+    for averaged, one in ((False, resample_through), (True, average_through)):
+        found = resample_all(images, thick, [way], averaged=averaged)
+        for name, grid in images.items():
+            assert np.array_equal(found[name], one(grid, thick, [way]))
+    other = Grid3D(head.data, head.affine @ np.diag([1, 1, 2, 1]))
+    with pytest.raises(ValueError, match="different grids"):
+        resample_all(images | {"other": other}, thick, [way])
 
 
 def test_wrong_arguments_are_refused(head: Grid3D) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wmhflow.ants.transforms import average_through, resample_through
+from wmhflow.ants.transforms import average_through, resample_all
 from wmhflow.core.space.grids import Grid3D, box_around, cropped, uncropped
 from wmhflow.core.tissue.parcellation import complete_hemispheres
 from wmhflow.core.wmh import segmentation as wmh
@@ -49,9 +49,7 @@ def wmh_priors(
     offset = 1000.0
     x = template_x(white.data.shape, white.affine) + offset
     grids["midline_mm"] = Grid3D(x.astype(np.float32), white.affine)
-    placed = {
-        name: average_through(grid, flair, transforms, invert) for name, grid in grids.items()
-    }
+    placed = resample_all(grids, flair, transforms, invert, averaged=True)
     return wmh.TissuePriors(
         csf=placed["csf"],
         cortex=placed["cortex"],
@@ -126,14 +124,12 @@ def warped_priors(
     """
     box = box_around(brain, PRIORS_MARGIN_MM)
     part, whole = cropped(brain, box), brain.data.shape
-    placed = {}
-    for name in PRIORS:
-        how = "nearest" if name in MASK_PRIORS else "linear"
-        laid = resample_through(template.grid(name), part, [inverse], how)
-        placed[name] = uncropped(laid, box, whole)
-    white = template.grid("white")
-    x = template_x(white.data.shape, white.affine)
-    laid = resample_through(Grid3D(x, white.affine), part, [inverse])
+    images = {name: template.grid(name) for name in PRIORS}
+    white = images["white"]
+    images["x"] = Grid3D(template_x(white.data.shape, white.affine), white.affine)
+    laid = resample_all(images, part, [inverse], nearest=MASK_PRIORS)
+    x = laid.pop("x")
+    placed = {name: uncropped(values, box, whole) for name, values in laid.items()}
     # exactly 0 is what lies outside the template's field of view
-    sides = uncropped(np.where(laid < 0, 1, np.where(laid > 0, 2, 0)), box, whole)
+    sides = uncropped(np.where(x < 0, 1, np.where(x > 0, 2, 0)), box, whole)
     return placed, complete_hemispheres(sides, brain.affine)

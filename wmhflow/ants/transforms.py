@@ -10,10 +10,12 @@ from scipy import ndimage
 from wmhflow.ants.images import ants_image, pointer, single_threaded_ants
 from wmhflow.core.space.geometry import world_coordinates
 from wmhflow.core.space.grids import Grid3D, resample_isotropic
+from wmhflow.core.space.pulling import pull
 from wmhflow.errors import InputError
+from wmhflow.files.itk import read_point_map
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 LPS_POINT = np.array([-1.0, -1.0, 1.0])
 # Voxels are averaged over parts no finer than this.
 FINEST_PART_MM = 1.0
+PULLED = ("linear", "nearest")
 INTERPOLATORS = {"linear": "Linear", "nearest": "NearestNeighbor", "bspline": "BSpline"}
 
 
@@ -33,6 +36,9 @@ def resample_through(
     seed: int = 0,
 ) -> NDArray[np.float32]:
     """Resample values onto a grid through a chain of transforms.
+
+    Linear transforms and one field of displacements are applied by our own kernel, which gives
+    ANTs' values, all else by ANTs.
 
     Parameters
     ----------
@@ -65,6 +71,21 @@ def resample_through(
     inverted = [False] * len(transforms) if invert is None else list(invert)
     if len(inverted) != len(transforms):
         raise InputError(f"{len(transforms)} transforms but {len(inverted)} marks of inversion.")
+    points = read_point_map(transforms, inverted) if interpolation in PULLED else None
+    if points is not None:
+        return pull([moving], reference, points, [interpolation == "nearest"])[0]
+    return _resample_by_ants(moving, reference, transforms, interpolation, inverted, seed)
+
+
+def _resample_by_ants(
+    moving: Grid3D,
+    reference: Grid3D,
+    transforms: Sequence[str],
+    interpolation: str,
+    inverted: Sequence[bool],
+    seed: int,
+) -> NDArray[np.float32]:
+    """Do what :func:`resample_through` says."""
     single_threaded_ants(seed)
     from ants.internal import get_lib_fn
 
@@ -110,10 +131,13 @@ def average_through(
     ndarray
         Means on the reference's grid; outside the moving image's field of view counts as 0.
     """
-    finest = max(moving.finest_mm, FINEST_PART_MM)
-    parts = np.maximum(np.rint(np.divide(reference.voxel_sizes_mm, finest)), 1).astype(int)
+    parts = _parts(moving, reference)
     if (parts == 1).all():
         return resample_through(moving, reference, transforms, interpolation, invert, seed)
+    points = read_point_map(transforms, invert) if interpolation in PULLED else None
+    if points is not None:
+        nearest = [interpolation == "nearest"]
+        return pull([moving], reference, points, nearest, [int(n) for n in parts])[0]
     to_voxels = np.diag([*(1 / parts), 1.0])
     to_voxels[:3, 3] = (1 / parts - 1) / 2
     shape = np.array(reference.data.shape)
@@ -121,6 +145,59 @@ def average_through(
     values = resample_through(moving, fine, transforms, interpolation, invert, seed)
     blocks = np.stack([shape, parts], axis=1).ravel()
     return values.reshape(blocks).mean(axis=(1, 3, 5), dtype=np.float32)
+
+
+def _parts(moving: Grid3D, reference: Grid3D) -> NDArray[np.int64]:
+    """Into how many parts a voxel is divided along each axis."""
+    finest = max(moving.finest_mm, FINEST_PART_MM)
+    parts = np.maximum(np.rint(np.divide(reference.voxel_sizes_mm, finest)), 1)
+    return np.asarray(parts.astype(np.int64))
+
+
+def resample_all(
+    images: Mapping[str, Grid3D],
+    reference: Grid3D,
+    transforms: Sequence[str],
+    invert: Sequence[bool] | None = None,
+    nearest: Collection[str] = (),
+    *,
+    averaged: bool = False,
+) -> dict[str, NDArray[np.float32]]:
+    """Resample several images that share a grid, each place being looked up once.
+
+    Parameters
+    ----------
+    images
+        Values to resample, by name.
+    reference, transforms, invert
+        As for :func:`resample_through`.
+    nearest
+        Names of the images of which the nearest voxel is taken.
+    averaged
+        Whether a voxel is the mean over its volume, see :func:`average_through`.
+
+    Returns
+    -------
+    dict of ndarray
+        Values on the reference's grid, by name.
+    """
+    points = read_point_map(transforms, invert)
+    if points is not None:
+        parts = _parts(next(iter(images.values())), reference) if averaged else np.ones(3, int)
+        near = [name in nearest for name in images]
+        found = pull(list(images.values()), reference, points, near, [int(part) for part in parts])
+        return dict(zip(images, found, strict=True))
+    one_by_one = average_through if averaged else resample_through
+    return {
+        name: one_by_one(
+            grid,
+            reference,
+            transforms,
+            interpolation="nearest" if name in nearest else "linear",
+            invert=invert,
+        )
+        for name, grid in images.items()
+    }
 
 
 def map_points(
@@ -153,7 +230,7 @@ def map_points(
     chain = [transform] if isinstance(transform, str) else list(transform)
     # a transform that cannot be read ends the process below, and is an error here
     voxel = Grid3D(np.zeros((1, 1, 1), np.float32), np.eye(4))
-    resample_through(voxel, voxel, chain, seed=seed)
+    _resample_by_ants(voxel, voxel, chain, "linear", [False] * len(chain), seed)
     given = ants.make_image(points.shape, (points * LPS_POINT).ravel())
     found = given.clone()
     arguments = ["-d", "3", "-i", pointer(given), "-o", pointer(found)]

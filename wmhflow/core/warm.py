@@ -24,6 +24,7 @@ from wmhflow.core.regions.lookup import steps_at
 from wmhflow.core.regions.shells import shell_labels
 from wmhflow.core.regions.zones import zone_labels
 from wmhflow.core.space.grids import Grid3D
+from wmhflow.core.space.pulling import Displacements, PointMap, pull
 from wmhflow.core.tissue.mixture import fit_mixture
 
 SHAPE = (6, 7, 8)
@@ -89,6 +90,8 @@ def _warm_copies() -> None:
 def _warm_alignment() -> None:
     image = Grid3D(np.ones(SHAPE, dtype=np.float32), np.eye(4))
     compare(image, image, seed=0).score(np.eye(4))
+    still = Displacements(np.zeros((*SHAPE, 3), dtype=np.float32), np.eye(4))
+    pull([image], image, PointMap(np.eye(4), still, np.eye(4)))
 
 
 def _warm_tissues(head: _Head) -> None:

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wmhflow.core.space.pulling import Displacements, PointMap
 from wmhflow.errors import InputError
 from wmhflow.files.transforms import LPS_FROM_RAS, read_transform
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 
@@ -97,3 +100,77 @@ def make_reproducible(path: Path) -> None:
 
         source.visititems(copy)
     clean.replace(path)
+
+
+def read_point_map(
+    paths: Sequence[str | os.PathLike[str]], inverted: Sequence[bool] | None = None
+) -> PointMap | None:
+    """Read a chain of transforms that has at most one field of displacements.
+
+    Parameters
+    ----------
+    paths
+        ITK's files; the first is applied to points first.
+    inverted
+        For each, whether its inverse is meant.
+
+    Returns
+    -------
+    PointMap or None
+        None if there is anything else in the chain: the inverse of a field, a second one, or a kind
+        of transform that is not known here.
+    """
+    matrices, field = [np.eye(4)], None
+    for path, is_inverse in zip(paths, inverted or [False] * len(paths), strict=True):
+        for part in _point_parts(Path(path)):
+            if isinstance(part, Displacements) and field is None and not is_inverse:
+                field = part
+                matrices.append(np.eye(4))
+            elif isinstance(part, np.ndarray):
+                matrices[-1] = (np.linalg.inv(part) if is_inverse else part) @ matrices[-1]
+            else:
+                return None
+    return PointMap(matrices[0], field, matrices[-1] if field is not None else np.eye(4))
+
+
+def _point_parts(path: Path) -> list[NDArray[np.float64] | Displacements | None]:
+    """Return what a file is composed of, in the order in which it is applied to points."""
+    given = read_transform(path)
+    if given.program != "ITK":
+        return [None]
+    if given.matrix is not None:
+        return [given.matrix]
+    if path.suffix != ".h5":
+        return [None]
+    # what ITK adds last to a transform is applied first
+    pieces = enumerate(zip(given.parts, given.matrices, strict=True))
+    return [
+        _displacements(path, number) if part.startswith("Displacement") else make and make()
+        for number, (part, make) in reversed(list(pieces))
+    ]
+
+
+def _displacements(path: Path, number: int) -> Displacements | None:
+    """Read the field of displacements that is a part of a file, turned from LPS to RAS."""
+    import h5py
+
+    with h5py.File(path) as file:
+        group = file["TransformGroup"]
+        parts = [
+            group[name]
+            for name in sorted(group, key=int)
+            if b"Composite" not in group[name]["TransformType"][0]
+        ]
+        part = parts[number]
+        if not {"TransformFixedParameters", "TransformParameters"} <= set(part):
+            return None
+        about = np.asarray(part["TransformFixedParameters"], np.float64)
+        numbers = np.asarray(part["TransformParameters"], np.float32)
+    shape, origin, spacing = about[:3].astype(int), about[3:6], about[6:9]
+    if about.size != 18 or numbers.size != 3 * shape.prod():
+        return None
+    affine = np.eye(4)
+    affine[:3, :3] = about[9:].reshape(3, 3) * spacing
+    affine[:3, 3] = origin
+    vectors = numbers.reshape(*shape[::-1], 3).transpose(2, 1, 0, 3)
+    return Displacements(vectors * np.array([-1, -1, 1], np.float32), LPS_FROM_RAS @ affine)

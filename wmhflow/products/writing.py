@@ -91,8 +91,9 @@ def _sink(
 def written_by(unit: Unit) -> list[From]:
     """Name what says that all of a unit is written, for other units that show it."""
     keys = [f"written_{name}s" for name in _image_groups(unit.of(Image))]
-    kinds = ((WRITTEN_TABLES, Table), (WRITTEN_TRANSFORMS, Transform))
-    return [From(unit.name, key) for key in (*keys, *(key for key, kind in kinds if unit.of(kind)))]
+    keys += [WRITTEN_TABLES] if unit.of(Table) else []
+    keys += [WRITTEN_TRANSFORMS] if unit.of(Transform) else []
+    return [From(unit.name, key) for key in keys]
 
 
 def sidecar(unit: Unit, image: Image, settings: Settings) -> dict[str, Any]:

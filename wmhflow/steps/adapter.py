@@ -104,8 +104,8 @@ def _class_of(function: Callable[..., Any]) -> type[SimpleInterface]:
 @cache
 def _spec(function: Callable[..., Any], part: str) -> type:
     """Make the traits of a step's inputs or outputs."""
-    base, ports = (_HashedSpec, input_ports(function)[0]) if part == "Inputs" else (
-        TraitedSpec, output_ports(function))  # fmt: skip
+    base: Any = _HashedSpec if part == "Inputs" else TraitedSpec
+    ports = input_ports(function)[0] if part == "Inputs" else output_ports(function)
     members = {port.name: _trait(port, is_input=part == "Inputs") for port in ports}
     if part == "Inputs":
         # what has to be there before, and is not read

@@ -284,7 +284,8 @@ def label_tissues(
     """
     brain, shape = brain_mask.data, image.data.shape
     whole = tuple(slice(0, n) for n in shape)
-    box = box_around(Grid3D(brain, image.affine), PRIORS_MARGIN_MM) if brain.any() else whole
+    inside = Grid3D(brain.astype(np.float32), image.affine)
+    box = box_around(inside, PRIORS_MARGIN_MM) if brain.any() else whole
     priors = WarpedPriors(
         csf.data[box],
         cortex.data[box],
