@@ -207,7 +207,7 @@ COUNTED: dict[str, tuple[str, ...]] = {
         *("wmh_removed_infarct_voxels", "wmh_removed_infarct_rim_voxels", "infarct_volume_mm3"),
     ),
     "find_lesions": (
-        *("white_matter_sd", "cortex_z", "cortex_spread_z", "lesion_z", "expected_dice"),
+        *("white_matter_sd", "cortex_z", "cortex_spread_z", "lesion_z", "expected_dice", "noise"),
     ),
     "find_brain": ("brain_cut_share",),
     "share_brain": ("brain_cut_share",),

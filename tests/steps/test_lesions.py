@@ -13,10 +13,14 @@ import pytest
 
 from tests.builders import AFFINE, save_image
 from wmhflow.core.space.grids import Grid3D
+from wmhflow.core.wmh.model import LesionModel
 from wmhflow.files.itk import write_itk_affine
 from wmhflow.files.template import IMAGES, MASK_PRIORS, Template
 from wmhflow.steps.kinds import LabelImage, MaskImage, Space
 from wmhflow.steps.lesions import bring_mask, find_lesions, keep_infarct_out, number_lesions
+
+# from which probability on a voxel is lesion
+THRESHOLD = np.float32(LesionModel().threshold)
 
 SHAPE = (8, 9, 10)
 VOXEL_MM3 = float(np.prod(np.diag(AFFINE)[:3]))
@@ -128,14 +132,15 @@ def dice(first: np.ndarray, second: np.ndarray) -> float:
     return 2 * (first & second).sum() / (first.sum() + second.sum())
 
 
+@pytest.mark.parametrize("noise_sd", [0.04, 0.15])
 @pytest.mark.parametrize("reference_name", ["T1w", "FLAIR"])
 def test_wmh_are_found_on_the_flair_and_lie_on_the_reference(
-    reference_name: str, tmp_path: Path
+    reference_name: str, noise_sd: float, tmp_path: Path
 ) -> None:
     affine = np.diag([-1.0, 1, 1, 1])
     inner = np.zeros((40, 40, 40), bool)
     inner[3:-3, 3:-3, 3:-3] = True
-    noise = np.random.default_rng(0).normal(1, 0.04, inner.shape)
+    noise = np.random.default_rng(0).normal(1, noise_sd, inner.shape)
     lesion = np.zeros(inner.shape, bool)
     lesion[10:16, 10:16, 10:16] = True
     # The head moved by 4 mm between the two scans: the FLAIR's voxels lie at other places.
@@ -165,8 +170,9 @@ def test_wmh_are_found_on_the_flair_and_lie_on_the_reference(
         Path(write_itk_affine(shift, tmp_path / "rigid.txt")),
     )
     assert dice(found.mask.data, lesion) > 0.9
-    assert np.array_equal(found.mask.data, found.probseg.data >= 0.5)
+    assert 0.8 * noise_sd < found.facts["noise"] < 1.1 * noise_sd
+    assert np.array_equal(found.mask.data, found.probseg.data >= THRESHOLD)
     assert np.array_equal(found.mask.affine, reference.affine)
     assert set(found.facts) == {
-        *("white_matter_sd", "cortex_z", "cortex_spread_z", "lesion_z", "expected_dice")
+        *("white_matter_sd", "cortex_z", "cortex_spread_z", "lesion_z", "expected_dice", "noise")
     }

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from wmhflow.ants.noise import without_noise
 from wmhflow.ants.priors import brought_to_brain, wmh_priors
 from wmhflow.ants.transforms import average_through, resample_through
 from wmhflow.core.arrays.components import keep_large
@@ -25,6 +26,7 @@ from wmhflow.core.space.grids import Grid3D, box_of, cropped, uncropped
 from wmhflow.core.wmh import segmentation as wmh_model
 from wmhflow.core.wmh.edges import LEAST_LESION_MM3, agreeing
 from wmhflow.core.wmh.model import GIVEN_THRESHOLD, LesionModel
+from wmhflow.core.wmh.noise import noise_sd
 from wmhflow.errors import InputError
 from wmhflow.files.images import load_volume
 from wmhflow.files.network import wmh_network
@@ -39,6 +41,13 @@ from wmhflow.labels.digits import (
 )
 from wmhflow.labels.regions import load_regions
 from wmhflow.steps.kinds import Facts, LabelImage, MaskImage, Rows, Space, about, step
+
+# With more noise than this share of white matter's brightness a FLAIR is denoised first. Chosen on
+# three simulated people of training heads with noise added: at 0.11 to 0.13 they lose up to four
+# fifths of their lesions without it; at 0.08 and less the masks are as good with it as without.
+MOST_NOISE = 0.09
+# nothing in the filter is random
+NOISE_SEED = 0
 
 
 class GivenMask(NamedTuple):
@@ -181,7 +190,7 @@ def find_lesions(
     to_flair = chain if moved else []
     brain = Grid3D(brain_mask.data.astype(np.float32), brain_mask.affine)
     with about(source):
-        found = _segment(flair, t1w, brain, to_flair, chain, template, str(inverse))
+        found, noise = _segment(flair, t1w, brain, to_flair, chain, template, str(inverse))
     # half of a voxel covered is a voxel of lesion; the probability follows the mask
     share, probability = found.share, found.probability
     if moved:
@@ -189,7 +198,8 @@ def find_lesions(
     mask = keep_large(share >= 0.5, LEAST_LESION_MM3, reference.empty.voxel_sizes_mm)
     probability = agreeing(probability, mask, LesionModel().threshold)
     affine = reference.affine
-    return FoundLesions(MaskImage(mask, affine), Grid3D(probability, affine), found.numbers())
+    facts: Facts = found.numbers() | {"noise": noise}
+    return FoundLesions(MaskImage(mask, affine), Grid3D(probability, affine), facts)
 
 
 def _segment(
@@ -200,8 +210,8 @@ def _segment(
     to_other: list[str],
     template: Template,
     inverse: str,
-) -> wmh_model.WMHResult:
-    """Bring brain, priors and T1w to the FLAIR, in the brain's box, and segment."""
+) -> tuple[wmh_model.WMHResult, float]:
+    """Bring brain, priors and T1w to the FLAIR, in the brain's box, and segment; tell its noise."""
     back = [True for _ in to_flair]
     inside = average_through(brain, flair, to_flair, back) > 0.5
     if not inside.any():
@@ -213,16 +223,20 @@ def _segment(
     if t1w is not None:
         # with a FLAIR for a reference the transform leads from it to the T1w already
         second = average_through(t1w, part, to_other, back or [False])
+    noise = noise_sd(part.data, inside[box], priors.white)
+    if noise > MOST_NOISE:
+        part = without_noise(part, inside[box], NOISE_SEED)
     found = wmh_model.segment_wmh(
         part.data, second, priors, inside[box], flair.voxel_sizes_mm, network=wmh_network()
     )
     whole = flair.data.shape
-    return dataclasses.replace(
+    placed = dataclasses.replace(
         found,
         mask=uncropped(found.mask, box, whole),
         probability=uncropped(found.probability, box, whole),
         share=uncropped(found.share, box, whole),
     )
+    return placed, noise
 
 
 class NumberedLesions(NamedTuple):
