@@ -8,9 +8,9 @@ import numpy as np
 from scipy import ndimage
 
 from wmhflow.ants.images import ants_image, pointer, single_threaded_ants
+from wmhflow.core.align.pulling import pull
 from wmhflow.core.space.geometry import world_coordinates
 from wmhflow.core.space.grids import Grid3D, resample_isotropic
-from wmhflow.core.space.pulling import pull
 from wmhflow.errors import InputError
 from wmhflow.files.itk import read_point_map
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from wmhflow.core.align.pulling import Displacements, PointMap, pull
 from wmhflow.core.align.similarity import compare
 from wmhflow.core.arrays.distance import distance_to, nearest, signed_distance
 from wmhflow.core.arrays.validation import COPIED_TYPES, kernel_ready
@@ -24,7 +25,6 @@ from wmhflow.core.regions.lookup import steps_at
 from wmhflow.core.regions.shells import shell_labels
 from wmhflow.core.regions.zones import zone_labels
 from wmhflow.core.space.grids import Grid3D
-from wmhflow.core.space.pulling import Displacements, PointMap, pull
 from wmhflow.core.tissue.mixture import fit_mixture
 
 SHAPE = (6, 7, 8)

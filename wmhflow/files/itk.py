@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wmhflow.core.space.pulling import Displacements, PointMap
+from wmhflow.core.align.pulling import Displacements, PointMap
 from wmhflow.errors import InputError
 from wmhflow.files.transforms import LPS_FROM_RAS, read_transform
 
