@@ -71,9 +71,11 @@ def resample_through(
     inverted = [False] * len(transforms) if invert is None else list(invert)
     if len(inverted) != len(transforms):
         raise InputError(f"{len(transforms)} transforms but {len(inverted)} marks of inversion.")
-    points = read_point_map(transforms, inverted) if interpolation in PULLED else None
-    if points is not None:
-        return pull([moving], reference, points, [interpolation == "nearest"])[0]
+    if interpolation in PULLED:
+        near = [interpolation == "nearest"]
+        found = _pull_through([moving], reference, transforms, inverted, near)
+        if found is not None:
+            return found[0]
     return _resample_by_ants(moving, reference, transforms, interpolation, inverted, seed)
 
 
@@ -134,10 +136,11 @@ def average_through(
     parts = _parts(moving, reference)
     if (parts == 1).all():
         return resample_through(moving, reference, transforms, interpolation, invert, seed)
-    points = read_point_map(transforms, invert) if interpolation in PULLED else None
-    if points is not None:
-        nearest = [interpolation == "nearest"]
-        return pull([moving], reference, points, nearest, [int(n) for n in parts])[0]
+    if interpolation in PULLED:
+        near = [interpolation == "nearest"]
+        found = _pull_through([moving], reference, transforms, invert, near, parts)
+        if found is not None:
+            return found[0]
     to_voxels = np.diag([*(1 / parts), 1.0])
     to_voxels[:3, 3] = (1 / parts - 1) / 2
     shape = np.array(reference.data.shape)
@@ -145,6 +148,22 @@ def average_through(
     values = resample_through(moving, fine, transforms, interpolation, invert, seed)
     blocks = np.stack([shape, parts], axis=1).ravel()
     return values.reshape(blocks).mean(axis=(1, 3, 5), dtype=np.float32)
+
+
+def _pull_through(
+    images: Sequence[Grid3D],
+    reference: Grid3D,
+    transforms: Sequence[str],
+    invert: Sequence[bool] | None,
+    nearest: Sequence[bool],
+    parts: NDArray[np.int64] | None = None,
+) -> list[NDArray[np.float32]] | None:
+    """Resample by our own kernel; None if the chain holds a transform that it cannot apply."""
+    points = read_point_map(transforms, invert)
+    if points is None:
+        return None
+    divided = (1, 1, 1) if parts is None else tuple(int(part) for part in parts)
+    return pull(images, reference, points, nearest, divided)
 
 
 def _parts(moving: Grid3D, reference: Grid3D) -> NDArray[np.int64]:
@@ -181,11 +200,11 @@ def resample_all(
     dict of ndarray
         Values on the reference's grid, by name.
     """
-    points = read_point_map(transforms, invert)
-    if points is not None:
-        parts = _parts(next(iter(images.values())), reference) if averaged else np.ones(3, int)
-        near = [name in nearest for name in images]
-        found = pull(list(images.values()), reference, points, near, [int(part) for part in parts])
+    grids = list(images.values())
+    parts = _parts(grids[0], reference) if averaged else None
+    near = [name in nearest for name in images]
+    found = _pull_through(grids, reference, transforms, invert, near, parts)
+    if found is not None:
         return dict(zip(images, found, strict=True))
     one_by_one = average_through if averaged else resample_through
     return {

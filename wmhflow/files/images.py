@@ -29,7 +29,8 @@ FIRST_BYTES = 4096
 NIFTI = struct.Struct("<i36x8h14xh36xf11xB130xh24x12f16x4s")
 REAL_KINDS = frozenset((2, 4, 8, 16, 64, 256, 512, 768, 1024, 1280))
 LENGTH_UNITS = {0: "unknown", 1: "meter", 2: "mm", 3: "micron"}
-# So many slices are copied at once; at 256 voxels a side, other numbers took longer.
+# So many slices are copied at once. At 256 voxels a side this took a quarter of numpy's own copy;
+# other numbers of slices were not tried.
 SLAB = 16
 # Axes are at right angles if no cosine between two of them is larger.
 MOST_SKEW = 1e-3

@@ -124,7 +124,7 @@ def _pull(
     n_parts = parts[0] * parts[1] * parts[2]
     total = np.zeros(n_images)
     index, point, place, voxel = np.zeros(3), np.zeros(3), np.zeros(3), np.zeros(3)
-    moved, weights = np.zeros(3), np.zeros(8)
+    moved, weights, no_near = np.zeros(3), np.zeros(8), np.zeros(3, np.bool_)
     for i in range(start, stop):
         for j in range(n_y):
             for k in range(n_z):
@@ -137,7 +137,8 @@ def _pull(
                     if has_field:
                         _apply(to_field, point, place)
                         if _is_inside(place, vectors.shape):
-                            _interpolate(vectors, place, weights, moved)
+                            moved[:] = 0
+                            _add(vectors, no_near, place, weights, moved)
                             for axis in range(3):
                                 point[axis] += moved[axis]
                     _apply(to_voxels, point, voxel)
@@ -187,26 +188,6 @@ def _weigh(voxel: NDArray[np.float64], weights: NDArray[np.float64]) -> None:
 
 
 @njit(nogil=True, cache=True)
-def _interpolate(
-    values: NDArray[np.float32],
-    voxel: NDArray[np.float64],
-    weights: NDArray[np.float64],
-    found: NDArray[np.float64],
-) -> None:
-    _weigh(voxel, weights)
-    found[:] = 0
-    for number in range(8):
-        if weights[number] > 0:
-            x, y, z = (
-                _corner(voxel, values.shape, number, 0),
-                _corner(voxel, values.shape, number, 1),
-                _corner(voxel, values.shape, number, 2),
-            )
-            for part in range(found.size):
-                found[part] += weights[number] * values[x, y, z, part]
-
-
-@njit(nogil=True, cache=True)
 def _add(
     values: NDArray[np.float32],
     near: NDArray[np.bool_],
@@ -214,7 +195,7 @@ def _add(
     weights: NDArray[np.float64],
     total: NDArray[np.float64],
 ) -> None:
-    """Add the value of each image at a place."""
+    """Add each image's value at a place, or each component of a field's vector."""
     _weigh(voxel, weights)
     for number in range(8):
         if weights[number] > 0:
