@@ -141,6 +141,19 @@ def test_what_the_kernel_does_not_know_is_left_to_ants(
         assert resample_through(head, head, paths).any()
 
 
+def test_what_cannot_be_applied_is_left_to_ants_to_refuse(tmp_path: Path) -> None:
+    flat = write_itk_affine(np.diag([1.0, 1.0, 0.0, 1.0]), tmp_path / "flat.txt")
+    assert read_point_map([flat], [True]) is None
+    damaged = Path(composite(tmp_path / "x.h5", ["field"]))
+    with h5py.File(damaged, "a") as file:
+        del file["TransformGroup/1/TransformParameters"]
+    assert read_point_map([damaged]) is None
+    flat_grid = Path(composite(tmp_path / "y.h5", ["field"]))
+    with h5py.File(flat_grid, "a") as file:
+        file["TransformGroup/1/TransformFixedParameters"][6] = 0
+    assert read_point_map([flat_grid]) is None
+
+
 def test_several_images_at_once_are_what_they_are_one_by_one(head: Grid3D, tmp_path: Path) -> None:
     way = composite(tmp_path / "x.h5", ["affine", "field"])
     images = {"t1w": head, "mask": Grid3D((head.data > 100).astype(np.float32), head.affine)}

@@ -117,8 +117,8 @@ def read_point_map(
     Returns
     -------
     PointMap or None
-        None if there is anything else in the chain: the inverse of a field, a second one, or a kind
-        of transform that is not known here.
+        None if there is anything else in the chain: the inverse of a field or of a matrix that has
+        none, a second field, one that is damaged, or a kind of transform that is not known here.
     """
     matrices, field = [np.eye(4)], None
     for path, is_inverse in zip(paths, inverted or [False] * len(paths), strict=True):
@@ -126,7 +126,7 @@ def read_point_map(
             if isinstance(part, Displacements) and field is None and not is_inverse:
                 field = part
                 matrices.append(np.eye(4))
-            elif isinstance(part, np.ndarray):
+            elif isinstance(part, np.ndarray) and not (is_inverse and np.linalg.det(part) == 0):
                 matrices[-1] = (np.linalg.inv(part) if is_inverse else part) @ matrices[-1]
             else:
                 return None
@@ -154,23 +154,26 @@ def _displacements(path: Path, number: int) -> Displacements | None:
     """Read the field of displacements that is a part of a file, turned from LPS to RAS."""
     import h5py
 
-    with h5py.File(path) as file:
-        group = file["TransformGroup"]
-        parts = [
-            group[name]
-            for name in sorted(group, key=int)
-            if b"Composite" not in group[name]["TransformType"][0]
-        ]
-        part = parts[number]
-        if not {"TransformFixedParameters", "TransformParameters"} <= set(part):
-            return None
-        about = np.asarray(part["TransformFixedParameters"], np.float64)
-        numbers = np.asarray(part["TransformParameters"], np.float32)
+    try:
+        with h5py.File(path) as file:
+            group = file["TransformGroup"]
+            parts = [
+                group[name]
+                for name in sorted(group, key=int)
+                if b"Composite" not in group[name]["TransformType"][0]
+            ]
+            about = np.asarray(parts[number]["TransformFixedParameters"], np.float64)
+            numbers = np.asarray(parts[number]["TransformParameters"], np.float32)
+    except (OSError, KeyError):
+        # damaged, or named as older versions did: ANTs reads it or says that it cannot
+        return None
     shape, origin, spacing = about[:3].astype(int), about[3:6], about[6:9]
     if about.size != 18 or numbers.size != 3 * shape.prod():
         return None
     affine = np.eye(4)
     affine[:3, :3] = about[9:].reshape(3, 3) * spacing
     affine[:3, 3] = origin
+    if np.linalg.det(affine) == 0:
+        return None
     vectors = numbers.reshape(*shape[::-1], 3).transpose(2, 1, 0, 3)
     return Displacements(vectors * np.array([-1, -1, 1], np.float32), LPS_FROM_RAS @ affine)
