@@ -350,6 +350,21 @@ def test_a_hole_in_a_given_mask_is_filled_if_asked_for(
     assert np.array_equal(masks[1], head().lesions)
 
 
+@pytest.mark.acts("--wmh-labels")
+def test_other_lesions_of_a_mask_are_told_from_wmh(tmp_path: Path) -> None:
+    made = coarse_dataset(tmp_path)
+    both = head().lesions.astype(np.uint8)
+    both[np.roll(head().lesions, 3, 2) & ~head().lesions] = 2
+    save(made.find("WMH_mask.nii.gz"), both, head().affine)
+    plan = ("--dry-run", "--check-values", "--skip-bids-validation")
+    assert "holds several labels, 1 (" in run(made.words(*plan)).out
+    told = run(made.words(*plan, "--wmh-labels", "challenge"))
+    assert told.code == 0
+    assert "label 2 of sub-01_space-T1w_label-WMH_mask.nii.gz" in told.out
+    assert f"1 ({np.count_nonzero(both == 1):,} voxels) counts" in told.out
+    assert "several labels" not in told.out
+
+
 @pytest.mark.acts("--tissue-guard")
 def test_nawm_keeps_the_distance_asked_for(coarse: Coarse, plain: Path, kept: Path) -> None:
     nearest = []

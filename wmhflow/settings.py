@@ -19,6 +19,7 @@ from wmhflow.errors import UsageError
 from wmhflow.labels.digits import MOST_SHELLS
 from wmhflow.labels.edges import DEFAULT_MAX_MM, DEFAULT_WIDTH_MM, has_whole_shells, shell_count
 from wmhflow.labels.schemes import DEFAULT_SCHEME, scheme_names
+from wmhflow.registries.mask_labels import find_mask_labels
 from wmhflow.registries.segmenters import find_segmenter, load_segmenters, segmenters_like
 
 LEVELS = ("participant", "group")
@@ -248,6 +249,15 @@ class Anatomy:
         "runs it, whichever is on PATH, with nothing mounted but the images and the step's folder.",
         parse=_image,
         metavar="IMAGE",
+    )
+    wmh_labels: tuple[str, ...] = option(
+        (),
+        "--wmh-labels",
+        help="What the numbers in given masks of WMH mean: the numbers that are WMH, or who draws "
+        "such masks (challenge: 1 is WMH, and 2, other lesions, is kept out as an infarct is; "
+        "freesurfer; samseg). Without it a mask with several numbers is refused.",
+        many=True,
+        metavar="NAME|N",
     )
     registration_qc: str = option(
         "flag",
@@ -537,6 +547,10 @@ def _check(settings: Settings) -> None:
             f"--shell-width {regions.shell_width:g}; change one of them."
         )
     _check_command(settings.anatomy)
+    try:
+        find_mask_labels(settings.anatomy.wmh_labels)
+    except ValueError as error:
+        raise UsageError(f"--wmh-labels: {error}.") from None
     schemes = regions.zones
     if not schemes or len(set(schemes)) < len(schemes):
         raise UsageError("--zones needs at least one scheme, and each one once.")

@@ -41,9 +41,12 @@ def test_codes_are_those_of_a_set(codes: list[int]) -> None:
     assert set(_present(np.array(codes, np.int32)).tolist()) == set(codes)
 
 
-def test_codes_below_0_and_between_whole_numbers_are_cut(tmp_path: Path) -> None:
-    data = np.array([-3.0, 2.0, 41.5, np.nan] * 2).reshape(2, 2, 2)
+def test_codes_near_whole_numbers_are_rounded_and_others_refused(tmp_path: Path) -> None:
+    data = np.array([-3.0, 2.01, 40.9999, np.nan] * 2).reshape(2, 2, 2)
     assert present_codes(save_image(tmp_path / "a.nii.gz", data)) == {-3, 0, 2, 41}
+    data[0, 0, 0] = 41.5
+    with pytest.raises(InputError, match="between whole numbers"):
+        present_codes(save_image(tmp_path / "c.nii.gz", data))
     signed = np.array([-3, 2, 41, 0] * 2).reshape(2, 2, 2)
     path = save_image(tmp_path / "b.nii.gz", signed, dtype=np.int16)
     assert present_codes(path) == {-3, 0, 2, 41}

@@ -27,6 +27,7 @@ from wmhflow.registries.quality import find_measure, load_quality_measures
 from wmhflow.steps.adapter import input_ports, output_ports
 from wmhflow.steps.kinds import needs_of
 from wmhflow.steps.outputs import write_images, write_tables
+from wmhflow.steps.placement import WORDS
 from wmhflow.workflows.units import units_of
 
 STORED = ("labels", "mask", "scalars", "probabilities", "scan", "distance", "depth")
@@ -242,6 +243,9 @@ def counted_by(recipe: Recipe) -> tuple[str, ...]:
         seen = list(recipe.options["sources"])
         names = [f"{image}_{name}" for image in seen for name in CONTRAST]
         return (*names, *(PAIR if len(seen) == 2 else ()), "template_likeness")
+    if function == "judge_placement":
+        how = "contrast" if recipe.options["is_flair"] else "darkness"
+        return f"wmh_local_{how}", *(f"wmh_fits_better_{name}" for name in WORDS)
     return COUNTED[function]
 
 

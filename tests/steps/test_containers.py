@@ -148,7 +148,7 @@ def test_a_command_line_of_the_users_own_runs_in_an_image_too(
     folder, node = tmp_path / "in", tmp_path / "node"
     folder.mkdir()
     node.mkdir()
-    values = np.arange(60, dtype=np.float32).reshape(3, 4, 5)
+    values = (np.arange(60) > 30).astype(np.float32).reshape(3, 4, 5)
     nib.save(nib.Nifti1Image(values, np.eye(4)), folder / "f.nii.gz")
     line = "mri_WMHsynthseg --i {flair} --o {out}"
     make_program(

@@ -233,17 +233,17 @@ def overlap_row(path: Path, atlas: Any, threshold: float) -> dict[str, Any]:
     """
     import numpy as np
 
-    from wmhflow.files.images import load_volume
+    from wmhflow.files.values import read_lesions
 
-    values, affine = load_volume(path)
-    inside = values[np.isfinite(values) & (values != 0)]
-    if inside.size and (inside != np.rint(inside)).any() and np.unique(inside).size > 1:
+    mask = read_lesions(path, union=True, most_mm3=np.inf)
+    if mask.reading.is_graded:
         raise InputError(f"{path} holds shares and no mask; cut it at a threshold first.")
+    values, affine = mask.share, mask.affine
     if atlas.kind == "labels":
         cells, covered = _label_cells(values, affine, atlas)
     else:
         cells, covered = _probability_cells(values, affine, atlas, threshold)
-    if inside.size and not covered:
+    if values.any() and not covered:
         raise InputError(f"{path} lies in no region of {atlas.name}; is it in the atlas's space?")
     return {"mask": str(path)} | cells
 

@@ -10,6 +10,7 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
+from wmhflow.core.checks.masks import whole_numbers
 from wmhflow.core.checks.sides import centres_x, sides_on_the_wrong_side
 from wmhflow.core.space.geometry import GeometryError, spacing_of
 from wmhflow.errors import InputError, UsageError
@@ -205,9 +206,8 @@ def _repaired(
 def _as_labels(
     path: Path, data: NDArray[Any], definition: AtlasDefinition | None
 ) -> NDArray[np.int32]:
-    values = np.asarray(data, dtype=np.float64)
-    whole = np.isfinite(values) & (values >= 0) & (values == np.rint(values))
-    if not whole.all() or float(values.max(initial=0)) > LARGEST_LABEL:
+    values = whole_numbers(data) if np.isfinite(data).all() else None
+    if values is None or not 0 <= values.min(initial=0) <= values.max(initial=0) <= LARGEST_LABEL:
         raise InputError(
             f"{path} holds other values than whole numbers from 0 to {LARGEST_LABEL}: it has no "
             "labels."

@@ -241,6 +241,19 @@ def map_image(
     return data, np.asarray(image.affine, dtype=np.float64)
 
 
+def qform_of(path: Path) -> NDArray[np.float64] | None:
+    """Read where an image lies by its qform; None if it states none.
+
+    Parameters
+    ----------
+    path
+        A file that can be read.
+    """
+    header: Any = nib.load(path).header
+    affine = header.get_qform(coded=True)[0] if hasattr(header, "get_qform") else None
+    return None if affine is None else np.asarray(affine, np.float64)
+
+
 def in_c_order(data: NDArray[Any]) -> NDArray[Any]:
     """Lay an array out in memory as numpy makes new ones; a file's voxels lie the other way round.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +11,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wmhflow.core.checks.masks import (
+    MOST_WMH_MM3,
+    MaskReading,
+    read_mask_values,
+    volume_fault,
+    whole_numbers,
+)
+from wmhflow.core.checks.sides import exchanged_by_mm
+from wmhflow.core.space.geometry import voxel_mm3
 from wmhflow.errors import InputError
 from wmhflow.files.images import load_volume
 from wmhflow.labels.freesurfer import cortical_codes, load_freesurfer_codes
 
+# The centres of a brain's sides lie some centimetres apart.
+EXCHANGED_MM = 5.0
 LARGEST_COUNTED_CODE = 2**17
+WHICH_LABELS = "--wmh-labels says it: the numbers that are WMH, or a name such as challenge"
 
 
 @dataclass(frozen=True)
@@ -69,6 +82,89 @@ def inspect_values(path: Path) -> ImageValues:
     )
 
 
+@dataclass(frozen=True)
+class LesionMask:
+    """A given mask: how much of every voxel is lesion (0 to 1), where it lies, and its reading."""
+
+    share: NDArray[np.float32]
+    affine: NDArray[np.float64]
+    reading: MaskReading
+    n_nonfinite: int
+
+    @property
+    def volume_mm3(self) -> float:
+        """Volume of the voxels that are more than half lesion."""
+        return float(np.count_nonzero(self.share > 0.5) * voxel_mm3(self.affine))
+
+
+def read_lesions(
+    path: Path,
+    *,
+    is_probability: bool = False,
+    labels: Sequence[int] = (),
+    union: bool = False,
+    most_mm3: float = MOST_WMH_MM3,
+) -> LesionMask:
+    """Read a mask of lesions, and find out what its values mean.
+
+    Parameters
+    ----------
+    path
+        A NIfTI file.
+    is_probability, labels, union
+        As for :func:`wmhflow.core.checks.masks.read_mask_values`.
+    most_mm3
+        What marks more is no mask of lesions.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or its values cannot be those of a mask.
+    """
+    data, affine = load_volume(path)
+    reading = read_mask_values(data, is_probability=is_probability, labels=labels, union=union)
+    if reading.fault is not None:
+        hint = f"; {WHICH_LABELS}" if "labels, " in reading.fault else ""
+        raise InputError(f"{path} {reading.fault}{hint}.")
+    bad = int(np.count_nonzero(~np.isfinite(data))) if data.dtype.kind == "f" else 0
+    mask = LesionMask(reading.share(data), affine, reading, bad)
+    if (too_large := volume_fault(mask.volume_mm3, most_mm3)) is not None:
+        raise InputError(f"{path} {too_large}")
+    return mask
+
+
+def read_labels(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """Read an image of labels, which are whole numbers.
+
+    Parameters
+    ----------
+    path
+        A NIfTI file; what is not finite counts as 0.
+
+    Returns
+    -------
+    labels : ndarray of int32 of shape (X, Y, Z)
+    affine : ndarray of shape (4, 4)
+        Voxel to world RAS, mm.
+
+    Raises
+    ------
+    InputError
+        As :func:`wmhflow.files.images.load_volume`; and if values lie between whole numbers, as
+        where labels were interpolated.
+    """
+    data, affine = load_volume(path)
+    whole = whole_numbers(data)
+    if whole is None:
+        raise InputError(
+            f"{path} holds values between whole numbers where labels are meant, as after an "
+            "interpolation; resample labels by nearest neighbour."
+        )
+    if whole.size and not -(2**31) <= float(whole.min()) <= float(whole.max()) < 2**31:
+        raise InputError(f"{path} holds numbers too large for labels.")
+    return whole.astype(np.int32, copy=False), affine
+
+
 def check_contrast(values: ImageValues) -> None:
     """Refuse a T1w or FLAIR that shows nothing.
 
@@ -114,12 +210,10 @@ def present_codes(path: Path) -> set[int]:
     Raises
     ------
     InputError
-        As :func:`wmhflow.files.images.load_volume`.
+        As :func:`read_labels`.
     """
-    data = load_volume(path)[0]
-    if data.dtype.kind == "u" or (data.dtype.kind == "i" and data.min(initial=0) >= 0):
-        return set(_present(data).tolist())
-    return {int(code) for code in np.unique(np.nan_to_num(data))}
+    data = read_labels(path)[0]
+    return set((_present(data) if data.min(initial=0) >= 0 else np.unique(data)).tolist())
 
 
 def _present(codes: NDArray[Any]) -> NDArray[Any]:
@@ -156,6 +250,28 @@ def check_freesurfer(path: Path, codes: AbstractSet[int]) -> None:
             f"{path} is no FreeSurfer-coded parcellation (2 and 41 for white matter, "
             "4 and 43 for the lateral ventricles are expected); narrow what is used with "
             "--bids-filter-file."
+        )
+
+
+def check_sides(path: Path) -> None:
+    """Refuse a parcellation whose left codes lie on the right of its right ones.
+
+    Parameters
+    ----------
+    path
+        The image.
+
+    Raises
+    ------
+    InputError
+        If they do, by more than half a centimetre.
+    """
+    labels, affine = read_labels(path)
+    sides = {code: entry.hemisphere for code, entry in load_freesurfer_codes().items()}
+    if exchanged_by_mm(labels, affine, sides) > EXCHANGED_MM:
+        raise InputError(
+            f"{path} has left and right exchanged: by its header its left codes (2, 3 …) lie to "
+            "the right of its right ones (41, 42 …); mend the header or the codes."
         )
 
 

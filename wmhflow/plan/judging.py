@@ -19,10 +19,12 @@ from wmhflow.files.values import (
     check_freesurfer,
     check_parcels,
     check_range,
+    check_sides,
     check_two_images,
     has_parcels,
     inspect_values,
     present_codes,
+    read_lesions,
 )
 from wmhflow.plan.participant import sentence
 from wmhflow.plan.visit import Decision, Given, MapPlan, ParticipantPlan, VisitPlan
@@ -78,6 +80,7 @@ def _judge_parcellation(visit: VisitPlan) -> Iterator[Decision]:
     path = given.file.path
     codes = present_codes(path)
     check_freesurfer(path, codes)
+    check_sides(path)
     if visit.lobes == "parcellation":
         check_parcels(path, codes)
     elif has_parcels(codes):
@@ -87,8 +90,18 @@ def _judge_parcellation(visit: VisitPlan) -> Iterator[Decision]:
 
 def _judge_masks(visit: VisitPlan) -> Iterator[Decision]:
     for what, source in (("infarct", visit.infarct), ("WMH", visit.wmh)):
-        if isinstance(source, Given) and inspect_values(source.file.path).is_empty:
-            name = source.file.path.name
+        if not isinstance(source, Given):
+            continue
+        name = source.file.path.name
+        mask = read_lesions(
+            source.file.path,
+            is_probability=source.is_probability,
+            labels=source.labels,
+            union=what == "infarct",
+        )
+        for note in mask.reading.notes:
+            yield Decision(what, "note", f"{name}: {note}")
+        if not mask.share.any():
             yield Decision(what, "note", f"{name} is EMPTY: {EMPTY_MEANS[what]}")
 
 

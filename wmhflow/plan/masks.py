@@ -13,6 +13,7 @@ from wmhflow.errors import InputError
 from wmhflow.plan.context import Planning, choose_native
 from wmhflow.plan.transforms import check_leads_back
 from wmhflow.plan.visit import Computed, Given, Source, VisitPlan
+from wmhflow.registries.mask_labels import find_mask_labels
 from wmhflow.registries.segmenters import Segmenter, find_segmenter, segmenters_reading
 
 WMH_LABELS = ("WMH", "WML", "lesion", "L")
@@ -64,20 +65,38 @@ def _given_wmh(planning: Planning, visit: VisitPlan) -> Given | None:
     # label-L and label-lesion are WMH unless the filter file says that they are infarcts
     infarcts = _infarcts(planning) if _names_infarcts(planning) else []
     mine = [file for file in found if file not in infarcts]
-    return _given_mask(planning, "WMH", visit, mine, OTHER_LESIONS)
+    given = _given_mask(planning, "WMH", visit, mine, OTHER_LESIONS)
+    meaning = find_mask_labels(planning.settings.anatomy.wmh_labels)
+    return None if given is None else replace(given, labels=meaning.wmh)
 
 
 def find_infarct(planning: Planning, visit: VisitPlan) -> Given | None:
-    """Find the one mask of infarcts, if there is any.
+    """Find the one mask of infarcts, if there is any: a file, or other lesions in the WMH mask.
 
     Parameters
     ----------
     planning
         The visit's.
     visit
-        What is decided so far.
+        What is decided so far, WMH among it.
+
+    Raises
+    ------
+    InputError
+        If there are two masks of them.
     """
-    return _given_mask(planning, "infarct", visit, _infarcts(planning))
+    given = _given_mask(planning, "infarct", visit, _infarcts(planning))
+    other = find_mask_labels(planning.settings.anatomy.wmh_labels).other
+    if not other or not isinstance(visit.wmh, Given) or visit.wmh.is_probability:
+        return given
+    name, numbers = visit.wmh.file.path.name, " and ".join(map(str, other))
+    if given is not None:
+        raise InputError(
+            f"{planning.label} has infarcts or other lesions twice: {given.file.path.name}, and "
+            f"label {numbers} of {name} (--wmh-labels); join them in one mask."
+        )
+    planning.say("infarct", "found", f"label {numbers} of {name}")
+    return replace(visit.wmh, labels=other)
 
 
 def _names_infarcts(planning: Planning) -> bool:

@@ -120,7 +120,7 @@ def _plan(planning: Planning, maps: Mapping[str, MapDefinition]) -> VisitPlan:
     zones = planning.settings.regions.zones
     visit = replace(visit, zones=zones, atlases=lay_atlases(planning))
     visit = with_lobes(planning, visit)
-    visit = replace(visit, infarct=find_infarct(planning, visit))
     visit = replace(visit, wmh=find_wmh(planning, visit))
+    visit = replace(visit, infarct=find_infarct(planning, visit))
     visit = replace(visit, maps=tuple(find_maps(planning, visit, maps)))
     return replace(visit, decisions=tuple(planning.decisions))

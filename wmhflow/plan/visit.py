@@ -19,14 +19,16 @@ class Given:
     """Something that was found: a file that is used as it is.
 
     ``space`` is the native space of an image, ``T1w`` or ``FLAIR``, from where it is brought to the
-    reference. ``is_probability`` says that an image holds probabilities; ``convert`` that a
-    transform is none of ITK's and has to be written as one.
+    reference. ``is_probability`` says that an image holds probabilities; ``labels`` are the numbers
+    that count in a mask, empty where any does; ``convert`` says that a transform is none of ITK's
+    and has to be written as one.
     """
 
     file: FoundFile
     space: str | None = None
     is_probability: bool = False
     convert: bool = False
+    labels: tuple[int, ...] = ()
 
     @property
     def files(self) -> tuple[FoundFile, ...]:

@@ -22,6 +22,7 @@ from wmhflow.products.product import Facts, Image, Product, Recipe, Taken, Trans
 from wmhflow.steps.containers import image_facts
 from wmhflow.steps.images import convert_transform, prepare_image, resample
 from wmhflow.steps.lesions import bring_mask, find_lesions, keep_infarct_out
+from wmhflow.steps.placement import judge_placement
 from wmhflow.steps.programs import image_option, run_program, run_segmenter
 from wmhflow.steps.registration import FirstWarp, align_rigidly, warp_again, warp_to_template
 from wmhflow.steps.tissue import (
@@ -53,6 +54,7 @@ def anatomy(visit: Visit) -> Iterator[Recipe]:
     yield from _first_warp(visit)
     yield from _computed_lesions(visit)
     yield from _computed_tissues(visit)
+    yield from _placement(visit)
     yield _checked_tissues(visit)
 
 
@@ -168,7 +170,7 @@ def _infarct(visit: Visit) -> Iterator[Recipe]:
         bring_mask,
         takes={"in_file": given.file, "transforms": visit.to_reference(given)},
         beside={"space": visit.reference},
-        options={"is_probability": given.is_probability, "what": "infarct"},
+        options={"what": "infarct", **_meaning(given)},
         makes={
             "mask": visit.image(
                 "mask_infarct", "mask", INFARCT, "mask", {"Type": "Lesion"}, label="infarct"
@@ -176,6 +178,12 @@ def _infarct(visit: Visit) -> Iterator[Recipe]:
             "facts": Facts("infarct_facts"),
         },
     )
+
+
+def _meaning(given: Given) -> dict[str, Any]:
+    """State what the values of a given mask mean."""
+    labels = {"labels": list(given.labels)} if given.labels else {}
+    return {"is_probability": given.is_probability, **labels}
 
 
 # ---- lesions -------------------------------------------------------------------------------------
@@ -228,7 +236,7 @@ def _known_lesions(visit: Visit) -> Iterator[Recipe]:
                 bring_mask,
                 takes={"in_file": wmh.file, "transforms": visit.to_reference(wmh)},
                 beside=space,
-                options=fill | {"is_probability": wmh.is_probability},
+                options=fill | _meaning(wmh),
                 makes={"facts": Facts("given_wmh_facts")},
             ),
             has_probability=wmh.is_probability,
@@ -451,6 +459,35 @@ def _computed_tissues(visit: Visit) -> Iterator[Recipe]:
         },
         options={"source": _reference_path(visit)},
         makes={"tissue": Work("tissue_found"), "ventricles": _ventricles(visit)},
+    )
+
+
+def _placement(visit: Visit) -> Iterator[Recipe]:
+    """Declare the judgement of where a given mask lies, as the user asked for alignments."""
+    wmh, quality = visit.plan.wmh, visit.settings.anatomy.registration_qc
+    if not isinstance(wmh, Given) or quality == "off":
+        return
+    anatomical = visit.plan.anatomical
+    shown = "FLAIR" if "FLAIR" in anatomical else "T1w"
+    yield Recipe(
+        "placement",
+        judge_placement,
+        takes={
+            "in_file": wmh.file,
+            "image": f"preproc_{shown}",
+            "tissue": "tissue_found",
+            "inverse": visit.inverse,
+            "other_transform": visit.other_transform,
+        },
+        options={
+            "natives": {name: str(file.path) for name, file in anatomical.items()},
+            "reference_name": visit.plan.reference,
+            "space": wmh.space,
+            "quality": quality,
+            "is_flair": shown == "FLAIR",
+            **_meaning(wmh),
+        },
+        makes={"facts": Facts("placement_facts")},
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,9 +29,9 @@ from wmhflow.core.wmh.edges import LEAST_LESION_MM3, agreeing
 from wmhflow.core.wmh.model import GIVEN_THRESHOLD, LesionModel
 from wmhflow.core.wmh.noise import noise_sd
 from wmhflow.errors import InputError
-from wmhflow.files.images import load_volume
 from wmhflow.files.network import wmh_network
 from wmhflow.files.template import Template
+from wmhflow.files.values import read_lesions
 from wmhflow.labels.digits import (
     DEEP,
     LETTERS,
@@ -64,10 +65,13 @@ def bring_mask(
     space: Space,
     transforms: list[Path] | None = None,
     is_probability: bool = False,
+    labels: Sequence[int] = (),
     fill: bool = False,
     what: str = "wmh",
 ) -> GivenMask:
     """Bring a given lesion mask to the reference grid, once, by nearest neighbour.
+
+    One whose values are shares or probabilities is interpolated linearly, and cut at a half.
 
     Parameters
     ----------
@@ -78,22 +82,29 @@ def bring_mask(
     transforms
         From the mask's space to the reference.
     is_probability
-        Whether voxels are probabilities: interpolated linearly, and cut at 0.5.
+        Whether voxels are probabilities, which are kept.
+    labels
+        Numbers that count; empty where any does.
     fill
         Whether holes are filled; they are counted in any case.
     what
         Put before the names of the counts.
+
+    Raises
+    ------
+    InputError
+        If its values cannot be those of a mask.
     """
-    data, affine = load_volume(in_file)
-    values = np.nan_to_num(np.asarray(data, dtype=np.float32), posinf=0.0, neginf=0.0)
-    native = values if is_probability else (values != 0).astype(np.float32)
-    how = "linear" if is_probability else "nearest"
+    found = read_lesions(
+        in_file, is_probability=is_probability, labels=labels, union=what == "infarct"
+    )
+    how = "linear" if found.reading.is_graded else "nearest"
     chain = [str(path) for path in transforms or []]
-    placed = resample_through(Grid3D(native, affine), space.empty, chain, how)
-    mask = placed > GIVEN_THRESHOLD if is_probability else placed != 0
-    given = _volume(native > 0.5, affine)
+    placed = resample_through(Grid3D(found.share, found.affine), space.empty, chain, how)
+    mask = placed > GIVEN_THRESHOLD
+    given = found.volume_mm3
     facts: Facts = {
-        f"{what}_nonfinite_voxels": int(np.count_nonzero(~np.isfinite(data))),
+        f"{what}_nonfinite_voxels": found.n_nonfinite,
         f"{what}_given_volume_mm3": given,
         f"{what}_hole_voxels": int(count_hole_voxels(mask)),
         f"{what}_kept_fraction": _volume(mask, space.affine) / given if given else None,

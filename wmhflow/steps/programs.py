@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from wmhflow.core.checks.masks import read_mask_values, whole_numbers
 from wmhflow.core.space.geometry import same_grid
 from wmhflow.errors import InputError
 from wmhflow.files.images import load_volume, read_header, save_work_image
@@ -218,11 +219,10 @@ def lesion_voxels(
         return np.asarray(plain >= threshold)
     if labels:
         # an image of the whole brain's labels has many, also where there is no lesion
-        fits = np.array_equal(found, np.rint(found)) and (
-            np.isin(labels, found).any() or found.size > 2
-        )
+        whole = whole_numbers(found)
+        fits = whole is not None and (np.isin(labels, whole).any() or found.size > 2)
         _check_kind(bool(fits), found, f"labels, {' and '.join(map(str, labels))} for WMH", name)
-        return np.isin(plain, labels)
+        return np.isin(np.rint(plain), labels)
     _check_kind(bool(found.size <= 2 and found[0] == 0), found, "0 and 1", name)
     return np.asarray(plain != 0)
 
@@ -352,11 +352,12 @@ def grid_of_mask(mask: Path, images: dict[str, str]) -> str:
         If the mask lies on no image's grid, or holds probabilities.
     """
     data, affine = load_volume(mask)
-    values = np.unique(data[np.isfinite(data)])
-    if np.any((values > 0) & (values < 1)) and values.size > 2:
+    reading = read_mask_values(data)
+    if reading.fault is not None or reading.is_graded:
+        why = reading.fault or f"holds {reading.notes[0]}"
         raise InputError(
-            f"--wmh-command wrote {values.size} different values between {values.min():g} and "
-            f"{values.max():g}, which are no mask; have the program write a mask of 0 and 1."
+            f"--wmh-command wrote an image that {why}: no mask; have the program write a mask of "
+            "0 and 1."
         )
     for name, path in images.items():
         shape, own, _ = read_header(Path(path))

@@ -20,8 +20,8 @@ from wmhflow.core.tissue.labelling import WarpedPriors
 from wmhflow.core.tissue.parcellation import complete_hemispheres, recode, unknown_codes
 from wmhflow.core.tissue.segment import segment_tissue
 from wmhflow.errors import InputError
-from wmhflow.files.images import load_volume
 from wmhflow.files.template import Template
+from wmhflow.files.values import read_labels
 from wmhflow.labels.digits import LETTERS, VENTRICLES
 from wmhflow.labels.freesurfer import load_freesurfer_codes
 from wmhflow.steps.images import refuse
@@ -70,8 +70,8 @@ def read_parcellation(
     InputError
         If it has no label on the reference grid, or its brain cannot be that of a whole head.
     """
-    data, own_affine = load_volume(in_file)
-    native = Grid3D(np.nan_to_num(data).astype(np.int32).astype(np.float32), own_affine)
+    labels, own_affine = read_labels(in_file)
+    native = Grid3D(labels.astype(np.float32), own_affine)
     chain = [str(path) for path in transforms or []]
     codes = np.rint(resample_through(native, reference, chain, "nearest")).astype(np.int32)
     if not codes.any():

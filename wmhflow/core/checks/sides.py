@@ -44,6 +44,42 @@ def sides_on_the_wrong_side(
     ]
 
 
+def exchanged_by_mm(
+    labels: NDArray[np.integer], affine: NDArray[np.float64], hemispheres: Mapping[int, str]
+) -> float:
+    """Tell how far left regions lie to the right of right ones, all of a side taken together.
+
+    Parameters
+    ----------
+    labels : (X, Y, Z) integer array
+        In any space of a person, or of a template.
+    affine : (4, 4) array
+        Voxels to world mm.
+    hemispheres
+        ``L`` or ``R`` by number; others are not judged.
+
+    Returns
+    -------
+    float
+        x of the left side's centre over the right side's, mm: negative where left is left. NaN
+        where a side has no voxel.
+
+    Examples
+    --------
+    >>> labels = np.array([[[1]], [[2]]])
+    >>> exchanged_by_mm(labels, np.eye(4), {1: "L", 2: "R"})
+    -1.0
+    """
+    centres = []
+    for side in ("L", "R"):
+        numbers = [number for number, of in hemispheres.items() if of == side]
+        voxels = np.argwhere(np.isin(labels, numbers))
+        if voxels.size == 0:
+            return float("nan")
+        centres.append(float(voxels.mean(axis=0) @ affine[0, :3] + affine[0, 3]))
+    return centres[0] - centres[1]
+
+
 def centres_x(probabilities: NDArray[np.floating], affine: NDArray[np.float64]) -> NDArray[Any]:
     """Return the x in mm of every volume's centre, weighted by probability; NaN if it is empty.
 

@@ -1,0 +1,202 @@
+"""The step that tells whether a given lesion mask lies where its name and header say."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wmhflow.ants.transforms import resample_through
+from wmhflow.core.checks.place import (
+    LEAST_CONTRAST,
+    better_reading,
+    local_contrast,
+    needs_other_readings,
+)
+from wmhflow.core.space.geometry import ras_axes, spacing_of
+from wmhflow.core.space.grids import Grid3D
+from wmhflow.errors import InputError
+from wmhflow.files.images import qform_of, read_header
+from wmhflow.files.values import LesionMask, read_lesions
+from wmhflow.labels.digits import WHITE_MATTER, class_of
+from wmhflow.steps.kinds import Facts, LabelImage, step
+
+# Affines that differ by less put every voxel of a head at the same place.
+SAME_PLACE_MM = 0.01
+# The severest disease leaves more than this of the white matter.
+MOST_OF_WHITE = 0.8
+FLIPS = ("mirrored", "front_to_back", "upside_down")
+WORDS = {
+    "in_T1w_space": "in the space of the T1w",
+    "in_FLAIR_space": "in the space of the FLAIR",
+    "on_T1w_grid": "voxel by voxel on the grid of the T1w",
+    "on_FLAIR_grid": "voxel by voxel on the grid of the FLAIR",
+    "by_qform": "by its qform, and not by its sform",
+    "in_template_space": "in the space of the template (MNI)",
+    "mirrored": "with left and right exchanged",
+    "front_to_back": "with front and back exchanged",
+    "upside_down": "upside down",
+}
+log = logging.getLogger("wmhflow")
+
+
+class Placement(NamedTuple):
+    """How well a mask fits the image where it lies, and where it would fit better."""
+
+    facts: Facts
+
+
+class Reading(NamedTuple):
+    """A way of reading a mask: voxels, their place, and the way from there to the reference."""
+
+    share: NDArray[np.float32]
+    affine: NDArray[np.float64]
+    transforms: Sequence[Path]
+
+
+@step(mem_gb=2.0, seconds=2)
+def judge_placement(
+    in_file: Path,
+    image: Grid3D,
+    tissue: LabelImage,
+    natives: dict[str, Any],
+    reference_name: str,
+    space: str,
+    inverse: Path,
+    quality: str,
+    other_transform: Path | None = None,
+    is_flair: bool = True,
+    is_probability: bool = False,
+    labels: Sequence[int] = (),
+) -> Placement:
+    """Measure how bright a FLAIR is in a mask beside white matter around it; try other readings.
+
+    Parameters
+    ----------
+    in_file
+        The mask as given.
+    image, tissue
+        FLAIR on the reference grid (or T1w, where lesions are dark), and the tissues there.
+    natives
+        Paths of the raw T1w and FLAIR, by name.
+    reference_name
+        Which of them is the reference.
+    space
+        Which of their spaces the mask lies in by its name.
+    inverse
+        From the template to the reference.
+    quality
+        What a bad fit leads to: ``flag`` or ``fail``.
+    other_transform
+        From the image that is not the reference to the reference.
+    is_flair
+        Whether ``image`` is a FLAIR.
+    is_probability, labels
+        What the mask's values mean.
+
+    Raises
+    ------
+    InputError
+        If the mask holds most of the white matter; or if it fits badly, or better in another way,
+        and ``quality`` is ``fail``.
+    """
+    mask = read_lesions(in_file, is_probability=is_probability, labels=labels)
+    white = class_of(tissue.data) == WHITE_MATTER
+    how = "linear" if mask.reading.is_graded else "nearest"
+
+    def placed(reading: Reading) -> NDArray[np.bool_]:
+        chain = [str(path) for path in reading.transforms]
+        empty = Grid3D(np.zeros(image.data.shape, np.float32), image.affine)
+        laid = resample_through(Grid3D(reading.share, reading.affine), empty, chain, how)
+        return np.asarray(laid > 0.5)
+
+    def fit(where: NDArray[np.bool_]) -> float:
+        return local_contrast(
+            image.data, where, white, spacing_of(image.affine), darker=not is_flair
+        )
+
+    moved = [other_transform] if other_transform else []
+    chains = {name: [] if name == reference_name else moved for name in natives}
+    as_given = placed(Reading(mask.share, mask.affine, chains[space]))
+    _refuse_most(in_file, as_given, white)
+    found = fit(as_given)
+    others: dict[str, float] = {}
+    if needs_other_readings(found) and mask.share.any():
+        readings = _other_readings(in_file, mask, natives, space, chains, inverse)
+        others = {name: fit(placed(reading)) for name, reading in readings}
+    better = better_reading(found, others)
+    said = _said(in_file, space, found, better, others)
+    if said and quality == "fail":
+        raise InputError(f"{said} --registration-qc flag lets it through.")
+    if said:
+        log.warning("%s", said)
+    what = "wmh_local_contrast" if is_flair else "wmh_local_darkness"
+    facts: Facts = {what: None if np.isnan(found) else found}
+    if better is not None:
+        facts[f"wmh_fits_better_{better}"] = others[better]
+    return Placement(facts)
+
+
+def _refuse_most(path: Path, mask: NDArray[np.bool_], white: NDArray[np.bool_]) -> None:
+    share = np.count_nonzero(mask & white) / max(np.count_nonzero(white), 1)
+    if share > MOST_OF_WHITE:
+        raise InputError(
+            f"{path} marks {100 * share:.0f} % of the white matter as lesions; is 0 what is lesion "
+            "in it, or is it a mask of something else?"
+        )
+
+
+def _other_readings(
+    path: Path,
+    mask: LesionMask,
+    natives: Mapping[str, str],
+    space: str,
+    chains: Mapping[str, list[Path]],
+    inverse: Path,
+) -> Iterator[tuple[str, Reading]]:
+    """Go through other ways of reading a mask; of several that fit, the first is the likeliest."""
+    names = sorted(natives, key=lambda name: name != space)
+    for name in names[1:]:
+        yield f"in_{name}_space", Reading(mask.share, mask.affine, chains[name])
+    qform = qform_of(path)
+    if qform is not None and not _same_place(qform, mask.affine, mask.share.shape):
+        yield "by_qform", Reading(mask.share, qform, chains[space])
+    for name in names:
+        shape, affine, _ = read_header(Path(natives[name]))
+        if shape == mask.share.shape and not _same_place(affine, mask.affine, shape):
+            yield f"on_{name}_grid", Reading(mask.share, affine, chains[name])
+    yield "in_template_space", Reading(mask.share, mask.affine, [inverse])
+    for number, name in enumerate(FLIPS):
+        flipped = np.flip(mask.share, ras_axes(mask.affine).axes[number])
+        yield name, Reading(np.ascontiguousarray(flipped), mask.affine, chains[space])
+
+
+def _same_place(one: NDArray[np.float64], other: NDArray[np.float64], shape: Sequence[int]) -> bool:
+    """Whether two affines put an image's corners at the same places."""
+    corners = np.array([*np.ndindex(2, 2, 2)]) * (np.array(shape) - 1)
+    gaps = corners @ (one - other)[:3, :3].T + (one - other)[:3, 3]
+    return bool(np.abs(gaps).max() <= SAME_PLACE_MM)
+
+
+def _said(
+    path: Path, space: str, found: float, better: str | None, others: Mapping[str, float]
+) -> str | None:
+    """Say in a sentence that a mask fits badly, or better in another way; None if neither."""
+    if better is None and not found < LEAST_CONTRAST:
+        return None
+    chance = "n/a" if np.isnan(found) else f"{found:.2f}"
+    where = (
+        f"{path} does not lie on the lesions where its name (space-{space}) and header put it: a "
+        f"voxel in it stands out from white matter around it with probability {chance} (0.5 is "
+        "chance)"
+    )
+    if better is None:
+        return f"{where}; is it of this person and visit, and in this space?"
+    return (
+        f"{where}, and with {others[better]:.2f} if it is read {WORDS[better]}; mend its name or "
+        "its header."
+    )
