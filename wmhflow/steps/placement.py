@@ -142,7 +142,7 @@ def judge_placement(
 
 
 def _refuse_most(path: Path, mask: NDArray[np.bool_], white: NDArray[np.bool_]) -> None:
-    share = np.count_nonzero(mask & white) / max(np.count_nonzero(white), 1)
+    share = int((mask & white).sum()) / max(int(white.sum()), 1)
     if share > MOST_OF_WHITE:
         raise InputError(
             f"{path} marks {100 * share:.0f} % of the white matter as lesions; is 0 what is lesion "
