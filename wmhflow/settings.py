@@ -19,6 +19,7 @@ from wmhflow.errors import UsageError
 from wmhflow.labels.digits import MOST_SHELLS
 from wmhflow.labels.edges import DEFAULT_MAX_MM, DEFAULT_WIDTH_MM, has_whole_shells, shell_count
 from wmhflow.labels.schemes import DEFAULT_SCHEME, scheme_names
+from wmhflow.registries.reading import read_given
 from wmhflow.registries.segmenters import find_segmenter, load_segmenters, segmenters_like
 
 LEVELS = ("participant", "group")
@@ -608,12 +609,7 @@ def read_config_file(path: Path) -> dict[str, dict[str, Any]]:
     UsageError
         If the file is missing, is not TOML, or names something that is no option.
     """
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UsageError(f"--config-file {path} does not exist.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise UsageError(f"--config-file {path} cannot be read as TOML: {error}.") from None
+    content = read_given(path, "--config-file", "TOML", tomllib.loads)
     known = {(group, entry.name): opt for group, entry, opt in iter_options()}
     chosen: dict[str, dict[str, Any]] = {}
     for group, table in content.items():
@@ -626,6 +622,8 @@ def read_config_file(path: Path) -> dict[str, dict[str, Any]]:
             name = key.replace("-", "_")
             if (group, name) not in known:
                 raise UsageError(f"--config-file {path}: [{group}] has no option '{key}'.")
+            if name in chosen.get(group, {}):
+                raise UsageError(f"--config-file {path}: [{group}] names {key} twice; keep one.")
             chosen.setdefault(group, {})[name] = _from_toml(path, group, name, value)
     return chosen
 
@@ -637,6 +635,13 @@ def _from_toml(path: Path, group: str, name: str, value: Any) -> Any:
             raise UsageError(f"--config-file {path}: [{group}] {name} must be true or false.")
         return value
     values = value if isinstance(value, list) else [value]
+    for item in values:
+        is_word = isinstance(item, str | int | float) and not isinstance(item, bool)
+        if not is_word or "\0" in str(item):
+            raise UsageError(
+                f"--config-file {path}: [{group}] {name}: {str(item)[:40]!r} is neither text nor "
+                "a number; write it as on the command line."
+            )
     try:
         parsed = tuple(opt.parse(str(item)) for item in values)
     except ValueError as error:

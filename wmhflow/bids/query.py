@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from wmhflow.bids.database import Database
+from wmhflow.bids.entities import meant_entity
 from wmhflow.bids.scan import scan_person
 from wmhflow.errors import NothingToDoError, UsageError
+from wmhflow.registries.maps import wrong_entity
+from wmhflow.registries.reading import read_given, why_unread
 from wmhflow.settings import FILTER_KINDS, Inputs
 
 IMAGE_EXTENSIONS = (".nii.gz", ".nii")
@@ -147,8 +150,8 @@ def check_dataset(root: Path, what: str) -> None:
             f"{what} {root} has no dataset_description.json, so it is no BIDS dataset; "
             "check the path or add the file."
         ) from None
-    except (json.JSONDecodeError, UnicodeDecodeError, OSError) as error:
-        raise UsageError(f"{description} cannot be read: {error}.") from None
+    except (ValueError, RecursionError, OSError) as error:
+        raise UsageError(f"{description} cannot be read: {why_unread(error)}.") from None
     missing = [key for key in ("Name", "BIDSVersion") if key not in content]
     if missing:
         raise UsageError(f"{description} lacks {' and '.join(missing)}, which BIDS requires.")
@@ -208,16 +211,12 @@ def read_filters(path: Path | None) -> dict[str, dict[str, Any]]:
     Raises
     ------
     UsageError
-        If the file is missing, is no JSON, or names an unknown kind.
+        If the file is missing, is no JSON, names an unknown kind, has values of another type, or
+        writes an entity otherwise than by its long name.
     """
     if path is None:
         return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UsageError(f"--bids-filter-file {path} does not exist.") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, OSError) as error:
-        raise UsageError(f"--bids-filter-file {path} cannot be read as JSON: {error}.") from None
+    content = read_given(path, "--bids-filter-file", "JSON", json.loads)
     if not isinstance(content, dict) or not all(isinstance(v, dict) for v in content.values()):
         raise UsageError(f"--bids-filter-file {path} must hold an object of objects.")
     unknown = sorted(set(content) - set(FILTER_KINDS))
@@ -225,6 +224,18 @@ def read_filters(path: Path | None) -> dict[str, dict[str, Any]]:
         raise UsageError(
             f"--bids-filter-file {path} names '{unknown[0]}'; known are {', '.join(FILTER_KINDS)}."
         )
+    for kind, wanted in content.items():
+        wrong = wrong_entity(wanted)
+        if wrong is not None:
+            raise UsageError(f"--bids-filter-file {path}: '{kind}' has {wrong}; correct it.")
+        for entity in wanted:
+            meant = meant_entity(entity)
+            if meant != entity:
+                # no file would have it, and what is narrowed so would be left out in silence
+                raise UsageError(
+                    f"--bids-filter-file {path}: '{kind}' has '{entity}', which no file has; "
+                    f"'{meant}' seems to be meant."
+                )
     return content
 
 
