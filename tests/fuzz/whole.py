@@ -115,7 +115,7 @@ def verdict_of(base: Undisturbed, out: Path, done: Done, about: str, why: str) -
 
 
 def wholes(world: World, rng: Random) -> Verdict:
-    """Disturb a header, a stream or a number of a transform, and run all of it here."""
+    """Disturb a header, the voxels or the stream of an image, and run all of it here."""
     return _disturbed_run(world, rng, run)
 
 
