@@ -14,6 +14,7 @@ from wmhflow.bids.query import check_dataset, read_filters
 from wmhflow.errors import UsageError
 from wmhflow.registries.maps import load_maps
 from wmhflow.settings import read_config_file
+from wmhflow.workflows.execute import _plugin_arguments
 
 DEEP = 200_000
 FLOW = 'name = "Flow"\nunit = "1"\nvalid_range = [0.0, 1.0]\nquery = { suffix = "cbf" }\n'
@@ -104,6 +105,19 @@ def test_maps(tmp_path: Path, text: str, said: str) -> None:
 )
 def test_options(tmp_path: Path, text: str, said: str) -> None:
     assert said in refusal(read_config_file, tmp_path / "wmhflow.toml", text)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        pytest.param("[" * 5000, "it is too deep", id="deep"),
+        ("plugin: [", "cannot be read as YAML"),
+        ("plugin: \x01", "cannot be read as YAML"),
+        ("[]", "only 'plugin: MultiProc'"),
+    ],
+)
+def test_plugins(tmp_path: Path, text: str, said: str) -> None:
+    assert said in refusal(_plugin_arguments, tmp_path / "plugin.yml", text)
 
 
 @pytest.mark.parametrize("text", ["[" * DEEP, '{"Name": 1' + "1" * 5000 + "}", "\x00", ""])

@@ -114,8 +114,11 @@ def _plugin_arguments(path: Path) -> dict[str, Any]:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UsageError(f"--use-plugin {path} does not exist.") from None
-    except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"--use-plugin {path} cannot be read as YAML: {error}.") from None
+    except RecursionError:
+        raise UsageError(f"--use-plugin {path} cannot be read as YAML: it is too deep.") from None
+    except (yaml.YAMLError, OSError, ValueError) as error:
+        why = " ".join(str(error).split())
+        raise UsageError(f"--use-plugin {path} cannot be read as YAML: {why}.") from None
     if not isinstance(content, dict) or content.get("plugin", "MultiProc") != "MultiProc":
         raise UsageError(
             f"--use-plugin {path}: only 'plugin: MultiProc' with 'plugin_args' is supported."
