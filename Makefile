@@ -9,7 +9,7 @@ DEMO_WORK ?= demo_work
 DEMO_ARGS ?=
 PYTEST_ARGS ?=
 # of `make fuzz`: so many seconds, or N cases
-SECONDS ?= 120
+FUZZ_SECONDS ?= 120
 N ?=
 FUZZ_ARGS ?=
 
@@ -59,7 +59,7 @@ test-slow: $(VENV)/.installed-dev
 # The same cases every time; each fault is printed with the command that repeats it.
 fuzz: $(VENV)/.installed-dev
 	$(bin)/python -m tests.fuzz --workers $(WORKERS) \
-		$(if $(N),--cases $(N),--seconds $(SECONDS)) $(FUZZ_ARGS)
+		$(if $(N),--cases $(N),--seconds $(FUZZ_SECONDS)) $(FUZZ_ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(bin)/ruff format --check .

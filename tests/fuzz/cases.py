@@ -5,6 +5,8 @@ A case is told by the seed and its number alone, whatever ran before it.
 
 from __future__ import annotations
 
+import os
+import sys
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -13,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tests.builders import ROOT
 from tests.fuzz.images import headers, streams
 from tests.fuzz.mutate import Random
 from tests.fuzz.options import options
@@ -76,6 +79,9 @@ def run_case(world: World, seed: int, number: int) -> Verdict:
 def make(seed: int, folder: Path) -> Callable[[int], Verdict]:
     """Make what runs a case in a worker's process."""
     own_environment(folder)
+    # what a word of the command line names by mistake lies in no folder of anybody's
+    sys.path.insert(0, str(ROOT))
+    os.chdir(folder)
     return partial(run_case, World(folder / "world"), seed)
 
 

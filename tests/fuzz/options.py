@@ -18,9 +18,8 @@ from wmhflow.workflows.units import units_of
 # beyond these nothing can be meant, whatever the option: lengths in mm, counts, gigabytes
 LEAST, MOST = 1e-6, 1e9
 NUMBERS = (
-    *NUMBER_WORDS, "1e-320", "1e-9", "4.9e-324", "1.7e308", "1e16", "0.1", "3", "4096",
-    "1000000007",
-    "0.30000000000000004", "+2", " 2", "2 ", "\uff12", "1/2", "2mm", "-0", "00002", "1e2",
+    *NUMBER_WORDS, "1e-320", "1e-9", "4.9e-324", "1.7e308", "1e16", "0.1", "3", "4096", "+2", " 2",
+    "2 ", "1000000007", "0.30000000000000004", "\uff12", "1/2", "2mm", "-0", "00002", "1e2",
     "infinity",
 )  # fmt: skip
 # no shell and no system hands on a zero byte
@@ -52,6 +51,9 @@ def options(world: World, rng: Random) -> Verdict:
 def _word(rng: Random, opt: Option) -> str:
     if opt.metavar in {"MM", "N", "GB", "P"}:
         return pick(rng, NUMBERS)
+    if opt.metavar == "DIR":
+        # a folder may be made, and shall lie where the case runs
+        return pick(rng, [word for word in ARGUMENTS if "/" not in word and ".." not in word])
     if opt.metavar == "ONE:OTHER":
         return pick(rng, (*PAIRS, *ARGUMENTS))
     return pick(rng, (*ARGUMENTS, *(opt.allowed or ()), "01", "sub-01", "02"))
