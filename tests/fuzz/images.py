@@ -18,24 +18,21 @@ from wmhflow.files.images import load_volume
 # name, place in the header, what is stored
 FIELDS = (
     ("sizeof_hdr", 0, "i"), ("dim_info", 39, "B"), ("dim", 40, "8h"), ("intent", 56, "3f"),
-    ("intent_code", 68, "h"), ("datatype", 70, "h"), ("bitpix", 72, "h"), ("slice_start", 74,
-    "h"),
-    ("pixdim", 76, "8f"), ("vox_offset", 108, "f"), ("scl_slope", 112, "f"), ("scl_inter", 116,
-    "f"),
-    ("slice_end", 120, "h"), ("slice_code", 122, "B"), ("xyzt_units", 123, "B"), ("cal", 124,
-    "2f"),
-    ("slice_duration", 132, "f"), ("toffset", 136, "f"), ("glmax", 140, "2i"), ("descrip", 148,
-    "80B"),
-    ("aux_file", 228, "24B"), ("qform_code", 252, "h"), ("sform_code", 254, "h"),
-    ("quatern", 256, "3f"), ("qoffset", 268, "3f"), ("srow_x", 280, "4f"), ("srow_y", 296, "4f"),
-    ("srow_z", 312, "4f"), ("intent_name", 328, "16B"), ("magic", 344, "4B"), ("extension",
-    348, "4B"),
+    ("intent_code", 68, "h"), ("datatype", 70, "h"), ("bitpix", 72, "h"),
+    ("slice_start", 74, "h"), ("pixdim", 76, "8f"), ("vox_offset", 108, "f"),
+    ("scl_slope", 112, "f"), ("scl_inter", 116, "f"), ("slice_end", 120, "h"),
+    ("slice_code", 122, "B"), ("xyzt_units", 123, "B"), ("cal", 124, "2f"),
+    ("slice_duration", 132, "f"), ("toffset", 136, "f"), ("glmax", 140, "2i"),
+    ("descrip", 148, "80B"), ("aux_file", 228, "24B"), ("qform_code", 252, "h"),
+    ("sform_code", 254, "h"), ("quatern", 256, "3f"), ("qoffset", 268, "3f"),
+    ("srow_x", 280, "4f"), ("srow_y", 296, "4f"), ("srow_z", 312, "4f"),
+    ("intent_name", 328, "16B"), ("magic", 344, "4B"), ("extension", 348, "4B"),
 )  # fmt: skip
 # what decides on numbers comes more often
-TELLING = ("dim", "datatype", "bitpix", "pixdim", "vox_offset", "scl_slope", "scl_inter",
-           "quatern",
-           "qoffset", "srow_x", "srow_y", "srow_z", "qform_code", "sform_code",
-           "xyzt_units")  # fmt: skip
+TELLING = (
+    "dim", "datatype", "bitpix", "pixdim", "vox_offset", "scl_slope", "scl_inter", "quatern",
+    "qoffset", "srow_x", "srow_y", "srow_z", "qform_code", "sform_code", "xyzt_units",
+)  # fmt: skip
 EXTREMES = {
     "f": (0.0, -0.0, 1.0, -1.0, np.nan, np.inf, -np.inf, 3e38, -3e38, 1e-40, 1e30, 1e10, 352.0,
           0.001),
@@ -120,11 +117,14 @@ def streams(world: World, rng: Random) -> Verdict:
         tail = world.room(_bomb)
         return judge_image(world, name, content + tail, ".nii.gz", f"{name}: a bomb")
     if rng.random() < 0.03:
-        content, what = pick(rng, (
-            (gzip.compress(content), "compressed twice"), (gzip.decompress(content),
-            "not compressed"),
-            (content + content, "twice"), (content + b"\0" * 100, "zeros behind it"),
-        ))  # fmt: skip
+        others = {
+            "compressed twice": gzip.compress(content, mtime=0),
+            "not compressed": gzip.decompress(content),
+            "twice": content + content,
+            "zeros behind it": content + bytes(100),
+        }
+        what = pick(rng, tuple(others))
+        content = others[what]
     else:
         content, what = disturbed_bytes(rng, content)
     return judge_image(world, name, content, ".nii.gz", f"{name}: {what}")

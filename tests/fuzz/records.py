@@ -90,11 +90,9 @@ class Finished:
         up = "../../precious/table.tsv"
         return (
             str(precious), up, f"sub-01/../{up}", f"sub-01/anat/../../{up}",
-            "../raw/dataset_description.json",
-            str(self.world.images["T1w"]), f"/proc/self/root{precious}", "../given", "..", "/",
-            ".", "",
-            "~/table.tsv", "sub-02/anat/sub-02_T1w.json", f"{up}\x00", "a" * 5000,
-            "link/table.tsv",
+            "../raw/dataset_description.json", str(self.world.images["T1w"]),
+            f"/proc/self/root{precious}", "../given", "..", "/", ".", "", "~/table.tsv",
+            "sub-02/anat/sub-02_T1w.json", f"{up}\x00", "a" * 5000, "link/table.tsv",
         )  # fmt: skip
 
     def disturb(self, rng: Random) -> str:

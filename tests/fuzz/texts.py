@@ -117,13 +117,11 @@ def _disturbed_toml(rng: Random, text: str) -> tuple[bytes, str]:
     key, equals, _ = lines[at].partition(" = ")
     values = (
         "true", "1", "-1", "0", "1.5", "nan", "inf", "1e400", "[]", "[[]]", "{}", "{ a = 1 }",
-        '""',
-        "1979-05-27", "1979-05-27T07:32:00Z", "[1, 2, 3]", '["a", 1]', "0x7fffffffffffffff",
-        "1e-320",
-        f"1{'0' * 5000}", "[" * 5000 + "]" * 5000, "[[1.0, 2.0]]", "[1.0]", "[2.0, 1.0]",
-        "[nan, nan]",
-        "[-inf, inf]", '["0", "1"]', '"""', "'''x'''", r'"\u0000"', r'"\ud800"',
-        json.dumps(pick(rng, WORDS)), json.dumps(pick(rng, NUMBER_WORDS)),
+        '""', "1979-05-27", "1979-05-27T07:32:00Z", "[1, 2, 3]", '["a", 1]',
+        "0x7fffffffffffffff", "1e-320", f"1{'0' * 5000}", "[" * 5000 + "]" * 5000,
+        "[[1.0, 2.0]]", "[1.0]", "[2.0, 1.0]", "[nan, nan]", "[-inf, inf]", '["0", "1"]', '"""',
+        "'''x'''", r'"\u0000"', r'"\ud800"', json.dumps(pick(rng, WORDS)),
+        json.dumps(pick(rng, NUMBER_WORDS)),
     )  # fmt: skip
     how = pick(rng, ("value",) * 8 + ("key", "key", "drop", "repeat", "section"))
     if how == "value" and equals:
