@@ -200,7 +200,8 @@ class Inputs:
     bids_database_dir: Path | None = option(
         None,
         "--bids-database-dir",
-        help="A folder where the index of every dataset is kept and reused (by pybids). "
+        help="A folder where the index of every dataset is kept and reused (by pybids); one that "
+        "does not list just the files that a person has now is made again. "
         "Default: none is made; a person's folders are looked into when the person is planned.",
         parse=Path,
         metavar="DIR",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import stat
@@ -28,7 +29,7 @@ POINTERS = {b"/annex/objects/": "git-annex", b"version https://git-lfs": "git LF
 # What readers of images and transforms raise for bytes that are none.
 UNREADABLE = (
     OSError, EOFError, zlib.error, struct.error, ValueError, TypeError, LookupError,
-    ArithmeticError, AttributeError, AssertionError, MemoryError, RuntimeError,
+    ArithmeticError, AttributeError, MemoryError, RuntimeError,
     ImageFileError, HeaderDataError,
 )  # fmt: skip
 
@@ -54,6 +55,12 @@ def open_file(path: Path) -> BinaryIO:
     except FileNotFoundError:
         if path.is_symlink():
             raise InputError(_not_fetched(path)) from None
+        raise
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise InputError(
+                f"{path} is a link that leads to itself; give the file, or remove it."
+            ) from None
         raise
     try:
         mode = os.fstat(handle).st_mode
