@@ -434,6 +434,12 @@ class Reporting:
         "in it, cut short, codes or values of another kind) is known before anything runs; with "
         "--dry-run the plan says it. Otherwise a visit's images are read when its turn comes.",
     )
+    allow_missing: bool = option(
+        False,
+        "--allow-missing",
+        help="At the group level: leave out tables of finished visits that are missing, damaged or "
+        "of other columns. Otherwise nothing is written, and the exit code is 1.",
+    )
     reports_only: bool = option(
         False, "--reports-only", help="Make the reports anew from finished outputs."
     )
