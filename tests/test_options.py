@@ -137,19 +137,26 @@ def test_without_a_derivative_its_masks_and_maps_are_unknown(study: Coarse) -> N
 
 
 @pytest.mark.acts("--bids-database-dir")
-def test_the_index_of_a_dataset_is_kept_and_read_again(study: Coarse, tmp_path: Path) -> None:
+def test_the_index_of_a_dataset_is_kept_and_read_again(
+    study: Coarse, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     folder = tmp_path / "raw"
     shutil.copytree(study.raw, folder)
     words = [str(folder), str(tmp_path / "out"), "participant", "--participant-label", "02"]
     words += ["--dry-run", "--bids-database-dir", str(tmp_path / "index")]
     said = run(words).out
     assert "sub-02_T1w.nii.gz" in said
-    assert list((tmp_path / "index").rglob("*.sqlite"))
-    # a run that looked anew would now find a second image for one T1w
+    index = next((tmp_path / "index").rglob("*.sqlite"))
+    made = index.stat().st_ino
+    assert run(words).out == said
+    assert index.stat().st_ino == made
+    # one that lists other files than there are is made again
     second = folder / "sub-02" / "anat" / "sub-02_acq-two_T1w.nii.gz"
     shutil.copyfile(folder / "sub-02" / "anat" / "sub-02_T1w.nii.gz", second)
-    assert run(words).out == said
-    assert "answer for one T1w" in run(words[:-2]).out
+    assert not caplog.text
+    assert "answer for one T1w" in run(words).out
+    assert "lists 2 files of sub-02" in caplog.text
+    assert index.stat().st_ino != made
 
 
 @pytest.mark.acts("--skip-bids-validation")

@@ -201,7 +201,8 @@ class Inputs:
     bids_database_dir: Path | None = option(
         None,
         "--bids-database-dir",
-        help="A folder where the index of every dataset is kept and reused (by pybids). "
+        help="A folder where the index of every dataset is kept and reused (by pybids); one that "
+        "does not list just the files that a person has now is made again. "
         "Default: none is made; a person's folders are looked into when the person is planned.",
         parse=Path,
         metavar="DIR",
@@ -433,6 +434,12 @@ class Reporting:
         help="Read every image before the first step, so that what only its voxels tell (nothing "
         "in it, cut short, codes or values of another kind) is known before anything runs; with "
         "--dry-run the plan says it. Otherwise a visit's images are read when its turn comes.",
+    )
+    allow_missing: bool = option(
+        False,
+        "--allow-missing",
+        help="At the group level: leave out tables of finished visits that are missing, damaged or "
+        "of other columns. Otherwise nothing is written, and the exit code is 1.",
     )
     reports_only: bool = option(
         False, "--reports-only", help="Make the reports anew from finished outputs."

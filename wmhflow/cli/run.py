@@ -59,16 +59,27 @@ def run_participants(settings: Settings) -> int:
         return _write_boilerplate(settings)
     plans = make_plans(settings)
     if settings.reporting.dry_run:
-        for plan in plans:
-            shown = judged(plan) if settings.reporting.check_values else plan
-            print(format_plan([shown]), end="")
-        return OK
+        return _print_plans(settings, plans)
     _make_output_dir(settings)
     resources = find_resources(settings.execution)
     prepare_environment(resources)
     if settings.reporting.reports_only:
         return _write_reports(settings, plans)
     return _process(settings, plans, resources)
+
+
+def _print_plans(settings: Settings, plans: Iterable[ParticipantPlan]) -> int:
+    """Print what would be done; that nobody can be processed is a failure."""
+    n_persons = n_possible = 0
+    for plan in plans:
+        shown = judged(plan) if settings.reporting.check_values else plan
+        print(format_plan([shown]), end="")
+        n_persons += 1
+        n_possible += any(visit.problem is None for visit in shown.visits)
+    if n_persons and not n_possible:
+        print(f"None of {n_persons} persons can be processed.", file=sys.stderr)
+        return FAILED
+    return OK
 
 
 def _check_folders(settings: Settings) -> None:

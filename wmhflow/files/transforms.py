@@ -25,11 +25,12 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
 from wmhflow.errors import InputError
+from wmhflow.files.images import read_header
+from wmhflow.files.streams import MOST_PACKED, UNREADABLE, check_file, first_line
 
 TRANSFORM_EXTENSIONS = (".txt", ".mat", ".h5", ".lta")
 LPS_FROM_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -88,6 +89,7 @@ def read_transform(path: Path) -> TransformFile:
         If the file is none of these.
     """
     with _said_of(path):
+        check_file(path)
         if path.suffix == ".lta":
             lta = _read_lta(path)
             return TransformFile(path, "FreeSurfer", (), (lambda: lta.matrix,))
@@ -120,8 +122,8 @@ def program_of(path: Path) -> str:
     """
     if path.suffix != ".h5":
         return read_transform(path).program
-    with _said_of(path), path.open("rb") as stream:
-        if stream.read(len(HDF5_START)) != HDF5_START:
+    with _said_of(path):
+        if not check_file(path).startswith(HDF5_START):
             raise ValueError("it is no HDF5 file")
     return "ITK"
 
@@ -130,10 +132,10 @@ def program_of(path: Path) -> str:
 def _said_of(path: Path) -> Iterator[None]:
     try:
         yield
-    except (OSError, ValueError, KeyError, IndexError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise InputError(
-            f"{path} cannot be read as a transform ({error}); give a file of ITK (.txt, .mat, "
-            ".h5), flirt (.mat) or FreeSurfer (.lta)."
+            f"{path} cannot be read as a transform ({first_line(error)}); give a file of ITK "
+            "(.txt, .mat, .h5), flirt (.mat) or FreeSurfer (.lta)."
         ) from None
 
 
@@ -162,7 +164,7 @@ def linear_matrix(path: Path, moving: Path, fixed: Path) -> Matrix:
         raise InputError(f"{path} is not linear ({', '.join(given.parts)}), which is needed here.")
     if given.program == "ITK":
         return given.matrix
-    images = [_Geometry.of(nib.load(image)) for image in (moving, fixed)]
+    images = [_Geometry(*read_header(image)[:2]) for image in (moving, fixed)]
     if given.program == "FSL":
         return from_flirt(given.matrix, *images)
     lta = _read_lta(path)
@@ -233,10 +235,28 @@ def _kind_of(value: Any) -> str:
 
 
 def _numbers_of(entry: Any, part: str) -> NDArray[np.float64]:
+    found = parameters_of(entry, part)
+    check_stored(found)
+    return np.ravel(found[()]).astype(np.float64)
+
+
+def parameters_of(entry: Any, part: str) -> Any:
+    """Return the parameters of a transform in an HDF5 file; ``part`` is empty or ``Fixed``."""
     # older versions of ITK write the name without its first s
     names = (f"Transform{part}Parameters", f"Tranform{part}Parameters")
-    name = next(name for name in names if name in entry or name == names[1])
-    return np.ravel(entry[name][()]).astype(np.float64)
+    return entry[next(name for name in names if name in entry or name == names[1])]
+
+
+def check_stored(entry: Any) -> None:
+    """Refuse numbers of an HDF5 file that are not all there, before any of them is read.
+
+    Raises
+    ------
+    ValueError
+        If there are more than the file can hold.
+    """
+    if entry.nbytes > entry.id.get_storage_size() * MOST_PACKED:
+        raise ValueError(f"it promises {entry.size} numbers of {entry.name} and holds fewer")
 
 
 def _itk_matrix(
@@ -315,10 +335,6 @@ class _Geometry:
 
     shape: tuple[int, ...]
     affine: Matrix
-
-    @classmethod
-    def of(cls, image: Any) -> _Geometry:
-        return cls(tuple(image.shape[:3]), np.asarray(image.affine, dtype=np.float64))
 
     @property
     def sizes(self) -> NDArray[np.float64]:

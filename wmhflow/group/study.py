@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from wmhflow.bids.writer import read_object
@@ -50,15 +50,31 @@ class Visit:
 
 @dataclass(frozen=True)
 class Study:
-    """The finished visits in order of person and session, and all zone schemes among them."""
+    """The finished visits in order of person and session, and all zone schemes among them.
+
+    ``written_to`` holds ``group`` and ``phenotype`` while they are made; by default the folder that
+    holds the visits. ``left_out`` are the visits of which a kind of table cannot be gathered.
+    """
 
     output_dir: Path
     visits: tuple[Visit, ...]
     schemes: tuple[str, ...]
+    written_to: Path | None = None
+    left_out: Mapping[str, Set[Visit]] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> Path:
+        """The folder in which the study's files are made."""
+        return self.written_to or self.output_dir
 
     def table(self, kind: str) -> Path:
         """Return where the gathered table of one kind lies; its Parquet file lies beside it."""
-        return self.output_dir / "group" / f"{TABLES[kind].ending}.tsv"
+        return self.folder / "group" / f"{TABLES[kind].ending}.tsv"
+
+    def with_table(self, kind: str) -> tuple[Visit, ...]:
+        """Return the visits of which a kind of table can be gathered, if they have it."""
+        without = self.left_out.get(kind, frozenset())
+        return tuple(visit for visit in self.visits if visit not in without)
 
 
 def find_visits(settings: Settings, subjects: Sequence[str]) -> Iterator[Visit]:

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from wmhflow.errors import InputError
 from wmhflow.files.images import load_volume
-from wmhflow.files.transforms import read_transform
+from wmhflow.files.itk import check_whole
 from wmhflow.files.values import (
     ImageValues,
     check_contrast,
@@ -52,10 +52,15 @@ def judge_visit(visit: VisitPlan) -> tuple[Decision, ...]:
     notes = [*_judge_anatomical(visit), *_judge_parcellation(visit), *_judge_masks(visit)]
     for entry in visit.maps:
         _judge_map(entry)
-    for transform in (visit.forward, visit.inverse):
-        if isinstance(transform, Given):
-            read_transform(transform.file.path)
+    given = (visit.other_transform, visit.forward, visit.inverse, *_of_maps(visit))
+    # many maps share one
+    for path in dict.fromkeys(one.file.path for one in given if isinstance(one, Given)):
+        check_whole(path)
     return tuple(notes)
+
+
+def _of_maps(visit: VisitPlan) -> Iterator[object]:
+    return (entry.transform for entry in visit.maps)
 
 
 def _judge_anatomical(visit: VisitPlan) -> Iterator[Decision]:

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from wmhflow.bids.writer import read_object, remove_leftovers, write_json
-from wmhflow.errors import ProductError
+from wmhflow.errors import InputError, ProductError
 from wmhflow.files.checksums import checksum
 from wmhflow.files.versions import software_versions
 from wmhflow.products.product import Place
@@ -31,6 +31,11 @@ def made_from(unit: Unit) -> dict[str, Any]:
     -------
     dict
         Checksums of all inputs, the settings that change results, and versions.
+
+    Raises
+    ------
+    InputError
+        If an input is not there any more, or cannot be read.
     """
     inputs = {file.uri: checksum(file.path) for file in unit.inputs}
     return {"inputs": inputs, **unit.choices(), "versions": software_versions()}
@@ -52,7 +57,33 @@ def is_finished(unit: Unit, output_dir: Path) -> bool:
         return False
     if not all(_has_size(output_dir, name, size) for name, size in outputs.items()):
         return False
-    return bool(record == made_from(unit))
+    try:
+        return bool(record == made_from(unit))
+    except InputError:
+        # said when the unit is to be made again
+        return False
+
+
+def changed_inputs(unit: Unit, depends_on: dict[str, Any]) -> str | None:
+    """Say which input is another one than when the run began, if one is.
+
+    Parameters
+    ----------
+    unit
+        One that has a record.
+    depends_on
+        What :func:`made_from` said before the run began.
+    """
+    try:
+        now = made_from(unit)
+    except InputError as error:
+        return f"an input is gone while it was processed: {error}"
+    if now == depends_on:
+        return None
+    before = depends_on["inputs"]
+    others = [file.path for file in unit.inputs if now["inputs"][file.uri] != before[file.uri]]
+    what = str(others[0]) if others else "an atlas or a file of the options"
+    return f"{what} changed while it was processed, so that results may be of both; run it again"
 
 
 def _path(unit: Unit, output_dir: Path) -> Path:

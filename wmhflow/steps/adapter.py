@@ -21,7 +21,8 @@ from nipype.interfaces.base import (
     traits,
 )
 
-from wmhflow.files.checksums import checksum_now
+from wmhflow.errors import InputError
+from wmhflow.files.checksums import checksum
 from wmhflow.files.template import Template
 from wmhflow.steps.kinds import KINDS, Kind, Needs, needs_of
 
@@ -67,7 +68,11 @@ class _HashedSpec(BaseInterfaceInputSpec):
     ) -> Any:
         # pathlib raises where a text is too long for a name
         if hash_files and isinstance(objekt, str) and os.path.isfile(objekt):  # noqa: PTH113
-            digest = checksum_now(Path(objekt))
+            try:
+                digest = checksum(Path(objekt))
+            except InputError:
+                # gone since: the step that reads it says so
+                digest = ""
             return (objekt, digest) if dictwithhash else digest
         return super()._get_sorteddict(objekt, dictwithhash, hash_method, hash_files)
 
@@ -116,9 +121,11 @@ def _spec(function: Callable[..., Any], part: str) -> type:
 def _trait(port: Port, *, is_input: bool) -> Any:
     needed = {"mandatory": True} if is_input and port.default is inspect.Parameter.empty else {}
     if port.kind and not port.is_text:
+        # whether a given file is there says who reads it: nipype would forget the path of one that
+        # is gone since, and end the run of all persons where it asks for it in the main process
         if not port.is_list:
-            return File(exists=True, **needed)
-        return InputMultiObject(File(exists=True), **needed) if is_input else traits.List(File())
+            return File(exists=not is_input, **needed)
+        return InputMultiObject(File(), **needed) if is_input else traits.List(File())
     if is_input and not needed and port.default is not None:
         return traits.Any(port.default, usedefault=True)
     return traits.Any(**needed)
