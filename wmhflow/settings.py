@@ -55,18 +55,75 @@ class NamedPath:
         return cls(name, Path(folder))
 
 
-def _positive_int(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError(f"'{text}' is not a whole number of at least 1")
-    return number
+@dataclass(frozen=True)
+class Bounds:
+    """The numbers that an option takes; it reads one from text.
+
+    Attributes
+    ----------
+    kind
+        ``int`` or ``float``.
+    low, high
+        The smallest and the largest that can be meant, both of them allowed.
+    unit
+        What is counted, for messages.
+    """
+
+    kind: type[int] | type[float]
+    low: float
+    high: float
+    unit: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.low:.10g} to {self.high:.10g}{self.unit and f' {self.unit}'}"
+
+    @property
+    def in_words(self) -> str:
+        """Both edges, for sentences."""
+        unit = self.unit and f" {self.unit}"
+        return f"at least {self.low:.10g} and at most {self.high:.10g}{unit}"
+
+    def __call__(self, text: str) -> Any:
+        """Read a number.
+
+        Raises
+        ------
+        ValueError
+            If it is none, or lies outside; NaN and infinity do.
+
+        Examples
+        --------
+        >>> Bounds(int, 1, 8)("4")
+        4
+        """
+        try:
+            number = self.kind(text)
+        except ValueError:
+            number = None
+        if number is None or not self.holds(number):
+            shown = text if len(text) <= 40 else f"{text[:40]}…"
+            what = "a whole number" if self.kind is int else "a number"
+            raise ValueError(f"'{shown}' cannot be meant; give {what} of {self.in_words}")
+        return number
+
+    def holds(self, number: float) -> bool:
+        """Tell whether a number lies inside; NaN does not.
+
+        Examples
+        --------
+        >>> [Bounds(int, 1, 8).holds(number) for number in (1, 9, float("nan"))]
+        [True, False, False]
+        """
+        return self.low <= number <= self.high
 
 
-def _layers(text: str) -> int:
-    number = _positive_int(text)
-    if number > MOST_LAYERS:
-        raise ValueError(f"'{text}' layers cannot be made; 1 to {MOST_LAYERS} can")
-    return number
+# Far below a voxel no shell holds any, and no point of a head is farther from another than 500 mm.
+MILLIMETRES = Bounds(float, 0.01, 500, "mm")
+# Probabilities of atlases are kept in steps of 1/128.
+SHARE = Bounds(float, 0.001, 1)
+# The largest machines have some hundred processors; more would only make processes that wait.
+PROCESSORS = Bounds(int, 1, 1024)
+MEMORY_GB = Bounds(float, 0.5, 100_000, "GB")
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -81,34 +138,6 @@ def _atlas(text: str) -> str:
     if not (name.isascii() and name.isalnum()) or (equals and not path):
         raise ValueError(f"'{text}' is not NAME or NAME=PATH (a name of letters and digits)")
     return text
-
-
-def share(text: str) -> float:
-    """Read a share above 0 and up to 1.
-
-    Raises
-    ------
-    ValueError
-        If it is none.
-    """
-    number = float(text)
-    if not 0 < number <= 1:
-        raise ValueError(f"'{text}' is not a share above 0 and up to 1")
-    return number
-
-
-def _positive_float(text: str) -> float:
-    number = float(text)
-    if not 0 < number < float("inf"):
-        raise ValueError(f"'{text}' is not a number greater than 0")
-    return number
-
-
-def _memory_gb(text: str) -> float:
-    number = _positive_float(text)
-    if not 0.5 <= number <= 100_000:
-        raise ValueError(f"'{text}' GB of memory cannot be meant; state gigabytes, e.g. 16 or 7.5")
-    return number
 
 
 def _image(text: str) -> str:
@@ -145,6 +174,16 @@ class Option:
     def allowed(self) -> tuple[str, ...] | None:
         """The values that can be chosen; None if there is no list of them."""
         return self.choices() if callable(self.choices) else self.choices
+
+    @property
+    def bounds(self) -> Bounds | None:
+        """The numbers that can be chosen; None if it takes no number."""
+        return self.parse if isinstance(self.parse, Bounds) else None
+
+    @property
+    def explained(self) -> str:
+        """The help, with the numbers that can be chosen."""
+        return f"{self.help} ({self.bounds}.)" if self.bounds and not self.count else self.help
 
 
 def option(default: Any, *flags: str, help: str, **how: Any) -> Any:  # noqa: A002
@@ -269,7 +308,7 @@ class Anatomy:
         "--tissue-guard",
         help="Normal-appearing white matter keeps this distance in mm from CSF and grey "
         "matter. Default: the smallest edge of a reference voxel.",
-        parse=_positive_float,
+        parse=MILLIMETRES,
         metavar="MM",
     )
 
@@ -309,7 +348,7 @@ class Regions:
         0.5,
         "--atlas-threshold",
         help="From which probability on a voxel belongs to a region of a probabilistic atlas.",
-        parse=share,
+        parse=SHARE,
         metavar="P",
     )
     atlas_sides_checked: bool = option(
@@ -321,8 +360,8 @@ class Regions:
     bullseye_layers: int = option(
         4,
         "--bullseye-layers",
-        help="Layers of equal depth between ventricle and cortex, 1 to 8.",
-        parse=_layers,
+        help="Layers of equal depth between ventricle and cortex.",
+        parse=Bounds(int, 1, MOST_LAYERS),
         metavar="N",
     )
     cross: tuple[tuple[str, str], ...] = option(
@@ -345,14 +384,14 @@ class Regions:
         DEFAULT_WIDTH_MM,
         "--shell-width",
         help="Thickness of the shells around the lesions in mm.",
-        parse=_positive_float,
+        parse=MILLIMETRES,
         metavar="MM",
     )
     shell_max: float = option(
         DEFAULT_MAX_MM,
         "--shell-max",
         help="Outer edge of the last shell in mm, a multiple of the width; beyond it is 'rest'.",
-        parse=_positive_float,
+        parse=MILLIMETRES,
         metavar="MM",
     )
 
@@ -380,7 +419,7 @@ class Execution:
         "--nprocs",
         help="Steps that run at the same time. Default: what this process may use "
         "(CPU affinity, cgroup, SLURM_*).",
-        parse=_positive_int,
+        parse=PROCESSORS,
         metavar="N",
     )
     omp_nthreads: int | None = option(
@@ -389,7 +428,7 @@ class Execution:
         help="Threads of one step's numeric kernels; results do not depend on it. "
         "Default: what this process may use, shared by the --nprocs steps. Registrations "
         "always use one, so that they give the same bytes.",
-        parse=_positive_int,
+        parse=PROCESSORS,
         metavar="N",
     )
     mem_gb: float | None = option(
@@ -397,7 +436,7 @@ class Execution:
         "--mem-gb",
         help="Memory in gigabytes that all steps together may take. "
         "Default: what this process may use.",
-        parse=_memory_gb,
+        parse=MEMORY_GB,
         metavar="GB",
     )
     use_plugin: Path | None = option(
@@ -411,7 +450,8 @@ class Execution:
         20080324,
         "--random-seed",
         help="The seed that every random step starts from.",
-        parse=int,
+        # 0 lets ANTs take the clock; it keeps seeds in 32 bits with a sign
+        parse=Bounds(int, 1, 2**31 - 1),
         metavar="N",
     )
     stop_on_first_crash: bool = option(
@@ -456,7 +496,12 @@ class Reporting:
         help="Record memory and CPU of the run every second in logs/.",
     )
     verbose: int = option(
-        0, "-v", "--verbose", help="Say more; twice for debugging messages.", parse=int, count=True
+        0,
+        "-v",
+        "--verbose",
+        help="Say more; twice for debugging messages.",
+        parse=Bounds(int, 0, 9),
+        count=True,
     )
 
 
@@ -537,6 +582,10 @@ def build(
 
 
 def _check(settings: Settings) -> None:
+    for group, entry, opt in iter_options():
+        value = getattr(getattr(settings, group), entry.name)
+        if opt.bounds and value is not None and not opt.bounds.holds(value):
+            raise UsageError(f"{opt.flags[-1]} {value:g} cannot be meant; {opt.bounds} can.")
     regions = settings.regions
     shells = regions.shell_width, regions.shell_max
     if not has_whole_shells(*shells) or not 1 <= shell_count(*shells) <= MOST_SHELLS:
@@ -671,7 +720,7 @@ def options_table() -> str:
     for group, entry, opt in iter_options():
         flags = ", ".join(f"`{flag}`" for flag in opt.flags)
         value = "" if is_flag(group, entry.name) or opt.count else f" {_value_text(opt)}"
-        rows.append(f"| {flags}{value} | {_default_text(entry.default)} | {opt.help} |")
+        rows.append(f"| {flags}{value} | {_default_text(entry.default)} | {opt.explained} |")
     return "\n".join(rows) + "\n"
 
 

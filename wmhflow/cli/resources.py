@@ -65,7 +65,8 @@ def usable_memory_gb(environment: Mapping[str, str], cgroup: Path) -> float:
     elif environment.get("SLURM_MEM_PER_CPU", "").isdigit():
         processors = usable_processors(environment, cgroup)
         limits.append(int(environment["SLURM_MEM_PER_CPU"]) * processors / 1024)
-    return min(limits)
+    # Slurm's --mem=0 is all of the machine's
+    return min(limit for limit in limits if limit > 0)
 
 
 def _read(path: Path) -> str:

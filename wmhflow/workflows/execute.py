@@ -12,10 +12,12 @@ from nipype import Workflow
 from nipype import logging as nipype_logging
 
 from wmhflow.errors import UsageError
-from wmhflow.settings import Resources, Settings
+from wmhflow.settings import MEMORY_GB, PROCESSORS, Resources, Settings
 from wmhflow.workflows.plugin import LONGEST_CHAIN, Failure, ResilientMultiProcPlugin
 
 LOGGERS = ("nipype.workflow", "nipype.utils", "nipype.interface", "nipype.filemanip")
+# the numbers that MultiProc reads, bounded as the options that mean the same
+PLUGIN_NUMBERS = {"n_procs": PROCESSORS, "memory_gb": MEMORY_GB}
 # what workers import once, before they are forked
 PRELOADED = ["wmhflow.workflows.study", "ants"]
 
@@ -126,6 +128,12 @@ def _plugin_arguments(path: Path) -> dict[str, Any]:
     arguments = content.get("plugin_args") or {}
     if not isinstance(arguments, dict):
         raise UsageError(f"--use-plugin {path}: 'plugin_args' must be names with values.")
+    for name, bounds in PLUGIN_NUMBERS.items():
+        if name in arguments:
+            try:
+                arguments[name] = bounds(str(arguments[name]))
+            except ValueError as error:
+                raise UsageError(f"--use-plugin {path}: {name}: {error}.") from None
     return arguments
 
 
