@@ -35,6 +35,7 @@ class MapDefinition:
     companions: tuple[Mapping[str, Any], ...] = field(default=())
     description: str = ""
     computed: MapComputation | None = None
+    can_be_zero: bool = False
 
 
 def load_maps(user_file: Path | None = None) -> dict[str, MapDefinition]:
@@ -77,6 +78,7 @@ def _parse_maps(tables: Iterable[Mapping[str, Any]], where: str) -> dict[str, Ma
                 companions=tuple(table.get("companions", ())),
                 description=str(table.get("description", "")),
                 computed=MapComputation(**table["computed"]) if "computed" in table else None,
+                can_be_zero=_truth(table.get("can_be_zero", False)),
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise UsageError(
@@ -92,3 +94,9 @@ def _parse_maps(tables: Iterable[Mapping[str, Any]], where: str) -> dict[str, Ma
             raise UsageError(f"{where}: a map cannot be called {definition.name!r}; rename it.")
         maps[definition.name] = definition
     return maps
+
+
+def _truth(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"can_be_zero = {value!r}, which is neither true nor false")
+    return value
