@@ -23,7 +23,7 @@ from nipype import Function, Node, Workflow
 from scipy import ndimage
 
 from tests.builders import ROOT, made_atlases
-from tests.coarse import FLAIR_TRANSFORM, MOTIONS, Coarse, coarse_dataset, head, save
+from tests.coarse import FLAIR_TRANSFORM, MOTIONS, Coarse, coarse_dataset, head, planted, save
 from tests.inprocess import run, succeed
 from tests.stubs import before_path, calls, make_runtime
 from wmhflow import settings as st
@@ -84,7 +84,8 @@ def kept(coarse: Coarse) -> Path:
     """The outputs of a run in which lesions and tissues are taken otherwise."""
     out = coarse.folder / "kept" / "out"
     guard = ["--tissue-guard", str(NAWM_GUARD_MM)]
-    succeed(coarse.words("--fill-holes", *guard, "--lesion-rule", "majority", out=out))
+    words = ["--fill-holes", *guard, "--lesion-rule", "majority", "--zeros", "data"]
+    succeed(coarse.words(*words, out=out))
     return out
 
 
@@ -367,6 +368,16 @@ def test_nawm_keeps_the_distance_asked_for(coarse: Coarse, plain: Path, kept: Pa
     # by default the edge of a voxel, 3 mm, and the next larger distance on this grid
     assert nearest[0] == pytest.approx(3 * np.sqrt(2))
     assert nearest[1] > NAWM_GUARD_MM
+
+
+@pytest.mark.acts("--zeros")
+def test_zeros_outside_a_map_count_if_asked_for(coarse: Coarse, plain: Path, kept: Path) -> None:
+    found = []
+    for out in (plain, kept):
+        quality = {row["metric"]: row["value"] for row in rows(coarse, out, "desc-wmhflow_qc")}
+        assert int(quality["map_FA_zero_voxels"]) == np.count_nonzero(planted("FA") == 0)
+        found.append(int(quality["map_FA_no_data_voxels"]))
+    assert found == [np.count_nonzero(head().codes == 0), 0]
 
 
 # ---- regions -------------------------------------------------------------------------------------

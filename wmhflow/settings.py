@@ -25,6 +25,7 @@ from wmhflow.registries.segmenters import find_segmenter, load_segmenters, segme
 LEVELS = ("participant", "group")
 LESION_RULES = ("continuity", "majority")
 MOST_LAYERS = 8
+ZERO_KINDS = ("auto", "data", "missing")
 # The kinds of input that --bids-filter-file can narrow.
 FILTER_KINDS = ("t1w", "flair", "wmh", "infarct", "parcellation", "transform", "map")
 
@@ -245,6 +246,14 @@ class Inputs:
         "Default: none is made; a person's folders are looked into when the person is planned.",
         parse=Path,
         metavar="DIR",
+    )
+    zeros: str = option(
+        "auto",
+        "--zeros",
+        help="What voxels of 0 in a map are: measurements, but no data in planes of nothing else, "
+        "outside the map's mask and where a fit failed (auto); or all are data, or all are "
+        "missing.",
+        choices=ZERO_KINDS,
     )
     skip_bids_validation: bool = option(
         False,

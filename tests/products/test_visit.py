@@ -226,6 +226,7 @@ BRINGING = ("nonfinite_voxels", "given_volume_mm3", "hole_voxels", "kept_fractio
 SAMPLING = (
     *("invalid_voxels", "nonfinite_voxels", "nawm_outside_field_of_view", "nawm_invalid"),
     *(f"coverage_{part}" for part in ("white_matter", "WMH", "NAWM")),
+    *("zero_voxels", "no_data_voxels", "nawm_no_data"),
 )
 OF_VOLUMES = ("ventricle_volume_mm3", "wmh_volume_mm3", "wmh_asymmetry")
 
@@ -236,8 +237,12 @@ def counted_by(recipe: Recipe) -> tuple[str, ...]:
     if function == "bring_mask":
         return tuple(f"{recipe.options.get('what', 'wmh')}_{name}" for name in BRINGING)
     if function == "sample_maps":
-        maps = [one.name for one in recipe.options["options"]]
-        return tuple(f"map_{one}_{name}" for one in maps for name in SAMPLING)
+        counted = {False: "nawm_zeros_counted", True: "nawm_zeros_at_bound"}
+        return tuple(
+            f"map_{one.name}_{name}"
+            for one in recipe.options["options"]
+            for name in (*SAMPLING, counted[one.can_be_zero])
+        )
     if function == "check_anatomy":
         seen = list(recipe.options["sources"])
         names = [f"{image}_{name}" for image in seen for name in CONTRAST]

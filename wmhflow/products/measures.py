@@ -10,7 +10,7 @@ from wmhflow.labels.edges import shell_count
 from wmhflow.plan.visit import Given, MapPlan
 from wmhflow.products.anatomy import converted, rigid
 from wmhflow.products.keys import TEMPLATE_PRODUCT, Visit
-from wmhflow.products.maps import computed_maps, group_name, map_groups, values_of
+from wmhflow.products.maps import computed_maps, fit_of, group_name, map_groups, values_of
 from wmhflow.products.product import Facts, Recipe, Taken, Transform, Work
 from wmhflow.products.regions import NEAR
 from wmhflow.products.rows import atlas_regions, table_regions, tabulated_images
@@ -185,17 +185,26 @@ def _map_group(visit: Visit, group: tuple[MapPlan, ...]) -> Iterator[Recipe]:
             Transform(f"transform_{name}", name, visit.plan.reference, ".txt"),
             Facts(f"alignment_{name}", f"map_{name}_registration_"),
         )
-    yield from _samples(group, name, transform)
+    yield from _samples(visit, group, name, transform)
 
 
-def _samples(group: tuple[MapPlan, ...], name: str, transform: Taken) -> Iterator[Recipe]:
+def _samples(
+    visit: Visit, group: tuple[MapPlan, ...], name: str, transform: Taken
+) -> Iterator[Recipe]:
     """Declare the samples of maps on one grid, in every region and in the opposite places."""
     maps: dict[str, Taken] = {"maps": [values_of(entry) for entry in group], "transform": transform}
-    options = {
+    options: dict[str, Any] = {
         "options": [
-            MapOptions(entry.name, entry.definition.unit, *entry.definition.valid_range)
+            MapOptions(
+                entry.name,
+                entry.definition.unit,
+                *entry.definition.valid_range,
+                entry.definition.can_be_zero,
+                fit_of(entry),
+            )
             for entry in group
-        ]
+        ],
+        "zeros": visit.settings.inputs.zeros,
     }
     mem_gb = 1.5 + 0.3 * len(group)
     yield Recipe(

@@ -69,6 +69,7 @@ def visit_choices(visit: VisitPlan, settings: Settings) -> dict[str, Any]:
             "wmh": how_wmh(visit),
             **_program(visit),
             "registration_qc": anatomy.registration_qc,
+            "zeros": settings.inputs.zeros,
             "fill_holes": anatomy.fill_holes,
             "tissue_guard": anatomy.tissue_guard,
             "zones": list(regions.zones),
@@ -88,6 +89,7 @@ def visit_choices(visit: VisitPlan, settings: Settings) -> dict[str, Any]:
                 "unit": entry.definition.unit,
                 "valid_range": list(entry.definition.valid_range),
                 "alignment": entry.how,
+                "can_be_zero": entry.definition.can_be_zero,
                 **_how_computed(entry),
             }
             for entry in visit.maps

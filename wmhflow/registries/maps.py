@@ -39,6 +39,7 @@ class MapDefinition:
     companions: tuple[Mapping[str, Any], ...] = field(default=())
     description: str = ""
     computed: MapComputation | None = None
+    can_be_zero: bool = False
 
 
 def load_maps(user_file: Path | None = None) -> dict[str, MapDefinition]:
@@ -85,6 +86,7 @@ def _parse_maps(tables: Iterable[Mapping[str, Any]], where: str) -> dict[str, Ma
                 companions=tuple(table.get("companions", ())),
                 description=table.get("description", ""),
                 computed=MapComputation(**table["computed"]) if "computed" in table else None,
+                can_be_zero=_truth(table.get("can_be_zero", False)),
             )
         except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
             raise UsageError(
@@ -164,3 +166,9 @@ def wrong_entity(query: Any) -> str | None:
 def _shown(table: Any) -> str:
     text = repr(table)
     return text if len(text) <= 300 else f"{text[:300]}…"
+
+
+def _truth(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"can_be_zero = {value!r}, which is neither true nor false")
+    return value
