@@ -98,7 +98,8 @@ class Bounds:
         4
         """
         try:
-            number = self.kind(text)
+            # Python reads 1_0 as 10, and digits of all scripts
+            number = self.kind(text) if text.isascii() and "_" not in text else None
         except ValueError:
             number = None
         if number is None or not self.holds(number):
