@@ -203,7 +203,7 @@ def test_a_header_that_ends_too_early_is_said(tmp_path: Path, ending: str, lengt
 def test_a_stream_that_does_not_end_is_given_up_soon(tmp_path: Path) -> None:
     path = tmp_path / "bomb.nii.gz"
     small = made(tmp_path / "a.nii").read_bytes()
-    path.write_bytes(gzip.compress(small + bytes(2**27)))
+    path.write_bytes(gzip.compress(small + bytes(2**25)))
     with pytest.raises(InputError, match="holds more than its header says"):
         load_volume(path)
 
@@ -263,7 +263,7 @@ def test_no_mutation_of_a_header_ends_otherwise(tmp_path: Path, seed: int) -> No
     whole = made(tmp_path / "a.nii", version, order).read_bytes()
     length = headers.LENGTHS[version][1]
     n_said = 0
-    for number in range(150):
+    for number in range(80):
         content = bytearray(whole)
         kind = rng.integers(4)
         if kind == 0:
@@ -286,7 +286,7 @@ def test_no_mutation_of_a_header_ends_otherwise(tmp_path: Path, seed: int) -> No
                 n_said += 1
                 assert str(path) in said
                 assert "\n" not in said
-    assert n_said > 20
+    assert n_said > 10
 
 
 def test_a_person_with_such_an_image_fails_alone_at_planning(

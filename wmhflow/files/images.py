@@ -92,7 +92,7 @@ def read_header(path: Path) -> tuple[tuple[int, int, int], NDArray[np.float64], 
         As :func:`load_volume`; what is wrong with the voxels is not seen.
     """
     with said_of(path):
-        if path.name.endswith(NIFTI_ENDINGS):
+        if path.name.lower().endswith(NIFTI_ENDINGS):
             header = _header_of(path)
             shape = _three(path, header.shape)
             _check_real(path, header.dtype)
@@ -133,7 +133,7 @@ def open_image(path: Path) -> Any:
     InputError
         If there is no such file, its header says what cannot be, or the two differ.
     """
-    if not path.name.endswith(NIFTI_ENDINGS):
+    if not path.name.lower().endswith(NIFTI_ENDINGS):
         return _open_other(path)
     header = _header_of(path)
     if not is_compressed(path):
