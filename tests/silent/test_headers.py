@@ -242,6 +242,23 @@ def test_a_pair_of_files_is_read_as_an_atlas_and_named_as_a_persons_image(tmp_pa
         load_volume(alone)
 
 
+@pytest.mark.parametrize("ending", ["mgh", "mgz"])
+@pytest.mark.parametrize(
+    ("place", "number"), [(4, 0), (4, -5), (4, 2**31 - 1), (8, 2000), (16, 2), (20, 77), (0, 9)]
+)
+def test_images_of_other_kinds_are_refused_in_a_sentence(
+    tmp_path: Path, ending: str, place: int, number: int
+) -> None:
+    path = tmp_path / f"x.{ending}"
+    nib.save(nib.MGHImage(VALUES.astype(np.float32), AFFINE), path)
+    np.testing.assert_array_equal(load_volume(path)[0], VALUES)
+    content = path.read_bytes()
+    content = bytearray(gzip.decompress(content) if ending == "mgz" else content)
+    struct.pack_into(">i", content, place, number)
+    path.write_bytes(gzip.compress(bytes(content)) if ending == "mgz" else content)
+    assert sentence_of(load_volume, path)
+
+
 def test_analyze_says_no_place(tmp_path: Path) -> None:
     nib.save(nib.AnalyzeImage(VALUES, AFFINE), tmp_path / "x.img")
     with pytest.raises(InputError, match="does not say where it lies"):
