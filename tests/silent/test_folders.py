@@ -101,7 +101,7 @@ HARMED: list[tuple[str, Damage, str | None]] = [
 
 
 # What pybids cannot list, or lists without a word.
-INDEXED = [row for row in HARMED if row[0] == "anat"][:1] + HARMED[-3:-1]
+INDEXED = [row for row in HARMED if row[0] == "anat"][:1] + HARMED[-3:-2]
 
 
 def write_named(folder: Path, name: bytes) -> None:

@@ -203,7 +203,7 @@ def test_a_header_that_ends_too_early_is_said(tmp_path: Path, ending: str, lengt
 def test_a_stream_that_does_not_end_is_given_up_soon(tmp_path: Path) -> None:
     path = tmp_path / "bomb.nii.gz"
     small = made(tmp_path / "a.nii").read_bytes()
-    path.write_bytes(gzip.compress(small + bytes(2**27)))
+    path.write_bytes(gzip.compress(small + bytes(2**25)))
     with pytest.raises(InputError, match="holds more than its header says"):
         load_volume(path)
 
@@ -242,6 +242,23 @@ def test_a_pair_of_files_is_read_as_an_atlas_and_named_as_a_persons_image(tmp_pa
         load_volume(alone)
 
 
+@pytest.mark.parametrize("ending", ["mgh", "mgz"])
+@pytest.mark.parametrize(
+    ("place", "number"), [(4, 0), (4, -5), (4, 2**31 - 1), (8, 2000), (16, 2), (20, 77), (0, 9)]
+)
+def test_images_of_other_kinds_are_refused_in_a_sentence(
+    tmp_path: Path, ending: str, place: int, number: int
+) -> None:
+    path = tmp_path / f"x.{ending}"
+    nib.save(nib.MGHImage(VALUES.astype(np.float32), AFFINE), path)
+    np.testing.assert_array_equal(load_volume(path)[0], VALUES)
+    content = path.read_bytes()
+    content = bytearray(gzip.decompress(content) if ending == "mgz" else content)
+    struct.pack_into(">i", content, place, number)
+    path.write_bytes(gzip.compress(bytes(content)) if ending == "mgz" else content)
+    assert sentence_of(load_volume, path)
+
+
 def test_analyze_says_no_place(tmp_path: Path) -> None:
     nib.save(nib.AnalyzeImage(VALUES, AFFINE), tmp_path / "x.img")
     with pytest.raises(InputError, match="does not say where it lies"):
@@ -263,7 +280,7 @@ def test_no_mutation_of_a_header_ends_otherwise(tmp_path: Path, seed: int) -> No
     whole = made(tmp_path / "a.nii", version, order).read_bytes()
     length = headers.LENGTHS[version][1]
     n_said = 0
-    for number in range(150):
+    for number in range(80):
         content = bytearray(whole)
         kind = rng.integers(4)
         if kind == 0:
@@ -286,7 +303,7 @@ def test_no_mutation_of_a_header_ends_otherwise(tmp_path: Path, seed: int) -> No
                 n_said += 1
                 assert str(path) in said
                 assert "\n" not in said
-    assert n_said > 20
+    assert n_said > 10
 
 
 def test_a_person_with_such_an_image_fails_alone_at_planning(

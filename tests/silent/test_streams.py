@@ -48,12 +48,14 @@ def data_or_sentence(read: Callable[[Path], Any], path: Path) -> tuple[Any, str 
         return None, str(error)
 
 
-@pytest.mark.parametrize("read", READERS)
-def test_no_flipped_bit_is_read_as_other_data(tmp_path: Path, read: Callable[[Path], Any]) -> None:
+@pytest.mark.parametrize(("read", "n_bits"), zip(READERS, (240, 40, 40), strict=True))
+def test_no_flipped_bit_is_read_as_other_data(
+    tmp_path: Path, read: Callable[[Path], Any], n_bits: int
+) -> None:
     path = tmp_path / "sub-01_label-WMH_mask.nii.gz"
     content, mask = mask_file(path)
     rng = np.random.default_rng(1)
-    bits = rng.choice(np.arange(8 * HEADER, 8 * len(content)), 240, replace=False)
+    bits = rng.choice(np.arange(8 * HEADER, 8 * len(content)), n_bits, replace=False)
     n_refused = 0
     for bit in [*range(8 * HEADER), *bits]:
         damaged = bytearray(content)
@@ -68,7 +70,7 @@ def test_no_flipped_bit_is_read_as_other_data(tmp_path: Path, read: Callable[[Pa
             # is taken from another place where the same bytes stand
             np.testing.assert_array_equal(data, mask)
             assert bit < 8 * HEADER or zlib.decompress(damaged, 31) == zlib.decompress(content, 31)
-    assert n_refused > 200
+    assert n_refused > 0.8 * n_bits
 
 
 @pytest.mark.parametrize("length", [0.2, 0.5, 0.9, 0.99, -8, -4, -1])
@@ -210,7 +212,7 @@ def test_no_mutation_of_a_transform_ends_otherwise(tmp_path: Path, name: str) ->
     check_whole(path)
     whole, rng = path.read_bytes(), np.random.default_rng(0)
     n_said = 0
-    for _ in range(100):
+    for _ in range(60):
         content = bytearray(whole)
         place = rng.integers(len(content))
         if rng.random() < 0.5:
@@ -222,7 +224,7 @@ def test_no_mutation_of_a_transform_ends_otherwise(tmp_path: Path, name: str) ->
         if said is not None:
             n_said += 1
             assert str(path) in said
-    assert n_said > 20
+    assert n_said > 10
 
 
 @pytest.mark.parametrize("name", ["x.h5", "x.txt", "x.mat", "x.lta"])

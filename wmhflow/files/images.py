@@ -25,8 +25,16 @@ from wmhflow.files.headers import (
     check_size,
     read_any,
     read_plain,
+    usable_memory,
 )
-from wmhflow.files.streams import first_bytes, inflated, is_compressed, open_file, said_of
+from wmhflow.files.streams import (
+    first_bytes,
+    first_line,
+    inflated,
+    is_compressed,
+    open_file,
+    said_of,
+)
 
 # So many slices are copied at once. At 256 voxels a side this took a quarter of numpy's own copy;
 # other numbers of slices were not tried.
@@ -92,7 +100,7 @@ def read_header(path: Path) -> tuple[tuple[int, int, int], NDArray[np.float64], 
         As :func:`load_volume`; what is wrong with the voxels is not seen.
     """
     with said_of(path):
-        if path.name.endswith(NIFTI_ENDINGS):
+        if path.name.lower().endswith(NIFTI_ENDINGS):
             header = _header_of(path)
             shape = _three(path, header.shape)
             _check_real(path, header.dtype)
@@ -133,7 +141,7 @@ def open_image(path: Path) -> Any:
     InputError
         If there is no such file, its header says what cannot be, or the two differ.
     """
-    if not path.name.endswith(NIFTI_ENDINGS):
+    if not path.name.lower().endswith(NIFTI_ENDINGS):
         return _open_other(path)
     header = _header_of(path)
     if not is_compressed(path):
@@ -153,13 +161,20 @@ def open_image(path: Path) -> Any:
 def _open_other(path: Path) -> Any:
     """Open an image of another kind, of one file or of two, each read to its end."""
     open_file(path).close()
-    image: Any = nib.load(path, mmap=False)
-    size = math.prod(image.shape) * image.get_data_dtype().itemsize
+    image: Any = None
+    try:
+        image = nib.load(path, mmap=False)
+    except Exception as error:  # noqa: BLE001 - nibabel has exceptions for every format
+        raise ValueError(first_line(error)) from None
+    size = math.prod(map(int, image.shape)) * image.get_data_dtype().itemsize
+    _, held = first_bytes(Path(image.file_map["image"].filename))
     if isinstance(image, nib.Nifti1Pair):
         block, _ = first_bytes(Path(image.file_map["header"].filename))
         header = read_any(path, block, is_pair=True)
         size = header.end
-        check_size(path, header, first_bytes(Path(image.file_map["image"].filename))[1])
+        check_size(path, header, held)
+    if not 0 < size <= min(held, usable_memory()):
+        raise ValueError(f"its header promises {size} bytes, which the file cannot hold")
     files = {
         part: FileHolder(fileobj=inflated(Path(holder.filename), size + BESIDE_VOXELS))
         for part, holder in image.file_map.items()

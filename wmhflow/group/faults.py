@@ -40,7 +40,9 @@ def find_faults(visit: Visit) -> Iterator[Fault]:
     """
     record = read_object(visit.record)
     schemes = tuple(record["settings"]["zones"])
-    outputs = record.get("outputs", {})
+    outputs = record.get("outputs")
+    if not isinstance(outputs, dict):
+        outputs = {}
     for kind in TABLES:
         path = visit.table(kind)
         name = path.relative_to(visit.output_dir).as_posix()
