@@ -281,20 +281,38 @@ def _ready(
                 tally.problems.append(Problem(visit.label, visit.problem))
         if left.visits:
             yield left
+        elif problem := _whole_page(plan, settings):
+            tally.problems.append(problem)
+
+
+def _whole_page(plan: ParticipantPlan, settings: Settings) -> Problem | None:
+    """Make the page of a person anew whose visits are finished, if it is damaged or missing."""
+    from wmhflow.products.product import page_path
+    from wmhflow.products.record import is_page_whole
+    from wmhflow.reports.person import write_report
+
+    subject, page = plan.subject, page_path(plan.subject)
+    if all(visit.problem for visit in plan.visits):
+        return None
+    if is_page_whole(subject, settings.output_dir, page):
+        return None
+    try:
+        write_report(settings, judged(plan))
+    except InputError as error:
+        return Problem(f"sub-{subject}", f"its page cannot be made: {error}")
+    return None
 
 
 def _unfinished(plan: ParticipantPlan, settings: Settings) -> ParticipantPlan:
     """Keep the visits that can be processed, if any of the person's is not finished yet."""
-    from wmhflow.workflows.units import missing_files, units_of
+    from wmhflow.workflows.units import units_of
 
     visits = tuple(visit for visit in plan.visits if visit.problem is None)
     impossible = tuple(visit for visit in plan.visits if visit.problem is not None)
     promised = replace(plan, visits=visits, earlier=(*plan.earlier, *impossible))
     units = units_of(promised, settings)
     recorded = all(_is_done(unit, settings) for unit in units if unit.record)
-    if recorded and not missing_files(units, settings.output_dir):
-        return replace(plan, visits=())
-    return promised
+    return replace(plan, visits=()) if recorded else promised
 
 
 def _recorded(plan: ParticipantPlan, settings: Settings) -> list[Unit]:

@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from functools import cache
 from pathlib import Path
 
 _known: dict[tuple[int, ...], str] = {}
 
 
-@cache
 def checksum(path: Path) -> str:
-    """Return the SHA-256 of a file, read once in a run."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def checksum_now(path: Path) -> str:
     """Return the SHA-256 of what a file holds now; an unchanged file is read once in a process.
 
     Parameters
