@@ -48,8 +48,10 @@ def _run(words: Sequence[str]) -> int:
     settings = parse_settings(words)
     _start_logging(settings.reporting.verbose)
     if settings.level == "group":
+        from wmhflow.cli.places import check_places
         from wmhflow.group.run import run_group
 
+        check_places(settings)
         return run_group(settings)
     from wmhflow.cli.run import run_participants
 

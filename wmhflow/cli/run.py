@@ -10,11 +10,11 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wmhflow.bids.query import Query, check_dataset, find_subjects, misnamed_files, open_query
+from wmhflow.bids.query import Query, find_subjects, misnamed_files, open_query
 from wmhflow.cli.batches import Batches, Problem
+from wmhflow.cli.places import check_own_folder, check_places
 from wmhflow.cli.resources import find_resources, monitor, prepare_environment
 from wmhflow.errors import InputError, MissingProgramError, UsageError
 from wmhflow.plan.atlases import PlannedAtlases
@@ -54,7 +54,7 @@ def run_participants(settings: Settings) -> int:
     NothingToDoError
         If there is nobody to process.
     """
-    _check_folders(settings)
+    check_places(settings)
     if settings.reporting.boilerplate_only:
         return _write_boilerplate(settings)
     plans = make_plans(settings)
@@ -69,30 +69,6 @@ def run_participants(settings: Settings) -> int:
     if settings.reporting.reports_only:
         return _write_reports(settings, plans)
     return _process(settings, plans, resources)
-
-
-def _check_folders(settings: Settings) -> None:
-    check_dataset(settings.bids_dir, "BIDS_DIR")
-    inside = (settings.bids_dir, *(named.path for named in settings.inputs.derivatives))
-    if settings.output_dir.resolve() in {path.resolve() for path in inside}:
-        raise UsageError(
-            f"OUTPUT_DIR {settings.output_dir} is one of the input datasets, which are never "
-            "written to; choose another folder."
-        )
-    for what, folder in (
-        ("OUTPUT_DIR", settings.output_dir),
-        ("--work-dir", settings.execution.work_dir),
-    ):
-        within = [path for path in inside[1:] if _is_within(folder, path)]
-        if within or (what == "--work-dir" and _is_within(folder, settings.bids_dir)):
-            raise UsageError(
-                f"{what} {folder} lies inside an input dataset, which is never written to; "
-                "choose another folder."
-            )
-    if any(named.name == "raw" for named in settings.inputs.derivatives):
-        raise UsageError("--derivatives: 'raw' is the name of BIDS_DIR; choose another name.")
-    if settings.output_dir.exists() and not settings.output_dir.is_dir():
-        raise UsageError(f"OUTPUT_DIR {settings.output_dir} is a file; choose a folder.")
 
 
 def _check_programs(settings: Settings) -> None:
@@ -126,10 +102,6 @@ def _how_to_get(known: Segmenter, missing: Sequence[str]) -> str:
         f"{missing[0]} is not installed or not on PATH; {known.install} ({known.address}), or name "
         f"a container image that holds it: {image}"
     )
-
-
-def _is_within(folder: Path, dataset: Path) -> bool:
-    return folder.resolve().is_relative_to(dataset.resolve())
 
 
 def _make_output_dir(settings: Settings) -> None:
@@ -275,6 +247,9 @@ def _ready(
     """Go through those who have visits to run, noting everybody and what cannot be processed."""
     for plan in plans:
         tally.persons.append(plan.subject)
+        if problem := _link_away(plan, settings):
+            tally.problems.append(problem)
+            continue
         left = _unfinished(plan, settings)
         for visit in plan.visits:
             if visit.problem is not None:
@@ -283,6 +258,19 @@ def _ready(
             yield left
         elif problem := _whole_page(plan, settings):
             tally.problems.append(problem)
+
+
+def _link_away(plan: ParticipantPlan, settings: Settings) -> Problem | None:
+    """Refuse a person whose folders in the output dataset are links into an input."""
+    person = settings.output_dir / f"sub-{plan.subject}"
+    visits = [person / f"ses-{one.session}" if one.session else person for one in plan.visits]
+    folders = (person, person / "figures", *visits, *(visit / "anat" for visit in visits))
+    try:
+        for folder in folders:
+            check_own_folder(settings, folder)
+    except InputError as error:
+        return Problem(f"sub-{plan.subject}", str(error))
+    return None
 
 
 def _whole_page(plan: ParticipantPlan, settings: Settings) -> Problem | None:
