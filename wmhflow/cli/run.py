@@ -63,7 +63,7 @@ def run_participants(settings: Settings) -> int:
             shown = judged(plan) if settings.reporting.check_values else plan
             print(format_plan([shown]), end="")
         return OK
-    _make_output_dir(settings)
+    _make_folders(settings)
     resources = find_resources(settings.execution)
     prepare_environment(resources)
     if settings.reporting.reports_only:
@@ -104,12 +104,12 @@ def _how_to_get(known: Segmenter, missing: Sequence[str]) -> str:
     )
 
 
-def _make_output_dir(settings: Settings) -> None:
-    """Make both folders now, so that a read-only one is found before an hour is spent."""
-    for what, folder in (
-        ("OUTPUT_DIR", settings.output_dir),
-        ("--work-dir", settings.execution.work_dir),
-    ):
+def _make_folders(settings: Settings) -> None:
+    """Make folders now, so that a read-only one is found before an hour is spent."""
+    folders = {"OUTPUT_DIR": settings.output_dir}
+    if not (settings.reporting.boilerplate_only or settings.reporting.reports_only):
+        folders["--work-dir"] = settings.execution.work_dir
+    for what, folder in folders.items():
         try:
             folder.mkdir(parents=True, exist_ok=True)
             writable = os.access(folder, os.W_OK)
@@ -186,7 +186,7 @@ def _write_boilerplate(settings: Settings) -> int:
     # the text names the atlases: there have to be such
     PlannedAtlases(settings.regions)
 
-    _make_output_dir(settings)
+    _make_folders(settings)
     write_dataset_files(settings)
     print(f"Methods text: {settings.output_dir / 'logs' / 'CITATION.md'}")
     return OK
