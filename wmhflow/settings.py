@@ -7,6 +7,7 @@ table of the documentation are all made from this tree, so that they cannot disa
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 import shlex
 import tomllib
@@ -145,7 +146,10 @@ def _atlas(text: str) -> str:
 def _image(text: str) -> str:
     # steps run in folders of their own, where a relative path would mean something else
     is_path = text.startswith(("/", ".", "~")) or text.endswith((".sif", ".simg"))
-    return str(Path(text).expanduser().absolute()) if is_path and "://" not in text else text
+    if not is_path or "://" in text:
+        return text
+    # unlike pathlib's, this leaves "~" as it is where the user has no home
+    return str(Path(os.path.expanduser(text)).absolute())  # noqa: PTH111
 
 
 def _subject(text: str) -> str:

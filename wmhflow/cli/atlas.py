@@ -45,6 +45,9 @@ def run_atlas(arguments: Sequence[str]) -> int:
         With one sentence that says what is wrong.
     """
     given = vars(_parser().parse_args(arguments))
+    from wmhflow.cli.resources import prepare_folders
+
+    prepare_folders()
     return given.pop("run")(**given)
 
 

@@ -7,9 +7,11 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from wmhflow.bids.writer import read_object
 from wmhflow.errors import InputError
+from wmhflow.labels.schemes import scheme_names
 from wmhflow.products.product import Place
 from wmhflow.products.record import visit_record_path
 from wmhflow.products.tables import TABLES
@@ -111,18 +113,28 @@ def read_study(output_dir: Path, visits: Sequence[Visit]) -> Study:
     zones: dict[tuple[str, ...], Visit] = {}
     atlases: dict[str, dict[str, Visit]] = {}
     for visit in visits:
-        record = read_object(visit.record)
-        if not record:
-            raise InputError(f"{visit.record} is damaged; process {visit} again.")
-        zones.setdefault(tuple(record["settings"]["zones"]), visit)
-        threshold = record["settings"].get("atlas_threshold")
-        for name, atlas in record.get("atlases", {}).items():
-            made_with = json.dumps([atlas, threshold], sort_keys=True)
+        schemes, ways = _made_with(visit)
+        zones.setdefault(schemes, visit)
+        for name, made_with in ways.items():
             atlases.setdefault(name, {}).setdefault(made_with, visit)
     _say_where_zones_differ(zones)
     _say_where_atlases_differ(atlases)
     schemes = tuple(dict.fromkeys(scheme for schemes in zones for scheme in schemes))
     return Study(output_dir, tuple(visits), schemes)
+
+
+def _made_with(visit: Visit) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Read the zone schemes of a visit, and how each of its atlases was laid, from its record."""
+    record = read_object(visit.record)
+    stated, atlases = record.get("settings"), record.get("atlases", {})
+    settings: dict[str, Any] = stated if isinstance(stated, dict) else {}
+    schemes = settings.get("zones")
+    known = isinstance(schemes, list) and set(map(str, schemes)) <= set(scheme_names())
+    if not known or not schemes or not isinstance(atlases, dict):
+        raise InputError(f"{visit.record} is damaged; process {visit} again.")
+    threshold = settings.get("atlas_threshold")
+    ways = {name: json.dumps([laid, threshold], sort_keys=True) for name, laid in atlases.items()}
+    return tuple(map(str, schemes)), ways
 
 
 def _say_where_zones_differ(found: dict[tuple[str, ...], Visit]) -> None:

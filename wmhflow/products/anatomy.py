@@ -22,7 +22,7 @@ from wmhflow.products.product import Facts, Image, Product, Recipe, Taken, Trans
 from wmhflow.steps.containers import image_facts
 from wmhflow.steps.images import convert_transform, prepare_image, resample
 from wmhflow.steps.lesions import bring_mask, find_lesions, keep_infarct_out
-from wmhflow.steps.programs import image_option, run_program, run_segmenter
+from wmhflow.steps.programs import image_option, program_files, run_program, run_segmenter
 from wmhflow.steps.registration import FirstWarp, align_rigidly, warp_again, warp_to_template
 from wmhflow.steps.tissue import (
     check_anatomy,
@@ -265,6 +265,8 @@ def _program(visit: Visit, wmh: Computed) -> Recipe:
         transform = None if known.space in {reference.lower(), "reference"} else transform
     if wmh.image is not None:
         how["image"] = image_option(wmh.image, image_facts(wmh.image))
+    else:
+        how["files"] = program_files(wmh.command_lines)
     return Recipe(
         "external_wmh",
         run_program if known is None else run_segmenter,
