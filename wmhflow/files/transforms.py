@@ -30,6 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wmhflow.errors import InputError
+from wmhflow.files.forms import trusted_affine
 
 TRANSFORM_EXTENSIONS = (".txt", ".mat", ".h5", ".lta")
 LPS_FROM_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -64,7 +65,13 @@ class TransformFile:
         for make in self.matrices:
             if make is None:
                 return None
-            whole = whole @ make()
+            try:
+                whole = whole @ make()
+            except (ValueError, IndexError) as error:
+                raise InputError(
+                    f"{self.path} has numbers that make no matrix ({error}); give it as its "
+                    "program wrote it."
+                ) from None
         return whole
 
 
@@ -137,7 +144,7 @@ def _said_of(path: Path) -> Iterator[None]:
         ) from None
 
 
-def linear_matrix(path: Path, moving: Path, fixed: Path) -> Matrix:
+def linear_matrix(path: Path, moving: Path, fixed: Path, trust: str | None = None) -> Matrix:
     """Return the matrix of a linear transform of any program.
 
     Parameters
@@ -146,6 +153,8 @@ def linear_matrix(path: Path, moving: Path, fixed: Path) -> Matrix:
         The transform, from the moving to the fixed image.
     moving, fixed
         The images. flirt's matrices mean nothing without them.
+    trust
+        The form of their headers that is believed, ``sform`` or ``qform``.
 
     Returns
     -------
@@ -162,7 +171,12 @@ def linear_matrix(path: Path, moving: Path, fixed: Path) -> Matrix:
         raise InputError(f"{path} is not linear ({', '.join(given.parts)}), which is needed here.")
     if given.program == "ITK":
         return given.matrix
-    images = [_Geometry.of(nib.load(image)) for image in (moving, fixed)]
+    if not np.isfinite(given.matrix).all() or np.linalg.matrix_rank(given.matrix) < 4:
+        raise InputError(
+            f"{path} has a matrix that is not finite or has no inverse; give it as its program "
+            "wrote it."
+        )
+    images = [_Geometry.of(image, trust) for image in (moving, fixed)]
     if given.program == "FSL":
         return from_flirt(given.matrix, *images)
     lta = _read_lta(path)
@@ -317,8 +331,10 @@ class _Geometry:
     affine: Matrix
 
     @classmethod
-    def of(cls, image: Any) -> _Geometry:
-        return cls(tuple(image.shape[:3]), np.asarray(image.affine, dtype=np.float64))
+    def of(cls, path: Path, trust: str | None) -> _Geometry:
+        image: Any = nib.load(path)
+        affine = trusted_affine(path, np.asarray(image.affine, dtype=np.float64), trust)
+        return cls(tuple(image.shape[:3]), affine)
 
     @property
     def sizes(self) -> NDArray[np.float64]:
