@@ -539,6 +539,25 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.acts("--trust")
+def test_two_sizes_of_a_voxel_are_refused_until_one_is_trusted(
+    study: Coarse, tmp_path: Path
+) -> None:
+    raw = tmp_path / "raw"
+    shutil.copytree(study.raw, raw)
+    path = raw / "sub-02" / "anat" / "sub-02_FLAIR.nii.gz"
+    flair = nib.load(path)
+    made = nib.Nifti1Image(np.asarray(flair.dataobj), flair.affine, flair.header)
+    made.set_qform(flair.affine @ np.diag([1, 1, 0.9, 1]), code=1)
+    nib.save(made, path)
+    words = [str(raw), str(tmp_path / "out"), "participant", "--participant-label", "02"]
+    told = {trust: run([*words, "--dry-run", *trust]).out
+            for trust in ((), ("--trust", "sform"), ("--trust", "qform"))}  # fmt: skip
+    assert ["--trust sform or --trust qform" in said for said in told.values()] == [
+        True, False, False,
+    ]  # fmt: skip
+
+
 @pytest.mark.acts("--check-values")
 def test_what_only_voxels_tell_is_said_before_anything_runs(study: Coarse, tmp_path: Path) -> None:
     raw = tmp_path / "raw"

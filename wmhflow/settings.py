@@ -27,6 +27,7 @@ LEVELS = ("participant", "group")
 LESION_RULES = ("continuity", "majority")
 MOST_LAYERS = 8
 ZERO_KINDS = ("auto", "data", "missing")
+FORMS = ("sform", "qform")
 # The kinds of input that --bids-filter-file can narrow.
 FILTER_KINDS = ("t1w", "flair", "wmh", "infarct", "parcellation", "transform", "map")
 
@@ -259,6 +260,14 @@ class Inputs:
         "outside the map's mask and where a fit failed (auto); or all are data, or all are "
         "missing.",
         choices=ZERO_KINDS,
+    )
+    trust: str | None = option(
+        None,
+        "--trust",
+        help="Which of a header's two forms is believed where they disagree on the size of a voxel "
+        "by more than 1 % (by default such an image is refused) or on the image's place (by "
+        "default the sform).",
+        choices=FORMS,
     )
     skip_bids_validation: bool = option(
         False,

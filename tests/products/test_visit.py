@@ -190,6 +190,10 @@ CONTRAST = (
     *("unevenness", "empty_share"),
 )
 PAIR = ("T1w_FLAIR_correlation", "FLAIR_over_T1w_cortex")
+JUDGED = (
+    *("mutual_information_ratio", "mutual_information_z", "foreground_dice"),
+    *("field_of_view_overlap", "displacement_mm", "misalignment_mm"),
+)
 # what the steps count, where that depends on nothing
 COUNTED: dict[str, tuple[str, ...]] = {
     "prepare_image": ("nonfinite_voxels", "distinct_values", "foreground_l", "smoothness"),
@@ -203,6 +207,8 @@ COUNTED: dict[str, tuple[str, ...]] = {
             *ACCEPTABLE,
         ),
     ),
+    "judge_alignment": JUDGED,
+    "judge_warp": (*JUDGED, "jacobian_min", "jacobian_max", "round_trip_mm"),
     "keep_infarct_out": (
         *("wmh_removed_infarct_voxels", "wmh_removed_infarct_rim_voxels", "infarct_volume_mm3"),
     ),

@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wmhflow.errors import InputError
+from wmhflow.files.forms import trusted_affine
 from wmhflow.files.images import read_header
 from wmhflow.files.streams import MOST_PACKED, UNREADABLE, check_file, first_line
 
@@ -65,7 +66,13 @@ class TransformFile:
         for make in self.matrices:
             if make is None:
                 return None
-            whole = whole @ make()
+            try:
+                whole = whole @ make()
+            except (ValueError, IndexError) as error:
+                raise InputError(
+                    f"{self.path} has numbers that make no matrix ({error}); give it as its "
+                    "program wrote it."
+                ) from None
         return whole
 
 
@@ -139,7 +146,7 @@ def _said_of(path: Path) -> Iterator[None]:
         ) from None
 
 
-def linear_matrix(path: Path, moving: Path, fixed: Path) -> Matrix:
+def linear_matrix(path: Path, moving: Path, fixed: Path, trust: str | None = None) -> Matrix:
     """Return the matrix of a linear transform of any program.
 
     Parameters
@@ -148,6 +155,8 @@ def linear_matrix(path: Path, moving: Path, fixed: Path) -> Matrix:
         The transform, from the moving to the fixed image.
     moving, fixed
         The images. flirt's matrices mean nothing without them.
+    trust
+        The form of their headers that is believed, ``sform`` or ``qform``.
 
     Returns
     -------
@@ -164,7 +173,12 @@ def linear_matrix(path: Path, moving: Path, fixed: Path) -> Matrix:
         raise InputError(f"{path} is not linear ({', '.join(given.parts)}), which is needed here.")
     if given.program == "ITK":
         return given.matrix
-    images = [_Geometry(*read_header(image)[:2]) for image in (moving, fixed)]
+    if not np.isfinite(given.matrix).all() or np.linalg.matrix_rank(given.matrix) < 4:
+        raise InputError(
+            f"{path} has a matrix that is not finite or has no inverse; give it as its program "
+            "wrote it."
+        )
+    images = [_Geometry.of(image, trust) for image in (moving, fixed)]
     if given.program == "FSL":
         return from_flirt(given.matrix, *images)
     lta = _read_lta(path)
@@ -335,6 +349,11 @@ class _Geometry:
 
     shape: tuple[int, ...]
     affine: Matrix
+
+    @classmethod
+    def of(cls, path: Path, trust: str | None) -> _Geometry:
+        shape, affine = read_header(path)[:2]
+        return cls(tuple(shape[:3]), trusted_affine(path, affine, trust))
 
     @property
     def sizes(self) -> NDArray[np.float64]:

@@ -65,13 +65,15 @@ class MapPlan:
     """A quantitative map: where its values come from, and how it comes to lie on the reference.
 
     ``transform`` leads from the map to the reference; None where the headers agree. ``grid`` says
-    which maps are stored on one grid.
+    which maps are stored on one grid. ``shown_by`` is an image on the map's grid that shows more of
+    the anatomy, by which the alignment is judged, if there is one.
     """
 
     definition: MapDefinition
     values: Source
     transform: Source | None
     grid: tuple[Any, ...] = ()
+    shown_by: FoundFile | None = None
 
     @property
     def name(self) -> str:
@@ -226,6 +228,7 @@ class VisitPlan:
         parts = list(self.parts.values())
         parts += [part for one in self.maps for part in (one.values, one.transform)]
         found += [file for part in parts if part is not None for file in part.files]
+        found += [one.shown_by for one in self.maps]
         unique = {file.path: file for file in found if file is not None}
         return tuple(unique.values())
 

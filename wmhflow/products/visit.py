@@ -71,6 +71,7 @@ def visit_choices(visit: VisitPlan, settings: Settings) -> dict[str, Any]:
             **_program(visit),
             "registration_qc": anatomy.registration_qc,
             "zeros": settings.inputs.zeros,
+            "trust": settings.inputs.trust,
             "fill_holes": anatomy.fill_holes,
             "tissue_guard": anatomy.tissue_guard,
             "zones": list(regions.zones),

@@ -28,6 +28,7 @@ from wmhflow.core.wmh.edges import LEAST_LESION_MM3, agreeing
 from wmhflow.core.wmh.model import GIVEN_THRESHOLD, LesionModel
 from wmhflow.core.wmh.noise import noise_sd
 from wmhflow.errors import InputError
+from wmhflow.files.forms import trusted_affine
 from wmhflow.files.images import load_volume
 from wmhflow.files.network import wmh_network
 from wmhflow.files.template import Template
@@ -66,6 +67,7 @@ def bring_mask(
     is_probability: bool = False,
     fill: bool = False,
     what: str = "wmh",
+    trust: str | None = None,
 ) -> GivenMask:
     """Bring a given lesion mask to the reference grid, once, by nearest neighbour.
 
@@ -83,8 +85,11 @@ def bring_mask(
         Whether holes are filled; they are counted in any case.
     what
         Put before the names of the counts.
+    trust
+        The form of its header that is believed, ``sform`` or ``qform``.
     """
     data, affine = load_volume(in_file)
+    affine = trusted_affine(in_file, affine, trust)
     values = np.nan_to_num(np.asarray(data, dtype=np.float32), posinf=0.0, neginf=0.0)
     native = values if is_probability else (values != 0).astype(np.float32)
     how = "linear" if is_probability else "nearest"

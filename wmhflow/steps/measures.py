@@ -28,6 +28,7 @@ from wmhflow.core.regions.lesions import lesion_centres
 from wmhflow.core.regions.partition import ALL, IN_NAWM, IN_WMH, TISSUES, Row
 from wmhflow.core.space.geometry import voxel_mm3
 from wmhflow.core.space.grids import Grid3D
+from wmhflow.files.forms import trusted_affine
 from wmhflow.files.images import load_volume
 from wmhflow.files.itk import read_itk_affine
 from wmhflow.labels.digits import (
@@ -207,6 +208,7 @@ def load_maps(
     options: Sequence[MapOptions],
     transform: Path | None,
     zeros: str = AUTO,
+    trust: str | None = None,
 ) -> LoadedMaps:
     """Load maps on one grid and what is valid of each, and their affine.
 
@@ -218,10 +220,13 @@ def load_maps(
         From the maps to the reference, ITK; None where the headers agree.
     zeros
         What zeros are: ``auto``, ``data`` or ``missing``.
+    trust
+        The form of their headers that is believed, ``sform`` or ``qform``.
     """
     values, affine = {}, np.eye(4)
     for path, one in zip(files, options, strict=True):
         data, affine = load_volume(path)
+        affine = trusted_affine(path, affine, trust)
         values[one.name] = np.asarray(data, dtype=np.float64)
     no_data = {
         one.name: find_no_data(
@@ -270,6 +275,7 @@ def sample_maps(
     regions: Rows,
     transform: Path | None = None,
     zeros: str = AUTO,
+    trust: str | None = None,
 ) -> Samples:
     """Sample maps that share a grid in every region, each in its own grid.
 
@@ -283,6 +289,8 @@ def sample_maps(
         From the maps to the reference, ITK; None where the headers agree.
     zeros
         What zeros are: ``auto``, ``data`` or ``missing``.
+    trust
+        The form of their headers that is believed, ``sform`` or ``qform``.
     """
     found = as_partition(labels, columns)
     described = [
@@ -290,7 +298,7 @@ def sample_maps(
         for tissue in TISSUES
     ]  # fmt: skip
     rows = [Row(region.terms, tissue) for region in as_regions(regions) for tissue in TISSUES]
-    loaded = load_maps(maps, options, transform, zeros)
+    loaded = load_maps(maps, options, transform, zeros, trust)
     shape = next(iter(loaded.maps.values()))[0].shape
     weights = region_weights(found, labels.affine, shape, loaded.affine, rows)
     seen = {FIELD_OF_VIEW: (np.zeros(shape), np.ones(shape, dtype=bool))}

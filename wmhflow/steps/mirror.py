@@ -71,12 +71,13 @@ def sample_opposites(
     regions: Rows,
     transform: Path | None = None,
     zeros: str = AUTO,
+    trust: str | None = None,
 ) -> Opposites:
     """Sample maps in every region of one side, and in the place opposite to it.
 
     Parameters
     ----------
-    maps, options, transform, zeros
+    maps, options, transform, zeros, trust
         As for :func:`wmhflow.steps.measures.sample_maps`.
     own, opposite, columns
         The mirrored partition.
@@ -85,7 +86,7 @@ def sample_opposites(
     """
     sided = one_sided(as_regions(regions))
     rows = [Row(region.terms) for region in sided]
-    loaded = load_maps(maps, options, transform, zeros)
+    loaded = load_maps(maps, options, transform, zeros, trust)
     sampled = [
         sample_regions(as_partition(part, columns), part.affine, loaded.maps, loaded.affine, rows)
         for part in (own, opposite)
