@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from wmhflow.bids.query import check_dataset, read_filters
-from wmhflow.errors import UsageError
+from wmhflow.errors import InputError, UsageError
+from wmhflow.files.transforms import read_transform
 from wmhflow.registries.maps import load_maps
 from wmhflow.settings import read_config_file
 from wmhflow.workflows.execute import _plugin_arguments
@@ -118,6 +119,33 @@ def test_options(tmp_path: Path, text: str, said: str) -> None:
 )
 def test_plugins(tmp_path: Path, text: str, said: str) -> None:
     assert said in refusal(_plugin_arguments, tmp_path / "plugin.yml", text)
+
+
+ITK = (
+    "#Insight Transform File V1.0\n#Transform 0\nTransform: AffineTransform_double_3_3\n"
+    "Parameters: 1 0 0 0 1 0 0 0 1 4 5 6\nFixedParameters: 7 8 9\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (ITK.replace("FixedParameters", "FixdParameters"), "line 5 is no line of an ITK"),
+        (ITK.replace("FixedParameters", "\x00\x00xedParameters"), "line 5 is no line"),
+        (ITK.replace("\nFixed", "Fixed"), "could not convert"),
+        (ITK.replace(" 7 8 9", " 7 8"), "2 fixed parameters, and its centre takes 3"),
+        (ITK.replace("FixedParameters: 7 8 9\n", ""), "0 fixed parameters"),
+        (f"{ITK}rest\n", "line 6 is no line"),
+    ],
+)
+def test_transforms_whose_centre_is_damaged(tmp_path: Path, text: str, said: str) -> None:
+    """The centre had counted as 0, which moved points by centimetres."""
+    path = tmp_path / "from-FLAIR_to-T1w_mode-image_xfm.txt"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=said):
+        read_transform(path)
+    path.write_text(ITK, encoding="utf-8")
+    assert read_transform(path).matrix is not None
 
 
 @pytest.mark.parametrize("text", ["[" * DEEP, '{"Name": 1' + "1" * 5000 + "}", "\x00", ""])

@@ -199,9 +199,16 @@ _ITK_PART = re.compile(
 )
 
 
+# Every line of ITK's text: one that is damaged would be passed over, with the centre that it held.
+_ITK_LINE = re.compile(r"\s*|#.*|(Transform|Parameters|FixedParameters):.*")
+
+
 def _itk_text(path: Path) -> list[_Part]:
     text = path.read_text(encoding="utf-8")
     found = _ITK_PART.findall(text)
+    for number, line in enumerate(text.split("\n") if found else (), 1):
+        if not _ITK_LINE.fullmatch(line):
+            raise ValueError(f"line {number} is no line of an ITK transform: {line[:40]!r}")
     return [
         (kind, _itk_matrix(kind, *(np.array(part.split(), float) for part in (numbers, fixed))))
         for kind, numbers, fixed in found
@@ -283,6 +290,8 @@ def _itk_matrix(
     n_numbers, turn = _LINEAR_KINDS[name]
     if numbers.size != n_numbers:
         raise ValueError(f"{kind} has {numbers.size} parameters instead of {n_numbers}")
+    if n_numbers > 3 and fixed.size < 3:
+        raise ValueError(f"{kind} has {fixed.size} fixed parameters, and its centre takes 3")
     return partial(_ras_matrix, turn, numbers, fixed)
 
 
