@@ -42,7 +42,7 @@ class Fault(NamedTuple):
 def find_faults(visit: Visit) -> Iterator[Fault]:
     """Compare a visit's tables with what its record promises and what their columns declare.
 
-    Cells are not looked at.
+    Cells are looked at only in a table that changed since it was written.
 
     Parameters
     ----------
