@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable
@@ -40,9 +41,17 @@ def record_outputs(visit: Visit) -> None:
     record = json.loads(visit.record.read_text())
     paths = [visit.table(kind) for kind in TABLES if visit.table(kind).is_file()]
     record["outputs"] = {
-        path.relative_to(visit.output_dir).as_posix(): path.stat().st_size for path in paths
+        path.relative_to(visit.output_dir).as_posix(): held(path) for path in paths
     }
     visit.record.write_text(json.dumps(record))
+
+
+def held(path: Path) -> object:
+    """Tell what a table holds: its length alone, or its checksum, too."""
+    size = path.stat().st_size
+    if "qc" in path.name:
+        return {"size": size, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    return size
 
 
 def contents(out: Path) -> dict[str, bytes]:
@@ -88,7 +97,7 @@ HARMS: list[tuple[str, str, Harm, str]] = [
     ("an empty line", "maps", lambda path: path.write_bytes(b"\n\n"), "the table is empty"),
     ("cut at a line", "maps", lambda path: os.truncate(path, path.read_bytes().rindex(b"\n", 0, -1)
                                                        + 1), "it was changed or cut"),
-    ("cut in a line", "maps", lambda path: os.truncate(path, path.stat().st_size - 3), "cut"),
+    ("cut in a line", "maps", lambda path: os.truncate(path, path.stat().st_size - 3), "line 3: "),
     ("a header alone", "volumes", lambda path: path.write_text(path.read_text().partition("\n")[0]
                                                                + "\n"), "it was changed or cut"),
     ("a row twice", "maps", lambda path: path.write_text(path.read_text() + path.read_text()
@@ -102,6 +111,8 @@ HARMS: list[tuple[str, str, Harm, str]] = [
      "line 2: 'x' in the column value is not a number"),
     ("cells", "qc", lambda path: path.write_text(path.read_text().replace("\t1\t", " 1\t")),
      "line 2: 4 cells under a header of 5"),
+    ("a value", "qc", lambda path: path.write_text(path.read_text().replace("\t1\t", "\t7\t")),
+     "it was changed or cut"),
     ("bytes", "qc", lambda path: path.write_bytes(path.read_bytes().replace(b"a", b"\xff")
                                                   .replace(b"v\xfflue", b"value")),
      "not those of qc|not text in UTF-8"),

@@ -5,7 +5,6 @@ Nothing is held but one batch of rows, so that memory does not grow with the num
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import NamedTuple
@@ -15,7 +14,7 @@ from pyarrow import csv, parquet
 
 from wmhflow.bids.writer import Column, Kind, dictionary_of, replacing, write_json
 from wmhflow.errors import InputError
-from wmhflow.group.faults import WHAT_TO_DO, Fault
+from wmhflow.group.faults import Fault, first_fault, said_at
 from wmhflow.group.study import Study, Visit
 from wmhflow.products.columns import KEYS, names
 from wmhflow.products.tables import table_columns
@@ -26,12 +25,6 @@ TYPES: dict[Kind, pa.DataType] = {
     "whole": pa.int64(),
     "number": pa.float64(),
     "flag": pa.bool_(),
-}
-CELLS: dict[Kind, tuple[str, re.Pattern[str]]] = {
-    "text": ("text in UTF-8", re.compile("[^\ufffd]*")),
-    "whole": ("a whole number", re.compile(r"-?\d{1,18}")),
-    "number": ("a number", re.compile(r"(?i)-?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|nan|-?inf(inity)?")),
-    "flag": ("true or false", re.compile("true|false")),
 }
 
 
@@ -145,7 +138,7 @@ def keyed_lines(visit: Visit, kind: str, columns: tuple[Column, ...]) -> bytes:
         return b""
     header, _, body = path.read_bytes().replace(b"\r\n", b"\n").partition(b"\n")
     if not header:
-        raise InputError(_said(visit, kind, 1, "the table is empty"))
+        raise InputError(said_at(visit, kind, 1, "the table is empty"))
     if not body:
         return b""
     lines = body.removesuffix(b"\n")
@@ -206,27 +199,3 @@ def typed_table(batch: Batch, kind: str, columns: tuple[Column, ...]) -> pa.Tabl
         faults = (first_fault(visit, kind, columns) for visit in batch.visits)
         unknown = f"The {kind} of {batch.visits[0]} to {batch.visits[-1]} cannot be read: {error}"
         raise InputError(next(filter(None, faults), unknown)) from error
-
-
-def first_fault(visit: Visit, kind: str, columns: tuple[Column, ...]) -> str | None:
-    """Say which cell of a visit's table is the first that its column does not allow."""
-    kinds = {column.name: column.kind for column in columns}
-    lines = visit.table(kind).read_text(encoding="utf-8", errors="replace").split("\n")
-    header = lines[0].split("\t")
-    for number, line in enumerate(lines[1:], start=2):
-        if number == len(lines) and not line:
-            break  # the end of the last line
-        cells = line.split("\t")
-        if len(cells) != len(header):
-            said = f"{len(cells)} cells under a header of {len(header)}"
-            return _said(visit, kind, number, said)
-        for name, cell in zip(header, cells, strict=True):
-            wanted, pattern = CELLS[kinds.get(name, "text")]
-            if cell not in {"n/a", ""} and not pattern.fullmatch(cell):
-                return _said(visit, kind, number, f"'{cell}' in the column {name} is not {wanted}")
-    return None
-
-
-def _said(visit: Visit, kind: str, line: int, what: str) -> str:
-    path = visit.table(kind).relative_to(visit.output_dir)
-    return f"{visit}: {path}, line {line}: {what}. {WHAT_TO_DO}"
