@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 from collections.abc import Callable
 from functools import cache
@@ -32,7 +33,7 @@ from wmhflow.plan.judging import judge_visit
 from wmhflow.plan.visit import VisitPlan
 from wmhflow.products.visit import visit_unit
 from wmhflow.settings import Settings
-from wmhflow.steps.alignment import judge_alignment, judge_warp
+from wmhflow.steps.alignment import judge_alignment, judge_warp, say_which_form_fits
 from wmhflow.steps.kinds import MaskImage
 
 VISIT = Path("sub-01", "ses-1")
@@ -186,14 +187,19 @@ GRID = (10, 11, 12)
 
 
 def write_field(
-    path: Path, vectors: Any, origin: Any = (-10, -10, -10), spacing: float = 10
+    path: Path,
+    vectors: Any,
+    origin: Any = (-10, -10, -10),
+    spacing: float = 10,
+    affine: Any = None,
 ) -> Path:
-    """Write a composite of an identity and a field of displacements, in LPS mm, as ITK does."""
+    """Write a composite of a matrix and a field of displacements, in LPS mm, as ITK does."""
+    place = np.eye(4) if affine is None else affine
     path.parent.mkdir(parents=True, exist_ok=True)
     with h5py.File(path, "w") as file:
         for number, (kind, numbers, fixed) in enumerate((
             ("CompositeTransform_double_3_3", [], []),
-            ("AffineTransform_double_3_3", [*np.eye(3).ravel(), 0, 0, 0], [0, 0, 0]),
+            ("AffineTransform_double_3_3", [*place[:3, :3].ravel(), *place[:3, 3]], [0, 0, 0]),
             ("DisplacementFieldTransform_double_3_3", np.transpose(vectors, (2, 1, 0, 3)).ravel(),
              [*GRID, *origin, *[spacing] * 3, *np.eye(3).ravel()]),
         )):  # fmt: skip
@@ -315,6 +321,49 @@ def test_a_header_that_is_off_is_said_with_the_form_that_fits(tmp_path: Path) ->
         InputError, match=r"By the qform of .*two_forms\.nii they fit.* --trust qform"
     ):
         judged(tmp_path, None, "fail", moving_name=str(tmp_path / "two_forms.nii"))
+
+
+def test_of_two_forms_the_one_that_fits_is_named_where_images_are_registered(
+    tmp_path: Path, caplog: Any
+) -> None:
+    fixed, fa, matrix = images()
+    right = np.linalg.inv(matrix) @ fa.affine
+    for sform, qform, said in (
+        (fa.affine, right, "By the qform of .*two_forms.nii they fit, and not by its sform"),
+        (right, fa.affine, "whose sform and qform differ: By the sform they fit"),
+    ):
+        image = nib.Nifti1Image(fa.data, sform)
+        image.set_sform(sform, code=1)
+        image.set_qform(qform, code=1)
+        nib.save(image, tmp_path / "two_forms.nii")
+        names = (str(T1W), str(tmp_path / "two_forms.nii"))
+        with caplog.at_level(logging.WARNING, "wmhflow"):
+            say_which_form_fits(fixed, Grid3D(fa.data, sform), names, 7, None)
+        assert re.search(said, caplog.text)
+    caplog.clear()
+    say_which_form_fits(fixed, fa, (str(T1W), str(FA)), 7, None)
+    assert caplog.text == ""
+
+
+def test_a_transform_that_is_not_linear_is_judged_by_what_it_makes(tmp_path: Path) -> None:
+    _, _, matrix = images()
+    flip = np.diag([-1.0, -1, 1, 1])
+    for number, lps in enumerate((flip @ matrix @ flip, flip @ np.linalg.inv(matrix) @ flip)):
+        path = tmp_path / f"{number}.h5"
+        write_field(path, field(), affine=lps)
+        fixed, fa, _ = images()
+        names = {"moving_name": str(FA), "fixed_name": str(T1W), "given_name": path.name}
+        found = judge_alignment(fixed, fa, "flag", seed=7, transform=path, **names).metrics
+        assert bool(poor_numbers(found)) == bool(number)
+        assert found["field_of_view_overlap"] > 0.9
+
+
+@pytest.mark.parametrize("wanted", ["flag", "fail", "off"])
+def test_nothing_is_judged_where_nobody_asks_for_it(phantom: Path, wanted: str) -> None:
+    settings = parse_settings(["raw", "out", "participant", "--registration-qc", wanted])
+    recipes = visit_unit(phantom_visit(phantom), settings).recipes
+    judges = [one for one in recipes if one.function.__name__ in ("judge_alignment", "judge_warp")]
+    assert {one.options["quality"] for one in judges} == ({wanted} - {"off"})
 
 
 def test_transforms_to_the_template_are_judged_together(tmp_path: Path, caplog: Any) -> None:

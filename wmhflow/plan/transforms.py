@@ -151,10 +151,11 @@ def check_place(planning: Planning, given: FoundFile, moving: FoundFile, fixed: 
     """
     if not planning.transform(given).is_linear:
         return
+    # headers that cannot be read are refused here
+    ours, theirs = planning.facts(fixed), planning.facts(moving)
     trust = planning.settings.inputs.trust
     matrix = linear_matrix(given.path, moving.path, fixed.path, trust)
     check_matrix(given.path, matrix)
-    ours, theirs = planning.facts(fixed), planning.facts(moving)
     if _meet(matrix, theirs, ours):
         return
     turned = np.asarray(np.linalg.inv(matrix), dtype=np.float64)

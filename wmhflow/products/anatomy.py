@@ -162,6 +162,7 @@ def rigid(
             "quality": visit.settings.anatomy.registration_qc,
             "moving_name": source,
             "fixed_name": _reference_path(visit),
+            **visit.trusted,
         },
         makes={"transform": transform, "metrics": facts},
     )

@@ -132,9 +132,36 @@ def _better(
             yield f" {what} (misalignment {found['misalignment_mm']:.2g} mm): {advice}."
 
 
+def say_which_form_fits(
+    fixed: Grid3D, moving: Grid3D, names: tuple[str, str], seed: int, trust: str | None
+) -> None:
+    """Say under which form of their headers two images fit, if one of them has two that differ.
+
+    Parameters
+    ----------
+    fixed, moving
+        The images as they are used.
+    names
+        The fixed and the moving image's files.
+    seed
+        Seed of the points and displacements.
+    trust
+        The form of headers that is believed, ``sform`` or ``qform``.
+    """
+    used, other = (QFORM, SFORM) if trust == QFORM else (SFORM, QFORM)
+    if all(_other_form(Path(name), other) is None for name in names):
+        return
+    pair = [Grid3D(robust_range(grid.data), grid.affine) for grid in (fixed, moving)]
+    here = alignment_quality(pair[0], pair[1], np.eye(4), seed)
+    better = next(_better(pair, np.eye(4), names, seed, trust), "") if poor_numbers(here) else ""
+    fits = better or f" By the {used} they fit (misalignment {here['misalignment_mm']:.2g} mm)."
+    if better or not poor_numbers(here):
+        log.warning("%s and %s, whose sform and qform differ:%s", names[1], names[0], fits)
+
+
 def _other_form(path: Path, name: str) -> NDArray[np.float64] | None:
     """Return where an image lies by the form that is not used, if that is elsewhere."""
-    forms = read_forms(path)
+    forms = read_forms(path) if path.is_file() else None
     if forms is None or not forms.places_differ:
         return None
     affine = forms.qform if name == QFORM else forms.sform
