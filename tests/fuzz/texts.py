@@ -162,6 +162,7 @@ def config(world: World, rng: Random) -> Verdict:
 
     def taken() -> Verdict:
         file, settings = _toml(content), parse_settings(words)
+        without = parse_settings(world.words)
         if file is None:
             return Verdict(OTHER_NUMBERS, "taken although it is no TOML", about)
         for group, entry, _ in iter_options():
@@ -170,7 +171,7 @@ def config(world: World, rng: Random) -> Verdict:
             has = getattr(getattr(settings, group), entry.name)
             written = {k.replace("-", "_"): v for k, v in file.get(group, {}).items()}
             if entry.name not in written:
-                if has != entry.default:
+                if has != getattr(getattr(without, group), entry.name):
                     return Verdict(OTHER_NUMBERS, f"{entry.name} is {has!r} unasked", about)
             elif not _says(has, written[entry.name], flag=is_flag(group, entry.name)):
                 said = f"{entry.name} is {has!r} by {written[entry.name]!r}"

@@ -165,7 +165,8 @@ class World:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.coarse = coarse_dataset(folder / "data", every=2)
-        self.words = self.coarse.words()
+        # what is wrong with an alignment shall be told
+        self.words = self.coarse.words("--registration-qc", "flag")
         self.images = {name: self.coarse.find(ending) for name, ending in IMAGES.items()}
         self.sound = look_at(self.words)
         if self.sound.fault() or self.sound.problems or self.sound.code:
