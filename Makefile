@@ -8,19 +8,24 @@ DEMO_OUT ?= demo_output
 DEMO_WORK ?= demo_work
 DEMO_ARGS ?=
 PYTEST_ARGS ?=
+# of `make fuzz`: so many seconds, or N cases
+FUZZ_SECONDS ?= 120
+N ?=
+FUZZ_ARGS ?=
 
 SHELL := /bin/sh
 bin := $(VENV)/bin
 typed := wmhflow tools
 code := wmhflow tests benchmarks bids_examples tools examples
 
-.PHONY: help demo test test-slow bench accuracy lint format docs lock clean
+.PHONY: help demo test test-slow fuzz bench accuracy lint format docs lock clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
 help:
 	@echo 'make demo    run the program on the example dataset and say where the report is'
 	@echo 'make test    run the tests (those marked slow: make test-slow)'
+	@echo 'make fuzz    disturb inputs at random for two minutes (make fuzz N=100000: so many cases)'
 	@echo 'make bench   measure the kernels beside other packages (about 10 minutes)'
 	@echo 'make accuracy  measure masks and alignments on people whose truth is known (an hour)'
 	@echo 'make lint    check format, style, types, arrows and dependencies (make format mends what can be mended)'
@@ -50,6 +55,11 @@ test: $(VENV)/.installed-dev
 
 test-slow: $(VENV)/.installed-dev
 	$(bin)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m slow $(PYTEST_ARGS)
+
+# The same cases every time; each fault is printed with the command that repeats it.
+fuzz: $(VENV)/.installed-dev
+	$(bin)/python -m tests.fuzz --workers $(WORKERS) \
+		$(if $(N),--cases $(N),--seconds $(FUZZ_SECONDS)) $(FUZZ_ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(bin)/ruff format --check .

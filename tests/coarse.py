@@ -91,10 +91,16 @@ class Coarse:
         return self.folder / "out"
 
     def words(self, *more: str, out: Path | None = None) -> list[str]:
-        """Return the arguments of a run with all that is given."""
+        """Return the arguments of a run with all that is given.
+
+        Where nothing has to be registered, alignments are not judged unless a word asks for it: the
+        maps that are planted hold no anatomy by which they could be.
+        """
         into = out or self.out
         words = [str(self.raw), str(into), "participant", "-w", str(into.with_name("work"))]
-        return [*words, "-d", f"given={self.given}", *more]
+        is_given = list(self.given.rglob(f"*{FLAIR_TRANSFORM}"))
+        quality = ["--registration-qc", "off"] if is_given else []
+        return [*words, "-d", f"given={self.given}", *quality, *more]
 
     def find(self, ending: str) -> Path:
         """Return the one input file whose name ends so."""

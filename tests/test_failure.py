@@ -5,9 +5,11 @@ from __future__ import annotations
 import gzip
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pytest
 
-from tests.coarse import coarse_dataset
+from tests.coarse import coarse_dataset, save
 from tests.inprocess import Cut, run, succeed
 from tests.runs import outputs
 
@@ -19,22 +21,30 @@ SINGULAR = (
 
 
 def test_a_truncated_image_and_a_step_that_fails_are_each_persons_own(tmp_path: Path) -> None:
-    coarse = coarse_dataset(tmp_path, [("01", None), ("02", None), ("03", None)], every=2)
+    people = [("01", None), ("02", None), ("03", None), ("04", None)]
+    coarse = coarse_dataset(tmp_path, people, every=2)
     broken = coarse.find("sub-02_FLAIR.nii.gz")
     broken.write_bytes(broken.read_bytes()[:5000])
-    coarse.find("sub-03_from-asl_to-T1w_mode-image_xfm.txt").write_text(SINGULAR)
+    noise = coarse.find("sub-03_FLAIR.nii.gz")
+    image = nib.load(noise)
+    cloud = np.random.default_rng(0).random(image.shape, dtype=np.float32)
+    save(noise, cloud, image.affine)
+    singular = coarse.find("sub-04_from-asl_to-T1w_mode-image_xfm.txt")
+    singular.write_text(SINGULAR)
     done = run(coarse.words())
     assert done.code == 1
-    for person, finished in (("01", True), ("02", False), ("03", False)):
+    for person, finished in (("01", True), ("02", False), ("03", False), ("04", False)):
         assert (coarse.out / f"sub-{person}.html").is_file() == finished
         assert (
             bool(list(coarse.out.glob(f"sub-{person}/**/*_desc-volumes_regions.tsv"))) == finished
         )
     last = done.err.strip().splitlines()
-    assert "sub-02 FAILED" in last[-3]
-    assert "sub-02_FLAIR.nii.gz cannot be read to its end" in last[-3]
-    assert "sub-03 FAILED: sub-03 sampling CBF" in last[-2].replace("_", " ")
-    assert last[-1] == "2 of 3 persons failed."
+    said = {line.partition(" FAILED: ")[0].split()[-1]: line for line in last[-4:-1]}
+    assert set(said) == {"sub-02", "sub-03", "sub-04"}
+    assert "sub-02_FLAIR.nii.gz cannot be read to its end" in said["sub-02"]
+    assert "FAILED: sub-03 other anatomical" in said["sub-03"].replace("_", " ")
+    assert f"{singular} scales the image by 0" in said["sub-04"]
+    assert last[-1] == "3 of 4 persons failed."
     assert not list(coarse.out.rglob("*.part"))
 
 

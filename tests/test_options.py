@@ -23,7 +23,7 @@ from nipype import Function, Node, Workflow
 from scipy import ndimage
 
 from tests.builders import ROOT, made_atlases
-from tests.coarse import FLAIR_TRANSFORM, MOTIONS, Coarse, coarse_dataset, head, save
+from tests.coarse import FLAIR_TRANSFORM, MOTIONS, Coarse, coarse_dataset, head, planted, save
 from tests.inprocess import run, succeed
 from tests.stubs import before_path, calls, make_runtime
 from wmhflow import settings as st
@@ -84,7 +84,8 @@ def kept(coarse: Coarse) -> Path:
     """The outputs of a run in which lesions and tissues are taken otherwise."""
     out = coarse.folder / "kept" / "out"
     guard = ["--tissue-guard", str(NAWM_GUARD_MM)]
-    succeed(coarse.words("--fill-holes", *guard, "--lesion-rule", "majority", out=out))
+    words = ["--fill-holes", *guard, "--lesion-rule", "majority", "--zeros", "data"]
+    succeed(coarse.words(*words, out=out))
     return out
 
 
@@ -137,19 +138,26 @@ def test_without_a_derivative_its_masks_and_maps_are_unknown(study: Coarse) -> N
 
 
 @pytest.mark.acts("--bids-database-dir")
-def test_the_index_of_a_dataset_is_kept_and_read_again(study: Coarse, tmp_path: Path) -> None:
+def test_the_index_of_a_dataset_is_kept_and_read_again(
+    study: Coarse, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     folder = tmp_path / "raw"
     shutil.copytree(study.raw, folder)
     words = [str(folder), str(tmp_path / "out"), "participant", "--participant-label", "02"]
     words += ["--dry-run", "--bids-database-dir", str(tmp_path / "index")]
     said = run(words).out
     assert "sub-02_T1w.nii.gz" in said
-    assert list((tmp_path / "index").rglob("*.sqlite"))
-    # a run that looked anew would now find a second image for one T1w
+    index = next((tmp_path / "index").rglob("*.sqlite"))
+    made = index.stat().st_ino
+    assert run(words).out == said
+    assert index.stat().st_ino == made
+    # one that lists other files than there are is made again
     second = folder / "sub-02" / "anat" / "sub-02_acq-two_T1w.nii.gz"
     shutil.copyfile(folder / "sub-02" / "anat" / "sub-02_T1w.nii.gz", second)
-    assert run(words).out == said
-    assert "answer for one T1w" in run(words[:-2]).out
+    assert not caplog.text
+    assert "answer for one T1w" in run(words).out
+    assert "lists 2 files of sub-02" in caplog.text
+    assert index.stat().st_ino != made
 
 
 @pytest.mark.acts("--skip-bids-validation")
@@ -377,6 +385,16 @@ def test_nawm_keeps_the_distance_asked_for(coarse: Coarse, plain: Path, kept: Pa
     assert nearest[1] > NAWM_GUARD_MM
 
 
+@pytest.mark.acts("--zeros")
+def test_zeros_outside_a_map_count_if_asked_for(coarse: Coarse, plain: Path, kept: Path) -> None:
+    found = []
+    for out in (plain, kept):
+        quality = {row["metric"]: row["value"] for row in rows(coarse, out, "desc-wmhflow_qc")}
+        assert int(quality["map_FA_zero_voxels"]) == np.count_nonzero(planted("FA") == 0)
+        found.append(int(quality["map_FA_no_data_voxels"]))
+    assert found == [np.count_nonzero(head().codes == 0), 0]
+
+
 # ---- regions -------------------------------------------------------------------------------------
 
 
@@ -534,6 +552,25 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(
     for name in ("T1w.nii.gz", "label-WMH_mask.nii.gz", "aparcaseg_dseg.nii.gz", "cbf.nii.gz"):
         assert name in said
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.acts("--trust")
+def test_two_sizes_of_a_voxel_are_refused_until_one_is_trusted(
+    study: Coarse, tmp_path: Path
+) -> None:
+    raw = tmp_path / "raw"
+    shutil.copytree(study.raw, raw)
+    path = raw / "sub-02" / "anat" / "sub-02_FLAIR.nii.gz"
+    flair = nib.load(path)
+    made = nib.Nifti1Image(np.asarray(flair.dataobj), flair.affine, flair.header)
+    made.set_qform(flair.affine @ np.diag([1, 1, 0.9, 1]), code=1)
+    nib.save(made, path)
+    words = [str(raw), str(tmp_path / "out"), "participant", "--participant-label", "02"]
+    told = {trust: run([*words, "--dry-run", *trust]).out
+            for trust in ((), ("--trust", "sform"), ("--trust", "qform"))}  # fmt: skip
+    assert ["--trust sform or --trust qform" in said for said in told.values()] == [
+        True, False, False,
+    ]  # fmt: skip
 
 
 @pytest.mark.acts("--check-values")

@@ -7,6 +7,7 @@ table of the documentation are all made from this tree, so that they cannot disa
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 import shlex
 import tomllib
@@ -20,11 +21,14 @@ from wmhflow.labels.digits import MOST_SHELLS
 from wmhflow.labels.edges import DEFAULT_MAX_MM, DEFAULT_WIDTH_MM, has_whole_shells, shell_count
 from wmhflow.labels.schemes import DEFAULT_SCHEME, scheme_names
 from wmhflow.registries.mask_labels import find_mask_labels
+from wmhflow.registries.reading import read_given
 from wmhflow.registries.segmenters import find_segmenter, load_segmenters, segmenters_like
 
 LEVELS = ("participant", "group")
 LESION_RULES = ("continuity", "majority")
 MOST_LAYERS = 8
+ZERO_KINDS = ("auto", "data", "missing")
+FORMS = ("sform", "qform")
 # The kinds of input that --bids-filter-file can narrow.
 FILTER_KINDS = ("t1w", "flair", "wmh", "infarct", "parcellation", "transform", "map")
 
@@ -55,18 +59,76 @@ class NamedPath:
         return cls(name, Path(folder))
 
 
-def _positive_int(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError(f"'{text}' is not a whole number of at least 1")
-    return number
+@dataclass(frozen=True)
+class Bounds:
+    """The numbers that an option takes; it reads one from text.
+
+    Attributes
+    ----------
+    kind
+        ``int`` or ``float``.
+    low, high
+        The smallest and the largest that can be meant, both of them allowed.
+    unit
+        What is counted, for messages.
+    """
+
+    kind: type[int] | type[float]
+    low: float
+    high: float
+    unit: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.low:.10g} to {self.high:.10g}{self.unit and f' {self.unit}'}"
+
+    @property
+    def in_words(self) -> str:
+        """Both edges, for sentences."""
+        unit = self.unit and f" {self.unit}"
+        return f"at least {self.low:.10g} and at most {self.high:.10g}{unit}"
+
+    def __call__(self, text: str) -> Any:
+        """Read a number.
+
+        Raises
+        ------
+        ValueError
+            If it is none, or lies outside; NaN and infinity do.
+
+        Examples
+        --------
+        >>> Bounds(int, 1, 8)("4")
+        4
+        """
+        try:
+            # Python reads 1_0 as 10, and digits of all scripts
+            number = self.kind(text) if text.isascii() and "_" not in text else None
+        except ValueError:
+            number = None
+        if number is None or not self.holds(number):
+            shown = text if len(text) <= 40 else f"{text[:40]}…"
+            what = "a whole number" if self.kind is int else "a number"
+            raise ValueError(f"'{shown}' cannot be meant; give {what} of {self.in_words}")
+        return number
+
+    def holds(self, number: float) -> bool:
+        """Tell whether a number lies inside; NaN does not.
+
+        Examples
+        --------
+        >>> [Bounds(int, 1, 8).holds(number) for number in (1, 9, float("nan"))]
+        [True, False, False]
+        """
+        return self.low <= number <= self.high
 
 
-def _layers(text: str) -> int:
-    number = _positive_int(text)
-    if number > MOST_LAYERS:
-        raise ValueError(f"'{text}' layers cannot be made; 1 to {MOST_LAYERS} can")
-    return number
+# Far below a voxel no shell holds any, and no point of a head is farther from another than 500 mm.
+MILLIMETRES = Bounds(float, 0.01, 500, "mm")
+# Probabilities of atlases are kept in steps of 1/128.
+SHARE = Bounds(float, 0.001, 1)
+# The largest machines have some hundred processors; more would only make processes that wait.
+PROCESSORS = Bounds(int, 1, 1024)
+MEMORY_GB = Bounds(float, 0.5, 100_000, "GB")
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -83,38 +145,13 @@ def _atlas(text: str) -> str:
     return text
 
 
-def share(text: str) -> float:
-    """Read a share above 0 and up to 1.
-
-    Raises
-    ------
-    ValueError
-        If it is none.
-    """
-    number = float(text)
-    if not 0 < number <= 1:
-        raise ValueError(f"'{text}' is not a share above 0 and up to 1")
-    return number
-
-
-def _positive_float(text: str) -> float:
-    number = float(text)
-    if not 0 < number < float("inf"):
-        raise ValueError(f"'{text}' is not a number greater than 0")
-    return number
-
-
-def _memory_gb(text: str) -> float:
-    number = _positive_float(text)
-    if not 0.5 <= number <= 100_000:
-        raise ValueError(f"'{text}' GB of memory cannot be meant; state gigabytes, e.g. 16 or 7.5")
-    return number
-
-
 def _image(text: str) -> str:
     # steps run in folders of their own, where a relative path would mean something else
     is_path = text.startswith(("/", ".", "~")) or text.endswith((".sif", ".simg"))
-    return str(Path(text).expanduser().absolute()) if is_path and "://" not in text else text
+    if not is_path or "://" in text:
+        return text
+    # unlike pathlib's, this leaves "~" as it is where the user has no home
+    return str(Path(os.path.expanduser(text)).absolute())  # noqa: PTH111
 
 
 def _subject(text: str) -> str:
@@ -145,6 +182,16 @@ class Option:
     def allowed(self) -> tuple[str, ...] | None:
         """The values that can be chosen; None if there is no list of them."""
         return self.choices() if callable(self.choices) else self.choices
+
+    @property
+    def bounds(self) -> Bounds | None:
+        """The numbers that can be chosen; None if it takes no number."""
+        return self.parse if isinstance(self.parse, Bounds) else None
+
+    @property
+    def explained(self) -> str:
+        """The help, with the numbers that can be chosen."""
+        return f"{self.help} ({self.bounds}.)" if self.bounds and not self.count else self.help
 
 
 def option(default: Any, *flags: str, help: str, **how: Any) -> Any:  # noqa: A002
@@ -201,10 +248,27 @@ class Inputs:
     bids_database_dir: Path | None = option(
         None,
         "--bids-database-dir",
-        help="A folder where the index of every dataset is kept and reused (by pybids). "
+        help="A folder where the index of every dataset is kept and reused (by pybids); one that "
+        "does not list just the files that a person has now is made again. "
         "Default: none is made; a person's folders are looked into when the person is planned.",
         parse=Path,
         metavar="DIR",
+    )
+    zeros: str = option(
+        "auto",
+        "--zeros",
+        help="What voxels of 0 in a map are: measurements, but no data in planes of nothing else, "
+        "outside the map's mask and where a fit failed (auto); or all are data, or all are "
+        "missing.",
+        choices=ZERO_KINDS,
+    )
+    trust: str | None = option(
+        None,
+        "--trust",
+        help="Which of a header's two forms is believed where they disagree on the size of a voxel "
+        "by more than 1 % (by default such an image is refused) or on the image's place (by "
+        "default the sform).",
+        choices=FORMS,
     )
     skip_bids_validation: bool = option(
         False,
@@ -277,7 +341,7 @@ class Anatomy:
         "--tissue-guard",
         help="Normal-appearing white matter keeps this distance in mm from CSF and grey "
         "matter. Default: the smallest edge of a reference voxel.",
-        parse=_positive_float,
+        parse=MILLIMETRES,
         metavar="MM",
     )
 
@@ -317,7 +381,7 @@ class Regions:
         0.5,
         "--atlas-threshold",
         help="From which probability on a voxel belongs to a region of a probabilistic atlas.",
-        parse=share,
+        parse=SHARE,
         metavar="P",
     )
     atlas_sides_checked: bool = option(
@@ -329,8 +393,8 @@ class Regions:
     bullseye_layers: int = option(
         4,
         "--bullseye-layers",
-        help="Layers of equal depth between ventricle and cortex, 1 to 8.",
-        parse=_layers,
+        help="Layers of equal depth between ventricle and cortex.",
+        parse=Bounds(int, 1, MOST_LAYERS),
         metavar="N",
     )
     cross: tuple[tuple[str, str], ...] = option(
@@ -353,14 +417,14 @@ class Regions:
         DEFAULT_WIDTH_MM,
         "--shell-width",
         help="Thickness of the shells around the lesions in mm.",
-        parse=_positive_float,
+        parse=MILLIMETRES,
         metavar="MM",
     )
     shell_max: float = option(
         DEFAULT_MAX_MM,
         "--shell-max",
         help="Outer edge of the last shell in mm, a multiple of the width; beyond it is 'rest'.",
-        parse=_positive_float,
+        parse=MILLIMETRES,
         metavar="MM",
     )
 
@@ -388,7 +452,7 @@ class Execution:
         "--nprocs",
         help="Steps that run at the same time. Default: what this process may use "
         "(CPU affinity, cgroup, SLURM_*).",
-        parse=_positive_int,
+        parse=PROCESSORS,
         metavar="N",
     )
     omp_nthreads: int | None = option(
@@ -397,7 +461,7 @@ class Execution:
         help="Threads of one step's numeric kernels; results do not depend on it. "
         "Default: what this process may use, shared by the --nprocs steps. Registrations "
         "always use one, so that they give the same bytes.",
-        parse=_positive_int,
+        parse=PROCESSORS,
         metavar="N",
     )
     mem_gb: float | None = option(
@@ -405,7 +469,7 @@ class Execution:
         "--mem-gb",
         help="Memory in gigabytes that all steps together may take. "
         "Default: what this process may use.",
-        parse=_memory_gb,
+        parse=MEMORY_GB,
         metavar="GB",
     )
     use_plugin: Path | None = option(
@@ -419,7 +483,8 @@ class Execution:
         20080324,
         "--random-seed",
         help="The seed that every random step starts from.",
-        parse=int,
+        # 0 lets ANTs take the clock; it keeps seeds in 32 bits with a sign
+        parse=Bounds(int, 1, 2**31 - 1),
         metavar="N",
     )
     stop_on_first_crash: bool = option(
@@ -443,6 +508,12 @@ class Reporting:
         "in it, cut short, codes or values of another kind) is known before anything runs; with "
         "--dry-run the plan says it. Otherwise a visit's images are read when its turn comes.",
     )
+    allow_missing: bool = option(
+        False,
+        "--allow-missing",
+        help="At the group level: leave out tables of finished visits that are missing, damaged or "
+        "of other columns. Otherwise nothing is written, and the exit code is 1.",
+    )
     reports_only: bool = option(
         False, "--reports-only", help="Make the reports anew from finished outputs."
     )
@@ -458,7 +529,12 @@ class Reporting:
         help="Record memory and CPU of the run every second in logs/.",
     )
     verbose: int = option(
-        0, "-v", "--verbose", help="Say more; twice for debugging messages.", parse=int, count=True
+        0,
+        "-v",
+        "--verbose",
+        help="Say more; twice for debugging messages.",
+        parse=Bounds(int, 0, 9),
+        count=True,
     )
 
 
@@ -539,6 +615,10 @@ def build(
 
 
 def _check(settings: Settings) -> None:
+    for group, entry, opt in iter_options():
+        value = getattr(getattr(settings, group), entry.name)
+        if opt.bounds and value is not None and not opt.bounds.holds(value):
+            raise UsageError(f"{opt.flags[-1]} {value:g} cannot be meant; {opt.bounds} can.")
     regions = settings.regions
     shells = regions.shell_width, regions.shell_max
     if not has_whole_shells(*shells) or not 1 <= shell_count(*shells) <= MOST_SHELLS:
@@ -622,12 +702,7 @@ def read_config_file(path: Path) -> dict[str, dict[str, Any]]:
     UsageError
         If the file is missing, is not TOML, or names something that is no option.
     """
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UsageError(f"--config-file {path} does not exist.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise UsageError(f"--config-file {path} cannot be read as TOML: {error}.") from None
+    content = read_given(path, "--config-file", "TOML", tomllib.loads)
     known = {(group, entry.name): opt for group, entry, opt in iter_options()}
     chosen: dict[str, dict[str, Any]] = {}
     for group, table in content.items():
@@ -640,6 +715,8 @@ def read_config_file(path: Path) -> dict[str, dict[str, Any]]:
             name = key.replace("-", "_")
             if (group, name) not in known:
                 raise UsageError(f"--config-file {path}: [{group}] has no option '{key}'.")
+            if name in chosen.get(group, {}):
+                raise UsageError(f"--config-file {path}: [{group}] names {key} twice; keep one.")
             chosen.setdefault(group, {})[name] = _from_toml(path, group, name, value)
     return chosen
 
@@ -651,6 +728,13 @@ def _from_toml(path: Path, group: str, name: str, value: Any) -> Any:
             raise UsageError(f"--config-file {path}: [{group}] {name} must be true or false.")
         return value
     values = value if isinstance(value, list) else [value]
+    for item in values:
+        is_word = isinstance(item, str | int | float) and not isinstance(item, bool)
+        if not is_word or "\0" in str(item):
+            raise UsageError(
+                f"--config-file {path}: [{group}] {name}: {str(item)[:40]!r} is neither text nor "
+                "a number; write it as on the command line."
+            )
     try:
         parsed = tuple(opt.parse(str(item)) for item in values)
     except ValueError as error:
@@ -673,7 +757,7 @@ def options_table() -> str:
     for group, entry, opt in iter_options():
         flags = ", ".join(f"`{flag}`" for flag in opt.flags)
         value = "" if is_flag(group, entry.name) or opt.count else f" {_value_text(opt)}"
-        rows.append(f"| {flags}{value} | {_default_text(entry.default)} | {opt.help} |")
+        rows.append(f"| {flags}{value} | {_default_text(entry.default)} | {opt.explained} |")
     return "\n".join(rows) + "\n"
 
 

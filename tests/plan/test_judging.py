@@ -215,7 +215,7 @@ def test_a_dry_run_checks_values_if_it_is_asked_to(
     words = [str(raw), str(raw.parent / "out"), "participant", "-d", str(derivatives), "--dry-run"]
     assert main(words) == 0
     assert "cannot be processed" not in capsys.readouterr().out
-    assert main([*words, "--check-values"]) == 0
+    assert main([*words, "--check-values"]) == 1
     said = capsys.readouterr().out
     assert "cannot be processed" in said
     assert "sub-01_FLAIR.nii.gz holds no value other than 0" in said

@@ -191,6 +191,10 @@ CONTRAST = (
     *("unevenness", "empty_share"),
 )
 PAIR = ("T1w_FLAIR_correlation", "FLAIR_over_T1w_cortex")
+JUDGED = (
+    *("mutual_information_ratio", "mutual_information_z", "foreground_dice"),
+    *("field_of_view_overlap", "displacement_mm", "misalignment_mm"),
+)
 # what the steps count, where that depends on nothing
 COUNTED: dict[str, tuple[str, ...]] = {
     "prepare_image": ("nonfinite_voxels", "distinct_values", "foreground_l", "smoothness"),
@@ -204,6 +208,8 @@ COUNTED: dict[str, tuple[str, ...]] = {
             *ACCEPTABLE,
         ),
     ),
+    "judge_alignment": JUDGED,
+    "judge_warp": (*JUDGED, "jacobian_min", "jacobian_max", "round_trip_mm"),
     "keep_infarct_out": (
         *("wmh_removed_infarct_voxels", "wmh_removed_infarct_rim_voxels", "infarct_volume_mm3"),
     ),
@@ -227,6 +233,7 @@ BRINGING = ("nonfinite_voxels", "given_volume_mm3", "hole_voxels", "kept_fractio
 SAMPLING = (
     *("invalid_voxels", "nonfinite_voxels", "nawm_outside_field_of_view", "nawm_invalid"),
     *(f"coverage_{part}" for part in ("white_matter", "WMH", "NAWM")),
+    *("zero_voxels", "no_data_voxels", "nawm_no_data"),
 )
 OF_VOLUMES = ("ventricle_volume_mm3", "wmh_volume_mm3", "wmh_asymmetry")
 
@@ -237,8 +244,12 @@ def counted_by(recipe: Recipe) -> tuple[str, ...]:
     if function == "bring_mask":
         return tuple(f"{recipe.options.get('what', 'wmh')}_{name}" for name in BRINGING)
     if function == "sample_maps":
-        maps = [one.name for one in recipe.options["options"]]
-        return tuple(f"map_{one}_{name}" for one in maps for name in SAMPLING)
+        counted = {False: "nawm_zeros_counted", True: "nawm_zeros_at_bound"}
+        return tuple(
+            f"map_{one.name}_{name}"
+            for one in recipe.options["options"]
+            for name in (*SAMPLING, counted[one.can_be_zero])
+        )
     if function == "check_anatomy":
         seen = list(recipe.options["sources"])
         names = [f"{image}_{name}" for image in seen for name in CONTRAST]

@@ -170,10 +170,10 @@ def test_sides_of_a_parcellation_are_tested(tmp_path: Path, sign: int, fits: boo
     codes[2:15], codes[22:38] = 2, 41
     path = save_image(tmp_path / "dseg.nii.gz", codes, np.diag([sign, 1.0, 1.0, 1.0]))
     if fits:
-        check_sides(path)
+        check_sides(path, *read_labels(path))
     else:
         with pytest.raises(InputError, match=r"dseg\.nii\.gz has left and right exchanged"):
-            check_sides(path)
+            check_sides(path, *read_labels(path))
 
 
 # ---- where a mask lies ---------------------------------------------------------------------------

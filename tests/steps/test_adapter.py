@@ -15,6 +15,7 @@ from nipype.interfaces.base import isdefined
 from tests.builders import ROOT, save_image
 from tests.workflows.sums import add, no_step, take_everything
 from wmhflow.core.space.grids import Grid3D
+from wmhflow.errors import InputError
 from wmhflow.steps import kinds
 from wmhflow.steps.adapter import input_ports, interface_of, output_ports
 from wmhflow.steps.kinds import (
@@ -70,8 +71,9 @@ def test_files_must_exist_and_what_is_needed_must_be_given(
     given: dict[str, Any], tmp_path: Path
 ) -> None:
     node = interface_of(take_everything)
-    with pytest.raises(Exception, match="gone"):
-        node.inputs.needed = str(tmp_path / "gone.nii.gz")
+    node.inputs.trait_set(**(given | {"needed": str(tmp_path / "gone.nii.gz")}))
+    with pytest.raises(InputError, match=r"gone\.nii\.gz does not exist"):
+        node.run(cwd=str(tmp_path))
     node = interface_of(take_everything)
     node.inputs.trait_set(**{name: value for name, value in given.items() if name != "columns"})
     with pytest.raises(ValueError, match="columns"):

@@ -9,7 +9,7 @@ import numpy as np
 from nibabel.affines import apply_affine
 
 from wmhflow.ants.linear import LinearFit, register_linear
-from wmhflow.core.align.quality import ACCEPTABLE, alignment_quality, edges, poor_numbers
+from wmhflow.core.align.quality import alignment_quality, edges, poor_numbers, poor_text
 from wmhflow.core.align.search import every_turn
 from wmhflow.core.space.geometry import same_field_of_view
 from wmhflow.core.space.grids import Grid3D, robust_range
@@ -171,14 +171,7 @@ def refuse_poor(found: RigidFit, moving: str, fixed: str) -> None:
     """
     if not found.poor:
         return
-    numbers = ", ".join(
-        f"{name} {value:.3g} ({_bound(*ACCEPTABLE[name])})" for name, value in found.poor.items()
-    )
     raise InputError(
-        f"{moving} could not be aligned to {fixed}: {numbers}; look at the two images, give a "
-        "transform, or go on with --registration-qc flag."
+        f"{moving} could not be aligned to {fixed}: {poor_text(found.poor)}; look at the two "
+        "images, give a transform, or go on with --registration-qc flag."
     )
-
-
-def _bound(low: float | None, high: float | None) -> str:
-    return f"at least {low:g}" if low is not None else f"at most {high:g}"

@@ -7,6 +7,7 @@ person's files say the same in a hundredth of the time.
 from __future__ import annotations
 
 import re
+from difflib import get_close_matches
 
 # Where the long name is another than the one in file names. What pybids does not know, such as
 # 'param', which tells FA from MD in a dwimap, keeps its own.
@@ -37,6 +38,14 @@ _VALUES = {
 }
 # The two ends of a transform; they mean nothing in another file's name.
 _OF_TRANSFORMS = ("from", "to", "mode")
+# What filters can name; entities of one's own, such as a rater, may be named as well.
+KNOWN = frozenset(
+    (
+        *LONG_NAMES.values(), *_VALUES, *_OF_TRANSFORMS, "suffix", "extension", "datatype",
+        "space", "desc", "label", "res", "den", "atlas", "model", "param", "scale", "task",
+        "recording", "tracksys", "split", "processing", "sample",
+    )
+)  # fmt: skip
 _PAIR = re.compile(r"(?:^|_)([a-zA-Z]+)-([a-zA-Z0-9+]+)")
 _SUFFIX = re.compile(r"(?:^|_)([a-zA-Z0-9+]+)\.")
 _EXTENSION = re.compile(r"[^.](\..+)$")
@@ -84,6 +93,28 @@ def entities_of(name: str, folders: tuple[str, ...] = ()) -> dict[str, str | int
     if datatype:
         found["datatype"] = datatype
     return found
+
+
+def meant_entity(name: str) -> str:
+    """Return the entity that a name seems to mean: itself, or a known one that it nearly is.
+
+    Parameters
+    ----------
+    name
+        As in a filter file.
+
+    Examples
+    --------
+    >>> [meant_entity(name) for name in ("acquisition", "acq", "Suffix", "sufix", "rater")]
+    ['acquisition', 'acquisition', 'suffix', 'suffix', 'rater']
+    """
+    if name in KNOWN:
+        return name
+    if name.lower() in LONG_NAMES or name.lower() in KNOWN:
+        return LONG_NAMES.get(name.lower(), name.lower())
+    # of six letters one may be wrong
+    near = get_close_matches(name.lower(), sorted(KNOWN), 1, cutoff=0.9)
+    return near[0] if near else name
 
 
 def _value(short: str, written: str, *, is_transform: bool) -> str | int | None:

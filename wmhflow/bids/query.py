@@ -12,8 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from wmhflow.bids.database import Database
-from wmhflow.bids.scan import scan_person
-from wmhflow.errors import NothingToDoError, UsageError
+from wmhflow.bids.entities import meant_entity
+from wmhflow.bids.scan import is_folder, is_utf8, printable, scan_person
+from wmhflow.errors import InputError, NothingToDoError, UsageError
+from wmhflow.files.streams import open_file
+from wmhflow.registries.maps import wrong_entity
+from wmhflow.registries.reading import read_given, why_unread
 from wmhflow.settings import FILTER_KINDS, Inputs
 
 IMAGE_EXTENSIONS = (".nii.gz", ".nii")
@@ -137,18 +141,27 @@ def check_dataset(root: Path, what: str) -> None:
     UsageError
         If the folder, or a readable dataset_description.json in it, does not exist.
     """
-    if not root.is_dir():
+    if not is_utf8(str(root)):
+        raise UsageError(
+            f"{what} {printable(root)} has a name that is no UTF-8; rename it, or link to it."
+        )
+    if not is_folder(root):
         raise UsageError(f"{what} {root} is not a folder; check the path.")
     description = root / "dataset_description.json"
     try:
-        content = json.loads(description.read_text(encoding="utf-8"))
+        with open_file(description) as stream:
+            content = json.loads(stream.read().decode("utf-8"))
     except FileNotFoundError:
         raise UsageError(
             f"{what} {root} has no dataset_description.json, so it is no BIDS dataset; "
             "check the path or add the file."
         ) from None
-    except (json.JSONDecodeError, UnicodeDecodeError, OSError) as error:
-        raise UsageError(f"{description} cannot be read: {error}.") from None
+    except (ValueError, RecursionError, OSError) as error:
+        raise UsageError(f"{description} cannot be read: {why_unread(error)}.") from None
+    except InputError as error:
+        raise UsageError(str(error)) from None
+    if not isinstance(content, dict):
+        raise UsageError(f"{description} holds no object of JSON; write Name and BIDSVersion.")
     missing = [key for key in ("Name", "BIDSVersion") if key not in content]
     if missing:
         raise UsageError(f"{description} lacks {' and '.join(missing)}, which BIDS requires.")
@@ -187,14 +200,25 @@ def find_subjects(bids_dir: Path, wanted: Sequence[str]) -> list[str]:
 
 
 def _is_person(bids_dir: Path, label: str) -> bool:
-    return bool(re.fullmatch(r"[a-zA-Z0-9+]+", label)) and (bids_dir / f"sub-{label}").is_dir()
+    folder = bids_dir / f"sub-{label}"
+    is_label = bool(re.fullmatch(r"[a-zA-Z0-9+]+", label))
+    return is_label and (is_folder(folder) or (folder.is_symlink() and not folder.exists()))
 
 
 def _persons(bids_dir: Path) -> Iterator[str]:
-    with os.scandir(bids_dir) as entries:
-        for entry in entries:
-            if re.fullmatch(r"sub-[a-zA-Z0-9+]+", entry.name) and entry.is_dir():
-                yield entry.name.removeprefix("sub-")
+    try:
+        with os.scandir(bids_dir) as entries:
+            listed = list(entries)
+    except OSError as error:
+        raise UsageError(
+            f"BIDS_DIR {bids_dir} cannot be read ({error.strerror}); check who may read it."
+        ) from None
+    for entry in listed:
+        # a link to nowhere is a person of whom the content was not fetched
+        if re.fullmatch(r"sub-[a-zA-Z0-9+]+", entry.name) and (
+            is_folder(entry) or (entry.is_symlink() and not Path(entry.path).exists())
+        ):
+            yield entry.name.removeprefix("sub-")
 
 
 def _some(labels: Sequence[str]) -> str:
@@ -208,16 +232,12 @@ def read_filters(path: Path | None) -> dict[str, dict[str, Any]]:
     Raises
     ------
     UsageError
-        If the file is missing, is no JSON, or names an unknown kind.
+        If the file is missing, is no JSON, names an unknown kind, has values of another type, or
+        writes an entity otherwise than by its long name.
     """
     if path is None:
         return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UsageError(f"--bids-filter-file {path} does not exist.") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, OSError) as error:
-        raise UsageError(f"--bids-filter-file {path} cannot be read as JSON: {error}.") from None
+    content = read_given(path, "--bids-filter-file", "JSON", json.loads)
     if not isinstance(content, dict) or not all(isinstance(v, dict) for v in content.values()):
         raise UsageError(f"--bids-filter-file {path} must hold an object of objects.")
     unknown = sorted(set(content) - set(FILTER_KINDS))
@@ -225,6 +245,18 @@ def read_filters(path: Path | None) -> dict[str, dict[str, Any]]:
         raise UsageError(
             f"--bids-filter-file {path} names '{unknown[0]}'; known are {', '.join(FILTER_KINDS)}."
         )
+    for kind, wanted in content.items():
+        wrong = wrong_entity(wanted)
+        if wrong is not None:
+            raise UsageError(f"--bids-filter-file {path}: '{kind}' has {wrong}; correct it.")
+        for entity in wanted:
+            meant = meant_entity(entity)
+            if meant != entity:
+                # no file would have it, and what is narrowed so would be left out in silence
+                raise UsageError(
+                    f"--bids-filter-file {path}: '{kind}' has '{entity}', which no file has; "
+                    f"'{meant}' seems to be meant."
+                )
     return content
 
 
@@ -307,7 +339,7 @@ def misnamed_files(query: Query, subject: str) -> list[Path]:
         os.path.join(folder, name)  # noqa: PTH118
         for folder, _, names in os.walk(root / f"sub-{subject}")
         for name in names
-        if ".nii" in name
+        if ".nii" in name and is_utf8(name)
     )
     start = len(str(root))
     return [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from pathlib import Path
@@ -10,12 +11,17 @@ from typing import Any
 from wmhflow.bids.entities import entities_of
 from wmhflow.errors import InputError
 
+# What a folder may be called and is not looked into: an image, or what stands beside one.
+FILE_ENDINGS = (".nii", ".nii.gz", ".json", ".tsv", ".txt", ".mat", ".h5", ".lta")
+log = logging.getLogger("wmhflow")
 # Folders of a person or visit that hold no images that are read here.
 IGNORED = frozenset(("figures", "func", "eeg", "meg", "ieeg", "beh", "motion"))
 
 
 def scan_person(root: Path, subject: str) -> list[tuple[Path, dict[str, Any]]]:
     """List a person's files with their entities, in the order of their paths.
+
+    A folder that is called as a file is listed, too: whoever needs the file says what it is.
 
     Parameters
     ----------
@@ -27,34 +33,82 @@ def scan_person(root: Path, subject: str) -> list[tuple[Path, dict[str, Any]]]:
     Raises
     ------
     InputError
-        If one of the person's folders cannot be read.
+        If one of the person's folders cannot be read, or is a link to nowhere.
     """
     person = f"sub-{subject}"
     found: list[tuple[Path, dict[str, Any]]] = []
-    if (root / person).is_dir():
-        _add_files(found, str(root / person), (person,))
+    folder = root / person
+    if is_folder(folder):
+        _add_files(found, str(folder), (person,), ())
+    elif folder.is_symlink():
+        raise InputError(
+            f"{folder} is a link to a folder that is not there ({folder.readlink()}): the content "
+            "was not fetched; get it (datalad get), or mend the link."
+        )
     return sorted(found, key=lambda one: str(one[0]))
 
 
+def is_folder(path: Path | os.DirEntry[str]) -> bool:
+    """Tell whether there is a folder; a link that leads to itself, or to nowhere, is none."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
 def _add_files(
-    found: list[tuple[Path, dict[str, Any]]], folder: str, parts: tuple[str, ...]
+    found: list[tuple[Path, dict[str, Any]]],
+    folder: str,
+    parts: tuple[str, ...],
+    above: tuple[tuple[int, int], ...],
 ) -> None:
     start = "_".join(part for part in parts if part.startswith(("sub-", "ses-"))) + "_"
     is_visits = len(parts) == 1 or (len(parts) == 2 and parts[1].startswith("ses-"))
     try:
+        facts = os.stat(folder)  # noqa: PTH116 - of thousands of folders
         with os.scandir(folder) as entries:
             listed = list(entries)
     except OSError as error:
         raise InputError(
             f"{folder} cannot be read ({error.strerror}); check who may read it."
         ) from None
+    here = (facts.st_dev, facts.st_ino)
+    if here in above:
+        log.warning("%s is a link to a folder that it lies in: it is left out.", folder)
+        return
     for entry in listed:
-        if entry.is_dir():
-            if not (is_visits and entry.name in IGNORED):
-                _add_files(found, entry.path, (*parts, entry.name))
+        if not is_utf8(entry.name):
+            log.warning("%s is left out: its name is no UTF-8; rename it.", printable(entry.path))
+        elif is_folder(entry) and not _is_called_as_file(entry.name, start):
+            if not (entry.name.startswith(".") or (is_visits and entry.name in IGNORED)):
+                _add_files(found, entry.path, (*parts, entry.name), (*above, here))
         elif entry.name.startswith(start):
             # a file of another name is another person's or visit's, see `belongs`
             found.append((Path(entry.path), entities_of(entry.name, parts)))
+
+
+def _is_called_as_file(name: str, start: str) -> bool:
+    return name.startswith(start) and name.endswith(FILE_ENDINGS)
+
+
+def is_utf8(name: str) -> bool:
+    r"""Tell whether a name can be written as UTF-8, which names of other alphabets' bytes cannot.
+
+    Examples
+    --------
+    >>> is_utf8("sub-01_T1w.nii"), is_utf8("caf\udce9.nii")
+    (True, False)
+    """
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def printable(path: str | Path) -> str:
+    """Return a path that can be printed; bytes that are no text are written as numbers."""
+    return str(path).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def belongs(path: Path, root: Path) -> bool:

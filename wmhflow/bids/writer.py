@@ -5,6 +5,7 @@ from __future__ import annotations
 import filecmp
 import io
 import json
+import logging
 import math
 import os
 import tempfile
@@ -14,6 +15,12 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple
 
 import numpy as np
+
+from wmhflow.errors import InputError
+
+# The largest that the program writes has some kilobytes.
+MOST_JSON_BYTES = 2**26
+log = logging.getLogger("wmhflow")
 
 Kind = Literal["text", "whole", "number", "flag"]
 
@@ -114,12 +121,23 @@ def write_json(path: Path, content: Mapping[str, Any]) -> bool:
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """Read what :func:`write_json` wrote; nothing if there is no such file, or it is damaged."""
+    """Read what :func:`write_json` wrote; nothing if there is no such file, or it is damaged.
+
+    A damaged one is said: too large, too deep, no UTF-8, no JSON, or no object.
+    """
     try:
+        if path.stat().st_size > MOST_JSON_BYTES:
+            raise ValueError(f"it has more than {MOST_JSON_BYTES // 2**20} MB")
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
+    except (FileNotFoundError, NotADirectoryError):
         return {}
-    return content if isinstance(content, dict) else {}
+    except (OSError, ValueError, RecursionError) as error:
+        log.warning("%s cannot be read (%s); it counts as absent.", path, error)
+        return {}
+    if not isinstance(content, dict):
+        log.warning("%s holds no JSON object; it counts as absent.", path)
+        return {}
+    return content
 
 
 def format_value(value: Any) -> str:
@@ -180,7 +198,21 @@ def dictionary_of(columns: Iterable[Column]) -> dict[str, dict[str, str]]:
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
-    """Read a table written by :func:`table_text`."""
-    lines = path.read_text(encoding="utf-8").splitlines()
-    header = lines[0].split("\t")
-    return [dict(zip(header, line.split("\t"), strict=True)) for line in lines[1:]]
+    """Read a table written by :func:`table_text`.
+
+    Raises
+    ------
+    InputError
+        If it is not as it was written.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+        header = lines[0].split("\t")
+        if lines[-1] or not lines[0]:
+            raise ValueError("its end is missing" if lines[0] else "it is empty")
+        return [dict(zip(header, line.split("\t"), strict=True)) for line in lines[1:-1]]
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path} is not as it was written ({error}); remove it, and run the participant level "
+            "of this person again."
+        ) from None

@@ -12,7 +12,7 @@ from typing import Any
 
 import wmhflow
 from wmhflow.errors import InputError, UsageError
-from wmhflow.settings import LEVELS, Regions, share
+from wmhflow.settings import LEVELS, SHARE, Regions
 
 
 def is_atlas_command(arguments: Sequence[str]) -> bool:
@@ -45,6 +45,9 @@ def run_atlas(arguments: Sequence[str]) -> int:
         With one sentence that says what is wrong.
     """
     given = vars(_parser().parse_args(arguments))
+    from wmhflow.cli.resources import prepare_folders
+
+    prepare_folders()
     return given.pop("run")(**given)
 
 
@@ -75,9 +78,9 @@ def _parser() -> argparse.ArgumentParser:
     laid.add_argument("--atlas", required=True, metavar="ATLAS", help="NAME, NAME=PATH or PATH")
     laid.add_argument("--out", type=Path, metavar="FILE", help="instead of the standard output")
     laid.add_argument(
-        "--threshold", type=with_reason(share), metavar="P",
+        "--threshold", type=with_reason(SHARE), metavar="P",
         help="from which a voxel of a probabilistic atlas belongs to a region "
-        f"(default {Regions().atlas_threshold:g})",
+        f"(default {Regions().atlas_threshold:g}; {SHARE})",
     )  # fmt: skip
     _add_sides(laid)
     laid.set_defaults(run=_overlap)

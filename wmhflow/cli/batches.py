@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wmhflow.cli.progress import Progress, person_of, short_name
+from wmhflow.errors import InputError
 from wmhflow.plan.visit import ParticipantPlan
 from wmhflow.settings import Resources, Settings
 
@@ -71,18 +72,20 @@ class Batches:
         list of Problem
             One per person of whom a step failed.
         """
-        from wmhflow.products.record import begin_again, made_from, write_record
+        from wmhflow.products.record import begin_again, write_record
         from wmhflow.workflows.execute import execute
         from wmhflow.workflows.study import init_study_wf
         from wmhflow.workflows.units import units_of
 
         if self.is_stopped:
             return []
+        plans, depends_on, lost = self._begin(plans)
+        if not plans:
+            return lost
         self.n_run += 1
         self._first = self._first or plans[0].subject
         log_dirs = {plan.subject: self.logs / f"sub-{plan.subject}" / self.name for plan in plans}
         units = [unit for plan in plans for unit in units_of(plan, self.settings) if unit.record]
-        depends_on = {unit.name: made_from(unit) for unit in units}
         for unit in units:
             begin_again(unit, self.settings.output_dir)
         workflow = init_study_wf(plans, self.settings, log_dirs, self._first)
@@ -93,14 +96,44 @@ class Batches:
         with progress.shown():
             failures = execute(workflow, self.settings, self.resources, progress.step, log_file)
         problems = _problems_of(failures, log_dirs)
-        finished = [unit for unit in units if self._is_written(unit, progress.ended)]
+        changed = _changed_inputs(units, depends_on)
+        for unit, why in changed.values():
+            person = f"sub-{unit.place.subject}"
+            problems.setdefault(person, Problem(person, why))
+        work = Path(workflow.base_dir) / workflow.name
+        # what was computed of one content may be kept there under the name of the other
+        _clean(work, [plan for plan in plans if plan.subject in _persons(changed)])
+        finished = [
+            unit
+            for unit in units
+            if unit.name not in changed and self._is_written(unit, progress.ended)
+        ]
         for unit in finished:
             write_record(unit, self.settings.output_dir, depends_on[unit.name])
         self._write_other_pages(plans, problems, {unit.name for unit in finished})
         self.is_stopped = bool(problems) and self.settings.execution.stop_on_first_crash
         if not problems and self.settings.execution.clean_workdir == "on-success":
-            _clean(Path(workflow.base_dir) / workflow.name, plans)
-        return list(problems.values())
+            _clean(work, plans)
+        return [*lost, *problems.values()]
+
+    def _begin(
+        self, plans: Sequence[ParticipantPlan]
+    ) -> tuple[list[ParticipantPlan], dict[str, dict[str, Any]], list[Problem]]:
+        """State what each unit is made from; a person whose files are gone since is left out."""
+        from wmhflow.products.record import made_from
+        from wmhflow.workflows.units import units_of
+
+        ready, lost = [], []
+        depends_on: dict[str, dict[str, Any]] = {}
+        for plan in plans:
+            units = [unit for unit in units_of(plan, self.settings) if unit.record]
+            try:
+                depends_on |= {unit.name: made_from(unit) for unit in units}
+            except InputError as error:
+                lost.append(Problem(f"sub-{plan.subject}", str(error)))
+            else:
+                ready.append(plan)
+        return ready, depends_on, lost
 
     def _is_written(self, unit: Unit, ended: Set[str]) -> bool:
         """Tell whether this run wrote all of a unit: files of an earlier one do not count."""
@@ -129,6 +162,20 @@ class Batches:
                 for visit in plan.visits
             )
             write_report(self.settings, replace(plan, visits=visits))
+
+
+def _changed_inputs(
+    units: Iterable[Unit], depends_on: Mapping[str, dict[str, Any]]
+) -> dict[str, tuple[Unit, str]]:
+    """Say of each unit, by name, which of its inputs changed while it was processed."""
+    from wmhflow.products.record import changed_inputs
+
+    told = ((unit, changed_inputs(unit, depends_on[unit.name])) for unit in units)
+    return {unit.name: (unit, why) for unit, why in told if why is not None}
+
+
+def _persons(changed: Mapping[str, tuple[Unit, str]]) -> set[str]:
+    return {unit.place.subject for unit, _ in changed.values()}
 
 
 def _problems_of(failures: Iterable[Failure], log_dirs: Mapping[str, Path]) -> dict[str, Problem]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 from collections.abc import Sequence
@@ -27,6 +28,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 everything promised was written; 1 a step failed; 2 wrong use; 70 nothing to do;
         127 a required program is missing.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # a letter that the terminal's encoding lacks is no reason to end
+            stream.reconfigure(errors="backslashreplace")
     try:
         return _run(sys.argv[1:] if arguments is None else list(arguments))
     except UsageError as error:
@@ -47,9 +52,14 @@ def _run(words: Sequence[str]) -> int:
         return run_atlas(words[1:])
     settings = parse_settings(words)
     _start_logging(settings.reporting.verbose)
+    from wmhflow.cli.resources import prepare_folders
+
+    prepare_folders()
     if settings.level == "group":
+        from wmhflow.cli.places import check_places
         from wmhflow.group.run import run_group
 
+        check_places(settings)
         return run_group(settings)
     from wmhflow.cli.run import run_participants
 

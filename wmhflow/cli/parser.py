@@ -58,7 +58,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _argument(group: str, name: str, opt: st.Option) -> dict[str, Any]:
-    common: dict[str, Any] = {"dest": f"{group}.{name}", "help": opt.help.replace("%", "%%")}
+    common: dict[str, Any] = {"dest": f"{group}.{name}", "help": opt.explained.replace("%", "%%")}
     if st.is_flag(group, name):
         return common | {"action": "store_true"}
     if opt.count:
@@ -104,8 +104,12 @@ def parse_settings(arguments: Sequence[str] | None = None) -> st.Settings:
     config_file = given.pop("config_file", None)
     chosen = st.read_config_file(config_file) if config_file else {}
     positional = {key: given.pop(key) for key in ("bids_dir", "output_dir", "level")}
+    many = {f"{group}.{entry.name}" for group, entry, opt in st.iter_options() if opt.many}
     for key, value in given.items():
         group, name = key.split(".")
+        if isinstance(value, list) and key not in many:
+            # argparse takes '--option=--' for an option with an empty list
+            raise UsageError(f"--{name.replace('_', '-')} needs a value (see wmhflow --help).")
         plain = tuple(value) if isinstance(value, list) else value
         chosen.setdefault(group, {})[name] = plain
     return st.build(**positional, chosen=chosen)

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 
 import wmhflow
-from wmhflow.files.caches import cache_folder, is_writable
+from wmhflow.files.caches import cache_folder, is_writable, set_temporary_folder
 from wmhflow.settings import Execution, Resources
 
 CGROUP = Path("/sys/fs/cgroup")
@@ -65,7 +65,8 @@ def usable_memory_gb(environment: Mapping[str, str], cgroup: Path) -> float:
     elif environment.get("SLURM_MEM_PER_CPU", "").isdigit():
         processors = usable_processors(environment, cgroup)
         limits.append(int(environment["SLURM_MEM_PER_CPU"]) * processors / 1024)
-    return min(limits)
+    # Slurm's --mem=0 is all of the machine's
+    return min(limit for limit in limits if limit > 0)
 
 
 def _read(path: Path) -> str:
@@ -81,16 +82,32 @@ def prepare_environment(resources: Resources) -> None:
     One ITK thread, so that registrations give the same bytes; kernels take their threads from
     ``NUMBA_NUM_THREADS``. Caches go where this process may write.
     """
+    prepare_folders()
     os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = "1"
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"
     os.environ["NUMBA_NUM_THREADS"] = str(resources.omp_nthreads)
+
+
+def prepare_folders() -> None:
+    """Let libraries keep what they keep where this process may write, before they are imported.
+
+    Raises
+    ------
+    UsageError
+        If no folder can be written to.
+    """
+    set_temporary_folder()
+    if not os.path.isabs(os.path.expanduser("~")):  # noqa: PTH111, PTH117
+        # nobody knows this user: what libraries ask for "~" would end the run, or lie in "./~"
+        os.environ["HOME"] = str(cache_folder("home"))
     os.environ["NIPYPE_NO_ET"] = "1"
     os.environ["MPLBACKEND"] = "Agg"
     for variable, name in (
         # Another version's compiled kernels would count as out of date, and be compiled again.
         ("NUMBA_CACHE_DIR", f"numba-{wmhflow.__version__}"),
         ("MPLCONFIGDIR", "matplotlib"),
+        ("NIPYPE_CONFIG_DIR", "nipype"),
     ):
         os.environ[variable] = str(_writable_cache(os.environ.get(variable), name))
 

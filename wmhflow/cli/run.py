@@ -10,11 +10,11 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wmhflow.bids.query import Query, check_dataset, find_subjects, misnamed_files, open_query
+from wmhflow.bids.query import Query, find_subjects, misnamed_files, open_query
 from wmhflow.cli.batches import Batches, Problem
+from wmhflow.cli.places import check_own_folder, check_places
 from wmhflow.cli.resources import find_resources, monitor, prepare_environment
 from wmhflow.errors import InputError, MissingProgramError, UsageError
 from wmhflow.plan.atlases import PlannedAtlases
@@ -54,16 +54,13 @@ def run_participants(settings: Settings) -> int:
     NothingToDoError
         If there is nobody to process.
     """
-    _check_folders(settings)
+    check_places(settings)
     if settings.reporting.boilerplate_only:
         return _write_boilerplate(settings)
     plans = make_plans(settings)
     if settings.reporting.dry_run:
-        for plan in plans:
-            shown = judged(plan) if settings.reporting.check_values else plan
-            print(format_plan([shown]), end="")
-        return OK
-    _make_output_dir(settings)
+        return _print_plans(settings, plans)
+    _make_folders(settings)
     resources = find_resources(settings.execution)
     prepare_environment(resources)
     if settings.reporting.reports_only:
@@ -71,28 +68,18 @@ def run_participants(settings: Settings) -> int:
     return _process(settings, plans, resources)
 
 
-def _check_folders(settings: Settings) -> None:
-    check_dataset(settings.bids_dir, "BIDS_DIR")
-    inside = (settings.bids_dir, *(named.path for named in settings.inputs.derivatives))
-    if settings.output_dir.resolve() in {path.resolve() for path in inside}:
-        raise UsageError(
-            f"OUTPUT_DIR {settings.output_dir} is one of the input datasets, which are never "
-            "written to; choose another folder."
-        )
-    for what, folder in (
-        ("OUTPUT_DIR", settings.output_dir),
-        ("--work-dir", settings.execution.work_dir),
-    ):
-        within = [path for path in inside[1:] if _is_within(folder, path)]
-        if within or (what == "--work-dir" and _is_within(folder, settings.bids_dir)):
-            raise UsageError(
-                f"{what} {folder} lies inside an input dataset, which is never written to; "
-                "choose another folder."
-            )
-    if any(named.name == "raw" for named in settings.inputs.derivatives):
-        raise UsageError("--derivatives: 'raw' is the name of BIDS_DIR; choose another name.")
-    if settings.output_dir.exists() and not settings.output_dir.is_dir():
-        raise UsageError(f"OUTPUT_DIR {settings.output_dir} is a file; choose a folder.")
+def _print_plans(settings: Settings, plans: Iterable[ParticipantPlan]) -> int:
+    """Print what would be done; that nobody can be processed is a failure."""
+    n_persons = n_possible = 0
+    for plan in plans:
+        shown = judged(plan) if settings.reporting.check_values else plan
+        print(format_plan([shown]), end="")
+        n_persons += 1
+        n_possible += any(visit.problem is None for visit in shown.visits)
+    if n_persons and not n_possible:
+        print(f"None of {n_persons} persons can be processed.", file=sys.stderr)
+        return FAILED
+    return OK
 
 
 def _check_programs(settings: Settings) -> None:
@@ -128,16 +115,12 @@ def _how_to_get(known: Segmenter, missing: Sequence[str]) -> str:
     )
 
 
-def _is_within(folder: Path, dataset: Path) -> bool:
-    return folder.resolve().is_relative_to(dataset.resolve())
-
-
-def _make_output_dir(settings: Settings) -> None:
-    """Make both folders now, so that a read-only one is found before an hour is spent."""
-    for what, folder in (
-        ("OUTPUT_DIR", settings.output_dir),
-        ("--work-dir", settings.execution.work_dir),
-    ):
+def _make_folders(settings: Settings) -> None:
+    """Make folders now, so that a read-only one is found before an hour is spent."""
+    folders = {"OUTPUT_DIR": settings.output_dir}
+    if not (settings.reporting.boilerplate_only or settings.reporting.reports_only):
+        folders["--work-dir"] = settings.execution.work_dir
+    for what, folder in folders.items():
         try:
             folder.mkdir(parents=True, exist_ok=True)
             writable = os.access(folder, os.W_OK)
@@ -214,7 +197,7 @@ def _write_boilerplate(settings: Settings) -> int:
     # the text names the atlases: there have to be such
     PlannedAtlases(settings.regions)
 
-    _make_output_dir(settings)
+    _make_folders(settings)
     write_dataset_files(settings)
     print(f"Methods text: {settings.output_dir / 'logs' / 'CITATION.md'}")
     return OK
@@ -275,26 +258,60 @@ def _ready(
     """Go through those who have visits to run, noting everybody and what cannot be processed."""
     for plan in plans:
         tally.persons.append(plan.subject)
+        if problem := _link_away(plan, settings):
+            tally.problems.append(problem)
+            continue
         left = _unfinished(plan, settings)
         for visit in plan.visits:
             if visit.problem is not None:
                 tally.problems.append(Problem(visit.label, visit.problem))
         if left.visits:
             yield left
+        elif problem := _whole_page(plan, settings):
+            tally.problems.append(problem)
+
+
+def _link_away(plan: ParticipantPlan, settings: Settings) -> Problem | None:
+    """Refuse a person whose folders in the output dataset are links into an input."""
+    person = settings.output_dir / f"sub-{plan.subject}"
+    visits = [person / f"ses-{one.session}" if one.session else person for one in plan.visits]
+    folders = (person, person / "figures", *visits, *(visit / "anat" for visit in visits))
+    try:
+        for folder in folders:
+            check_own_folder(settings, folder)
+    except InputError as error:
+        return Problem(f"sub-{plan.subject}", str(error))
+    return None
+
+
+def _whole_page(plan: ParticipantPlan, settings: Settings) -> Problem | None:
+    """Make the page of a person anew whose visits are finished, if it is damaged or missing."""
+    from wmhflow.products.product import page_path
+    from wmhflow.products.record import is_page_whole
+    from wmhflow.reports.person import write_report
+
+    subject, page = plan.subject, page_path(plan.subject)
+    if all(visit.problem for visit in plan.visits):
+        return None
+    if is_page_whole(subject, settings.output_dir, page):
+        return None
+    try:
+        write_report(settings, judged(plan))
+    except InputError as error:
+        return Problem(f"sub-{subject}", f"its page cannot be made: {error}")
+    return None
 
 
 def _unfinished(plan: ParticipantPlan, settings: Settings) -> ParticipantPlan:
     """Keep the visits that can be processed, if any of the person's is not finished yet."""
-    from wmhflow.workflows.units import missing_files, units_of
+    from wmhflow.workflows.units import units_of
 
     visits = tuple(visit for visit in plan.visits if visit.problem is None)
     impossible = tuple(visit for visit in plan.visits if visit.problem is not None)
     promised = replace(plan, visits=visits, earlier=(*plan.earlier, *impossible))
     units = units_of(promised, settings)
     recorded = all(_is_done(unit, settings) for unit in units if unit.record)
-    if recorded and not missing_files(units, settings.output_dir):
-        return replace(plan, visits=())
-    return promised
+    return replace(plan, visits=()) if recorded else promised
 
 
 def _recorded(plan: ParticipantPlan, settings: Settings) -> list[Unit]:

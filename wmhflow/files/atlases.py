@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,7 +14,8 @@ from wmhflow.core.checks.sides import centres_x, sides_on_the_wrong_side
 from wmhflow.core.space.geometry import GeometryError, spacing_of
 from wmhflow.errors import InputError, UsageError
 from wmhflow.files.fetching import verify
-from wmhflow.files.images import UNREADABLE
+from wmhflow.files.images import in_native_order, open_image, says_place
+from wmhflow.files.streams import said_of
 from wmhflow.labels.digits import LARGEST_LABEL
 from wmhflow.labels.foreign import check_mutual, named_regions, read_label_table, swapped_name
 from wmhflow.labels.freesurfer import load_freesurfer_codes
@@ -26,6 +26,7 @@ from wmhflow.registries.atlases import (
     load_atlases,
 )
 
+OTHER_IMAGES = (".img", ".hdr", ".mgz", ".mgh")
 TABLE_ENDINGS = (".tsv", ".txt", ".xml", ".label", ".ctab", ".lut")
 # What reaches further than an interpolation's overshoot is no share of 1, and a maximum of a few
 # percent is no atlas.
@@ -148,23 +149,21 @@ def _existing(path: Path) -> Path:
 
 def stem_of(path: Path) -> str:
     """Return an image's name without its ending."""
-    return path.name.removesuffix(".gz").removesuffix(".nii")
+    name = path.name.removesuffix(".gz")
+    return Path(name).stem if name.endswith(OTHER_IMAGES) else name.removesuffix(".nii")
 
 
 def _read(path: Path, kind: str | None) -> tuple[NDArray[Any], NDArray[np.float64], bool]:
     """Return an atlas's voxels, its affine, and whether the header says where it lies."""
-    try:
-        image = nib.load(path)
+    with said_of(path):
+        image = open_image(path)
         stored = image.get_data_dtype()
         if stored.kind not in "biuf":
             raise InputError(f"{path} holds no plain numbers ({stored}); an atlas has labels.")
         # many volumes in double precision would take gigabytes
         volumes = len(image.shape) == VOLUMES
         data = np.asanyarray(image.dataobj, dtype=np.float32 if volumes else None)
-    except UNREADABLE as error:
-        raise InputError(f"{path} cannot be read as an image: {error}.") from None
-    codes = [image.header.get(name, 1) for name in ("sform_code", "qform_code")]
-    is_placed = not isinstance(image, nib.Nifti1Image) or any(codes)
+        data = in_native_order(data)
     try:
         spacing_of(image.affine)
     except GeometryError as error:
@@ -174,7 +173,7 @@ def _read(path: Path, kind: str | None) -> tuple[NDArray[Any], NDArray[np.float6
         raise InputError(
             f"{path} has {data.ndim} dimensions; an atlas of labels has 3, one of probabilities 4."
         )
-    return data, np.asarray(image.affine, dtype=np.float64), is_placed
+    return data, np.asarray(image.affine, dtype=np.float64), says_place(image.header)
 
 
 def _repaired(

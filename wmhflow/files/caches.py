@@ -1,4 +1,8 @@
-"""Folders for what is made once and used by every run: a user's, or one for temporary files."""
+"""Folders for what is made once and used by every run, and for temporary files.
+
+Nothing here needs a home: a user may have none, not be known to the machine, or have one that
+cannot be written to.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,12 @@ import os
 import stat
 import tempfile
 from pathlib import Path
+
+from wmhflow.errors import UsageError
+
+TEMPORARY_VARIABLES = ("TMPDIR", "TEMP", "TMP")
+# what Unix has for temporary files; in memory where no disk can be written to
+TEMPORARY, IN_MEMORY = ("/tmp", "/var/tmp", "/usr/tmp"), "/dev/shm"
 
 
 def is_writable(folder: Path) -> bool:
@@ -16,6 +26,26 @@ def is_writable(folder: Path) -> bool:
             return True
     except OSError:
         return False
+
+
+def set_temporary_folder() -> Path:
+    """Choose where this process and its children make temporary files.
+
+    Python's own choice ends with the folder in which the user stands, which may be a dataset that
+    is never written to.
+
+    Raises
+    ------
+    UsageError
+        If no folder can be written to.
+    """
+    named = [os.environ[name] for name in TEMPORARY_VARIABLES if os.environ.get(name)]
+    found = [Path(name) for name in (*named, *TEMPORARY) if Path(name).is_dir()]
+    for folder in (*found, Path(IN_MEMORY)):
+        if folder.is_absolute() and is_writable(folder):
+            tempfile.tempdir = os.environ["TMPDIR"] = str(folder)
+            return folder
+    raise UsageError("No folder for temporary files can be written to; set TMPDIR to one.")
 
 
 def cache_folder(name: str) -> Path:

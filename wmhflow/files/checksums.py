@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from functools import cache
 from pathlib import Path
+
+from wmhflow.files.streams import open_file, said_of
 
 _known: dict[tuple[int, ...], str] = {}
 
 
-@cache
 def checksum(path: Path) -> str:
-    """Return the SHA-256 of a file, read once in a run."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def checksum_now(path: Path) -> str:
     """Return the SHA-256 of what a file holds now; an unchanged file is read once in a process.
 
     Parameters
@@ -24,10 +18,16 @@ def checksum_now(path: Path) -> str:
     path
         A file. It counts as unchanged while its inode, size and times of last writing and of last
         change, in nanoseconds, are the same.
+
+    Raises
+    ------
+    InputError
+        If it is not there, or cannot be read.
     """
-    about = path.stat()
-    key = (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns)
-    if key not in _known:
-        with path.open("rb") as stream:
-            _known[key] = hashlib.file_digest(stream, "sha256").hexdigest()
+    with said_of(path):
+        about = path.stat()
+        key = (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns)
+        if key not in _known:
+            with open_file(path) as stream:
+                _known[key] = hashlib.file_digest(stream, "sha256").hexdigest()
     return _known[key]

@@ -6,34 +6,43 @@ import gzip
 import math
 import operator
 import os
-import struct
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 import nibabel as nib
 import numpy as np
-from nibabel.filebasedimages import ImageFileError
-from nibabel.spatialimages import HeaderDataError
+from nibabel.analyze import AnalyzeHeader
+from nibabel.fileholders import FileHolder
 from numpy.typing import DTypeLike, NDArray
 
 from wmhflow.core.space.grids import Grid3D
 from wmhflow.errors import GridError, InputError
+from wmhflow.files.headers import (
+    NIFTI_ENDINGS,
+    WIDEST,
+    Header,
+    check_rest,
+    check_size,
+    read_any,
+    read_plain,
+    usable_memory,
+)
+from wmhflow.files.streams import (
+    first_bytes,
+    first_line,
+    inflated,
+    is_compressed,
+    open_file,
+    said_of,
+)
 
-UNREADABLE = (OSError, EOFError, zlib.error, ImageFileError, HeaderDataError, ValueError)
-# As much of a file, compressed or not, as surely holds its header.
-FIRST_BYTES = 4096
-# sizeof_hdr, dim, datatype, vox_offset, xyzt_units, sform_code, srow_x to srow_z, magic
-NIFTI = struct.Struct("<i36x8h14xh36xf11xB130xh24x12f16x4s")
-REAL_KINDS = frozenset((2, 4, 8, 16, 64, 256, 512, 768, 1024, 1280))
-LENGTH_UNITS = {0: "unknown", 1: "meter", 2: "mm", 3: "micron"}
 # So many slices are copied at once. At 256 voxels a side this took a quarter of numpy's own copy;
 # other numbers of slices were not tried.
 SLAB = 16
 # Axes are at right angles if no cosine between two of them is larger.
 MOST_SKEW = 1e-3
+# What may follow the voxels of an image that is no NIfTI file, and what stands before them.
+BESIDE_VOXELS = 2**20
 
 
 def load_volume(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
@@ -58,12 +67,13 @@ def load_volume(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
     GridError
         If its header says nothing valid about where it lies.
     """
-    with _said_of(path):
-        image = nib.load(path)
+    with said_of(path):
+        image = open_image(path)
         shape = _three(path, image.shape)
+        _check_real(path, image.get_data_dtype())
         data = np.asanyarray(image.dataobj).reshape(shape)
         _check_real(path, data.dtype)
-        data = in_c_order(data)
+        data = in_c_order(in_native_order(data))
     return data, _valid_affine(path, image.header, image.affine)
 
 
@@ -89,59 +99,88 @@ def read_header(path: Path) -> tuple[tuple[int, int, int], NDArray[np.float64], 
     InputError, GridError
         As :func:`load_volume`; what is wrong with the voxels is not seen.
     """
-    with _said_of(path):
-        plain = _plain_header(_first_bytes(path))
-        if plain is not None:
-            shape, affine, unit = plain
-            return _three(path, shape), _checked_affine(path, affine), unit
-        image = nib.load(path)
-        header = image.header
+    with said_of(path):
+        if path.name.lower().endswith(NIFTI_ENDINGS):
+            header = _header_of(path)
+            shape = _three(path, header.shape)
+            _check_real(path, header.dtype)
+            _check_placed(path, header.is_placed)
+            return shape, _checked_affine(path, header.affine), header.unit
+        image = open_image(path)
         shape = _three(path, image.shape)
-        _check_real(path, header.get_data_dtype())
-    unit = str(header.get_xyzt_units()[0]) if "xyzt_units" in header else "unknown"
-    return shape, _valid_affine(path, header, image.affine), unit
+        _check_real(path, image.get_data_dtype())
+    return shape, _valid_affine(path, image.header, image.affine), "unknown"
 
 
-def _first_bytes(path: Path) -> bytes:
-    stream = os.open(path, os.O_RDONLY)
-    try:
-        block = os.read(stream, FIRST_BYTES)
-    finally:
-        os.close(stream)
-    if path.name.endswith(".gz"):
-        return zlib.decompressobj(wbits=31).decompress(block, FIRST_BYTES)
-    return block
+def _header_of(path: Path) -> Header:
+    """Read the header of a NIfTI file, and see that the file can hold what it promises."""
+    block, held = first_bytes(path)
+    header = read_plain(block) or read_any(path, block)
+    check_size(path, header, held)
+    return header
 
 
-def _plain_header(block: bytes) -> tuple[tuple[int, ...], NDArray[np.float64], str] | None:
-    """Read shape, affine and unit from the first bytes of most NIfTI files.
+def open_image(path: Path) -> Any:
+    """Open an image that was given; what its file holds is what its header says.
 
-    nibabel takes twenty times as long, and a plan reads 150,000 headers. None for whatever is not
-    NIfTI-1 with real numbers and an sform: that is nibabel's to read, mend or refuse.
+    A compressed file is read to its end, so that its checksum is compared; of other files the
+    length is.
+
+    Parameters
+    ----------
+    path
+        NIfTI of either version, alone or as a pair of files, or another image that nibabel reads.
+
+    Returns
+    -------
+    nibabel.spatialimages.SpatialImage
+        The image; its voxels are read when they are asked for.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, its header says what cannot be, or the two differ.
     """
-    if len(block) < NIFTI.size:
-        return None
-    size, n_axes, *fields = NIFTI.unpack_from(block)
-    lengths, (kind, offset, units, sform_code), rows = fields[:7], fields[7:11], fields[11:23]
-    is_plain = (size, fields[23]) == (348, b"n+1\0") and 1 <= n_axes <= 7 and offset >= 352
-    shape = tuple(lengths[:n_axes])
-    if not (is_plain and min(shape) >= 1 and kind in REAL_KINDS and 1 <= sform_code <= 4):
-        return None
-    unit = LENGTH_UNITS.get(units & 7)
-    return (shape, np.array([*rows, 0, 0, 0, 1.0]).reshape(4, 4), unit) if unit else None
+    if not path.name.lower().endswith(NIFTI_ENDINGS):
+        return _open_other(path)
+    header = _header_of(path)
+    if not is_compressed(path):
+        with open_file(path) as stream:
+            size, before = os.fstat(stream.fileno()).st_size, stream.read(header.offset)
+            stream.seek(header.end)
+            check_rest(path, header, size, before, stream.read(header.plane))
+        return nib.load(path, mmap=False)
+    content = inflated(path, header.end + header.plane)
+    with content.getbuffer() as held:
+        before, rest = held[: header.offset].tobytes(), held[header.end :].tobytes()
+        check_rest(path, header, len(held), before, rest)
+    kind: Any = nib.Nifti1Image if header.version == 1 else nib.Nifti2Image
+    return kind.from_stream(content)
 
 
-@contextmanager
-def _said_of(path: Path) -> Iterator[None]:
-    """Say in a sentence what reading a file ended with."""
+def _open_other(path: Path) -> Any:
+    """Open an image of another kind, of one file or of two, each read to its end."""
+    open_file(path).close()
+    image: Any = None
     try:
-        yield
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist.") from None
-    except UNREADABLE as error:
-        raise InputError(
-            f"{path} cannot be read to its end ({_first_line(error)}); copy or make it again."
-        ) from None
+        image = nib.load(path, mmap=False)
+    except Exception as error:  # noqa: BLE001 - nibabel has exceptions for every format
+        raise ValueError(first_line(error)) from None
+    size = math.prod(map(int, image.shape)) * image.get_data_dtype().itemsize
+    _, held = first_bytes(Path(image.file_map["image"].filename))
+    if isinstance(image, nib.Nifti1Pair):
+        block, _ = first_bytes(Path(image.file_map["header"].filename))
+        header = read_any(path, block, is_pair=True)
+        size = header.end
+        check_size(path, header, held)
+    if not 0 < size <= min(held, usable_memory()):
+        raise ValueError(f"its header promises {size} bytes, which the file cannot hold")
+    files = {
+        part: FileHolder(fileobj=inflated(Path(holder.filename), size + BESIDE_VOXELS))
+        for part, holder in image.file_map.items()
+        if holder.filename is not None and is_compressed(Path(holder.filename))
+    }
+    return type(image).from_file_map(image.file_map | files, mmap=False)
 
 
 def _three(path: Path, whole: tuple[int, ...]) -> tuple[int, int, int]:
@@ -159,28 +198,46 @@ def _check_real(path: Path, dtype: np.dtype[Any]) -> None:
             f"{path} holds {dtype} values (colours or complex numbers) where real numbers "
             "are meant; convert it."
         )
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip().split("\n")[0]
-    return text or type(error).__name__
+    if dtype.itemsize > WIDEST:
+        raise InputError(
+            f"{path} holds numbers of {8 * dtype.itemsize} bits, or is scaled to such; store it "
+            "in double precision or less."
+        )
 
 
 def _valid_affine(path: Path, header: Any, affine: Any) -> NDArray[np.float64]:
-    if "sform_code" in header and int(header["sform_code"]) <= 0 and int(header["qform_code"]) <= 0:
+    _check_placed(path, says_place(header))
+    return _checked_affine(path, np.asarray(affine, dtype=np.float64))
+
+
+def says_place(header: Any) -> bool:
+    """Tell whether an image's header says where the image lies.
+
+    Parameters
+    ----------
+    header
+        Of an image that nibabel read: that of NIfTI has codes for it, and Analyze's says nothing.
+    """
+    if "sform_code" in header:
+        return int(header["sform_code"]) > 0 or int(header["qform_code"]) > 0
+    return not isinstance(header, AnalyzeHeader)
+
+
+def _check_placed(path: Path, is_placed: bool) -> None:
+    if not is_placed:
         raise GridError(
             f"{path} does not say where it lies (sform and qform codes are both 0); "
             "copy the header of the image that it was made from."
         )
-    return _checked_affine(path, np.asarray(affine, dtype=np.float64))
 
 
 def _checked_affine(path: Path, affine: NDArray[np.float64]) -> NDArray[np.float64]:
     skew = _skew(affine)
     if skew <= MOST_SKEW:
         return affine
-    sizes = np.linalg.norm(affine[:3, :3], axis=0)
-    axes = affine[:3, :3] / np.where(sizes > 0, sizes, 1)
+    with np.errstate(all="ignore"):
+        sizes = np.linalg.norm(affine[:3, :3], axis=0)
+        axes = affine[:3, :3] / np.where(sizes > 0, sizes, 1)
     if not np.isfinite(affine).all() or abs(np.linalg.det(axes)) < 1e-6:
         raise GridError(
             f"{path} has an affine that cannot be inverted or is not finite; "
@@ -236,22 +293,22 @@ def map_image(
     path, dtype
         As for :func:`load_image`.
     """
-    image: Any = nib.load(path)
-    data = np.asanyarray(image.dataobj, dtype=dtype)
+    with said_of(Path(path)):
+        # a file of the program's own that is not compressed may stay where it is
+        image: Any = open_image(Path(path)) if is_compressed(Path(path)) else nib.load(path)
+        data = in_native_order(np.asanyarray(image.dataobj, dtype=dtype))
     return data, np.asarray(image.affine, dtype=np.float64)
 
 
-def qform_of(path: Path) -> NDArray[np.float64] | None:
-    """Read where an image lies by its qform; None if it states none.
+def in_native_order(data: NDArray[Any]) -> NDArray[Any]:
+    """Return an array in this machine's order of bytes, which compiled functions demand.
 
     Parameters
     ----------
-    path
-        A file that can be read.
+    data
+        An array of any dimensions, perhaps read from a file of the other order.
     """
-    header: Any = nib.load(path).header
-    affine = header.get_qform(coded=True)[0] if hasattr(header, "get_qform") else None
-    return None if affine is None else np.asarray(affine, np.float64)
+    return data.astype(data.dtype.newbyteorder("="), copy=False)
 
 
 def in_c_order(data: NDArray[Any]) -> NDArray[Any]:

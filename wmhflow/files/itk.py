@@ -10,7 +10,13 @@ import numpy as np
 
 from wmhflow.core.align.pulling import Displacements, PointMap
 from wmhflow.errors import InputError
-from wmhflow.files.transforms import LPS_FROM_RAS, read_transform
+from wmhflow.files.streams import said_of
+from wmhflow.files.transforms import (
+    LPS_FROM_RAS,
+    check_stored,
+    parameters_of,
+    read_transform,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,6 +76,54 @@ def read_itk_affine(path: str | os.PathLike[str]) -> NDArray[np.float64]:
         what = ", ".join(given.parts) or given.program
         raise InputError(f"{path} is no linear transform of ITK ({what}); convert it.")
     return given.matrix
+
+
+def check_whole(path: Path) -> None:
+    """Read a transform to its end, and refuse numbers that no transform has.
+
+    Such files have no checksum: what they hold has to be as much as they say, and finite.
+
+    Parameters
+    ----------
+    path
+        As of :func:`wmhflow.files.transforms.read_transform`.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or holds what is no finite number.
+    """
+    given = read_transform(path)
+    with said_of(path):
+        found = [make() for make in given.matrices if make is not None]
+        if path.suffix == ".h5":
+            found += _hdf5_numbers(path)
+        if all(np.isfinite(numbers).all() for numbers in found):
+            return
+    raise InputError(f"{path} holds numbers that are not finite; copy or make it again.")
+
+
+def _hdf5_numbers(path: Path) -> list[NDArray[Any]]:
+    """Read every number of an ITK file; a field has as many as its grid has voxels, three each."""
+    import h5py
+
+    found: list[NDArray[Any]] = []
+
+    def read(name: str, entry: Any) -> None:
+        if isinstance(entry, h5py.Dataset) and entry.dtype.kind in "fiu":
+            check_stored(entry)
+            found.append(entry[()])
+
+    with h5py.File(path) as file:
+        file.visititems(read)
+        for part in file["TransformGroup"].values():
+            if "Displacement" not in str(part["TransformType"][()]):
+                continue
+            numbers, about = (parameters_of(part, which) for which in ("", "Fixed"))
+            n_voxels = int(np.prod(about[:3]))
+            if numbers.size != 3 * n_voxels:
+                raise ValueError(f"its field has {numbers.size} numbers for {n_voxels} voxels")
+    return found
 
 
 def make_reproducible(path: Path) -> None:

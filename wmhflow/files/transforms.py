@@ -25,11 +25,13 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
 from wmhflow.errors import InputError
+from wmhflow.files.forms import trusted_affine
+from wmhflow.files.images import read_header
+from wmhflow.files.streams import MOST_PACKED, UNREADABLE, check_file, first_line
 
 TRANSFORM_EXTENSIONS = (".txt", ".mat", ".h5", ".lta")
 LPS_FROM_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -64,7 +66,13 @@ class TransformFile:
         for make in self.matrices:
             if make is None:
                 return None
-            whole = whole @ make()
+            try:
+                whole = whole @ make()
+            except (ValueError, IndexError) as error:
+                raise InputError(
+                    f"{self.path} has numbers that make no matrix ({error}); give it as its "
+                    "program wrote it."
+                ) from None
         return whole
 
 
@@ -88,6 +96,7 @@ def read_transform(path: Path) -> TransformFile:
         If the file is none of these.
     """
     with _said_of(path):
+        check_file(path)
         if path.suffix == ".lta":
             lta = _read_lta(path)
             return TransformFile(path, "FreeSurfer", (), (lambda: lta.matrix,))
@@ -120,8 +129,8 @@ def program_of(path: Path) -> str:
     """
     if path.suffix != ".h5":
         return read_transform(path).program
-    with _said_of(path), path.open("rb") as stream:
-        if stream.read(len(HDF5_START)) != HDF5_START:
+    with _said_of(path):
+        if not check_file(path).startswith(HDF5_START):
             raise ValueError("it is no HDF5 file")
     return "ITK"
 
@@ -130,14 +139,14 @@ def program_of(path: Path) -> str:
 def _said_of(path: Path) -> Iterator[None]:
     try:
         yield
-    except (OSError, ValueError, KeyError, IndexError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise InputError(
-            f"{path} cannot be read as a transform ({error}); give a file of ITK (.txt, .mat, "
-            ".h5), flirt (.mat) or FreeSurfer (.lta)."
+            f"{path} cannot be read as a transform ({first_line(error)}); give a file of ITK "
+            "(.txt, .mat, .h5), flirt (.mat) or FreeSurfer (.lta)."
         ) from None
 
 
-def linear_matrix(path: Path, moving: Path, fixed: Path) -> Matrix:
+def linear_matrix(path: Path, moving: Path, fixed: Path, trust: str | None = None) -> Matrix:
     """Return the matrix of a linear transform of any program.
 
     Parameters
@@ -146,6 +155,8 @@ def linear_matrix(path: Path, moving: Path, fixed: Path) -> Matrix:
         The transform, from the moving to the fixed image.
     moving, fixed
         The images. flirt's matrices mean nothing without them.
+    trust
+        The form of their headers that is believed, ``sform`` or ``qform``.
 
     Returns
     -------
@@ -162,7 +173,12 @@ def linear_matrix(path: Path, moving: Path, fixed: Path) -> Matrix:
         raise InputError(f"{path} is not linear ({', '.join(given.parts)}), which is needed here.")
     if given.program == "ITK":
         return given.matrix
-    images = [_Geometry.of(nib.load(image)) for image in (moving, fixed)]
+    if not np.isfinite(given.matrix).all() or np.linalg.matrix_rank(given.matrix) < 4:
+        raise InputError(
+            f"{path} has a matrix that is not finite or has no inverse; give it as its program "
+            "wrote it."
+        )
+    images = [_Geometry.of(image, trust) for image in (moving, fixed)]
     if given.program == "FSL":
         return from_flirt(given.matrix, *images)
     lta = _read_lta(path)
@@ -183,9 +199,16 @@ _ITK_PART = re.compile(
 )
 
 
+# Every line of ITK's text: one that is damaged would be passed over, with the centre that it held.
+_ITK_LINE = re.compile(r"\s*|#.*|(Transform|Parameters|FixedParameters):.*")
+
+
 def _itk_text(path: Path) -> list[_Part]:
     text = path.read_text(encoding="utf-8")
     found = _ITK_PART.findall(text)
+    for number, line in enumerate(text.split("\n") if found else (), 1):
+        if not _ITK_LINE.fullmatch(line):
+            raise ValueError(f"line {number} is no line of an ITK transform: {line[:40]!r}")
     return [
         (kind, _itk_matrix(kind, *(np.array(part.split(), float) for part in (numbers, fixed))))
         for kind, numbers, fixed in found
@@ -233,10 +256,28 @@ def _kind_of(value: Any) -> str:
 
 
 def _numbers_of(entry: Any, part: str) -> NDArray[np.float64]:
+    found = parameters_of(entry, part)
+    check_stored(found)
+    return np.ravel(found[()]).astype(np.float64)
+
+
+def parameters_of(entry: Any, part: str) -> Any:
+    """Return the parameters of a transform in an HDF5 file; ``part`` is empty or ``Fixed``."""
     # older versions of ITK write the name without its first s
     names = (f"Transform{part}Parameters", f"Tranform{part}Parameters")
-    name = next(name for name in names if name in entry or name == names[1])
-    return np.ravel(entry[name][()]).astype(np.float64)
+    return entry[next(name for name in names if name in entry or name == names[1])]
+
+
+def check_stored(entry: Any) -> None:
+    """Refuse numbers of an HDF5 file that are not all there, before any of them is read.
+
+    Raises
+    ------
+    ValueError
+        If there are more than the file can hold.
+    """
+    if entry.nbytes > entry.id.get_storage_size() * MOST_PACKED:
+        raise ValueError(f"it promises {entry.size} numbers of {entry.name} and holds fewer")
 
 
 def _itk_matrix(
@@ -249,6 +290,8 @@ def _itk_matrix(
     n_numbers, turn = _LINEAR_KINDS[name]
     if numbers.size != n_numbers:
         raise ValueError(f"{kind} has {numbers.size} parameters instead of {n_numbers}")
+    if n_numbers > 3 and fixed.size < 3:
+        raise ValueError(f"{kind} has {fixed.size} fixed parameters, and its centre takes 3")
     return partial(_ras_matrix, turn, numbers, fixed)
 
 
@@ -317,8 +360,9 @@ class _Geometry:
     affine: Matrix
 
     @classmethod
-    def of(cls, image: Any) -> _Geometry:
-        return cls(tuple(image.shape[:3]), np.asarray(image.affine, dtype=np.float64))
+    def of(cls, path: Path, trust: str | None) -> _Geometry:
+        shape, affine = read_header(path)[:2]
+        return cls(tuple(shape[:3]), trusted_affine(path, affine, trust))
 
     @property
     def sizes(self) -> NDArray[np.float64]:

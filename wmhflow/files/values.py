@@ -21,6 +21,7 @@ from wmhflow.core.checks.masks import (
 from wmhflow.core.checks.sides import exchanged_by_mm
 from wmhflow.core.space.geometry import voxel_mm3
 from wmhflow.errors import InputError
+from wmhflow.files.forms import trusted_affine
 from wmhflow.files.images import load_volume
 from wmhflow.labels.freesurfer import cortical_codes, load_freesurfer_codes
 
@@ -104,6 +105,7 @@ def read_lesions(
     labels: Sequence[int] = (),
     union: bool = False,
     most_mm3: float = MOST_WMH_MM3,
+    trust: str | None = None,
 ) -> LesionMask:
     """Read a mask of lesions, and find out what its values mean.
 
@@ -115,6 +117,8 @@ def read_lesions(
         As for :func:`wmhflow.core.checks.masks.read_mask_values`.
     most_mm3
         What marks more is no mask of lesions.
+    trust
+        The form of its header that is believed, ``sform`` or ``qform``.
 
     Raises
     ------
@@ -122,6 +126,7 @@ def read_lesions(
         If it cannot be read, or its values cannot be those of a mask.
     """
     data, affine = load_volume(path)
+    affine = trusted_affine(path, affine, trust)
     reading = read_mask_values(data, is_probability=is_probability, labels=labels, union=union)
     if reading.fault is not None:
         hint = f"; {WHICH_LABELS}" if "labels, " in reading.fault else ""
@@ -253,20 +258,21 @@ def check_freesurfer(path: Path, codes: AbstractSet[int]) -> None:
         )
 
 
-def check_sides(path: Path) -> None:
+def check_sides(path: Path, labels: NDArray[np.integer], affine: NDArray[np.float64]) -> None:
     """Refuse a parcellation whose left codes lie on the right of its right ones.
 
     Parameters
     ----------
     path
-        The image.
+        The image, for the message.
+    labels, affine
+        Its codes, and where they lie.
 
     Raises
     ------
     InputError
         If they do, by more than half a centimetre.
     """
-    labels, affine = read_labels(path)
     sides = {code: entry.hemisphere for code, entry in load_freesurfer_codes().items()}
     if exchanged_by_mm(labels, affine, sides) > EXCHANGED_MM:
         raise InputError(

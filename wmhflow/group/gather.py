@@ -5,8 +5,7 @@ Nothing is held but one batch of rows, so that memory does not grow with the num
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import NamedTuple
 
@@ -15,6 +14,7 @@ from pyarrow import csv, parquet
 
 from wmhflow.bids.writer import Column, Kind, dictionary_of, replacing, write_json
 from wmhflow.errors import InputError
+from wmhflow.group.faults import Fault, first_fault, said_at
 from wmhflow.group.study import Study, Visit
 from wmhflow.products.columns import KEYS, names
 from wmhflow.products.tables import table_columns
@@ -26,12 +26,6 @@ TYPES: dict[Kind, pa.DataType] = {
     "number": pa.float64(),
     "flag": pa.bool_(),
 }
-CELLS: dict[Kind, tuple[str, re.Pattern[str]]] = {
-    "text": ("text in UTF-8", re.compile("[^\ufffd]*")),
-    "whole": ("a whole number", re.compile(r"-?\d{1,18}")),
-    "number": ("a number", re.compile(r"(?i)-?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|nan|-?inf(inity)?")),
-    "flag": ("true or false", re.compile("true|false")),
-}
 
 
 class Batch(NamedTuple):
@@ -41,7 +35,7 @@ class Batch(NamedTuple):
     visits: tuple[Visit, ...]
 
 
-def gather(study: Study, kind: str) -> None:
+def gather(study: Study, kind: str, on_fault: Callable[[Fault], object] | None = None) -> None:
     """Write one kind of table of all visits as TSV, as Parquet, and its dictionary.
 
     If no visit has such rows, the files of an earlier run are removed.
@@ -52,15 +46,18 @@ def gather(study: Study, kind: str) -> None:
         The visits, in the order of the rows.
     kind
         A key of :data:`wmhflow.products.tables.TABLES`.
+    on_fault
+        Called with every table that does not hold what its columns declare; its rows are left out.
 
     Raises
     ------
     InputError
-        If a table of a visit does not hold what its columns declare; nothing is written then.
+        If a table of a visit does not hold what its columns declare, and there is no
+        ``on_fault``; nothing is written then.
     """
     columns = (*KEYS, *table_columns(kind, study.schemes))
     path = study.table(kind)
-    batches = iter_batches(study.visits, kind, columns)
+    batches = iter_batches(study.with_table(kind), kind, columns)
     first = next(batches, None)
     if first is None:
         for ending in (".tsv", ".json", ".parquet"):
@@ -72,9 +69,35 @@ def gather(study: Study, kind: str) -> None:
     ):
         text.write("\t".join(names(columns)).encode() + b"\n")
         for batch in chain([first], batches):
-            writer.write_table(typed_table(batch, kind, columns))
-            text.write(batch.lines)
+            sound, typed_rows = _sound(batch, kind, columns, on_fault)
+            writer.write_table(typed_rows)
+            text.write(sound.lines)
     write_json(path.with_suffix(".json"), dictionary_of(columns))
+
+
+def _sound(
+    batch: Batch,
+    kind: str,
+    columns: tuple[Column, ...],
+    on_fault: Callable[[Fault], object] | None,
+) -> tuple[Batch, pa.Table]:
+    """Leave out the visits of a batch whose tables do not hold what their columns declare."""
+    try:
+        return batch, typed_table(batch, kind, columns)
+    except InputError:
+        if on_fault is None:
+            raise
+    left = []
+    for visit in batch.visits:
+        try:
+            typed_table(Batch(keyed_lines(visit, kind, columns), (visit,)), kind, columns)
+        except InputError as error:
+            on_fault(Fault(visit, kind, str(error)))
+        else:
+            left.append(visit)
+    lines = b"".join(keyed_lines(visit, kind, columns) for visit in left)
+    sound = Batch(lines, tuple(left))
+    return sound, typed_table(sound, kind, columns) if lines else schema_of(columns).empty_table()
 
 
 def iter_batches(
@@ -115,7 +138,7 @@ def keyed_lines(visit: Visit, kind: str, columns: tuple[Column, ...]) -> bytes:
         return b""
     header, _, body = path.read_bytes().replace(b"\r\n", b"\n").partition(b"\n")
     if not header:
-        raise InputError(_said(visit, kind, 1, "the table is empty"))
+        raise InputError(said_at(visit, kind, 1, "the table is empty"))
     if not body:
         return b""
     lines = body.removesuffix(b"\n")
@@ -176,30 +199,3 @@ def typed_table(batch: Batch, kind: str, columns: tuple[Column, ...]) -> pa.Tabl
         faults = (first_fault(visit, kind, columns) for visit in batch.visits)
         unknown = f"The {kind} of {batch.visits[0]} to {batch.visits[-1]} cannot be read: {error}"
         raise InputError(next(filter(None, faults), unknown)) from error
-
-
-def first_fault(visit: Visit, kind: str, columns: tuple[Column, ...]) -> str | None:
-    """Say which cell of a visit's table is the first that its column does not allow."""
-    kinds = {column.name: column.kind for column in columns}
-    lines = visit.table(kind).read_text(encoding="utf-8", errors="replace").split("\n")
-    header = lines[0].split("\t")
-    for number, line in enumerate(lines[1:], start=2):
-        if number == len(lines) and not line:
-            break  # the end of the last line
-        cells = line.split("\t")
-        if len(cells) != len(header):
-            said = f"{len(cells)} cells under a header of {len(header)}"
-            return _said(visit, kind, number, said)
-        for name, cell in zip(header, cells, strict=True):
-            wanted, pattern = CELLS[kinds.get(name, "text")]
-            if cell not in {"n/a", ""} and not pattern.fullmatch(cell):
-                return _said(visit, kind, number, f"'{cell}' in the column {name} is not {wanted}")
-    return None
-
-
-def _said(visit: Visit, kind: str, line: int, what: str) -> str:
-    path = visit.table(kind).relative_to(visit.output_dir)
-    return (
-        f"{visit}: {path}, line {line}: {what}. Run the participant level of this person again, "
-        "or leave the person out."
-    )

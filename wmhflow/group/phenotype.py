@@ -21,7 +21,7 @@ def volumes_of_persons(study: Study) -> Iterator[dict[str, Any]]:
     for person, visits in groupby(study.visits, key=lambda visit: visit.participant_id):
         row: dict[str, Any] = {"participant_id": person}
         for visit in visits:
-            values = _volumes(visit, regions)
+            values = _volumes(study, visit, regions)
             row |= {_prefix(visit.session_id) + name: value for name, value in values.items()}
         yield row
 
@@ -36,9 +36,13 @@ def _regions() -> list[Region]:
     return [region for seg in SEGMENTATIONS for region in load_regions(seg).values()]
 
 
-def _volumes(visit: Visit, regions: Sequence[Region]) -> dict[str, Any]:
-    cells = {(row["seg"], row["index"]): row for row in _rows(visit, "volumes")}
-    values: dict[str, Any] = {"n_lesions": len(_rows(visit, "lesions"))}
+def _volumes(study: Study, visit: Visit, regions: Sequence[Region]) -> dict[str, Any]:
+    rows, lesions = (
+        None if visit in study.left_out.get(kind, ()) else _rows(visit, kind)
+        for kind in ("volumes", "lesions")
+    )
+    cells = {(row["seg"], row["index"]): row for row in rows or []}
+    values: dict[str, Any] = {"n_lesions": None if lesions is None else len(lesions)}
     for region in regions:
         found = cells.get((region.seg, str(region.index)), {})
         values[_name(region, "volume")] = found.get("volume_mm3", "n/a")

@@ -4,16 +4,30 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 from wmhflow.bids.query import check_dataset, find_subjects
-from wmhflow.bids.writer import remove_leftovers
 from wmhflow.errors import NothingToDoError
+from wmhflow.group.faults import Fault, find_faults
 from wmhflow.group.gather import gather
-from wmhflow.group.study import Visit, find_visits, read_study
+from wmhflow.group.staging import install, stage_in
+from wmhflow.group.study import Study, Visit, find_visits, read_study
 from wmhflow.group.tables import STUDY_TABLES, write_study_table
 from wmhflow.products.dataset import write_dataset_files
 from wmhflow.products.tables import TABLES
 from wmhflow.settings import Settings
+
+OK, FAILED = 0, 1
+ENDINGS = (".tsv", ".json", ".parquet")
+# What the program writes into group/; anything else there is the user's.
+OURS = frozenset(
+    f"{name}{ending}"
+    for name in (
+        *(table.ending for table in TABLES.values()),
+        *(table.name.removeprefix("group/") for table in STUDY_TABLES),
+    )
+    for ending in ENDINGS
+)
 
 
 def run_group(settings: Settings) -> int:
@@ -27,14 +41,15 @@ def run_group(settings: Settings) -> int:
     Returns
     -------
     int
-        0; persons of the dataset that have no tables are named.
+        0; persons of the dataset that have no tables are named. 1 if a finished visit's table is
+        missing, damaged or of other columns, and ``--allow-missing`` was not given.
 
     Raises
     ------
     NothingToDoError
         If nobody has tables yet.
     InputError
-        If a person's table does not hold what its columns declare.
+        If a record is damaged.
     """
     check_dataset(settings.bids_dir, "BIDS_DIR")
     subjects = find_subjects(settings.bids_dir, settings.inputs.participant_label)
@@ -48,16 +63,44 @@ def run_group(settings: Settings) -> int:
         return 0
     if not (settings.output_dir / "dataset_description.json").is_file():
         write_dataset_files(settings)
-    group = settings.output_dir / "group"
-    remove_leftovers(group)
     study = read_study(settings.output_dir, visits)
+    with stage_in(settings.output_dir) as stage:
+        faults = _make(replace(study, written_to=stage, left_out={}))
+        n_left_out = len({fault.visit for fault in faults})
+        for fault in faults:
+            print(fault.said, file=sys.stderr)
+        told = (
+            f"{len(faults)} tables of {n_left_out} visits are missing, damaged or of other columns"
+        )
+        if faults and not settings.reporting.allow_missing:
+            print(f"{told}: the study's tables are as they were.", file=sys.stderr)
+            return FAILED
+        install(stage, settings.output_dir, OURS)
+    if faults:
+        print(f"{told}, and are left out (--allow-missing).", file=sys.stderr)
+    _say_who_is_missing(subjects, visits)
+    print(f"{len(visits)} visits gathered; tables are in {settings.output_dir / 'group'}.")
+    return OK
+
+
+def _make(study: Study) -> list[Fault]:
+    """Make every file of the study, and list the tables that could not be gathered."""
+    faults: list[Fault] = []
+    left_out: dict[str, set[Visit]] = {}
+
+    def leave_out(fault: Fault) -> None:
+        faults.append(fault)
+        left_out.setdefault(fault.kind, set()).add(fault.visit)
+
+    study = replace(study, left_out=left_out)
+    for visit in study.visits:
+        for fault in find_faults(visit):
+            leave_out(fault)
     for kind in TABLES:
-        gather(study, kind)
+        gather(study, kind, leave_out)
     for table in STUDY_TABLES:
         write_study_table(study, table)
-    _say_who_is_missing(subjects, visits)
-    print(f"{len(visits)} visits gathered; tables are in {group}.")
-    return 0
+    return faults
 
 
 def _say_who_is_missing(subjects: Sequence[str], visits: Sequence[Visit]) -> None:

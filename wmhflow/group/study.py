@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from wmhflow.bids.writer import read_object
 from wmhflow.errors import InputError
+from wmhflow.labels.schemes import scheme_names
 from wmhflow.products.product import Place
 from wmhflow.products.record import visit_record_path
 from wmhflow.products.tables import TABLES
@@ -50,15 +52,31 @@ class Visit:
 
 @dataclass(frozen=True)
 class Study:
-    """The finished visits in order of person and session, and all zone schemes among them."""
+    """The finished visits in order of person and session, and all zone schemes among them.
+
+    ``written_to`` holds ``group`` and ``phenotype`` while they are made; by default the folder that
+    holds the visits. ``left_out`` are the visits of which a kind of table cannot be gathered.
+    """
 
     output_dir: Path
     visits: tuple[Visit, ...]
     schemes: tuple[str, ...]
+    written_to: Path | None = None
+    left_out: Mapping[str, Set[Visit]] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> Path:
+        """The folder in which the study's files are made."""
+        return self.written_to or self.output_dir
 
     def table(self, kind: str) -> Path:
         """Return where the gathered table of one kind lies; its Parquet file lies beside it."""
-        return self.output_dir / "group" / f"{TABLES[kind].ending}.tsv"
+        return self.folder / "group" / f"{TABLES[kind].ending}.tsv"
+
+    def with_table(self, kind: str) -> tuple[Visit, ...]:
+        """Return the visits of which a kind of table can be gathered, if they have it."""
+        without = self.left_out.get(kind, frozenset())
+        return tuple(visit for visit in self.visits if visit not in without)
 
 
 def find_visits(settings: Settings, subjects: Sequence[str]) -> Iterator[Visit]:
@@ -95,18 +113,28 @@ def read_study(output_dir: Path, visits: Sequence[Visit]) -> Study:
     zones: dict[tuple[str, ...], Visit] = {}
     atlases: dict[str, dict[str, Visit]] = {}
     for visit in visits:
-        record = read_object(visit.record)
-        if not record:
-            raise InputError(f"{visit.record} is damaged; process {visit} again.")
-        zones.setdefault(tuple(record["settings"]["zones"]), visit)
-        threshold = record["settings"].get("atlas_threshold")
-        for name, atlas in record.get("atlases", {}).items():
-            made_with = json.dumps([atlas, threshold], sort_keys=True)
+        schemes, ways = _made_with(visit)
+        zones.setdefault(schemes, visit)
+        for name, made_with in ways.items():
             atlases.setdefault(name, {}).setdefault(made_with, visit)
     _say_where_zones_differ(zones)
     _say_where_atlases_differ(atlases)
     schemes = tuple(dict.fromkeys(scheme for schemes in zones for scheme in schemes))
     return Study(output_dir, tuple(visits), schemes)
+
+
+def _made_with(visit: Visit) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Read the zone schemes of a visit, and how each of its atlases was laid, from its record."""
+    record = read_object(visit.record)
+    stated, atlases = record.get("settings"), record.get("atlases", {})
+    settings: dict[str, Any] = stated if isinstance(stated, dict) else {}
+    schemes = settings.get("zones")
+    known = isinstance(schemes, list) and set(map(str, schemes)) <= set(scheme_names())
+    if not known or not schemes or not isinstance(atlases, dict):
+        raise InputError(f"{visit.record} is damaged; process {visit} again.")
+    threshold = settings.get("atlas_threshold")
+    ways = {name: json.dumps([laid, threshold], sort_keys=True) for name, laid in atlases.items()}
+    return tuple(map(str, schemes)), ways
 
 
 def _say_where_zones_differ(found: dict[tuple[str, ...], Visit]) -> None:

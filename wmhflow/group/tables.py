@@ -49,6 +49,6 @@ STUDY_TABLES = (
 def write_study_table(study: Study, table: StudyTable) -> None:
     """Write one table of the study and its dictionary."""
     columns = table.columns(study)
-    path = study.output_dir / f"{table.name}.tsv"
+    path = study.folder / f"{table.name}.tsv"
     write_text(path, table_text(names(columns), table.make(study)))
     write_json(path.with_suffix(".json"), {**table.about, **dictionary_of(columns)})

@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import nibabel as nib
-
 from wmhflow.bids.naming import TEMPLATE
 from wmhflow.errors import InputError, UsageError
 from wmhflow.files.atlases import Atlas, load_atlas, stem_of, table_of
 from wmhflow.files.fetching import how_to_get, verify
-from wmhflow.files.images import UNREADABLE
+from wmhflow.files.images import read_header
 from wmhflow.labels.regions import Region
 from wmhflow.registries.atlases import (
     AtlasDefinition,
@@ -177,11 +175,9 @@ def _given_template(name: str, path: Path) -> tuple[str, Path | None, bool]:
             f"that {name} lies on, {TEMPLATE}, or one of {', '.join(known)}."
         )
     try:
-        shape = nib.load(path).shape
-    except UNREADABLE as error:
-        raise InputError(f"--atlas-template {name}={path} is no image: {error}.") from None
-    if len(shape) != 3:
-        raise InputError(f"--atlas-template {name}={path} has {len(shape)} dimensions, not 3.")
+        read_header(path)
+    except InputError as error:
+        raise InputError(f"--atlas-template {name}: {error}") from None
     return stem_of(path), path.absolute(), False
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from wmhflow.bids.naming import visit_label
 from wmhflow.bids.query import FoundFile, Query
 from wmhflow.errors import AmbiguousInputError, InputError
+from wmhflow.files.forms import check_forms, trusted_affine
 from wmhflow.files.inspection import ImageFacts, boxes_meet, inspect_image, same_lattice
 from wmhflow.files.transforms import TransformFile, read_transform
 from wmhflow.plan.atlases import PlannedAtlases
@@ -56,7 +57,12 @@ class Planning:
     def facts(self, file: FoundFile) -> ImageFacts:
         """Return what an image's header tells, read once."""
         if file.path not in self._facts:
-            self._facts[file.path] = inspect_image(file.path)
+            facts, trust = inspect_image(file.path), self.settings.inputs.trust
+            note = check_forms(file.path, trust)
+            if note:
+                self.say("header", "note", note)
+            affine = trusted_affine(file.path, facts.affine, trust)
+            self._facts[file.path] = replace(facts, affine=affine)
         return self._facts[file.path]
 
     def transform(self, file: FoundFile) -> TransformFile:

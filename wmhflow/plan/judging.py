@@ -9,9 +9,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
+from wmhflow.core.align.plausible import field_fault, is_still
+from wmhflow.core.space.grids import apply_affine
 from wmhflow.errors import InputError
 from wmhflow.files.images import load_volume
+from wmhflow.files.inspection import inspect_image
+from wmhflow.files.itk import check_whole, read_point_map
 from wmhflow.files.transforms import read_transform
 from wmhflow.files.values import (
     ImageValues,
@@ -19,7 +27,6 @@ from wmhflow.files.values import (
     check_freesurfer,
     check_parcels,
     check_range,
-    check_sides,
     check_two_images,
     has_parcels,
     inspect_values,
@@ -27,9 +34,14 @@ from wmhflow.files.values import (
     read_lesions,
 )
 from wmhflow.plan.participant import sentence
-from wmhflow.plan.visit import Decision, Given, MapPlan, ParticipantPlan, VisitPlan
+from wmhflow.plan.transforms import check_matrix
+from wmhflow.plan.visit import Decision, Given, MapPlan, ParticipantPlan, Source, VisitPlan
 
 EMPTY_MEANS = {"WMH": "volumes are 0 and samples n/a", "infarct": "nothing is kept out"}
+# Points in the middle of the brain of any template called MNI152, RAS mm.
+MIDDLE_OF_MNI = np.indices((5, 5, 5)).reshape(3, -1).T / 4 * np.array([70.0, 75, 60]) - np.array(
+    [35.0, 55, 15]
+)
 log = logging.getLogger("wmhflow")
 
 
@@ -54,10 +66,50 @@ def judge_visit(visit: VisitPlan) -> tuple[Decision, ...]:
     notes = [*_judge_anatomical(visit), *_judge_parcellation(visit), *_judge_masks(visit)]
     for entry in visit.maps:
         _judge_map(entry)
-    for transform in (visit.forward, visit.inverse):
-        if isinstance(transform, Given):
-            read_transform(transform.file.path)
-    return tuple(notes)
+    given = (visit.other_transform, visit.forward, visit.inverse, *_of_maps(visit))
+    # many maps share one
+    for path in dict.fromkeys(one.file.path for one in given if isinstance(one, Given)):
+        check_whole(path)
+    return (*notes, *_judge_transforms(visit))
+
+
+def _judge_transforms(visit: VisitPlan) -> Iterator[Decision]:
+    """Refuse what the numbers of a given transform show to be none; those of maps are planned."""
+    fields: list[tuple[Source | None, bool]] = [(visit.inverse, True), (visit.forward, False)]
+    if visit.other_anatomical is not None:
+        fields.insert(0, (visit.other_transform, True))
+    for given, leads_to_reference in fields:
+        if not isinstance(given, Given):
+            continue
+        path = given.file.path
+        read = read_transform(path)
+        if read.program != "ITK":
+            continue
+        check_matrix(path, read.matrix)
+        points = read_point_map([path])
+        if points is None or points.displacements is None:
+            # linear, or of a kind that ANTs knows alone
+            continue
+        for matrix in (points.before, points.after):
+            check_matrix(path, matrix)
+        middle = _middle_of(visit.reference_file.path) if leads_to_reference else MIDDLE_OF_MNI
+        fault = field_fault(points.displacements, apply_affine(points.before, middle))
+        if fault:
+            raise InputError(f"{path} {fault}; give the transform as its program wrote it.")
+        if is_still(points.displacements):
+            why = f"{path.name} has a field of displacements that are all 0: it moves nothing"
+            yield Decision("transform", "note", why)
+
+
+def _middle_of(path: Path) -> NDArray[np.float64]:
+    """Return points in the middle half of an image, RAS mm."""
+    facts = inspect_image(path)
+    shares = np.indices((5, 5, 5)).reshape(3, -1).T / 8 + 0.25
+    return apply_affine(facts.affine, shares * (np.array(facts.shape) - 1))
+
+
+def _of_maps(visit: VisitPlan) -> Iterator[object]:
+    return (entry.transform for entry in visit.maps)
 
 
 def _judge_anatomical(visit: VisitPlan) -> Iterator[Decision]:
@@ -80,7 +132,6 @@ def _judge_parcellation(visit: VisitPlan) -> Iterator[Decision]:
     path = given.file.path
     codes = present_codes(path)
     check_freesurfer(path, codes)
-    check_sides(path)
     if visit.lobes == "parcellation":
         check_parcels(path, codes)
     elif has_parcels(codes):

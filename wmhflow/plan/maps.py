@@ -7,7 +7,7 @@ from typing import Any
 
 from wmhflow.bids.query import IMAGE_EXTENSIONS, FoundFile
 from wmhflow.errors import AmbiguousInputError, InputError
-from wmhflow.files.inspection import same_lattice
+from wmhflow.files.inspection import boxes_meet, same_lattice
 from wmhflow.plan.context import Planning
 from wmhflow.plan.transforms import check_linear, find_transform, given_transform
 from wmhflow.plan.visit import Computed, Given, MapPlan, Source, VisitPlan
@@ -55,7 +55,9 @@ def find_maps(
             )
         if native:
             transform = _transform(planning, visit, definition, native[0])
-            yield MapPlan(definition, Given(native[0]), transform, _grid(planning, native[0]))
+            shown_by = _shown_by(planning, definition, native[0], transform)
+            grid = _grid(planning, native[0])
+            yield MapPlan(definition, Given(native[0]), transform, grid, shown_by)
         elif definition.computed is not None:
             yield from _computed(planning, visit, definition, definition.computed)
 
@@ -81,6 +83,16 @@ def _computed(
     yield MapPlan(definition, Computed(how.step, tuple(files)), transform, (str(files[0].path),))
 
 
+def _shown_by(
+    planning: Planning, definition: MapDefinition, file: FoundFile, transform: Source | None
+) -> FoundFile | None:
+    """Find the image by which an alignment that is not made here is judged."""
+    is_judged = planning.settings.anatomy.registration_qc != "off"
+    if not is_judged or isinstance(transform, Computed):
+        return None
+    return _companion(planning, definition, file)
+
+
 def _is_native(visit: VisitPlan, file: FoundFile) -> bool:
     return file.get("space") in (visit.reference, *UNMOVED_SPACES)
 
@@ -96,11 +108,17 @@ def _transform(
 ) -> Source | None:
     name = definition.name
     if file.get("space") == visit.reference:
+        if not boxes_meet(planning.facts(file), planning.facts(visit.reference_file)):
+            raise InputError(
+                f"{file.path} lies outside the {visit.reference} image "
+                f"{visit.reference_file.path.name} although its name says the same space; check "
+                "its header."
+            )
         planning.say(name, "found", f"{file.path.name}, aligned by its header")
         return None
     given = find_transform(planning, [*definition.transform_from, name], visit.reference)
     if given:
-        read = check_linear(planning, given)
+        read = check_linear(planning, visit, given, file)
         how = f"aligned by {given.path.name} ({read.program})"
         planning.say(name, "found", f"{file.path.name}, {how}")
         return given_transform(given, read)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -170,7 +171,7 @@ def _check_reads(planning: Planning, visit: VisitPlan, segmenter: Segmenter) -> 
 
 
 def with_whole_path(command: str) -> str:
-    """Name a program by its whole path, since a step does not run where the user stands.
+    """Name a program and its files by whole paths, since a step does not run where the user stands.
 
     Parameters
     ----------
@@ -180,7 +181,8 @@ def with_whole_path(command: str) -> str:
     Returns
     -------
     str
-        The same, with a program that is named by a path named by its whole path.
+        The same, with a program that is named by a path, and arguments that name a file by a path
+        or with an ending (``seg.py``), named by whole paths.
 
     Examples
     --------
@@ -188,4 +190,11 @@ def with_whole_path(command: str) -> str:
     "/opt/tool '{flair}' '{out}'"
     """
     program, *arguments = shlex.split(command)
-    return shlex.join([str(Path(program).absolute()) if "/" in program else program, *arguments])
+    whole = str(Path(program).absolute()) if "/" in program else program
+    return shlex.join([whole, *map(_whole_file, arguments)])
+
+
+def _whole_file(word: str) -> str:
+    # no pathlib: a word may be a text too long for a name
+    named = ("/" in word or os.path.splitext(word)[1]) and os.path.isfile(word)  # noqa: PTH113, PTH122
+    return os.path.abspath(word) if named else word  # noqa: PTH100

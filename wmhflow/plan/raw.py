@@ -10,6 +10,9 @@ from wmhflow.errors import AmbiguousInputError, InputError
 from wmhflow.files.inspection import check_anatomical
 from wmhflow.plan.context import Planning
 
+# What stands beside images.
+NO_IMAGES = (".json", ".tsv", ".txt")
+
 
 def find_raw(planning: Planning, suffix: str) -> FoundFile | None:
     """Find the visit's one T1w or FLAIR, and judge it by its header.
@@ -36,7 +39,8 @@ def find_raw(planning: Planning, suffix: str) -> FoundFile | None:
         extension=list(IMAGE_EXTENSIONS),
     )
     if not found:
-        planning.say(suffix, "missing", "the raw dataset has none for this visit")
+        why = "the raw dataset has none for this visit"
+        planning.say(suffix, "missing", f"{why}{_other_formats(planning, suffix)}")
         return None
     chosen = _one_run(planning, suffix, found)
     facts = planning.facts(chosen)
@@ -45,6 +49,15 @@ def find_raw(planning: Planning, suffix: str) -> FoundFile | None:
         why = f"its header's unit is {facts.unit}, but its affine is a head's in mm: read so"
         planning.say(suffix, "note", why)
     return chosen
+
+
+def _other_formats(planning: Planning, *suffixes: str) -> str:
+    """Name an image that would answer if it were NIfTI."""
+    for file in planning.query.raw.of(planning.subject):
+        is_other = str(file.get("extension")) not in (*IMAGE_EXTENSIONS, *NO_IMAGES)
+        if is_other and file.get("suffix") in suffixes:
+            return f" ({file.path.name} is no file of NIfTI, .nii or .nii.gz: convert it)"
+    return ""
 
 
 def _one_run(planning: Planning, what: str, found: Sequence[FoundFile]) -> FoundFile:
@@ -91,7 +104,8 @@ def choose_reference(planning: Planning, t1w: FoundFile | None, flair: FoundFile
     wanted = planning.settings.anatomy.reference
     if t1w is None and flair is None:
         raise InputError(
-            f"{planning.label} has no T1w and no FLAIR image in {planning.query.raw.root}; "
+            f"{planning.label} has no T1w and no FLAIR image in {planning.query.raw.root}"
+            f"{_other_formats(planning, 'T1w', 'FLAIR')}; "
             "one of them is needed as the reference."
         )
     present = {"T1w": t1w, "FLAIR": flair}

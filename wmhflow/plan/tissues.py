@@ -10,6 +10,7 @@ from pathlib import Path
 from wmhflow.bids.naming import TEMPLATE
 from wmhflow.bids.query import IMAGE_EXTENSIONS, FoundFile
 from wmhflow.errors import InputError
+from wmhflow.files.streams import open_file
 from wmhflow.files.values import has_parcels, present_codes
 from wmhflow.plan.atlases import LOBES_ATLAS, AtlasPlan
 from wmhflow.plan.context import Planning, choose_native
@@ -143,9 +144,10 @@ def promises_parcels(file: FoundFile) -> bool:
 def _named_codes(table: Path) -> frozenset[int]:
     """Return the codes that a table of labels names; none if it is no such table."""
     try:
-        with table.open(encoding="utf-8", newline="") as stream:
-            rows = csv.DictReader(stream, delimiter="\t")
+        with open_file(table) as stream:
+            lines = stream.read().decode("utf-8").splitlines()
+            rows = csv.DictReader(lines, delimiter="\t")
             return frozenset(int(row["index"]) for row in rows)
-    except (OSError, UnicodeDecodeError, csv.Error, KeyError, TypeError, ValueError):
+    except (OSError, InputError, UnicodeDecodeError, csv.Error, KeyError, TypeError, ValueError):
         # the voxels will tell
         return frozenset()

@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from wmhflow.bids.naming import TEMPLATE
 from wmhflow.bids.query import FoundFile
+from wmhflow.core.align.plausible import matrix_fault
 from wmhflow.errors import AmbiguousInputError, InputError
-from wmhflow.files.transforms import TRANSFORM_EXTENSIONS, TransformFile, program_of
+from wmhflow.files.inspection import ImageFacts, boxes_meet
+from wmhflow.files.transforms import (
+    TRANSFORM_EXTENSIONS,
+    TransformFile,
+    linear_matrix,
+    program_of,
+)
 from wmhflow.plan.context import Planning
 from wmhflow.plan.visit import Computed, Given, Source, VisitPlan
 
@@ -61,6 +73,7 @@ def between_images(planning: Planning, visit: VisitPlan) -> Source | None:
     what = f"{name} to {visit.reference}"
     if given:
         read = planning.transform(given)
+        check_place(planning, given, visit.other_anatomical, visit.reference_file)
         kind = "" if read.is_linear else ", which is not linear"
         planning.say(what, "found", f"{given.path.name} ({read.program}){kind}")
         return given_transform(given, read)
@@ -76,6 +89,9 @@ def to_template(planning: Planning, visit: VisitPlan) -> tuple[Source, Source]:
     if forward and inverse:
         for given in (forward, inverse):
             _check_itk(given)
+            # a composite takes long to open, and is read when the visit's turn comes
+            if given.path.suffix != ".h5":
+                check_matrix(given.path, planning.transform(given).matrix)
         planning.say(what, "found", f"{forward.path.name} and {inverse.path.name}")
         return Given(forward), Given(inverse)
     why = "no transform is given"
@@ -94,6 +110,65 @@ def _check_itk(given: FoundFile) -> None:
             f"{given.path} is a transform of {program}, where one of ITK (.h5 or .txt) is "
             "needed between the reference and the template; convert it, or leave it out."
         )
+
+
+def check_matrix(path: Path, matrix: NDArray[np.float64] | None) -> None:
+    """Refuse a transform that can bring no two heads together.
+
+    Parameters
+    ----------
+    path
+        Its file, for the message.
+    matrix
+        Points to points, RAS mm; None if it is not linear.
+
+    Raises
+    ------
+    InputError
+        If it is not finite, flat, mirrored, or scales as no two heads differ.
+    """
+    fault = None if matrix is None else matrix_fault(matrix)
+    if fault:
+        raise InputError(f"{path} {fault}; give the transform as its program wrote it.")
+
+
+def check_place(planning: Planning, given: FoundFile, moving: FoundFile, fixed: FoundFile) -> None:
+    """Refuse a linear transform that its numbers, or the images' headers, show to be none of these.
+
+    Parameters
+    ----------
+    planning
+        The visit's.
+    given
+        The transform.
+    moving, fixed
+        The image that it moves, and the one that it leads to.
+
+    Raises
+    ------
+    InputError
+        As :func:`check_matrix`; or if it takes the one image out of the field of view of the other.
+    """
+    if not planning.transform(given).is_linear:
+        return
+    # headers that cannot be read are refused here
+    ours, theirs = planning.facts(fixed), planning.facts(moving)
+    trust = planning.settings.inputs.trust
+    matrix = linear_matrix(given.path, moving.path, fixed.path, trust)
+    check_matrix(given.path, matrix)
+    if _meet(matrix, theirs, ours):
+        return
+    turned = np.asarray(np.linalg.inv(matrix), dtype=np.float64)
+    other = " Its inverse brings them together: give that." if _meet(turned, theirs, ours) else ""
+    raise InputError(
+        f"{given.path} takes {moving.path} out of the field of view of {fixed.path}; give the "
+        f"transform between these two images.{other}"
+    )
+
+
+def _meet(matrix: NDArray[np.float64], moving: ImageFacts, fixed: ImageFacts) -> bool:
+    """Tell whether fields of view meet through a matrix from points of fixed to those of moving."""
+    return boxes_meet(replace(moving, affine=np.linalg.inv(matrix) @ moving.affine), fixed)
 
 
 def check_leads_back(planning: Planning, visit: VisitPlan) -> None:
@@ -116,13 +191,24 @@ def check_leads_back(planning: Planning, visit: VisitPlan) -> None:
     )
 
 
-def check_linear(planning: Planning, given: FoundFile) -> TransformFile:
+def check_linear(
+    planning: Planning, visit: VisitPlan, given: FoundFile, file: FoundFile
+) -> TransformFile:
     """Refuse a map's transform that is not linear: maps are sampled in their own grid.
+
+    Parameters
+    ----------
+    planning, visit
+        The visit's.
+    given
+        The transform.
+    file
+        The map.
 
     Raises
     ------
     InputError
-        If it is not.
+        If it is not linear, or as :func:`check_place`.
     """
     read = planning.transform(given)
     if not read.is_linear:
@@ -131,4 +217,5 @@ def check_linear(planning: Planning, given: FoundFile) -> TransformFile:
             "own grid, which only a linear transform brings to the reference; give the linear part "
             "alone, or the map resampled to the reference."
         )
+    check_place(planning, given, file, visit.reference_file)
     return read

@@ -51,6 +51,13 @@ class Computed:
     segmenter: Segmenter | None = None
     image: str | None = None
 
+    @property
+    def command_lines(self) -> tuple[str, ...]:
+        """The command lines of the outside program; none where no such program does it."""
+        if self.segmenter is not None:
+            return self.segmenter.commands
+        return () if self.command is None else (self.command,)
+
 
 Source = Given | Computed
 
@@ -60,13 +67,15 @@ class MapPlan:
     """A quantitative map: where its values come from, and how it comes to lie on the reference.
 
     ``transform`` leads from the map to the reference; None where the headers agree. ``grid`` says
-    which maps are stored on one grid.
+    which maps are stored on one grid. ``shown_by`` is an image on the map's grid that shows more of
+    the anatomy, by which the alignment is judged, if there is one.
     """
 
     definition: MapDefinition
     values: Source
     transform: Source | None
     grid: tuple[Any, ...] = ()
+    shown_by: FoundFile | None = None
 
     @property
     def name(self) -> str:
@@ -203,15 +212,25 @@ class VisitPlan:
         return next(arterial, None)
 
     @property
+    def parts(self) -> dict[str, Source | None]:
+        """Where everything but the anatomical images and the maps comes from, by what it is."""
+        return {
+            "other_transform": self.other_transform,
+            "forward": self.forward,
+            "inverse": self.inverse,
+            "wmh": self.wmh,
+            "infarct": self.infarct,
+            "tissues": self.tissues,
+        }
+
+    @property
     def sources(self) -> tuple[FoundFile, ...]:
         """Every file that the visit reads."""
         found: list[FoundFile | None] = [self.t1w, self.flair]
-        parts = [self.other_transform, self.forward, self.inverse, self.wmh, self.infarct]
-        parts += [
-            self.tissues,
-            *(part for one in self.maps for part in (one.values, one.transform)),
-        ]
+        parts = list(self.parts.values())
+        parts += [part for one in self.maps for part in (one.values, one.transform)]
         found += [file for part in parts if part is not None for file in part.files]
+        found += [one.shown_by for one in self.maps]
         unique = {file.path: file for file in found if file is not None}
         return tuple(unique.values())
 

@@ -19,11 +19,12 @@ from wmhflow.files.template import PRIORS
 from wmhflow.plan.visit import Computed, Given, Source, how_wmh
 from wmhflow.products.keys import TEMPLATE_PRODUCT, Visit
 from wmhflow.products.product import Facts, Image, Product, Recipe, Taken, Transform, Work
+from wmhflow.steps.alignment import judge_alignment, judge_warp
 from wmhflow.steps.containers import image_facts
 from wmhflow.steps.images import convert_transform, prepare_image, resample
 from wmhflow.steps.lesions import bring_mask, find_lesions, keep_infarct_out
 from wmhflow.steps.placement import judge_placement
-from wmhflow.steps.programs import image_option, run_program, run_segmenter
+from wmhflow.steps.programs import image_option, program_files, run_program, run_segmenter
 from wmhflow.steps.registration import FirstWarp, align_rigidly, warp_again, warp_to_template
 from wmhflow.steps.tissue import (
     check_anatomy,
@@ -92,6 +93,7 @@ def _reference(visit: Visit) -> Recipe:
         "reference",
         prepare_image,
         takes={"in_file": visit.plan.reference_file},
+        options=visit.trusted,
         makes={
             "image": _preproc(visit, visit.plan.reference),
             "facts": Facts("reference_facts", "reference_"),
@@ -108,11 +110,16 @@ def _other_anatomical(visit: Visit) -> Iterator[Recipe]:
         "other_anatomical",
         prepare_image,
         takes={"in_file": other},
+        options=visit.trusted,
         makes={"image": Work("other"), "facts": Facts("other_facts", "other_anatomical_")},
     )
     given = visit.plan.other_transform
     if isinstance(given, Given):
         yield from converted(visit, "other_transform", given, "other")
+        facts = Facts("other_alignment", "other_anatomical_registration_")
+        yield from judged_alignment(
+            visit, "other_judged", "other", str(other.path), given, visit.other_transform, facts
+        )
     else:
         yield rigid(
             visit,
@@ -139,6 +146,7 @@ def converted(visit: Visit, key: str, given: Given, moving: Taken) -> Iterator[R
             convert_transform,
             takes={"in_file": given.file},
             beside={"moving": moving, "fixed": visit.reference},
+            options=visit.trusted,
             makes={"transform": Work(key)},
         )
 
@@ -156,8 +164,37 @@ def rigid(
             "quality": visit.settings.anatomy.registration_qc,
             "moving_name": source,
             "fixed_name": _reference_path(visit),
+            **visit.trusted,
         },
         makes={"transform": transform, "metrics": facts},
+    )
+
+
+def judged_alignment(
+    visit: Visit,
+    name: str,
+    moving: str,
+    source: str,
+    given: Given | None,
+    transform: Taken,
+    facts: Facts,
+) -> Iterator[Recipe]:
+    """Declare the verdict on an alignment that is not made here, if the user wants one."""
+    if visit.settings.anatomy.registration_qc == "off":
+        return
+    options: dict[str, Any] = {
+        "seed": visit.seed,
+        "quality": visit.settings.anatomy.registration_qc,
+        "moving_name": source,
+        "fixed_name": _reference_path(visit),
+        **visit.trusted,
+    }
+    yield Recipe(
+        name,
+        judge_alignment,
+        takes={"fixed": visit.reference, "moving": moving, "transform": transform},
+        options=options | ({"given_name": str(given.file.path)} if given else {}),
+        makes={"metrics": facts},
     )
 
 
@@ -170,7 +207,7 @@ def _infarct(visit: Visit) -> Iterator[Recipe]:
         bring_mask,
         takes={"in_file": given.file, "transforms": visit.to_reference(given)},
         beside={"space": visit.reference},
-        options={"what": "infarct", **_meaning(given)},
+        options={"what": "infarct", **_meaning(given)} | visit.trusted,
         makes={
             "mask": visit.image(
                 "mask_infarct", "mask", INFARCT, "mask", {"Type": "Lesion"}, label="infarct"
@@ -236,7 +273,7 @@ def _known_lesions(visit: Visit) -> Iterator[Recipe]:
                 bring_mask,
                 takes={"in_file": wmh.file, "transforms": visit.to_reference(wmh)},
                 beside=space,
-                options=fill | _meaning(wmh),
+                options=fill | _meaning(wmh) | visit.trusted,
                 makes={"facts": Facts("given_wmh_facts")},
             ),
             has_probability=wmh.is_probability,
@@ -273,6 +310,8 @@ def _program(visit: Visit, wmh: Computed) -> Recipe:
         transform = None if known.space in {reference.lower(), "reference"} else transform
     if wmh.image is not None:
         how["image"] = image_option(wmh.image, image_facts(wmh.image))
+    else:
+        how["files"] = program_files(wmh.command_lines)
     return Recipe(
         "external_wmh",
         run_program if known is None else run_segmenter,
@@ -355,6 +394,7 @@ def _brain(visit: Visit) -> Iterator[Recipe]:
         read_parcellation,
         takes={"in_file": given.file, "transforms": visit.to_reference(given)},
         beside={"reference": visit.reference},
+        options=visit.trusted,
         makes={
             "tissue": Work("tissue_found"),
             "ventricles": _ventricles(visit),
@@ -420,6 +460,8 @@ def _warps(visit: Visit) -> dict[str, Product]:
 def _first_warp(visit: Visit) -> Iterator[Recipe]:
     """Declare the warp to the template; what precedes computed lesions is made anew after them."""
     if isinstance(visit.plan.forward, Given):
+        if visit.settings.anatomy.registration_qc != "off":
+            yield _judged_warp(visit)
         return
     known = visit.plan.wmh_comes_first
     first = {name: Work(key) for name, key in FIRST_WARP.items()}
@@ -429,6 +471,27 @@ def _first_warp(visit: Visit) -> Iterator[Recipe]:
         takes=_warped(visit) | {"wmh": "mask_WMH" if known else None},
         options={"seed": visit.seed, "source": _reference_path(visit)},
         makes=_warps(visit) if known else first,
+    )
+
+
+def _judged_warp(visit: Visit) -> Recipe:
+    """Declare the verdict on the transforms to the template that were given."""
+    return Recipe(
+        "template_judged",
+        judge_warp,
+        takes={
+            "reference": visit.reference,
+            "brain_mask": "mask_brain",
+            "template": TEMPLATE_PRODUCT,
+            "forward": visit.forward,
+            "inverse": visit.inverse,
+        },
+        options={
+            "seed": visit.seed,
+            "quality": visit.settings.anatomy.registration_qc,
+            "source": _reference_path(visit),
+        },
+        makes={"metrics": Facts("template_registration", "template_registration_")},
     )
 
 
@@ -486,6 +549,7 @@ def _placement(visit: Visit) -> Iterator[Recipe]:
             "quality": quality,
             "is_flair": shown == "FLAIR",
             **_meaning(wmh),
+            **visit.trusted,
         },
         makes={"facts": Facts("placement_facts")},
     )
@@ -493,7 +557,8 @@ def _placement(visit: Visit) -> Iterator[Recipe]:
 
 def _checked_tissues(visit: Visit) -> Recipe:
     """Declare tissues that are let through only if the images can be what their names say."""
-    anatomical = visit.plan.anatomical
+    anatomical, forward = visit.plan.anatomical, visit.plan.forward
+    given = {"given_forward": str(forward.file.path)} if isinstance(forward, Given) else {}
     return Recipe(
         "checked_anatomy",
         check_anatomy,
@@ -509,6 +574,7 @@ def _checked_tissues(visit: Visit) -> Recipe:
             "sources": {name: str(file.path) for name, file in anatomical.items()},
             "reference_name": visit.plan.reference,
             "needs_flair": not isinstance(visit.plan.wmh, Given),
+            **given,
         },
         makes={"tissue": Work("tissue_without_lesions"), "facts": Facts("anatomy_facts")},
     )

@@ -114,7 +114,9 @@ def _description(settings: Settings) -> dict[str, object]:
 
 def _earlier_links(out: Path) -> dict[str, str]:
     """Return the links that earlier runs made: their sidecars still name those datasets."""
-    return dict(read_object(out / "dataset_description.json").get("DatasetLinks", {}))
+    links = read_object(out / "dataset_description.json").get("DatasetLinks")
+    pairs = links.items() if isinstance(links, dict) else ()
+    return {name: link for name, link in pairs if isinstance(link, str)}
 
 
 def _relative(path: Path, start: Path) -> str:

@@ -32,6 +32,12 @@ class Visit:
         return f"preproc_{self.plan.reference}"
 
     @property
+    def trusted(self) -> dict[str, str]:
+        """The form of headers that is believed, as steps take it; nothing if the user said none."""
+        trust = self.settings.inputs.trust
+        return {"trust": trust} if trust else {}
+
+    @property
     def has_other(self) -> bool:
         """Whether there is a second anatomical image."""
         return self.plan.other_anatomical is not None

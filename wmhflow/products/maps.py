@@ -11,6 +11,7 @@ from wmhflow.products.product import Image, Recipe, Taken
 from wmhflow.steps.computed import MAP_STEPS
 
 LONGEST_NAME = 60
+OWN_ENTITIES = ("param", "suffix")
 
 
 def map_groups(visit: VisitPlan) -> list[tuple[MapPlan, ...]]:
@@ -44,6 +45,22 @@ def group_name(group: tuple[MapPlan, ...]) -> str:
 def values_of(entry: MapPlan) -> Taken:
     """Return what holds a map's values: the file that was found, or the product of that name."""
     return entry.file if isinstance(entry.values, Given) else f"map_{entry.name}"
+
+
+def fit_of(entry: MapPlan) -> str:
+    """Name the fit that made a given map: what its file's name says beside which map it is.
+
+    Maps of one fit differ in `param` alone, as FA and MD do, or in their suffix, as CBF and its
+    transit time do. A computed map is of no fit that others share.
+    """
+    if not isinstance(entry.values, Given):
+        return ""
+    own = {*OWN_ENTITIES, "extension"}
+    named = sorted(
+        (key, str(value)) for key, value in entry.file.entities.items() if key not in own
+    )
+    folder = entry.file.path.parent.relative_to(entry.file.root)
+    return repr((entry.file.dataset, folder.as_posix(), named))
 
 
 def computed_maps(visit: VisitPlan) -> Iterator[Recipe]:

@@ -8,9 +8,9 @@ from typing import Any
 from wmhflow.ants.priors import LESION_PRIORS
 from wmhflow.labels.edges import shell_count
 from wmhflow.plan.visit import Given, MapPlan
-from wmhflow.products.anatomy import converted, rigid
+from wmhflow.products.anatomy import converted, judged_alignment, rigid
 from wmhflow.products.keys import TEMPLATE_PRODUCT, Visit
-from wmhflow.products.maps import computed_maps, group_name, map_groups, values_of
+from wmhflow.products.maps import computed_maps, fit_of, group_name, map_groups, values_of
 from wmhflow.products.product import Facts, Recipe, Taken, Transform, Work
 from wmhflow.products.regions import NEAR
 from wmhflow.products.rows import atlas_regions, table_regions, tabulated_images
@@ -167,14 +167,17 @@ def _map_group(visit: Visit, group: tuple[MapPlan, ...]) -> Iterator[Recipe]:
     if isinstance(aligned, Given):
         transform = f"transform_{name}" if aligned.convert else aligned.file
         yield from converted(visit, f"transform_{name}", aligned, group[0].file)
-    elif aligned is not None:
+        yield from _judged_group(visit, group, name, transform)
+    elif aligned is None:
+        yield from _judged_group(visit, group, name, None)
+    else:
         transform = f"transform_{name}"
         moved = next(iter(aligned.files), group[0].file)
         yield Recipe(
             f"image_{name}",
             prepare_image,
             takes={"in_file": moved},
-            options={"judged": False},
+            options={"judged": False} | visit.trusted,
             makes={"image": Work(f"image_{name}")},
         )
         yield rigid(
@@ -185,17 +188,54 @@ def _map_group(visit: Visit, group: tuple[MapPlan, ...]) -> Iterator[Recipe]:
             Transform(f"transform_{name}", name, visit.plan.reference, ".txt"),
             Facts(f"alignment_{name}", f"map_{name}_registration_"),
         )
-    yield from _samples(group, name, transform)
+    yield from _samples(visit, group, name, transform)
 
 
-def _samples(group: tuple[MapPlan, ...], name: str, transform: Taken) -> Iterator[Recipe]:
+def _judged_group(
+    visit: Visit, group: tuple[MapPlan, ...], name: str, transform: Taken
+) -> Iterator[Recipe]:
+    """Declare the verdict on how given maps lie, by the image that shows most of the anatomy."""
+    given = [entry for entry in group if isinstance(entry.values, Given)]
+    if visit.settings.anatomy.registration_qc == "off" or not given:
+        return
+    shown = next((entry.shown_by for entry in given if entry.shown_by), given[0].file)
+    yield Recipe(
+        f"image_{name}",
+        prepare_image,
+        takes={"in_file": shown},
+        options={"judged": False} | visit.trusted,
+        makes={"image": Work(f"image_{name}")},
+    )
+    aligned = group[0].transform
+    yield from judged_alignment(
+        visit,
+        f"judged_{name}",
+        f"image_{name}",
+        str(shown.path),
+        aligned if isinstance(aligned, Given) else None,
+        transform,
+        Facts(f"alignment_{name}", f"map_{name}_registration_"),
+    )
+
+
+def _samples(
+    visit: Visit, group: tuple[MapPlan, ...], name: str, transform: Taken
+) -> Iterator[Recipe]:
     """Declare the samples of maps on one grid, in every region and in the opposite places."""
     maps: dict[str, Taken] = {"maps": [values_of(entry) for entry in group], "transform": transform}
-    options = {
+    options: dict[str, Any] = {
         "options": [
-            MapOptions(entry.name, entry.definition.unit, *entry.definition.valid_range)
+            MapOptions(
+                entry.name,
+                entry.definition.unit,
+                *entry.definition.valid_range,
+                entry.definition.can_be_zero,
+                fit_of(entry),
+            )
             for entry in group
-        ]
+        ],
+        "zeros": visit.settings.inputs.zeros,
+        **visit.trusted,
     }
     mem_gb = 1.5 + 0.3 * len(group)
     yield Recipe(

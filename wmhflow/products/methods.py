@@ -175,9 +175,10 @@ def _map_text() -> str:
         "Each quantitative map was sampled in its own grid: a map voxel's weight in a region was "
         "the fraction of its volume that the region covered, and means, standard deviations and "
         "quantiles were weighted accordingly. Non-finite values and values outside the map's "
-        "valid range did not count; zeros did. For each map, the width of the perilesional "
-        "penumbra [@penumbra] is the distance at which its profile over the shells meets the "
-        "plateau of far NAWM, from a hinge fit."
+        "valid range did not count, nor did zeros that stand for no data (planes of zeros, the "
+        "outside of a map's mask, failed fits); other zeros did. For each map, the width of the "
+        "perilesional penumbra [@penumbra] is the distance at which its profile over the shells "
+        "meets the plateau of far NAWM, from a hinge fit."
     )
 
 

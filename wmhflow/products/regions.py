@@ -85,7 +85,7 @@ def _atlases(visit: Visit) -> Iterator[Recipe]:
         yield Recipe(
             f"atlas_{atlas.name}",
             lay_atlas,
-            takes={"points": looked_up[atlas.bridge], "image": atlas.path},
+            takes={"points": looked_up[atlas.bridge], "image": atlas.path, "table": atlas.table},
             options={
                 "atlas": atlas.given,
                 "sides_checked": atlas.sides_checked,

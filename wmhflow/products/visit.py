@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from wmhflow.files.checksums import checksum
-from wmhflow.plan.visit import Given, MapPlan, VisitPlan, how_wmh
+from wmhflow.plan.visit import Given, MapPlan, Source, VisitPlan, how_wmh
 from wmhflow.products.anatomy import anatomy
 from wmhflow.products.inputs import judged_first
 from wmhflow.products.keys import Visit
@@ -19,6 +19,7 @@ from wmhflow.products.regions import regions
 from wmhflow.products.unit import Unit
 from wmhflow.settings import Settings
 from wmhflow.steps.containers import image_facts
+from wmhflow.steps.programs import program_files
 
 
 def visit_unit(plan: VisitPlan, settings: Settings) -> Unit:
@@ -69,6 +70,8 @@ def visit_choices(visit: VisitPlan, settings: Settings) -> dict[str, Any]:
             "wmh": how_wmh(visit),
             **_program(visit),
             "registration_qc": anatomy.registration_qc,
+            "zeros": settings.inputs.zeros,
+            "trust": settings.inputs.trust,
             "fill_holes": anatomy.fill_holes,
             "tissue_guard": anatomy.tissue_guard,
             "zones": list(regions.zones),
@@ -82,12 +85,19 @@ def visit_choices(visit: VisitPlan, settings: Settings) -> dict[str, Any]:
             "atlas_threshold": regions.atlas_threshold,
             "random_seed": settings.execution.random_seed,
         },
+        "parts": {
+            **{suffix: [file.uri] for suffix, file in visit.anatomical.items()},
+            **{name: _uris(source) for name, source in visit.parts.items()},
+        },
         "maps": {
             entry.name: {
                 "file": entry.file.uri,
+                "transform": _uris(entry.transform),
                 "unit": entry.definition.unit,
+                "description": entry.definition.description,
                 "valid_range": list(entry.definition.valid_range),
                 "alignment": entry.how,
+                "can_be_zero": entry.definition.can_be_zero,
                 **_how_computed(entry),
             }
             for entry in visit.maps
@@ -108,7 +118,14 @@ def _program(visit: VisitPlan) -> dict[str, Any]:
     if isinstance(visit.wmh, Given):
         return {}
     known = {"segmenter": visit.wmh.segmenter.running()} if visit.wmh.segmenter else {}
-    return known | ({"segmenter_image": image_facts(visit.wmh.image)} if visit.wmh.image else {})
+    if visit.wmh.image:
+        return known | {"segmenter_image": image_facts(visit.wmh.image)}
+    held = program_files(visit.wmh.command_lines)
+    return known | ({"program_files": held} if held else {})
+
+
+def _uris(source: Source | None) -> list[str]:
+    return [] if source is None else [file.uri for file in source.files]
 
 
 def _how_computed(entry: MapPlan) -> dict[str, Any]:

@@ -140,7 +140,7 @@ def atlas_directory() -> Path:
     given = os.environ.get(DIRECTORY_VARIABLE)
     if given:
         # steps run in folders of their own, where a relative path would mean something else
-        return Path(given).expanduser().absolute()
+        return Path(os.path.expanduser(given)).absolute()  # noqa: PTH111 - a user without a home
     import pooch
 
     return Path(pooch.os_cache("wmhflow")) / "atlases"

@@ -1,11 +1,64 @@
-"""How the registries' files are read."""
+"""How the registries' files are read, and files of text that users give."""
 
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from wmhflow.errors import UsageError
 
 
 def _rows(name: str) -> list[dict[str, str]]:
     text = (files("wmhflow") / "data" / name).read_text(encoding="utf-8")
     return list(csv.DictReader(text.splitlines(), delimiter="\t"))
+
+
+def read_given(path: Path, what: str, form: str, parse: Callable[[str], Any]) -> Any:
+    """Read a file of text that a user gives.
+
+    Parameters
+    ----------
+    path
+        The file, in UTF-8.
+    what
+        How the user named it, for the message.
+    form
+        What it should be: ``TOML`` or ``JSON``.
+    parse
+        Makes values of text; it may raise ``ValueError`` or ``RecursionError``.
+
+    Raises
+    ------
+    UsageError
+        If there is no such file, or it is no such text.
+    """
+    try:
+        return parse(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"{what} {path} does not exist.") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageError(f"{what} {path} cannot be read as {form}: {why_unread(error)}.") from None
+
+
+def why_unread(error: Exception) -> str:
+    """Say why text could not be read as TOML or JSON, on one line.
+
+    Parameters
+    ----------
+    error
+        What the parser raised.
+
+    Examples
+    --------
+    >>> why_unread(RecursionError("maximum recursion depth exceeded"))
+    'it is nested too deep'
+    """
+    if isinstance(error, RecursionError):
+        return "it is nested too deep"
+    text = str(error).splitlines()
+    if text and "integer string conversion" in text[0]:
+        return "it has a number of thousands of digits"
+    return text[0].removesuffix(".") if text else type(error).__name__

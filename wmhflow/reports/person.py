@@ -6,12 +6,14 @@ maps themselves), so that it can be made anew at any time, and gives the same by
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from wmhflow.bids.writer import write_bytes, write_text
 from wmhflow.products.methods import citation_files
 from wmhflow.products.product import page_path
+from wmhflow.products.record import note_page
 from wmhflow.reports.context import VisitContext
 from wmhflow.reports.page import Shown, VisitPart, render
 from wmhflow.reports.pictures import PICTURES
@@ -50,8 +52,14 @@ def write_report(settings: Settings, participant: ParticipantPlan) -> Path:
     # a user's matplotlibrc must not change the pictures
     with matplotlib.style.context("default"):
         visits = [_visit_part(VisitContext(settings, visit)) for visit in participant.reported]
-    path = settings.output_dir / page_path(participant.subject)
-    write_text(path, render(participant.subject, visits, _methods(settings)))
+    subject, page = participant.subject, page_path(participant.subject)
+    path = settings.output_dir / page
+    write_text(path, render(subject, visits, _methods(settings)))
+    pictures = [
+        shown.href for visit in visits for part in visit.sections for shown in part.pictures
+    ]
+    names = [page, *(PurePosixPath(unquote(href)) for href in pictures)]
+    note_page(subject, settings.output_dir, dict.fromkeys(names))
     return path
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -21,13 +21,17 @@ from nipype.interfaces.base import (
     traits,
 )
 
-from wmhflow.files.checksums import checksum_now
+from wmhflow.bids.writer import read_object
+from wmhflow.errors import InputError
+from wmhflow.files.checksums import checksum
 from wmhflow.files.template import Template
-from wmhflow.steps.kinds import KINDS, Kind, Needs, needs_of
+from wmhflow.steps.kinds import KINDS, Kind, Needs, needs_of, save_json
 
 # a name that pickle finds in this module: the function's module and name
 _SEPARATOR = ":"
 AFTER = "after"
+# what the files that a step made held, in the step's own folder
+MADE = "made.json"
 
 
 class Port(NamedTuple):
@@ -67,7 +71,11 @@ class _HashedSpec(BaseInterfaceInputSpec):
     ) -> Any:
         # pathlib raises where a text is too long for a name
         if hash_files and isinstance(objekt, str) and os.path.isfile(objekt):  # noqa: PTH113
-            digest = checksum_now(Path(objekt))
+            try:
+                digest = checksum(Path(objekt))
+            except InputError:
+                # gone since: the step that reads it says so
+                digest = ""
             return (objekt, digest) if dictwithhash else digest
         return super()._get_sorteddict(objekt, dictwithhash, hash_method, hash_files)
 
@@ -89,6 +97,7 @@ def _class_of(function: Callable[..., Any]) -> type[SimpleInterface]:
             value = getattr(made, port.name)
             if value is not None:
                 self._results[port.name] = _saved(port, Path(runtime.cwd), value)
+        _note_made(Path(runtime.cwd), self._results.values())
         return runtime
 
     members = {
@@ -116,9 +125,11 @@ def _spec(function: Callable[..., Any], part: str) -> type:
 def _trait(port: Port, *, is_input: bool) -> Any:
     needed = {"mandatory": True} if is_input and port.default is inspect.Parameter.empty else {}
     if port.kind and not port.is_text:
+        # whether a given file is there says who reads it: nipype would forget the path of one that
+        # is gone since, and end the run of all persons where it asks for it in the main process
         if not port.is_list:
-            return File(exists=True, **needed)
-        return InputMultiObject(File(exists=True), **needed) if is_input else traits.List(File())
+            return File(exists=not is_input, **needed)
+        return InputMultiObject(File(), **needed) if is_input else traits.List(File())
     if is_input and not needed and port.default is not None:
         return traits.Any(port.default, usedefault=True)
     return traits.Any(**needed)
@@ -174,6 +185,36 @@ def _saved(port: Port, folder: Path, value: Any) -> Any:
     path = folder / f"{port.name}{port.kind.ending}"
     port.kind.save(path, value)
     return str(path)
+
+
+def _note_made(folder: Path, results: Iterable[Any]) -> None:
+    """Note what the files hold that a step made in its own folder."""
+    paths = [Path(part) for value in results for part in _texts(value)]
+    own = [path for path in paths if path.is_relative_to(folder) and path.is_file()]
+    made = {path.relative_to(folder).as_posix(): checksum(path) for path in own}
+    save_json(folder / MADE, made)
+
+
+def _texts(value: Any) -> list[str]:
+    return [part for part in (value if isinstance(value, list) else [value])
+            if isinstance(part, str)]  # fmt: skip
+
+
+def is_intact(folder: Path) -> bool:
+    """Tell whether what a step made is still there as it was made.
+
+    Parameters
+    ----------
+    folder
+        The step's own.
+    """
+    made = read_object(folder / MADE)
+    try:
+        return (folder / MADE).is_file() and all(
+            checksum(folder / name) == held for name, held in made.items()
+        )
+    except OSError:
+        return False
 
 
 # ---- classes made here are found again by pickle, in whatever process it runs --------------------

@@ -137,7 +137,12 @@ class LaidAtlas(NamedTuple):
 
 @step(mem_gb=2.0)
 def lay_atlas(
-    atlas: str, sides_checked: bool, image: Path, points: Columns, threshold: float
+    atlas: str,
+    sides_checked: bool,
+    image: Path,
+    points: Columns,
+    threshold: float,
+    table: Path | None = None,
 ) -> LaidAtlas:
     """Bring an atlas to the reference grid, once; 0 where no place was looked up.
 
@@ -153,6 +158,8 @@ def lay_atlas(
         Places of voxels in the atlas's template.
     threshold
         From which a probability makes a region.
+    table
+        The file that names its regions, if there is one: another one is another step, too.
 
     Raises
     ------

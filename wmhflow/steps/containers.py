@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from wmhflow.errors import MissingProgramError, UsageError
+from wmhflow.files.checksums import checksum
 
 # programs that run an image kept as a file, and those that keep images themselves
 SINGULAR, DAEMONS = ("apptainer", "singularity"), ("docker", "podman")
@@ -33,7 +34,7 @@ def is_file(image: str) -> bool:
 
 
 def image_facts(image: str) -> dict[str, Any]:
-    """State what an image is told from another by: its name; of a file, its size and time too.
+    """State what an image is told from another by: its name; of a file, what it holds too.
 
     Parameters
     ----------
@@ -43,20 +44,24 @@ def image_facts(image: str) -> dict[str, Any]:
     Returns
     -------
     dict
-        Plain values. They stand for a file of many gigabytes, which nobody waits to have read.
+        Plain values. A folder, which Apptainer runs too, is told by its size and time.
 
     Raises
     ------
     UsageError
-        If it is a file that does not exist.
+        If it is a file that does not exist, or cannot be read.
     """
     if not is_file(image):
         return {"name": image}
     path = Path(image)
     try:
+        if not path.is_dir():
+            return {"name": path.name, "sha256": checksum(path)}
         found = path.stat()
-    except OSError:
+    except FileNotFoundError:
         raise UsageError(f"--segmenter-image {image} does not exist.") from None
+    except OSError as error:
+        raise UsageError(f"--segmenter-image {image} cannot be read: {error.strerror}.") from None
     return {"name": path.name, "size": found.st_size, "changed": found.st_mtime_ns}
 
 

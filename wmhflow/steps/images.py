@@ -12,6 +12,7 @@ from wmhflow.core.checks import sanity
 from wmhflow.core.space.geometry import spacing_of
 from wmhflow.core.space.grids import Grid3D
 from wmhflow.errors import InputError
+from wmhflow.files.forms import trusted_affine
 from wmhflow.files.images import load_volume
 from wmhflow.files.itk import write_itk_affine
 from wmhflow.files.template import Template, cached_template
@@ -27,7 +28,7 @@ class Prepared(NamedTuple):
 
 
 @step(mem_gb=1.0)
-def prepare_image(in_file: Path, judged: bool = True) -> Prepared:
+def prepare_image(in_file: Path, judged: bool = True, trust: str | None = None) -> Prepared:
     """Make an image safe to compute with; its grid stays as it is.
 
     Parameters
@@ -36,6 +37,8 @@ def prepare_image(in_file: Path, judged: bool = True) -> Prepared:
         Raw 3D image.
     judged
         Whether an image of noise, a mask, or a field with next to nothing in it is refused.
+    trust
+        The form of its header that is believed, ``sform`` or ``qform``.
 
     Returns
     -------
@@ -48,6 +51,7 @@ def prepare_image(in_file: Path, judged: bool = True) -> Prepared:
         If the image cannot be that of a head.
     """
     data, affine = load_volume(in_file)
+    affine = trusted_affine(in_file, affine, trust)
     values = np.asarray(data, dtype=np.float32)
     finite = np.isfinite(values)
     facts: Facts = {"nonfinite_voxels": int(np.count_nonzero(~finite))}
@@ -80,7 +84,9 @@ class Transform(NamedTuple):
 
 
 @step(mem_gb=0.5)
-def convert_transform(in_file: Path, moving: Path, fixed: Path, folder: Folder) -> Transform:
+def convert_transform(
+    in_file: Path, moving: Path, fixed: Path, folder: Folder, trust: str | None = None
+) -> Transform:
     """Write a linear transform of FSL or FreeSurfer as ITK does.
 
     Parameters
@@ -91,8 +97,10 @@ def convert_transform(in_file: Path, moving: Path, fixed: Path, folder: Folder) 
         The image that it moves, and the one that it leads to.
     folder
         Where it is written.
+    trust
+        The form of the images' headers that is believed, ``sform`` or ``qform``.
     """
-    matrix = linear_matrix(in_file, moving, fixed)
+    matrix = linear_matrix(in_file, moving, fixed, trust)
     return Transform(Path(write_itk_affine(matrix, folder / "transform.txt")))
 
 

@@ -68,6 +68,7 @@ def bring_mask(
     labels: Sequence[int] = (),
     fill: bool = False,
     what: str = "wmh",
+    trust: str | None = None,
 ) -> GivenMask:
     """Bring a given lesion mask to the reference grid, once, by nearest neighbour.
 
@@ -89,6 +90,8 @@ def bring_mask(
         Whether holes are filled; they are counted in any case.
     what
         Put before the names of the counts.
+    trust
+        The form of its header that is believed, ``sform`` or ``qform``.
 
     Raises
     ------
@@ -96,7 +99,11 @@ def bring_mask(
         If its values cannot be those of a mask.
     """
     found = read_lesions(
-        in_file, is_probability=is_probability, labels=labels, union=what == "infarct"
+        in_file,
+        is_probability=is_probability,
+        labels=labels,
+        union=what == "infarct",
+        trust=trust,
     )
     how = "linear" if found.reading.is_graded else "nearest"
     chain = [str(path) for path in transforms or []]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -11,15 +12,23 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from wmhflow.core.measure.coverage import CoverageWeights
 from wmhflow.core.measure.load import load_curve
 from wmhflow.core.measure.mirror import asymmetry_index
 from wmhflow.core.measure.penumbra import fit_penumbra
 from wmhflow.core.measure.profiles import profile
-from wmhflow.core.measure.regional import region_volumes, sample_regions
+from wmhflow.core.measure.regional import (
+    covered_share,
+    region_volumes,
+    region_weights,
+    statistics_of,
+)
+from wmhflow.core.measure.zeros import AUTO, NoData, find_no_data
 from wmhflow.core.regions.lesions import lesion_centres
 from wmhflow.core.regions.partition import ALL, IN_NAWM, IN_WMH, TISSUES, Row
 from wmhflow.core.space.geometry import voxel_mm3
 from wmhflow.core.space.grids import Grid3D
+from wmhflow.files.forms import trusted_affine
 from wmhflow.files.images import load_volume
 from wmhflow.files.itk import read_itk_affine
 from wmhflow.labels.digits import (
@@ -58,6 +67,16 @@ WHITE = {
 FIELD_OF_VIEW = "field of view"
 # From this volume of WMH on their asymmetry is judged.
 LEAST_ASYMMETRIC_MM3 = 5000.0
+# Voxels at the brain's edge are often outside a map's mask. From this share of NAWM on it is said.
+SAID_SHARE = 0.01
+WHY_NO_DATA = {
+    "planes": "in planes of nothing else",
+    "outside": "outside the map's mask",
+    "failures": "where other maps of the fit tell that it failed",
+    "holes": "in holes of the map",
+    "all": "all zeros (--zeros missing)",
+}
+log = logging.getLogger("wmhflow")
 
 
 class Volumes(NamedTuple):
@@ -159,17 +178,38 @@ def _curve_rows(
 
 @dataclasses.dataclass(frozen=True)
 class MapOptions:
-    """What the program knows of a map: its name, its unit, and the range of its values."""
+    """What the program knows of a map: its name, its unit, and the range of its values.
+
+    ``can_be_zero`` says that methods give exactly 0 in tissue. Maps of one ``fit`` were made
+    together, and tell of each other where there are no data; an empty one is no fit.
+    """
 
     name: str
     unit: str
     low: float
     high: float
+    can_be_zero: bool = False
+    fit: str = ""
+
+
+class LoadedMaps(NamedTuple):
+    """Maps on one grid: values and mask of what is valid, by name, and where zeros are no data.
+
+    ``affine`` leads from the maps' voxels to the reference's world.
+    """
+
+    maps: dict[str, Any]
+    affine: Any
+    no_data: dict[str, NoData]
 
 
 def load_maps(
-    files: Sequence[Path], options: Sequence[MapOptions], transform: Path | None
-) -> tuple[dict[str, Any], Any]:
+    files: Sequence[Path],
+    options: Sequence[MapOptions],
+    transform: Path | None,
+    zeros: str = AUTO,
+    trust: str | None = None,
+) -> LoadedMaps:
     """Load maps on one grid and what is valid of each, and their affine.
 
     Parameters
@@ -178,23 +218,45 @@ def load_maps(
         The maps.
     transform
         From the maps to the reference, ITK; None where the headers agree.
-
-    Returns
-    -------
-    maps : dict
-        Values and mask of what is valid, by name.
-    affine : ndarray
-        From the maps' voxels to the reference's world.
+    zeros
+        What zeros are: ``auto``, ``data`` or ``missing``.
+    trust
+        The form of their headers that is believed, ``sform`` or ``qform``.
     """
-    maps, affine = {}, np.eye(4)
+    values, affine = {}, np.eye(4)
     for path, one in zip(files, options, strict=True):
         data, affine = load_volume(path)
-        values = np.asarray(data, dtype=np.float64)
-        valid = np.isfinite(values) & (values >= one.low) & (values <= one.high)
-        maps[one.name] = (values, valid)
+        affine = trusted_affine(path, affine, trust)
+        values[one.name] = np.asarray(data, dtype=np.float64)
+    no_data = {
+        one.name: find_no_data(
+            values[one.name],
+            [values[name] for name in _sisters(one, options)],
+            can_be_zero=one.can_be_zero,
+            zeros=zeros,
+        )
+        for one in options
+    }
+    maps = {
+        one.name: (values[one.name], _is_valid(values[one.name], one) & ~no_data[one.name].missing)
+        for one in options
+    }
     if transform is not None:
         affine = np.linalg.inv(read_itk_affine(transform)) @ affine
-    return maps, affine
+    return LoadedMaps(maps, affine, no_data)
+
+
+def _is_valid(values: Any, one: MapOptions) -> Any:
+    return np.isfinite(values) & (values >= one.low) & (values <= one.high)
+
+
+def _sisters(one: MapOptions, options: Sequence[MapOptions]) -> list[str]:
+    """Name the other maps of a map's fit that are not 0 in tissue."""
+    return [
+        other.name
+        for other in options
+        if one.fit and other.fit == one.fit and other.name != one.name and not other.can_be_zero
+    ]
 
 
 class Samples(NamedTuple):
@@ -212,6 +274,8 @@ def sample_maps(
     columns: Table,
     regions: Rows,
     transform: Path | None = None,
+    zeros: str = AUTO,
+    trust: str | None = None,
 ) -> Samples:
     """Sample maps that share a grid in every region, each in its own grid.
 
@@ -223,6 +287,10 @@ def sample_maps(
         The finest partition, and the tables' regions.
     transform
         From the maps to the reference, ITK; None where the headers agree.
+    zeros
+        What zeros are: ``auto``, ``data`` or ``missing``.
+    trust
+        The form of their headers that is believed, ``sform`` or ``qform``.
     """
     found = as_partition(labels, columns)
     described = [
@@ -230,10 +298,11 @@ def sample_maps(
         for tissue in TISSUES
     ]  # fmt: skip
     rows = [Row(region.terms, tissue) for region in as_regions(regions) for tissue in TISSUES]
-    loaded, map_affine = load_maps(maps, options, transform)
-    first = next(iter(loaded.values()))[0]
-    seen = {FIELD_OF_VIEW: (np.zeros(first.shape), np.ones(first.shape, dtype=bool))}
-    sampled = sample_regions(found, labels.affine, loaded | seen, map_affine, rows)
+    loaded = load_maps(maps, options, transform, zeros, trust)
+    shape = next(iter(loaded.maps.values()))[0].shape
+    weights = region_weights(found, labels.affine, shape, loaded.affine, rows)
+    seen = {FIELD_OF_VIEW: (np.zeros(shape), np.ones(shape, dtype=bool))}
+    sampled = statistics_of(loaded.maps | seen, weights)
     table = [
         cells
         | {"map": one.name, "unit": one.unit}
@@ -241,7 +310,35 @@ def sample_maps(
         for one in options
         for i, cells in enumerate(described)
     ]
-    return Samples(table, _coverage_facts(loaded, sampled, described))
+    facts = _coverage_facts(loaded.maps, sampled, described)
+    places = {(row["seg"], row["index"], row["tissue"]): i for i, row in enumerate(described)}
+    for path, one in zip(maps, options, strict=True):
+        facts |= _zero_facts(path, one, loaded, weights, places[WHITE["NAWM"]])
+    return Samples(table, facts)
+
+
+def _zero_facts(
+    path: Path, one: MapOptions, loaded: LoadedMaps, weights: CoverageWeights, nawm: int
+) -> dict[str, Any]:
+    """Tell how many zeros of a map are no data and how many count, and say it of much of NAWM."""
+    name = one.name
+    found, valid = loaded.no_data[name], loaded.maps[name][1]
+    which = "zeros_at_bound" if one.can_be_zero else "zeros_counted"
+    lost = covered_share(weights, nawm, found.missing)
+    counted = covered_share(weights, nawm, found.zero & valid)
+    if lost > SAID_SHARE:
+        why = ", ".join(f"{WHY_NO_DATA[reason]} {n}" for reason, n in found.counts.items() if n)
+        log.warning(
+            "%s: %.1f %% of NAWM lies where the map holds 0 for no data, which does not count "
+            "(voxels: %s; --zeros data counts them).",
+            path, 100 * lost, why,
+        )  # fmt: skip
+    return {
+        f"map_{name}_zero_voxels": int(np.count_nonzero(found.zero)),
+        f"map_{name}_no_data_voxels": int(np.count_nonzero(found.missing)),
+        f"map_{name}_nawm_no_data": lost,
+        f"map_{name}_nawm_{which}": counted,
+    }
 
 
 def _coverage_facts(

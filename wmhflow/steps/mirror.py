@@ -11,6 +11,7 @@ import numpy as np
 from wmhflow.ants.transforms import resample_through
 from wmhflow.core.measure.mirror import asymmetry_index, free_of_lesions
 from wmhflow.core.measure.regional import sample_regions
+from wmhflow.core.measure.zeros import AUTO
 from wmhflow.core.regions.partition import Row
 from wmhflow.core.space.grids import Grid3D
 from wmhflow.files.itk import write_itk_affine
@@ -69,12 +70,14 @@ def sample_opposites(
     columns: Table,
     regions: Rows,
     transform: Path | None = None,
+    zeros: str = AUTO,
+    trust: str | None = None,
 ) -> Opposites:
     """Sample maps in every region of one side, and in the place opposite to it.
 
     Parameters
     ----------
-    maps, options, transform
+    maps, options, transform, zeros, trust
         As for :func:`wmhflow.steps.measures.sample_maps`.
     own, opposite, columns
         The mirrored partition.
@@ -83,9 +86,9 @@ def sample_opposites(
     """
     sided = one_sided(as_regions(regions))
     rows = [Row(region.terms) for region in sided]
-    loaded, map_affine = load_maps(maps, options, transform)
+    loaded = load_maps(maps, options, transform, zeros, trust)
     sampled = [
-        sample_regions(as_partition(part, columns), part.affine, loaded, map_affine, rows)
+        sample_regions(as_partition(part, columns), part.affine, loaded.maps, loaded.affine, rows)
         for part in (own, opposite)
     ]
     table = [

@@ -20,7 +20,8 @@ from wmhflow.core.checks.place import (
 from wmhflow.core.space.geometry import ras_axes, spacing_of
 from wmhflow.core.space.grids import Grid3D
 from wmhflow.errors import InputError
-from wmhflow.files.images import qform_of, read_header
+from wmhflow.files.forms import QFORM, SFORM, read_forms, trusted_affine
+from wmhflow.files.images import read_header
 from wmhflow.files.values import LesionMask, read_lesions
 from wmhflow.labels.digits import WHITE_MATTER, class_of
 from wmhflow.steps.kinds import Facts, LabelImage, step
@@ -36,6 +37,7 @@ WORDS = {
     "on_T1w_grid": "voxel by voxel on the grid of the T1w",
     "on_FLAIR_grid": "voxel by voxel on the grid of the FLAIR",
     "by_qform": "by its qform, and not by its sform",
+    "by_sform": "by its sform, and not by its qform",
     "in_template_space": "in the space of the template (MNI)",
     "mirrored": "with left and right exchanged",
     "front_to_back": "with front and back exchanged",
@@ -72,6 +74,7 @@ def judge_placement(
     is_flair: bool = True,
     is_probability: bool = False,
     labels: Sequence[int] = (),
+    trust: str | None = None,
 ) -> Placement:
     """Measure how bright a FLAIR is in a mask beside white matter around it; try other readings.
 
@@ -97,6 +100,8 @@ def judge_placement(
         Whether ``image`` is a FLAIR.
     is_probability, labels
         What the mask's values mean.
+    trust
+        The form of headers that is believed, ``sform`` or ``qform``.
 
     Raises
     ------
@@ -104,7 +109,7 @@ def judge_placement(
         If the mask holds most of the white matter; or if it fits badly, or better in another way,
         and ``quality`` is ``fail``.
     """
-    mask = read_lesions(in_file, is_probability=is_probability, labels=labels)
+    mask = read_lesions(in_file, is_probability=is_probability, labels=labels, trust=trust)
     white = class_of(tissue.data) == WHITE_MATTER
     how = "linear" if mask.reading.is_graded else "nearest"
 
@@ -126,7 +131,7 @@ def judge_placement(
     found = fit(as_given)
     others: dict[str, float] = {}
     if needs_other_readings(found) and mask.share.any():
-        readings = _other_readings(in_file, mask, natives, space, chains, inverse)
+        readings = _other_readings(in_file, mask, natives, space, chains, inverse, trust)
         others = {name: fit(placed(reading)) for name, reading in readings}
     better = better_reading(found, others)
     said = _said(in_file, space, found, better, others)
@@ -157,16 +162,20 @@ def _other_readings(
     space: str,
     chains: Mapping[str, list[Path]],
     inverse: Path,
+    trust: str | None,
 ) -> Iterator[tuple[str, Reading]]:
     """Go through other ways of reading a mask; of several that fit, the first is the likeliest."""
     names = sorted(natives, key=lambda name: name != space)
     for name in names[1:]:
         yield f"in_{name}_space", Reading(mask.share, mask.affine, chains[name])
-    qform = qform_of(path)
-    if qform is not None and not _same_place(qform, mask.affine, mask.share.shape):
-        yield "by_qform", Reading(mask.share, qform, chains[space])
+    forms = read_forms(path)
+    for form in (SFORM, QFORM):
+        affine = None if forms is None else getattr(forms, form)
+        if affine is not None and not _same_place(affine, mask.affine, mask.share.shape):
+            yield f"by_{form}", Reading(mask.share, affine, chains[space])
     for name in names:
         shape, affine, _ = read_header(Path(natives[name]))
+        affine = trusted_affine(Path(natives[name]), affine, trust)
         if shape == mask.share.shape and not _same_place(affine, mask.affine, shape):
             yield f"on_{name}_grid", Reading(mask.share, affine, chains[name])
     yield "in_template_space", Reading(mask.share, mask.affine, [inverse])

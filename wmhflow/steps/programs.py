@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import shlex
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from wmhflow.core.checks.masks import read_mask_values, whole_numbers
 from wmhflow.core.space.geometry import same_grid
 from wmhflow.errors import InputError
+from wmhflow.files.checksums import checksum
 from wmhflow.files.images import load_volume, read_header, save_work_image
 from wmhflow.files.inspection import ImageFacts, boxes_meet, inspect_image, same_lattice
 from wmhflow.registries.segmenters import IMAGES, OUT
@@ -43,6 +45,7 @@ def run_program(
     flair: Path | None = None,
     other_transform: Path | None = None,
     image: dict[str, Any] | None = None,
+    files: dict[str, str] | None = None,
 ) -> ProgramMask:
     """Run a program that writes a WMH mask on the grid of the T1w or of the FLAIR.
 
@@ -60,12 +63,15 @@ def run_program(
         From the other image to the reference.
     image
         The container image that holds the program, as :func:`image_option` states it.
+    files
+        What the program's own files held when the run began, as :func:`program_files` states it.
 
     Raises
     ------
     InputError
         If the program fails, or what it writes is no mask.
     """
+    _check_unchanged([command], files)
     out = folder / "external_wmh.nii.gz"
     given = {name: str(path) for name, path in (("t1w", t1w), ("flair", flair)) if path}
     words = fill_command(command, out=str(out), **given)
@@ -86,6 +92,7 @@ def run_segmenter(
     flair: Path | None = None,
     other_transform: Path | None = None,
     image: dict[str, Any] | None = None,
+    files: dict[str, str] | None = None,
 ) -> ProgramMask:
     """Run a segmenter of the registry, and make a mask of 0 and 1 of what it wrote.
 
@@ -103,12 +110,15 @@ def run_segmenter(
         From the image that is not the reference to the reference.
     image
         The container image that holds it, as :func:`image_option` states it.
+    files
+        What its own files held when the run began, as :func:`program_files` states it.
 
     Raises
     ------
     InputError
         If it fails, or what it writes is not what the registry says.
     """
+    _check_unchanged(segmenter["commands"], files)
     name, results = segmenter["name"], folder / "results"
     # of a run that was cut
     shutil.rmtree(results, ignore_errors=True)
@@ -123,8 +133,8 @@ def run_segmenter(
         words = fill_command(line, **paths)
         if image is not None:
             words = [*segmenter["image_words"].get(words[0], words[:1]), *words[1:]]
-        files = segmenter["image_files"]
-        started = _in_image(image, words, folder, [folder / "inputs"], files)
+        variables = segmenter["image_files"]
+        started = _in_image(image, words, folder, [folder / "inputs"], variables)
         said = call_program(started, folder, name)
     written = _written(segmenter, results, out, said)
     values, affine = load_volume(written)
@@ -256,6 +266,51 @@ def image_option(image: str, facts: Mapping[str, Any]) -> dict[str, Any]:
     return {**facts, **folder}
 
 
+def program_files(commands: Sequence[str]) -> dict[str, str]:
+    """State what the files of a program hold, so that an edited program is another program.
+
+    Parameters
+    ----------
+    commands
+        Command lines. Known are each line's executable, and every file that is named in it by a
+        whole path, alone or after ``=``: a script behind its interpreter, a model, a configuration.
+        Folders are not looked into.
+
+    Returns
+    -------
+    dict
+        SHA-256 by the word of the command line. A file that cannot be read holds ``unreadable``.
+    """
+    found: dict[str, str] = {}
+    for line in commands:
+        program, *arguments = shlex.split(line)
+        whole = shutil.which(program)
+        parts = (part for word in arguments for part in (word, word.partition("=")[2]))
+        # no pathlib: a word may be a text too long for a name
+        paths = {part: part for part in parts if part[:1] == "/" and os.path.isfile(part)}  # noqa: PTH113
+        paths |= {program: whole} if whole else {}
+        found |= {word: _holds(Path(path)) for word, path in paths.items()}
+    return found
+
+
+def _holds(path: Path) -> str:
+    try:
+        return checksum(path)
+    except OSError:
+        # such as a program that may be run and not be read
+        return "unreadable"
+
+
+def _check_unchanged(commands: Sequence[str], files: Mapping[str, str] | None) -> None:
+    """Refuse a program that was edited after the run began: its result would be told wrongly."""
+    now = program_files(commands) if files is not None else {}
+    changed = [word for word, held in (files or {}).items() if now.get(word) != held]
+    if changed:
+        raise InputError(
+            f"--wmh-command: {changed[0]} was changed while this run went on; run it again."
+        )
+
+
 def _in_image(
     image: Mapping[str, Any] | None,
     words: Sequence[str],
@@ -321,9 +376,19 @@ def call_program(words: Sequence[str], folder: Path, name: str) -> str:
     log = folder / "external.log"
     with log.open("ab") as stream:
         begun = stream.tell()
-        done = subprocess.run(
-            words, cwd=folder, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, check=False
-        )
+        try:
+            done = subprocess.run(
+                words,
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=stream,
+                check=False,
+            )
+        except OSError as error:
+            raise InputError(
+                f"--wmh-command: {name} cannot be started: {error.strerror}; does it run by itself?"
+            ) from None
     printed = log.read_bytes()[begun:].decode("utf-8", errors="replace")
     said = printed[-TAIL_CHARACTERS:].strip()
     if done.returncode != 0:

@@ -14,6 +14,7 @@ from wmhflow.core.space.grids import Grid3D, centroid_mm, robust_range
 from wmhflow.core.wmh.filling import LEAST_AGAIN_ML
 from wmhflow.files.itk import read_itk_affine, write_itk_affine
 from wmhflow.files.template import Template
+from wmhflow.steps.alignment import say_which_form_fits
 from wmhflow.steps.kinds import Facts, Folder, MaskImage, about, step
 
 
@@ -33,6 +34,7 @@ def align_rigidly(
     fixed_name: str,
     seed: int,
     folder: Folder,
+    trust: str | None = None,
 ) -> RigidAlignment:
     """Align two images of one person.
 
@@ -48,6 +50,8 @@ def align_rigidly(
         Seed of the metric's sampling.
     folder
         Where the transform is written.
+    trust
+        The form of headers that is believed, ``sform`` or ``qform``.
 
     Returns
     -------
@@ -60,6 +64,8 @@ def align_rigidly(
         If the alignment is bad, and ``quality`` is ``fail``.
     """
     judged = quality != "off"
+    if judged:
+        say_which_form_fits(fixed, moving, (fixed_name, moving_name), seed, trust)
     found = register_rigid(fixed, moving, seed, retry=judged)
     if quality == "fail":
         refuse_poor(found, moving_name, fixed_name)

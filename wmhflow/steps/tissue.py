@@ -20,8 +20,9 @@ from wmhflow.core.tissue.labelling import WarpedPriors
 from wmhflow.core.tissue.parcellation import complete_hemispheres, recode, unknown_codes
 from wmhflow.core.tissue.segment import segment_tissue
 from wmhflow.errors import InputError
+from wmhflow.files.forms import trusted_affine
 from wmhflow.files.template import Template
-from wmhflow.files.values import read_labels
+from wmhflow.files.values import check_sides, read_labels
 from wmhflow.labels.digits import LETTERS, VENTRICLES
 from wmhflow.labels.freesurfer import load_freesurfer_codes
 from wmhflow.steps.images import refuse
@@ -52,7 +53,10 @@ class GivenTissues(NamedTuple):
 
 @step(mem_gb=2.0, seconds=2)
 def read_parcellation(
-    in_file: Path, reference: Grid3D, transforms: list[Path] | None = None
+    in_file: Path,
+    reference: Grid3D,
+    transforms: list[Path] | None = None,
+    trust: str | None = None,
 ) -> GivenTissues:
     """Read tissues, ventricles, sides and lobes from a given FreeSurfer-coded parcellation.
 
@@ -64,6 +68,8 @@ def read_parcellation(
         Image with the grid to fill.
     transforms
         From the parcellation's space to the reference.
+    trust
+        The form of its header that is believed, ``sform`` or ``qform``.
 
     Raises
     ------
@@ -71,6 +77,8 @@ def read_parcellation(
         If it has no label on the reference grid, or its brain cannot be that of a whole head.
     """
     labels, own_affine = read_labels(in_file)
+    own_affine = trusted_affine(in_file, own_affine, trust)
+    check_sides(in_file, labels, own_affine)
     native = Grid3D(labels.astype(np.float32), own_affine)
     chain = [str(path) for path in transforms or []]
     codes = np.rint(resample_through(native, reference, chain, "nearest")).astype(np.int32)
@@ -323,6 +331,7 @@ def check_anatomy(
     needs_flair: bool,
     t1w: Grid3D | None = None,
     flair: Grid3D | None = None,
+    given_forward: str | None = None,
 ) -> CheckedTissues:
     """Refuse what the template does not explain, and images that are not what their names say.
 
@@ -344,6 +353,8 @@ def check_anatomy(
         Whether lesions are looked for in the FLAIR.
     t1w, flair
         The images on the reference grid.
+    given_forward
+        How messages name the transform to the template, if it was given.
 
     Raises
     ------
@@ -353,7 +364,8 @@ def check_anatomy(
     goal = template.grid("t1w")
     placed = resample_through(reference, goal, [str(forward)])
     ratio = sanity.likeness(goal.data, placed, template.mask("brain_mask"))
-    refuse(sources[reference_name], sanity.likeness_finding(ratio))
+    by = f", by the given {given_forward}," if given_forward else ""
+    refuse(f"{sources[reference_name]}{by}", sanity.likeness_finding(ratio))
     labels, affine = load_labels(tissue)
     images = {"T1w": t1w, "FLAIR": flair}
     values = {name: image.data for name, image in images.items() if image is not None}

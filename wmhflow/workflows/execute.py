@@ -12,10 +12,12 @@ from nipype import Workflow
 from nipype import logging as nipype_logging
 
 from wmhflow.errors import UsageError
-from wmhflow.settings import Resources, Settings
+from wmhflow.settings import MEMORY_GB, PROCESSORS, Resources, Settings
 from wmhflow.workflows.plugin import LONGEST_CHAIN, Failure, ResilientMultiProcPlugin
 
 LOGGERS = ("nipype.workflow", "nipype.utils", "nipype.interface", "nipype.filemanip")
+# the numbers that MultiProc reads, bounded as the options that mean the same
+PLUGIN_NUMBERS = {"n_procs": PROCESSORS, "memory_gb": MEMORY_GB}
 # what workers import once, before they are forked
 PRELOADED = ["wmhflow.workflows.study", "ants"]
 
@@ -114,8 +116,11 @@ def _plugin_arguments(path: Path) -> dict[str, Any]:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UsageError(f"--use-plugin {path} does not exist.") from None
-    except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"--use-plugin {path} cannot be read as YAML: {error}.") from None
+    except RecursionError:
+        raise UsageError(f"--use-plugin {path} cannot be read as YAML: it is too deep.") from None
+    except (yaml.YAMLError, OSError, ValueError) as error:
+        why = " ".join(str(error).split())
+        raise UsageError(f"--use-plugin {path} cannot be read as YAML: {why}.") from None
     if not isinstance(content, dict) or content.get("plugin", "MultiProc") != "MultiProc":
         raise UsageError(
             f"--use-plugin {path}: only 'plugin: MultiProc' with 'plugin_args' is supported."
@@ -123,6 +128,12 @@ def _plugin_arguments(path: Path) -> dict[str, Any]:
     arguments = content.get("plugin_args") or {}
     if not isinstance(arguments, dict):
         raise UsageError(f"--use-plugin {path}: 'plugin_args' must be names with values.")
+    for name, bounds in PLUGIN_NUMBERS.items():
+        if name in arguments:
+            try:
+                arguments[name] = bounds(str(arguments[name]))
+            except ValueError as error:
+                raise UsageError(f"--use-plugin {path}: {name}: {error}.") from None
     return arguments
 
 

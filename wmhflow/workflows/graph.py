@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,8 +14,10 @@ from wmhflow.bids.query import FoundFile
 from wmhflow.errors import ProductError
 from wmhflow.products.product import From, Recipe, Taken
 from wmhflow.products.unit import Unit
-from wmhflow.steps.adapter import AFTER, interface_of
+from wmhflow.steps.adapter import AFTER, interface_of, is_intact
 from wmhflow.steps.kinds import needs_of
+
+log = logging.getLogger("wmhflow")
 
 
 class Output(NamedTuple):
@@ -23,6 +26,28 @@ class Output(NamedTuple):
     folders: tuple[Workflow, ...]
     node: Node
     name: str
+
+
+class WatchedNode(Node):
+    """A step that runs again where the files that it made are not what they were.
+
+    Nipype looks at what a step reads alone: a damaged file of the work folder would be the next
+    step's input.
+    """
+
+    def is_cached(self, rm_outdated: bool = False) -> tuple[bool, bool]:
+        """Tell whether the step ran before, and whether it did so with the same inputs."""
+        cached, updated = super().is_cached(rm_outdated)
+        if cached and not (is_intact(Path(self.output_dir())) and self._has_result()):
+            return False, False
+        return cached, updated
+
+    def _has_result(self) -> bool:
+        try:
+            return self.result is not None
+        except Exception:  # noqa: BLE001 - a damaged pickle can raise anything
+            log.debug("%s: its result cannot be read; it runs again", self.fullname)
+            return False
 
 
 class Graph:
@@ -134,7 +159,7 @@ def _node(recipe: Recipe) -> Node:
     needs = needs_of(recipe.function)
     mem_gb = recipe.mem_gb or needs.mem_gb
     interface = interface_of(recipe.function)
-    node = Node(interface, name=recipe.name, mem_gb=mem_gb, n_procs=needs.threads)
+    node = WatchedNode(interface, name=recipe.name, mem_gb=mem_gb, n_procs=needs.threads)
     values = {name: value for name, value in recipe.options.items() if value is not None}
     node.inputs.trait_set(**values)
     return node

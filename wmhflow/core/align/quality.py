@@ -177,6 +177,28 @@ def poor_numbers(quality: Mapping[str, float]) -> dict[str, float]:
     return poor
 
 
+def poor_text(poor: Mapping[str, float]) -> str:
+    """Write the numbers of a bad alignment with their bounds.
+
+    Parameters
+    ----------
+    poor
+        As :func:`poor_numbers` gives it.
+
+    Examples
+    --------
+    >>> poor_text({"foreground_dice": 0.2})
+    'foreground_dice 0.2 (at least 0.4)'
+    """
+    return ", ".join(
+        f"{name} {value:.3g} ({_bound(*ACCEPTABLE[name])})" for name, value in poor.items()
+    )
+
+
+def _bound(low: float | None, high: float | None) -> str:
+    return f"at least {low:g}" if low is not None else f"at most {high:g}"
+
+
 def edges(grid: Grid3D) -> Grid3D:
     """Return the strength of the edges, which contrasts share when nothing else does.
 

@@ -16,7 +16,8 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "overlap": ["Overlap", "label_overlap", "probability_overlap"],
         "penumbra": ["Penumbra", "fit_penumbra"],
         "profiles": ["profile"],
-        "regional": ["region_volumes", "sample_regions"],
+        "regional": ["covered_share", "region_volumes", "region_weights", "sample_regions"],
         "statistics": ["region_statistics"],
+        "zeros": ["NoData", "find_no_data"],
     },
 )

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from wmhflow.core.measure.coverage import coverage_weights, merge_regions
+from wmhflow.core.measure.coverage import CoverageWeights, coverage_weights, merge_regions
 from wmhflow.core.measure.statistics import region_statistics
 from wmhflow.core.regions.partition import IN_WMH, Partition, Row
 
@@ -67,6 +67,66 @@ def region_volumes(
     return measured
 
 
+def region_weights(
+    found: Partition,
+    label_affine: NDArray[np.float64],
+    map_shape: Sequence[int],
+    map_affine: NDArray[np.float64],
+    rows: Sequence[Row],
+) -> CoverageWeights:
+    """Find which part of every voxel of a map's grid the region of each row covers.
+
+    Parameters
+    ----------
+    found
+        The partition on the reference grid.
+    label_affine
+        Reference voxel to world mm, shape (4, 4).
+    map_shape
+        Voxels of the map along its axes.
+    map_affine
+        Map voxel to the reference's world mm, head motion included, shape (4, 4).
+    rows
+        The regions.
+
+    Returns
+    -------
+    CoverageWeights
+        A region per row, numbered from 1 on.
+    """
+    weights = coverage_weights(found.labels, label_affine, map_shape, map_affine)
+    membership = [
+        (number, [int(leaf) for leaf in found.numbers_of(row)])
+        for number, row in enumerate(rows, start=1)
+    ]
+    return merge_regions(weights, membership)
+
+
+def covered_share(weights: CoverageWeights, place: int, mask: NDArray[np.bool_]) -> float:
+    """Return the share of a region's volume that voxels of a map cover.
+
+    Parameters
+    ----------
+    weights
+        As :func:`region_weights` gives them.
+    place
+        The region's place among the rows, from 0 on.
+    mask
+        Voxels of the map, shape (I, J, K).
+
+    Returns
+    -------
+    float
+        NaN for a region without volume.
+    """
+    begins, places, fractions = weights.by_region
+    entries = slice(begins[place], begins[place + 1])
+    inside = mask.ravel()[weights.voxels[places[entries]]]
+    volume = weights.volume_mm3[place]
+    covered = float(fractions[entries] @ inside) * weights.map_voxel_mm3
+    return covered / float(volume) if volume else float("nan")
+
+
 def sample_regions(
     found: Partition,
     label_affine: NDArray[np.float64],
@@ -96,12 +156,27 @@ def sample_regions(
         entry per row, in their order.
     """
     shape = next(iter(maps.values()))[0].shape
-    weights = coverage_weights(found.labels, label_affine, shape, map_affine)
-    membership = [
-        (number, [int(leaf) for leaf in found.numbers_of(row)])
-        for number, row in enumerate(rows, start=1)
-    ]
-    merged = merge_regions(weights, membership)
+    merged = region_weights(found, label_affine, shape, map_affine, rows)
+    return statistics_of(maps, merged)
+
+
+def statistics_of(
+    maps: Mapping[str, tuple[NDArray[np.floating], NDArray[np.bool_]]], weights: CoverageWeights
+) -> dict[str, dict[str, NDArray[np.float64]]]:
+    """Summarise maps that share a grid in every region.
+
+    Parameters
+    ----------
+    maps
+        Values and validity of each map, shape (I, J, K).
+    weights
+        What each region covers.
+
+    Returns
+    -------
+    dict
+        Per map the statistics of :func:`wmhflow.core.measure.statistics.region_statistics`.
+    """
     return {
-        name: region_statistics(values, merged, valid) for name, (values, valid) in maps.items()
+        name: region_statistics(values, weights, valid) for name, (values, valid) in maps.items()
     }

@@ -100,7 +100,12 @@ def _map_underlay(context: VisitContext, aligned: AlignedMap) -> Underlay:
     image = load_ras(path)
     if aligned.transform is None:
         return Underlay(image, aligned.plan.name)
-    matrix = linear_matrix(aligned.transform, path, context.visit.reference_file.path)
+    matrix = linear_matrix(
+        aligned.transform,
+        path,
+        context.visit.reference_file.path,
+        context.settings.inputs.trust,
+    )
     return Underlay(image, aligned.plan.name, matrix)
 
 
