@@ -48,7 +48,7 @@ def data_or_sentence(read: Callable[[Path], Any], path: Path) -> tuple[Any, str 
         return None, str(error)
 
 
-@pytest.mark.parametrize(("read", "n_bits"), zip(READERS, (240, 40, 40), strict=True))
+@pytest.mark.parametrize(("read", "n_bits"), list(zip(READERS, (240, 40, 40), strict=True)))
 def test_no_flipped_bit_is_read_as_other_data(
     tmp_path: Path, read: Callable[[Path], Any], n_bits: int
 ) -> None:
