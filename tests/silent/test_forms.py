@@ -39,6 +39,7 @@ def rewrite(path: Path, sform: Any = None, qform: Any = None, pixdim: Any = None
         header["pixdim"][1:4] = pixdim
     # what nibabel would mend in a header is to stay in it
     header.set_data_offset(352)
+    header.set_slope_inter(1, 0)
     body = data.astype(header.get_data_dtype()).tobytes(order="F")
     plain = header.binaryblock + bytes(4) + body
     path.unlink()

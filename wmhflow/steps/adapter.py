@@ -213,7 +213,7 @@ def is_intact(folder: Path) -> bool:
         return (folder / MADE).is_file() and all(
             checksum(folder / name) == held for name, held in made.items()
         )
-    except OSError:
+    except (InputError, OSError):
         return False
 
 
