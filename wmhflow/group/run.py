@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from wmhflow.bids.query import check_dataset, find_subjects
 from wmhflow.bids.writer import remove_leftovers
-from wmhflow.errors import NothingToDoError
+from wmhflow.errors import InputError, NothingToDoError
+from wmhflow.files.locks import HeldError, Lock
 from wmhflow.group.gather import gather
 from wmhflow.group.study import Visit, find_visits, read_study
 from wmhflow.group.tables import STUDY_TABLES, write_study_table
@@ -49,15 +50,27 @@ def run_group(settings: Settings) -> int:
     if not (settings.output_dir / "dataset_description.json").is_file():
         write_dataset_files(settings)
     group = settings.output_dir / "group"
-    remove_leftovers(group)
+    try:
+        with Lock(group / ".lock").take():
+            _write_tables(settings, visits)
+    except HeldError as error:
+        raise InputError(
+            f"Another run gathers the tables of {settings.output_dir} ({error}); wait until it has "
+            "ended."
+        ) from None
+    _say_who_is_missing(subjects, visits)
+    print(f"{len(visits)} visits gathered; tables are in {group}.")
+    return 0
+
+
+def _write_tables(settings: Settings, visits: Sequence[Visit]) -> None:
+    for name in ("group", "phenotype"):
+        remove_leftovers(settings.output_dir / name)
     study = read_study(settings.output_dir, visits)
     for kind in TABLES:
         gather(study, kind)
     for table in STUDY_TABLES:
         write_study_table(study, table)
-    _say_who_is_missing(subjects, visits)
-    print(f"{len(visits)} visits gathered; tables are in {group}.")
-    return 0
 
 
 def _say_who_is_missing(subjects: Sequence[str], visits: Sequence[Visit]) -> None:
