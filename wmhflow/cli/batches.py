@@ -135,9 +135,10 @@ class Batches:
         folders["temporary files (TMPDIR)"] = Path(tempfile.gettempdir())
         if "No space left on /" in reason:
             named = reason.partition("No space left on ")[2].partition(";")[0]
-            inside = [what for what, path in folders.items()
-                      if Path(named).is_relative_to(path) or Path(named) == path]  # fmt: skip
-            return f"{reason} (in {inside[-1]})" if inside else reason
+            inside = [what for what, path in folders.items() if Path(named).is_relative_to(path)]
+            # one may lie in another
+            what = max(inside, key=lambda what: len(folders[what].parts), default=None)
+            return f"{reason} (in {what})" if what else reason
         if not NO_SPACE.search(reason):
             return reason
         full = full_folder(folders.values())

@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from multiprocessing.util import Finalize
 from pathlib import Path
 from types import TracebackType
 
@@ -20,6 +21,8 @@ log = logging.getLogger("wmhflow")
 # what file systems say that cannot lock, such as some of a network
 CANNOT = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOTSUP}
 SCRATCH = "wmhflow-run-"
+# later than multiprocessing's own folder, which has -100
+AFTER_POOLS = -200
 # between the making of a folder and its lock
 YOUNG_S = 60.0
 
@@ -139,8 +142,12 @@ def scratch_folder() -> Iterator[Path]:
         os.environ.pop("TMPDIR")
         if named is not None:
             os.environ["TMPDIR"] = named
-        shutil.rmtree(folder, ignore_errors=True)
         lock.release()
+        # multiprocessing takes its own folder away, when this process ends
+        if any(folder.glob("pymp-*")):
+            Finalize(None, shutil.rmtree, (folder, True), exitpriority=AFTER_POOLS)
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def sweep_scratch(parent: Path) -> None:

@@ -20,7 +20,7 @@ from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context, parent_process
+from multiprocessing import forkserver, get_context, parent_process
 from pathlib import Path
 from typing import Any
 
@@ -168,6 +168,7 @@ class ResilientMultiProcPlugin(MultiProcPlugin):
         self._to_retry: set[int] = set()
         self._jobs: dict[int, tuple[Any, bool]] = {}
         self._chains: list[float] = []
+        self._is_run = False
         self.pool.shutdown()
         self.pool = self._new_pool()
 
@@ -273,6 +274,7 @@ class ResilientMultiProcPlugin(MultiProcPlugin):
 
     def _postrun_check(self) -> None:
         super()._postrun_check()
+        self._is_run = True
         shutil.rmtree(self._notes, ignore_errors=True)
 
     def _report_crash(self, node: Any, result: Any = None) -> Any:
@@ -286,6 +288,10 @@ class ResilientMultiProcPlugin(MultiProcPlugin):
     def close(self) -> None:
         """Stop the workers and the programs that they run, also when the run was interrupted."""
         gc.unfreeze()
-        stop_processes(list(getattr(self.pool, "_processes", None) or {}))
+        if not self._is_run:
+            # the process that workers are forked from first: it might be about to fork another one
+            server = getattr(getattr(forkserver, "_forkserver", None), "_forkserver_pid", None)
+            workers = list(getattr(self.pool, "_processes", None) or {})
+            stop_processes([*([server] if server else []), *workers])
         self.pool.shutdown(wait=False, cancel_futures=True)
         shutil.rmtree(self._notes, ignore_errors=True)
