@@ -115,7 +115,9 @@ REASONS = [
     ("OSError: [Errno 122] Disk quota exceeded: '/x/result.pklz'", True),
     ("RuntimeError: itk: No space left on device", True),
     (KILLED, True),
-    ("InputError: it is noise", False),
+    ("FileNotFoundError: FileNotFoundError(PosixPath('/w/result_zones.pklz'))", True),
+    ("EOFError: Ran out of input", True),
+    ("sub-01_T1w.nii.gz is noise.", False),
 ]
 
 

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from wmhflow.products.unit import Unit
     from wmhflow.workflows.plugin import Failure
 
-# what the system says of a full disk, and a worker that may have died of it
-NO_SPACE = re.compile(r"Errno (28|122|27)\]|[Nn]o space left|quota exceeded|was killed while")
+# What the system says of a full disk, a worker that may have died of it, or any error that is not
+# the program's own: nipype does not find the result that it could not write.
+NO_SPACE = re.compile(r"[Nn]o space left|quota exceeded|was killed while|\w(Error|Exception)\b")
 log = logging.getLogger("wmhflow")
 # So few persons are one graph, however few processors there are.
 LEAST_BATCH = 8
