@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 
 class WmhflowError(Exception):
     """Anything that the program itself found wrong and can explain in one sentence."""
@@ -33,3 +35,14 @@ class GridError(InputError):
 
 class ProductError(WmhflowError):
     """The declarations of products contradict each other: a fault of the program."""
+
+
+class NoSpaceError(WmhflowError, OSError):
+    """A disk is full."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.errno, self.strerror = errno.ENOSPC, message
+
+    def __str__(self) -> str:
+        return str(self.args[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import filecmp
+import glob
 import io
 import json
 import logging
@@ -17,7 +18,10 @@ from typing import Any, BinaryIO, Literal, NamedTuple
 import numpy as np
 
 from wmhflow.errors import InputError
+from wmhflow.files.space import full_disk_told
 
+# A name has 255 bytes, of which the temporary one needs some.
+LONGEST_START = 200
 # The largest that the program writes has some kilobytes.
 MOST_JSON_BYTES = 2**26
 log = logging.getLogger("wmhflow")
@@ -68,7 +72,8 @@ def replacing(*paths: Path) -> Iterator[tuple[BinaryIO, ...]]:
         The files; their folders are made.
     """
     with ExitStack() as stack:
-        streams = tuple(stack.enter_context(_temporary(path.parent)) for path in paths)
+        stack.enter_context(full_disk_told(paths[0].parent))
+        streams = tuple(stack.enter_context(_temporary(path)) for path in paths)
         yield streams
         for stream in streams:
             stream.flush()
@@ -86,9 +91,11 @@ def replacing(*paths: Path) -> Iterator[tuple[BinaryIO, ...]]:
 
 
 @contextmanager
-def _temporary(folder: Path) -> Iterator[BinaryIO]:
-    folder.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=folder, prefix=".", suffix=".part")
+def _temporary(path: Path) -> Iterator[BinaryIO]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # named after the file, so that whoever works on the file alone knows it for a leftover
+    start = f".{path.name[:LONGEST_START]}."
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=start, suffix=".part")
     try:
         os.close(handle)
         # by its name, which a stream made from the handle would not know
@@ -98,9 +105,17 @@ def _temporary(folder: Path) -> Iterator[BinaryIO]:
         Path(name).unlink(missing_ok=True)
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files of a run that was killed while it wrote."""
-    for path in folder.glob(".*.part"):
+def remove_leftovers(folder: Path, name: str = "") -> None:
+    """Remove the temporary files of a run that was killed while it wrote.
+
+    Parameters
+    ----------
+    folder
+        Where they lie, and where nobody writes now what they are about.
+    name
+        How the files begin that they are about; all by default.
+    """
+    for path in folder.glob(f".{glob.escape(name)}*.part"):
         path.unlink(missing_ok=True)
 
 

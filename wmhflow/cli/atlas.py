@@ -206,7 +206,7 @@ def _write(rows: Sequence[dict[str, Any]], out: Path | None) -> None:
     try:
         write_text(out, text)
     except OSError as error:
-        raise UsageError(f"--out {out} cannot be written: {error.strerror}.") from None
+        raise UsageError(f"--out {out} cannot be written: {error.strerror or error}.") from None
 
 
 def overlap_row(path: Path, atlas: Any, threshold: float) -> dict[str, Any]:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import re
 import shutil
+import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wmhflow.cli.progress import Progress, person_of, short_name
-from wmhflow.errors import InputError
+from wmhflow.errors import InputError, NoSpaceError, WmhflowError
+from wmhflow.files.space import full_folder, no_space
 from wmhflow.plan.visit import ParticipantPlan
 from wmhflow.settings import Resources, Settings
 
@@ -19,6 +23,10 @@ if TYPE_CHECKING:
     from wmhflow.products.unit import Unit
     from wmhflow.workflows.plugin import Failure
 
+# What the system says of a full disk, a worker that may have died of it, or any error that is not
+# the program's own: nipype does not find the result that it could not write.
+NO_SPACE = re.compile(r"[Nn]o space left|quota exceeded|was killed while|\w(Error|Exception)\b")
+log = logging.getLogger("wmhflow")
 # So few persons are one graph, however few processors there are.
 LEAST_BATCH = 8
 
@@ -95,7 +103,7 @@ class Batches:
         log_file = self.logs / f"{self.name}{number}.log"
         with progress.shown():
             failures = execute(workflow, self.settings, self.resources, progress.step, log_file)
-        problems = _problems_of(failures, log_dirs)
+        problems = _problems_of(failures, log_dirs, self._told)
         changed = _changed_inputs(units, depends_on)
         for unit, why in changed.values():
             person = f"sub-{unit.place.subject}"
@@ -108,8 +116,14 @@ class Batches:
             for unit in units
             if unit.name not in changed and self._is_written(unit, progress.ended)
         ]
-        for unit in finished:
-            write_record(unit, self.settings.output_dir, depends_on[unit.name])
+        for unit in list(finished):
+            try:
+                write_record(unit, self.settings.output_dir, depends_on[unit.name])
+            except (NoSpaceError, OSError) as error:
+                finished.remove(unit)
+                person = f"sub-{unit.place.subject}"
+                why = f"{unit.name} could not be noted as finished: {self._told(str(error))}"
+                problems.setdefault(person, Problem(person, why))
         self._write_other_pages(plans, problems, {unit.name for unit in finished})
         self.is_stopped = bool(problems) and self.settings.execution.stop_on_first_crash
         if not problems and self.settings.execution.clean_workdir == "on-success":
@@ -147,6 +161,23 @@ class Batches:
             return False
         return not missing_files([unit], self.settings.output_dir)
 
+    def _told(self, reason: str) -> str:
+        """Say which folder of the run a full disk is about, where a step's reason may be one."""
+        execution, out = self.settings.execution, self.settings.output_dir
+        folders = {"OUTPUT_DIR": out, "--work-dir": execution.work_dir}
+        folders["temporary files (TMPDIR)"] = Path(tempfile.gettempdir())
+        if "No space left on /" in reason:
+            named = reason.partition("No space left on ")[2].partition(";")[0]
+            inside = [what for what, path in folders.items() if Path(named).is_relative_to(path)]
+            # one may lie in another
+            what = max(inside, key=lambda what: len(folders[what].parts), default=None)
+            return f"{reason} (in {what})" if what else reason
+        if not NO_SPACE.search(reason):
+            return reason
+        full = full_folder(folders.values())
+        what = next((what for what, path in folders.items() if path == full), "")
+        return f"{no_space(full)} (in {what})" if full else reason
+
     def _write_other_pages(
         self, plans: Sequence[ParticipantPlan], problems: Mapping[str, Problem], done: Set[str]
     ) -> None:
@@ -161,7 +192,10 @@ class Batches:
                 visit if visit.label in done else replace(visit, problem=problem.why)
                 for visit in plan.visits
             )
-            write_report(self.settings, replace(plan, visits=visits))
+            try:
+                write_report(self.settings, replace(plan, visits=visits))
+            except (WmhflowError, OSError) as error:
+                log.warning("sub-%s: its page could not be written: %s", plan.subject, error)
 
 
 def _changed_inputs(
@@ -178,12 +212,14 @@ def _persons(changed: Mapping[str, tuple[Unit, str]]) -> set[str]:
     return {unit.place.subject for unit, _ in changed.values()}
 
 
-def _problems_of(failures: Iterable[Failure], log_dirs: Mapping[str, Path]) -> dict[str, Problem]:
+def _problems_of(
+    failures: Iterable[Failure], log_dirs: Mapping[str, Path], told: Callable[[str], str] = str
+) -> dict[str, Problem]:
     """Say per person which step failed first, and why."""
     problems: dict[str, Problem] = {}
     for failure in failures:
         person = person_of(failure.step)
-        why = f"{short_name(failure.step)}: {failure.reason}"
+        why = f"{short_name(failure.step)}: {told(failure.reason)}"
         if person == "template":
             problems |= {f"sub-{subject}": Problem(f"sub-{subject}", why) for subject in log_dirs}
         else:

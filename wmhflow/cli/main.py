@@ -6,12 +6,26 @@ import io
 import logging
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from wmhflow.cli.atlas import is_atlas_command, run_atlas
 from wmhflow.cli.parser import parse_settings
-from wmhflow.errors import MissingProgramError, NothingToDoError, UsageError, WmhflowError
+from wmhflow.cli.signals import Stopped, stopping_signals
+from wmhflow.errors import (
+    MissingProgramError,
+    NoSpaceError,
+    NothingToDoError,
+    UsageError,
+    WmhflowError,
+)
+from wmhflow.files.space import is_full, no_space
 
 FAILED, WRONG_USE, NOTHING_TO_DO, MISSING_PROGRAM, INTERRUPTED = 1, 2, 70, 127, 130
+CODES: dict[type[WmhflowError], int] = {
+    UsageError: WRONG_USE,
+    NothingToDoError: NOTHING_TO_DO,
+    MissingProgramError: MISSING_PROGRAM,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,25 +40,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     -------
     int
         0 everything promised was written; 1 a step failed; 2 wrong use; 70 nothing to do;
-        127 a required program is missing.
+        127 a required program is missing; 130, 143 or 129: stopped by SIGINT, SIGTERM or SIGHUP.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # a letter that the terminal's encoding lacks is no reason to end
             stream.reconfigure(errors="backslashreplace")
+    # a log that cannot be written to, such as on a full disk, is no reason for a traceback
+    logging.raiseExceptions = False
     try:
-        return _run(sys.argv[1:] if arguments is None else list(arguments))
-    except UsageError as error:
-        return _say(error, WRONG_USE)
-    except NothingToDoError as error:
-        return _say(error, NOTHING_TO_DO)
-    except MissingProgramError as error:
-        return _say(error, MISSING_PROGRAM)
+        with stopping_signals():
+            code = _run(sys.argv[1:] if arguments is None else list(arguments))
+            sys.stdout.flush()
+            return code
     except WmhflowError as error:
-        return _say(error, FAILED)
+        return _say(error, next((CODES[kind] for kind in CODES if isinstance(error, kind)), FAILED))
+    except OSError as error:
+        return _say(_about_disk(error), FAILED)
     except KeyboardInterrupt:
-        print("wmhflow: interrupted; the same command goes on from here.", file=sys.stderr)
-        return INTERRUPTED
+        return _say("interrupted; the same command goes on from here.", INTERRUPTED)
+    except Stopped as stop:
+        return _say(f"stopped by {stop.name}; the same command goes on from here.", stop.code)
+
+
+def _about_disk(error: OSError) -> NoSpaceError:
+    """Name the folder of a full disk; any other error of the system is raised again."""
+    if not is_full(error):
+        raise error
+    return no_space(Path(error.filename).parent if error.filename else "the disk")
 
 
 def _run(words: Sequence[str]) -> int:
@@ -66,7 +89,7 @@ def _run(words: Sequence[str]) -> int:
     return run_participants(settings)
 
 
-def _say(error: Exception, code: int) -> int:
+def _say(error: Exception | str, code: int) -> int:
     print(f"wmhflow: {error}", file=sys.stderr)
     return code
 

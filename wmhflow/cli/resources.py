@@ -161,6 +161,13 @@ def monitor(path: Path | None) -> Iterator[None]:
 
 
 def _record(path: Path, stop: threading.Event) -> None:
+    try:
+        _record_into(path, stop)
+    except OSError as error:
+        log.warning("%s is not written any more: %s.", path, error.strerror)
+
+
+def _record_into(path: Path, stop: threading.Event) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     own, seconds = psutil.Process(), 0
     with path.open("w", encoding="utf-8") as stream:

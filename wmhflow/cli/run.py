@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 
 from wmhflow.bids.query import Query, find_subjects, misnamed_files, open_query
 from wmhflow.cli.batches import Batches, Problem
+from wmhflow.cli.holding import held_persons
 from wmhflow.cli.places import check_own_folder, check_places
 from wmhflow.cli.resources import find_resources, monitor, prepare_environment
 from wmhflow.errors import InputError, MissingProgramError, UsageError
+from wmhflow.files.locks import scratch_folder
 from wmhflow.plan.atlases import PlannedAtlases
 from wmhflow.plan.judging import judged
 from wmhflow.plan.participant import plan_participant, sessions_of
@@ -215,7 +217,9 @@ def _write_reports(settings: Settings, plans: Iterable[ParticipantPlan]) -> int:
             why = f"{unfinished[0]} is not finished; run without --reports-only first"
             tally.problems.append(Problem(f"sub-{plan.subject}", why))
         if len(unfinished) < len(plan.visits):
-            print(f"Report: {write_report(settings, judged(plan))}")
+            with held_persons(settings, [plan], tally.problems) as held:
+                for one in held:
+                    print(f"Report: {write_report(settings, judged(one))}")
     return _summarise(settings, tally)
 
 
@@ -235,12 +239,14 @@ def _process(settings: Settings, plans: Iterable[ParticipantPlan], resources: Re
         ready = iter(list(ready))
         for problem in tally.problems:
             print(f"{problem.person} cannot be processed: {problem.why}", file=sys.stderr)
-    batches = Batches(settings, resources)
-    with monitor(batches.resources_table):
-        while batch := list(islice(ready, batches.size)):
-            tally.problems += batches.run(batch)
-            explained = {problem.person for problem in tally.problems}
-            tally.problems += _unkept(settings, batch, explained)
+    with scratch_folder():
+        batches = Batches(settings, resources)
+        with monitor(batches.resources_table):
+            while batch := list(islice(ready, batches.size)):
+                with held_persons(settings, batch, tally.problems) as held:
+                    tally.problems += batches.run(held) if held else []
+                    explained = {problem.person for problem in tally.problems}
+                    tally.problems += _unkept(settings, held, explained)
     return _summarise(settings, tally)
 
 
@@ -267,8 +273,6 @@ def _ready(
                 tally.problems.append(Problem(visit.label, visit.problem))
         if left.visits:
             yield left
-        elif problem := _whole_page(plan, settings):
-            tally.problems.append(problem)
 
 
 def _link_away(plan: ParticipantPlan, settings: Settings) -> Problem | None:
@@ -284,26 +288,13 @@ def _link_away(plan: ParticipantPlan, settings: Settings) -> Problem | None:
     return None
 
 
-def _whole_page(plan: ParticipantPlan, settings: Settings) -> Problem | None:
-    """Make the page of a person anew whose visits are finished, if it is damaged or missing."""
+def _unfinished(plan: ParticipantPlan, settings: Settings) -> ParticipantPlan:
+    """Keep the visits that can be processed, if any of them, or the page, is not finished yet.
+
+    What still fits in the work folder is taken from there.
+    """
     from wmhflow.products.product import page_path
     from wmhflow.products.record import is_page_whole
-    from wmhflow.reports.person import write_report
-
-    subject, page = plan.subject, page_path(plan.subject)
-    if all(visit.problem for visit in plan.visits):
-        return None
-    if is_page_whole(subject, settings.output_dir, page):
-        return None
-    try:
-        write_report(settings, judged(plan))
-    except InputError as error:
-        return Problem(f"sub-{subject}", f"its page cannot be made: {error}")
-    return None
-
-
-def _unfinished(plan: ParticipantPlan, settings: Settings) -> ParticipantPlan:
-    """Keep the visits that can be processed, if any of the person's is not finished yet."""
     from wmhflow.workflows.units import units_of
 
     visits = tuple(visit for visit in plan.visits if visit.problem is None)
@@ -311,7 +302,10 @@ def _unfinished(plan: ParticipantPlan, settings: Settings) -> ParticipantPlan:
     promised = replace(plan, visits=visits, earlier=(*plan.earlier, *impossible))
     units = units_of(promised, settings)
     recorded = all(_is_done(unit, settings) for unit in units if unit.record)
-    return replace(plan, visits=()) if recorded else promised
+    page = page_path(plan.subject)
+    if recorded and (not visits or is_page_whole(plan.subject, settings.output_dir, page)):
+        return replace(plan, visits=())
+    return promised
 
 
 def _recorded(plan: ParticipantPlan, settings: Settings) -> list[Unit]:

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from wmhflow.bids.query import check_dataset, find_subjects
-from wmhflow.errors import NothingToDoError
+from wmhflow.bids.writer import remove_leftovers
+from wmhflow.errors import InputError, NothingToDoError
+from wmhflow.files.locks import HeldError, Lock
 from wmhflow.group.faults import Fault, find_faults
 from wmhflow.group.gather import gather
 from wmhflow.group.staging import install, stage_in
@@ -63,6 +65,19 @@ def run_group(settings: Settings) -> int:
         return 0
     if not (settings.output_dir / "dataset_description.json").is_file():
         write_dataset_files(settings)
+    try:
+        with Lock(settings.output_dir / "logs" / "group" / ".lock").take():
+            return _gathered(settings, subjects, visits)
+    except HeldError as error:
+        raise InputError(
+            f"Another run gathers the tables of {settings.output_dir} ({error}); wait until it has "
+            "ended."
+        ) from None
+
+
+def _gathered(settings: Settings, subjects: Sequence[str], visits: Sequence[Visit]) -> int:
+    for name in ("group", "phenotype"):
+        remove_leftovers(settings.output_dir / name)
     study = read_study(settings.output_dir, visits)
     with stage_in(settings.output_dir) as stage:
         faults = _make(replace(study, written_to=stage, left_out={}))

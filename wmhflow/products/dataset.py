@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import wmhflow
-from wmhflow.bids.writer import read_object, table_text, write_json, write_text
+from wmhflow.bids.writer import (
+    read_object,
+    remove_leftovers,
+    table_text,
+    write_json,
+    write_text,
+)
+from wmhflow.files.locks import HeldError, Lock
 from wmhflow.products.anatomy import PREPROC
 from wmhflow.products.look_up import look_up_table
 from wmhflow.products.methods import citation_files
@@ -16,6 +24,9 @@ from wmhflow.products.rows import in_images, possible_images
 from wmhflow.products.tables import all_tables
 from wmhflow.settings import Settings
 
+log = logging.getLogger("wmhflow")
+# these files are written in an instant; a thousand jobs of an array may begin at once
+LOCK_S = 120.0
 BIDS_VERSION = "1.11.0"
 IGNORED = (
     "*.html",
@@ -57,6 +68,22 @@ def write_dataset_files(settings: Settings) -> None:
         The run's settings. The files depend on nothing else, so that jobs that run side by side
         write the same bytes.
     """
+    out = settings.output_dir
+    try:
+        lock = Lock(out / "logs" / ".lock").take(wait_s=LOCK_S)
+    except HeldError as error:
+        log.warning("%s has held %s for long; going on without.", error, out / "logs" / ".lock")
+        _write_dataset_files(settings)
+        return
+    with lock:
+        # nobody else writes these now
+        for name in ("dataset_description.json", ".bidsignore", "README", "descriptions", "seg-"):
+            remove_leftovers(out, name)
+        remove_leftovers(out / "logs")
+        _write_dataset_files(settings)
+
+
+def _write_dataset_files(settings: Settings) -> None:
     out = settings.output_dir
     write_json(out / "dataset_description.json", _description(settings))
     write_text(out / ".bidsignore", "".join(f"{line}\n" for line in IGNORED))

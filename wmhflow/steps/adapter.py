@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from importlib import import_module
@@ -22,8 +23,9 @@ from nipype.interfaces.base import (
 )
 
 from wmhflow.bids.writer import read_object
-from wmhflow.errors import InputError
+from wmhflow.errors import InputError, NoSpaceError
 from wmhflow.files.checksums import checksum
+from wmhflow.files.space import full_folder, is_full, no_space
 from wmhflow.files.template import Template
 from wmhflow.steps.kinds import KINDS, Kind, Needs, needs_of, save_json
 
@@ -87,6 +89,16 @@ def _class_of(function: Callable[..., Any]) -> type[SimpleInterface]:
     outputs = output_ports(function)
 
     def run(self: SimpleInterface, runtime: Any) -> Any:
+        try:
+            return carry_out(self, runtime)
+        except Exception as error:
+            # whatever it is, a full disk is the reason to be told
+            full = _full_disk(error, Path(runtime.cwd))
+            if full is None:
+                raise
+            raise full from error
+
+    def carry_out(self: SimpleInterface, runtime: Any) -> Any:
         values = {port.name: getattr(self.inputs, port.name) for port in inputs}
         given = {port.name: _loaded(port, values[port.name]) for port in inputs
                  if isdefined(values[port.name])}  # fmt: skip
@@ -120,6 +132,18 @@ def _spec(function: Callable[..., Any], part: str) -> type:
         # what has to be there before, and is not read
         members[AFTER] = traits.Any()
     return type(base)(_pickled_name(function, part), (base,), _located(members))
+
+
+def _full_disk(error: Exception, folder: Path) -> NoSpaceError | None:
+    """Say that a step failed for a full disk, which libraries say in ways of their own."""
+    if isinstance(error, NoSpaceError):
+        return None
+    caches = filter(None, map(os.environ.get, ("NUMBA_CACHE_DIR", "MPLCONFIGDIR")))
+    found = full_folder([folder, tempfile.gettempdir(), *caches])
+    if found is None and is_full(error):
+        name = getattr(error, "filename", None)
+        found = Path(name).parent if name else folder
+    return None if found is None else no_space(found)
 
 
 def _trait(port: Port, *, is_input: bool) -> Any:

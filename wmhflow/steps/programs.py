@@ -18,6 +18,7 @@ from wmhflow.core.checks.masks import read_mask_values, whole_numbers
 from wmhflow.core.space.geometry import same_grid
 from wmhflow.errors import InputError
 from wmhflow.files.checksums import checksum
+from wmhflow.files.children import die_with_parent
 from wmhflow.files.images import load_volume, read_header, save_work_image
 from wmhflow.files.inspection import ImageFacts, boxes_meet, inspect_image, same_lattice
 from wmhflow.registries.segmenters import IMAGES, OUT
@@ -384,6 +385,7 @@ def call_program(words: Sequence[str], folder: Path, name: str) -> str:
                 stdout=stream,
                 stderr=stream,
                 check=False,
+                preexec_fn=die_with_parent,
             )
         except OSError as error:
             raise InputError(

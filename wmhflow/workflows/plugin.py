@@ -17,19 +17,25 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context, parent_process
+from multiprocessing import forkserver, get_context, parent_process
 from pathlib import Path
 from typing import Any
 
 import psutil
 from nipype.pipeline.plugins.multiproc import MultiProcPlugin, process_initializer, run_node
 
+from wmhflow.files.children import die_with_parent
+
+log = logging.getLogger("wmhflow")
 KILLED = (
     "a worker process was killed while it ran this step, probably for lack of memory; "
     "give more memory, or run fewer steps at once with --nprocs"
 )
+# how long a process that was asked to end may take, such as a container's
+ENDING_S = 3.0
 # how long a process that was killed may take to be dead
 DYING_S = 1.0
 # The scheduler's name among the plugin's arguments, beside nipype's own.
@@ -41,6 +47,7 @@ USUAL_S = 1.0
 def _start_worker(folder: str) -> None:
     """Prepare a worker; what its steps have to say goes into their results, not to the terminal."""
     process_initializer(folder)
+    die_with_parent()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     for name in ("nipype.workflow", "nipype.utils", "nipype.interface"):
         logging.getLogger(name).setLevel(logging.ERROR)
@@ -70,6 +77,30 @@ def said_by(line: str) -> str:
 def _run_noting_process(folder: str, node: Any, updatehash: bool, taskid: int) -> dict[str, Any]:
     (Path(folder) / str(taskid)).write_text(str(psutil.Process().pid), encoding="ascii")
     return run_node(node, updatehash, taskid)
+
+
+def stop_processes(pids: Sequence[int]) -> None:
+    """Ask processes and all that they began to end, and kill those that do not.
+
+    Parameters
+    ----------
+    pids
+        Of processes of one's own; some may be gone.
+    """
+    found: list[psutil.Process] = []
+    for pid in pids:
+        try:
+            process = psutil.Process(pid)
+            found += [*process.children(recursive=True), process]
+        except psutil.NoSuchProcess:
+            continue
+    for process in found:
+        with suppress(psutil.NoSuchProcess):
+            process.terminate()
+    _, alive = psutil.wait_procs(found, timeout=ENDING_S)
+    for process in alive:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 def _end_with_parent() -> None:
@@ -137,6 +168,7 @@ class ResilientMultiProcPlugin(MultiProcPlugin):
         self._to_retry: set[int] = set()
         self._jobs: dict[int, tuple[Any, bool]] = {}
         self._chains: list[float] = []
+        self._is_run = False
         self.pool.shutdown()
         self.pool = self._new_pool()
 
@@ -242,10 +274,24 @@ class ResilientMultiProcPlugin(MultiProcPlugin):
 
     def _postrun_check(self) -> None:
         super()._postrun_check()
+        self._is_run = True
         shutil.rmtree(self._notes, ignore_errors=True)
 
+    def _report_crash(self, node: Any, result: Any = None) -> Any:
+        try:
+            return super()._report_crash(node, result=result)
+        except OSError as error:
+            # a full disk: what failed is said all the same, and the others go on
+            log.warning("No traceback can be kept of %s (%s).", node.fullname, error.strerror)
+            return ""
+
     def close(self) -> None:
-        """Stop the workers, also after a run that was interrupted."""
+        """Stop the workers and the programs that they run, also when the run was interrupted."""
         gc.unfreeze()
+        if not self._is_run:
+            # the process that workers are forked from first: it might be about to fork another one
+            server = getattr(getattr(forkserver, "_forkserver", None), "_forkserver_pid", None)
+            workers = list(getattr(self.pool, "_processes", None) or {})
+            stop_processes([*([server] if server else []), *workers])
         self.pool.shutdown(wait=False, cancel_futures=True)
         shutil.rmtree(self._notes, ignore_errors=True)
