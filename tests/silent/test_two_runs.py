@@ -185,7 +185,10 @@ def test_the_group_level_runs_once_at_a_time(tmp_path: Path) -> None:
     record.parent.mkdir(parents=True)
     record.write_text('{"settings": {"zones": ["jv3-pv13-jc4"]}}')
     (tmp_path / "sub-01" / "ses-1").mkdir(parents=True)
-    with holder(tmp_path / "logs" / "group" / ".lock"), pytest.raises(InputError, match="Another run"):
+    with (
+        holder(tmp_path / "logs" / "group" / ".lock"),
+        pytest.raises(InputError, match="Another run"),
+    ):
         run_group(chosen)
     assert not list((tmp_path / "group").glob("*.tsv"))
 

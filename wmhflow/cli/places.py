@@ -13,7 +13,6 @@ from typing import Any
 
 from wmhflow.bids.query import check_dataset
 from wmhflow.errors import InputError, UsageError
-from wmhflow.products.dataset import README
 from wmhflow.settings import Settings
 
 PERSON = re.compile(r"sub-[a-zA-Z0-9+]+")
@@ -145,6 +144,9 @@ def _is_foreign(out: Path) -> bool:
         return False
     if not any(PERSON.fullmatch(name) or name in {"README", "participants.tsv"} for name in names):
         return False
+    # declarations import what is slow, and most runs need not look
+    from wmhflow.products.dataset import README
+
     start = README.splitlines()[0].encode()
     try:
         is_ours = (out / "README").read_bytes()[:100].startswith(start)

@@ -19,7 +19,6 @@ from wmhflow.core.space.grids import apply_affine
 from wmhflow.errors import InputError
 from wmhflow.files.images import load_volume
 from wmhflow.files.inspection import inspect_image
-from wmhflow.files.itk import check_whole, read_point_map
 from wmhflow.files.transforms import read_transform
 from wmhflow.files.values import (
     ImageValues,
@@ -63,6 +62,9 @@ def judge_visit(visit: VisitPlan) -> tuple[Decision, ...]:
     InputError
         If an image is not what its name says.
     """
+    # it knows compiled functions, whose folder is chosen after this module is imported
+    from wmhflow.files.itk import check_whole
+
     notes = [*_judge_anatomical(visit), *_judge_parcellation(visit), *_judge_masks(visit)]
     for entry in visit.maps:
         _judge_map(entry)
@@ -75,6 +77,8 @@ def judge_visit(visit: VisitPlan) -> tuple[Decision, ...]:
 
 def _judge_transforms(visit: VisitPlan) -> Iterator[Decision]:
     """Refuse what the numbers of a given transform show to be none; those of maps are planned."""
+    from wmhflow.files.itk import read_point_map
+
     fields: list[tuple[Source | None, bool]] = [(visit.inverse, True), (visit.forward, False)]
     if visit.other_anatomical is not None:
         fields.insert(0, (visit.other_transform, True))

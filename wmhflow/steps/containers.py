@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from wmhflow.errors import MissingProgramError, UsageError
+from wmhflow.errors import InputError, MissingProgramError, UsageError
 from wmhflow.files.checksums import checksum
 
 # programs that run an image kept as a file, and those that keep images themselves
@@ -55,11 +55,13 @@ def image_facts(image: str) -> dict[str, Any]:
         return {"name": image}
     path = Path(image)
     try:
+        found = path.stat()
         if not path.is_dir():
             return {"name": path.name, "sha256": checksum(path)}
-        found = path.stat()
     except FileNotFoundError:
         raise UsageError(f"--segmenter-image {image} does not exist.") from None
+    except InputError as error:
+        raise UsageError(f"--segmenter-image: {error}") from None
     except OSError as error:
         raise UsageError(f"--segmenter-image {image} cannot be read: {error.strerror}.") from None
     return {"name": path.name, "size": found.st_size, "changed": found.st_mtime_ns}
