@@ -139,11 +139,15 @@ def judge_placement(
         raise InputError(f"{said} --registration-qc flag lets it through.")
     if said:
         log.warning("%s", said)
+    return Placement(_facts(found, better, others, is_flair=is_flair))
+
+
+def _facts(
+    found: float, better: str | None, others: Mapping[str, float], *, is_flair: bool
+) -> Facts:
     what = "wmh_local_contrast" if is_flair else "wmh_local_darkness"
     facts: Facts = {what: None if np.isnan(found) else found}
-    if better is not None:
-        facts[f"wmh_fits_better_{better}"] = others[better]
-    return Placement(facts)
+    return facts | ({} if better is None else {f"wmh_fits_better_{better}": others[better]})
 
 
 def _refuse_most(path: Path, mask: NDArray[np.bool_], white: NDArray[np.bool_]) -> None:
