@@ -260,6 +260,7 @@ def test_a_program_of_the_users_own_finds_the_lesions(coarse: Coarse, tmp_path: 
     assert "computed with the command" in text
 
 
+@pytest.mark.slow
 @pytest.mark.acts("--segmenter-image")
 def test_a_segmenter_in_an_image_finds_the_lesions(
     coarse: Coarse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -292,6 +293,7 @@ def unregistered(tmp_path_factory: pytest.TempPathFactory) -> Coarse:
     return coarse_dataset(tmp_path_factory.mktemp("unregistered"), without=left_out, every=2)
 
 
+@pytest.mark.slow
 @pytest.mark.acts("--random-seed")
 @pytest.mark.usefixtures("few_turns", "few_iterations")
 def test_another_seed_samples_other_points_and_finds_the_same(unregistered: Coarse) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -33,9 +34,12 @@ def attribute_chains(sources: Iterable[str]) -> set[tuple[str, str]]:
     return pairs
 
 
-def package_sources() -> list[str]:
+@cache
+def read_by_the_package() -> set[tuple[str, str]]:
     files = (ROOT / "wmhflow").rglob("*.py")
-    return [path.read_text(encoding="utf-8") for path in files if path.name != "settings.py"]
+    return attribute_chains(
+        path.read_text(encoding="utf-8") for path in files if path.name != "settings.py"
+    )
 
 
 # names under which functions take one group of the settings
@@ -47,7 +51,7 @@ ALIASES = {"execution": {"execution", "chosen"}}
 )
 def test_every_option_is_read_somewhere(group: str, name: str) -> None:
     owners = ALIASES.get(group, {group})
-    read = attribute_chains(package_sources())
+    read = read_by_the_package()
     assert any((owner, name) in read for owner in owners)
 
 

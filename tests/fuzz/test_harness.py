@@ -31,6 +31,9 @@ from tests.fuzz.workers import answers
 from tests.fuzz.world import World
 from wmhflow.files.transforms import linear_matrix
 
+# what it tests is no part of the program, and runs in .ci/run itself
+pytestmark = pytest.mark.slow
+
 SEED = 7
 
 

@@ -30,8 +30,8 @@ def run(words):
     child = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {grandchild!r}])"
     process = subprocess.Popen([sys.executable, "-c", child])
     time.sleep(1)
-    print("begun", flush=True)
     try:
+        print("begun", flush=True)
         time.sleep(600)
     finally:
         stop_processes([process.pid])
@@ -65,7 +65,14 @@ def begun(code: str = WAITING, *before: str) -> subprocess.Popen[str]:
     return process
 
 
-@pytest.mark.parametrize("number", CODES)
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGTERM,
+        pytest.param(signal.SIGHUP, marks=pytest.mark.slow),
+        pytest.param(signal.SIGINT, marks=pytest.mark.slow),
+    ],
+)
 def test_a_signal_ends_with_a_sentence_a_code_and_no_children(number: signal.Signals) -> None:
     process = begun()
     children = psutil.Process(process.pid).children(recursive=True)

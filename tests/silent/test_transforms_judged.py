@@ -300,6 +300,7 @@ def test_the_inverse_is_found_and_named(tmp_path: Path, caplog: Any) -> None:
         judged(tmp_path, inverse, "fail")
 
 
+@pytest.mark.slow
 def test_a_map_that_lay_right_before_is_told_so(tmp_path: Path) -> None:
     _, fa, matrix = images()
     placed = Grid3D(fa.data, np.linalg.inv(matrix) @ fa.affine)
@@ -309,6 +310,7 @@ def test_a_map_that_lay_right_before_is_told_so(tmp_path: Path) -> None:
     assert poor_numbers(judged(tmp_path, None, "fail", placed)) == {}
 
 
+@pytest.mark.slow
 def test_a_header_that_is_off_is_said_with_the_form_that_fits(tmp_path: Path) -> None:
     _, fa, matrix = images()
     with pytest.raises(InputError, match=r"does not lie on .* as their headers say: "):
@@ -323,6 +325,7 @@ def test_a_header_that_is_off_is_said_with_the_form_that_fits(tmp_path: Path) ->
         judged(tmp_path, None, "fail", moving_name=str(tmp_path / "two_forms.nii"))
 
 
+@pytest.mark.slow
 def test_of_two_forms_the_one_that_fits_is_named_where_images_are_registered(
     tmp_path: Path, caplog: Any
 ) -> None:
@@ -366,6 +369,7 @@ def test_nothing_is_judged_where_nobody_asks_for_it(phantom: Path, wanted: str) 
     assert {one.options["quality"] for one in judges} == ({wanted} - {"off"})
 
 
+@pytest.mark.slow
 def test_transforms_to_the_template_are_judged_together(tmp_path: Path, caplog: Any) -> None:
     template = cached_template()
     head, brain = template.grid("t1w"), template.mask("brain_mask")
