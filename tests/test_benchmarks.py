@@ -45,6 +45,7 @@ def test_scipy_and_numpy_give_the_same_distances_and_regions(scene: Scene) -> No
     assert (cells == theirs[7])[scene.white].mean() > 0.97
 
 
+@pytest.mark.slow
 def test_mask_by_mask_gives_nearly_the_same_tables(scene: Scene, atlases: Atlases) -> None:
     regions = wanted_regions()
     ours, theirs = tables(scene, atlases), rivals.tables(scene, regions, atlases)

@@ -348,6 +348,7 @@ def test_of_two_forms_the_one_that_fits_is_named_where_images_are_registered(
     assert caplog.text == ""
 
 
+@pytest.mark.slow
 def test_a_transform_that_is_not_linear_is_judged_by_what_it_makes(tmp_path: Path) -> None:
     _, _, matrix = images()
     flip = np.diag([-1.0, -1, 1, 1])
