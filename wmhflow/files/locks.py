@@ -25,6 +25,7 @@ SCRATCH = "wmhflow-run-"
 AFTER_POOLS = -200
 # between the making of a folder and its lock
 YOUNG_S = 60.0
+LOCKED_YOUNG_S = 1.0
 
 
 class HeldError(Exception):
@@ -162,7 +163,9 @@ def sweep_scratch(parent: Path) -> None:
         try:
             about = folder.lstat()
             own = about.st_uid == os.getuid() and folder.is_dir() and not folder.is_symlink()
-            if own and time.time() - about.st_mtime > YOUNG_S:
+            # a run locks its folder at once; one without a lock may be a run's that begins just now
+            young_s = LOCKED_YOUNG_S if (folder / "lock").exists() else YOUNG_S
+            if own and time.time() - about.st_mtime > young_s:
                 with Lock(folder / "lock").take():
                     shutil.rmtree(folder, ignore_errors=True)
         except (HeldError, OSError) as error:
