@@ -148,6 +148,31 @@ def test_labels_of_the_challenge_are_told_apart(tmp_path: Path, kind: type) -> N
     assert wmh.reading.notes == ("1 (1,012 voxels) counts, 2 (216 voxels) does not",)
 
 
+@pytest.mark.parametrize(
+    ("values", "labels", "others", "fits"),
+    [
+        # only other lesions, in a mask of the challenge
+        (2 * other(), (1,), (2,), True),
+        (lesions(), (2,), (1,), True),
+        # a person without lesions in a parcellation
+        (2 * lesions() + 41 * other(), (77,), (), True),
+        # a plain mask of another value, which would have given a volume of 0
+        (255 * lesions(), (1,), (), False),
+        (255 * lesions(), (1,), (2,), False),
+        (lesions(), (77, 78, 79), (), False),
+    ],
+)
+def test_a_mask_of_none_of_the_labels_is_no_empty_one(
+    tmp_path: Path, values: Values, labels: tuple[int, ...], others: tuple[int, ...], fits: bool
+) -> None:
+    path = save_image(tmp_path / "mask.nii.gz", values, AFFINE)
+    if fits:
+        assert read_lesions(path, labels=labels, others=others).volume_mm3 == 0
+    else:
+        with pytest.raises(InputError, match="none of the labels that were named"):
+            read_lesions(path, labels=labels, others=others)
+
+
 @pytest.mark.parametrize("words", [["nobody"], ["0"], ["-1"], ["1.5"], ["challenge", "1"]])
 def test_what_is_no_label_is_refused(words: list[str]) -> None:
     with pytest.raises(ValueError, match="neither one of challenge"):

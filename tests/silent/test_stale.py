@@ -26,7 +26,7 @@ from wmhflow.plan.masks import with_whole_path
 from wmhflow.plan.visit import VisitPlan
 from wmhflow.products.product import Recipe
 from wmhflow.products.visit import visit_choices, visit_unit
-from wmhflow.settings import Settings
+from wmhflow.settings import Settings, iter_options
 from wmhflow.steps.adapter import interface_of
 from wmhflow.steps.containers import image_facts
 from wmhflow.steps.programs import program_files, run_program
@@ -280,3 +280,35 @@ def test_the_same_options_from_a_file_give_the_same_record(tmp_path: Path) -> No
         records.append(json.loads(told("--config-file", str(path))[0]))
     assert records[0] == records[1]
     assert [record["settings"]["shell_width"] for record in records] == [2, 2, 1]
+
+
+# Options that decide what is made, under another name in the record than their own.
+UNDER_ANOTHER_NAME = {
+    "derivatives": "parts", "maps": "maps", "bids_filter_file": "parts", "wmh_source": "wmh",
+    "wmh_command": "wmh", "segmenter_image": "segmenter_image", "atlas": "atlases",
+    "atlas_template": "atlases",
+}  # fmt: skip
+# Options that only refuse or choose persons, or say where an index is kept.
+OF_NO_RESULT = {
+    *("participant_label", "session_label", "bids_database_dir", "skip_bids_validation"),
+    "atlas_sides_checked",
+}
+
+
+def test_every_option_that_decides_on_results_stands_in_the_record() -> None:
+    record = visit_choices(phantom()[VISIT], settings())
+    deciding = {entry.name for group, entry, _ in iter_options()
+                if group in {"inputs", "anatomy", "regions"}}  # fmt: skip
+    assert deciding - set(record["settings"]) == OF_NO_RESULT | set(UNDER_ANOTHER_NAME)
+
+
+@pytest.mark.parametrize("words", [("1",), ("1", "2"), ("challenge",), ("freesurfer",)])
+def test_other_labels_of_a_mask_make_everything_anew(words: tuple[str, ...]) -> None:
+    records, steps = [], []
+    for more in ((), ("--wmh-labels", *words)):
+        chosen, visit = settings(*more), phantom(*more)[VISIT]
+        records.append(visit_choices(visit, chosen))
+        recipes = visit_unit(visit, chosen).recipes
+        steps.append({one.name: fixed(one) for one in recipes if one.name == "given_wmh"})
+    assert records[0] != records[1]
+    assert steps[0] != steps[1]

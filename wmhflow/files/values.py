@@ -103,6 +103,7 @@ def read_lesions(
     *,
     is_probability: bool = False,
     labels: Sequence[int] = (),
+    others: Sequence[int] = (),
     union: bool = False,
     most_mm3: float = MOST_WMH_MM3,
     trust: str | None = None,
@@ -113,7 +114,7 @@ def read_lesions(
     ----------
     path
         A NIfTI file.
-    is_probability, labels, union
+    is_probability, labels, others, union
         As for :func:`wmhflow.core.checks.masks.read_mask_values`.
     most_mm3
         What marks more is no mask of lesions.
@@ -127,7 +128,9 @@ def read_lesions(
     """
     data, affine = load_volume(path)
     affine = trusted_affine(path, affine, trust)
-    reading = read_mask_values(data, is_probability=is_probability, labels=labels, union=union)
+    reading = read_mask_values(
+        data, is_probability=is_probability, labels=labels, others=others, union=union
+    )
     if reading.fault is not None:
         hint = f"; {WHICH_LABELS}" if "labels, " in reading.fault else ""
         raise InputError(f"{path} {reading.fault}{hint}.")

@@ -152,6 +152,7 @@ def _judge_masks(visit: VisitPlan) -> Iterator[Decision]:
             source.file.path,
             is_probability=source.is_probability,
             labels=source.labels,
+            others=source.others,
             union=what == "infarct",
         )
         for note in mask.reading.notes:

@@ -68,7 +68,7 @@ def _given_wmh(planning: Planning, visit: VisitPlan) -> Given | None:
     mine = [file for file in found if file not in infarcts]
     given = _given_mask(planning, "WMH", visit, mine, OTHER_LESIONS)
     meaning = find_mask_labels(planning.settings.anatomy.wmh_labels)
-    return None if given is None else replace(given, labels=meaning.wmh)
+    return None if given is None else replace(given, labels=meaning.wmh, others=meaning.other)
 
 
 def find_infarct(planning: Planning, visit: VisitPlan) -> Given | None:
@@ -87,7 +87,8 @@ def find_infarct(planning: Planning, visit: VisitPlan) -> Given | None:
         If there are two masks of them.
     """
     given = _given_mask(planning, "infarct", visit, _infarcts(planning))
-    other = find_mask_labels(planning.settings.anatomy.wmh_labels).other
+    meaning = find_mask_labels(planning.settings.anatomy.wmh_labels)
+    other = meaning.other
     if not other or not isinstance(visit.wmh, Given) or visit.wmh.is_probability:
         return given
     name, numbers = visit.wmh.file.path.name, " and ".join(map(str, other))
@@ -97,7 +98,7 @@ def find_infarct(planning: Planning, visit: VisitPlan) -> Given | None:
             f"label {numbers} of {name} (--wmh-labels); join them in one mask."
         )
     planning.say("infarct", "found", f"label {numbers} of {name}")
-    return replace(visit.wmh, labels=other)
+    return replace(visit.wmh, labels=other, others=meaning.wmh)
 
 
 def _names_infarcts(planning: Planning) -> bool:

@@ -20,8 +20,8 @@ class Given:
 
     ``space`` is the native space of an image, ``T1w`` or ``FLAIR``, from where it is brought to the
     reference. ``is_probability`` says that an image holds probabilities; ``labels`` are the numbers
-    that count in a mask, empty where any does; ``convert`` says that a transform is none of ITK's
-    and has to be written as one.
+    that count in a mask, empty where any does, and ``others`` those that may stand in it and do
+    not; ``convert`` says that a transform is none of ITK's and has to be written as one.
     """
 
     file: FoundFile
@@ -29,6 +29,7 @@ class Given:
     is_probability: bool = False
     convert: bool = False
     labels: tuple[int, ...] = ()
+    others: tuple[int, ...] = ()
 
     @property
     def files(self) -> tuple[FoundFile, ...]:

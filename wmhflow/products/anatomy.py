@@ -219,7 +219,7 @@ def _infarct(visit: Visit) -> Iterator[Recipe]:
 
 def _meaning(given: Given) -> dict[str, Any]:
     """State what the values of a given mask mean."""
-    labels = {"labels": list(given.labels)} if given.labels else {}
+    labels = {"labels": list(given.labels), "others": list(given.others)} if given.labels else {}
     return {"is_probability": given.is_probability, **labels}
 
 

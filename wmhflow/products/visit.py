@@ -72,6 +72,7 @@ def visit_choices(visit: VisitPlan, settings: Settings) -> dict[str, Any]:
             "registration_qc": anatomy.registration_qc,
             "zeros": settings.inputs.zeros,
             "trust": settings.inputs.trust,
+            "wmh_labels": list(anatomy.wmh_labels),
             "fill_holes": anatomy.fill_holes,
             "tissue_guard": anatomy.tissue_guard,
             "zones": list(regions.zones),

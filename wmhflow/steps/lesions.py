@@ -66,6 +66,7 @@ def bring_mask(
     transforms: list[Path] | None = None,
     is_probability: bool = False,
     labels: Sequence[int] = (),
+    others: Sequence[int] = (),
     fill: bool = False,
     what: str = "wmh",
     trust: str | None = None,
@@ -86,6 +87,8 @@ def bring_mask(
         Whether voxels are probabilities, which are kept.
     labels
         Numbers that count; empty where any does.
+    others
+        Numbers that may stand in the mask, and do not count.
     fill
         Whether holes are filled; they are counted in any case.
     what
@@ -102,6 +105,7 @@ def bring_mask(
         in_file,
         is_probability=is_probability,
         labels=labels,
+        others=others,
         union=what == "infarct",
         trust=trust,
     )

@@ -74,6 +74,7 @@ def judge_placement(
     is_flair: bool = True,
     is_probability: bool = False,
     labels: Sequence[int] = (),
+    others: Sequence[int] = (),
     trust: str | None = None,
 ) -> Placement:
     """Measure how bright a FLAIR is in a mask beside white matter around it; try other readings.
@@ -98,7 +99,7 @@ def judge_placement(
         From the image that is not the reference to the reference.
     is_flair
         Whether ``image`` is a FLAIR.
-    is_probability, labels
+    is_probability, labels, others
         What the mask's values mean.
     trust
         The form of headers that is believed, ``sform`` or ``qform``.
@@ -109,15 +110,11 @@ def judge_placement(
         If the mask holds most of the white matter; or if it fits badly, or better in another way,
         and ``quality`` is ``fail``.
     """
-    mask = read_lesions(in_file, is_probability=is_probability, labels=labels, trust=trust)
+    mask = read_lesions(
+        in_file, is_probability=is_probability, labels=labels, others=others, trust=trust
+    )
     white = class_of(tissue.data) == WHITE_MATTER
     how = "linear" if mask.reading.is_graded else "nearest"
-
-    def placed(reading: Reading) -> NDArray[np.bool_]:
-        chain = [str(path) for path in reading.transforms]
-        empty = Grid3D(np.zeros(image.data.shape, np.float32), image.affine)
-        laid = resample_through(Grid3D(reading.share, reading.affine), empty, chain, how)
-        return np.asarray(laid > 0.5)
 
     def fit(where: NDArray[np.bool_]) -> float:
         return local_contrast(
@@ -126,20 +123,27 @@ def judge_placement(
 
     moved = [other_transform] if other_transform else []
     chains = {name: [] if name == reference_name else moved for name in natives}
-    as_given = placed(Reading(mask.share, mask.affine, chains[space]))
+    as_given = _placed(Reading(mask.share, mask.affine, chains[space]), image, how)
     _refuse_most(in_file, as_given, white)
     found = fit(as_given)
-    others: dict[str, float] = {}
+    tried: dict[str, float] = {}
     if needs_other_readings(found) and mask.share.any():
         readings = _other_readings(in_file, mask, natives, space, chains, inverse, trust)
-        others = {name: fit(placed(reading)) for name, reading in readings}
-    better = better_reading(found, others)
-    said = _said(in_file, space, found, better, others)
+        tried = {name: fit(_placed(reading, image, how)) for name, reading in readings}
+    better = better_reading(found, tried)
+    said = _said(in_file, space, found, better, tried)
     if said and quality == "fail":
         raise InputError(f"{said} --registration-qc flag lets it through.")
     if said:
         log.warning("%s", said)
-    return Placement(_facts(found, better, others, is_flair=is_flair))
+    return Placement(_facts(found, better, tried, is_flair=is_flair))
+
+
+def _placed(reading: Reading, image: Grid3D, how: str) -> NDArray[np.bool_]:
+    """Bring a mask to the image's grid."""
+    chain = [str(path) for path in reading.transforms]
+    laid = resample_through(Grid3D(reading.share, reading.affine), image, chain, how)
+    return np.asarray(laid > 0.5)
 
 
 def _facts(

@@ -71,6 +71,7 @@ def read_mask_values(
     *,
     is_probability: bool = False,
     labels: Sequence[int] = (),
+    others: Sequence[int] = (),
     union: bool = False,
 ) -> MaskReading:
     """Find out what the values of a lesion mask mean.
@@ -83,6 +84,8 @@ def read_mask_values(
         Whether they are said to be probabilities.
     labels
         Numbers that are lesion, where others are not.
+    others
+        Further numbers that are known to stand in such masks.
     union
         Whether several labels are all lesion; if not, and ``labels`` names none, they are a fault.
 
@@ -106,11 +109,16 @@ def read_mask_values(
         return MaskReading()
     if is_probability:
         return _probabilities(float(nonzero.min()), float(nonzero.max()))
-    return _mask(values, nonzero, labels, union=union)
+    return _mask(values, nonzero, labels, others, union=union)
 
 
 def _mask(
-    values: NDArray[Any], nonzero: NDArray[np.float64], labels: Sequence[int], *, union: bool
+    values: NDArray[Any],
+    nonzero: NDArray[np.float64],
+    labels: Sequence[int],
+    others: Sequence[int],
+    *,
+    union: bool,
 ) -> MaskReading:
     low, high = float(nonzero.min()), float(nonzero.max())
     plateaus = _plateaus(nonzero)
@@ -119,7 +127,7 @@ def _mask(
     if nonzero.size == values.size and not union:
         return MaskReading(fault=f"holds no 0, which is what is no lesion ({_listed(plateaus)})")
     if labels:
-        return _chosen(nonzero, labels)
+        return _chosen(nonzero, labels, others)
     if plateaus is not None:
         return _labelled(plateaus, union=union)
     if _inner_share(values, high) > MOST_INNER:
@@ -196,12 +204,19 @@ def _labelled(plateaus: Mapping[float, int], *, union: bool) -> MaskReading:
     )
 
 
-def _chosen(nonzero: NDArray[np.float64], labels: Sequence[int]) -> MaskReading:
+def _chosen(
+    nonzero: NDArray[np.float64], labels: Sequence[int], others: Sequence[int]
+) -> MaskReading:
     whole = np.rint(nonzero)
     if np.abs(nonzero - whole).max() > NEARLY_WHOLE:
         return MaskReading(fault="holds no labels: its values are no whole numbers")
     distinct, counts = np.unique(whole, return_counts=True)
     found = dict(zip(distinct.tolist(), counts.tolist(), strict=True))
+    if len(found) == 1 and not {*labels, *others} & set(found):
+        return MaskReading(
+            fault=f"holds one value, {_listed(found)}, which is none of the labels that were named "
+            f"({', '.join(map(str, labels))})"
+        )
     told = []
     for one, many, chosen in (("counts", "count", True), ("does not", "do not", False)):
         part = {value: count for value, count in found.items() if (value in labels) == chosen}
