@@ -292,3 +292,19 @@ def test_a_flair_that_covers_half_the_brain_is_found() -> None:
     found = sanity.contrast_findings({"T1w": facts_of(T1W), "FLAIR": facts}, True)
     assert "blank in 50 % of the brain" in found["FLAIR"]
     assert sanity.contrast_findings({"T1w": facts_of(T1W), "FLAIR": facts}, False) == {}
+
+
+@pytest.mark.parametrize("sizes", [(1, 1, 1), (0.5, 0.5, 5), (5, 0.5, 0.5)])
+@pytest.mark.parametrize(("share", "scale"), [(0.0, 1.0), (0.1, 1.0), (0.3, 1e-4), (0.3, 1e4)])
+def test_fluid_that_is_called_white_matter_is_counted(
+    share: float, scale: float, sizes: tuple[float, float, float]
+) -> None:
+    tissue = np.full((40, 40, 10), 15)
+    tissue[30:] = 12
+    values = np.where(tissue == 12, 80.0, 300.0)
+    values[: round(30 * share)] = 90
+    facts = sanity.contrast_facts(scale * values, tissue, sizes)
+    assert facts["dark_white_share"] == pytest.approx(share)
+    # on a T2w fluid is the bright one, and there is nothing to say
+    inverted = sanity.contrast_facts(scale * (500 - values), tissue, sizes)
+    assert inverted["dark_white_share"] is None

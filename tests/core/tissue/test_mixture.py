@@ -187,3 +187,31 @@ def test_classes_that_are_none_are_refused() -> None:
     found.posteriors[0, 0, 0, 0] = np.nan
     with pytest.raises(ValueError, match="not finite"):
         judge_mixture(found)
+
+
+@pytest.mark.parametrize("power", [0.5, 1.0, 1.5])
+@pytest.mark.parametrize("share", [0.1, 0.25, 0.4])
+@pytest.mark.parametrize("scale", [1.0, 1e-3, 1e4])
+def test_fluid_in_the_place_of_white_matter_is_fluid(
+    share: float, power: float, scale: float
+) -> None:
+    """Ventricles far wider than the template's lie where the priors say white matter."""
+    shape = (40, 40, 40)
+    truth = np.full(shape, 2)
+    truth[:10] = 1
+    truth[:, :3] = 0
+    expected = truth.copy()
+    truth[12 : 12 + round(28 * share), 6:, :] = 0
+    rng = np.random.default_rng(3)
+    image = scale * (np.array([70.0, 330.0, 290.0])[truth] + rng.normal(0, 18, shape))
+    priors = np.full((3, *shape), 0.02)
+    for number in range(3):
+        priors[number][expected == number] = 0.96
+    brain = np.ones(shape, bool)
+    found = fit_mixture(
+        image.astype(np.float32), brain, priors.astype(np.float32), (1, 1, 1),
+        prior_power=power, likeness=3.0, fluid=0,
+    )  # fmt: skip
+    assert found.means == pytest.approx(scale * np.array([70, 330, 290]), rel=0.06)
+    assert found.sds[2] < 30 * scale
+    assert np.mean(np.argmax(found.posteriors, axis=0)[truth == 0] == 0) > 0.98

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from wmhflow.core.tissue.ventricles import lateral_ventricles
 
@@ -20,23 +21,51 @@ def test_csf_in_the_region_is_ventricle_and_csf_elsewhere_is_not() -> None:
     csf, region, cortex = scene()
     truth = csf.copy()
     csf[45:55, 15:45, 15:25] = True
-    assert np.array_equal(lateral_ventricles(csf, region, cortex, (1, 1, 1)), truth)
+    assert np.array_equal(lateral_ventricles(csf, region, cortex, cortex, (1, 1, 1)), truth)
 
 
 def test_choroid_plexus_is_filled_in() -> None:
     csf, region, cortex = scene()
     truth = csf.copy()
     csf[19:22, 28:32, 18:22] = False
-    assert np.array_equal(lateral_ventricles(csf, region, cortex, (1, 1, 1)), truth)
+    assert np.array_equal(lateral_ventricles(csf, region, cortex, cortex, (1, 1, 1)), truth)
 
 
 def test_a_dark_lesion_at_the_rim_is_no_ventricle() -> None:
     csf, region, cortex = scene()
     truth = csf.copy()
     csf[28:30, 15:45, 12:14] = True
-    assert np.array_equal(lateral_ventricles(csf, region, cortex, (1, 1, 1)), truth)
+    assert np.array_equal(lateral_ventricles(csf, region, cortex, cortex, (1, 1, 1)), truth)
 
 
 def test_nothing_dark_gives_an_empty_mask() -> None:
     csf, region, cortex = scene()
-    assert not lateral_ventricles(csf & False, region, cortex, (1, 1, 1)).any()
+    assert not lateral_ventricles(csf & False, region, cortex, cortex, (1, 1, 1)).any()
+
+
+@pytest.mark.parametrize("spacing", [(1, 1, 1), (0.5, 0.5, 5), (5, 0.5, 0.5), (2, 2, 2)])
+@pytest.mark.parametrize(
+    ("what", "grows"),
+    [
+        ("hangs together, in white matter", True),
+        ("hangs together, in a cistern", False),
+        ("hangs together, in cortex", False),
+        ("lies apart, in white matter", False),
+    ],
+)
+def test_a_wide_ventricle_grows_where_the_template_has_white_matter(
+    what: str, grows: bool, spacing: tuple[float, float, float]
+) -> None:
+    csf, region, cortex = scene()
+    # what the template has there, as in a warp that did not stretch enough
+    tissue = np.zeros(SHAPE, np.float32)
+    tissue[30:58, 10:50, 10:30] = 1
+    far = np.zeros(SHAPE, bool)
+    far[25:55, 18:40, 16:24] = True
+    if "apart" in what:
+        far[25:40] = False
+    white = tissue if "white" in what else 0 * tissue
+    cortex = tissue if "cortex" in what else cortex
+    found = lateral_ventricles(csf | far, region, cortex, white, spacing)
+    reached = found[50:54, 20:38, 18:22].mean()
+    assert reached == (1 if grows else 0)

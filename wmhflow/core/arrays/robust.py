@@ -37,3 +37,41 @@ def median_and_spread(values: NDArray[np.floating]) -> tuple[float, float]:
     """
     centre = float(np.median(values))
     return centre, MAD_TO_SD * float(np.median(np.abs(values - centre)))
+
+
+def weighted_median_and_spread(
+    values: NDArray[np.floating], weights: NDArray[np.floating]
+) -> tuple[float, float]:
+    """Compute the median of weighted values, and the spread to that side on which it is smaller.
+
+    What lies among them and is none of them is mostly brighter, or mostly darker: the other side
+    tells how the rest spreads.
+
+    Parameters
+    ----------
+    values
+        At least one, all finite.
+    weights
+        Of the same shape, at least 0, and above 0 somewhere.
+
+    Returns
+    -------
+    tuple of float
+        In the unit of the values; the spread is that of a normal distribution of the same median
+        absolute deviation.
+
+    Examples
+    --------
+    >>> weighted_median_and_spread(np.array([1.0, 2.0, 3.0, 4.0, 90.0]), np.array([1, 1, 1, 1, 1]))
+    (3.0, 1.4826)
+    """
+
+    def median(of: NDArray[np.floating], by: NDArray[np.floating]) -> float:
+        order = np.argsort(of, kind="stable")
+        share = np.cumsum(by[order], dtype=np.float64)
+        return float(of[order][np.searchsorted(share, share[-1] / 2)])
+
+    centre = median(values, weights)
+    away = values - centre
+    sides = (away <= 0, away >= 0)
+    return centre, MAD_TO_SD * min(median(np.abs(away[side]), weights[side]) for side in sides)

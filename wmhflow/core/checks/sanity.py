@@ -435,9 +435,10 @@ def contrast_facts(
         ``cortex_to_white`` and ``ventricle_to_white``, ratios of medians;
         ``bright_cortex_to_dark_white``, that of cortex's 70th percentile to white matter's 30th,
         which fluid in the cortex and lesions in the white matter hardly change; ``unevenness``, the
-        ratio of white matter's medians in bright and dark cubes (95th to 5th percentile); and
-        ``empty_share``, the share of all tissue that has the background's value. Each is None
-        where there is too little to say.
+        ratio of white matter's medians in bright and dark cubes (95th to 5th percentile);
+        ``dark_white_share``, the share of white matter nearer to the ventricles' median than to its
+        own, as fluid that was taken for white matter is; and ``empty_share``, the share of all
+        tissue that has the background's value. Each is None where there is too little to say.
 
     Examples
     --------
@@ -452,7 +453,8 @@ def contrast_facts(
     white, n_white = _per_cube(values, labels == WHITE_MATTER, cubes)
     grey, n_grey = _per_cube(values, labels == CORTEX, cubes)
     # the ventricle's edge is half tissue, and there is choroid plexus
-    fluid, n_fluid = _per_cube(values, _inner(labels == VENTRICLES), cubes)
+    inside = _inner(labels == VENTRICLES)
+    fluid, n_fluid = _per_cube(values, inside, cubes)
     enough = n_white >= max(LEAST_VOXELS, LEAST_CUBE_SHARE * n_white.max(initial=0))
     seen = enough & (white > 0)
     dark, _ = _per_cube(values, labels == WHITE_MATTER, cubes, DARK_WHITE)
@@ -462,8 +464,17 @@ def contrast_facts(
         "bright_cortex_to_dark_white": _ratio(bright, n_grey, dark, seen & (dark > 0)),
         "ventricle_to_white": _ratio(fluid, n_fluid, white, seen),
         "unevenness": _spread(white[seen], n_white[seen]),
+        "dark_white_share": _dark_share(values[labels == WHITE_MATTER], values[inside]),
         "empty_share": _empty_share(labels > 0, values),
     }
+
+
+def _dark_share(white: NDArray[Any], fluid: NDArray[Any]) -> float | None:
+    """Count the white matter that is nearer to fluid than to what most white matter is."""
+    if min(white.size, fluid.size) < LEAST_VOXELS:
+        return None
+    bright, dark = float(np.median(white)), float(np.median(fluid))
+    return float(np.mean(white < (bright + dark) / 2)) if dark < bright else None
 
 
 def _cubes(shape: Sequence[int], voxel_sizes_mm: Spacing) -> NDArray[np.int64]:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numba import njit
 
+from wmhflow.core.arrays.robust import weighted_median_and_spread
 from wmhflow.core.arrays.threads import over_ranges
 from wmhflow.core.arrays.validation import UnfitImageError
 
@@ -40,6 +41,8 @@ LEAST_VOXELS = 20.0
 LEAST_PRIOR = 1e-6
 # The share of voxels that fluid and tissue fill together.
 MIXED_SHARE = 0.05
+# So many voxels are enough for the medians that a fit begins with.
+MOST_SAMPLED = 100_000
 SQRT_2_PI = float(np.sqrt(2 * np.pi))
 
 
@@ -208,12 +211,7 @@ def _fitted(
     least_sd = LEAST_SD * span
     log_prior = np.float32(prior_power) * np.log(np.maximum(own, np.float32(LEAST_PRIOR)))
     log_prior[own <= 0] = -np.inf
-    n_classes = own.shape[1]
-    middle = float(np.mean(values[free], dtype=np.float64))
-    spread = max(float(np.std(values[free], dtype=np.float64)), least_sd)
-    means, sds = np.full(n_classes, middle), np.full(n_classes, spread)
-    likelihood = _likelihood(means, sds, None)
-    means, sds = _updated(_sums(values, free, own, likelihood), means, sds, least_sd)
+    means, sds = _begun(values[free], own[free], least_sd)
     before, after = own.copy(), own.copy()
     for _ in range(ROUNDS):
         likelihood = _likelihood(means, sds, fluid)
@@ -224,6 +222,28 @@ def _fitted(
         if np.abs(means - previous).max() < TOLERANCE * span:
             break
     return before, means, sds
+
+
+def _begun(
+    values: NDArray[np.float32], own: NDArray[np.float32], least_sd: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Begin with what most of a class's voxels are, by the priors: medians and their spreads.
+
+    Where ventricles are far wider than the template's, a quarter of what the priors call white
+    matter is fluid. A standard deviation holds both, and the class then keeps both.
+    """
+    # a sample is enough for a median
+    step = max(1, len(values) // MOST_SAMPLED)
+    seen, weights = values[::step].astype(np.float64), own[::step].astype(np.float64)
+    everything = np.ones(len(seen))
+    middle, spread = weighted_median_and_spread(seen, everything)
+    means, sds = [], []
+    for weight in weights.T:
+        held = weight.sum() * step >= LEAST_VOXELS
+        centre, width = weighted_median_and_spread(seen, weight) if held else (middle, spread)
+        means.append(centre)
+        sds.append(max(width, least_sd))
+    return np.array(means), np.array(sds)
 
 
 def _likelihood(

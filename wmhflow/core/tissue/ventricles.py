@@ -22,14 +22,17 @@ GAP_MM = 2.0
 # A separate piece (a horn cut off by a narrow isthmus) must be at least this large.
 LEAST_PIECE_MM3 = 40.0
 REGION_RIM_MM = 2.5
-# An enlarged ventricle may reach this far beyond the template's region.
+# An enlarged ventricle may reach this far beyond the template's region, and as far as it goes where
+# the template has white matter: no cistern or sulcus lies there.
 BEYOND_PRIOR_MM = 4.0
+LIKELY_WHITE = 0.5
 
 
 def lateral_ventricles(
     csf: NDArray[np.bool_],
     region: NDArray[np.bool_],
     cortex_prior: NDArray[np.float32],
+    white_prior: NDArray[np.float32],
     voxel_sizes_mm: Sequence[float],
 ) -> NDArray[np.bool_]:
     """Find the lateral ventricles, horns and choroid plexus included.
@@ -43,6 +46,9 @@ def lateral_ventricles(
     cortex_prior
         Probability of cortex, 0..1; the ventricles do not grow beyond the region where it
         is above 0.1.
+    white_prior
+        Probability of white matter, 0..1. Fluid where it is above 0.5 takes the place of white
+        matter: the ventricles grow into it however far it reaches.
     voxel_sizes_mm
         Voxel size along each axis.
 
@@ -57,7 +63,8 @@ def lateral_ventricles(
     if not found.any():
         return found
     # Outside the region only what hangs together with a wide front, such as an enlarged horn.
-    free = csf & (cortex_prior < 0.1) & within(region, BEYOND_PRIOR_MM, voxel_sizes_mm)
+    reach = within(region, BEYOND_PRIOR_MM, voxel_sizes_mm) | (white_prior > LIKELY_WHITE)
+    free = csf & (cortex_prior < 0.1) & reach
     broad = deeper(free, 1.0, voxel_sizes_mm)
     grown = ndimage.binary_propagation(found & broad, mask=broad) | found
     grown = (within(grown & ~region, 1.5, voxel_sizes_mm) & free & ~region) | found
