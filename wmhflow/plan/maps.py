@@ -8,6 +8,7 @@ from typing import Any
 from wmhflow.bids.query import IMAGE_EXTENSIONS, FoundFile
 from wmhflow.errors import AmbiguousInputError, InputError
 from wmhflow.files.inspection import boxes_meet, same_lattice
+from wmhflow.plan.answering import answering, known_maps
 from wmhflow.plan.context import Planning
 from wmhflow.plan.transforms import check_linear, find_transform, given_transform
 from wmhflow.plan.visit import Computed, Given, MapPlan, Source, VisitPlan
@@ -35,12 +36,8 @@ def find_maps(
     AmbiguousInputError
         If several files answer for one map.
     """
-    for definition in maps.values():
-        found = planning.of_visit(
-            planning.query.derived(
-                "map", planning.subject, **definition.query, extension=list(IMAGE_EXTENSIONS)
-            )
-        )
+    for definition in known_maps(planning, maps):
+        found = answering(planning, definition)
         native = [file for file in found if _is_native(visit, file)]
         for file in (file for file in found if file not in native):
             why = f"{file.path.name} is ignored: it lies in space-{file.get('space')}"
