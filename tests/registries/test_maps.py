@@ -12,7 +12,12 @@ from wmhflow.bids.entities import entities_of
 from wmhflow.bids.query import FoundFile, matches
 from wmhflow.errors import UsageError
 from wmhflow.registries.maps import MapDefinition, load_maps
-from wmhflow.registries.units import factor_between, parse_unit
+from wmhflow.registries.units import (
+    factor_between,
+    is_reciprocal,
+    parse_unit,
+    reciprocal_factor,
+)
 
 MAPS = load_maps()
 # Of the issue that asked for them.
@@ -52,6 +57,11 @@ def test_values_tell_one_unit_at_most(entry: MapDefinition) -> None:
     factors = [factor_between(unit, entry.unit) for unit in (entry.unit, *entry.other_units)]
     raw = sorted((low / factor, high / factor) for factor in factors if factor is not None)
     assert all(one[1] < other[0] for one, other in pairwise(raw))
+    # nor would the reciprocal be taken for the map in its own unit
+    for unit in entry.other_units:
+        if is_reciprocal(unit, entry.unit):
+            factor = reciprocal_factor(unit, entry.unit)
+            assert factor / low < low or factor / high > high
 
 
 FILES = {

@@ -11,7 +11,8 @@ from wmhflow.files.inspection import boxes_meet, same_lattice
 from wmhflow.plan.answering import answering, known_maps
 from wmhflow.plan.context import Planning
 from wmhflow.plan.transforms import check_linear, find_transform, given_transform
-from wmhflow.plan.visit import Computed, Given, MapPlan, Source, VisitPlan
+from wmhflow.plan.units import settle_unit
+from wmhflow.plan.visit import REFUSED, Computed, Given, MapPlan, Source, VisitPlan
 from wmhflow.registries.maps import MapComputation, MapDefinition
 
 UNMOVED_SPACES = (None, "ACPC", "orig", "native", "dwi", "asl", "aslref")
@@ -51,12 +52,24 @@ def find_maps(
                 f"({names}); choose with --bids-filter-file."
             )
         if native:
-            transform = _transform(planning, visit, definition, native[0])
-            shown_by = _shown_by(planning, definition, native[0], transform)
-            grid = _grid(planning, native[0])
-            yield MapPlan(definition, Given(native[0]), transform, grid, shown_by)
+            yield from _given(planning, visit, definition, native[0])
         elif definition.computed is not None:
             yield from _computed(planning, visit, definition, definition.computed)
+
+
+def _given(
+    planning: Planning, visit: VisitPlan, definition: MapDefinition, file: FoundFile
+) -> Iterator[MapPlan]:
+    """Plan a map that is given; one whose unit cannot be told is refused, and the others go on."""
+    try:
+        read, read_as = settle_unit(planning, definition, file)
+    except InputError as error:
+        planning.say(definition.name, REFUSED, str(error))
+        return
+    transform = _transform(planning, visit, read, file)
+    shown_by = _shown_by(planning, read, file, transform)
+    grid = _grid(planning, file)
+    yield MapPlan(read, Given(file), transform, grid, shown_by, read_as)
 
 
 def _computed(

@@ -10,7 +10,14 @@ from wmhflow.labels.edges import shell_count
 from wmhflow.plan.visit import Given, MapPlan
 from wmhflow.products.anatomy import converted, judged_alignment, rigid
 from wmhflow.products.keys import TEMPLATE_PRODUCT, Visit
-from wmhflow.products.maps import computed_maps, fit_of, group_name, map_groups, values_of
+from wmhflow.products.maps import (
+    computed_maps,
+    factor_of,
+    fit_of,
+    group_name,
+    map_groups,
+    values_of,
+)
 from wmhflow.products.product import Facts, Recipe, Taken, Transform, Work
 from wmhflow.products.regions import NEAR
 from wmhflow.products.rows import atlas_regions, table_regions, tabulated_images
@@ -231,6 +238,8 @@ def _samples(
                 *entry.definition.valid_range,
                 entry.definition.can_be_zero,
                 fit_of(entry),
+                factor_of(entry),
+                entry.definition.plausible,
             )
             for entry in group
         ],
