@@ -23,6 +23,8 @@ from wmhflow.registries.reading import read_given, why_unread
 from wmhflow.settings import FILTER_KINDS, Inputs
 
 IMAGE_EXTENSIONS = (".nii.gz", ".nii")
+# What parcellations and masks may be stored as: FreeSurfer writes .mgz.
+LABEL_EXTENSIONS = (*IMAGE_EXTENSIONS, ".mgz")
 
 
 @dataclass(frozen=True)
@@ -81,9 +83,10 @@ def matches(file: FoundFile, wanted: Mapping[str, Any]) -> bool:
 def _is_among(has: Any, options: Sequence[Any]) -> bool:
     if has is None:
         return False
-    if isinstance(has, int):
-        # run-01 is run 1
-        return any(str(option).isdecimal() and int(option) == has for option in options)
+    if isinstance(has, int) or (isinstance(has, str) and has.isdecimal()):
+        # run-01 is run 1, and echo-1 is echo 1
+        numbers = [one for one in options if isinstance(has, int) or isinstance(one, int)]
+        return any(str(one).isdecimal() and int(one) == int(has) for one in numbers)
     return any(
         str(option) == has
         for option in options
@@ -264,9 +267,11 @@ def read_filters(path: Path | None) -> dict[str, dict[str, Any]]:
     if not isinstance(content, dict) or not all(isinstance(v, dict) for v in content.values()):
         raise UsageError(f"--bids-filter-file {path} must hold an object of objects.")
     unknown = sorted(set(content) - set(FILTER_KINDS))
+    unknown = [section for section in unknown if not re.fullmatch(r"map\.\w+", section)]
     if unknown:
         raise UsageError(
-            f"--bids-filter-file {path} names '{unknown[0]}'; known are {', '.join(FILTER_KINDS)}."
+            f"--bids-filter-file {path} names '{unknown[0]}'; known are {', '.join(FILTER_KINDS)}, "
+            "and map.NAME for one map."
         )
     for kind, wanted in content.items():
         wrong = wrong_entity(wanted)

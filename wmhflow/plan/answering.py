@@ -29,7 +29,10 @@ def answering(planning: Planning, definition: MapDefinition) -> list[FoundFile]:
         for suffix in suffixes if isinstance(suffixes, list) else [suffixes]:
             one = {**query, "suffix": suffix} if "suffix" in query else query
             files = planning.query.derived(
-                "map", planning.subject, **one, extension=list(IMAGE_EXTENSIONS)
+                f"map.{definition.name}",
+                planning.subject,
+                **one,
+                extension=list(IMAGE_EXTENSIONS),
             )
             found |= {file.path: file for file in files}
     return planning.of_visit(found.values())

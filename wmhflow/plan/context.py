@@ -19,6 +19,7 @@ from wmhflow.files.inspection import (
 )
 from wmhflow.files.transforms import TransformFile, read_transform
 from wmhflow.plan.atlases import PlannedAtlases
+from wmhflow.plan.sessions import sort_by_visit
 from wmhflow.plan.visit import Decision, Given, VisitPlan
 from wmhflow.settings import Settings
 
@@ -35,8 +36,12 @@ class Planning:
         The run's.
     subject, session
         Labels without prefix.
-    only_visit
-        Whether the person has no other visit, so that what states no session is this one's.
+    sessions
+        The labels of all of the person's visits.
+    considered
+        The files that answered a question: used, or said to be passed over.
+    unclear
+        Why the files of which no visit can be told are not used.
     decisions
         What was decided.
     """
@@ -46,8 +51,10 @@ class Planning:
     session: str | None
     settings: Settings
     atlases: PlannedAtlases
-    only_visit: bool
+    sessions: tuple[str | None, ...]
     decisions: list[Decision] = field(default_factory=list)
+    considered: set[Path] = field(default_factory=set)
+    unclear: dict[Path, str] = field(default_factory=dict)
     _facts: dict[Path, ImageFacts] = field(default_factory=dict)
     _transforms: dict[Path, TransformFile] = field(default_factory=dict)
 
@@ -85,12 +92,29 @@ class Planning:
         return self._transforms[file.path]
 
     def of_visit(self, files: Iterable[FoundFile]) -> list[FoundFile]:
-        """Keep the visit's own files, and those without a session if it is the only visit."""
-        found = list(files)
-        own = [file for file in found if file.get("session") == self.session]
-        if own or not self.only_visit:
-            return own
-        return [file for file in found if file.get("session") is None]
+        """Keep the visit's own files, where there is one reading of whose they are."""
+        found = sort_by_visit(files, self.session, self.sessions, self._given_sessions())
+        self.considered.update(file.path for file in found.own)
+        self.unclear.update((file.path, found.why) for file in found.unclear)
+        return list(found.own)
+
+    def _given_sessions(self) -> frozenset[str]:
+        """Return the sessions in the derivative datasets; asked for where the raw one has none."""
+        if self.session is not None:
+            return frozenset()
+        given = (file.get("session") for file in self.query.given(self.subject))
+        return frozenset(str(label) for label in given if label is not None)
+
+    def is_series(self, file: FoundFile) -> bool:
+        """Tell whether an image is 4D; what else is wrong with it is said by who uses it."""
+        try:
+            self.facts(file)
+        except InputError:
+            try:
+                return inspect_series(file.path).n_volumes > 1
+            except InputError:
+                return False
+        return False
 
 
 def choose_native(
@@ -126,11 +150,11 @@ def choose_native(
         if space in visit.anatomical:
             placed.append(Given(file, space))
         else:
-            planning.say(what, "note", f"{file.path.name} is ignored: it lies in space-{space}")
+            planning.say(what, "note", f"{file.named} is ignored: it lies in space-{space}")
     for space in sorted(NATIVE_SPACES, key=lambda name: name != visit.reference):
         there = [given for given in placed if given.space == space]
         if len(there) > 1:
-            names = " and ".join(given.file.path.name for given in there[:3])
+            names = " and ".join(given.file.named for given in there[:3])
             raise AmbiguousInputError(
                 f"{planning.label}: {len(there)} files answer for one {what} ({names}); "
                 f"choose with --bids-filter-file{hint}."
@@ -161,4 +185,4 @@ def _check_overlap(planning: Planning, file: FoundFile, space: str, native: Foun
             f"{file.path} lies outside the {space} image {native.path.name} "
             "although its name says the same space; check its header."
         )
-    planning.say("grid", "note", f"{file.path.name} is resampled by its header")
+    planning.say("grid", "note", f"{file.named} is resampled by its header")

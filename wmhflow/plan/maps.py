@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from wmhflow.bids.query import IMAGE_EXTENSIONS, FoundFile
 from wmhflow.errors import AmbiguousInputError, InputError
 from wmhflow.files.inspection import boxes_meet, same_lattice
 from wmhflow.plan.answering import answering, known_maps
+from wmhflow.plan.choice import choose_map, nearest_first
 from wmhflow.plan.computed import Computing
 from wmhflow.plan.context import Planning
 from wmhflow.plan.judges import JUDGES
@@ -34,30 +36,26 @@ def find_maps(
     maps
         The registry of maps.
 
-    Raises
-    ------
-    AmbiguousInputError
-        If several files answer for one map.
+    A map that cannot be chosen is left out and said; the others go on.
     """
     computing = Computing(planning, visit, JUDGES, _transform, _is_native)
     for definition in known_maps(planning, maps):
-        found = answering(planning, definition)
-        native = [file for file in found if _is_native(visit, file)]
-        for file in (file for file in found if file not in native):
-            why = f"{file.path.name} is ignored: it lies in space-{file.get('space')}"
-            planning.say(definition.name, "note", why)
-        in_reference = [file for file in native if file.get("space") == visit.reference]
-        native = in_reference or native
-        if len(native) > 1:
-            names = " and ".join(file.path.name for file in native[:3])
-            raise AmbiguousInputError(
-                f"{planning.label}: {len(native)} files answer for one map {definition.name} "
-                f"({names}); choose with --bids-filter-file."
-            )
-        if native:
-            yield from _given(planning, visit, definition, native[0])
-        else:
-            yield from computing.plan(definition)
+        try:
+            yield from _find_map(planning, visit, definition, computing)
+        except AmbiguousInputError as error:
+            planning.say(definition.name, REFUSED, str(error).removeprefix(f"{planning.label}: "))
+
+
+def _find_map(
+    planning: Planning, visit: VisitPlan, definition: MapDefinition, computing: Computing
+) -> Iterator[MapPlan]:
+    found = answering(planning, definition)
+    spaces = (partial(_is_on_reference, visit), partial(_is_native, visit))
+    chosen = choose_map(planning, definition, found, spaces)
+    if chosen is not None:
+        yield from _given(planning, visit, definition, chosen)
+    else:
+        yield from computing.plan(definition)
 
 
 def _given(
@@ -83,6 +81,10 @@ def _shown_by(
     if not is_judged or isinstance(transform, Computed):
         return None
     return _companion(planning, definition, file)
+
+
+def _is_on_reference(visit: VisitPlan, file: FoundFile) -> bool:
+    return file.get("space") == visit.reference
 
 
 def _is_native(visit: VisitPlan, file: FoundFile) -> bool:
@@ -131,10 +133,10 @@ def _transform(
 def _companion(planning: Planning, definition: MapDefinition, file: FoundFile) -> FoundFile | None:
     """Find an image of the same scan that shows more of the anatomy than the map does."""
     for wanted in definition.companions:
-        derived = planning.query.derived("map", planning.subject, **wanted)
+        derived = planning.query.derived("", planning.subject, **wanted)
         near = [other for other in derived if other.dataset == file.dataset]
         for files in (near, planning.query.raw_images("", planning.subject, **wanted)):
-            for candidate in planning.of_visit(files):
+            for candidate in nearest_first(file, planning.of_visit(files)):
                 if _lies_on_grid_of(planning, candidate, file):
                     return candidate
     return None

@@ -1,0 +1,213 @@
+"""Which of several files answers for a map: what a reader of its producer's documentation takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from wmhflow.bids.query import FoundFile
+from wmhflow.errors import AmbiguousInputError
+from wmhflow.plan.context import Planning
+from wmhflow.registries.maps import MapDefinition
+from wmhflow.registries.producers import Choice, find_choice
+
+MOST_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Passed:
+    """A file that does not answer, and why."""
+
+    file: FoundFile
+    why: str
+
+
+def choose_map(
+    planning: Planning,
+    definition: MapDefinition,
+    found: Sequence[FoundFile],
+    spaces: Sequence[Callable[[FoundFile], bool]],
+) -> FoundFile | None:
+    """Choose the one file of a map, and say what was passed over.
+
+    Parameters
+    ----------
+    planning
+        The visit's.
+    definition
+        The map.
+    found
+        The visit's files of that name.
+    spaces
+        Tell of a file whether it lies in a space that can be used; those of the first go before
+        the others, where nothing else parts them.
+
+    Returns
+    -------
+    FoundFile or None
+        None if none of them is this map in a native space.
+
+    Raises
+    ------
+    AmbiguousInputError
+        If several remain that nothing tells apart.
+    """
+    left, passed = without_never(definition.name, found, _asked(planning, definition))
+    left = _usable(left, spaces, passed)
+    left = _three_dimensional(planning, left, passed)
+    left = _first_by(find_choice(definition.name), definition, left, passed)
+    left = _nearest_space(left, spaces, passed)
+    for one in passed:
+        planning.say(definition.name, "note", f"{one.file.named} is ignored: {one.why}")
+    if len(left) > 1:
+        raise AmbiguousInputError(
+            f"{len(left)} files answer for one map {definition.name} ({named(left)}); choose with "
+            f"--bids-filter-file, under map.{definition.name}."
+        )
+    return left[0] if left else None
+
+
+def named(files: Sequence[FoundFile]) -> str:
+    """Name files and their datasets, the first few of them.
+
+    Parameters
+    ----------
+    files
+        At least one.
+    """
+    more = len(files) - MOST_NAMED
+    shown = [file.named for file in files[:MOST_NAMED]] + ([f"{more} more"] if more > 0 else [])
+    return " and ".join(shown)
+
+
+def without_never(
+    name: str, found: Sequence[FoundFile], asked: Sequence[str] = ()
+) -> tuple[list[FoundFile], list[Passed]]:
+    """Leave out files that are another quantity than their names' rest says.
+
+    Parameters
+    ----------
+    name
+        A map's name, or ``WMH``.
+    found
+        Files of that name.
+    asked
+        Entities that were asked for by their values, of which any is meant.
+    """
+    never = {key: values for key, values in find_choice(name).never.items() if key not in asked}
+    passed: list[Passed] = []
+    left: list[FoundFile] = []
+    for file in found:
+        wrong = [key for key, values in never.items() if str(file.get(key)) in values]
+        if wrong:
+            passed.append(Passed(file, f"{wrong[0]}-{file.get(wrong[0])} is another image"))
+        else:
+            left.append(file)
+    return left, passed
+
+
+def _asked(planning: Planning, definition: MapDefinition) -> list[str]:
+    """List the entities of which the map's query, or the user's filter, states the value."""
+    asked = [key for key, value in definition.query.items() if value is not None]
+    for section in ("map", f"map.{definition.name}"):
+        asked += planning.query.filters.get(section, {})
+    return asked
+
+
+def _usable(
+    found: Sequence[FoundFile],
+    spaces: Sequence[Callable[[FoundFile], bool]],
+    passed: list[Passed],
+) -> list[FoundFile]:
+    left = [file for file in found if any(is_there(file) for is_there in spaces)]
+    passed += [
+        Passed(file, f"it lies in space-{file.get('space')}") for file in found if file not in left
+    ]
+    return left
+
+
+def _nearest_space(
+    found: list[FoundFile],
+    spaces: Sequence[Callable[[FoundFile], bool]],
+    passed: list[Passed],
+) -> list[FoundFile]:
+    for is_there in spaces:
+        taken = [file for file in found if is_there(file)]
+        if taken:
+            others = [file for file in found if file not in taken]
+            passed += [Passed(file, f"{taken[0].named} goes before it") for file in others]
+            return taken
+    return found
+
+
+def _three_dimensional(
+    planning: Planning, found: Sequence[FoundFile], passed: list[Passed]
+) -> list[FoundFile]:
+    """Leave out series of images; what else is wrong with a header is said by who reads it."""
+    left = []
+    for file in found:
+        if planning.is_series(file):
+            passed.append(Passed(file, "it is 4D, a series of images"))
+        else:
+            left.append(file)
+    return left
+
+
+def _first_by(
+    choice: Choice, definition: MapDefinition, found: list[FoundFile], passed: list[Passed]
+) -> list[FoundFile]:
+    """Keep those that come first by the registry's order of entities."""
+    left = list(found)
+    for rank in _ranks(choice, definition):
+        if len(left) < 2:
+            break
+        best = min(rank.of(file) for file in left)
+        taken = [file for file in left if rank.of(file) == best]
+        passed += [
+            Passed(file, f"{taken[0].named} goes before it ({rank.why(taken[0])})")
+            for file in left
+            if file not in taken
+        ]
+        left = taken
+    return left
+
+
+@dataclass(frozen=True)
+class _Rank:
+    """The place of a file by one of its entities; values that are not listed come last."""
+
+    entity: str
+    order: tuple[str, ...]
+
+    def of(self, file: FoundFile) -> int:
+        value = str(file.get(self.entity) or "")
+        return self.order.index(value) if value in self.order else len(self.order)
+
+    def why(self, file: FoundFile) -> str:
+        value = file.get(self.entity)
+        return f"{self.entity}-{value}" if value else f"no {self.entity}"
+
+
+def _ranks(choice: Choice, definition: MapDefinition) -> Iterator[_Rank]:
+    for entity in ("desc", *(key for key in choice.order if key != "desc")):
+        if entity not in definition.query:
+            yield _Rank(entity, choice.order.get(entity, ("",)))
+
+
+def nearest_first(file: FoundFile, others: Sequence[FoundFile]) -> list[FoundFile]:
+    """Sort images so that those of the same scan come first.
+
+    Parameters
+    ----------
+    file
+        A map.
+    others
+        Images that may be of the same scan.
+    """
+    told = ("run", "acquisition", "direction", "task", "tracer")
+
+    def differs(other: FoundFile) -> int:
+        return sum(other.get(entity) != file.get(entity) for entity in told)
+
+    return sorted(others, key=differs)
+

@@ -1,0 +1,188 @@
+"""What the folders of ``-d`` hold and nothing is made of: said, with the name that would be read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import SequenceMatcher
+
+from wmhflow.bids.folders import INPUT_ENDINGS
+from wmhflow.bids.query import Dataset, FoundFile
+from wmhflow.errors import InputError
+from wmhflow.plan.choice import named
+from wmhflow.plan.context import Planning
+from wmhflow.plan.visit import VisitPlan
+from wmhflow.registries.maps import MapDefinition
+from wmhflow.registries.producers import looks_like_wmh
+
+MOST_NAMED = 4
+# Two words are meant as one if so much of their letters agree.
+NEAR = 0.7
+WMH_NAME = "label-WMH_mask"
+PARCELLATION_NAME = "desc-aparcaseg_dseg"
+
+
+def check_lookalikes(planning: Planning, infarcts: Sequence[FoundFile]) -> None:
+    """Refuse to compute WMH where there is a file that seems to be their mask.
+
+    Parameters
+    ----------
+    planning
+        The visit's, for which no mask was taken.
+    infarcts
+        Masks of other lesions.
+
+    Raises
+    ------
+    InputError
+        With the files, and what to do.
+    """
+    others = {file.path for file in infarcts}
+    files = [
+        file
+        for file in planning.query.given(planning.subject)
+        if file.path not in others and _may_be_wmh(planning, file)
+    ]
+    untold = [
+        f"{name} of {dataset.name} (whose it is cannot be told: put it into a folder sub-…)"
+        for dataset in planning.query.derivatives
+        for name in _untold(dataset)
+        if looks_like_wmh(name, None)
+    ]
+    if not files and not untold:
+        return
+    names = " and ".join([*([named(files)] if files else []), *untold[:2]])
+    why = next((f" ({why})" for file in files if (why := planning.unclear.get(file.path))), "")
+    raise InputError(
+        f"{planning.label} has no mask that is taken for WMH, and {names} may be one{why}: call it "
+        f"…_space-FLAIR_{WMH_NAME} or …_space-T1w_{WMH_NAME}, or let WMH be computed all the same "
+        "with --wmh-source compute."
+    )
+
+
+def _may_be_wmh(planning: Planning, file: FoundFile) -> bool:
+    label = str(file.get("label") or "").lower()
+    is_mine = file.get("subject") == planning.subject and _is_of_visit(planning, file)
+    is_read = file.kind is not None and bool(file.kind.labels)
+    if not is_mine or is_read or label in ("infarct", "stroke") or file.get("datatype") == "func":
+        return False
+    suffix = None if file.kind and file.kind.names else file.get("suffix")
+    return looks_like_wmh(file.path.name, suffix)
+
+
+def _is_of_visit(planning: Planning, file: FoundFile) -> bool:
+    """Tell whether a file is this visit's, or no other's."""
+    session = file.get("session")
+    return session == planning.session or session not in planning.sessions
+
+
+def say_unused(
+    planning: Planning, visit: VisitPlan, maps: Mapping[str, MapDefinition]
+) -> list[str]:
+    """Say of every folder of ``-d`` what in it is not used, and whether nothing is.
+
+    Parameters
+    ----------
+    planning, visit
+        The visit's, planned to its end.
+    maps
+        The registry of maps.
+
+    Returns
+    -------
+    list of str
+        The names of the folders of which something is used.
+    """
+    used = {file.dataset for file in visit.sources}
+    for dataset in planning.query.derivatives:
+        files = [
+            file
+            for file in dataset.of(planning.subject)
+            if file.path.name.endswith((*INPUT_ENDINGS, "_xfm.txt"))
+        ]
+        left = [file for file in files if _is_left(planning, file)]
+        for file in files:
+            if file.path in planning.unclear and file.path not in planning.considered:
+                why = f"{file.named} is not used: {planning.unclear[file.path]}"
+                planning.say(dataset.name, "note", why)
+        if left:
+            planning.say(dataset.name, "note", _listed(left, maps))
+        if dataset.name not in used:
+            planning.say(dataset.name, "warning", _nothing(planning, dataset, files))
+    return sorted(used)
+
+
+def _is_left(planning: Planning, file: FoundFile) -> bool:
+    is_known = file.path in planning.considered or file.path in planning.unclear
+    return not is_known and _is_of_visit(planning, file)
+
+
+def _listed(left: Sequence[FoundFile], maps: Mapping[str, MapDefinition]) -> str:
+    """Name the files of which another name would be read, then a few of the others."""
+    meant = [file for file in left if file.kind is None or file.kind.is_used]
+    hints = {file.path: hint for file in meant if (hint := _nearest(file, maps))}
+    first = sorted(meant, key=lambda file: (file.path not in hints, str(file.path)))
+    shown = [
+        file.path.name + (f" ({hints[file.path]} would be)" if file.path in hints else "")
+        for file in first[:MOST_NAMED]
+    ]
+    more = len(left) - len(shown)
+    if not shown:
+        return f"{more} images that are no input are not used"
+    return "not used: " + ", ".join(shown) + (f" and {more} more" if more else "")
+
+
+def _nearest(file: FoundFile, maps: Mapping[str, MapDefinition]) -> str | None:
+    """Return the end of the name that a file's own seems to mean."""
+    suffix = file.get("suffix")
+    if suffix is None:
+        return None
+    if looks_like_wmh(file.path.name, suffix):
+        return WMH_NAME
+    if suffix == "dseg" and _likeness(file.get("desc") or file.get("segmentation"), "aparcaseg"):
+        return PARCELLATION_NAME
+    best = max(_near_maps(file, maps), default=(0.0, ""))
+    return best[1] or None
+
+
+def _near_maps(file: FoundFile, maps: Mapping[str, MapDefinition]) -> Iterator[tuple[float, str]]:
+    for definition in maps.values():
+        wanted = {
+            entity: [str(one) for one in (value if isinstance(value, list) else [value])]
+            for entity, value in definition.query.items()
+            if value is not None
+        }
+        scores = [
+            max(_likeness(file.get(entity), value) for value in values)
+            for entity, values in wanted.items()
+        ]
+        if min(scores) > 0:
+            told = [f"{key}-{values[0]}" for key, values in wanted.items() if key != "suffix"]
+            yield min(scores), "_".join([*told, *wanted.get("suffix", [])])
+
+
+def _likeness(value: object, wanted: str) -> float:
+    """Return how much of two words agrees; 0 if they are not near."""
+    if value is None:
+        return 0.0
+    ratio = SequenceMatcher(None, str(value).lower(), wanted.lower()).ratio()
+    return ratio if ratio >= NEAR else 0.0
+
+
+def _nothing(planning: Planning, dataset: Dataset, files: Sequence[FoundFile]) -> str:
+    """Say that nothing of a folder is used, and what may be the cause."""
+    start = f"nothing in -d {dataset.name} is used"
+    untold = _untold(dataset)
+    if untold:
+        return f"{start}: whose {untold[0]} is cannot be told; put it into a folder sub-…"
+    if not files:
+        there = dataset.folders.labels() if dataset.folders else []
+        some = f"; it has {', '.join(there[:3])}" if there else ""
+        return f"{start}: it holds no image or transform of sub-{planning.subject}{some}"
+    other = {str(file.get("session")) for file in files if not _is_of_visit(planning, file)}
+    if other and not any(_is_of_visit(planning, file) for file in files):
+        return f"{start} for this visit: its files are of ses-{min(other)}"
+    return f"{start}: {len(files)} files of sub-{planning.subject} are there, and none is needed"
+
+
+def _untold(dataset: Dataset) -> list[str]:
+    return dataset.folders.untold() if dataset.folders else []
