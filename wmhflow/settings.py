@@ -235,7 +235,8 @@ class Inputs:
         (),
         "-d",
         "--derivatives",
-        help="Derivative datasets that hold masks, parcellations, transforms and maps. "
+        help="Folders that hold masks, parcellations, transforms and maps: BIDS derivatives, a "
+        "folder of such datasets, or what a known producer (FreeSurfer, LST-AI …) wrote as it is. "
         "What is found there is used as it is and never recomputed.",
         parse=NamedPath.parse,
         many=True,
@@ -267,8 +268,8 @@ class Inputs:
     bids_filter_file: Path | None = option(
         None,
         "--bids-filter-file",
-        help="A JSON file of BIDS entities that narrow what is used, per kind of input: "
-        f"{', '.join(FILTER_KINDS)}.",
+        help="A JSON file of BIDS entities that narrow what is used, per kind of input (map.FA, "
+        f"map.CBF … for one map): {', '.join(FILTER_KINDS)}.",
         parse=Path,
         metavar="FILE",
     )
@@ -319,7 +320,8 @@ class Anatomy:
         "auto",
         "--wmh-source",
         help="Where the mask of white matter hyperintensities comes from: given if there is "
-        "one and computed if not (auto), always given, or always computed.",
+        "one and computed if not (auto; a file that seems to be such a mask and cannot be taken "
+        "stops the person), always given, or always computed.",
         choices=("auto", "given", "compute"),
     )
     wmh_command: str | None = option(

@@ -108,7 +108,10 @@ def test_names_say_what_pybids_says(made: Path, tmp_path: Path) -> None:
         ours = by_names(made, subject, raw=False)
         assert ours == by_pybids(made, tmp_path / "index", subject, raw=False)
         assert list(ours) == sorted(ours)
-    names = {Path(path).relative_to(made / "sub-01").as_posix() for path in by_names(made, "01", raw=False)}
+    names = {
+        Path(path).relative_to(made / "sub-01").as_posix()
+        for path in by_names(made, "01", raw=False)
+    }
     assert names == set(MADE)
     functional = {name for name in MADE if name.startswith("func/")}
     raw = by_pybids(made, tmp_path / "raw_index", "01", raw=True)

@@ -1,8 +1,8 @@
 """Where a person's files lie below a folder that ``-d`` names, whoever wrote it.
 
-A BIDS dataset has a folder of every person. Others have folders of persons under names of their own,
-or the files of all persons side by side; and some hold further datasets. A person's job looks into
-that person's folders, and lists the names of others only where the person's folder is not there.
+A BIDS dataset has a folder of every person. Others have folders of persons under names of their
+own, or the files of all persons side by side; and some hold further datasets. A person's job looks
+into that person's folders, and lists the names of others only where the person's is not there.
 """
 
 from __future__ import annotations
@@ -213,7 +213,7 @@ class Folders:
         read = self._bids if part is self._own else _scan
         found = read(part.folder, subject, others)
         listed = [(path, dict(entities)) for path, entities in found]
-        if not found and not others or (part is self._own and self._is_open):
+        if (not found and not others) or (part is self._own and self._is_open):
             for name in part.of_label(subject):
                 if name != f"sub-{subject}":
                     others += _files_of(part.folder / name)
@@ -314,3 +314,17 @@ def looks_like_dataset(root: Path) -> bool:
         if is_folder(root / name)
         for path in _files_of(root / name)
     )
+
+
+def holds_datasets_only(root: Path) -> bool:
+    """Tell whether a folder is no dataset itself and holds some.
+
+    Parameters
+    ----------
+    root
+        The folder that ``-d`` names.
+    """
+    folders = Folders(root)
+    if not is_folder(root) or (root / DESCRIPTION).exists():
+        return False
+    return any((one.folder / DESCRIPTION).is_file() for one in folders._collected)

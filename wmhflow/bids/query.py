@@ -19,7 +19,7 @@ from wmhflow.errors import InputError, NothingToDoError, UsageError
 from wmhflow.files.streams import open_file
 from wmhflow.registries.maps import wrong_entity
 from wmhflow.registries.producers import ProducerFile
-from wmhflow.registries.reading import read_given, why_unread
+from wmhflow.registries.reading import read_given, why_unread, with_absences
 from wmhflow.settings import FILTER_KINDS, Inputs
 
 IMAGE_EXTENSIONS = (".nii.gz", ".nii")
@@ -285,7 +285,7 @@ def read_filters(path: Path | None) -> dict[str, dict[str, Any]]:
                     f"--bids-filter-file {path}: '{kind}' has '{entity}', which no file has; "
                     f"'{meant}' seems to be meant."
                 )
-    return content
+    return {section: with_absences(wanted) for section, wanted in content.items()}
 
 
 @dataclass(frozen=True)
@@ -386,10 +386,7 @@ def check_derivatives(root: Path, what: str) -> None:
 
 def _raw(root: Path, database: Path | None) -> Dataset:
     def read(subject: str) -> list[Placed]:
-        if database is None:
-            found = scan_person(root, subject)
-        else:
-            found = index.person(subject)
+        found = scan_person(root, subject) if database is None else index.person(subject)
         return [Placed(path, entities) for path, entities in found]
 
     index = Database(database or root, "raw", root, raw=True)

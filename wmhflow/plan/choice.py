@@ -210,4 +210,3 @@ def nearest_first(file: FoundFile, others: Sequence[FoundFile]) -> list[FoundFil
         return sum(other.get(entity) != file.get(entity) for entity in told)
 
     return sorted(others, key=differs)
-

@@ -1,4 +1,4 @@
-"""Filters of ``--bids-filter-file`` that leave nothing: a filter that matches no file is an error."""
+"""Filters of ``--bids-filter-file``: one that leaves none of a person's files is an error."""
 
 from __future__ import annotations
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
+
 from wmhflow.bids.naming import TEMPLATE
 from wmhflow.bids.query import LABEL_EXTENSIONS, FoundFile
-from wmhflow.errors import InputError
+from wmhflow.errors import AmbiguousInputError, InputError
+from wmhflow.files.images import load_volume
 from wmhflow.files.streams import open_file
 from wmhflow.files.values import has_parcels, present_codes
 from wmhflow.plan.atlases import LOBES_ATLAS, AtlasPlan
+from wmhflow.plan.choice import named
 from wmhflow.plan.context import Planning, choose_native
-from wmhflow.plan.visit import Computed, Source, VisitPlan
+from wmhflow.plan.visit import Computed, Given, Source, VisitPlan
 
 PARCELLATION_ORDER = (
     *("aparcaseg", "aparcasegdkt", "aparcDKTaseg", "synthseg", "SynthSeg", "aseg", "samseg"),
@@ -49,7 +54,7 @@ def find_tissues(planning: Planning, visit: VisitPlan) -> Source:
     for rank in sorted(set(ranks.values())):
         same = [file for file in files if ranks[file.path] == rank]
         if given is None:
-            given = choose_native(planning, "parcellation", visit, same)
+            given = _choose(planning, visit, same)
             continue
         for file in same:
             why = f"{file.named} is ignored: {given.file.named} goes before it"
@@ -60,6 +65,40 @@ def find_tissues(planning: Planning, visit: VisitPlan) -> Source:
     name = given.file.named
     planning.say("parcellation", "found", f"{name} in {given.space} space (FreeSurfer codes)")
     return given
+
+
+def _choose(planning: Planning, visit: VisitPlan, files: Sequence[FoundFile]) -> Given | None:
+    """Choose the one that lies in a native space; one that lies nowhere costs only itself.
+
+    Of two with the same voxels, as two producers make them from one FreeSurfer run, either is it.
+    """
+    placed = []
+    for file in files:
+        try:
+            given = choose_native(planning, "parcellation", visit, [file])
+        except AmbiguousInputError:
+            raise
+        except InputError as error:
+            planning.say("parcellation", "not used", str(error))
+        else:
+            placed += [] if given is None else [given]
+    best = [one for one in placed if one.space == visit.reference] or placed
+    if len(best) > 1 and all(_are_one(best[0].file, one.file) for one in best[1:]):
+        for one in best[1:]:
+            why = f"{one.file.named} holds the same as {best[0].file.named}"
+            planning.say("parcellation", "note", why)
+        best = best[:1]
+    if len(best) > 1:
+        raise AmbiguousInputError(
+            f"{planning.label}: {len(best)} files answer for one parcellation "
+            f"({named([one.file for one in best])}); choose with --bids-filter-file."
+        )
+    return best[0] if best else None
+
+
+def _are_one(one: FoundFile, other: FoundFile) -> bool:
+    (first, place), (second, other_place) = (load_volume(file.path) for file in (one, other))
+    return np.array_equal(first, second) and np.allclose(place, other_place, atol=1e-3)
 
 
 def _rank(file: FoundFile) -> tuple[int, bool]:

@@ -1,9 +1,10 @@
-"""What the folders of ``-d`` hold and nothing is made of: said, with the name that would be read."""
+"""What the folders of ``-d`` hold and is not used: said, with the name that would be read."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
+from functools import lru_cache
 
 from wmhflow.bids.folders import INPUT_ENDINGS
 from wmhflow.bids.query import Dataset, FoundFile
@@ -15,8 +16,11 @@ from wmhflow.registries.maps import MapDefinition
 from wmhflow.registries.producers import looks_like_wmh
 
 MOST_NAMED = 4
+# A person of a functional study has hundreds of images; what they might mean is not asked of all.
+MOST_COMPARED = 50
 # Two words are meant as one if so much of their letters agree.
 NEAR = 0.7
+PUT_IT = "put it into a folder sub-…"
 WMH_NAME = "label-WMH_mask"
 PARCELLATION_NAME = "desc-aparcaseg_dseg"
 
@@ -43,7 +47,7 @@ def check_lookalikes(planning: Planning, infarcts: Sequence[FoundFile]) -> None:
         if file.path not in others and _may_be_wmh(planning, file)
     ]
     untold = [
-        f"{name} of {dataset.name} (whose it is cannot be told: put it into a folder sub-…)"
+        f"{name} of {dataset.name} (whose it is cannot be told: {PUT_IT})"
         for dataset in planning.query.derivatives
         for name in _untold(dataset)
         if looks_like_wmh(name, None)
@@ -106,6 +110,8 @@ def say_unused(
                 planning.say(dataset.name, "note", why)
         if left:
             planning.say(dataset.name, "note", _listed(left, maps))
+        for name in _untold(dataset)[:1]:
+            planning.say(dataset.name, "note", f"whose {name} is cannot be told: {PUT_IT}")
         if dataset.name not in used:
             planning.say(dataset.name, "warning", _nothing(planning, dataset, files))
     return sorted(used)
@@ -119,7 +125,8 @@ def _is_left(planning: Planning, file: FoundFile) -> bool:
 def _listed(left: Sequence[FoundFile], maps: Mapping[str, MapDefinition]) -> str:
     """Name the files of which another name would be read, then a few of the others."""
     meant = [file for file in left if file.kind is None or file.kind.is_used]
-    hints = {file.path: hint for file in meant if (hint := _nearest(file, maps))}
+    compared = meant[:MOST_COMPARED]
+    hints = {file.path: hint for file in compared if (hint := _nearest(file, maps))}
     first = sorted(meant, key=lambda file: (file.path not in hints, str(file.path)))
     shown = [
         file.path.name + (f" ({hints[file.path]} would be)" if file.path in hints else "")
@@ -161,19 +168,19 @@ def _near_maps(file: FoundFile, maps: Mapping[str, MapDefinition]) -> Iterator[t
 
 
 def _likeness(value: object, wanted: str) -> float:
+    return 0.0 if value is None else _word_likeness(str(value), wanted)
+
+
+@lru_cache(maxsize=4096)
+def _word_likeness(word: str, wanted: str) -> float:
     """Return how much of two words agrees; 0 if they are not near."""
-    if value is None:
-        return 0.0
-    ratio = SequenceMatcher(None, str(value).lower(), wanted.lower()).ratio()
+    ratio = SequenceMatcher(None, word.lower(), wanted.lower()).ratio()
     return ratio if ratio >= NEAR else 0.0
 
 
 def _nothing(planning: Planning, dataset: Dataset, files: Sequence[FoundFile]) -> str:
     """Say that nothing of a folder is used, and what may be the cause."""
     start = f"nothing in -d {dataset.name} is used"
-    untold = _untold(dataset)
-    if untold:
-        return f"{start}: whose {untold[0]} is cannot be told; put it into a folder sub-…"
     if not files:
         there = dataset.folders.labels() if dataset.folders else []
         some = f"; it has {', '.join(there[:3])}" if there else ""
