@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from wmhflow.cli.main import main
 from wmhflow.cli.parser import parse_settings
 from wmhflow.cli.run import make_plans
 from wmhflow.errors import UsageError
+from wmhflow.plan.judging import judged_visit
 from wmhflow.plan.text import format_plan
 from wmhflow.plan.visit import Given, VisitPlan
 from wmhflow.registries.maps import load_maps
@@ -41,6 +43,7 @@ def codes(label: int = 0) -> Any:
     data = np.full(SHAPE, 2)
     data[4:], data[:, 0], data[:, 1] = 41, 4, 43
     data[3, 4:6, 5] = label or 2
+    data[0] = data[-1] = 0
     return data
 
 
@@ -58,7 +61,7 @@ def put(path: Path, what: str = "map", label: int = 0) -> Path:
     if path.suffix == ".mgz":
         nib.save(nib.MGHImage(np.asarray(data, np.int32), AFFINE), path)
         return path
-    return save_image(path, data)
+    return save_image(path, data, AFFINE if what != "elsewhere" else np.diag([11.0, 10, 10, 1]))
 
 
 def planned(raw: Path, *given: str, more: Sequence[str] = ()) -> VisitPlan:
@@ -260,6 +263,19 @@ CASES = {
         {},
         "sub-01_space-ACPC_model-dki_param-fas_dwimap.nii.gz (param-fa_dwimap would be)",
     ),
+    "a parcellation on no known grid costs itself alone": (
+        [f"{ANAT}_desc-aparcaseg_dseg.nii.gz=elsewhere"],
+        {},
+        "parcellation | not used | ",
+    ),
+    "one parcellation that two producers keep": (
+        [
+            f"{ANAT}_desc-aparcaseg_dseg.nii.gz=parcellation",
+            f"{ANAT}_space-T1w_desc-aparcaseg_dseg.nii.gz=parcellation",
+        ],
+        {"parcellation": "sub-01_desc-aparcaseg_dseg.nii.gz"},
+        "sub-01_space-T1w_desc-aparcaseg_dseg.nii.gz of mine holds the same as sub-01_desc-aparc",
+    ),
     "whose it is cannot be told": (["fa_dti.nii"], {}, "whose fa_dti.nii is cannot be told"),
     "other persons": (
         ["sub-001/dwi/sub-001_model-dki_param-fa_dwimap.nii.gz"],
@@ -326,6 +342,39 @@ def test_what_may_be_the_mask_is_not_replaced_by_ones_own(
 def test_what_is_no_mask_of_wmh_stops_nothing(raw: Path, tmp_path: Path, name: str) -> None:
     root = lay(tmp_path / "mine", [f"{name}=WMH"])
     assert planned(raw, f"mine={root}").problem is None
+
+
+@pytest.mark.parametrize(
+    ("file", "what", "label"),
+    [
+        ("sub-01/mri/aparc.DKTatlas+aseg.deep.mgz", "parcellation", 1002),
+        ("sub-01/seg.mgz", "parcellation", 99),
+        ("sub-01_FLAIR_seg.nii.gz", "parcellation", 77),
+        ("sub-01/space-flair_seg-lst.nii.gz", "WMH", 0),
+    ],
+)
+def test_what_is_read_holds_what_its_name_says(
+    raw: Path, tmp_path: Path, file: str, what: str, label: int
+) -> None:
+    """Their voxels are read to the end: of one label that is WMH, that label alone."""
+    put(tmp_path / "mine" / file, what, label)
+    visit = judged_visit(planned(raw, f"mine={tmp_path / 'mine'}"))
+    assert visit.problem is None
+    said = f"{label} (2 voxels) counts"
+    assert (said in text_of(visit)) == (label in {77, 99})
+
+
+def test_an_image_of_freesurfer_that_does_not_say_where_it_lies_is_refused(
+    raw: Path, tmp_path: Path
+) -> None:
+    path = put(tmp_path / "fs" / "sub-01" / "mri" / "aparc+aseg.mgz", "parcellation")
+    content = bytearray(gzip.decompress(path.read_bytes()))
+    # the flag that its axes and centre count, after version, sizes, type and degrees of freedom
+    content[28:30] = b"\0\0"
+    path.write_bytes(gzip.compress(bytes(content)))
+    visit = planned(raw, f"mine={tmp_path / 'fs'}")
+    assert "does not say where it lies" in f"{visit.problem} {text_of(visit)}"
+    assert visit.parcellation is None
 
 
 def two_datasets(tmp_path: Path) -> Path:
