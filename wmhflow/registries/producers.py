@@ -298,6 +298,6 @@ def producers_table() -> str:
     lines = ["| producer | what is read | folder |", "| --- " * 3 + "|"]
     for name, producer in load_producers().items():
         what = dict.fromkeys(row.what for row in producer.files if row.is_used)
-        link = f"[{producer.title}](_generated/producers/{name}.md)"
+        link = f"[{producer.title}](/_generated/producers/{name}.md)"
         lines.append(f"| {link} | {', '.join(what)} | {LAYOUTS[producer.layout]} |")
     return "\n".join(lines) + "\n"
