@@ -138,8 +138,8 @@ def test_every_producer_has_a_page_that_names_its_files() -> None:
         assert f"producers/{name}.md" in producers_table()
 
 
-# Files below the folder of -d, what is read, and a part of what the plan says. A name that ends with
-# an equals sign and a kind is written as that kind.
+# Files below the folder of -d, what is read, and a part of what the plan says. A name that ends
+# with an equals sign and a kind is written as that kind.
 FUNC = "sub-01/func/sub-01_task-gas"
 PERF = "sub-01/perf/sub-01"
 DWI = "sub-01/dwi/sub-01"
@@ -156,7 +156,7 @@ CASES = {
             for desc in ("", "desc-basil_", "desc-basilGM_", "desc-score_")
         ],
         {"CBF": "sub-01_cbf.nii.gz"},
-        "desc-basil_cbf.nii.gz of mine is ignored: sub-01_cbf.nii.gz of mine goes before it (no desc)",
+        "basil_cbf.nii.gz of mine is ignored: sub-01_cbf.nii.gz of mine goes before it (no desc)",
     ),
     "BASIL alone": (
         [f"{PERF}_desc-{one}_cbf.nii.gz" for one in ("basil", "basilGM", "basilWM", "scrub")],
@@ -514,12 +514,24 @@ def test_a_filter_may_narrow_one_map(
 
 
 @pytest.mark.parametrize(
-    "chosen", [{"map": {"run": 7}}, {"map.CBF": {"desc": "x"}}, {"t1w": {"rater": "a"}}]
+    "chosen",
+    [
+        {"map": {"run": 7}},
+        {"map.CBF": {"desc": "x"}},
+        {"t1w": {"rater": "a"}},
+        {"flair": {"run": 1}},
+        {"wmh": {"label": "x"}},
+        {"parcellation": {"desc": "x"}},
+        {"transform": {"run": 1}},
+        {"series": {"direction": "AP"}},
+    ],
 )
 def test_a_filter_that_leaves_nothing_is_an_error(
     raw: Path, tmp_path: Path, chosen: dict[str, Any]
 ) -> None:
-    root = lay(tmp_path / "mine", [f"{PERF}_cbf.nii.gz"])
+    files = [f"{PERF}_cbf.nii.gz", f"{DWI}_desc-preproc_dwi.nii.gz=4D", f"{ANAT}_{MASK}"]
+    files += [f"{ANAT}_desc-aseg_dseg.nii.gz=parcellation", f"{PERF}_from-asl_to-T1w_xfm.txt"]
+    root = lay(tmp_path / "mine", files)
     path = tmp_path / "filter.json"
     path.write_text(json.dumps(chosen))
     problem = planned(raw, f"mine={root}", more=("--bids-filter-file", str(path))).problem

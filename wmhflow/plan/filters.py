@@ -10,6 +10,7 @@ from wmhflow.bids.query import FoundFile, Query, matches
 from wmhflow.errors import InputError, UsageError
 from wmhflow.plan.choice import named
 from wmhflow.registries.maps import MapDefinition
+from wmhflow.registries.series import load_series_definitions
 
 OF_KINDS: Mapping[str, Mapping[str, Any]] = {
     "t1w": {"suffix": "T1w"},
@@ -88,6 +89,10 @@ def _files_of(
 ) -> list[FoundFile]:
     kind, _, name = section.partition(".")
     files = query.raw.of(subject) if kind in RAW_KINDS else query.given(subject)
+    if kind == "series":
+        leads = [one.files[one.lead].query for one in load_series_definitions().values()]
+        both = (*files, *query.raw.of(subject))
+        return [file for file in both if any(matches(file, lead) for lead in leads)]
     if kind == "map":
         asked = [maps[name]] if name else list(maps.values())
         return [file for file in files if any(matches(file, one.query) for one in asked)]

@@ -25,7 +25,7 @@ UNMOVED_SPACES = (None, "ACPC", "orig", "native", "dwi", "asl", "aslref")
 def find_maps(
     planning: Planning, visit: VisitPlan, maps: Mapping[str, MapDefinition]
 ) -> Iterator[MapPlan]:
-    """Find the visit's maps.
+    """Find the visit's maps; one that cannot be chosen is left out and said.
 
     Parameters
     ----------
@@ -35,8 +35,6 @@ def find_maps(
         What is decided so far.
     maps
         The registry of maps.
-
-    A map that cannot be chosen is left out and said; the others go on.
     """
     computing = Computing(planning, visit, JUDGES, _transform, _is_native)
     for definition in known_maps(planning, maps):
