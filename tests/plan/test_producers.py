@@ -148,7 +148,7 @@ CASES = {
     "ASLPrep's mean and not its series": (
         [f"{PERF}_cbf.nii.gz", f"{PERF}_desc-timeseries_cbf.nii.gz=4D"],
         {"CBF": "sub-01_cbf.nii.gz"},
-        "sub-01_desc-timeseries_cbf.nii.gz of mine is ignored: desc-timeseries is another image",
+        "sub-01_desc-timeseries_cbf.nii.gz",
     ),
     "ASLPrep with BASIL and score": (
         [
@@ -163,7 +163,7 @@ CASES = {
         {"CBF": "sub-01_desc-basil_cbf.nii.gz"},
         "goes before it (desc-basil)",
     ),
-    "one tissue's flow is no flow": ([f"{PERF}_desc-basilGM_cbf.nii.gz"], {}, "another image"),
+    "one tissue's flow is no flow": ([f"{PERF}_desc-basilGM_cbf.nii.gz"], {}, "basilGM_cbf"),
     "a series alone is no map": ([f"{PERF}_cbf.nii.gz=4D"], {}, "it is 4D"),
     "the mean before another space": (
         [f"{PERF}_space-T1w_desc-basil_cbf.nii.gz", f"{PERF}_cbf.nii.gz"],
@@ -177,23 +177,29 @@ CASES = {
     ),
     "QSMxT with chi-separation": (
         [f"{ANAT}_{desc}Chimap.nii" for desc in ("", "desc-total_", "desc-paramagnetic_")],
-        {"Chimap": "sub-01_Chimap.nii"},
-        "desc-paramagnetic is another image",
+        {"Chimap": "sub-01_Chimap.nii", "Chipos": "sub-01_desc-paramagnetic_Chimap.nii"},
+        "sub-01_desc-total_Chimap.nii of mine is ignored: sub-01_Chimap.nii of mine goes before it",
     ),
     "total susceptibility alone": (
         [f"{ANAT}_desc-{one}_Chimap.nii" for one in ("total", "diamagnetic")],
-        {"Chimap": "sub-01_desc-total_Chimap.nii"},
-        "desc-diamagnetic is another image",
+        {
+            "Chimap": "sub-01_desc-total_Chimap.nii",
+            "Chineg": "sub-01_desc-diamagnetic_Chimap.nii",
+        },
+        "sub-01_desc-diamagnetic_Chimap.nii",
     ),
     "dki before dkimicro": (
         [f"{DWI}_space-ACPC_model-{one}_param-md_dwimap.nii.gz" for one in ("dki", "dkimicro")],
         {"MD": "sub-01_space-ACPC_model-dki_param-md_dwimap.nii.gz"},
-        "goes before it (model-dki)",
+        "sub-01_space-ACPC_model-dkimicro_param-md_dwimap.nii.gz",
     ),
     "the tensor's FA before dki's": (
         [f"{DWI}_model-{one}_param-fa_dwimap.nii.gz" for one in ("tensor", "dki", "fwdti")],
-        {"FA": "sub-01_model-tensor_param-fa_dwimap.nii.gz"},
-        "model-fwdti is another image",
+        {
+            "FA": "sub-01_model-tensor_param-fa_dwimap.nii.gz",
+            "FAt": "sub-01_model-fwdti_param-fa_dwimap.nii.gz",
+        },
+        "model-dki_param-fa_dwimap.nii.gz of mine is ignored: sub-01_model-tensor_param-fa",
     ),
     "two runs cost that map alone": (
         [f"{PERF}_run-{run}_cbf.nii.gz" for run in (1, 2)]
@@ -255,7 +261,7 @@ CASES = {
             f"{FUNC}_space-T1w_desc-aparcaseg_dseg.nii.gz=parcellation",
             f"{FUNC}_desc-cvr_bold.nii.gz",
         ],
-        {},
+        {"CVR": "sub-01_task-gas_desc-cvr_bold.nii.gz"},
         "not used: ",
     ),
     "a near name": (
@@ -299,7 +305,8 @@ def test_which_files_are_read(
 ) -> None:
     visit = planned(raw, f"mine={lay(tmp_path / 'mine', files)}")
     assert visit.problem is None
-    assert read_as(visit) == expected
+    known = {"WMH", "parcellation", *load_maps()}
+    assert read_as(visit) == {what: name for what, name in expected.items() if what in known}
     assert said in text_of(visit)
 
 
@@ -379,8 +386,9 @@ def test_an_image_of_freesurfer_that_does_not_say_where_it_lies_is_refused(
 
 def two_datasets(tmp_path: Path) -> Path:
     study = tmp_path / "study"
-    for name in ("qsirecon", "aslprep"):
-        describe(study / name, DatasetType="derivative", GeneratedBy=[{"Name": name}])
+    for name in ("QSIRecon", "ASLPrep"):
+        how = {"DatasetType": "derivative", "GeneratedBy": [{"Name": name}]}
+        describe(study / name.lower(), **how)
     inner = study / "qsirecon" / "derivatives" / "qsirecon-DSIStudio"
     describe(inner, DatasetType="derivative", GeneratedBy=[{"Name": "QSIRecon"}])
     put(inner / f"{DWI}_space-ACPC_model-tensor_param-md_dwimap.nii.gz")
@@ -402,8 +410,9 @@ def test_a_folder_of_datasets_is_looked_through_and_ones_own_outputs_are_not(
     }
     (diffusivity,) = [one for one in visit.maps if one.name == "MD"]
     assert diffusivity.file.part == "qsirecon/derivatives/qsirecon-DSIStudio"
-    assert diffusivity.file.kind is not None
-    assert diffusivity.file.kind.unit == "um^2/ms"
+    (flow,) = [one for one in visit.maps if one.name == "CBF"]
+    assert flow.file.kind is not None
+    assert flow.file.kind.unit == "mL/100g/min"
     assert diffusivity.file.uri.startswith(
         "bids:all:qsirecon/derivatives/qsirecon-DSIStudio/sub-01"
     )
@@ -415,6 +424,23 @@ def test_outputs_may_lie_beside_the_datasets_of_such_a_folder(raw: Path, tmp_pat
     assert main([str(raw), str(study / "mine"), *words]) == 0
     assert main([str(raw), str(study / "aslprep" / "mine"), *words]) == 2
     assert main([str(raw), str(study / "aslprep"), *words]) == 2
+
+
+def test_an_index_gives_the_same(raw: Path, tmp_path: Path) -> None:
+    root = describe(tmp_path / "mine")
+    lay(root, [f"{ANAT}_FLAIR_wmh.nii.gz=WMH", "sub-01/mri/aparc+aseg.mgz=parcellation"])
+    lay(root, [f"{DWI}_param-fa_dwimap.nii.gz", f"{FUNC}_desc-cvr_bold.nii.gz"])
+    more = ("--bids-database-dir", str(tmp_path / "index"))
+    anew, kept = planned(raw, f"mine={root}"), planned(raw, f"mine={root}", more=more)
+    assert read_as(anew) == read_as(kept)
+    assert len(read_as(kept)) >= 3
+    assert text_of(anew) == text_of(kept)
+
+
+def test_what_is_used_as_raw_data_is_not_said_to_be_unused(raw: Path) -> None:
+    put(raw / f"{ANAT}_T1map.nii.gz")
+    put(raw / f"{ANAT}_T2w.nii.gz")
+    assert "scanner | note | not used: sub-01_T2w.nii.gz" in text_of(planned(raw, f"scanner={raw}"))
 
 
 def test_the_inner_datasets_of_raw_data_are_named_one_by_one(raw: Path) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from wmhflow.bids.query import FoundFile
 from wmhflow.errors import AmbiguousInputError
@@ -189,9 +190,24 @@ class _Rank:
 
 
 def _ranks(choice: Choice, definition: MapDefinition) -> Iterator[_Rank]:
-    for entity in ("desc", *(key for key in choice.order if key != "desc")):
-        if entity not in definition.query:
+    """List what orders files: the map's query where it lists values, else the producers' table."""
+    listed = {key: value for key, value in definition.query.items() if isinstance(value, list)}
+    for entity in dict.fromkeys(("desc", *choice.order, *listed)):
+        if entity in listed:
+            yield _Rank(entity, tuple(str(one or "") for one in listed[entity]))
+        elif entity not in definition.query:
             yield _Rank(entity, choice.order.get(entity, ("",)))
+
+
+def queries_of(definition: MapDefinition) -> tuple[Mapping[str, Any], ...]:
+    """Return the queries by any of which a map's files are found.
+
+    Parameters
+    ----------
+    definition
+        The map.
+    """
+    return tuple(getattr(definition, "queries", (definition.query,)))
 
 
 def nearest_first(file: FoundFile, others: Sequence[FoundFile]) -> list[FoundFile]:

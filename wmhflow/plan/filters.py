@@ -8,7 +8,7 @@ from typing import Any
 from wmhflow.bids.entities import meant_entity
 from wmhflow.bids.query import FoundFile, Query, matches
 from wmhflow.errors import InputError, UsageError
-from wmhflow.plan.choice import named
+from wmhflow.plan.choice import named, queries_of
 from wmhflow.registries.maps import MapDefinition
 from wmhflow.registries.series import load_series_definitions
 
@@ -45,7 +45,7 @@ def check_filter_maps(query: Query, maps: Mapping[str, MapDefinition]) -> None:
                 f"--bids-filter-file: '{section}' names no map; known are {', '.join(maps)}."
             )
     for definition in maps.values():
-        for entity in definition.query:
+        for entity in (entity for query in queries_of(definition) for entity in query):
             meant = meant_entity(entity)
             if meant != entity:
                 raise UsageError(
@@ -95,5 +95,6 @@ def _files_of(
         return [file for file in both if any(matches(file, lead) for lead in leads)]
     if kind == "map":
         asked = [maps[name]] if name else list(maps.values())
-        return [file for file in files if any(matches(file, one.query) for one in asked)]
+        queries = [query for one in asked for query in queries_of(one)]
+        return [file for file in files if any(matches(file, query) for query in queries)]
     return [file for file in files if matches(file, OF_KINDS[kind])]

@@ -9,7 +9,7 @@ from functools import lru_cache
 from wmhflow.bids.folders import INPUT_ENDINGS
 from wmhflow.bids.query import Dataset, FoundFile
 from wmhflow.errors import InputError
-from wmhflow.plan.choice import named
+from wmhflow.plan.choice import named, queries_of
 from wmhflow.plan.context import Planning
 from wmhflow.plan.visit import VisitPlan
 from wmhflow.registries.maps import MapDefinition
@@ -97,13 +97,14 @@ def say_unused(
         The names of the folders of which something is used.
     """
     used = {file.dataset for file in visit.sources}
+    paths = {file.path for file in visit.sources} | planning.considered | set(planning.unclear)
     for dataset in planning.query.derivatives:
         files = [
             file
             for file in dataset.of(planning.subject)
             if file.path.name.endswith((*INPUT_ENDINGS, "_xfm.txt"))
         ]
-        left = [file for file in files if _is_left(planning, file)]
+        left = [file for file in files if file.path not in paths and _is_of_visit(planning, file)]
         for file in files:
             if file.path in planning.unclear and file.path not in planning.considered:
                 why = f"{file.named} is not used: {planning.unclear[file.path]}"
@@ -117,16 +118,15 @@ def say_unused(
     return sorted(used)
 
 
-def _is_left(planning: Planning, file: FoundFile) -> bool:
-    is_known = file.path in planning.considered or file.path in planning.unclear
-    return not is_known and _is_of_visit(planning, file)
-
-
 def _listed(left: Sequence[FoundFile], maps: Mapping[str, MapDefinition]) -> str:
     """Name the files of which another name would be read, then a few of the others."""
     meant = [file for file in left if file.kind is None or file.kind.is_used]
     compared = meant[:MOST_COMPARED]
-    hints = {file.path: hint for file in compared if (hint := _nearest(file, maps))}
+    hints = {
+        file.path: hint
+        for file in compared
+        if (hint := _nearest(file, maps)) and hint not in file.path.name
+    }
     first = sorted(meant, key=lambda file: (file.path not in hints, str(file.path)))
     shown = [
         file.path.name + (f" ({hints[file.path]} would be)" if file.path in hints else "")
@@ -152,23 +152,26 @@ def _nearest(file: FoundFile, maps: Mapping[str, MapDefinition]) -> str | None:
 
 
 def _near_maps(file: FoundFile, maps: Mapping[str, MapDefinition]) -> Iterator[tuple[float, str]]:
-    for definition in maps.values():
+    for query in (query for definition in maps.values() for query in queries_of(definition)):
         wanted = {
-            entity: [str(one) for one in (value if isinstance(value, list) else [value])]
-            for entity, value in definition.query.items()
-            if value is not None
+            entity: value if isinstance(value, list) else [value] for entity, value in query.items()
         }
         scores = [
             max(_likeness(file.get(entity), value) for value in values)
             for entity, values in wanted.items()
         ]
         if min(scores) > 0:
-            told = [f"{key}-{values[0]}" for key, values in wanted.items() if key != "suffix"]
-            yield min(scores), "_".join([*told, *wanted.get("suffix", [])])
+            first = {key: next((str(one) for one in values if one), "")
+                     for key, values in wanted.items()}  # fmt: skip
+            told = [f"{key}-{value}" for key, value in first.items() if value and key != "suffix"]
+            yield min(scores), "_".join([*told, first.get("suffix", "")])
 
 
-def _likeness(value: object, wanted: str) -> float:
-    return 0.0 if value is None else _word_likeness(str(value), wanted)
+def _likeness(value: object, wanted: object) -> float:
+    if not value or not wanted:
+        # absence is wanted, or there
+        return 0.0 if value or wanted else 1.0
+    return _word_likeness(str(value), str(wanted))
 
 
 @lru_cache(maxsize=4096)
