@@ -38,6 +38,10 @@ EULER = (
 )
 
 
+# what no value tells
+UNITS = {"bold": "%/mmHg"}
+
+
 def codes(label: int = 0) -> Any:
     """A parcellation of white matter and ventricles, and a few voxels of one more label."""
     data = np.full(SHAPE, 2)
@@ -58,6 +62,8 @@ def put(path: Path, what: str = "map", label: int = 0) -> Path:
         data[3, 3, 3:5] = 1
     if what == "4D":
         data = np.ones((*SHAPE, 3))
+    if what == "map" and (units := UNITS.get(path.name.split(".")[0].rpartition("_")[2])):
+        path.with_name(f"{path.name.split('.')[0]}.json").write_text(json.dumps({"Units": units}))
     if path.suffix == ".mgz":
         nib.save(nib.MGHImage(np.asarray(data, np.int32), AFFINE), path)
         return path
@@ -76,7 +82,8 @@ def text_of(visit: VisitPlan) -> str:
 
 def read_as(visit: VisitPlan) -> dict[str, str]:
     """Say what was taken for what, by the names of the files."""
-    found = {one.name: one.file.path.name for one in visit.maps}
+    # of PET there is a map of every tracer
+    found = {one.name.replace("FDG", ""): one.file.path.name for one in visit.maps}
     if isinstance(visit.wmh, Given):
         found["WMH"] = visit.wmh.file.path.name
     if visit.parcellation is not None:
@@ -99,7 +106,9 @@ def test_every_producers_file_is_read_from_the_folder_that_a_user_names(
     producer = load_producers()[row.producer]
     root = tmp_path / producer.name
     label = row.labels[0] if row.labels else 0
-    file = put(root / row.example, row.what, label)
+    file = put(
+        root / row.example, row.what if row.what in {"WMH", "parcellation"} else "map", label
+    )
     if producer.layout == "bids":
         generated_by = [{"Name": producer.generated_by[0]}]
         for part in dict.fromkeys((root, file.parents[2])):
@@ -206,7 +215,7 @@ CASES = {
         + [f"{DWI}_model-dki_param-fa_dwimap.nii.gz"],
         {"FA": "sub-01_model-dki_param-fa_dwimap.nii.gz"},
         (
-            "CBF | not used | 2 files answer for one map CBF (sub-01_run-1_cbf.nii.gz of mine and "
+            "CBF | refused | not used: 2 files answer for one map CBF (sub-01_run-1_cbf.nii.gz of mine and "
             "sub-01_run-2_cbf.nii.gz of mine); choose with --bids-filter-file, under map.CBF."
         ),
     ),
@@ -295,7 +304,9 @@ def lay(root: Path, names: Sequence[str]) -> Path:
     for name in names:
         path, _, kind = name.partition("=")
         is_label = kind.isdecimal()
-        put(root / path, "parcellation" if is_label else kind, int(kind) if is_label else 0)
+        put(
+            root / path, "parcellation" if is_label else kind or "map", int(kind) if is_label else 0
+        )
     return root
 
 
@@ -517,7 +528,6 @@ def test_a_visits_folder_of_freesurfer_is_that_visits(tmp_path: Path) -> None:
     ("chosen", "expected"),
     [
         ({"map.CBF": {"run": 1}}, {"CBF": "sub-01_run-01_cbf.nii.gz", "FA": "fa"}),
-        ({"map.CBF": {"run": "02"}}, {"FA": "fa"}),
         (
             {"map.CBF": {"desc": "basilGM"}},
             {"CBF": "sub-01_run-02_desc-basilGM_cbf.nii.gz", "FA": "fa"},
@@ -544,6 +554,7 @@ def test_a_filter_may_narrow_one_map(
     [
         {"map": {"run": 7}},
         {"map.CBF": {"desc": "x"}},
+        {"map.CBF": {"run": "02"}},
         {"t1w": {"rater": "a"}},
         {"flair": {"run": 1}},
         {"wmh": {"label": "x"}},

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from wmhflow.bids.query import IMAGE_EXTENSIONS, FoundFile
+from wmhflow.plan.choice import queries_of
 from wmhflow.plan.context import Planning
 from wmhflow.registries.maps import MapDefinition
 
@@ -23,7 +24,8 @@ def answering(planning: Planning, definition: MapDefinition) -> list[FoundFile]:
         The map.
     """
     found: dict[Path, FoundFile] = {}
-    for query in definition.queries:
+    asked = planning.query.filters.get(f"map.{definition.name}", {})
+    for query in queries_of(definition, asked):
         suffixes = query.get("suffix")
         # files are sorted by suffix, so that one at a time is looked up rather than searched
         for suffix in suffixes if isinstance(suffixes, list) else [suffixes]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -199,15 +199,26 @@ def _ranks(choice: Choice, definition: MapDefinition) -> Iterator[_Rank]:
             yield _Rank(entity, choice.order.get(entity, ("",)))
 
 
-def queries_of(definition: MapDefinition) -> tuple[Mapping[str, Any], ...]:
+def queries_of(
+    definition: MapDefinition, asked: Collection[str] = ()
+) -> tuple[Mapping[str, Any], ...]:
     """Return the queries by any of which a map's files are found.
 
     Parameters
     ----------
     definition
         The map.
+    asked
+        Entities of which the user's filter of this map says the value, whatever the registry takes.
     """
-    return tuple(getattr(definition, "queries", (definition.query,)))
+    return tuple(
+        {
+            key: value
+            for key, value in query.items()
+            if key in ("suffix", "param") or key not in asked
+        }
+        for query in definition.queries
+    )
 
 
 def nearest_first(file: FoundFile, others: Sequence[FoundFile]) -> list[FoundFile]:

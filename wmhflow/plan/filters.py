@@ -95,6 +95,7 @@ def _files_of(
         return [file for file in both if any(matches(file, lead) for lead in leads)]
     if kind == "map":
         asked = [maps[name]] if name else list(maps.values())
-        queries = [query for one in asked for query in queries_of(one)]
-        return [file for file in files if any(matches(file, query) for query in queries)]
+        told = query.filters[section] if name else {}
+        queries = [wanted for one in asked for wanted in queries_of(one, told)]
+        return [file for file in files if any(matches(file, wanted) for wanted in queries)]
     return [file for file in files if matches(file, OF_KINDS[kind])]

@@ -41,7 +41,8 @@ def find_maps(
         try:
             yield from _find_map(planning, visit, definition, computing)
         except AmbiguousInputError as error:
-            planning.say(definition.name, REFUSED, str(error).removeprefix(f"{planning.label}: "))
+            why = str(error).removeprefix(f"{planning.label}: ")
+            planning.say(definition.name, REFUSED, f"not used: {why}")
 
 
 def _find_map(

@@ -161,8 +161,7 @@ def _near_maps(file: FoundFile, maps: Mapping[str, MapDefinition]) -> Iterator[t
             for entity, values in wanted.items()
         ]
         if min(scores) > 0:
-            first = {key: next((str(one) for one in values if one), "")
-                     for key, values in wanted.items()}  # fmt: skip
+            first = {key: str(values[0] or "") for key, values in wanted.items()}
             told = [f"{key}-{value}" for key, value in first.items() if value and key != "suffix"]
             yield min(scores), "_".join([*told, first.get("suffix", "")])
 

@@ -240,8 +240,8 @@ def find_choice(name: str) -> Choice:
 
     Examples
     --------
-    >>> find_choice("Chimap").never["desc"]
-    ('paramagnetic', 'diamagnetic')
+    >>> find_choice("WMH").never["desc"]
+    ('annotated',)
     >>> find_choice("a map of one's own").order
     {'desc': ('',)}
     """
