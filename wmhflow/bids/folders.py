@@ -140,10 +140,13 @@ class Folders:
         The folder.
     bids
         Lists what BIDS names in a person's folder ``sub-…``, and puts the other files into a list.
+    raw
+        The raw dataset, which is none of the datasets that a folder may hold.
     """
 
-    def __init__(self, root: Path, bids: Bids | None = None) -> None:
+    def __init__(self, root: Path, bids: Bids | None = None, raw: Path | None = None) -> None:
         self.root = root
+        self.raw = raw
         self._bids = bids or _scan
         self._own = _Part(root)
 
@@ -195,7 +198,9 @@ class Folders:
         found: list[_Part] = []
         for name in names:
             part = _Part(self.root / name, name)
-            if is_folder(part.folder) and name != "derivatives" and _is_others(part):
+            if name == "derivatives" or part.folder.resolve() == self.raw:
+                continue
+            if is_folder(part.folder) and _is_others(part):
                 found += (part, *_below(part, "derivatives"))
         return tuple(found)
 

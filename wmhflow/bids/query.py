@@ -352,9 +352,10 @@ def open_query(bids_dir: Path, inputs: Inputs) -> Query:
     for dataset in inputs.derivatives:
         check_derivatives(dataset.path, f"--derivatives {dataset.name}")
     database = inputs.bids_database_dir
+    raw = bids_dir.resolve()
     return Query(
-        _raw(bids_dir.resolve(), database),
-        tuple(_derived(one.name, one.path.resolve(), database) for one in inputs.derivatives),
+        _raw(raw, database),
+        tuple(_derived(one.name, one.path.resolve(), database, raw) for one in inputs.derivatives),
         read_filters(inputs.bids_filter_file),
     )
 
@@ -393,9 +394,9 @@ def _raw(root: Path, database: Path | None) -> Dataset:
     return Dataset("raw", root, read)
 
 
-def _derived(name: str, root: Path, database: Path | None) -> Dataset:
+def _derived(name: str, root: Path, database: Path | None, raw: Path) -> Dataset:
     if database is None or not (root / DESCRIPTION).exists():
-        folders = Folders(root)
+        folders = Folders(root, raw=raw)
         return Dataset(name, root, folders.person, folders)
     index = Database(database, name, root, raw=False)
 
@@ -403,7 +404,7 @@ def _derived(name: str, root: Path, database: Path | None) -> Dataset:
         scan_person(folder, subject, raw=False, others=others)
         return index.person(subject)
 
-    folders = Folders(root, read)
+    folders = Folders(root, read, raw)
     return Dataset(name, root, folders.person, folders)
 
 
