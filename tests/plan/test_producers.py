@@ -182,7 +182,7 @@ CASES = {
     "the reference's space before another": (
         [f"{PERF}_space-T1w_cbf.nii.gz", f"{PERF}_cbf.nii.gz"],
         {"CBF": "sub-01_space-T1w_cbf.nii.gz"},
-        "sub-01_cbf.nii.gz of mine is ignored: sub-01_space-T1w_cbf.nii.gz of mine goes before it",
+        "note | sub-01_cbf.nii.gz",
     ),
     "QSMxT with chi-separation": (
         [f"{ANAT}_{desc}Chimap.nii" for desc in ("", "desc-total_", "desc-paramagnetic_")],

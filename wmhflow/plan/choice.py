@@ -27,7 +27,8 @@ def choose_map(
     planning: Planning,
     definition: MapDefinition,
     found: Sequence[FoundFile],
-    spaces: Sequence[Callable[[FoundFile], bool]],
+    is_usable: Callable[[FoundFile], bool],
+    nearest: Callable[[Sequence[FoundFile]], Sequence[FoundFile]],
 ) -> FoundFile | None:
     """Choose the one file of a map, and say what was passed over.
 
@@ -39,9 +40,10 @@ def choose_map(
         The map.
     found
         The visit's files of that name.
-    spaces
-        Tell of a file whether it lies in a space that can be used; those of the first go before
-        the others, where nothing else parts them.
+    is_usable
+        Tells whether a file lies in a space that can be used.
+    nearest
+        Keeps those that need least to lie on the reference, where nothing else parts them.
 
     Returns
     -------
@@ -54,18 +56,23 @@ def choose_map(
         If several remain that nothing tells apart.
     """
     left, passed = without_never(definition.name, found, _asked(planning, definition))
-    left = _usable(left, spaces, passed)
+    passed += [
+        Passed(file, f"it lies in space-{file.get('space')}")
+        for file in left
+        if not is_usable(file)
+    ]
+    left = [file for file in left if is_usable(file)]
     left = _three_dimensional(planning, left, passed)
     left = _first_by(find_choice(definition.name), definition, left, passed)
-    left = _nearest_space(left, spaces, passed)
+    kept = nearest(left) if len(left) > 1 else left
     for one in passed:
         planning.say(definition.name, "note", f"{one.file.named} is ignored: {one.why}")
-    if len(left) > 1:
+    if len(kept) > 1:
         raise AmbiguousInputError(
-            f"{len(left)} files answer for one map {definition.name} ({named(left)}); choose with "
+            f"{len(kept)} files answer for one map {definition.name} ({named(kept)}); choose with "
             f"--bids-filter-file, under map.{definition.name}."
         )
-    return left[0] if left else None
+    return kept[0] if kept else None
 
 
 def named(files: Sequence[FoundFile]) -> str:
@@ -113,32 +120,6 @@ def _asked(planning: Planning, definition: MapDefinition) -> list[str]:
     for section in ("map", f"map.{definition.name}"):
         asked += planning.query.filters.get(section, {})
     return asked
-
-
-def _usable(
-    found: Sequence[FoundFile],
-    spaces: Sequence[Callable[[FoundFile], bool]],
-    passed: list[Passed],
-) -> list[FoundFile]:
-    left = [file for file in found if any(is_there(file) for is_there in spaces)]
-    passed += [
-        Passed(file, f"it lies in space-{file.get('space')}") for file in found if file not in left
-    ]
-    return left
-
-
-def _nearest_space(
-    found: list[FoundFile],
-    spaces: Sequence[Callable[[FoundFile], bool]],
-    passed: list[Passed],
-) -> list[FoundFile]:
-    for is_there in spaces:
-        taken = [file for file in found if is_there(file)]
-        if taken:
-            others = [file for file in found if file not in taken]
-            passed += [Passed(file, f"{taken[0].named} goes before it") for file in others]
-            return taken
-    return found
 
 
 def _three_dimensional(

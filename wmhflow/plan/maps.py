@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -49,8 +49,8 @@ def _find_map(
     planning: Planning, visit: VisitPlan, definition: MapDefinition, computing: Computing
 ) -> Iterator[MapPlan]:
     found = answering(planning, definition)
-    spaces = (partial(_is_on_reference, visit), partial(_is_native, visit))
-    chosen = choose_map(planning, definition, found, spaces)
+    nearest = partial(_nearest, planning, visit, definition.name)
+    chosen = choose_map(planning, definition, found, partial(_is_native, visit), nearest)
     if chosen is not None:
         yield from _given(planning, visit, definition, chosen)
     else:
@@ -82,8 +82,16 @@ def _shown_by(
     return _companion(planning, definition, file)
 
 
-def _is_on_reference(visit: VisitPlan, file: FoundFile) -> bool:
-    return file.get("space") == visit.reference
+def _nearest(
+    planning: Planning, visit: VisitPlan, name: str, files: Sequence[FoundFile]
+) -> Sequence[FoundFile]:
+    """Keep those on the reference, if there are any; say the others."""
+    kept = [file for file in files if file.get("space") == visit.reference]
+    for file in files if kept else ():
+        if file not in kept:
+            why = f"{file.named} is ignored: {kept[0].named} lies on the reference"
+            planning.say(name, "note", why)
+    return kept or files
 
 
 def _is_native(visit: VisitPlan, file: FoundFile) -> bool:

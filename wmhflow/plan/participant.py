@@ -22,7 +22,7 @@ from wmhflow.plan.masks import find_infarct, find_wmh
 from wmhflow.plan.raw import choose_reference, find_raw
 from wmhflow.plan.tissues import find_tissues, lay_atlases, with_lobes
 from wmhflow.plan.transforms import between_images, to_template
-from wmhflow.plan.unused import say_unused
+from wmhflow.plan.unused import say_left_over
 from wmhflow.plan.visit import ParticipantPlan, VisitPlan
 from wmhflow.registries.maps import MapDefinition
 from wmhflow.settings import Settings
@@ -126,5 +126,5 @@ def _plan(planning: Planning, maps: Mapping[str, MapDefinition]) -> VisitPlan:
     visit = replace(visit, wmh=find_wmh(planning, visit))
     visit = replace(visit, infarct=find_infarct(planning, visit))
     visit = replace(visit, maps=tuple(find_maps(planning, visit, maps)))
-    say_unused(planning, visit, maps)
+    say_left_over(planning, visit, maps)
     return replace(visit, decisions=tuple(planning.decisions))

@@ -79,7 +79,7 @@ def _is_of_visit(planning: Planning, file: FoundFile) -> bool:
     return session == planning.session or session not in planning.sessions
 
 
-def say_unused(
+def say_left_over(
     planning: Planning, visit: VisitPlan, maps: Mapping[str, MapDefinition]
 ) -> list[str]:
     """Say of every folder of ``-d`` what in it is not used, and whether nothing is.
