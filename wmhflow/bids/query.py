@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from wmhflow.bids.database import Database
@@ -31,8 +31,8 @@ LABEL_EXTENSIONS = (*IMAGE_EXTENSIONS, ".mgz")
 class FoundFile:
     """A file with its BIDS entities (by their long names) and the name of its dataset.
 
-    ``kind`` is what the registry of producers says of such a file, and ``part`` the inner dataset
-    that it lies in, where a dataset holds others.
+    ``kind`` is what the registry of producers says of such a file. Where a dataset holds others,
+    ``part`` is the inner one's folder in it, and ``root`` that folder's place.
     """
 
     path: Path
@@ -55,7 +55,8 @@ class FoundFile:
     @property
     def uri(self) -> str:
         """The file's BIDS URI."""
-        return f"bids:{self.dataset}:{self.path.relative_to(self.root).as_posix()}"
+        inside = PurePosixPath(self.part, self.path.relative_to(self.root))
+        return f"bids:{self.dataset}:{inside}"
 
 
 def matches(file: FoundFile, wanted: Mapping[str, Any]) -> bool:
@@ -126,7 +127,9 @@ class Dataset:
         """Return the files of one person."""
         if self._subject != subject:
             self._files = [
-                FoundFile(one.path, one.entities, self.name, self.root, one.kind, one.part)
+                FoundFile(
+                    one.path, one.entities, self.name, self.root / one.part, one.kind, one.part
+                )
                 for one in self._read(subject)
             ]
             self._subject = subject

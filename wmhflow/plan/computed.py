@@ -252,9 +252,8 @@ def _belonging(
     planning: Planning, wanted: SeriesFile, lead: FoundFile, along: str | None
 ) -> list[FoundFile]:
     """List the files of a lead's dataset and scan that a part of a series may be."""
-    dataset = next(
-        one for one in (planning.query.raw, *planning.query.derivatives) if one.root == lead.root
-    )
+    datasets = (planning.query.raw, *planning.query.derivatives)
+    dataset = next(one for one in datasets if one.name == lead.dataset)
     if wanted.beside is not None:
         start = lead.path.name.split(".", maxsplit=1)[0]
         path = lead.path.with_name(f"{start}{wanted.beside}")

@@ -141,7 +141,8 @@ def _companion(planning: Planning, definition: MapDefinition, file: FoundFile) -
     """Find an image of the same scan that shows more of the anatomy than the map does."""
     for wanted in definition.companions:
         derived = planning.query.derived("", planning.subject, **wanted)
-        near = [other for other in derived if other.dataset == file.dataset]
+        kin = [other for other in derived if other.dataset == file.dataset]
+        near = sorted(kin, key=lambda other: other.root != file.root)
         for files in (near, planning.query.raw_images("", planning.subject, **wanted)):
             for candidate in nearest_first(file, planning.of_visit(files)):
                 if _lies_on_grid_of(planning, candidate, file):

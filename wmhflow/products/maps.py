@@ -65,8 +65,8 @@ def fit_of(entry: MapPlan) -> str:
     named = sorted(
         (key, str(value)) for key, value in entry.file.entities.items() if key not in own
     )
-    folder = entry.file.path.parent.relative_to(entry.file.root)
-    return repr((entry.file.dataset, folder.as_posix(), named))
+    # the dataset, and the folder in it
+    return repr((entry.file.uri.removesuffix(entry.file.path.name), named))
 
 
 def transform_of(group: tuple[MapPlan, ...]) -> Taken:
