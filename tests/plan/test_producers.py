@@ -468,7 +468,8 @@ def test_the_inner_datasets_of_raw_data_are_named_one_by_one(raw: Path) -> None:
 
 def test_qsipreps_reference_image_stands_for_a_map_of_a_sibling(raw: Path, tmp_path: Path) -> None:
     study = two_datasets(tmp_path)
-    put(describe(study / "qsiprep") / f"{DWI}_space-ACPC_dwiref.nii.gz")
+    prepared = describe(study / "qsiprep", GeneratedBy=[{"Name": "QSIPrep"}])
+    put(prepared / f"{DWI}_space-ACPC_dwiref.nii.gz")
     (diffusivity,) = [one for one in planned(raw, f"all={study}").maps if one.name == "MD"]
     assert "sub-01_space-ACPC_dwiref.nii.gz" in [
         one.path.name for one in diffusivity.transform.files
