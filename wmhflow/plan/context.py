@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 from wmhflow.bids.naming import visit_label
@@ -19,7 +20,9 @@ from wmhflow.files.inspection import (
 )
 from wmhflow.files.transforms import TransformFile, read_transform
 from wmhflow.plan.atlases import PlannedAtlases
+from wmhflow.plan.spaces import Spaces
 from wmhflow.plan.visit import Decision, Given, VisitPlan
+from wmhflow.registries.spaces import kind_of_space
 from wmhflow.settings import Settings
 
 NATIVE_SPACES = ("T1w", "FLAIR")
@@ -55,6 +58,11 @@ class Planning:
     def label(self) -> str:
         """How the visit is named in messages."""
         return visit_label(self.subject, self.session)
+
+    @cached_property
+    def spaces(self) -> Spaces:
+        """What names of spaces mean."""
+        return Spaces(self.query, self.subject, self.session, self.only_visit)
 
     def say(self, what: str, state: str, why: str) -> None:
         """Note a decision."""
@@ -123,7 +131,11 @@ def choose_native(
         space = file.get("space")
         if space is None:
             space = _space_by_grid(planning, visit, file)
+        elif kind_of_space(space) in NATIVE_SPACES:
+            # space-flair is the FLAIR, too
+            space = kind_of_space(space)
         if space in visit.anatomical:
+            _check_raw(planning, file)
             placed.append(Given(file, space))
         else:
             planning.say(what, "note", f"{file.path.name} is ignored: it lies in space-{space}")
@@ -139,6 +151,16 @@ def choose_native(
             _check_overlap(planning, there[0].file, space, visit.anatomical[space])
             return there[0]
     return None
+
+
+def _check_raw(planning: Planning, file: FoundFile) -> None:
+    """Refuse an image that lies on another T1w than the visit's raw one, by its dataset."""
+    why = planning.spaces.whose(file) if kind_of_space(file.get("space")) == "T1w" else None
+    if why:
+        raise InputError(
+            f"{file.path} does not lie on the visit's raw T1w: {why}; give it resampled to the raw "
+            "T1w, in a dataset of its own."
+        )
 
 
 def _space_by_grid(planning: Planning, visit: VisitPlan, file: FoundFile) -> str:

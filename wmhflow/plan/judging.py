@@ -34,7 +34,16 @@ from wmhflow.files.values import (
 )
 from wmhflow.plan.participant import sentence
 from wmhflow.plan.transforms import check_matrix
-from wmhflow.plan.visit import Decision, Given, MapPlan, ParticipantPlan, Source, VisitPlan
+from wmhflow.plan.visit import (
+    Composed,
+    Computed,
+    Decision,
+    Given,
+    MapPlan,
+    ParticipantPlan,
+    Source,
+    VisitPlan,
+)
 
 EMPTY_MEANS = {"WMH": "volumes are 0 and samples n/a", "infarct": "nothing is kept out"}
 # Points in the middle of the brain of any template called MNI152, RAS mm.
@@ -113,7 +122,9 @@ def _middle_of(path: Path) -> NDArray[np.float64]:
 
 
 def _of_maps(visit: VisitPlan) -> Iterator[object]:
-    return (entry.transform for entry in visit.maps)
+    for entry in visit.maps:
+        one = entry.transform
+        yield from one.legs if isinstance(one, Composed) else (one,)
 
 
 def _judge_anatomical(visit: VisitPlan) -> Iterator[Decision]:
@@ -166,7 +177,7 @@ def _judge_map(entry: MapPlan) -> None:
         return
     definition = entry.definition
     check_range(entry.file.path, entry.name, definition.unit, definition.valid_range)
-    if entry.transform is not None and not isinstance(entry.transform, Given):
+    if isinstance(entry.transform, Computed):
         for companion in entry.transform.files:
             load_volume(companion.path)
 

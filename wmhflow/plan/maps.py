@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from wmhflow.bids.query import IMAGE_EXTENSIONS, FoundFile
-from wmhflow.errors import AmbiguousInputError, InputError
-from wmhflow.files.inspection import boxes_meet, same_lattice
+from wmhflow.errors import AmbiguousInputError
 from wmhflow.plan.computed import Computing
 from wmhflow.plan.context import Planning
 from wmhflow.plan.judges import JUDGES
-from wmhflow.plan.transforms import check_linear, find_transform, given_transform
-from wmhflow.plan.visit import Computed, Given, MapPlan, Source, VisitPlan
+from wmhflow.plan.placing import find_companion, is_usable, nearest, place_map
+from wmhflow.plan.visit import Composed, Computed, Given, MapPlan, Source, VisitPlan
 from wmhflow.registries.maps import MapDefinition
-
-UNMOVED_SPACES = (None, "ACPC", "orig", "native", "dwi", "asl", "aslref")
 
 
 def find_maps(
@@ -37,19 +35,18 @@ def find_maps(
     AmbiguousInputError
         If several files answer for one map.
     """
-    computing = Computing(planning, visit, JUDGES, _transform, _is_native)
+    computing = Computing(planning, visit, JUDGES, place_map, partial(is_usable, planning))
     for definition in maps.values():
         found = planning.of_visit(
             planning.query.derived(
                 "map", planning.subject, **definition.query, extension=list(IMAGE_EXTENSIONS)
             )
         )
-        native = [file for file in found if _is_native(visit, file)]
+        native = [file for file in found if is_usable(planning, file)]
         for file in (file for file in found if file not in native):
             why = f"{file.path.name} is ignored: it lies in space-{file.get('space')}"
             planning.say(definition.name, "note", why)
-        in_reference = [file for file in native if file.get("space") == visit.reference]
-        native = in_reference or native
+        native = nearest(planning, visit, definition.name, native)
         if len(native) > 1:
             names = " and ".join(file.path.name for file in native[:3])
             raise AmbiguousInputError(
@@ -57,7 +54,7 @@ def find_maps(
                 f"({names}); choose with --bids-filter-file."
             )
         if native:
-            transform = _transform(planning, visit, definition, native[0])
+            transform = place_map(planning, visit, definition, native[0])
             shown_by = _shown_by(planning, definition, native[0], transform)
             grid = _grid(planning, native[0])
             yield MapPlan(definition, Given(native[0]), transform, grid, shown_by)
@@ -66,75 +63,19 @@ def find_maps(
 
 
 def _shown_by(
-    planning: Planning, definition: MapDefinition, file: FoundFile, transform: Source | None
+    planning: Planning,
+    definition: MapDefinition,
+    file: FoundFile,
+    transform: Source | Composed | None,
 ) -> FoundFile | None:
     """Find the image by which an alignment that is not made here is judged."""
     is_judged = planning.settings.anatomy.registration_qc != "off"
     if not is_judged or isinstance(transform, Computed):
         return None
-    return _companion(planning, definition, file)
-
-
-def _is_native(visit: VisitPlan, file: FoundFile) -> bool:
-    return file.get("space") in (visit.reference, *UNMOVED_SPACES)
+    return find_companion(planning, definition, file)
 
 
 def _grid(planning: Planning, file: FoundFile) -> tuple[Any, ...]:
     """Return what is equal for maps that are stored on one grid."""
     facts = planning.facts(file)
     return facts.shape, tuple(facts.affine.round(5).ravel().tolist())
-
-
-def _transform(
-    planning: Planning,
-    visit: VisitPlan,
-    definition: MapDefinition,
-    file: FoundFile,
-    shown_by: str | None = None,
-) -> Source | None:
-    name = definition.name
-    if file.get("space") == visit.reference:
-        if not boxes_meet(planning.facts(file), planning.facts(visit.reference_file)):
-            raise InputError(
-                f"{file.path} lies outside the {visit.reference} image "
-                f"{visit.reference_file.path.name} although its name says the same space; check "
-                "its header."
-            )
-        planning.say(name, "found", f"{file.path.name}, aligned by its header")
-        return None
-    given = find_transform(planning, [*definition.transform_from, name], visit.reference)
-    if given:
-        read = check_linear(planning, visit, given, file)
-        how = f"aligned by {given.path.name} ({read.program})"
-        planning.say(name, "found", f"{file.path.name}, {how}")
-        return given_transform(given, read)
-    if shown_by is not None:
-        words = shown_by.replace("_", " ")
-        planning.say(name, "found", f"{file.path.name}; registered rigidly by its {words}")
-        return Computed("register_rigid")
-    companion = _companion(planning, definition, file)
-    moved = companion.path.name if companion else "the map itself, lacking a companion image"
-    planning.say(name, "found", f"{file.path.name}; registered rigidly by {moved}")
-    return Computed("register_rigid", (companion,) if companion else ())
-
-
-def _companion(planning: Planning, definition: MapDefinition, file: FoundFile) -> FoundFile | None:
-    """Find an image of the same scan that shows more of the anatomy than the map does."""
-    for wanted in definition.companions:
-        derived = planning.query.derived("map", planning.subject, **wanted)
-        near = [other for other in derived if other.dataset == file.dataset]
-        for files in (near, planning.query.raw_images("", planning.subject, **wanted)):
-            for candidate in planning.of_visit(files):
-                if _lies_on_grid_of(planning, candidate, file):
-                    return candidate
-    return None
-
-
-def _lies_on_grid_of(planning: Planning, candidate: FoundFile, file: FoundFile) -> bool:
-    if candidate.get("extension") not in IMAGE_EXTENSIONS:
-        return False
-    try:
-        return same_lattice(planning.facts(candidate), planning.facts(file))
-    except InputError as error:
-        planning.say("companion", "note", f"not used: {error}")
-        return False

@@ -1,0 +1,79 @@
+"""Transforms that the user names: ``--transform FA=PATH``."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from wmhflow.bids.query import FoundFile
+from wmhflow.errors import InputError, UsageError
+from wmhflow.plan.context import Planning
+from wmhflow.plan.visit import Given
+from wmhflow.settings import NamedTransform
+
+
+def check_named(transforms: Collection[NamedTransform], maps: Collection[str]) -> None:
+    """Refuse transforms of what there is not.
+
+    Parameters
+    ----------
+    transforms
+        Of ``--transform``.
+    maps
+        The names of the registry's maps.
+
+    Raises
+    ------
+    UsageError
+        If a name is neither a map's nor T1w nor FLAIR, or stands there twice.
+    """
+    names = [one.name for one in transforms]
+    known = {*maps, "T1w", "FLAIR"}
+    for name in names:
+        if name not in known:
+            raise UsageError(
+                f"--transform {name}=…: there is no map {name}; known are FLAIR, T1w, "
+                f"{', '.join(sorted(maps))}."
+            )
+        if names.count(name) > 1:
+            raise UsageError(f"--transform names {name} twice; give one transform of it.")
+
+
+def named_transform(planning: Planning, name: str) -> Given | None:
+    """Return the transform that the user named for an image, if any.
+
+    Parameters
+    ----------
+    planning
+        The visit's.
+    name
+        A map's, ``T1w`` or ``FLAIR``.
+
+    Raises
+    ------
+    InputError
+        If the visit has no such file, or it is no transform.
+    """
+    for one in planning.settings.inputs.transform:
+        if one.name == name:
+            path = one.of_visit(planning.subject, planning.session)
+            if not path.is_file():
+                raise InputError(
+                    f"{planning.label} has no {path}, which --transform {name} names; give it, or "
+                    "leave the person out."
+                )
+            found = _as_found(planning, path, one)
+            read = planning.transform(found)
+            anew = one.inverted or read.program != "ITK"
+            bends = not read.is_linear
+            return Given(found, convert=anew, inverted=one.inverted, bends=bends)
+    return None
+
+
+def _as_found(planning: Planning, path: Path, named: NamedTransform) -> FoundFile:
+    """Say in which dataset a file lies; one in none is named by the folder that persons share."""
+    resolved = path.resolve()
+    for dataset in (*planning.query.derivatives, planning.query.raw):
+        if resolved.is_relative_to(dataset.root):
+            return FoundFile(resolved, {}, dataset.name, dataset.root)
+    return FoundFile(path, {}, named.dataset, named.folder)

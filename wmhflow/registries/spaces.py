@@ -1,0 +1,96 @@
+"""What the labels of spaces mean, and which programs write for each other."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+# The kinds of places that a label can mean; the first four are anatomical.
+T1W, ANAT, ACPC, FLAIR, SCAN, OWN = "T1w", "anat", "ACPC", "FLAIR", "scan", "own"
+
+
+@dataclass(frozen=True)
+class Space:
+    """One place: what it is called, its kind, and how the plan says it."""
+
+    labels: tuple[str, ...]
+    kind: str
+    means: str
+
+
+@dataclass(frozen=True)
+class Family:
+    """Programs that write for each other, and the kind of place that they call T1w."""
+
+    programs: tuple[str, ...]
+    t1w: str
+
+
+@cache
+def load_spaces() -> tuple[tuple[Space, ...], tuple[Family, ...]]:
+    """Read the registry: spaces, and families of programs."""
+    text = (files("wmhflow") / "data" / "spaces.toml").read_text(encoding="utf-8")
+    tables = tomllib.loads(text)
+    spaces = (Space(tuple(row["labels"]), row["is"], row["means"]) for row in tables["space"])
+    families = (Family(tuple(row["programs"]), row["T1w"]) for row in tables["family"])
+    return tuple(spaces), tuple(families)
+
+
+def kind_of_space(label: str | None) -> str | None:
+    """Return the kind of place that a label means; an image without one lies where its scan does.
+
+    Examples
+    --------
+    >>> [kind_of_space(label) for label in ("T1wACPC", "dwiref", None, "MNI152NLin6Asym")]
+    ['ACPC', 'scan', 'own', None]
+    """
+    if label is None:
+        return OWN
+    return next((space.kind for space in load_spaces()[0] if label in space.labels), None)
+
+
+def labels_of(kind: str) -> tuple[str, ...]:
+    """List what a kind of place is called.
+
+    Examples
+    --------
+    >>> labels_of("FLAIR")
+    ('FLAIR', 'flair')
+    """
+    found = (label for space in load_spaces()[0] if space.kind == kind for label in space.labels)
+    return tuple(dict.fromkeys(found))
+
+
+def same_scan(labels: Collection[str]) -> frozenset[str]:
+    """Add to names of a scan's place all others that mean the same.
+
+    Examples
+    --------
+    >>> "dwiref" in same_scan(["dwi"]), "asl" in same_scan(["dwi"])
+    (True, False)
+    """
+    scans = [space for space in load_spaces()[0] if space.kind == SCAN]
+    found = set(labels)
+    for label in labels:
+        # EPI may be of any scan: the first row that has a label says which one it is
+        found.update(next((scan.labels for scan in scans if label in scan.labels), ()))
+    return frozenset(found)
+
+
+def family_of(program: str) -> Family | None:
+    """Find the programs that write for a program and it for them.
+
+    Examples
+    --------
+    >>> family_of("QSIRecon").t1w
+    'ACPC'
+    """
+
+    def names(family: Family) -> set[str]:
+        # qsiprep called itself so before it had capitals
+        return {name.lower() for name in family.programs}
+
+    return next((one for one in load_spaces()[1] if program.lower() in names(one)), None)
