@@ -23,7 +23,7 @@ from wmhflow.plan.spaces import OF_SCAN, RAW
 from wmhflow.plan.transforms import check_linear, check_matrix, given_transform
 from wmhflow.plan.visit import Composed, Computed, Given, Source, VisitPlan
 from wmhflow.registries.maps import MapDefinition
-from wmhflow.registries.spaces import FLAIR, T1W, kind_of_space
+from wmhflow.registries.spaces import T1W, kind_of_space
 
 HEADER, NATIVE, ELSEWHERE = range(3)
 # As many transforms that are not used are named in one line.
@@ -223,10 +223,11 @@ def _registered(
 
 def _why_registered(planning: Planning, file: FoundFile, route: Route) -> str:
     """Say what a reader of the names would not expect: another T1w, transforms not used."""
-    kind = kind_of_space(file.get("space"))
-    said = [planning.spaces.whose(file)] if kind == T1W else []
-    if kind == FLAIR:
-        said.append("nothing linear leads from the FLAIR to the reference")
+    is_t1w = kind_of_space(file.get("space")) == T1W
+    said = [planning.spaces.whose(file)] if is_t1w else []
+    frame = planning.spaces.of_image(file)
+    if frame in RAW.values():
+        said.append(f"nothing linear leads from the {frame.kind} to the reference")
     told = [one for one in (*said, *route.unused[:MOST_NAMED]) if one]
     return f", since {'; '.join(told)}" if told else ""
 

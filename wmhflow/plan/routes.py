@@ -127,6 +127,9 @@ def _edges(
         start, end = ends
         if start is None or end is None or start == end:
             continue
+        if {start, end} <= set(RAW.values()):
+            # how the other image comes to the reference is decided for the whole visit
+            continue
         is_of_person = all(
             kind_of_space(str(file.get(which))) in ANATOMICAL for which in ("from", "to")
         )
