@@ -29,7 +29,8 @@ def _group_key(entry: MapPlan) -> tuple[Any, ...]:
     if isinstance(entry.transform, Given):
         return ("transform", entry.transform.file.path, entry.grid)
     if isinstance(entry.transform, Composed):
-        return ("composed", entry.transform, entry.grid)
+        legs = tuple((leg.file.path, leg.inverted) for leg in entry.transform.legs)
+        return ("composed", legs, entry.transform.through_other, entry.grid)
     if isinstance(entry.transform, Computed):
         # maps of one scan move together, by their companion or by the first of them
         scan = entry.file.dataset, entry.definition.transform_from
