@@ -100,7 +100,8 @@ CASES: dict[str, tuple[dict[str, list[str]], str, str]] = {
     "from-EPI": ({"maps": [FA, "from-EPI_to-T1w_xfm"]}, "from-EPI_to-T1w", ""),
     "to-anat": ({"maps": [FA, "from-dwi_to-anat_xfm"]}, "from-dwi_to-anat", ""),
     "to-t1w": ({"maps": [FA, "from-dwi_to-t1w_xfm"]}, "from-dwi_to-t1w", ""),
-    "space-dwiref": ({"maps": [f"space-dwiref_{FA}", "from-dwi_to-T1w_xfm"]}, "from-dwi_to-T1w", ""),
+    "space-dwiref": (
+        {"maps": [f"space-dwiref_{FA}", "from-dwi_to-T1w_xfm"]}, "from-dwi_to-T1w", ""),
     "space-individual": ({"maps": [f"space-individual_{FA}", "from-individual_to-T1w_xfm"]},
                          "from-individual_to-T1w", ""),
     "space-scanner": ({"maps": [f"space-scanner_{FA}"]}, "register", ""),
@@ -136,7 +137,8 @@ CASES: dict[str, tuple[dict[str, list[str]], str, str]] = {
     "the map's own dataset first": (
         {"xfm": ["from-dwi_to-T1w_xfm"], "maps": [FA, "from-b0_to-T1w_xfm"]}, "from-b0_to-T1w", ""),
     "another dataset's on another grid": (
-        {"maps": [FA], "other": ["aslref", "from-dwi_to-T1w_xfm"]}, "register", "of the dataset other"),
+        {"maps": [FA], "other": ["aslref", "from-dwi_to-T1w_xfm"]}, "register",
+        "of the dataset other"),
     "another dataset's on the same grid": (
         {"maps": [FA], "other": ["dwiref", "from-dwi_to-T1w_xfm"]}, "from-dwi_to-T1w", ""),
     "ACPC is not the scan": (
@@ -182,7 +184,8 @@ CASES: dict[str, tuple[dict[str, list[str]], str, str]] = {
         {"qsirecon": [FA, "from-dwi_to-T1w_xfm"], "qsiprep": ["from-T1wACPC_to-T1wNative_xfm"]},
         "from-dwi_to-T1w > from-T1wACPC_to-T1wNative", ""),
     # the FLAIR's place
-    "on the FLAIR": ({"maps": [f"space-FLAIR_{FA}"]}, "other", "registration of the FLAIR to the T1w"),
+    "on the FLAIR": (
+        {"maps": [f"space-FLAIR_{FA}"]}, "other", "registration of the FLAIR to the T1w"),
     "to the FLAIR": (
         {"maps": [FA, "from-dwi_to-FLAIR_xfm"]}, "from-dwi_to-FLAIR > other", ""),
     "to the FLAIR, given": (
