@@ -226,7 +226,7 @@ def _why_registered(planning: Planning, file: FoundFile, route: Route) -> str:
     is_t1w = kind_of_space(file.get("space")) == T1W
     said = [planning.spaces.whose(file)] if is_t1w else []
     frame = planning.spaces.of_image(file)
-    if frame in RAW.values():
+    if frame is not None and frame in RAW.values():
         said.append(f"nothing linear leads from the {frame.kind} to the reference")
     told = [one for one in (*said, *route.unused[:MOST_NAMED]) if one]
     return f", since {'; '.join(told)}" if told else ""
@@ -260,6 +260,14 @@ def find_companion(
         ]
         for files in (near, kin, planning.query.raw_images("", planning.subject, **wanted)):
             for candidate in planning.of_visit(files):
-                if lies_beside(planning, candidate, file):
+                if _is_companion(planning, candidate, file):
                     return candidate
     return None
+
+
+def _is_companion(planning: Planning, candidate: FoundFile, file: FoundFile) -> bool:
+    try:
+        return lies_beside(planning, candidate, file)
+    except InputError as error:
+        planning.say("companion", "note", f"not used: {error}")
+        return False

@@ -197,14 +197,21 @@ def _stranger(planning: Planning, file: FoundFile, image: FoundFile) -> str | No
     if spaces.family(file) == spaces.family(image) or file.root not in spaces.with_images:
         return None
     others = planning.query.derived("", planning.subject, datatype=image.get("datatype"))
-    for other in planning.of_visit(others):
-        is_beside = other.root == file.root and other.get("extension") in IMAGE_EXTENSIONS
-        if is_beside and lies_beside(planning, other, image):
-            return None
+    beside = [other for other in planning.of_visit(others) if other.root == file.root]
+    if any(_may_lie_beside(planning, other, image) for other in beside):
+        return None
     return (
         f"{file.path.name} is of the dataset {file.dataset}, which has no image on the grid of "
         f"{image.path.name}"
     )
+
+
+def _may_lie_beside(planning: Planning, other: FoundFile, image: FoundFile) -> bool:
+    try:
+        return lies_beside(planning, other, image)
+    except InputError:
+        # one that cannot be read, or is a series, tells nothing of the grid
+        return False
 
 
 def lies_beside(planning: Planning, one: FoundFile, image: FoundFile) -> bool:
@@ -213,19 +220,20 @@ def lies_beside(planning: Planning, one: FoundFile, image: FoundFile) -> bool:
     Parameters
     ----------
     planning
-        The visit's; a header that cannot be read is noted.
+        The visit's.
     one, image
         The images.
+
+    Raises
+    ------
+    InputError
+        If a header cannot be read, or is that of no single 3D image.
     """
     if one.get("extension") not in IMAGE_EXTENSIONS or disagreement(one, image):
         return False
     if planning.spaces.of_image(one) != planning.spaces.of_image(image):
         return False
-    try:
-        return same_lattice(planning.facts(one), planning.facts(image))
-    except InputError as error:
-        planning.say("companion", "note", f"not used: {error}")
-        return False
+    return same_lattice(planning.facts(one), planning.facts(image))
 
 
 def _rank(
