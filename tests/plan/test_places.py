@@ -13,7 +13,7 @@ from tests.plan.test_participant import FIELD, FLIRT, plan_one
 from wmhflow.errors import UsageError
 from wmhflow.files.itk import write_itk_affine
 from wmhflow.plan.visit import Composed, Computed, Given, MapPlan, VisitPlan
-from wmhflow.registries.spaces import kind_of_space, load_spaces
+from wmhflow.registries.spaces import kind_of_space, load_spaces, spaces_table
 
 PROGRAMS = {"qsiprep": "QSIPrep", "qsirecon": "QSIRecon", "aslprep": "ASLPrep", "maps": "x"}
 FOLDERS = {"cbf": "perf", "aslref": "perf", "m0scan": "perf", "dwimap": "dwi", "dwiref": "dwi"}
@@ -397,17 +397,42 @@ def test_the_template_s_transforms_of_another_t1w_are_not_used(raw: Path, tmp_pa
     assert said(visit, "transform").count("is not used: the T1w of its dataset") == 2
 
 
-@pytest.mark.parametrize("space", ["T1w", "t1w"])
+@pytest.mark.parametrize("space", ["space-T1w_", "space-t1w_", ""])
 def test_a_mask_on_another_t1w_is_refused(raw: Path, tmp_path: Path, space: str) -> None:
     data = np.zeros((8, 9, 10))
     data[3, 3, 3] = 1
     for names, refused in (([], False), (["from-orig_to-T1w_xfm"], True)):
         (dataset,) = fill(tmp_path / str(refused), {"maps": names})
-        name = f"sub-01_space-{space}_label-WMH_mask.nii.gz"
+        name = f"sub-01_{space}label-WMH_mask.nii.gz"
         save_image(dataset / "sub-01" / "anat" / name, data)
         visit = plan_one(raw, dataset)
         assert ("does not lie on the visit's raw T1w" in (visit.problem or "")) == refused
         assert isinstance(visit.wmh, Given) != refused
+
+
+def test_a_mask_on_the_flair_does_not_ask_whose_t1w_it_is(raw: Path, tmp_path: Path) -> None:
+    other = AFFINE.copy()
+    other[:3, 3] = 3
+    save_image(raw / "sub-01" / "anat" / "sub-01_FLAIR.nii.gz", cube(70), affine=other)
+    (dataset,) = fill(tmp_path / "d", {"maps": ["from-orig_to-T1w_xfm"]})
+    data = np.zeros((8, 9, 10))
+    data[3, 3, 3] = 1
+    save_image(dataset / "sub-01" / "anat" / "sub-01_label-WMH_mask.nii.gz", data, affine=other)
+    visit = plan_one(raw, dataset)
+    assert isinstance(visit.wmh, Given)
+    assert visit.wmh.space == "FLAIR"
+
+
+def test_a_parcellation_on_another_t1w_is_passed_over(raw: Path, tmp_path: Path) -> None:
+    codes = np.full((8, 9, 10), 2)
+    codes[4:], codes[:, 0], codes[:, 1] = 41, 4, 43
+    for names, used in (([], True), (["from-orig_to-T1w_xfm"], False)):
+        (dataset,) = fill(tmp_path / str(used), {"maps": names})
+        save_image(dataset / "sub-01" / "anat" / "sub-01_desc-aparcaseg_dseg.nii.gz", codes)
+        visit = plan_one(raw, dataset)
+        assert visit.problem is None
+        assert (visit.parcellation is not None) == used
+        assert ("from-orig leads to it" in said(visit, "parcellation")) != used
 
 
 # ---- --transform ---------------------------------------------------------------------------------
@@ -460,6 +485,11 @@ def test_a_named_transform_that_cannot_be_meant_is_refused(text: str) -> None:
 
 
 # ---- the registry --------------------------------------------------------------------------------
+
+
+def test_the_table_of_the_docs_names_every_label() -> None:
+    text = spaces_table()
+    assert all(f"`{label}`" in text for space in load_spaces()[0] for label in space.labels)
 
 
 def test_every_label_has_one_kind_of_place() -> None:

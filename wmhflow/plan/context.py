@@ -26,6 +26,7 @@ from wmhflow.registries.spaces import kind_of_space
 from wmhflow.settings import Settings
 
 NATIVE_SPACES = ("T1w", "FLAIR")
+PARCELLATION = "parcellation"
 
 
 @dataclass
@@ -135,8 +136,8 @@ def choose_native(
             # space-flair is the FLAIR, too
             space = kind_of_space(space)
         if space in visit.anatomical:
-            _check_raw(planning, file)
-            placed.append(Given(file, space))
+            if space != "T1w" or _lies_on_raw(planning, what, file):
+                placed.append(Given(file, space))
         else:
             planning.say(what, "note", f"{file.path.name} is ignored: it lies in space-{space}")
     for space in sorted(NATIVE_SPACES, key=lambda name: name != visit.reference):
@@ -153,14 +154,24 @@ def choose_native(
     return None
 
 
-def _check_raw(planning: Planning, file: FoundFile) -> None:
-    """Refuse an image that lies on another T1w than the visit's raw one, by its dataset."""
-    why = planning.spaces.whose(file) if kind_of_space(file.get("space")) == "T1w" else None
-    if why:
+def _lies_on_raw(planning: Planning, what: str, file: FoundFile) -> bool:
+    """Tell whether what a file calls T1w is the raw T1w; one that states no space may mean it.
+
+    Raises
+    ------
+    InputError
+        If it is not, and the file is a mask, which nothing that is computed can stand for.
+    """
+    why = planning.spaces.whose(file)
+    if why is None:
+        return True
+    if what != PARCELLATION:
         raise InputError(
             f"{file.path} does not lie on the visit's raw T1w: {why}; give it resampled to the raw "
             "T1w, in a dataset of its own."
         )
+    planning.say(what, "note", f"{file.path.name} is not used: {why}")
+    return False
 
 
 def _space_by_grid(planning: Planning, visit: VisitPlan, file: FoundFile) -> str:

@@ -94,3 +94,15 @@ def family_of(program: str) -> Family | None:
         return {name.lower() for name in family.programs}
 
     return next((one for one in load_spaces()[1] if program.lower() in names(one)), None)
+
+
+def spaces_table() -> str:
+    """Return the registry as Markdown for the documentation."""
+    lines = ["| label | the image lies |", "| --- | --- |"]
+    lines += [
+        f"| {', '.join(f'`{label}`' for label in space.labels)} | {space.means} |"
+        for space in load_spaces()[0]
+    ]
+    lines.append("| none | where its scan does |")
+    lines.append("| any other (templates, surfaces) | elsewhere: it is not used, which is said |")
+    return "\n".join(lines) + "\n"
