@@ -112,6 +112,9 @@ CASES: dict[str, tuple[dict[str, list[str]], str, str]] = {
     "an inverse that is not linear": (
         {"maps": [FA, "from-T1w_to-dwi_xfm.h5"]}, "register", "its inverse is not known"),
     "of another scan": ({"maps": [FA, "from-asl_to-T1w_xfm"]}, "register", ""),
+    "in another scan's place": (
+        {"maps": [f"space-aslref_{FA}", "from-dwi_to-T1w_xfm", "from-asl_to-T1w_xfm"]},
+        "from-asl_to-T1w", ""),
     "boldref for perfusion": (
         {"maps": ["cbf", "from-boldref_to-T1w_xfm"]}, "from-boldref_to-T1w", ""),
     "aslref through the inverse of from-orig": (
@@ -328,6 +331,28 @@ def test_of_two_datasets_the_one_passed_over_is_said(raw: Path, tmp_path: Path) 
     assert how(visit.maps[0]) == "header"
     assert f"sub-01_{FA}.nii.gz (one) is passed over" in said(visit, "FA")
     assert "(two) lies on the reference by its header" in said(visit, "FA")
+
+
+def test_a_transform_among_functional_data_is_not_of_a_perfusion_scan(
+    raw: Path, tmp_path: Path
+) -> None:
+    for folder, used in (("perf", True), ("dwi", False)):
+        (dataset,) = fill(tmp_path / folder, {"maps": ["cbf"]})
+        path = dataset / "sub-01" / folder / "sub-01_from-EPI_to-T1w_mode-image_xfm.txt"
+        path.parent.mkdir(exist_ok=True)
+        write_itk_affine(np.eye(4), path)
+        visit = plan_one(raw, dataset)
+        assert isinstance(visit.maps[0].transform, Given) == used
+        assert ("of another kind of scan (dwi, not perf)" in said(visit, "CBF")) != used
+
+
+def test_a_filter_of_transforms_does_not_change_what_t1w_means(raw: Path, tmp_path: Path) -> None:
+    (dataset,) = fill(tmp_path / "d", {"maps": [f"space-T1w_{FA}", "from-orig_to-T1w_xfm"]})
+    filters = tmp_path / "filters.json"
+    filters.write_text('{"transform": {"acquisition": "a"}}')
+    visit = plan_one(raw, dataset, more=("--bids-filter-file", str(filters)))
+    assert how(visit.maps[0]) == "register"
+    assert "from-orig leads to it" in said(visit, "FA")
 
 
 def test_a_native_map_is_before_one_on_another_t1w(raw: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from wmhflow.files.inspection import same_lattice
 from wmhflow.plan.context import Planning
 from wmhflow.plan.spaces import OF_SCAN, ORIG, RAW, Frame
 from wmhflow.plan.visit import Given, VisitPlan
-from wmhflow.registries.spaces import ACPC, ANAT, OWN, T1W, kind_of_space, same_scan
+from wmhflow.registries.spaces import ACPC, ANAT, OWN, SCAN, T1W, kind_of_space, same_scan
 
 # What a transform and the image that it moves cannot disagree on, by the words of messages.
 MATCHED = {
@@ -26,6 +26,8 @@ MATCHED = {
     "ceagent": "contrast agent",
 }
 ANATOMICAL = (T1W, ANAT, ACPC)
+# Folders that say of which kind a scan is.
+SCANS = frozenset(("dwi", "perf", "func", "pet"))
 # A route of fewer transforms is better, of two alike the one without an inverse.
 LEG, BACKWARDS = 1.0, 0.1
 
@@ -66,6 +68,9 @@ def disagreement(transform: FoundFile, image: FoundFile) -> str | None:
         one, other = transform.get(entity), image.get(entity)
         if one is not None and other is not None and one != other:
             return f"{transform.path.name} is of another {words} ({one}, not {other})"
+    one, other = transform.get("datatype"), image.get("datatype")
+    if {one, other} <= SCANS and one != other:
+        return f"{transform.path.name} is of another kind of scan ({one}, not {other})"
     return None
 
 
@@ -121,7 +126,7 @@ def _edges(
 
     Why those of its scan are not used is added to ``unused``.
     """
-    scan = {*same_scan(tuple(names)), *_own_label(image)}
+    scan = _scan_labels(image, names)
     for file in planning.spaces.transforms:
         ends = [_end(planning, visit, image, file, which, scan) for which in ("from", "to")]
         start, end = ends
@@ -152,10 +157,17 @@ def _labels(file: FoundFile) -> tuple[str, str]:
     return str(file.get("from")), str(file.get("to"))
 
 
-def _own_label(image: FoundFile) -> list[str]:
-    """Return what an image calls the place of its own scan, if transforms can mean it."""
-    space = image.get("space")
-    return [space] if space not in (None, ORIG) and kind_of_space(space) == OWN else []
+def _scan_labels(image: FoundFile, names: Collection[str]) -> frozenset[str]:
+    """Return what the place of an image's scan may be called in transforms.
+
+    An image that says that it lies where another scan does (an FA in space-aslref) lies there.
+    """
+    scan, space = same_scan(tuple(names)), image.get("space")
+    if kind_of_space(space) == SCAN and space not in scan:
+        return same_scan((space,))
+    # space-orig is the place of any image of which a transform begins
+    own = {space} if space not in (None, ORIG) and kind_of_space(space) == OWN else set()
+    return scan | own
 
 
 def _end(

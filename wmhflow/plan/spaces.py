@@ -29,6 +29,7 @@ from wmhflow.registries.spaces import (
 
 DESCRIPTION = "dataset_description.json"
 ORIG = "orig"
+TRANSFORMS = {"suffix": "xfm", "extension": list(TRANSFORM_EXTENSIONS)}
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,13 @@ class Spaces:
 
     @cached_property
     def transforms(self) -> list[FoundFile]:
-        """All transforms of the person, also of other visits."""
-        wanted = {"suffix": "xfm", "extension": list(TRANSFORM_EXTENSIONS)}
-        return self.query.derived("transform", self.subject, **wanted)
+        """All transforms of the person that can be used, also those of other visits."""
+        return self.query.derived("transform", self.subject, **TRANSFORMS)
+
+    @cached_property
+    def _all_transforms(self) -> list[FoundFile]:
+        """Those that a filter leaves out as well: what T1w means does not hang on a filter."""
+        return self.query.derived("", self.subject, **TRANSFORMS)
 
     @cached_property
     def with_images(self) -> frozenset[Path]:
@@ -121,7 +126,7 @@ class Spaces:
         return self.frame(file.get("space"), file)
 
     def _of_family(self, family: str) -> list[FoundFile]:
-        return [file for file in self.transforms if self.family(file) == family]
+        return [file for file in self._all_transforms if self.family(file) == family]
 
     def _calls_acpc_t1w(self, family: str) -> bool:
         """Tell whether datasets call their AC-PC aligned image T1w."""
