@@ -63,7 +63,7 @@ class Planning:
     @cached_property
     def spaces(self) -> Spaces:
         """What names of spaces mean."""
-        return Spaces(self.query, self.subject, self.session, self.only_visit)
+        return Spaces(self.query, self.subject, self.session)
 
     def say(self, what: str, state: str, why: str) -> None:
         """Note a decision."""

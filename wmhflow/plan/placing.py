@@ -35,6 +35,16 @@ def is_usable(planning: Planning, file: FoundFile) -> bool:
     return planning.spaces.of_image(file) is not None
 
 
+def is_on_reference(planning: Planning, visit: VisitPlan, file: FoundFile) -> bool:
+    """Tell whether an image says that it lies on the reference."""
+    return planning.spaces.of_image(file) == RAW[visit.reference]
+
+
+def is_where_scanned(planning: Planning, file: FoundFile) -> bool:
+    """Tell whether an image says that it lies where its scan does."""
+    return planning.spaces.of_image(file) == OF_SCAN
+
+
 def nearest(
     planning: Planning, visit: VisitPlan, name: str, files: Sequence[FoundFile]
 ) -> list[FoundFile]:
@@ -63,10 +73,9 @@ def nearest(
 
 
 def _rank(planning: Planning, visit: VisitPlan, file: FoundFile) -> int:
-    frame = planning.spaces.of_image(file)
-    if frame == RAW[visit.reference]:
+    if is_on_reference(planning, visit, file):
         return HEADER
-    return NATIVE if frame == OF_SCAN else ELSEWHERE
+    return NATIVE if is_where_scanned(planning, file) else ELSEWHERE
 
 
 def _with_dataset(file: FoundFile) -> str:

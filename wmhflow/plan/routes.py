@@ -135,10 +135,7 @@ def _edges(
         if {start, end} <= set(RAW.values()):
             # how the other image comes to the reference is decided for the whole visit
             continue
-        is_of_person = all(
-            kind_of_space(str(file.get(which))) in ANATOMICAL for which in ("from", "to")
-        )
-        if not (planning.spaces.of_visit(file) or (is_of_person and file.get("session") is None)):
+        if not _is_visits(planning, file):
             continue
         moved = image if OF_SCAN in ends else visit.t1w if ORIG in _labels(file) else None
         why = None if moved is None else disagreement(file, moved)
@@ -151,6 +148,12 @@ def _edges(
         rank = _rank(planning, file, image, moved)
         yield Edge(start, end, file, rank=rank)
         yield Edge(end, start, file, inverted=True, rank=rank)
+
+
+def _is_visits(planning: Planning, file: FoundFile) -> bool:
+    """Tell whether a transform is the visit's, or between images of the person."""
+    is_of_person = all(kind_of_space(label) in ANATOMICAL for label in _labels(file))
+    return (is_of_person and file.get("session") is None) or bool(planning.of_visit([file]))
 
 
 def _labels(file: FoundFile) -> tuple[str, str]:

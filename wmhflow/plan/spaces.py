@@ -54,14 +54,11 @@ class Spaces:
         The run's.
     subject, session
         Labels without prefix.
-    only_visit
-        Whether the person has no other visit.
     """
 
     query: Query
     subject: str
     session: str | None
-    only_visit: bool
     _programs: dict[Path, tuple[str, ...]] = field(default_factory=dict)
 
     @cached_property
@@ -167,11 +164,6 @@ class Spaces:
         if self._calls_acpc_t1w(family):
             return "the T1w of its dataset is AC-PC aligned (QSIPrep before 1.0)"
         return self.why_not_raw(family)
-
-    def of_visit(self, file: FoundFile) -> bool:
-        """Tell whether a transform is the visit's: by its session, or as the person's only one."""
-        session = file.get("session")
-        return session == self.session or (session is None and self.only_visit)
 
 
 def _programs(description: dict[str, object]) -> Iterator[str]:
