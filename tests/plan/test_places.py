@@ -13,7 +13,7 @@ from tests.plan.test_participant import FIELD, FLIRT, plan_one
 from wmhflow.errors import UsageError
 from wmhflow.files.itk import write_itk_affine
 from wmhflow.plan.visit import Composed, Computed, Given, MapPlan, VisitPlan
-from wmhflow.registries.spaces import kind_of_space, load_spaces, spaces_table
+from wmhflow.registries.spaces import kind_of_space, load_spaces, same_scan, spaces_table
 
 PROGRAMS = {"qsiprep": "QSIPrep", "qsirecon": "QSIRecon", "aslprep": "ASLPrep", "maps": "x"}
 FOLDERS = {"cbf": "perf", "aslref": "perf", "m0scan": "perf", "dwimap": "dwi", "dwiref": "dwi"}
@@ -515,6 +515,24 @@ def test_a_named_transform_that_cannot_be_meant_is_refused(text: str) -> None:
 def test_the_table_of_the_docs_names_every_label() -> None:
     text = spaces_table()
     assert all(f"`{label}`" in text for space in load_spaces()[0] for label in space.labels)
+
+
+def test_no_scan_of_a_family_of_maps_is_taken_for_another() -> None:
+    scans = {
+        name: same_scan(names)
+        for name, names in {
+            "dwi": ["dwi", "DWI", "b0", "FA"],
+            "asl": ["asl", "aslref", "perf", "CBF"],
+            "dce": ["dce", "DCE", "dsc", "DSC", "perf", "Ktrans"],
+            "bold": ["bold", "boldref", "CVR"],
+            "megre": ["megre", "MEGRE", "T2starw", "Chimap"],
+            "pet": ["pet", "petref", "SUVR"],
+        }.items()
+    }
+    for name, labels in scans.items():
+        assert name in labels
+        assert not labels & (set(scans) - {name})
+    assert "T1w" not in same_scan(["T1w", "T1wT2w"])
 
 
 def test_every_label_has_one_kind_of_place() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from itertools import count
@@ -75,7 +75,7 @@ def disagreement(transform: FoundFile, image: FoundFile) -> str | None:
 
 
 def find_route(
-    planning: Planning, visit: VisitPlan, image: FoundFile, names: Collection[str]
+    planning: Planning, visit: VisitPlan, image: FoundFile, names: Sequence[str]
 ) -> Route:
     """Find the given transforms that lead from an image to the reference.
 
@@ -119,7 +119,7 @@ def _edges(
     planning: Planning,
     visit: VisitPlan,
     image: FoundFile,
-    names: Collection[str],
+    names: Sequence[str],
     unused: list[str],
 ) -> Iterator[Edge]:
     """Go through the person's transforms that have to do with the image's place or the reference's.
@@ -160,12 +160,12 @@ def _labels(file: FoundFile) -> tuple[str, str]:
     return str(file.get("from")), str(file.get("to"))
 
 
-def _scan_labels(image: FoundFile, names: Collection[str]) -> frozenset[str]:
+def _scan_labels(image: FoundFile, names: Sequence[str]) -> frozenset[str]:
     """Return what the place of an image's scan may be called in transforms.
 
     An image that says that it lies where another scan does (an FA in space-aslref) lies there.
     """
-    scan, space = same_scan(tuple(names)), image.get("space")
+    scan, space = same_scan(names), image.get("space")
     if kind_of_space(space) == SCAN and space not in scan:
         return same_scan((space,))
     # space-orig is the place of any image of which a transform begins

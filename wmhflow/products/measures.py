@@ -13,6 +13,7 @@ from wmhflow.products.computed import computed_maps
 from wmhflow.products.keys import TEMPLATE_PRODUCT, Visit
 from wmhflow.products.maps import (
     composed,
+    factor_of,
     fit_of,
     group_name,
     map_groups,
@@ -246,6 +247,8 @@ def _samples(
                 *entry.definition.valid_range,
                 entry.definition.can_be_zero,
                 fit_of(entry),
+                factor_of(entry),
+                entry.definition.plausible,
             )
             for entry in group
         ],

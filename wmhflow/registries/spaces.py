@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Collection
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -64,20 +64,23 @@ def labels_of(kind: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def same_scan(labels: Collection[str]) -> frozenset[str]:
-    """Add to names of a scan's place all others that mean the same.
+def same_scan(labels: Sequence[str]) -> frozenset[str]:
+    """Add to names of a scan's place all others that mean the same; the first says which it is.
+
+    Names of anatomical images are left out: a scan's place is not theirs.
 
     Examples
     --------
-    >>> "dwiref" in same_scan(["dwi"]), "asl" in same_scan(["dwi"])
+    >>> "dwiref" in same_scan(["dwi"]), "asl" in same_scan(["dce", "perf"])
     (True, False)
+    >>> same_scan(["T1w"])
+    frozenset()
     """
-    scans = [space for space in load_spaces()[0] if space.kind == SCAN]
-    found = set(labels)
-    for label in labels:
-        # EPI may be of any scan: the first row that has a label says which one it is
-        found.update(next((scan.labels for scan in scans if label in scan.labels), ()))
-    return frozenset(found)
+    own = [label for label in labels if kind_of_space(label) in {None, SCAN}]
+    scans = (space for space in load_spaces()[0] if space.kind == SCAN)
+    rows = {label: scan.labels for scan in reversed([*scans]) for label in scan.labels}
+    first = next((rows[label] for label in own if label in rows), ())
+    return frozenset((*own, *first))
 
 
 def family_of(program: str) -> Family | None:
