@@ -495,8 +495,9 @@ def test_a_named_transform_that_is_not_there_or_of_nothing_is_said(
     (dataset,) = fill(tmp_path / "d", {"maps": [FA]})
     problem = plan_one(raw, dataset, more=("--transform", "FA=/none/{subject}.txt")).problem or ""
     assert "sub-01 has no /none/01.txt, which --transform FA names" in problem
-    with pytest.raises(UsageError, match="there is no map Fa; known are FLAIR, T1w, AD"):
-        plan_one(raw, dataset, more=("--transform", "Fa=/none/x.txt"))
+    for name, told in (("Fa", "FA seems to be meant"), ("Axx", "known are .*FA, .*FLAIR, .*T1w")):
+        with pytest.raises(UsageError, match=f"there is no map {name}; {told}"):
+            plan_one(raw, dataset, more=("--transform", f"{name}=/none/x.txt"))
     with pytest.raises(UsageError, match="names FA twice"):
         plan_one(raw, dataset, more=("--transform", "FA=/x.txt", "FA=/y.txt"))
 

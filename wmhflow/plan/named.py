@@ -31,12 +31,15 @@ def check_named(transforms: Collection[NamedTransform], maps: Collection[str]) -
     known = {*maps, "T1w", "FLAIR"}
     for name in names:
         if name not in known:
-            raise UsageError(
-                f"--transform {name}=…: there is no map {name}; known are FLAIR, T1w, "
-                f"{', '.join(sorted(maps))}."
-            )
+            near = [one for one in sorted(known) if one.lower() == name.lower()]
+            meant = f"{near[0]} seems to be meant" if near else f"known are {_listed(known)}"
+            raise UsageError(f"--transform {name}=…: there is no map {name}; {meant}.")
         if names.count(name) > 1:
             raise UsageError(f"--transform names {name} twice; give one transform of it.")
+
+
+def _listed(names: Collection[str]) -> str:
+    return ", ".join(sorted(names, key=str.lower))
 
 
 def named_transform(planning: Planning, name: str) -> Given | None:
