@@ -137,6 +137,8 @@ CASES: dict[str, tuple[dict[str, list[str]], str, str]] = {
         "acq-a_from-dwi_to-T1w", ""),
     "a dataset of transforms alone": (
         {"maps": [FA], "xfm": ["from-dwi_to-T1w_xfm"]}, "from-dwi_to-T1w", ""),
+    "a dataset of transforms beside anatomical images": (
+        {"maps": [FA], "xfm": ["desc-preproc_T1w", "from-dwi_to-T1w_xfm"]}, "from-dwi_to-T1w", ""),
     "the map's own dataset first": (
         {"xfm": ["from-dwi_to-T1w_xfm"], "maps": [FA, "from-b0_to-T1w_xfm"]}, "from-b0_to-T1w", ""),
     "another dataset's on another grid": (
@@ -500,6 +502,24 @@ def test_a_named_transform_that_is_not_there_or_of_nothing_is_said(
             plan_one(raw, dataset, more=("--transform", f"{name}=/none/x.txt"))
     with pytest.raises(UsageError, match="names FA twice"):
         plan_one(raw, dataset, more=("--transform", "FA=/x.txt", "FA=/y.txt"))
+
+
+@pytest.mark.parametrize(
+    ("name", "why"), [("T1w", "is the reference"), ("CBF", "is not among the visit's images")]
+)
+def test_a_named_transform_that_is_not_used_is_said(
+    raw: Path, tmp_path: Path, name: str, why: str
+) -> None:
+    (dataset,) = fill(tmp_path / "d", {"maps": [FA]})
+    visit = plan_one(raw, dataset, more=("--transform", f"{name}=/none/x.txt"))
+    assert visit.problem is None
+    assert f"--transform {name} is not used: it {why}" in said(visit, "transform")
+
+
+def test_a_map_of_a_tracer_can_be_named(raw: Path) -> None:
+    assert plan_one(raw, more=("--transform", "SUVRFDG=/none/x.txt")).problem is None
+    with pytest.raises(UsageError, match="no map FAFDG"):
+        plan_one(raw, more=("--transform", "FAFDG=/none/x.txt"))
 
 
 @pytest.mark.parametrize("text", ["FA", "=x", "FA=", "FA=[x", "F-A=x", "FA=x{sub}", "FA=[x,0]"])

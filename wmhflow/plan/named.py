@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from wmhflow.bids.query import FoundFile
 from wmhflow.errors import InputError, UsageError
 from wmhflow.plan.context import Planning
-from wmhflow.plan.visit import Given
+from wmhflow.plan.visit import Given, VisitPlan
+from wmhflow.registries.maps import MapDefinition
 from wmhflow.settings import NamedTransform
 
 
-def check_named(transforms: Collection[NamedTransform], maps: Collection[str]) -> None:
+def check_named(transforms: Collection[NamedTransform], maps: Mapping[str, MapDefinition]) -> None:
     """Refuse transforms of what there is not.
 
     Parameters
@@ -20,7 +21,7 @@ def check_named(transforms: Collection[NamedTransform], maps: Collection[str]) -
     transforms
         Of ``--transform``.
     maps
-        The names of the registry's maps.
+        The registry of maps; one that is there once per tracer is called after it, too.
 
     Raises
     ------
@@ -30,7 +31,8 @@ def check_named(transforms: Collection[NamedTransform], maps: Collection[str]) -
     names = [one.name for one in transforms]
     known = {*maps, "T1w", "FLAIR"}
     for name in names:
-        if name not in known:
+        of_tracer = any(one.per and name.startswith(one.name) for one in maps.values())
+        if name not in known and not of_tracer:
             near = [one for one in sorted(known) if one.lower() == name.lower()]
             meant = f"{near[0]} seems to be meant" if near else f"known are {_listed(known)}"
             raise UsageError(f"--transform {name}=…: there is no map {name}; {meant}.")
@@ -71,6 +73,26 @@ def named_transform(planning: Planning, name: str) -> Given | None:
             bends = not read.is_linear
             return Given(found, convert=anew, inverted=one.inverted, bends=bends)
     return None
+
+
+def say_unused(planning: Planning, visit: VisitPlan) -> None:
+    """Note the transforms that the user named and that the visit has no use for.
+
+    Parameters
+    ----------
+    planning
+        The visit's.
+    visit
+        Its plan, with its maps.
+    """
+    used = {entry.name for entry in visit.maps}
+    if visit.other_anatomical is not None:
+        used.add(visit.other_name)
+    for one in planning.settings.inputs.transform:
+        if one.name not in used:
+            is_reference = one.name == visit.reference
+            why = "is the reference" if is_reference else "is not among the visit's images"
+            planning.say("transform", "note", f"--transform {one.name} is not used: it {why}")
 
 
 def _as_found(planning: Planning, path: Path, named: NamedTransform) -> FoundFile:

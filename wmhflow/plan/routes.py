@@ -206,10 +206,10 @@ def _end(
 def _stranger(planning: Planning, file: FoundFile, image: FoundFile) -> str | None:
     """Say why a transform of another dataset does not belong to an image; None if it may.
 
-    It may if its dataset holds transforms alone, or an image on the same grid in the same place.
+    It may if its dataset holds no scan, or an image on the same grid in the same place.
     """
     spaces = planning.spaces
-    if spaces.family(file) == spaces.family(image) or file.root not in spaces.with_images:
+    if spaces.family(file) == spaces.family(image) or file.root not in spaces.with_scans:
         return None
     others = planning.query.derived("", planning.subject, datatype=image.get("datatype"))
     beside = [other for other in planning.of_visit(others) if other.root == file.root]

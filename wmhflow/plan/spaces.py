@@ -29,6 +29,7 @@ from wmhflow.registries.spaces import (
 
 DESCRIPTION = "dataset_description.json"
 ORIG = "orig"
+ANATOMICAL_SUFFIXES = ("T1w", "T2w", "FLAIR", "mask", "dseg", "probseg")
 TRANSFORMS = {"suffix": "xfm", "extension": list(TRANSFORM_EXTENSIONS)}
 
 
@@ -59,7 +60,7 @@ class Spaces:
     query: Query
     subject: str
     session: str | None
-    _programs: dict[Path, tuple[str, ...]] = field(default_factory=dict)
+    _families: dict[Path, str] = field(default_factory=dict)
 
     @cached_property
     def transforms(self) -> list[FoundFile]:
@@ -74,25 +75,29 @@ class Spaces:
     @cached_property
     def with_images(self) -> frozenset[Path]:
         """The folders of datasets that hold images of the person, and not transforms alone."""
+        return frozenset(file.root for file in self._images)
+
+    @cached_property
+    def with_scans(self) -> frozenset[Path]:
+        """Those that hold more than anatomical images: maps, or scans that maps are made from."""
+        return frozenset(
+            file.root for file in self._images if file.get("suffix") not in ANATOMICAL_SUFFIXES
+        )
+
+    @cached_property
+    def _images(self) -> list[FoundFile]:
         files = self.query.derived("", self.subject)
-        return frozenset(file.root for file in files if file.get("extension") in IMAGE_EXTENSIONS)
+        return [file for file in files if file.get("extension") in IMAGE_EXTENSIONS]
 
     def family(self, file: FoundFile) -> str:
         """Name what datasets share that were written for each other; most stand alone."""
-        for program in self._programs_of(file):
-            family = family_of(program)
-            if family:
-                return family.programs[0]
-        return str(file.root)
-
-    def _programs_of(self, file: FoundFile) -> tuple[str, ...]:
-        folder = next(
-            (up for up in file.path.parents if up == file.root or (up / DESCRIPTION).is_file()),
-            file.root,
-        )
-        if folder not in self._programs:
-            self._programs[folder] = tuple(_programs(read_object(folder / DESCRIPTION)))
-        return self._programs[folder]
+        folder = file.path.parent
+        if folder not in self._families:
+            programs = _programs(read_object(_description_of(file)))
+            known = (family_of(program) for program in programs)
+            found = next((family.programs[0] for family in known if family), str(file.root))
+            self._families[folder] = found
+        return self._families[folder]
 
     def frame(self, label: str | None, file: FoundFile, family: str | None = None) -> Frame | None:
         """Return the place that a label means in a file's name; None if it is none that is used.
@@ -164,6 +169,12 @@ class Spaces:
         if self._calls_acpc_t1w(family):
             return "the T1w of its dataset is AC-PC aligned (QSIPrep before 1.0)"
         return self.why_not_raw(family)
+
+
+def _description_of(file: FoundFile) -> Path:
+    """Find the description of the dataset that a file lies in: the nearest one above it."""
+    folders = (up for up in file.path.parents if up == file.root or (up / DESCRIPTION).is_file())
+    return next(folders, file.root) / DESCRIPTION
 
 
 def _programs(description: dict[str, object]) -> Iterator[str]:
