@@ -424,6 +424,14 @@ def test_the_template_s_transforms_of_another_t1w_are_not_used(raw: Path, tmp_pa
     assert said(visit, "transform").count("is not used: the T1w of its dataset") == 2
 
 
+def test_transforms_to_another_template_are_said(raw: Path, tmp_path: Path) -> None:
+    other = "MNI152NLin2009cAsym"
+    names = [f"from-T1w_to-{other}_xfm.h5", f"from-{other}_to-T1w_xfm.h5"]
+    visit = plan_one(raw, *fill(tmp_path / "d", {"maps": names}))
+    assert f"no transform is given (those of {other} are of another" in said(visit)
+    assert "another template" not in said(plan_one(raw))
+
+
 @pytest.mark.parametrize("space", ["space-T1w_", "space-t1w_", ""])
 def test_a_mask_on_another_t1w_is_refused(raw: Path, tmp_path: Path, space: str) -> None:
     data = np.zeros((8, 9, 10))

@@ -126,12 +126,19 @@ def to_template(planning: Planning, visit: VisitPlan) -> tuple[Source, Source]:
                 check_matrix(given.path, planning.transform(given).matrix)
         planning.say(what, "found", f"{forward.path.name} and {inverse.path.name}")
         return Given(forward), Given(inverse)
-    why = "no transform is given"
+    why = f"no transform is given{_to_other_templates(planning)}"
     if forward or inverse:
         why = "only one direction is given, and both are needed"
     planning.say(what, "computed", f"affine and SyN to {TEMPLATE}; {why}")
     computed = Computed("register_to_template")
     return computed, computed
+
+
+def _to_other_templates(planning: Planning) -> str:
+    """Say which other templates transforms lead to, which cannot stand for that one."""
+    labels = {str(file.get(end)) for file in planning.spaces.transforms for end in ("from", "to")}
+    others = sorted(label for label in labels if label.startswith("MNI") and label != TEMPLATE)
+    return f" (those of {', '.join(others)} are of another template)" if others else ""
 
 
 def _check_itk(given: FoundFile) -> None:
