@@ -101,7 +101,7 @@ class NamedTransform:
                 f"'{text}' is not NAME=PATH or NAME=[PATH,1] (NAME: a map, T1w, FLAIR)"
             )
         left = re.sub(r"\{(subject|session)\}", "", pattern)
-        if "{" in left or "}" in left:
+        if "{" in left or "}" in left or "\0" in left:
             raise ValueError(f"'{text}': only {{subject}} and {{session}} can stand in braces")
         # unlike pathlib's, this leaves ".." and links as they are
         return cls(name, os.path.join(Path.cwd(), pattern), back is not None)  # noqa: PTH118

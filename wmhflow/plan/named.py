@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -62,7 +63,8 @@ def named_transform(planning: Planning, name: str) -> Given | None:
     for one in planning.settings.inputs.transform:
         if one.name == name:
             path = one.of_visit(planning.subject, planning.session)
-            if not path.is_file():
+            # no pathlib: a text may be too long for a name
+            if not os.path.isfile(path):  # noqa: PTH113
                 raise InputError(
                     f"{planning.label} has no {path}, which --transform {name} names; give it, or "
                     "leave the person out."
