@@ -14,6 +14,7 @@ from wmhflow.errors import InputError
 from wmhflow.files.chains import chain_matrix
 from wmhflow.files.itk import read_itk_affine, write_itk_affine
 from wmhflow.files.transforms import linear_matrix
+from wmhflow.steps.adapter import interface_of
 from wmhflow.steps.composing import compose_transforms
 from wmhflow.steps.images import convert_transform
 from wmhflow.steps.measures import MapOptions, load_maps
@@ -52,7 +53,7 @@ def test_a_chain_is_its_legs_one_after_the_other(
     ]
     paths = written(tmp_path, *ways)
     other = Path(write_itk_affine(THIRD, tmp_path / "other.txt"))
-    made = compose_transforms(paths, list(backwards), *images, tmp_path, other).transform
+    made = compose_transforms(*images, tmp_path, paths, list(backwards), other).transform
     points = np.random.default_rng(1).uniform(-80, 80, (20, 3))
     followed = points
     for matrix in (THIRD, SECOND, FIRST):
@@ -66,7 +67,7 @@ def test_a_map_through_a_chain_lies_where_one_written_in_the_reference_lies(
 ) -> None:
     """The same voxels with a header that puts them in place: places and values agree."""
     paths = written(tmp_path, FIRST, np.linalg.inv(SECOND))
-    made = compose_transforms(paths, [False, True], *images, tmp_path).transform
+    made = compose_transforms(*images, tmp_path, paths, [False, True]).transform
     data = np.random.default_rng(3).uniform(0.2, 0.8, (8, 9, 10))
     in_place = np.linalg.inv(FIRST @ SECOND) @ AFFINE
     direct = save_image(tmp_path / "in_place.nii.gz", data, in_place)
@@ -78,8 +79,20 @@ def test_a_map_through_a_chain_lies_where_one_written_in_the_reference_lies(
 
 def test_no_legs_are_the_other_image_s_transform(tmp_path: Path, images: tuple[Path, Path]) -> None:
     other = Path(write_itk_affine(THIRD, tmp_path / "other.txt"))
-    made = compose_transforms([], [], *images, tmp_path, other).transform
+    made = compose_transforms(*images, tmp_path, other=other).transform
     assert np.allclose(read_itk_affine(made), THIRD)
+
+
+def test_the_step_runs_without_legs_as_the_graph_runs_it(
+    tmp_path: Path, images: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """nipype takes an empty list for an input that is missing."""
+    monkeypatch.chdir(tmp_path)
+    other = Path(write_itk_affine(THIRD, tmp_path / "other.txt"))
+    interface = interface_of(compose_transforms)
+    interface.inputs.trait_set(moving=str(images[0]), fixed=str(images[1]), other=str(other))
+    made = interface.run().outputs.transform
+    assert np.allclose(read_itk_affine(Path(made)), THIRD)
 
 
 def test_flirt_s_inverse_is_between_the_same_images_the_other_way_round(
@@ -108,4 +121,4 @@ def test_what_cannot_be_composed_is_refused(tmp_path: Path, images: tuple[Path, 
         with pytest.raises(InputError, match=message):
             chain_matrix(paths, [True] * len(paths), *images)
     with pytest.raises(InputError, match="is not linear, and a map that follows it"):
-        compose_transforms([good], [False], *images, tmp_path, bent)
+        compose_transforms(*images, tmp_path, [good], [False], bent)

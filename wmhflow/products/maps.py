@@ -120,10 +120,10 @@ def composed(visit: Visit, key: str, transform: Composed, name: str, moving: Fou
         key,
         compose_transforms,
         takes={
-            "in_files": list(transform.files),
+            "in_files": list(transform.files) or None,
             "other": visit.other_transform if transform.through_other else None,
         },
         beside={"moving": moving, "fixed": transform.last},
-        options={"inverted": [leg.inverted for leg in legs], **visit.trusted},
+        options=({"inverted": [leg.inverted for leg in legs]} if legs else {}) | visit.trusted,
         makes={"transform": Transform(key, name, visit.plan.reference, ".txt")},
     )

@@ -16,11 +16,11 @@ from wmhflow.steps.kinds import Folder, step
 
 @step(mem_gb=0.5)
 def compose_transforms(
-    in_files: list[Path],
-    inverted: list[bool],
     moving: Path,
     fixed: Path,
     folder: Folder,
+    in_files: list[Path] | None = None,
+    inverted: list[bool] | None = None,
     other: Path | None = None,
     trust: str | None = None,
 ) -> Transform:
@@ -28,14 +28,15 @@ def compose_transforms(
 
     Parameters
     ----------
-    in_files
-        From the moving image on; of any program if there is one, else of ITK.
-    inverted
-        Of each, whether its inverse is meant.
     moving, fixed
         The images where they start and end.
     folder
         Where the transform is written.
+    in_files
+        From the moving image on; of any program if there is one, else of ITK. None where the moving
+        image lies on the fixed one.
+    inverted
+        Of each, whether its inverse is meant.
     other
         What follows them, of ITK: from the fixed image to the reference.
     trust
@@ -46,7 +47,7 @@ def compose_transforms(
     InputError
         If one is not linear.
     """
-    matrix = chain_matrix(in_files, inverted, moving, fixed, trust)
+    matrix = chain_matrix(in_files or [], inverted or [], moving, fixed, trust)
     if other is not None:
         further = read_transform(other).matrix
         if further is None:
