@@ -11,6 +11,7 @@ from wmhflow.registries.mask_labels import mask_labels_table
 from wmhflow.registries.producers import load_producers, producer_page, producers_table
 from wmhflow.registries.quality import quality_table
 from wmhflow.registries.segmenters import segmenters_table
+from wmhflow.registries.spaces import spaces_table
 from wmhflow.settings import options_table
 
 project = "wmhflow"
@@ -43,6 +44,7 @@ _generated.mkdir(exist_ok=True)
 (_generated / "zones.md").write_text(schemes_table(), encoding="utf-8")
 (_generated / "atlases.md").write_text(atlases_table(), encoding="utf-8")
 (_generated / "mask_labels.md").write_text(mask_labels_table(), encoding="utf-8")
+(_generated / "spaces.md").write_text(spaces_table(), encoding="utf-8")
 (_generated / "segmenters.md").write_text(segmenters_table(), encoding="utf-8")
 (_generated / "producers.md").write_text(producers_table(), encoding="utf-8")
 _pages = _generated / "producers"

@@ -12,7 +12,7 @@ from tests.runs import phantom_words
 from wmhflow.bids.query import FoundFile
 from wmhflow.cli.parser import parse_settings
 from wmhflow.cli.run import make_plans
-from wmhflow.plan.visit import Computed, Given, VisitPlan
+from wmhflow.plan.visit import Composed, Computed, Given, VisitPlan
 from wmhflow.registries.segmenters import load_segmenters
 from wmhflow.settings import Settings
 
@@ -116,6 +116,30 @@ def visits() -> dict[str, VisitPlan]:
             maps=tuple(
                 replace(entry, transform=Given(other, convert=True)) for entry in given.maps
             ),
+        ),
+        "maps by several transforms": replace(
+            given,
+            maps=tuple(
+                replace(
+                    entry,
+                    transform=Composed(
+                        (Given(other, convert=True), Given(other, convert=True, inverted=True)),
+                        given.reference_file,
+                    ),
+                )
+                for entry in given.maps
+            ),
+        ),
+        "maps lie on the other image": replace(
+            given,
+            maps=tuple(
+                replace(entry, transform=Composed((), given.other_anatomical, through_other=True))
+                for entry in given.maps
+                if given.other_anatomical is not None
+            ),
+        ),
+        "the other image by an inverse": replace(
+            given, other_transform=Given(other, convert=True, inverted=True)
         ),
         "maps lie where they should": replace(
             given, maps=tuple(replace(entry, transform=None) for entry in given.maps)

@@ -22,6 +22,7 @@ from wmhflow.files.locks import scratch_folder
 from wmhflow.plan.atlases import PlannedAtlases
 from wmhflow.plan.filters import check_filter_maps
 from wmhflow.plan.judging import judged
+from wmhflow.plan.named import check_named
 from wmhflow.plan.participant import plan_participant, sessions_of
 from wmhflow.plan.text import format_plan
 from wmhflow.plan.visit import ParticipantPlan
@@ -162,6 +163,7 @@ def make_plans(settings: Settings) -> Iterator[ParticipantPlan]:
     _check_programs(settings)
     check_crosses(settings.regions)
     maps = load_maps(settings.inputs.maps, settings.inputs.units)
+    check_named(settings.inputs.transform, maps)
     atlases = PlannedAtlases(settings.regions)
     subjects = find_subjects(settings.bids_dir, settings.inputs.participant_label)
     query = open_query(settings.bids_dir, settings.inputs)

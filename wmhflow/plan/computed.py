@@ -10,7 +10,7 @@ from wmhflow.bids.query import FoundFile
 from wmhflow.errors import InputError, UsageError
 from wmhflow.files.inspection import same_lattice
 from wmhflow.plan.context import Planning
-from wmhflow.plan.visit import Computed, MapPlan, Source, VisitPlan
+from wmhflow.plan.visit import Composed, Computed, MapPlan, Source, VisitPlan
 from wmhflow.registries.maps import MapComputation, MapDefinition
 from wmhflow.registries.series import SeriesDefinition, SeriesFile, load_series_definitions
 from wmhflow.settings import Inputs
@@ -60,7 +60,7 @@ class Placing(Protocol):
         definition: MapDefinition,
         file: FoundFile,
         shown_by: str | None = None,
-    ) -> Source | None:
+    ) -> Source | Composed | None:
         """Return what leads from the file to the reference; None where the headers agree."""
 
 
@@ -87,7 +87,7 @@ class Computing:
     visit: VisitPlan
     judges: Mapping[str, Judge]
     place: Placing
-    is_unmoved: Callable[[VisitPlan, FoundFile], bool]
+    is_unmoved: Callable[[FoundFile], bool]
     _series: dict[str, FoundSeries | str | None] = field(default_factory=dict)
     _fits: dict[str, Fit | str] = field(default_factory=dict)
 
@@ -178,7 +178,7 @@ def find_series(
     planning: Planning,
     visit: VisitPlan,
     definition: SeriesDefinition,
-    is_unmoved: Callable[[VisitPlan, FoundFile], bool],
+    is_unmoved: Callable[[FoundFile], bool],
 ) -> FoundSeries | str | None:
     """Find the files of a series.
 
@@ -201,7 +201,7 @@ def find_series(
     """
     lead = definition.files[definition.lead]
     derived = planning.of_visit(planning.query.derived("series", planning.subject, **lead.query))
-    leads = [file for file in derived if is_unmoved(visit, file)]
+    leads = [file for file in derived if is_unmoved(file)]
     if not leads:
         raw = planning.query.raw_images("series", planning.subject, **lead.query)
         leads = planning.of_visit(raw)

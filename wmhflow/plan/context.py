@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 from wmhflow.bids.naming import visit_label
@@ -20,10 +21,13 @@ from wmhflow.files.inspection import (
 from wmhflow.files.transforms import TransformFile, read_transform
 from wmhflow.plan.atlases import PlannedAtlases
 from wmhflow.plan.sessions import sort_by_visit
+from wmhflow.plan.spaces import Spaces
 from wmhflow.plan.visit import Decision, Given, VisitPlan
+from wmhflow.registries.spaces import kind_of_space
 from wmhflow.settings import Settings
 
 NATIVE_SPACES = ("T1w", "FLAIR")
+PARCELLATION = "parcellation"
 
 
 @dataclass
@@ -62,6 +66,11 @@ class Planning:
     def label(self) -> str:
         """How the visit is named in messages."""
         return visit_label(self.subject, self.session)
+
+    @cached_property
+    def spaces(self) -> Spaces:
+        """What names of spaces mean."""
+        return Spaces(self.query, self.subject, self.session)
 
     def say(self, what: str, state: str, why: str) -> None:
         """Note a decision."""
@@ -147,8 +156,12 @@ def choose_native(
         space = file.get("space")
         if space is None:
             space = _space_by_grid(planning, visit, file)
+        elif kind_of_space(space) in NATIVE_SPACES:
+            # space-flair is the FLAIR, too
+            space = kind_of_space(space)
         if space in visit.anatomical:
-            placed.append(Given(file, space))
+            if space != "T1w" or _lies_on_raw(planning, what, file):
+                placed.append(Given(file, space))
         else:
             planning.say(what, "note", f"{file.named} is ignored: it lies in space-{space}")
     for space in sorted(NATIVE_SPACES, key=lambda name: name != visit.reference):
@@ -163,6 +176,26 @@ def choose_native(
             _check_overlap(planning, there[0].file, space, visit.anatomical[space])
             return there[0]
     return None
+
+
+def _lies_on_raw(planning: Planning, what: str, file: FoundFile) -> bool:
+    """Tell whether what a file calls T1w is the raw T1w; one that states no space may mean it.
+
+    Raises
+    ------
+    InputError
+        If it is not, and the file is a mask, which nothing that is computed can stand for.
+    """
+    why = planning.spaces.whose(file)
+    if why is None:
+        return True
+    if what != PARCELLATION:
+        raise InputError(
+            f"{file.path} does not lie on the visit's raw T1w: {why}; give it resampled to the raw "
+            "T1w, in a dataset of its own."
+        )
+    planning.say(what, "note", f"{file.path.name} is not used: {why}")
+    return False
 
 
 def _space_by_grid(planning: Planning, visit: VisitPlan, file: FoundFile) -> str:

@@ -19,6 +19,7 @@ from wmhflow.plan.context import NATIVE_SPACES, Planning
 from wmhflow.plan.filters import check_filters
 from wmhflow.plan.maps import find_maps
 from wmhflow.plan.masks import find_infarct, find_wmh
+from wmhflow.plan.named import say_unused
 from wmhflow.plan.raw import choose_reference, find_raw
 from wmhflow.plan.tissues import find_tissues, lay_atlases, with_lobes
 from wmhflow.plan.transforms import between_images, to_template
@@ -127,4 +128,5 @@ def _plan(planning: Planning, maps: Mapping[str, MapDefinition]) -> VisitPlan:
     visit = replace(visit, infarct=find_infarct(planning, visit))
     visit = replace(visit, maps=tuple(find_maps(planning, visit, maps)))
     say_left_over(planning, visit, maps)
+    say_unused(planning, visit)
     return replace(visit, decisions=tuple(planning.decisions))
