@@ -266,7 +266,8 @@ def find_companion(
         kin = [
             other
             for other in derived
-            if other.root != file.root and planning.spaces.family(other) == family
+            if other.root != file.root
+            and (other.dataset == file.dataset or planning.spaces.family(other) == family)
         ]
         for files in (near, kin, planning.query.raw_images("", planning.subject, **wanted)):
             for candidate in nearest_first(file, planning.of_visit(files)):
