@@ -122,7 +122,7 @@ class Computing:
             self.planning.say(definition.name, "note", f"not computed by {how.step}: {fit}")
             return
         files = tuple(_listed(found))
-        why = f"by {how.step} from {files[0].path.name}: {fit.volumes}"
+        why = f"by {how.step} from {files[0].named}: {fit.volumes}"
         self.planning.say(definition.name, "computed", why)
         transform = self.place(
             self.planning, self.visit, definition, files[0], known[name].shown_by
@@ -164,7 +164,7 @@ class Computing:
                 return
             takes[parameter] = found[0]
         files = tuple(takes.values())
-        names = " and ".join(file.path.name for file in files)
+        names = " and ".join(file.named for file in files)
         planning.say(definition.name, "computed", f"by {how.step} from {names}")
         transform = self.place(planning, self.visit, definition, files[0])
         source = Computed(how.step, files, takes=takes)
@@ -214,7 +214,7 @@ def find_series(
         return None
     several = len(leads) > 1 and lead.along is None
     if several or len({_apart_from(file, lead.along) for file in leads}) > 1:
-        names = " and ".join(file.path.name for file in leads[:3])
+        names = " and ".join(file.named for file in leads[:3])
         return (
             f"{len(leads)} files answer for one {definition.title} ({names}); choose with "
             '"series" in --bids-filter-file'

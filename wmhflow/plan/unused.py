@@ -190,7 +190,8 @@ def _nothing(planning: Planning, dataset: Dataset, files: Sequence[FoundFile]) -
     other = {str(file.get("session")) for file in files if not _is_of_visit(planning, file)}
     if other and not any(_is_of_visit(planning, file) for file in files):
         return f"{start} for this visit: its files are of ses-{min(other)}"
-    return f"{start}: {len(files)} files of sub-{planning.subject} are there, and none is needed"
+    held = f"{len(files)} file{'s' * (len(files) != 1)} of sub-{planning.subject}"
+    return f"{start}: it holds {held}, of which none is needed"
 
 
 def _untold(dataset: Dataset) -> list[str]:
