@@ -260,12 +260,13 @@ def find_companion(
     """
     family = planning.spaces.family(file)
     for wanted in definition.companions:
-        derived = planning.query.derived("map", planning.subject, **wanted)
+        derived = planning.query.derived("", planning.subject, **wanted)
         near = [other for other in derived if other.root == file.root]
         kin = [
             other
             for other in derived
-            if other.root != file.root and planning.spaces.family(other) == family
+            if other.root != file.root
+            and (other.dataset == file.dataset or planning.spaces.family(other) == family)
         ]
         for files in (near, kin, planning.query.raw_images("", planning.subject, **wanted)):
             for candidate in planning.of_visit(files):
