@@ -349,7 +349,8 @@ def test_a_transform_among_functional_data_is_not_of_a_perfusion_scan(
 
 
 def test_a_filter_of_transforms_does_not_change_what_t1w_means(raw: Path, tmp_path: Path) -> None:
-    (dataset,) = fill(tmp_path / "d", {"maps": [f"space-T1w_{FA}", "from-orig_to-T1w_xfm"]})
+    names = [f"space-T1w_{FA}", "from-orig_to-T1w_xfm", "acq-a_from-dwi_to-T1w_xfm"]
+    (dataset,) = fill(tmp_path / "d", {"maps": names})
     filters = tmp_path / "filters.json"
     filters.write_text('{"transform": {"acquisition": "a"}}')
     visit = plan_one(raw, dataset, more=("--bids-filter-file", str(filters)))
@@ -373,9 +374,12 @@ def test_a_space_that_is_not_known_is_said(raw: Path, tmp_path: Path, space: str
 
 def test_two_transforms_alike_are_refused_by_name(raw: Path, tmp_path: Path) -> None:
     names = [FA, "from-dwi_to-T1w_xfm", "from-dwi_to-T1w_desc-b_xfm"]
-    problem = plan_one(raw, *fill(tmp_path / "d", {"maps": names})).problem or ""
-    assert "2 transforms answer for one" in problem
-    assert "desc-b" in problem
+    visit = plan_one(raw, *fill(tmp_path / "d", {"maps": names}))
+    # the person, or the map alone, is refused
+    told = (visit.problem or "") + said(visit)
+    assert visit.maps == ()
+    assert "2 transforms answer for one" in told
+    assert "desc-b" in told
 
 
 def test_flirt_s_matrices_cannot_be_chained(raw: Path, tmp_path: Path) -> None:
