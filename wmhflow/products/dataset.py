@@ -40,6 +40,7 @@ IGNORED = (
     "*_lesions.*",
     "*_profiles.*",
     "*_penumbra.*",
+    "*_curves.*",
     "*_qc.*",
 )
 README = """# wmhflow derivatives

@@ -6,6 +6,7 @@ from wmhflow.bids.writer import Column
 from wmhflow.labels.schemes import DEFAULT_SCHEME
 from wmhflow.products.columns import (
     ASYMMETRY,
+    CURVES,
     LOAD,
     MAPS,
     PENUMBRA,
@@ -59,6 +60,12 @@ PENUMBRA_TABLE = Table(
     "Width of the perilesional penumbra in every quantitative map",
     PENUMBRA,
 )
+CURVES_TABLE = Table(
+    "table_curves",
+    "desc-maps_curves",
+    "Quantitative maps against the distance from the lesions, in bins of 0.5 mm, with a band",
+    CURVES,
+)
 QC_TABLE = Table("table_qc", "desc-wmhflow_qc", "Quality control of the whole run", QC)
 
 
@@ -85,6 +92,7 @@ def all_tables(schemes: tuple[str, ...]) -> tuple[Table, ...]:
         MAPS_TABLE,
         PROFILES_TABLE,
         PENUMBRA_TABLE,
+        CURVES_TABLE,
         QC_TABLE,
     )
 
