@@ -123,10 +123,15 @@ def _trials(work: tuple[str, float, list[int]]) -> list[Trial]:
     """Fit every shape of every size on the maps of some seeds, which share a head."""
     lesions, grain, seeds = work
     head = simulated_head(LESIONS[lesions], seeds[0] if seeds else 0)
+    everywhere = np.ones((SIDE,) * 3, dtype=bool)
+    planted = {
+        name: sum_map(shape.height(head.distance), everywhere, head.around).mean
+        for name, shape in SHAPES.items()
+    }
     return [
         Trial(lesions, grain, shape, snr, found)
         for seed in seeds
-        for shape, snr, found in _fits(head, noise(grain, seed), seed)
+        for shape, snr, found in _fits(head, planted, noise(grain, seed), seed)
     ]
 
 
@@ -169,16 +174,14 @@ def noise(grain_mm: float, seed: int) -> NDArray[np.float64]:
 
 
 def _fits(
-    head: Head, drawn: NDArray[np.float64], seed: int
+    head: Head, planted: dict[str, NDArray[np.float64]], drawn: NDArray[np.float64], seed: int
 ) -> Iterator[tuple[str, float, Penumbra]]:
-    everywhere = np.ones(drawn.shape, dtype=bool)
-    alone = sum_map(drawn, everywhere, head.around)
+    alone = sum_map(drawn, np.ones(drawn.shape, dtype=bool), head.around)
     yield "flat", 0.0, _fit(alone, head.around, seed)
-    for name, shape in SHAPES.items():
-        planted = sum_map(shape.height(head.distance), everywhere, head.around)
+    for name, means in planted.items():
         for snr in SNRS:
             # means are sums; what a map is off the mean at a distance, noise alone decides
-            both = dataclasses.replace(alone, mean=alone.mean + snr * planted.mean)
+            both = dataclasses.replace(alone, mean=alone.mean + snr * means)
             yield name, float(snr), _fit(both, head.around, seed)
 
 

@@ -16,6 +16,7 @@ DRAWS = 400
 # What is flat by chance may look like a ramp as often as this.
 FLAT_P = 0.05
 LIMITS = (0.025, 0.975)
+PARAMETERS = {"flat": 1, "hinge": 3, "two hinges": 5}
 
 
 @dataclass(frozen=True)
@@ -247,7 +248,7 @@ class _Fits(NamedTuple):
         """The row of the largest gain per profile; of the first, the middle one of equal rows."""
         rows = self.gains.argmax(axis=0)
         own = self.gains[:, 0]
-        equal = np.flatnonzero(own >= own.max() * (1 - 1e-9) - 1e-12)
+        equal = np.flatnonzero(own >= own.max() - 1e-9 * abs(own.max()) - 1e-12)
         rows[0] = equal[equal.size // 2]
         return rows
 
@@ -287,7 +288,7 @@ def _fit_pairs(
     inner_slope = two / np.where(sound, short, np.inf)[:, None]
     outer_slope = (one - along[:, None] * inner_slope) / long[:, None]
     turns = outer_slope * (outer_slope + inner_slope) < 0
-    return _Fits(np.column_stack([outer, inner]), np.where(turns, one**2 + two**2, 0.0))
+    return _Fits(np.column_stack([outer, inner]), np.where(turns, one**2 + two**2, -np.inf))
 
 
 def _pairs_of(shells: NDArray[np.float64], grid: NDArray[np.float64]) -> list[NDArray[np.float64]]:
@@ -310,28 +311,25 @@ def _best_model(profile: _Profile, noise: NDArray[np.float64]) -> Penumbra:
     unit, values = profile.constant, profile.values
     flat = values - (values @ unit) * unit
     misfit = float(flat @ flat)
-    hinges = _fit_hinges(profile, values[:, None], _grid(profile.shells, GRID_STEP_MM))
-    pairs = _fit_pairs(
-        profile, values[:, None], *_pairs_of(profile.shells, _grid(profile.shells, PAIR_STEP_MM))
-    )
-    chance = _fit_hinges(profile, noise.T, hinges.places[:, 0]).gains.max(axis=0)
-    gain = float(hinges.gains.max())
-    p_flat = float((1 + np.count_nonzero(chance >= gain)) / (1 + chance.size))
-    gains = {"flat": (0.0, 1), "hinge": (gain, 3), "two hinges": (_largest(pairs), 5)}
-    name = min(
-        gains, key=lambda key: _aicc(misfit - gains[key][0], gains[key][1], values.size)
-    )
+    grid, coarse = (_grid(profile.shells, step) for step in (GRID_STEP_MM, PAIR_STEP_MM))
+    places = {"hinge": grid[:, None], "two hinges": np.column_stack(_pairs_of(profile.shells, coarse))}
+    gains = {"flat": 0.0} | {
+        key: float(_refits(profile, values[:, None], rows)[1][0]) if rows.size else -np.inf
+        for key, rows in places.items()
+    }
+    chance = _fit_hinges(profile, noise.T, grid).gains.max(axis=0)
+    seen = float(_fit_hinges(profile, values[:, None], grid).gains.max())
+    p_flat = float((1 + np.count_nonzero(chance >= seen)) / (1 + chance.size))
+    name = min(gains, key=lambda key: _aicc(misfit - gains[key], PARAMETERS[key], values.size))
     if name == "hinge" and p_flat > FLAT_P:
         name = "flat"
     if name == "flat":
         plateau = float((values @ unit) / (profile.whitener.sum(axis=1) @ unit))
         reason = "no change with distance"
         return Penumbra(plateau=plateau, p_flat=p_flat, model=name, reason=reason)
-    places = hinges.places if name == "hinge" else pairs.places
-    _, closest = _refits(profile, values[:, None], places)
-    worse = max(1.0, (misfit - float(closest[0])) / (values.size - gains[name][1]))
+    worse = max(1.0, (misfit - gains[name]) / (values.size - PARAMETERS[name]))
     drawn = values[:, None] + np.sqrt(worse) * noise.T
-    found, _ = _refits(profile, np.column_stack([values, drawn]), places)
+    found, _ = _refits(profile, np.column_stack([values, drawn]), places[name])
     return _described(profile, name, found, p_flat)
 
 
@@ -397,11 +395,6 @@ def _described(
         model=name,
         reason="" if reached else "the upper limit lies beyond the last shell",
     )
-
-
-def _largest(fits: _Fits) -> float:
-    """Return the largest gain; so little that it is never chosen if there is none."""
-    return float(fits.gains.max()) if fits.gains.size and fits.gains.max() > 0 else -np.inf
 
 
 def _aicc(misfit: float, parameters: int, points: int) -> float:

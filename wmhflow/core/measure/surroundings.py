@@ -279,7 +279,7 @@ class ShellMeans:
         Blocks of 16 mm that hold voxels of a shell.
     excess : float
         How many times as much the shells vary from block to block as the correlation of voxels
-        tells, at least 1. It is in the covariance.
+        tells, at least 1. It is in the covariance, together with a correction for few blocks.
     """
 
     mean: NDArray[np.float64]
@@ -310,7 +310,13 @@ def shell_means(sums: MapSums, around: Surroundings, classes: ArrayLike) -> Shel
     The covariance of two means is the product of the two spreads times the correlation of voxels,
     averaged over all pairs of voxels of the two shells. One number for all of it comes from blocks
     of 16 mm: how much their sums vary beyond that, on average over all directions. (The covariance
-    from the blocks themselves has too few of them around few lesions.)
+    from the blocks themselves has too few of them around few lesions.) From so many blocks n it is
+    not sure for K shells, and widened by n / (n - K) as Hotelling's statistic is [1]_.
+
+    References
+    ----------
+    .. [1] Hotelling H. The generalization of Student's ratio. Annals of Mathematical Statistics
+       1931;2:360-378. doi:10.1214/aoms/1177732979
     """
     wanted = np.isin(around.lesion_class, np.asarray(classes)) & (around.shell >= 0)
     member = np.zeros((around.n_shells, around.shell.size))
@@ -329,7 +335,10 @@ def shell_means(sums: MapSums, around: Surroundings, classes: ArrayLike) -> Shel
     if n_blocks >= FEWEST_BLOCKS and there.size:
         parts = (sums.residual @ belongs.T)[:, there] / total[there]
         excess = _excess(covariance[np.ix_(there, there)], _between_blocks(parts))
-    return ShellMeans(mean, covariance * excess, composition, n_blocks, excess)
+        # as many blocks leave it unsure how much shells vary: Hotelling's correction
+        unsure = n_blocks / (n_blocks - min(there.size, n_blocks // 2))
+        covariance = covariance * (excess * unsure)
+    return ShellMeans(mean, covariance, composition, n_blocks, excess)
 
 
 def _stationary(
