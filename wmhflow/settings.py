@@ -615,6 +615,15 @@ class Reporting:
         help="At the group level: leave out tables of finished visits that are missing, damaged or "
         "of other columns. Otherwise nothing is written, and the exit code is 1.",
     )
+    layers_p: float | None = option(
+        None,
+        "--layers-p",
+        help="At the group level: also give the width of every penumbra by the rule of the "
+        "literature, the last consecutive shell that differs from far tissue over persons, up to "
+        "this p (paired t test; 0.05 is usual). It grows with the number of persons.",
+        parse=Bounds(float, 1e-6, 0.5),
+        metavar="P",
+    )
     reports_only: bool = option(
         False, "--reports-only", help="Make the reports anew from finished outputs."
     )

@@ -17,7 +17,9 @@ from wmhflow.core.align.similarity import compare
 from wmhflow.core.arrays.distance import distance_to, nearest, signed_distance
 from wmhflow.core.arrays.validation import COPIED_TYPES, kernel_ready
 from wmhflow.core.measure.coverage import coverage_weights, merge_regions
+from wmhflow.core.measure.independence import gather_cells, pair_shares
 from wmhflow.core.measure.statistics import region_statistics
+from wmhflow.core.measure.surroundings import sum_map, surroundings_of
 from wmhflow.core.regions.bullseye import bullseye_labels, depth
 from wmhflow.core.regions.lesions import label_lesions, lesion_measures
 from wmhflow.core.regions.lobes import propagate_lobes
@@ -128,6 +130,13 @@ def _warm_sampling(head: _Head) -> None:
     merged = merge_regions(weights, [(1, [1]), (3, [1, 2])])
     values = head.white_matter.astype(np.float32)
     region_statistics(values, merged, head.white_matter)
+    pair_shares(merged, gather_cells(merged, affine))
+    shell = 1 + head.white_matter.astype(np.int16)
+    nowhere = np.zeros_like(shell)
+    around = surroundings_of(shell, nowhere, shell, (2, 1), affine, SHAPE, affine)
+    noisy = np.random.default_rng(0).random(SHAPE)
+    sum_map(noisy, head.white_matter, around)
+    around.pairs.sum()
     steps_at(np.zeros((2, 3)), values[..., None], affine)
 
 

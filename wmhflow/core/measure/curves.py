@@ -22,7 +22,7 @@ class Curve(NamedTuple):
 
 
 def smooth_curve(mean: ArrayLike, covariance: ArrayLike) -> Curve:
-    """Smooth the means of equally wide bins, as much as generalised cross-validation says.
+    """Smooth the means of equally wide bins, as much as lowers the expected error most.
 
     Parameters
     ----------
@@ -39,7 +39,9 @@ def smooth_curve(mean: ArrayLike, covariance: ArrayLike) -> Curve:
     Notes
     -----
     The curve is that of smallest sum of squared errors, each over its variance, plus a penalty on
-    the squares of second differences [1]_. The band is 1.96 standard errors of the curve's own
+    the squares of second differences [1]_. The penalty is the one of the smallest expected error,
+    which the known covariance tells without bias [2]_; cross-validation would take for signal what
+    neighbouring bins have in common. The band is 1.96 standard errors of the curve's own
     value on either side, from the covariance of the means; it does not hold what smoothing takes
     away where the profile has an edge.
 
@@ -47,6 +49,8 @@ def smooth_curve(mean: ArrayLike, covariance: ArrayLike) -> Curve:
     ----------
     .. [1] Eilers PHC. A perfect smoother. Analytical Chemistry 2003;75:3631-3636.
        doi:10.1021/ac034173t
+    .. [2] Mallows CL. Some comments on Cp. Technometrics 1973;15:661-675.
+       doi:10.1080/00401706.1973.10489103
 
     Examples
     --------
@@ -68,17 +72,17 @@ def smooth_curve(mean: ArrayLike, covariance: ArrayLike) -> Curve:
     placed[at, np.arange(there.size)] = weight / weight.mean()
     differences = np.diff(np.eye(n), 2, axis=0)
     rough = differences.T @ differences
+    of_means = spread[np.ix_(there, there)]
     best, smoother = np.inf, np.zeros((n, there.size))
     for penalty in PENALTIES:
         tried = np.linalg.solve(np.diag(placed.sum(axis=1)) + penalty * rough, placed)
         own = tried[at]
         left = (values[there] - own @ values[there]) ** 2 @ weight
-        score = left / (1 - np.trace(own) / there.size) ** 2
+        score = left + 2 * float(weight @ np.diag(own @ of_means))
         if score < best:
             best, smoother = score, tried
     value = nothing.copy()
     value[span] = smoother @ values[there]
     error = nothing.copy()
-    of_means = spread[np.ix_(there, there)]
     error[span] = np.sqrt(np.einsum("ij,jk,ik->i", smoother, of_means, smoother).clip(0))
     return Curve(value, value - NORMAL_97_5 * error, value + NORMAL_97_5 * error)
