@@ -16,9 +16,9 @@ from wmhflow.labels.regions import load_regions
 from wmhflow.plan.visit import Decision, Given, MapPlan, ParticipantPlan, VisitPlan
 from wmhflow.products.columns import (
     ASYMMETRY,
+    CURVES,
     LESIONS,
     LOAD,
-    CURVES,
     PENUMBRA,
     PROFILES,
     QC,

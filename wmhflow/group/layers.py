@@ -130,7 +130,7 @@ def width_of(layers: dict[tuple[float, float], Running], bound: float) -> dict[s
         at = outer
     left = edges[len(differing) :]
     told = layers[differing[-1] if differing else edges[0]]
-    cells = {
+    cells: dict[str, Any] = {
         "width_mm": at if differing else None,
         "n_persons": told.n,
         "difference": told.mean,

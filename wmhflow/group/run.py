@@ -78,9 +78,7 @@ def run_group(settings: Settings) -> int:
 def _gathered(settings: Settings, subjects: Sequence[str], visits: Sequence[Visit]) -> int:
     for name in ("group", "phenotype"):
         remove_leftovers(settings.output_dir / name)
-    study = replace(
-        read_study(settings.output_dir, visits), layers_p=settings.reporting.layers_p
-    )
+    study = replace(read_study(settings.output_dir, visits), layers_p=settings.reporting.layers_p)
     with stage_in(settings.output_dir) as stage:
         faults = _make(replace(study, written_to=stage, left_out={}))
         n_left_out = len({fault.visit for fault in faults})

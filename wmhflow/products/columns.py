@@ -215,7 +215,9 @@ CURVES: tuple[Column, ...] = (
     Column("distance_hi", "Closed upper edge", "mm"),
     Column("distance_mean", "Mean distance of what the map shows of the bin", "mm"),
     Column("mean", "Weighted mean of the map in the bin"),
-    Column("curve", "The means outside lesions, smoothed as much as lowers the expected error most"),
+    Column(
+        "curve", "The means outside lesions, smoothed as much as lowers the expected error most"
+    ),
     Column("curve_lo", "Lower end of the curve's 95 % band, at each place by itself"),
     Column("curve_hi", "Upper end"),
 )

@@ -178,7 +178,11 @@ def _map_text() -> str:
         "valid range did not count, nor did zeros that stand for no data (planes of zeros, the "
         "outside of a map's mask, failed fits); other zeros did. For each map, the width of the "
         "perilesional penumbra [@penumbra] is the distance at which its profile over the shells "
-        "meets the plateau of far NAWM, from a hinge fit."
+        "meets the plateau of far NAWM: a flat profile, a hinge and two hinges were fitted to the "
+        "means of shells by generalised least squares and compared by AICc, and a hinge was tested "
+        "against a flat profile. The covariance of the means followed from how alike the map's "
+        "voxels are by their distance and from blocks of 16 mm; limits of 95 % are percentiles "
+        "of 400 draws. Effective numbers of samples count independent ones in the same way."
     )
 
 

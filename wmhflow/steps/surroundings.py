@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -149,14 +148,12 @@ def _fitted(around: Surroundings, means: ShellMeans, seed: int) -> Penumbra:
 
 def _curve(
     sums: MapSums, around: Surroundings, key: str, means: ShellMeans
-) -> list[Mapping[str, Any]]:
+) -> list[dict[str, Any]]:
     """Make the rows of one curve: smoothed outside lesions, where bins follow each other."""
     bins = bin_means(sums, around, CLASSES[key], means)
     outside = np.flatnonzero(around.bin_edges[:-1] >= 0)
     curve = smooth_curve(bins.mean[outside], bins.covariance[np.ix_(outside, outside)])
-    columns = {
-        name: np.full(around.n_bins, np.nan) for name in ("curve", "curve_lo", "curve_hi")
-    }
+    columns = {name: np.full(around.n_bins, np.nan) for name in ("curve", "curve_lo", "curve_hi")}
     for column, part in zip(columns.values(), curve, strict=True):
         column[outside] = part
     columns = {"distance_mean": bins.distance_mm, "mean": bins.mean} | columns

@@ -237,7 +237,9 @@ def test_a_shell_s_own_distances_count_and_not_their_mean() -> None:
     # a ramp that ends within a shell: exact, where the mean distance would be off
     distance, around = scene()
     means = shell_means(
-        sum_map(np.maximum(0, 7.1 - distance), np.ones(distance.shape, bool), around), around, [0, 1]
+        sum_map(np.maximum(0, 7.1 - distance), np.ones(distance.shape, bool), around),
+        around,
+        [0, 1],
     )
     shares = np.nan_to_num(means.composition)
     exact = fit_shells(around.distance_mm, means.mean, 1e-8 * np.eye(N_SHELLS), shares)

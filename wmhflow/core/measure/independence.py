@@ -8,7 +8,6 @@ the voxels of a region have depends on grids only, and is found once for all map
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numba import njit
@@ -97,7 +96,9 @@ def gather_cells(weights: CoverageWeights, map_affine: ArrayLike) -> Cells:
     numbers = np.ravel_multi_index(tuple(blocks), tuple(blocks.max(axis=1, initial=0) + 1))
     found, of_voxel = np.unique(numbers, return_inverse=True)
     return Cells(
-        of_voxel=np.ravel_multi_index(tuple(cells + margin[:, None]), tuple(shape)).astype(np.int64),
+        of_voxel=np.ravel_multi_index(tuple(cells + margin[:, None]), tuple(shape)).astype(
+            np.int64
+        ),
         blocks=of_voxel.astype(np.int64),
         n_places=int(shape.prod()),
         n_blocks=int(found.size),
@@ -161,9 +162,7 @@ def correlation_by_distance(
     sums = np.bincount(cells.of_voxel, given, cells.n_places)
     totals = np.bincount(cells.of_voxel, weight, cells.n_places)
     origins, _ = _spread(np.flatnonzero(totals))
-    products, pairs = _pair_sums(
-        sums, totals, origins, cells.steps, cells.classes, cells.n_classes
-    )
+    products, pairs = _pair_sums(sums, totals, origins, cells.steps, cells.classes, cells.n_classes)
     products[SAME_CELL] = float(sums @ sums) - own
     pairs[SAME_CELL] = float(totals @ totals) - own_weight
     # the smallest number of pairs that is more than rounding
@@ -173,9 +172,7 @@ def correlation_by_distance(
     return _first_positive(found, there)
 
 
-def _first_positive(
-    found: NDArray[np.float64], there: NDArray[np.bool_]
-) -> NDArray[np.float64]:
+def _first_positive(found: NDArray[np.float64], there: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Keep correlations up to the first that is not positive; classes without pairs are passed."""
     kept = np.zeros(found.size)
     kept[SELF] = 1.0

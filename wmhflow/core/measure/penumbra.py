@@ -125,11 +125,9 @@ def fit_shells(
     Parameters
     ----------
     distance_mm : (S,) array
-        Mean distance from the lesion edge in mm of each of the strata that shells consist of;
-        infinite for the tissue beyond the last shell.
+        Mean distance from the lesion edge of what shells consist of; infinite beyond the last.
     mean : (n,) array
-        The map's mean in each shell, by rising distance, and last in the tissue beyond them. NaN
-        for an empty one.
+        Of each shell, by rising distance, and last of the tissue beyond. NaN for an empty one.
     covariance : (n, n) array
         Of these means.
     composition : (n, S) array
@@ -144,20 +142,19 @@ def fit_shells(
     Raises
     ------
     ValueError
-        If shapes do not fit, or the distances of the shells do not rise.
+        If shapes do not fit, or the shells' distances do not rise.
 
     Notes
     -----
     Three models are fitted by generalised least squares: a constant; one that changes linearly up
     to the width and is constant beyond (a hinge [1]_); and one with a second hinge nearer the
-    lesion, at which the profile turns back. A model's value in a shell is its mean over the
-    distances that the shell's voxels have. The smallest AICc decides [2]_. A hinge is also tested
-    against the constant: where its place is not known there is no break to have a place [3]_, and
-    so the largest improvement over all places is compared with that of draws from a flat profile
-    with this covariance; above p = 0.05 the profile is flat. Limits are the 2.5th and 97.5th
-    percentile of the widths of 400 profiles drawn about this one, each fitted again with the model
-    that was chosen; where a model fits worse than the covariance explains, it is widened. A width
-    at the last shell is none: the plateau was not reached, and nothing is said.
+    lesion, at which the profile turns. A model's value in a shell is its mean over the distances of
+    the shell's voxels. The smallest AICc decides [2]_. A hinge is also tested against the constant:
+    where there is no break it has no place [3]_, and so the largest improvement over all places is
+    compared with that of draws from a flat profile; above p = 0.05 it is flat. Limits are
+    percentiles of the widths of 400 profiles drawn about this one, each fitted again; where the
+    model fits worse than the covariance explains, they are widened. A width at the last shell is
+    none.
 
     References
     ----------
@@ -176,8 +173,9 @@ def fit_shells(
     >>> fit.model, round(fit.width_mm, 2), fit.p_flat < 0.05
     ('hinge', 6.0, True)
     """
-    strata, values = np.asarray(distance_mm, np.float64), np.asarray(mean, np.float64)
-    spread, shares = np.asarray(covariance, np.float64), np.asarray(composition, np.float64)
+    strata, values, spread, shares = (
+        np.asarray(one, np.float64) for one in (distance_mm, mean, covariance, composition)
+    )
     if spread.shape != (values.size, values.size) or shares.shape != (values.size, strata.size):
         raise ValueError(
             f"{values.size} means and {strata.size} distances need a covariance and a composition "
@@ -231,7 +229,7 @@ class _Profile(NamedTuple):
         return unit
 
     def ramps(self, places: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the shells' means of a ramp of slope 1 down to each place, whitened: a row each."""
+        """Return the whitened shells' means of a ramp of slope 1 down to each place: a row each."""
         heights = np.maximum(0, places[:, None] - self.strata) @ self.shares.T
         found: NDArray[np.float64] = heights @ self.whitener.T
         return found
@@ -312,7 +310,10 @@ def _best_model(profile: _Profile, noise: NDArray[np.float64]) -> Penumbra:
     flat = values - (values @ unit) * unit
     misfit = float(flat @ flat)
     grid, coarse = (_grid(profile.shells, step) for step in (GRID_STEP_MM, PAIR_STEP_MM))
-    places = {"hinge": grid[:, None], "two hinges": np.column_stack(_pairs_of(profile.shells, coarse))}
+    places = {
+        "hinge": grid[:, None],
+        "two hinges": np.column_stack(_pairs_of(profile.shells, coarse)),
+    }
     gains = {"flat": 0.0} | {
         key: float(_refits(profile, values[:, None], rows)[1][0]) if rows.size else -np.inf
         for key, rows in places.items()
@@ -362,18 +363,14 @@ def _refits(
     return best, gain
 
 
-def _fit_at(
-    profile: _Profile, values: NDArray[np.float64], places: NDArray[np.float64]
-) -> _Fits:
+def _fit_at(profile: _Profile, values: NDArray[np.float64], places: NDArray[np.float64]) -> _Fits:
     if places.shape[1] == 1:
         return _fit_hinges(profile, values, places[:, 0])
     return _fit_pairs(profile, values, places[:, 0], places[:, 1])
 
 
-def _described(
-    profile: _Profile, name: str, found: NDArray[np.float64], p_flat: float
-) -> Penumbra:
-    """Turn the places of the hinges, of the profile and of those drawn, into numbers and reasons."""
+def _described(profile: _Profile, name: str, found: NDArray[np.float64], p_flat: float) -> Penumbra:
+    """Turn the hinges of the profile and of those drawn into numbers and reasons."""
     own, widths = found[0], found[1:, 0]
     end = float(profile.shells[-1]) - GRID_STEP_MM / 2
     if own[0] >= end:

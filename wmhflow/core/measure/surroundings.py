@@ -19,7 +19,7 @@ from wmhflow.core.measure.independence import (
 )
 
 BIN_MM = 0.5
-# What differs by less than this part of the map's means does so by the rounding of single precision.
+# What differs by less than this part of the map's means does so by rounding to single precision.
 ROUNDING = 1e-6
 
 # Fewer blocks do not tell how much means vary from place to place.
@@ -151,7 +151,7 @@ def surroundings_of(
         shell=ordinal - 1,
         bin=found % width - 1,
         lesion_class=found // width // (n_shells + 1),
-        bin_edges=BIN_MM * np.arange(deepest - 1, n_rows + 1),
+        bin_edges=BIN_MM * np.arange(deepest - 1, n_rows + 1, dtype=np.float64),
         n_shells=n_shells,
         n_classes=n_classes,
         cells=gather_cells(weights, map_affine),
@@ -213,10 +213,10 @@ def sum_map(values: ArrayLike, valid: ArrayLike, around: Surroundings) -> MapSum
     counted = np.asarray(valid, bool).reshape(-1)[voxels] & np.isfinite(given)
     places, stratum, fraction = around.entries
     n, cells = around.distance_mm.size, around.cells
-    covered = np.bincount(stratum, fraction, n)
+    covered = _added(stratum, fraction, n)
     kept = counted[places]
     places, stratum, fraction = places[kept], stratum[kept], fraction[kept]
-    weight = np.bincount(stratum, fraction, n)
+    weight = _added(stratum, fraction, n)
     with np.errstate(invalid="ignore"):
         mean = np.bincount(stratum, fraction * given[places], n) / weight
     differences = fraction * (given[places] - mean[stratum])
@@ -232,12 +232,17 @@ def sum_map(values: ArrayLike, valid: ArrayLike, around: Surroundings) -> MapSum
     return MapSums(
         weight=weight,
         mean=mean,
-        residual=np.bincount(key, differences, n_keys).reshape(shape),
-        block_weight=np.bincount(key, fraction, n_keys).reshape(shape),
+        residual=_added(key, differences, n_keys).reshape(shape),
+        block_weight=_added(key, fraction, n_keys).reshape(shape),
         spread=spread,
         seen=seen,
         correlation=correlation_by_distance(residuals, shares, cells),
     )
+
+
+def _added(key: NDArray[np.int64], values: NDArray[np.float64], n: int) -> NDArray[np.float64]:
+    """Add values up by a key from 0 to n - 1."""
+    return np.bincount(key, values, n).astype(np.float64, copy=False)
 
 
 def _spreads(
@@ -249,7 +254,7 @@ def _spreads(
     covered: NDArray[np.float64],
     size: float,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return each group's standard deviation about the strata's means, and its share that counts."""
+    """Return each group's deviation about the strata's means, and its share that counts."""
     n_groups = around.n_classes * around.n_shells
     inside = around.group >= 0
     squares = np.bincount(stratum, differences**2 / fraction, around.group.size)
