@@ -153,8 +153,7 @@ def fit_shells(
     where there is no break it has no place [3]_, and so the largest improvement over all places is
     compared with that of draws from a flat profile; above p = 0.05 it is flat. Limits are
     percentiles of the widths of 400 profiles drawn about this one, each fitted again; where the
-    model fits worse than the covariance explains, they are widened. A width at the last shell is
-    none.
+    model fits worse than the covariance explains, they are widened. One at the last shell is none.
 
     References
     ----------
@@ -178,8 +177,8 @@ def fit_shells(
     )
     if spread.shape != (values.size, values.size) or shares.shape != (values.size, strata.size):
         raise ValueError(
-            f"{values.size} means and {strata.size} distances need a covariance and a composition "
-            f"of their size; they are {spread.shape} and {shares.shape}"
+            f"{values.size} means, {strata.size} strata: covariance {spread.shape} or composition "
+            f"{shares.shape} has another size"
         )
     if not np.isfinite(values[-1]):
         return Penumbra(reason="there is no tissue beyond the last shell to compare with")
@@ -188,10 +187,8 @@ def fit_shells(
     if (np.diff(profile.shells) <= 0).any():
         raise ValueError("distance_mm does not rise from shell to shell")
     if profile.shells.size < FEWEST_SHELLS:
-        return Penumbra(
-            plateau=float(values[-1]),
-            reason=f"only {profile.shells.size} shells have data, {FEWEST_SHELLS} are needed",
-        )
+        reason = f"only {profile.shells.size} shells have data, {FEWEST_SHELLS} are needed"
+        return Penumbra(plateau=float(values[-1]), reason=reason)
     noise = np.random.default_rng(seed).standard_normal((DRAWS, profile.values.size))
     return _best_model(profile, noise)
 
