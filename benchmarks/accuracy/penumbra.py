@@ -77,7 +77,7 @@ def main() -> list[str]:
 def measured(n_seeds: int, first: int) -> list[str]:
     """Fit maps of so many seeds and print the table; return what was missed."""
     work = [(name, grain, list(range(first + head, first + n_seeds, HEADS)))
-            for name in LESIONS for grain in GRAINS_MM for head in range(HEADS)]  # fmt: skip
+            for head in range(HEADS) for name in LESIONS for grain in GRAINS_MM]  # fmt: skip
     trials = [trial for part in on_all_cores(_trials, work) for trial in part]
     print("# The width of the penumbra on simulated maps\n")
     print("| lesions | grain of noise (mm) | planted | SNR | maps | called flat | with a width | "

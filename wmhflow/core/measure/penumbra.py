@@ -12,7 +12,7 @@ FEWEST_SHELLS = 4
 GRID_STEP_MM, PAIR_STEP_MM = 0.05, 0.2
 # Steps between the smallest and the largest width of the draws, when these are looked at closely.
 FINE_STEPS, FINE_PAIR_STEPS, CLOSER_LOOKS = 200, 24, 3
-DRAWS = 400
+DRAWS, FAR_GAIN = 400, 80.0
 # What is flat by chance may look like a ramp as often as this.
 FLAT_P = 0.05
 LIMITS = (0.025, 0.975)
@@ -327,17 +327,27 @@ def _best_model(profile: _Profile, noise: NDArray[np.float64]) -> Penumbra:
         return Penumbra(plateau=plateau, p_flat=p_flat, model=name, reason=reason)
     worse = max(1.0, (misfit - gains[name]) / (values.size - PARAMETERS[name]))
     drawn = values[:, None] + np.sqrt(worse) * noise.T
-    found, _ = _refits(profile, np.column_stack([values, drawn]), places[name])
+    found, _ = _refits(profile, np.column_stack([values, drawn]), places[name], worse)
     return _described(profile, name, found, p_flat)
 
 
 def _refits(
-    profile: _Profile, values: NDArray[np.float64], places: NDArray[np.float64]
+    profile: _Profile,
+    values: NDArray[np.float64],
+    places: NDArray[np.float64],
+    worse: float = 1.0,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return each profile's best places of the hinges, looked at closely, and what they gain."""
+    """Return each profile's best places of the hinges, looked at closely, and what they gain.
+
+    The first profile is the measured one, the others are drawn about it with a noise whose variance
+    is `worse`.
+    """
     n_hinges = places.shape[1]
-    found = _fit_at(profile, values, places)
-    best, gain = places[found.best], found.gains.max(axis=0)
+    # noise of size 1 does not make up for more than this in the best of all draws
+    own = _fit_at(profile, values[:, :1], places).gains[:, 0]
+    near = places[own >= own.max() - FAR_GAIN * worse]
+    found = _fit_at(profile, values, near)
+    best, gain = near[found.best], found.gains.max(axis=0)
     first, last = places.min(axis=0), places.max(axis=0)
     step = np.full(n_hinges, GRID_STEP_MM if n_hinges == 1 else PAIR_STEP_MM)
     n = FINE_STEPS if n_hinges == 1 else FINE_PAIR_STEPS
