@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from wmhflow.core.arrays.threads import over_ranges
 from wmhflow.core.measure.coverage import CoverageWeights
-from wmhflow.core.space.geometry import checked_affine, spacing_of
+from wmhflow.core.space.geometry import checked_affine, ras_axes, spacing_of
 
 # Voxels are gathered in cells of about this size. Shells of 2 mm need as fine ones: in cells of
 # 4 mm neighbouring shells share too many, and their difference seems surer than it is.
@@ -26,6 +26,8 @@ STEP_MM = 1.0
 # Of a large region so many cells are looked at, evenly spread, and so many of all that is sampled;
 # the error is some hundredths.
 MOST_CELLS, MOST_ORIGINS = 300, 12_000
+# Of sizes and distances in mm.
+DECIMALS = 3
 # In what is known per distance: voxels with themselves, others of their cell, then by whole mm.
 SELF, SAME_CELL = 0, 1
 
@@ -68,8 +70,8 @@ def gather_cells(weights: CoverageWeights, map_affine: ArrayLike) -> Cells:
     Returns
     -------
     Cells
-        Whole voxels along the map's own axes, counted in the direction of rising world
-        coordinates: a grid that is stored in another orientation has the same ones.
+        Whole voxels along the map's own axes, in the order and direction of the world's: a grid
+        that is stored in another orientation has the same ones.
 
     Examples
     --------
@@ -80,12 +82,14 @@ def gather_cells(weights: CoverageWeights, map_affine: ArrayLike) -> Cells:
     ([0, 0, 1, 1], 1)
     """
     affine = checked_affine(map_affine)
-    spacing = spacing_of(affine)
+    axes, flips = ras_axes(affine)
+    # so that rounding of headers decides nothing
+    spacing = np.round(spacing_of(affine)[list(axes)], DECIMALS)
+    shown = np.array(weights.map_shape)[list(axes)]
     places = np.array(np.unravel_index(weights.voxels, weights.map_shape)).reshape(3, -1)
-    for axis in range(3):
-        column = affine[:3, axis]
-        if column[np.abs(column).argmax()] < 0:
-            places[axis] = weights.map_shape[axis] - 1 - places[axis]
+    places = places[list(axes)]
+    for axis in np.flatnonzero(flips):
+        places[axis] = shown[axis] - 1 - places[axis]
     size = np.maximum(1, np.rint(CELL_MM / spacing)).astype(np.int64)
     cells = places // size[:, None]
     margin = np.floor(REACH_MM / (size * spacing)).astype(np.int64)
@@ -114,7 +118,7 @@ def _neighbours(
     """List the steps to the neighbours within reach, and their classes of distance."""
     axes = [np.arange(-n, n + 1) for n in margin]
     offsets = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
-    distance = np.sqrt(((offsets * cell_mm) ** 2).sum(axis=1))
+    distance = np.round(np.sqrt(((offsets * cell_mm) ** 2).sum(axis=1)), DECIMALS)
     near = (distance > 0) & (distance <= REACH_MM)
     strides = np.array([shape[1] * shape[2], shape[2], 1])
     steps = (offsets[near] @ strides).astype(np.int64)
@@ -345,6 +349,8 @@ def _shares_of_regions(  # type: ignore[no-untyped-def]
             total += fraction
         if n_found == 0:
             continue
+        # in an order that does not depend on how the map is stored
+        found[:n_found].sort()
         squares = 0.0
         for cell in range(n_found):
             squares += totals[found[cell]] ** 2
