@@ -30,7 +30,7 @@ MOST_LAYERS = 8
 ZERO_KINDS = ("auto", "data", "missing")
 FORMS = ("sform", "qform")
 # The kinds of input that --bids-filter-file can narrow.
-FILTER_KINDS = ("t1w", "flair", "wmh", "infarct", "parcellation", "transform", "map")
+FILTER_KINDS = ("t1w", "flair", "wmh", "infarct", "parcellation", "transform", "map", "series")
 
 
 @dataclass(frozen=True)
@@ -236,6 +236,12 @@ class Inputs:
         "wmhflow/data/maps.toml; a map of the same name replaces the program's.",
         parse=Path,
         metavar="FILE",
+    )
+    allow_raw_dwi: bool = option(
+        False,
+        "--allow-raw-dwi",
+        help="Compute maps from a raw diffusion series, too. By default only one of a derivative "
+        "dataset is used: one that was corrected for motion and distortion.",
     )
     bids_filter_file: Path | None = option(
         None,

@@ -6,6 +6,7 @@ import gzip
 import math
 import operator
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -110,6 +111,82 @@ def read_header(path: Path) -> tuple[tuple[int, int, int], NDArray[np.float64], 
         shape = _three(path, image.shape)
         _check_real(path, image.get_data_dtype())
     return shape, _valid_affine(path, image.header, image.affine), "unknown"
+
+
+def read_series_header(path: Path) -> tuple[tuple[int, ...], NDArray[np.float64], str]:
+    """Read where the volumes of a 4D image lie, and how many there are.
+
+    Parameters
+    ----------
+    path
+        A NIfTI file; an image of three dimensions is a series of one volume.
+
+    Returns
+    -------
+    shape : tuple of int
+        Voxels along three axes, and volumes.
+    affine : ndarray of shape (4, 4)
+        Voxel to world RAS, mm.
+    unit : str
+        The header's word for its unit of length.
+
+    Raises
+    ------
+    InputError, GridError
+        As :func:`load_volume`, but for the number of dimensions; what is wrong with the voxels is
+        not seen.
+    """
+    with said_of(path):
+        header = _header_of(path)
+        shape = _four(path, header.shape)
+        _check_real(path, header.dtype)
+        _check_placed(path, header.is_placed)
+        return shape, _checked_affine(path, header.affine), header.unit
+
+
+def load_series(
+    path: Path, volumes: Sequence[int] | None = None
+) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Read volumes of a 4D image.
+
+    Parameters
+    ----------
+    path
+        A NIfTI file.
+    volumes
+        Numbers of the volumes, from 0; all by default.
+
+    Returns
+    -------
+    data : ndarray of shape (X, Y, Z, n)
+        Scaled values; non-finite ones as they are.
+    affine : ndarray of shape (4, 4)
+        Voxel to world RAS, mm.
+
+    Raises
+    ------
+    InputError, GridError
+        As :func:`load_volume`, but for the number of dimensions.
+    """
+    with said_of(path):
+        image = open_image(path)
+        shape = _four(path, image.shape)
+        _check_real(path, image.get_data_dtype())
+        wanted = range(shape[3]) if volumes is None else volumes
+        data = np.empty((*shape[:3], len(wanted)), dtype=np.float32, order="F")
+        for place, number in enumerate(wanted):
+            whole = image.dataobj[..., number] if len(image.shape) > 3 else image.dataobj
+            data[..., place] = np.asanyarray(whole).reshape(shape[:3])
+    return data, _valid_affine(path, image.header, image.affine)
+
+
+def _four(path: Path, whole: tuple[int, ...]) -> tuple[int, int, int, int]:
+    if len(whole) < 3 or any(length != 1 for length in whole[4:]):
+        raise InputError(
+            f"{path} has the shape {'×'.join(map(str, whole))} where a series of 3D volumes is "
+            "meant; give one 4D image."
+        )
+    return whole[0], whole[1], whole[2], whole[3] if len(whole) > 3 else 1
 
 
 def _header_of(path: Path) -> Header:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wmhflow.errors import InputError
-from wmhflow.files.images import read_header
+from wmhflow.files.images import read_header, read_series_header
 
 # A head's image, or a brain's, covers at least the one and at most the other along every axis.
 LEAST_EXTENT_MM = 75.0
@@ -23,13 +23,14 @@ class ImageFacts:
     """What an image's header tells.
 
     ``affine`` maps voxels to world RAS mm (sform if its code is > 0, else qform); ``unit`` is the
-    header's word for its unit of length.
+    header's word for its unit of length. Of a series, all is told of each of ``n_volumes``.
     """
 
     path: Path
     shape: tuple[int, int, int]
     affine: NDArray[np.float64]
     unit: str = "unknown"
+    n_volumes: int = 1
 
     @property
     def voxel_size_mm(self) -> NDArray[np.float64]:
@@ -56,6 +57,23 @@ def inspect_image(path: Path) -> ImageFacts:
         As :func:`wmhflow.files.images.read_header`.
     """
     return ImageFacts(path, *read_header(path))
+
+
+def inspect_series(path: Path) -> ImageFacts:
+    """Read the header of an image of several volumes.
+
+    Parameters
+    ----------
+    path
+        A NIfTI file.
+
+    Raises
+    ------
+    InputError
+        As :func:`wmhflow.files.images.read_series_header`.
+    """
+    shape, affine, unit = read_series_header(path)
+    return ImageFacts(path, (shape[0], shape[1], shape[2]), affine, unit, shape[3])
 
 
 def check_anatomical(facts: ImageFacts) -> None:

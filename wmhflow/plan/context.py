@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -10,7 +10,13 @@ from wmhflow.bids.naming import visit_label
 from wmhflow.bids.query import FoundFile, Query
 from wmhflow.errors import AmbiguousInputError, InputError
 from wmhflow.files.forms import check_forms, trusted_affine
-from wmhflow.files.inspection import ImageFacts, boxes_meet, inspect_image, same_lattice
+from wmhflow.files.inspection import (
+    ImageFacts,
+    boxes_meet,
+    inspect_image,
+    inspect_series,
+    same_lattice,
+)
 from wmhflow.files.transforms import TransformFile, read_transform
 from wmhflow.plan.atlases import PlannedAtlases
 from wmhflow.plan.visit import Decision, Given, VisitPlan
@@ -56,8 +62,15 @@ class Planning:
 
     def facts(self, file: FoundFile) -> ImageFacts:
         """Return what an image's header tells, read once."""
+        return self._read_facts(file, inspect_image)
+
+    def series_facts(self, file: FoundFile) -> ImageFacts:
+        """Return what the header of a series tells: where each of its volumes lies, read once."""
+        return self._read_facts(file, inspect_series)
+
+    def _read_facts(self, file: FoundFile, inspect: Callable[[Path], ImageFacts]) -> ImageFacts:
         if file.path not in self._facts:
-            facts, trust = inspect_image(file.path), self.settings.inputs.trust
+            facts, trust = inspect(file.path), self.settings.inputs.trust
             note = check_forms(file.path, trust)
             if note:
                 self.say("header", "note", note)

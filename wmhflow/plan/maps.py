@@ -8,10 +8,12 @@ from typing import Any
 from wmhflow.bids.query import IMAGE_EXTENSIONS, FoundFile
 from wmhflow.errors import AmbiguousInputError, InputError
 from wmhflow.files.inspection import boxes_meet, same_lattice
+from wmhflow.plan.computed import Computing
 from wmhflow.plan.context import Planning
+from wmhflow.plan.judges import JUDGES
 from wmhflow.plan.transforms import check_linear, find_transform, given_transform
 from wmhflow.plan.visit import Computed, Given, MapPlan, Source, VisitPlan
-from wmhflow.registries.maps import MapComputation, MapDefinition
+from wmhflow.registries.maps import MapDefinition
 
 UNMOVED_SPACES = (None, "ACPC", "orig", "native", "dwi", "asl", "aslref")
 
@@ -35,6 +37,7 @@ def find_maps(
     AmbiguousInputError
         If several files answer for one map.
     """
+    computing = Computing(planning, visit, JUDGES, _transform, _is_native)
     for definition in maps.values():
         found = planning.of_visit(
             planning.query.derived(
@@ -58,29 +61,8 @@ def find_maps(
             shown_by = _shown_by(planning, definition, native[0], transform)
             grid = _grid(planning, native[0])
             yield MapPlan(definition, Given(native[0]), transform, grid, shown_by)
-        elif definition.computed is not None:
-            yield from _computed(planning, visit, definition, definition.computed)
-
-
-def _computed(
-    planning: Planning, visit: VisitPlan, definition: MapDefinition, how: MapComputation
-) -> Iterator[MapPlan]:
-    """Plan a map that is not given, if there is one of each file that it is computed from."""
-    query, files = planning.query, list[FoundFile]()
-    for wanted in how.files.values():
-        raw = query.raw_images("map", planning.subject, **wanted)
-        derived = query.derived("map", planning.subject, **wanted)
-        found = planning.of_visit([*raw, *derived])
-        if len(found) != 1:
-            if files or found:
-                why = f"not computed by {how.step}: {len(found)} files answer for {dict(wanted)}"
-                planning.say(definition.name, "note", why)
-            return
-        files.append(found[0])
-    names = " and ".join(file.path.name for file in files)
-    planning.say(definition.name, "computed", f"by {how.step} from {names}")
-    transform = _transform(planning, visit, definition, files[0])
-    yield MapPlan(definition, Computed(how.step, tuple(files)), transform, (str(files[0].path),))
+        else:
+            yield from computing.plan(definition)
 
 
 def _shown_by(
@@ -104,7 +86,11 @@ def _grid(planning: Planning, file: FoundFile) -> tuple[Any, ...]:
 
 
 def _transform(
-    planning: Planning, visit: VisitPlan, definition: MapDefinition, file: FoundFile
+    planning: Planning,
+    visit: VisitPlan,
+    definition: MapDefinition,
+    file: FoundFile,
+    shown_by: str | None = None,
 ) -> Source | None:
     name = definition.name
     if file.get("space") == visit.reference:
@@ -122,6 +108,10 @@ def _transform(
         how = f"aligned by {given.path.name} ({read.program})"
         planning.say(name, "found", f"{file.path.name}, {how}")
         return given_transform(given, read)
+    if shown_by is not None:
+        words = shown_by.replace("_", " ")
+        planning.say(name, "found", f"{file.path.name}; registered rigidly by its {words}")
+        return Computed("register_rigid")
     companion = _companion(planning, definition, file)
     moved = companion.path.name if companion else "the map itself, lacking a companion image"
     planning.say(name, "found", f"{file.path.name}; registered rigidly by {moved}")

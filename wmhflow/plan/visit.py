@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from wmhflow.bids.naming import visit_label
@@ -43,7 +44,9 @@ class Computed:
 
     ``step`` names the step's function, ``command`` the outside program that does it, ``segmenter``
     what the registry says of that program, if it knows it, and ``image`` the container image that
-    holds it, if one does.
+    holds it, if one does. A step that takes more than one file gets them by parameter as ``takes``
+    says, and fixed values as ``options`` say; ``told`` is what the products' JSON files say of it,
+    and ``series`` the name of the series that it is computed from, if it is one.
     """
 
     step: str
@@ -51,6 +54,10 @@ class Computed:
     command: str | None = None
     segmenter: Segmenter | None = None
     image: str | None = None
+    takes: Mapping[str, FoundFile | tuple[FoundFile, ...]] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    told: Mapping[str, Any] = field(default_factory=dict)
+    series: str | None = None
 
     @property
     def command_lines(self) -> tuple[str, ...]:

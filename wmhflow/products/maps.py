@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
-from wmhflow.errors import UsageError
 from wmhflow.plan.visit import Computed, Given, MapPlan, VisitPlan
-from wmhflow.products.product import Image, Recipe, Taken
-from wmhflow.steps.computed import MAP_STEPS
+from wmhflow.products.product import Taken
 
 LONGEST_NAME = 60
 OWN_ENTITIES = ("param", "suffix")
@@ -63,41 +60,25 @@ def fit_of(entry: MapPlan) -> str:
     return repr((entry.file.dataset, folder.as_posix(), named))
 
 
-def computed_maps(visit: VisitPlan) -> Iterator[Recipe]:
-    """Declare the maps that are computed here.
+def transform_of(group: tuple[MapPlan, ...]) -> Taken:
+    """Return what leads from a group of maps to the reference; None where the headers agree."""
+    aligned = group[0].transform
+    if aligned is None:
+        return None
+    if isinstance(aligned, Given) and not aligned.convert:
+        return aligned.file
+    return f"transform_{group_name(group)}"
 
-    Parameters
-    ----------
-    visit
-        The plan.
+
+def shown_of(entry: MapPlan) -> Taken:
+    """Return the image by which a map is aligned where no other image of its scan shows more.
+
+    It is the map itself, or of a series the image that a step makes of it.
     """
-    for entry in visit.maps:
-        how = entry.definition.computed
-        if isinstance(entry.values, Given) or how is None:
-            continue
-        if how.step not in MAP_STEPS:
-            raise UsageError(
-                f"The registry of maps computes {entry.name} by {how.step!r}, and there is no such "
-                f"step; there are: {', '.join(MAP_STEPS) or 'none'}."
-            )
-        yield Recipe(
-            f"map_{entry.name}",
-            MAP_STEPS[how.step],
-            takes=dict(zip(how.files, entry.values.files, strict=True)),
-            makes={"map": _image(entry, how.step)},
-        )
+    values = entry.values
+    return entry.file if isinstance(values, Given) else series_image(values) or entry.file
 
 
-def _image(entry: MapPlan, step: str) -> Image:
-    """Declare a computed map, on the grid of the scan that it was computed from."""
-    definition = entry.definition
-    suffix = definition.query["suffix"]
-    return Image(
-        f"map_{entry.name}",
-        suffix if isinstance(suffix, str) else suffix[0],
-        {"desc": entry.name},
-        definition.description or f"{entry.name}, computed by {step}",
-        "scalars",
-        {"Units": definition.unit, "SpatialReference": entry.file.uri},
-        {"step": step},
-    )
+def series_image(values: Computed) -> str | None:
+    """Name the product that shows the anatomy of a series; None for what is of no series."""
+    return f"shown_{values.series}" if values.series else None

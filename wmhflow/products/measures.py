@@ -7,10 +7,18 @@ from typing import Any
 
 from wmhflow.ants.priors import LESION_PRIORS
 from wmhflow.labels.edges import shell_count
-from wmhflow.plan.visit import Given, MapPlan
+from wmhflow.plan.visit import Computed, Given, MapPlan
 from wmhflow.products.anatomy import converted, judged_alignment, rigid
+from wmhflow.products.computed import computed_maps
 from wmhflow.products.keys import TEMPLATE_PRODUCT, Visit
-from wmhflow.products.maps import computed_maps, fit_of, group_name, map_groups, values_of
+from wmhflow.products.maps import (
+    fit_of,
+    group_name,
+    map_groups,
+    shown_of,
+    transform_of,
+    values_of,
+)
 from wmhflow.products.product import Facts, Recipe, Taken, Transform, Work
 from wmhflow.products.regions import NEAR
 from wmhflow.products.rows import atlas_regions, table_regions, tabulated_images
@@ -136,7 +144,7 @@ def _mirror(visit: Visit) -> Recipe:
 
 def _maps(visit: Visit) -> Iterator[Recipe]:
     """Declare every group of maps that share a grid, and what all of them tell."""
-    yield from computed_maps(visit.plan)
+    yield from computed_maps(visit)
     groups = map_groups(visit.plan)
     if not groups:
         return
@@ -163,46 +171,50 @@ def _maps(visit: Visit) -> Iterator[Recipe]:
 
 def _map_group(visit: Visit, group: tuple[MapPlan, ...]) -> Iterator[Recipe]:
     name, aligned = group_name(group), group[0].transform
-    transform: Taken = None
+    transform = transform_of(group)
     if isinstance(aligned, Given):
-        transform = f"transform_{name}" if aligned.convert else aligned.file
         yield from converted(visit, f"transform_{name}", aligned, group[0].file)
+    if aligned is None or isinstance(aligned, Given):
         yield from _judged_group(visit, group, name, transform)
-    elif aligned is None:
-        yield from _judged_group(visit, group, name, None)
     else:
-        transform = f"transform_{name}"
-        moved = next(iter(aligned.files), group[0].file)
-        yield Recipe(
-            f"image_{name}",
-            prepare_image,
-            takes={"in_file": moved},
-            options={"judged": False} | visit.trusted,
-            makes={"image": Work(f"image_{name}")},
-        )
-        yield rigid(
-            visit,
-            f"registration_{name}",
-            f"image_{name}",
-            str(moved.path),
-            Transform(f"transform_{name}", name, visit.plan.reference, ".txt"),
-            Facts(f"alignment_{name}", f"map_{name}_registration_"),
-        )
+        yield from _registered_group(visit, group, name, aligned)
     yield from _samples(visit, group, name, transform)
+
+
+def _registered_group(
+    visit: Visit, group: tuple[MapPlan, ...], name: str, aligned: Computed
+) -> Iterator[Recipe]:
+    """Declare the alignment of maps by an image on their grid."""
+    moved = next(iter(aligned.files), None)
+    yield Recipe(
+        f"image_{name}",
+        prepare_image,
+        takes={"in_file": moved or shown_of(group[0])},
+        options={"judged": False} | visit.trusted,
+        makes={"image": Work(f"image_{name}")},
+    )
+    yield rigid(
+        visit,
+        f"registration_{name}",
+        f"image_{name}",
+        str((moved or group[0].file).path),
+        Transform(f"transform_{name}", name, visit.plan.reference, ".txt"),
+        Facts(f"alignment_{name}", f"map_{name}_registration_"),
+    )
 
 
 def _judged_group(
     visit: Visit, group: tuple[MapPlan, ...], name: str, transform: Taken
 ) -> Iterator[Recipe]:
     """Declare the verdict on how given maps lie, by the image that shows most of the anatomy."""
-    given = [entry for entry in group if isinstance(entry.values, Given)]
-    if visit.settings.anatomy.registration_qc == "off" or not given:
+    told = [entry for entry in group if isinstance(entry.values, Given) or entry.values.series]
+    if visit.settings.anatomy.registration_qc == "off" or not told:
         return
-    shown = next((entry.shown_by for entry in given if entry.shown_by), given[0].file)
+    shown = next((entry.shown_by for entry in told if entry.shown_by), None)
     yield Recipe(
         f"image_{name}",
         prepare_image,
-        takes={"in_file": shown},
+        takes={"in_file": shown or shown_of(told[0])},
         options={"judged": False} | visit.trusted,
         makes={"image": Work(f"image_{name}")},
     )
@@ -211,7 +223,7 @@ def _judged_group(
         visit,
         f"judged_{name}",
         f"image_{name}",
-        str(shown.path),
+        str((shown or told[0].file).path),
         aligned if isinstance(aligned, Given) else None,
         transform,
         Facts(f"alignment_{name}", f"map_{name}_registration_"),

@@ -63,6 +63,8 @@ class Image:
         Fields of the sidecar that have to be found out when it is written, and what finds them.
     look_up
         The look-up table beside it: its text, or ``numbered`` where labels count lesions.
+    told_by
+        The facts that are added to the parameters in the sidecar: what the step found out.
     """
 
     key: str
@@ -74,6 +76,7 @@ class Image:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     measured: Mapping[str, Callable[[], Any]] = field(default_factory=dict)
     look_up: str | None = None
+    told_by: str | None = None
 
     def path(self, place: Place) -> PurePosixPath:
         """Return where it lies, relative to the output folder."""

@@ -131,11 +131,14 @@ def _uris(source: Source | None) -> list[str]:
 
 def _how_computed(entry: MapPlan) -> dict[str, Any]:
     """State the step that computes a map and what each of its parameters is fed with."""
-    how = entry.definition.computed
-    if how is None or isinstance(entry.values, Given):
+    how, values = entry.definition.computed, entry.values
+    if how is None or isinstance(values, Given):
         return {}
-    uris = [file.uri for file in entry.values.files]
-    return {"computed": {"step": how.step, "files": dict(zip(how.files, uris, strict=True))}}
+    uris = {
+        name: [file.uri for file in taken] if isinstance(taken, tuple) else taken.uri
+        for name, taken in values.takes.items()
+    }
+    return {"computed": {"step": how.step, "files": uris, "options": dict(values.options)}}
 
 
 def safe_name(label: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -49,9 +49,11 @@ def _writing(unit: Unit, settings: Settings) -> Iterator[Recipe]:
     for name, group in _image_groups(images).items():
         # volumes of probabilities are made of columns where they are written
         n_volumes = sum(len(image.more.get("LabelMap", ())) for image in group.values())
-        targets = [_image_target(unit, image, settings) for image in group.values()]
+        told = list(dict.fromkeys(one.told_by for one in group.values() if one.told_by))
+        targets = [_image_target(unit, image, told, settings) for image in group.values()]
         mem_gb = 1 + MEM_GB_PER_VOLUME * n_volumes
-        yield _sink(f"{name}_sink", write_images, group, targets, f"written_{name}s", mem_gb)
+        sink = _sink(f"{name}_sink", write_images, group, targets, f"written_{name}s", mem_gb)
+        yield replace(sink, takes={**sink.takes, "facts": told}) if told else sink
     if tables:
         rows = [TableTarget(out / table.path(place), table.columns) for table in tables.values()]
         yield _sink("table_sink", write_tables, tables, rows, WRITTEN_TABLES)
@@ -69,10 +71,13 @@ def _image_groups(images: Mapping[str, Image]) -> dict[str, dict[str, Image]]:
     return groups
 
 
-def _image_target(unit: Unit, image: Image, settings: Settings) -> ImageTarget:
+def _image_target(
+    unit: Unit, image: Image, facts: Sequence[str], settings: Settings
+) -> ImageTarget:
     path = settings.output_dir / image.path(unit.place)
     told = sidecar(unit, image, settings)
-    return ImageTarget(path, image.kind, told, image.measured, image.look_up)
+    number = None if image.told_by is None else facts.index(image.told_by)
+    return ImageTarget(path, image.kind, told, image.measured, image.look_up, number)
 
 
 def _sink(

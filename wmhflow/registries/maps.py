@@ -21,10 +21,20 @@ NAME = re.compile(r"[A-Za-z0-9]{1,64}")
 
 @dataclass(frozen=True)
 class MapComputation:
-    """How a map is computed where it is not given: the step, and the files that it takes."""
+    """How a map is computed where it is not given: the step, and what it takes.
+
+    It takes single ``files``, by parameter, or a ``series`` of ``data/series.toml``. ``gives``
+    names the map among what the step gives: a step may give several.
+    """
 
     step: str
-    files: Mapping[str, Mapping[str, Any]]
+    files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    series: str | None = None
+    gives: str = "map"
+
+    def __post_init__(self) -> None:
+        if bool(self.files) == (self.series is not None):
+            raise ValueError("computed, which needs either files or a series")
 
 
 @dataclass(frozen=True)

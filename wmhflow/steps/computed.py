@@ -1,11 +1,21 @@
 """Steps that compute quantitative maps from what a scanner gave: a function and a row for each.
 
-A map that may be computed says so in ``data/maps.toml``: ``computed`` names the step here, and the
-files that it takes, by parameter::
+A map that may be computed says so in ``data/maps.toml``: ``computed`` names the step here, and what
+it takes. That is single files, by parameter::
 
     computed = { step = "rate", files = { t1 = { suffix = "T1map" } } }
 
-It is computed where the map itself is not given and all of these files are there.
+or a series of ``data/series.toml``, whose files are the step's parameters. Then the step may give
+several maps, and ``gives`` says which field of what it gives this one is::
+
+    computed = { step = "tensor", series = "diffusion", gives = "fa" }
+
+It is computed where the map itself is not given and all of these files are there; what else a step
+needs of a series, a row of ``JUDGES`` in ``plan/judges.py`` tells.
+
+A step of a series may also take what the visit has anyway, by the parameters of ``VISIT_PARTS``.
+Beside maps it may give ``facts``, which go to the QC table and to the JSON files of the maps; any
+other field stays in the work folder for other steps.
 """
 
 from __future__ import annotations
@@ -13,6 +23,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-# By the name that the registry of maps calls them: each takes paths, and gives a named tuple whose
-# field `map` is the map on its own grid.
+# By the name that the registry of maps calls them: each takes paths, and gives a named tuple of
+# maps on their own grid.
 MAP_STEPS: dict[str, Callable[..., Any]] = {}
+
+# By the name that the registry of series calls them: each takes a series, and gives in `image` what
+# shows the anatomy best, on the grid of the maps.
+SHOWN_STEPS: dict[str, Callable[..., Any]] = {}
+
+# Parameters that a step of a series may have beside the series' files.
+VISIT_PARTS = {"tissue": "seg_tissue", "wmh": "mask_WMH"}
+# The parameter that is fed with what leads from the series to the reference.
+TRANSFORM = "transform"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,7 +40,8 @@ class ImageTarget:
     """Where an image is written, how it is stored, and what its JSON file says.
 
     ``measured`` are fields of the JSON file, present in ``sidecar`` in their place, that have
-    to be found out; ``look_up`` is the text of the table beside it, or ``numbered``.
+    to be found out; ``look_up`` is the text of the table beside it, or ``numbered``. ``facts`` is
+    the number of the facts that are added to its parameters.
     """
 
     path: Path
@@ -48,6 +49,7 @@ class ImageTarget:
     sidecar: Mapping[str, Any]
     measured: Mapping[str, Callable[[], Any]] = field(default_factory=dict)
     look_up: str | None = None
+    facts: int | None = None
 
 
 @dataclass(frozen=True)
@@ -65,18 +67,31 @@ class WrittenFiles(NamedTuple):
 
 
 @step(mem_gb=1.0, always=True)
-def write_images(files: list[Path], targets: list[ImageTarget]) -> WrittenFiles:
+def write_images(
+    files: list[Path], targets: list[ImageTarget], facts: list[dict[str, Any]] | None = None
+) -> WrittenFiles:
     """Write images with their sidecars and look-up tables.
 
     Parameters
     ----------
     files, targets
         Work files, and what becomes of each.
+    facts
+        What steps found out about images, which the targets name by number.
     """
+    targets = [_with_facts(target, facts or []) for target in targets]
     # compression is most of the work, and lets other threads run
     with ThreadPoolExecutor(thread_count()) as pool:
         written = list(pool.map(_write_image, files, targets))
     return WrittenFiles(written)
+
+
+def _with_facts(target: ImageTarget, facts: Sequence[Any]) -> ImageTarget:
+    """Add what was found out about an image to its parameters."""
+    if target.facts is None:
+        return target
+    parameters = {**target.sidecar.get("Parameters", {}), **facts[target.facts]}
+    return replace(target, sidecar={**target.sidecar, "Parameters": parameters})
 
 
 def _write_image(work: Path, target: ImageTarget) -> str:

@@ -1,0 +1,315 @@
+"""Maps that are not given: which are computed, from which files, and why the others are not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from wmhflow.bids.query import FoundFile
+from wmhflow.errors import InputError, UsageError
+from wmhflow.files.inspection import same_lattice
+from wmhflow.plan.context import Planning
+from wmhflow.plan.visit import Computed, MapPlan, Source, VisitPlan
+from wmhflow.registries.maps import MapComputation, MapDefinition
+from wmhflow.registries.series import SeriesDefinition, SeriesFile, load_series_definitions
+from wmhflow.settings import Inputs
+
+# By the name that the registry of series gives it: whether an option asks for raw series, too.
+ASKED_FOR: Mapping[str, Callable[[Inputs], bool]] = {
+    "allow_raw_dwi": lambda inputs: inputs.allow_raw_dwi
+}
+# The files of a series, by parameter.
+FoundSeries = Mapping[str, FoundFile | tuple[FoundFile, ...]]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How a step is applied to a series: on which part of it, and what is told of that.
+
+    Attributes
+    ----------
+    volumes
+        Which part is used, in words, for the plan.
+    options
+        Fixed values of the step's parameters.
+    told
+        What the maps' JSON files say of it.
+    """
+
+    volumes: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    told: Mapping[str, Any] = field(default_factory=dict)
+
+
+# Tells how a step is applied to a series that was found, or, as a text, why it is not.
+Judge = Callable[[Planning, FoundSeries], Fit | str]
+
+
+class Placing(Protocol):
+    """Finds out how a map comes to lie on the reference, and says it.
+
+    ``shown_by`` says in words what is registered where no transform is given, if that is an image
+    that the series itself gives.
+    """
+
+    def __call__(
+        self,
+        planning: Planning,
+        visit: VisitPlan,
+        definition: MapDefinition,
+        file: FoundFile,
+        shown_by: str | None = None,
+    ) -> Source | None:
+        """Return what leads from the file to the reference; None where the headers agree."""
+
+
+@dataclass
+class Computing:
+    """Plans a visit's maps that are not given; every series is looked for and judged once.
+
+    Attributes
+    ----------
+    planning
+        The visit's; gets a line for every map, or why it is not computed.
+    visit
+        What is decided so far.
+    judges
+        By step: whether and how it is applied to a series. A step without one takes any.
+    place
+        How a map comes to lie on the reference.
+    is_unmoved
+        Whether a file lies where it was acquired, or on the reference: a model is fitted to nothing
+        that lies on a template.
+    """
+
+    planning: Planning
+    visit: VisitPlan
+    judges: Mapping[str, Judge]
+    place: Placing
+    is_unmoved: Callable[[VisitPlan, FoundFile], bool]
+    _series: dict[str, FoundSeries | str | None] = field(default_factory=dict)
+    _fits: dict[str, Fit | str] = field(default_factory=dict)
+
+    def plan(self, definition: MapDefinition) -> Iterator[MapPlan]:
+        """Plan a map that is not given, if what it is computed from is there.
+
+        Parameters
+        ----------
+        definition
+            The map.
+        """
+        how = definition.computed
+        if how is not None and how.series is None:
+            yield from self._from_files(definition, how)
+        elif how is not None and how.series is not None:
+            yield from self._from_series(definition, how, how.series)
+
+    def _from_series(
+        self, definition: MapDefinition, how: MapComputation, name: str
+    ) -> Iterator[MapPlan]:
+        known = load_series_definitions()
+        if name not in known:
+            raise UsageError(
+                f"The registry of maps computes {definition.name} from a series {name!r}, and "
+                f"there is no such series; there are: {', '.join(known)}."
+            )
+        found = self._found(known[name])
+        if found is None:
+            return
+        fit = found if isinstance(found, str) else self._fit(how.step, found)
+        if isinstance(found, str) or isinstance(fit, str):
+            self.planning.say(definition.name, "note", f"not computed by {how.step}: {fit}")
+            return
+        files = tuple(_listed(found))
+        why = f"by {how.step} from {files[0].path.name}: {fit.volumes}"
+        self.planning.say(definition.name, "computed", why)
+        transform = self.place(
+            self.planning, self.visit, definition, files[0], known[name].shown_by
+        )
+        source = Computed(
+            how.step, files, takes=found, options=fit.options, told=fit.told, series=name
+        )
+        yield MapPlan(definition, source, transform, (str(files[0].path),))
+
+    def _found(self, definition: SeriesDefinition) -> FoundSeries | str | None:
+        if definition.name not in self._series:
+            self._series[definition.name] = find_series(
+                self.planning, self.visit, definition, self.is_unmoved
+            )
+        return self._series[definition.name]
+
+    def _fit(self, step: str, found: FoundSeries) -> Fit | str:
+        if step not in self._fits:
+            judge = self.judges.get(step)
+            try:
+                self._fits[step] = judge(self.planning, found) if judge else Fit("all volumes")
+            except InputError as error:
+                self._fits[step] = str(error)
+        return self._fits[step]
+
+    def _from_files(self, definition: MapDefinition, how: MapComputation) -> Iterator[MapPlan]:
+        """Plan a map from single files, if there is one of each."""
+        planning, takes = self.planning, dict[str, FoundFile]()
+        for parameter, wanted in how.files.items():
+            raw = planning.query.raw_images("map", planning.subject, **wanted)
+            derived = planning.query.derived("map", planning.subject, **wanted)
+            found = planning.of_visit([*raw, *derived])
+            if len(found) != 1:
+                if takes or found:
+                    why = (
+                        f"not computed by {how.step}: {len(found)} files answer for {dict(wanted)}"
+                    )
+                    planning.say(definition.name, "note", why)
+                return
+            takes[parameter] = found[0]
+        files = tuple(takes.values())
+        names = " and ".join(file.path.name for file in files)
+        planning.say(definition.name, "computed", f"by {how.step} from {names}")
+        transform = self.place(planning, self.visit, definition, files[0])
+        source = Computed(how.step, files, takes=takes)
+        yield MapPlan(definition, source, transform, (str(files[0].path),))
+
+
+# ---- series --------------------------------------------------------------------------------------
+
+
+def find_series(
+    planning: Planning,
+    visit: VisitPlan,
+    definition: SeriesDefinition,
+    is_unmoved: Callable[[VisitPlan, FoundFile], bool],
+) -> FoundSeries | str | None:
+    """Find the files of a series.
+
+    Parameters
+    ----------
+    planning
+        The visit's.
+    visit
+        What is decided so far.
+    definition
+        Which files belong to it.
+    is_unmoved
+        As in :class:`Computing`.
+
+    Returns
+    -------
+    Mapping, str or None
+        The files by parameter, several along an entity as a tuple, the lead's first; or why there
+        is no such series; or None where there is nothing like it.
+    """
+    lead = definition.files[definition.lead]
+    derived = planning.of_visit(planning.query.derived("series", planning.subject, **lead.query))
+    leads = [file for file in derived if is_unmoved(visit, file)]
+    if not leads:
+        raw = planning.query.raw_images("series", planning.subject, **lead.query)
+        leads = planning.of_visit(raw)
+        if leads and not _takes_raw(planning, definition):
+            return (
+                f"the {definition.title} {leads[0].path.name} is raw; give one that was corrected "
+                f"for motion and distortion with -d, or take it as it is with {_flag(definition)}"
+            )
+    if not leads:
+        return None
+    several = len(leads) > 1 and lead.along is None
+    if several or len({_apart_from(file, lead.along) for file in leads}) > 1:
+        names = " and ".join(file.path.name for file in leads[:3])
+        return (
+            f"{len(leads)} files answer for one {definition.title} ({names}); choose with "
+            '"series" in --bids-filter-file'
+        )
+    return _with_companions(planning, definition, leads)
+
+
+def _with_companions(
+    planning: Planning, definition: SeriesDefinition, leads: list[FoundFile]
+) -> FoundSeries | str:
+    """Gather what belongs to the lead of a series, or say what is missing."""
+    lead = definition.files[definition.lead]
+    found: dict[str, FoundFile | tuple[FoundFile, ...]] = {
+        definition.lead: _in_order(leads, lead.along) if lead.along else leads[0]
+    }
+    for parameter, wanted in definition.files.items():
+        if parameter == definition.lead:
+            continue
+        answers = _belonging(planning, wanted, leads[0], lead.along)
+        if wanted.along and answers:
+            found[parameter] = _in_order(answers, wanted.along)
+        elif len(answers) == 1:
+            found[parameter] = answers[0]
+        elif not wanted.optional:
+            what = f"{leads[0].path.name.split('.')[0]}{wanted.beside}" if wanted.beside else (
+                f"{parameter} ({dict(wanted.query)})"
+            )  # fmt: skip
+            return (
+                f"{len(answers)} files answer for {what}, which belongs to the {definition.title}"
+            )
+    return found
+
+
+def _belonging(
+    planning: Planning, wanted: SeriesFile, lead: FoundFile, along: str | None
+) -> list[FoundFile]:
+    """List the files of a lead's dataset and scan that a part of a series may be."""
+    dataset = next(
+        one for one in (planning.query.raw, *planning.query.derivatives) if one.root == lead.root
+    )
+    if wanted.beside is not None:
+        start = lead.path.name.split(".", maxsplit=1)[0]
+        path = lead.path.with_name(f"{start}{wanted.beside}")
+        return [file for file in dataset.of(planning.subject) if file.path == path]
+    ask = planning.query.raw_images if dataset is planning.query.raw else planning.query.derived
+    own = planning.of_visit(ask("", planning.subject, **wanted.query))
+    here = [file for file in own if file.root == lead.root]
+    same = [file for file in here if _scan(file) == _scan(lead)]
+    if wanted.on_grid:
+        same = [file for file in same if _on_grid(planning, file, lead)]
+    return same
+
+
+def _scan(file: FoundFile) -> tuple[Any, ...]:
+    """Return what is equal for files of one scan."""
+    return tuple(str(file.get(name)) for name in ("session", "acquisition", "direction", "run",
+                                                  "space"))  # fmt: skip
+
+
+def _on_grid(planning: Planning, file: FoundFile, lead: FoundFile) -> bool:
+    try:
+        ours, theirs = planning.facts(file), planning.series_facts(lead)
+    except InputError as error:
+        planning.say("series", "note", f"not used: {error}")
+        return False
+    if ours.shape == theirs.shape and same_lattice(ours, theirs):
+        return True
+    planning.say("series", "note", f"{file.path.name} is not used: it lies on another grid")
+    return False
+
+
+def _apart_from(file: FoundFile, along: str | None) -> tuple[Any, ...]:
+    """Return all that a file's name says but the entity along which a series runs."""
+    told = {key: str(value) for key, value in file.entities.items() if key != along}
+    return (file.dataset, file.path.parent, *sorted(told.items()))
+
+
+def _in_order(files: list[FoundFile], along: str | None) -> tuple[FoundFile, ...]:
+    def number(file: FoundFile) -> tuple[int, str]:
+        value = str(file.get(along)) if along else ""
+        return (int(value) if value.isdecimal() else 0, value)
+
+    return tuple(sorted(files, key=number))
+
+
+def _listed(found: FoundSeries) -> Iterator[FoundFile]:
+    for one in found.values():
+        yield from one if isinstance(one, tuple) else (one,)
+
+
+def _takes_raw(planning: Planning, definition: SeriesDefinition) -> bool:
+    if isinstance(definition.raw, bool):
+        return definition.raw
+    return ASKED_FOR[definition.raw](planning.settings.inputs)
+
+
+def _flag(definition: SeriesDefinition) -> str:
+    return f"--{str(definition.raw).replace('_', '-')}"

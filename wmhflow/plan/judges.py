@@ -1,0 +1,10 @@
+"""Which steps can be applied to which series, and on which part of it: a row for each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from wmhflow.plan.computed import Judge
+
+# By the step that the registry of maps names. A step that is not here takes every series.
+JUDGES: Mapping[str, Judge] = {}

@@ -1,0 +1,141 @@
+"""Maps that are computed here: a step for single ones, or one step for several maps of a series."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from inspect import signature
+from typing import Any, get_type_hints
+
+from wmhflow.errors import UsageError
+from wmhflow.plan.visit import Computed, Given, MapPlan
+from wmhflow.products.keys import Visit
+from wmhflow.products.maps import map_groups, series_image, transform_of
+from wmhflow.products.product import Facts, Image, Product, Recipe, Taken, Work
+from wmhflow.registries.series import load_series_definitions
+from wmhflow.steps.computed import MAP_STEPS, SHOWN_STEPS, TRANSFORM, VISIT_PARTS
+
+FACTS = "facts"
+
+
+def computed_maps(visit: Visit) -> Iterator[Recipe]:
+    """Declare the maps that are computed here.
+
+    Parameters
+    ----------
+    visit
+        The visit.
+    """
+    fits: dict[tuple[str, str], list[tuple[MapPlan, Computed, Taken]]] = {}
+    shown: dict[str, Computed] = {}
+    for group in map_groups(visit.plan):
+        for entry in group:
+            how = entry.definition.computed
+            if isinstance(entry.values, Given) or how is None:
+                continue
+            _check_step(entry, how.step)
+            if entry.values.series is None:
+                yield _single(entry, entry.values)
+                continue
+            shown.setdefault(entry.values.series, entry.values)
+            key = entry.values.series, entry.values.step
+            fits.setdefault(key, []).append((entry, entry.values, transform_of(group)))
+    for values in shown.values():
+        yield from _shown(values)
+    for of_step in fits.values():
+        yield _fit(of_step)
+
+
+def _check_step(entry: MapPlan, name: str) -> None:
+    if name not in MAP_STEPS:
+        raise UsageError(
+            f"The registry of maps computes {entry.name} by {name!r}, and there is no such "
+            f"step; there are: {', '.join(MAP_STEPS) or 'none'}."
+        )
+
+
+def _single(entry: MapPlan, values: Computed) -> Recipe:
+    """Declare a map that a step makes from single files."""
+    return Recipe(
+        f"map_{entry.name}",
+        MAP_STEPS[values.step],
+        takes=dict(values.takes),
+        makes={"map": _image(entry, values)},
+    )
+
+
+def _shown(values: Computed) -> Iterator[Recipe]:
+    """Declare the image by which all maps of a series are aligned, if it has its own."""
+    key = series_image(values)
+    by = load_series_definitions()[values.series or ""].shown_by
+    if key is None or by is None:
+        return
+    function = SHOWN_STEPS[by]
+    wanted = signature(function).parameters
+    takes = {name: taken for name, taken in values.takes.items() if name in wanted}
+    yield Recipe(key, function, takes=takes, makes={"image": Work(key)})
+
+
+def _fit(fitted: list[tuple[MapPlan, Computed, Taken]]) -> Recipe:
+    """Declare a step that makes several maps of a series, and whatever else it gives."""
+    _, values, transform = fitted[0]
+    function = MAP_STEPS[values.step]
+    wanted = signature(function).parameters
+    context: dict[str, Taken] = {**VISIT_PARTS, TRANSFORM: transform}
+    takes: dict[str, Taken] = {
+        name: taken for name, taken in values.takes.items() if name in wanted
+    }
+    beside = {name: taken for name, taken in context.items() if name in wanted}
+    options = {name: value for name, value in values.options.items() if name in wanted}
+    images = {
+        how.gives: _image(
+            entry, values, f"facts_{values.step}" if FACTS in _fields(function) else None
+        )
+        for entry, _, _ in fitted
+        if (how := entry.definition.computed) is not None
+    }
+    return Recipe(
+        f"fit_{values.step}",
+        function,
+        takes=takes,
+        beside=beside,
+        options=options,
+        makes=_makes(function, values.step, images),
+    )
+
+
+def _fields(function: Callable[..., Any]) -> tuple[str, ...]:
+    """Name what a step gives."""
+    return tuple(get_type_hints(get_type_hints(function)["return"]))
+
+
+def _makes(
+    function: Callable[..., Any], step: str, images: Mapping[str, Image]
+) -> dict[str, Product]:
+    fields = _fields(function)
+    missing = sorted(set(images) - set(fields))
+    if missing:
+        raise UsageError(
+            f"The registry of maps takes {missing[0]!r} of the step {step!r}, which gives "
+            f"{', '.join(fields)}."
+        )
+    made: dict[str, Product] = {name: Work(f"{step}_{name}") for name in fields}
+    if FACTS in made:
+        made[FACTS] = Facts(f"facts_{step}", f"{step}_")
+    return made | dict(images)
+
+
+def _image(entry: MapPlan, values: Computed, told_by: str | None = None) -> Image:
+    """Declare a computed map, on the grid of the scan that it was computed from."""
+    definition = entry.definition
+    suffix = definition.query["suffix"]
+    space = entry.file.get("space")
+    return Image(
+        f"map_{entry.name}",
+        suffix if isinstance(suffix, str) else suffix[0],
+        ({"space": str(space)} if space else {}) | {"desc": entry.name},
+        definition.description or f"{entry.name}, computed by {values.step}",
+        "scalars",
+        {"Units": definition.unit, "SpatialReference": entry.file.uri},
+        {"step": values.step, **values.told},
+        told_by=told_by,
+    )

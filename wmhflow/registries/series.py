@@ -1,0 +1,60 @@
+"""The series of images from which maps are computed: which files belong together."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+
+@dataclass(frozen=True)
+class SeriesFile:
+    """A file of a series, or several along an entity; ``data/series.toml`` explains each field."""
+
+    query: Mapping[str, Any] = field(default_factory=dict)
+    along: str | None = None
+    beside: str | None = None
+    optional: bool = False
+    on_grid: bool = False
+
+
+@dataclass(frozen=True)
+class SeriesDefinition:
+    """What belongs to a series, by the parameters of the steps that take it; the lead comes first.
+
+    ``raw`` says whether it is also taken from the raw dataset; a text names the setting that asks
+    for it.
+    """
+
+    name: str
+    title: str
+    files: Mapping[str, SeriesFile]
+    shown_by: str | None = None
+    raw: bool | str = False
+
+    @property
+    def lead(self) -> str:
+        """The parameter of the file that all others belong to."""
+        return next(iter(self.files))
+
+
+@cache
+def load_series_definitions() -> dict[str, SeriesDefinition]:
+    """Read the registry of series, by name.
+
+    Examples
+    --------
+    >>> load_series_definitions()["diffusion"].lead
+    'image'
+    """
+    text = (files("wmhflow") / "data" / "series.toml").read_text(encoding="utf-8")
+    tables = tomllib.loads(text)["series"]
+    return {table["name"]: _definition(table) for table in tables}
+
+
+def _definition(table: Mapping[str, Any]) -> SeriesDefinition:
+    held = {name: SeriesFile(**one) for name, one in table["files"].items()}
+    return SeriesDefinition(**{**table, "files": held})
