@@ -80,7 +80,7 @@ class Chain:
     def to_template(self) -> None:
         """Find the brain in the reference and register it to the template."""
         self.template = self.step("template", find_template).template
-        self.reference = self.step("reference", prepare_image, in_file=self.source).image
+        self.reference = self.step("reference", prepare_image, in_file=Path(self.source)).image
         self.aligned = self._aligned()
         moved = self.aligned.transform is not None
         self.brain = self.step(

@@ -17,6 +17,7 @@ from wmhflow.errors import InputError
 from wmhflow.files.forms import check_forms, read_forms, trusted_affine
 from wmhflow.files.images import read_header
 from wmhflow.products.visit import visit_unit
+from wmhflow.reports.scene import load_ras
 from wmhflow.steps.images import prepare_image
 from wmhflow.steps.kinds import Space
 from wmhflow.steps.lesions import bring_mask
@@ -142,6 +143,7 @@ def test_the_trusted_form_is_used_by_every_step_that_reads(tmp_path: Path) -> No
         assert np.allclose(prepare_image(path, False, trust).image.affine, affine)
         options = [MapOptions("FA", "1", 0, 200)]
         assert np.allclose(load_maps([path], options, None, trust=trust).affine, affine)
+        assert np.allclose(load_ras(path, trust).affine, affine)
         space = Space(cube().shape, affine)
         kept = bring_mask(path, space, trust=trust).facts["wmh_kept_fraction"]
         assert kept == 1

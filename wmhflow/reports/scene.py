@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wmhflow.files.forms import trusted_affine
 from wmhflow.files.images import load_volume
 from wmhflow.labels.digits import CSF, WHITE_OR_WMH, class_of, layer_of, shell_ordinal
 from wmhflow.reports.drawing.volumes import Box, Volume, bounding_box, obliquity_deg, to_ras
@@ -127,13 +128,15 @@ def load_scene(visit: VisitPlan, path_of: Callable[[str], Path]) -> Scene:
     )
 
 
-def load_ras(path: Path) -> Volume:
+def load_ras(path: Path, trust: str | None = None) -> Volume:
     """Load a 3D image in the order right, front, up; non-finite values become 0.
 
     Parameters
     ----------
     path
         A NIfTI file.
+    trust
+        The form of its header that is believed, ``sform`` or ``qform``.
 
     Raises
     ------
@@ -141,6 +144,7 @@ def load_ras(path: Path) -> Volume:
         If the image cannot be read.
     """
     data, affine = load_volume(path)
+    affine = trusted_affine(path, affine, trust)
     if np.issubdtype(data.dtype, np.floating):
         data = np.nan_to_num(data, nan=0.0, posinf=0.0, neginf=0.0)
     return to_ras(Volume(data, affine))

@@ -96,15 +96,15 @@ def _map_picture(context: VisitContext, aligned: AlignedMap) -> Picture:
 
 
 def _map_underlay(context: VisitContext, aligned: AlignedMap) -> Underlay:
-    path = aligned.path
-    image = load_ras(path)
+    path, trust = aligned.path, context.settings.inputs.trust
+    image = load_ras(path, trust)
     if aligned.transform is None:
         return Underlay(image, aligned.plan.name)
     matrix = linear_matrix(
         aligned.transform,
         path,
         context.visit.reference_file.path,
-        context.settings.inputs.trust,
+        trust,
     )
     return Underlay(image, aligned.plan.name, matrix)
 
