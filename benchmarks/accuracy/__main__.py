@@ -15,6 +15,7 @@ from benchmarks.accuracy import (
     misalignment,
     people,
     rigid,
+    susceptibility,
     wmh,
 )
 from benchmarks.accuracy.gauntlet import table as gauntlet
@@ -30,6 +31,7 @@ SECTIONS: dict[str, Callable[[], list[str]]] = {
     "misalignment": misalignment.main,
     "people": people.main,
     "rigid": rigid.main,
+    "susceptibility": susceptibility.main,
     "time": cost.main,
 }
 

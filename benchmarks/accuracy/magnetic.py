@@ -35,7 +35,7 @@ TEXTURE_PPM = 0.010
 # of a lesion and of the tissue around it, relative to white matter beyond (ppm), by distance in mm
 U_PPM = (-0.0075, -0.0096, -0.0093, -0.0068)
 U_EDGES_MM = (0.0, 2.0, 4.0, 6.0)
-LESION_RADIUS_MM, N_LESIONS = 4.0, 14
+LESION_RADIUS_MM, N_LESIONS = 4.0, 40
 FIELD_T = 3.0
 # brightness relative to white matter and its decay in 1/s, by labels
 SIGNAL = {
@@ -77,8 +77,8 @@ def simulate_head(
         chi[codes == code] = value
     texture = ndimage.gaussian_filter(rng.standard_normal(codes.shape), 1.0)
     chi += np.where(brain, TEXTURE_PPM * texture / texture.std(), 0)
-    chi[codes == 0] = AIR
-    chi[np.isin(codes, BONE_CODES)] = BONE
+    chi[~brain & (codes == 0)] = AIR
+    chi[~brain & np.isin(codes, BONE_CODES)] = BONE
     white = np.isin(codes, WHITE)
     distance = _from_lesions(white, sizes, rng)
     shell = np.searchsorted(U_EDGES_MM, distance, side="left")

@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from wmhflow.plan.computed import Judge
+from wmhflow.plan.echoes import judge_decay, judge_phase, judge_transfer
 
 # By the step that the registry of maps names. A step that is not here takes every series.
-JUDGES: Mapping[str, Judge] = {}
+JUDGES: Mapping[str, Judge] = {
+    "decay": judge_decay,
+    "susceptibility": judge_phase,
+    "transfer": judge_transfer,
+}

@@ -23,13 +23,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from wmhflow.steps.echoes import first_echo, map_decay, map_susceptibility
+from wmhflow.steps.ratios import map_rate, map_transfer, relaxation_time, without_pulse
+
 # By the name that the registry of maps calls them: each takes paths, and gives a named tuple of
 # maps on their own grid.
-MAP_STEPS: dict[str, Callable[..., Any]] = {}
+MAP_STEPS: dict[str, Callable[..., Any]] = {
+    "decay": map_decay,
+    "rate": map_rate,
+    "susceptibility": map_susceptibility,
+    "transfer": map_transfer,
+}
 
 # By the name that the registry of series calls them: each takes a series, and gives in `image` what
 # shows the anatomy best, on the grid of the maps.
-SHOWN_STEPS: dict[str, Callable[..., Any]] = {}
+SHOWN_STEPS: dict[str, Callable[..., Any]] = {
+    "first_echo": first_echo,
+    "relaxation_time": relaxation_time,
+    "without_pulse": without_pulse,
+}
 
 # Parameters that a step of a series may have beside the series' files.
 VISIT_PARTS = {"tissue": "seg_tissue", "wmh": "mask_WMH"}

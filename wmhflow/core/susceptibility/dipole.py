@@ -62,8 +62,8 @@ def main_field_direction(affine: ArrayLike) -> NDArray[np.float64]:
 def field_of(chi_ppm: ArrayLike, affine: ArrayLike) -> NDArray[np.float32]:
     """Return the field that a susceptibility makes, relative to the main field.
 
-    It is the convolution with a magnetic dipole, done by Fourier transforms [1]_ with empty room
-    around the object.
+    It is the convolution with the field of a magnetic dipole, done by Fourier transforms [1]_ with
+    empty room around the object.
 
     Parameters
     ----------
@@ -107,22 +107,42 @@ def field_of(chi_ppm: ArrayLike, affine: ArrayLike) -> NDArray[np.float32]:
 def dipole_kernel(
     shape: tuple[int, ...], sizes_mm: Spacing, direction: NDArray[np.float64]
 ) -> NDArray[np.float32]:
-    """Return the dipole's transform, 1/3 − (k·b)²/k², for the frequencies of `forward`.
+    """Return what a susceptibility's field is of it, for each frequency of `forward`.
 
-    It is 0 at frequency 0: a constant susceptibility shows in no field.
+    It is the transform of the field of a dipole in every voxel. Written down as a function of
+    frequency it would ring where the main field runs along no axis of the grid. The part that a
+    voxel has in its own field follows from a ball's being free of its own field.
+
+    Parameters
+    ----------
+    shape
+        Of the transforms.
+    sizes_mm
+        Voxel sizes.
+    direction
+        Of the main field, along the axes of the grid.
+
+    Returns
+    -------
+    (I, J, K // 2 + 1) float32 array
+        0 at frequency 0: a constant susceptibility shows in no field.
     """
-    frequencies = np.meshgrid(
-        *(fft.fftfreq(n, size) for n, size in zip(shape[:2], sizes_mm, strict=False)),
-        fft.rfftfreq(shape[2], sizes_mm[2]),
-        indexing="ij",
-        sparse=True,
-    )
-    along = sum(k * part for k, part in zip(frequencies, direction, strict=True))
-    square = sum(k**2 for k in frequencies)
+    axes = [
+        (np.where(np.arange(n) <= n // 2, np.arange(n), np.arange(n) - n) * size).astype(np.float32)
+        for n, size in zip(shape, sizes_mm, strict=True)
+    ]
+    x, y, z = np.meshgrid(*axes, indexing="ij", sparse=True)
+    square = x**2 + y**2 + z**2
+    along = x * np.float32(direction[0]) + y * np.float32(direction[1]) + z * np.float32(direction[2])
     square[0, 0, 0] = 1.0
-    kernel = 1.0 / 3.0 - along**2 / square
+    field = (3 * along**2 / square - 1) / square**1.5
+    field[0, 0, 0] = 0.0
+    field *= np.float32(np.prod(sizes_mm) / (4 * np.pi))
+    reach = min(n * size for n, size in zip(shape, sizes_mm, strict=True)) / 2.5
+    field[0, 0, 0] = -field[square < reach**2].sum(dtype=np.float64)
+    kernel = np.ascontiguousarray(forward(field, shape).real)
     kernel[0, 0, 0] = 0.0
-    return kernel.astype(np.float32)
+    return kernel
 
 
 def padded_shape(shape: list[int] | tuple[int, ...], sizes_mm: Spacing) -> tuple[int, ...]:

@@ -58,7 +58,7 @@ def phase_in_radians(phase: ArrayLike, unit: str | None = None) -> NDArray[np.fl
     Examples
     --------
     >>> stored = np.arange(4096.0).reshape(16, 16, 16)
-    >>> float(np.ptp(phase_in_radians(stored)).round(2))
+    >>> round(float(np.ptp(phase_in_radians(stored))), 2)
     6.28
     """
     values = np.asarray(phase, np.float64)

@@ -1,0 +1,60 @@
+"""What JSON files say of an image: the one beside it, and those above it (BIDS inheritance)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from wmhflow.bids.query import FoundFile
+from wmhflow.bids.writer import read_object
+
+# A name of more entities is looked up by itself alone.
+MOST_ENTITIES = 8
+
+
+def read_sidecar(file: FoundFile) -> dict[str, Any]:
+    """Read the metadata of an image; what stands nearer to it counts.
+
+    Parameters
+    ----------
+    file
+        An image.
+
+    Returns
+    -------
+    dict
+        Empty where no JSON file tells of it. One that is damaged is said, and counts as absent.
+    """
+    found: dict[str, Any] = {}
+    for path in _above(file):
+        found |= read_object(path)
+    return found
+
+
+def _above(file: FoundFile) -> Iterator[Path]:
+    """List the JSON files that may tell of an image, the farthest first.
+
+    Every entity and the suffix of such a file's name are the image's; folders are not listed, since
+    the uppermost one holds as many entries as there are persons.
+    """
+    *entities, suffix = file.path.name.split(".", maxsplit=1)[0].split("_")
+    inside = file.path.parent.relative_to(file.root).parts
+    folders = [file.root.joinpath(*inside[:depth]) for depth in range(len(inside) + 1)]
+    for depth, folder in enumerate(folders):
+        # below a person's folder a name begins with the person, below a visit's with both
+        own = [part for part in inside[:depth] if part.startswith(("sub-", "ses-"))]
+        free = [part for part in entities if part not in own]
+        if len(free) > MOST_ENTITIES:
+            continue
+        for size in range(len(free) + 1):
+            for some in combinations(free, size):
+                names = {*own, *some}
+                stem = "_".join([*(part for part in entities if part in names), suffix])
+                path = folder / f"{stem}.json"
+                if path.is_file():
+                    yield path
+    beside = file.path.parent / f"{'_'.join([*entities, suffix])}.json"
+    if len(entities) > MOST_ENTITIES and beside.is_file():
+        yield beside
