@@ -23,6 +23,7 @@ from wmhflow.labels.schemes import DEFAULT_SCHEME, scheme_names
 from wmhflow.registries.mask_labels import find_mask_labels
 from wmhflow.registries.reading import read_given
 from wmhflow.registries.segmenters import find_segmenter, load_segmenters, segmenters_like
+from wmhflow.registries.units import parse_unit
 
 LEVELS = ("participant", "group")
 LESION_RULES = ("continuity", "majority")
@@ -138,6 +139,17 @@ def _pair(text: str) -> tuple[str, str]:
     return one, other
 
 
+def _unit_of(text: str) -> tuple[str, str]:
+    name, equals, unit = text.partition("=")
+    if not equals or not name.isalnum() or not unit.strip():
+        raise ValueError(f"'{text}' is not MAP=UNIT, a map's name and a unit such as Chimap=ppb")
+    try:
+        parse_unit(unit)
+    except ValueError as error:
+        raise ValueError(f"{text}: {error}") from None
+    return name, unit.strip()
+
+
 def _atlas(text: str) -> str:
     name, equals, path = text.partition("=")
     if not (name.isascii() and name.isalnum()) or (equals and not path):
@@ -242,6 +254,15 @@ class Inputs:
         "--allow-raw-dwi",
         help="Compute maps from a raw diffusion series, too. By default only one of a derivative "
         "dataset is used: one that was corrected for motion and distortion.",
+    )
+    units: tuple[tuple[str, str], ...] = option(
+        (),
+        "--units",
+        help="Units that maps have in tables and figures, e.g. Chimap=ppb MD=um^2/ms. "
+        "Default: those of the registry of maps.",
+        parse=_unit_of,
+        many=True,
+        metavar="MAP=UNIT",
     )
     bids_filter_file: Path | None = option(
         None,

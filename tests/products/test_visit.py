@@ -233,8 +233,9 @@ BRINGING = ("nonfinite_voxels", "given_volume_mm3", "hole_voxels", "kept_fractio
 SAMPLING = (
     *("invalid_voxels", "nonfinite_voxels", "nawm_outside_field_of_view", "nawm_invalid"),
     *(f"coverage_{part}" for part in ("white_matter", "WMH", "NAWM")),
-    *("zero_voxels", "no_data_voxels", "nawm_no_data"),
+    *("zero_voxels", "no_data_voxels", "nawm_no_data", "unit_factor"),
 )
+USUAL = ("nawm_implausibility",)
 OF_VOLUMES = ("ventricle_volume_mm3", "wmh_volume_mm3", "wmh_asymmetry")
 
 
@@ -248,7 +249,7 @@ def counted_by(recipe: Recipe) -> tuple[str, ...]:
         return tuple(
             f"map_{one.name}_{name}"
             for one in recipe.options["options"]
-            for name in (*SAMPLING, counted[one.can_be_zero])
+            for name in (*SAMPLING, counted[one.can_be_zero], *USUAL[: bool(one.plausible)])
         )
     if function == "check_anatomy":
         seen = list(recipe.options["sources"])

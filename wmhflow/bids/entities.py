@@ -43,7 +43,7 @@ KNOWN = frozenset(
     (
         *LONG_NAMES.values(), *_VALUES, *_OF_TRANSFORMS, "suffix", "extension", "datatype",
         "space", "desc", "label", "res", "den", "atlas", "model", "param", "scale", "task",
-        "recording", "tracksys", "split", "processing", "sample",
+        "meas", "recording", "tracksys", "split", "processing", "sample",
     )
 )  # fmt: skip
 _PAIR = re.compile(r"(?:^|_)([a-zA-Z]+)-([a-zA-Z0-9+]+)")

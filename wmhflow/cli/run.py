@@ -160,7 +160,7 @@ def make_plans(settings: Settings) -> Iterator[ParticipantPlan]:
 
     _check_programs(settings)
     check_crosses(settings.regions)
-    maps = load_maps(settings.inputs.maps)
+    maps = load_maps(settings.inputs.maps, settings.inputs.units)
     atlases = PlannedAtlases(settings.regions)
     subjects = find_subjects(settings.bids_dir, settings.inputs.participant_label)
     query = open_query(settings.bids_dir, settings.inputs)
@@ -271,6 +271,7 @@ def _ready(
         for visit in plan.visits:
             if visit.problem is not None:
                 tally.problems.append(Problem(visit.label, visit.problem))
+            tally.problems += [Problem(visit.label, why) for why in visit.refused]
         if left.visits:
             yield left
 

@@ -311,7 +311,9 @@ def check_parcels(path: Path, codes: AbstractSet[int]) -> None:
         )
 
 
-def check_range(path: Path, name: str, unit: str, valid_range: tuple[float, float]) -> None:
+def check_range(
+    path: Path, name: str, unit: str, valid_range: tuple[float, float], factor: float = 1.0
+) -> NDArray[Any]:
     """Refuse a map of which no voxel can be true.
 
     Parameters
@@ -322,6 +324,13 @@ def check_range(path: Path, name: str, unit: str, valid_range: tuple[float, floa
         What it is, for the message.
     valid_range
         The lowest and the highest value that can be true.
+    factor
+        What the file's values are multiplied by to be in the unit.
+
+    Returns
+    -------
+    ndarray
+        The values, as they are stored.
 
     Raises
     ------
@@ -330,8 +339,10 @@ def check_range(path: Path, name: str, unit: str, valid_range: tuple[float, floa
     """
     low, high = valid_range
     data = load_volume(path)[0]
-    if not np.any((data >= low) & (data <= high) & (data != 0) & np.isfinite(data)):
+    values = data if factor == 1 else data * np.float64(factor)
+    if not np.any((values >= low) & (values <= high) & (data != 0) & np.isfinite(data)):
         raise InputError(
             f"{path}: no value of {name} other than 0 lies in its valid range "
             f"{low:g} to {high:g} {unit}; if the unit is another, define the map with --maps."
         )
+    return data

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wmhflow.core.align.plausible import field_fault, is_still
+from wmhflow.core.measure.typical import typical_size
 from wmhflow.core.space.grids import apply_affine
 from wmhflow.errors import InputError
 from wmhflow.files.images import load_volume
@@ -34,7 +35,16 @@ from wmhflow.files.values import (
 )
 from wmhflow.plan.participant import sentence
 from wmhflow.plan.transforms import check_matrix
-from wmhflow.plan.visit import Decision, Given, MapPlan, ParticipantPlan, Source, VisitPlan
+from wmhflow.plan.units import contradiction
+from wmhflow.plan.visit import (
+    Decision,
+    Given,
+    MapPlan,
+    ParticipantPlan,
+    Source,
+    UnitReading,
+    VisitPlan,
+)
 
 EMPTY_MEANS = {"WMH": "volumes are 0 and samples n/a", "infarct": "nothing is kept out"}
 # Points in the middle of the brain of any template called MNI152, RAS mm.
@@ -164,8 +174,13 @@ def _judge_masks(visit: VisitPlan) -> Iterator[Decision]:
 def _judge_map(entry: MapPlan) -> None:
     if not isinstance(entry.values, Given):
         return
-    definition = entry.definition
-    check_range(entry.file.path, entry.name, definition.unit, definition.valid_range)
+    definition, read_as = entry.definition, entry.read_as or UnitReading(entry.definition.unit)
+    path, factor = entry.file.path, read_as.factor
+    data = check_range(path, entry.name, definition.unit, definition.valid_range, factor)
+    if definition.plausible is not None:
+        fault = contradiction(entry.file, definition, read_as, typical_size(data))
+        if fault is not None:
+            raise InputError(fault)
     if entry.transform is not None and not isinstance(entry.transform, Given):
         for companion in entry.transform.files:
             load_volume(companion.path)

@@ -8,11 +8,13 @@ from typing import Any
 from wmhflow.bids.query import IMAGE_EXTENSIONS, FoundFile
 from wmhflow.errors import AmbiguousInputError, InputError
 from wmhflow.files.inspection import boxes_meet, same_lattice
+from wmhflow.plan.answering import answering, known_maps
 from wmhflow.plan.computed import Computing
 from wmhflow.plan.context import Planning
 from wmhflow.plan.judges import JUDGES
 from wmhflow.plan.transforms import check_linear, find_transform, given_transform
-from wmhflow.plan.visit import Computed, Given, MapPlan, Source, VisitPlan
+from wmhflow.plan.units import settle_unit
+from wmhflow.plan.visit import REFUSED, Computed, Given, MapPlan, Source, VisitPlan
 from wmhflow.registries.maps import MapDefinition
 
 UNMOVED_SPACES = (None, "ACPC", "orig", "native", "dwi", "asl", "aslref")
@@ -38,12 +40,8 @@ def find_maps(
         If several files answer for one map.
     """
     computing = Computing(planning, visit, JUDGES, _transform, _is_native)
-    for definition in maps.values():
-        found = planning.of_visit(
-            planning.query.derived(
-                "map", planning.subject, **definition.query, extension=list(IMAGE_EXTENSIONS)
-            )
-        )
+    for definition in known_maps(planning, maps):
+        found = answering(planning, definition)
         native = [file for file in found if _is_native(visit, file)]
         for file in (file for file in found if file not in native):
             why = f"{file.path.name} is ignored: it lies in space-{file.get('space')}"
@@ -57,12 +55,24 @@ def find_maps(
                 f"({names}); choose with --bids-filter-file."
             )
         if native:
-            transform = _transform(planning, visit, definition, native[0])
-            shown_by = _shown_by(planning, definition, native[0], transform)
-            grid = _grid(planning, native[0])
-            yield MapPlan(definition, Given(native[0]), transform, grid, shown_by)
+            yield from _given(planning, visit, definition, native[0])
         else:
             yield from computing.plan(definition)
+
+
+def _given(
+    planning: Planning, visit: VisitPlan, definition: MapDefinition, file: FoundFile
+) -> Iterator[MapPlan]:
+    """Plan a map that is given; one whose unit cannot be told is refused, and the others go on."""
+    try:
+        read, read_as = settle_unit(planning, definition, file)
+    except InputError as error:
+        planning.say(definition.name, REFUSED, str(error))
+        return
+    transform = _transform(planning, visit, read, file)
+    shown_by = _shown_by(planning, read, file, transform)
+    grid = _grid(planning, file)
+    yield MapPlan(read, Given(file), transform, grid, shown_by, read_as)
 
 
 def _shown_by(

@@ -71,12 +71,28 @@ Source = Given | Computed
 
 
 @dataclass(frozen=True)
+class UnitReading:
+    """How the values of a map's file become those of the tables.
+
+    ``unit`` is the file's, ``factor`` what values are multiplied by, and ``by`` what says so: the
+    ``sidecar``, the ``producer``, the ``values`` (whose typical ``size`` it was) or, where there is
+    only one, the ``registry``.
+    """
+
+    unit: str
+    factor: float = 1.0
+    by: str = "registry"
+    size: float | None = None
+
+
+@dataclass(frozen=True)
 class MapPlan:
     """A quantitative map: where its values come from, and how it comes to lie on the reference.
 
     ``transform`` leads from the map to the reference; None where the headers agree. ``grid`` says
     which maps are stored on one grid. ``shown_by`` is an image on the map's grid that shows more of
-    the anatomy, by which the alignment is judged, if there is one.
+    the anatomy, by which the alignment is judged, if there is one. ``read_as`` says how values are
+    converted; None where the map is computed here.
     """
 
     definition: MapDefinition
@@ -84,6 +100,7 @@ class MapPlan:
     transform: Source | None
     grid: tuple[Any, ...] = ()
     shown_by: FoundFile | None = None
+    read_as: UnitReading | None = None
 
     @property
     def name(self) -> str:
@@ -126,9 +143,15 @@ def how_wmh(visit: VisitPlan) -> str:
     return visit.wmh.command or "computed"
 
 
+REFUSED = "refused"
+
+
 @dataclass(frozen=True)
 class Decision:
-    """One line of the plan: a thing, its state (found, missing, computed, note) and why."""
+    """One line of the plan: a thing, its state (found, missing, computed, note, refused) and why.
+
+    What is refused costs itself and not the visit: all else is made, and the run ends with 1.
+    """
 
     what: str
     state: str
@@ -218,6 +241,11 @@ class VisitPlan:
             atlas for atlas in self.atlases if atlas.definition and atlas.definition.territories
         )
         return next(arterial, None)
+
+    @property
+    def refused(self) -> tuple[str, ...]:
+        """Why things that were given are not used, a sentence each."""
+        return tuple(one.why for one in self.decisions if one.state == REFUSED)
 
     @property
     def parts(self) -> dict[str, Source | None]:

@@ -135,7 +135,7 @@ def _image(entry: MapPlan, values: Computed, told_by: str | None = None) -> Imag
         ({"space": str(space)} if space else {}) | {"desc": entry.name},
         definition.description or f"{entry.name}, computed by {values.step}",
         "scalars",
-        {"Units": definition.unit, "SpatialReference": entry.file.uri},
+        {"Units": definition.own_unit, "SpatialReference": entry.file.uri},
         {"step": values.step, **values.told},
         told_by=told_by,
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 from wmhflow.plan.visit import Computed, Given, MapPlan, VisitPlan
 from wmhflow.products.product import Taken
+from wmhflow.registries.units import factor_between
 
 LONGEST_NAME = 60
 OWN_ENTITIES = ("param", "suffix")
@@ -42,6 +43,14 @@ def group_name(group: tuple[MapPlan, ...]) -> str:
 def values_of(entry: MapPlan) -> Taken:
     """Return what holds a map's values: the file that was found, or the product of that name."""
     return entry.file if isinstance(entry.values, Given) else f"map_{entry.name}"
+
+
+def factor_of(entry: MapPlan) -> float:
+    """Return what the values of a map's file are multiplied by to be in the tables' unit."""
+    if entry.read_as is not None:
+        return entry.read_as.factor
+    # what is computed here is written in the registry's unit
+    return factor_between(entry.definition.own_unit, entry.definition.unit) or 1.0
 
 
 def fit_of(entry: MapPlan) -> str:

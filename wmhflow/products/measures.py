@@ -12,6 +12,7 @@ from wmhflow.products.anatomy import converted, judged_alignment, rigid
 from wmhflow.products.computed import computed_maps
 from wmhflow.products.keys import TEMPLATE_PRODUCT, Visit
 from wmhflow.products.maps import (
+    factor_of,
     fit_of,
     group_name,
     map_groups,
@@ -243,6 +244,8 @@ def _samples(
                 *entry.definition.valid_range,
                 entry.definition.can_be_zero,
                 fit_of(entry),
+                factor_of(entry),
+                entry.definition.plausible,
             )
             for entry in group
         ],

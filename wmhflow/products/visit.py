@@ -99,6 +99,8 @@ def visit_choices(visit: VisitPlan, settings: Settings) -> dict[str, Any]:
                 "valid_range": list(entry.definition.valid_range),
                 "alignment": entry.how,
                 "can_be_zero": entry.definition.can_be_zero,
+                "plausible": entry.definition.plausible and list(entry.definition.plausible),
+                **_how_read(entry),
                 **_how_computed(entry),
             }
             for entry in visit.maps
@@ -127,6 +129,12 @@ def _program(visit: VisitPlan) -> dict[str, Any]:
 
 def _uris(source: Source | None) -> list[str]:
     return [] if source is None else [file.uri for file in source.files]
+
+
+def _how_read(entry: MapPlan) -> dict[str, Any]:
+    """State the unit of a given map's file, and what its values are multiplied by."""
+    how = entry.read_as
+    return {} if how is None else {"unit_of_file": how.unit, "factor": how.factor}
 
 
 def _how_computed(entry: MapPlan) -> dict[str, Any]:

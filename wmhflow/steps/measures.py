@@ -54,6 +54,7 @@ from wmhflow.labels.edges import interval_mm
 from wmhflow.registries.quality import find_measure
 from wmhflow.steps.kinds import Facts, LabelImage, MaskImage, Rows, Table, step
 from wmhflow.steps.partition import as_partition, as_regions
+from wmhflow.steps.units import unit_facts
 
 DEPTH_BINS, MM_PER_BIN, MM_BINS = 20, 1.0, 40
 CLASSES = {"all": ALL_LESIONS, "PV": PERIVENTRICULAR_LESIONS, "deep": DEEP_LESIONS}
@@ -181,7 +182,8 @@ class MapOptions:
     """What the program knows of a map: its name, its unit, and the range of its values.
 
     ``can_be_zero`` says that methods give exactly 0 in tissue. Maps of one ``fit`` were made
-    together, and tell of each other where there are no data; an empty one is no fit.
+    together, and tell of each other where there are no data; an empty one is no fit. The file's
+    values times ``factor`` are in ``unit``, in which white matter is typically ``plausible``.
     """
 
     name: str
@@ -190,6 +192,8 @@ class MapOptions:
     high: float
     can_be_zero: bool = False
     fit: str = ""
+    factor: float = 1.0
+    plausible: tuple[float, float] | None = None
 
 
 class LoadedMaps(NamedTuple):
@@ -237,6 +241,9 @@ def load_maps(
         )
         for one in options
     }
+    for one in options:
+        if one.factor != 1:
+            values[one.name] *= one.factor
     maps = {
         one.name: (values[one.name], _is_valid(values[one.name], one) & ~no_data[one.name].missing)
         for one in options
@@ -313,6 +320,10 @@ def sample_maps(
     facts = _coverage_facts(loaded.maps, sampled, described)
     places = {(row["seg"], row["index"], row["tissue"]): i for i, row in enumerate(described)}
     for path, one in zip(maps, options, strict=True):
+        median = float(sampled[one.name]["median"][places[WHITE["NAWM"]]])
+        facts |= unit_facts(
+            one.name, one.factor, one.plausible, median, can_be_negative=one.low < 0
+        )
         facts |= _zero_facts(path, one, loaded, weights, places[WHITE["NAWM"]])
     return Samples(table, facts)
 

@@ -1,0 +1,264 @@
+"""A map's unit: what its sidecar says, else what its values say, else the map is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.builders import cube, describe, save_image
+from tests.plan.test_participant import plan_one
+from wmhflow.bids.query import FoundFile
+from wmhflow.bids.sidecars import read_sidecar
+from wmhflow.cli.main import main
+from wmhflow.errors import InputError
+from wmhflow.plan.judging import judge_visit
+from wmhflow.plan.visit import MapPlan, VisitPlan
+
+NOT_STATED = object()
+DWI, ANAT, PERF, PET, FUNC = "dwi", "anat", "perf", "pet", "func"
+TENSOR = "model-tensor_param"
+
+
+@pytest.fixture
+def raw(tmp_path: Path) -> Path:
+    root = describe(tmp_path / "raw")
+    save_image(root / "sub-01" / "anat" / "sub-01_T1w.nii.gz")
+    save_image(root / "sub-01" / "anat" / "sub-01_FLAIR.nii.gz", cube(150))
+    return root
+
+
+def give(root: Path, ending: str, typical: float, units: Any = NOT_STATED) -> Path:
+    """Write a map of tissue about a typical value, masked, and its sidecar."""
+    describe(root, DatasetType="derivative")
+    spread = np.random.default_rng(5).normal(1, 0.1, (8, 9, 10))
+    data = np.zeros((8, 9, 10))
+    data[1:7, 1:8, 1:9] = (typical * spread)[1:7, 1:8, 1:9]
+    kind = DWI if ending.endswith("dwimap") else ANAT
+    path = root / "sub-01" / kind / f"sub-01_space-T1w_{ending}.nii.gz"
+    save_image(path, data, dtype=np.float64)
+    if units is not NOT_STATED:
+        sidecar = path.with_name(path.name.replace(".nii.gz", ".json"))
+        sidecar.write_text(json.dumps({"Units": units}), encoding="utf-8")
+    return path
+
+
+def the_map(visit: VisitPlan) -> MapPlan:
+    assert visit.problem is None
+    (entry,) = visit.maps
+    return entry
+
+
+STATED = [
+    # ending, typical value in the file, Units, factor to the registry's unit
+    ("Chimap", 0.02, "ppm", 1.0),
+    ("Chimap", 20.0, "ppb", 1e-3),
+    (f"{TENSOR}-md_dwimap", 8e-4, "mm^2/s", 1.0),
+    (f"{TENSOR}-md_dwimap", 0.8, "μm^2/ms", 1e-3),
+    (f"{TENSOR}-md_dwimap", 0.8, "10^-3 mm^2/s", 1e-3),
+    (f"{TENSOR}-md_dwimap", 8e-10, "m^2/s", 1e6),
+    (f"{TENSOR}-fa_dwimap", 0.4, "1", 1.0),
+    (f"{TENSOR}-fa_dwimap", 0.4, "arbitrary", 1.0),
+    (f"{TENSOR}-fa_dwimap", 40.0, "%", 1e-2),
+    ("T1map", 0.9, "s", 1.0),
+    ("T1map", 900.0, "ms", 1e-3),
+    ("R1map", 1.1, "1/s", 1.0),
+    ("R1map", 1.1e-3, "1/ms", 1e3),
+    ("att", 1.2, "s", 1.0),
+    ("att", 1200.0, "ms", 1e-3),
+    ("MWFmap", 12.0, "%", 1.0),
+    ("MWFmap", 0.12, "1", 100.0),
+    ("MTRmap", 0.45, "fraction", 100.0),
+    ("MTsat", 0.03, "1", 100.0),
+    ("cbf", 25.0, "mL/100 g/min", 1.0),
+    ("cbf", 0.25, "mL/g/min", 100.0),
+    ("Ktrans", 1e-3, "1/min", 1.0),
+    ("Ktrans", 2e-5, "1/s", 60.0),
+    ("Ki", 0.5, "10^-3 min^-1", 1e-3),
+    ("PS", 0.2, "mL/100 g/min", 1.0),
+    ("cvr", 0.2, "%BOLD/mmHg", 1.0),
+    ("R2starmap", 20.0, "Hz", 1.0),
+]
+
+
+@pytest.mark.parametrize(("ending", "typical", "units", "factor"), STATED)
+def test_the_sidecar_says_it(
+    raw: Path, tmp_path: Path, ending: str, typical: float, units: str, factor: float
+) -> None:
+    give(tmp_path / "maps", ending, typical, units)
+    visit = plan_one(raw, tmp_path / "maps")
+    entry = the_map(visit)
+    assert entry.read_as is not None
+    assert (entry.read_as.factor, entry.read_as.by) == (pytest.approx(factor), "sidecar")
+    said = [one.why for one in visit.decisions if "times" in one.why]
+    assert bool(said) == (factor != 1)
+    judge_visit(visit)
+
+
+TOLD = [
+    # the same maps without a sidecar: only where values tell it
+    *(
+        (ending, typical, factor)
+        for ending, typical, units, factor in STATED
+        if ending not in ("Ktrans", "Ki", "PS", "cvr") and units != "arbitrary"
+    ),
+    (f"{TENSOR}-fa_dwimap", 400.0, 1e-3),
+]
+
+
+@pytest.mark.parametrize(("ending", "typical", "factor"), TOLD)
+def test_the_values_say_it(
+    raw: Path, tmp_path: Path, ending: str, typical: float, factor: float
+) -> None:
+    give(tmp_path / "maps", ending, typical)
+    visit = plan_one(raw, tmp_path / "maps")
+    entry = the_map(visit)
+    assert entry.read_as is not None
+    assert (entry.read_as.factor, entry.read_as.by) == (pytest.approx(factor), "values")
+    assert any("no text says its unit" in one.why for one in visit.decisions)
+    judge_visit(visit)
+
+
+REFUSED = [
+    # between two readings, or with no text where values tell nothing: both readings are said
+    ("Chimap", 0.7, NOT_STATED, ["0.7", " ppm if it holds 'ppm'", " ppm if it holds 'ppb'"]),
+    (f"{TENSOR}-fa_dwimap", 3.0, NOT_STATED, ["if it holds '1'", "if it holds '%'"]),
+    (f"{TENSOR}-md_dwimap", 0.02, NOT_STATED, ["if it holds 'mm^2/s'", "if it holds 'um^2/ms'"]),
+    ("T1map", 30.0, NOT_STATED, ["s if it holds 's'", "s if it holds 'ms'"]),
+    ("MWFmap", 0.7, NOT_STATED, ["% if it holds '%'", "% if it holds '1'"]),
+    ("Ktrans", 1e-3, NOT_STATED, ["does not say", "1/min if it holds '1/min'", "holds '1/s'"]),
+    ("Vp", 0.02, NOT_STATED, ["does not say", "if it holds '1'", "if it holds '%'"]),
+    ("VL", 0.2, NOT_STATED, ["does not say its unit"]),
+    # T2* in s lies under the name of its reciprocal; the same values could be R2* in 1/ms
+    ("R2starmap", 0.05, NOT_STATED, ["50.1 1/s if it holds '1/ms'", "its reciprocal in 's'"]),
+    ("R2starmap", 0.18, NOT_STATED, ["is that of its reciprocal, in s"]),
+    ("R1map", 900.0, NOT_STATED, ["is that of its reciprocal, in ms"]),
+    ("R2starmap", 0.05, "s", ["of which that is the reciprocal"]),
+    ("Chimap", 0.02, "Hz", ["which that cannot become one"]),
+    ("Chimap", 0.02, "Klingon", ["'Klingon' by its sidecar"]),
+    ("cbf", 25.0, "ml/100ml/min", ["which that cannot become one"]),
+    ("Chimap", 0.02, ["ppm"], ["where a text such as 'ppm' is meant"]),
+    ("Ktrans", 1e-3, "arbitrary", ["does not say its unit"]),
+]
+
+
+@pytest.mark.parametrize(("ending", "typical", "units", "said"), REFUSED)
+def test_what_stays_open_is_refused_and_costs_that_map_alone(
+    raw: Path, tmp_path: Path, ending: str, typical: float, units: Any, said: list[str]
+) -> None:
+    path = give(tmp_path / "maps", ending, typical, units)
+    give(tmp_path / "maps", "PDmap", 70.0, "%")
+    visit = plan_one(raw, tmp_path / "maps")
+    assert the_map(visit).name == "PDmap"
+    (why,) = visit.refused
+    assert str(path) in why
+    assert all(words in why for words in said), why
+
+
+CONTRADICTED = [
+    ("Chimap", 20.0, "ppm", "'ppb'"),
+    (f"{TENSOR}-md_dwimap", 0.8, "mm^2/s", "'um^2/ms'"),
+    (f"{TENSOR}-fa_dwimap", 40.0, "arbitrary", "'%'"),
+    ("T1map", 900.0, "s", "'ms'"),
+    ("MWFmap", 0.12, "%", "'1'"),
+    ("cbf", 0.25, "mL/100g/min", "'mL/g/min'"),
+    ("R2starmap", 0.05, "1/s", "'1/ms' or the reciprocal in 's'"),
+]
+
+
+@pytest.mark.parametrize(("ending", "typical", "units", "fits"), CONTRADICTED)
+def test_a_sidecar_is_not_believed_against_the_values(
+    raw: Path, tmp_path: Path, ending: str, typical: float, units: str, fits: str
+) -> None:
+    give(tmp_path / "maps", ending, typical, units)
+    visit = plan_one(raw, tmp_path / "maps")
+    with pytest.raises(InputError) as refused:
+        judge_visit(visit)
+    assert "by its sidecar" in str(refused.value) or "valid range" in str(refused.value)
+    if "by its sidecar" in str(refused.value):
+        assert fits in str(refused.value)
+
+
+def test_unusual_tissue_is_no_other_unit(raw: Path, tmp_path: Path) -> None:
+    """A stated unit holds where the values fit no other one; the QC table says how far off."""
+    give(tmp_path / "maps", f"{TENSOR}-md_dwimap", 4e-3, "mm^2/s")
+    judge_visit(plan_one(raw, tmp_path / "maps"))
+
+
+def test_arbitrary_reactivity_keeps_its_unit(raw: Path, tmp_path: Path) -> None:
+    give(tmp_path / "maps", "cvr", 1234.0, "arbitrary units")
+    entry = the_map(plan_one(raw, tmp_path / "maps"))
+    assert entry.definition.unit == "arbitrary"
+    assert entry.read_as is not None
+    assert entry.read_as.factor == 1
+
+
+def test_display_units_change_the_factor_and_not_the_reading(raw: Path, tmp_path: Path) -> None:
+    give(tmp_path / "maps", "Chimap", 20.0, "ppb")
+    entry = the_map(plan_one(raw, tmp_path / "maps", more=("--units", "Chimap=ppb")))
+    assert entry.read_as is not None
+    assert (entry.definition.unit, entry.read_as.factor) == ("ppb", 1.0)
+    give(tmp_path / "maps", "Chimap", 0.02)
+    entry = the_map(plan_one(raw, tmp_path / "maps", more=("--units", "Chimap=ppb")))
+    assert entry.read_as is not None
+    assert entry.read_as.by == "sidecar", "the sidecar of before says ppb"
+
+
+def test_a_map_that_is_there_once_per_tracer(raw: Path, tmp_path: Path) -> None:
+    for tracer in ("FDG", "PIB"):
+        give(tmp_path / "maps", f"trc-{tracer}_meas-SUVR_mimap", 1.2)
+    give(tmp_path / "maps", "meas-SUVR_mimap", 1.1)
+    visit = plan_one(raw, tmp_path / "maps")
+    assert [entry.name for entry in visit.maps] == ["SUVR", "SUVRFDG", "SUVRPIB"]
+    assert {entry.definition.unit for entry in visit.maps} == {"1"}
+
+
+def test_a_refused_map_is_printed_and_ends_a_run_with_1(
+    raw: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    give(tmp_path / "maps", "Ktrans", 1e-3)
+    words = [str(raw), str(tmp_path / "out"), "participant", "-d", f"maps={tmp_path / 'maps'}"]
+    assert main([*words, "--dry-run"]) == 0
+    assert "Ktrans" in capsys.readouterr().out
+
+
+# ---- inheritance ---------------------------------------------------------------------------------
+
+
+def at(root: Path, *names: str) -> None:
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"Units": name, name.split("/")[-1]: 1}), encoding="utf-8")
+
+
+def test_the_nearest_sidecar_counts_and_the_others_add(tmp_path: Path) -> None:
+    image = tmp_path / "sub-01" / "ses-2" / "dwi" / "sub-01_ses-2_model-dti_param-md_dwimap.nii.gz"
+    file = FoundFile(image, {}, "maps", tmp_path)
+    assert read_sidecar(file) == {}
+    applies = [
+        "dwimap.json",
+        "param-md_dwimap.json",
+        "model-dti_param-md_dwimap.json",
+        "sub-01/sub-01_dwimap.json",
+        "sub-01/ses-2/sub-01_ses-2_param-md_dwimap.json",
+        "sub-01/ses-2/dwi/sub-01_ses-2_model-dti_param-md_dwimap.json",
+    ]
+    at(tmp_path, "param-fa_dwimap.json", "md_dwimap.json", "sub-01/ses-2/dwi/sub-01_dwimap.json")
+    at(tmp_path, "model-dti_param-md_desc-x_dwimap.json", "sub-02_dwimap.json")
+    assert read_sidecar(file) == {}
+    for name in applies:
+        at(tmp_path, name)
+        assert read_sidecar(file)["Units"] == name
+    assert set(read_sidecar(file)) == {"Units", *(name.split("/")[-1] for name in applies)}
+
+
+def test_a_damaged_sidecar_counts_as_absent(raw: Path, tmp_path: Path) -> None:
+    path = give(tmp_path / "maps", "Chimap", 20.0, "ppb")
+    path.with_name(path.name.replace(".nii.gz", ".json")).write_text("{", encoding="utf-8")
+    entry = the_map(plan_one(raw, tmp_path / "maps"))
+    assert entry.read_as is not None
+    assert (entry.read_as.by, entry.read_as.factor) == ("values", 1e-3)

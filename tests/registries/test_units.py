@@ -1,0 +1,96 @@
+"""Texts of units as programs write them are read as what they mean."""
+
+from __future__ import annotations
+
+import pytest
+
+from wmhflow.registries.units import (
+    factor_between,
+    is_arbitrary,
+    is_reciprocal,
+    parse_unit,
+    reciprocal_factor,
+)
+
+SAME = [
+    ("mm^2/s", "mm2/s", "mm²/sec", "mm^2 s^-1", "mm²·s⁻¹", "mm**2/s"),
+    ("um^2/ms", "μm²/ms", "µm^2/ms", "10^-3 mm^2/s", "×10⁻³ mm²/s", "1e-3 mm2/s", "micron^2/ms"),
+    ("mL/100g/min", "mL/100 g/min", "ml/100g/min", "mL 100 g-1 min-1", "mL·100g⁻¹·min⁻¹",
+     "mL/(100 g·min)", "ml per 100 g per min"),
+    ("ppm", "PPM", "10^-6"),
+    ("ppb", "10^-9", "1e-3 ppm"),
+    ("%", "percent", "p.u.", "10^-2"),
+    ("1", "fraction", "unitless", "dimensionless", "ratio"),
+    ("1/s", "s^-1", "s-1", "Hz", "/s", "1/sec", "per second"),
+    ("1/min", "min⁻¹", "min-1", "/min", "per min"),
+    ("10^-3/min", "×10⁻³ min⁻¹", "10-3 min-1"),
+    ("ms", "msec", "milliseconds", "10^-3 s"),
+    ("%/mmHg", "%BOLD/mmHg", "% BOLD/mmHg", "%ΔBOLD/mmHg", "percent signal change/mmHg"),
+    ("mmol/L", "mM"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("spellings", SAME, ids=lambda names: names[0])
+def test_spellings_of_one_unit(spellings: tuple[str, ...]) -> None:
+    factors = {text: factor_between(text, spellings[0]) for text in spellings}
+    assert factors == dict.fromkeys(spellings, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "factor"),
+    [
+        ("um^2/ms", "mm^2/s", 1e-3),
+        ("m^2/s", "mm^2/s", 1e6),
+        ("um^2/s", "mm^2/s", 1e-6),
+        ("ppb", "ppm", 1e-3),
+        ("ms", "s", 1e-3),
+        ("1/ms", "1/s", 1e3),
+        ("%", "1", 1e-2),
+        ("mL/g/min", "mL/100g/min", 100.0),
+        ("mL/100g/min", "mL/g/min", 0.01),
+        ("1/s", "1/min", 60.0),
+        ("10^-3/min", "1/min", 1e-3),
+        ("10^-3", "1", 1e-3),
+    ],
+)
+def test_factors(one: str, other: str, factor: float) -> None:
+    assert factor_between(one, other) == factor
+    back = factor_between(other, one)
+    assert back is not None
+    assert back * factor == pytest.approx(1, rel=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("s", "1/s"),
+        ("mm^2/s", "1"),
+        ("ml/100ml/min", "mL/100g/min"),
+        ("mmol/kg", "mmol/L"),
+        ("Klingon", "1"),
+        ("", "1"),
+        ("mm^2 s^-", "mm^2/s"),
+    ],
+)
+def test_what_measures_something_else_has_no_factor(one: str, other: str) -> None:
+    assert factor_between(one, other) is None
+
+
+@pytest.mark.parametrize("text", ["", "   ", "BOLD", "Gy!", "mm^2/s;drop", "²"])
+def test_what_is_no_unit_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="no unit that is known"):
+        parse_unit(text)
+
+
+def test_reciprocals() -> None:
+    assert is_reciprocal("s", "1/s")
+    assert is_reciprocal("ms", "1/s")
+    assert not is_reciprocal("1", "1")
+    assert not is_reciprocal("no unit", "1")
+    # 50 ms are 20 per second
+    assert reciprocal_factor("ms", "1/s") / 50 == pytest.approx(20)
+
+
+@pytest.mark.parametrize("text", ["arbitrary", "Arbitrary Units", "a.u.", "AU", "arb. units"])
+def test_arbitrary_units(text: str) -> None:
+    assert is_arbitrary(text)

@@ -1,0 +1,75 @@
+"""Which files a map of the registry may be, and maps that are there once per tracer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from wmhflow.bids.query import IMAGE_EXTENSIONS, FoundFile
+from wmhflow.plan.context import Planning
+from wmhflow.registries.maps import MapDefinition
+
+
+def answering(planning: Planning, definition: MapDefinition) -> list[FoundFile]:
+    """List the visit's files that a map may be, by any of its queries.
+
+    Parameters
+    ----------
+    planning
+        The visit's.
+    definition
+        The map.
+    """
+    found: dict[Path, FoundFile] = {}
+    for query in definition.queries:
+        suffixes = query.get("suffix")
+        # files are sorted by suffix, so that one at a time is looked up rather than searched
+        for suffix in suffixes if isinstance(suffixes, list) else [suffixes]:
+            one = {**query, "suffix": suffix} if "suffix" in query else query
+            files = planning.query.derived(
+                "map", planning.subject, **one, extension=list(IMAGE_EXTENSIONS)
+            )
+            found |= {file.path: file for file in files}
+    return planning.of_visit(found.values())
+
+
+def known_maps(planning: Planning, maps: Mapping[str, MapDefinition]) -> Iterator[MapDefinition]:
+    """Go through the registry; a map that is there once per tracer becomes one map per tracer.
+
+    Parameters
+    ----------
+    planning
+        The visit's.
+    maps
+        The registry of maps.
+
+    Yields
+    ------
+    MapDefinition
+        In the registry's order. One per tracer is called after both: the SUVR of ``trc-FDG`` is
+        SUVRFDG; files that name no tracer are SUVR.
+    """
+    for definition in maps.values():
+        if definition.per is None:
+            yield definition
+            continue
+        values = sorted(
+            {str(file.get(definition.per) or "") for file in answering(planning, definition)}
+        )
+        for value in values or [""]:
+            yield _of_one(definition, definition.per, value)
+
+
+def _of_one(definition: MapDefinition, entity: str, value: str) -> MapDefinition:
+    """Narrow a map to one value of an entity, or to its absence."""
+    only = {entity: value or None}
+    name = definition.name + re.sub(r"[^A-Za-z0-9]", "", value)
+    return replace(
+        definition,
+        name=name[:64],
+        query={**definition.query, **only},
+        also=tuple({**query, **only} for query in definition.also),
+        description=f"{definition.description} of {value}" if value else definition.description,
+    )

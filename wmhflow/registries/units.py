@@ -1,0 +1,233 @@
+"""Texts of units as programs write them, and the factor from one to another."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+# Every unit as a multiple of powers of mm, g, s, mmHg and mol.
+_BASE: dict[str, tuple[float, str, int]] = {
+    "m": (1e3, "mm", 1), "cm": (10.0, "mm", 1), "mm": (1.0, "mm", 1), "um": (1e-3, "mm", 1),
+    "nm": (1e-6, "mm", 1),
+    "L": (1e6, "mm", 3), "dL": (1e5, "mm", 3), "mL": (1e3, "mm", 3), "uL": (1.0, "mm", 3),
+    "kg": (1e3, "g", 1), "g": (1.0, "g", 1), "mg": (1e-3, "g", 1),
+    "h": (3600.0, "s", 1), "min": (60.0, "s", 1), "s": (1.0, "s", 1), "ms": (1e-3, "s", 1),
+    "us": (1e-6, "s", 1),
+    "mmHg": (1.0, "mmHg", 1),
+    "mol": (1.0, "mol", 1), "mmol": (1e-3, "mol", 1), "umol": (1e-6, "mol", 1),
+}  # fmt: skip
+_PLAIN = {"%": 1e-2, "‰": 1e-3, "ppm": 1e-6, "ppb": 1e-9}
+# Other spellings. Case tells m from M in few units only, and there nobody means the other.
+_SPELLINGS = {
+    "l": "L", "dl": "dL", "ml": "mL", "cc": "mL", "ul": "uL", "micron": "um", "microns": "um",
+    "gram": "g", "grams": "g", "hr": "h", "hour": "h", "hours": "h", "minute": "min",
+    "minutes": "min", "mins": "min", "sec": "s", "secs": "s", "second": "s", "seconds": "s",
+    "msec": "ms", "millisecond": "ms", "milliseconds": "ms", "usec": "us", "mmhg": "mmHg",
+    "Mol": "mol", "percent": "%", "percentage": "%", "pct": "%", "PPM": "ppm", "PPB": "ppb",
+}  # fmt: skip
+_SPELT_OUT = {"Hz": "s^-1", "hz": "s^-1", "kHz": "ms^-1", "mM": "mmol/L", "p.u.": "%"}
+_NO_UNIT = frozenset(
+    ("1", "unitless", "dimensionless", "none", "fraction", "ratio", "index", "au/au", "a fraction")
+)
+_ARBITRARY = frozenset(
+    ("arbitrary", "arbitraryunits", "arbitraryunit", "arb", "arb.", "arb.units", "a.u.", "a.u",
+     "au", "i.u.", "iu", "institutionalunits", "relative", "n/a")
+)  # fmt: skip
+# Words that say what is counted, and change no number.
+_WORDS = re.compile(r"BOLD|signal|change|tissue|blood|brain|units?\b|[Δδ∆]", re.IGNORECASE)
+_SIGNS = str.maketrans(
+    {"µ": "u", "μ": "u", "·": " ", "⋅": " ", "∙": " ", "•": " ", "*": " ", "×": " ", "−": "-",
+     "–": "-", "⁻": "-", "¹": "1", "²": "2", "³": "3", "⁶": "6", "⁹": "9", "⁰": "0",
+     "[": " ", "]": " ", "{": " ", "}": " ", "(": " ", ")": " ", "_": " "}
+)  # fmt: skip
+_POWER_OF_TEN = re.compile(r"(?<![\d.])10(?:\s*\^?\s*(-\s*\d+)|\^(\d+))")
+_TOKEN = re.compile(
+    r"(/)|(\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)|([A-Za-z%‰.]+)((?:\s*\^\s*[-+]?|-|\+)?\d(?!\d))?"
+)
+# (100 g)^-1 is what chemists write as 100 g^-1
+_COUNTED = ("g", "mL", "L")
+ARBITRARY = "arbitrary"
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A unit as a factor and powers of base units; a fraction has no power and the factor 1."""
+
+    factor: float
+    powers: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def reciprocal(self) -> tuple[tuple[str, int], ...]:
+        """The powers of 1 / unit."""
+        return tuple((name, -power) for name, power in self.powers)
+
+
+def is_arbitrary(text: str) -> bool:
+    """Tell whether a text says that there is no unit that could be converted.
+
+    Examples
+    --------
+    >>> is_arbitrary("arbitrary units"), is_arbitrary("a.u."), is_arbitrary("1")
+    (True, True, False)
+    """
+    return re.sub(r"\s+", "", text).lower() in _ARBITRARY
+
+
+@lru_cache(maxsize=512)
+def parse_unit(text: str) -> Unit:
+    """Read a unit as programs write it.
+
+    Parameters
+    ----------
+    text
+        Such as ``mm^2/s``, ``µm²/ms``, ``mL 100 g-1 min-1``, ``10^-3 /min``, ``%``, ``1``.
+
+    Returns
+    -------
+    Unit
+
+    Raises
+    ------
+    ValueError
+        If it is no unit that is known.
+
+    Examples
+    --------
+    >>> parse_unit("mL/100 g/min") == parse_unit("ml·100g⁻¹·min⁻¹")
+    True
+    >>> parse_unit("%").factor
+    0.01
+    """
+    plain = re.sub(r"^[x×]\s*(?=10)", "", text.strip())
+    for written, meant in _SPELT_OUT.items():
+        plain = re.sub(rf"(?<![A-Za-z]){re.escape(written)}(?![A-Za-z])", meant, plain)
+    if plain.lower() in _NO_UNIT:
+        return Unit(1.0)
+    plain = re.sub(r"\bper\b", "/", _WORDS.sub(" ", plain.replace("**", "^").translate(_SIGNS)))
+    if not plain.strip():
+        raise ValueError(f"'{text}' is no unit that is known")
+    factor, powers = 1.0, dict[str, int]()
+    ten = _POWER_OF_TEN.search(plain)
+    if ten:
+        exponent = int(re.sub(r"\s", "", ten[1] or ten[2]))
+        is_divisor = plain[: ten.start()].rstrip().endswith("/")
+        factor *= 10.0 ** (-exponent if is_divisor else exponent)
+        before = plain[: ten.start()].rstrip()
+        plain = f"{before.removesuffix('/') if is_divisor else before} {plain[ten.end() :]}"
+    terms = _terms(plain, text)
+    if all(not name and number != 1 for number, name, _ in terms) and not ten:
+        raise ValueError(f"'{text}' is no unit that is known")
+    for number, name, power in terms:
+        factor *= number**power
+        scale, base, of_base = _known(name, text)
+        factor *= scale**power
+        if base:
+            powers[base] = powers.get(base, 0) + of_base * power
+    return Unit(factor, tuple(sorted((base, n) for base, n in powers.items() if n)))
+
+
+def _terms(plain: str, text: str) -> list[tuple[float, str, int]]:
+    """Split a unit into numbers, names and powers; what follows a stroke divides."""
+    terms: list[tuple[float, str, int]] = []
+    sign, number = 1, None
+    place = 0
+    for match in _TOKEN.finditer(plain):
+        if plain[place : match.start()].strip():
+            raise ValueError(f"'{text}' is no unit that is known")
+        place = match.end()
+        stroke, digits, name, power = match.groups()
+        if stroke:
+            if number is not None:
+                terms.append((number, "", sign))
+            sign, number = -1, None
+        elif digits:
+            number = float(digits)
+        else:
+            exponent = sign * int(re.sub(r"[\s^]", "", power or "1"))
+            name = _SPELLINGS.get(name, name)
+            counted = number is not None and name in _COUNTED and exponent < 0
+            if number is not None and not counted:
+                terms.append((number, "", sign))
+            terms.append((number if number is not None and counted else 1.0, name, exponent))
+            number = None
+    if plain[place:].strip():
+        raise ValueError(f"'{text}' is no unit that is known")
+    if number is not None:
+        terms.append((number, "", sign))
+    return terms
+
+
+def _known(name: str, text: str) -> tuple[float, str, int]:
+    if not name:
+        return 1.0, "", 0
+    if name in _PLAIN:
+        return _PLAIN[name], "", 0
+    if name not in _BASE:
+        raise ValueError(f"'{text}' is no unit that is known")
+    scale, base, power = _BASE[name]
+    return scale, base, power
+
+
+def factor_between(one: str, other: str) -> float | None:
+    """Return what values in one unit are multiplied by to be in another.
+
+    Parameters
+    ----------
+    one, other
+        Texts of units.
+
+    Returns
+    -------
+    float or None
+        None if the two measure different things, or one of them is not known.
+
+    Examples
+    --------
+    >>> factor_between("um^2/ms", "mm^2/s"), factor_between("ppb", "ppm")
+    (0.001, 0.001)
+    >>> factor_between("s", "1/s") is None
+    True
+    """
+    if one == other:
+        return 1.0
+    try:
+        first, second = parse_unit(one), parse_unit(other)
+    except ValueError:
+        return None
+    if first.powers != second.powers:
+        return None
+    return _tidy(first.factor / second.factor)
+
+
+def is_reciprocal(one: str, other: str) -> bool:
+    """Tell whether one unit measures the reciprocal of another, as s does of 1/s.
+
+    Examples
+    --------
+    >>> is_reciprocal("ms", "1/s"), is_reciprocal("1", "%")
+    (True, False)
+    """
+    try:
+        first, second = parse_unit(one), parse_unit(other)
+    except ValueError:
+        return False
+    return bool(first.powers) and first.powers == second.reciprocal
+
+
+def reciprocal_factor(one: str, other: str) -> float:
+    """Return what 1 / value is multiplied by, for values in `one`, to be in `other`.
+
+    Examples
+    --------
+    >>> reciprocal_factor("ms", "1/s")
+    1000.0
+    """
+    return _tidy(1 / (parse_unit(one).factor * parse_unit(other).factor))
+
+
+def _tidy(factor: float) -> float:
+    """Return a factor without what rounding left: 0.001 rather than 0.0010000000000000002."""
+    tidy = float(f"{factor:.12g}")
+    return tidy if math.isfinite(tidy) else factor
