@@ -65,9 +65,7 @@ class Head(NamedTuple):
         return sizes
 
 
-def simulate_head(
-    codes: NDArray[np.int32], affine: NDArray[np.float64], seed: int = 0
-) -> Head:
+def simulate_head(codes: NDArray[np.int32], affine: NDArray[np.float64], seed: int = 0) -> Head:
     """Give a person's labels susceptibilities, and work out their field."""
     rng = np.random.default_rng(seed)
     sizes = np.linalg.norm(affine[:3, :3], axis=0)

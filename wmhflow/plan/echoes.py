@@ -43,26 +43,28 @@ def judge_phase(planning: Planning, found: FoundSeries) -> Fit | str:
     found
         The series of echoes.
     """
-    bright = _files(found["magnitude"])
     if "phase" not in found:
         return "there are no phase images (part-phase) of it"
-    phases = _files(found["phase"])
+    bright, phases = _files(found["magnitude"]), _files(found["phase"])
     if [file.get("echo") for file in bright] != [file.get("echo") for file in phases]:
         return f"there are {len(phases)} phase images and {len(bright)} magnitudes of its echoes"
-    times, others = _echo_times(phases), _echo_times(bright)
+    times = _echo_times(phases)
     if isinstance(times, str):
         return times
-    if times != others:
-        return "its phase images and magnitudes have other echo times"
     told = [read_sidecar(file) for file in phases]
     strengths = {_number(one.get("MagneticFieldStrength")) for one in told}
     units = {str(one["Units"]) for one in told if one.get("Units")}
-    if strengths == {None} or len(strengths) > 1:
-        return (
-            "its JSON files do not say the strength of the main field (MagneticFieldStrength in T)"
+    fault = None
+    if times != _echo_times(bright):
+        fault = "its phase images and magnitudes have other echo times"
+    elif strengths == {None} or len(strengths) > 1:
+        fault = (
+            "its JSON files do not say the strength of the main field (MagneticFieldStrength, T)"
         )
-    if len(units) > 1:
-        return f"its phase images have other units ({', '.join(sorted(units))})"
+    elif len(units) > 1:
+        fault = f"its phase images have other units ({', '.join(sorted(units))})"
+    if fault is not None:
+        return fault
     options: dict[str, Any] = {
         "echo_times_s": times,
         "field_strength_t": strengths.pop(),
@@ -113,7 +115,9 @@ def _echo_times(files: Sequence[FoundFile]) -> list[float] | str:
     if len(files) < LEAST_ECHOES:
         return f"it has {len(files)} echoes: at least {LEAST_ECHOES} are needed"
     if len(known) < len(files):
-        return f"{len(files) - len(known)} of its {len(files)} echoes have no EchoTime in JSON files"
+        return (
+            f"{len(files) - len(known)} of its {len(files)} echoes have no EchoTime in JSON files"
+        )
     if len(set(known)) < len(known):
         return f"two of its echoes have the same EchoTime ({known} s)"
     if not all(0 < time < 1 for time in known):

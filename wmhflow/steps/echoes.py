@@ -13,7 +13,7 @@ from wmhflow.core.contrasts import background_noise, fit_decay
 from wmhflow.core.space.grids import Grid3D
 from wmhflow.core.susceptibility import (
     check_sign,
-    phase_in_radians,
+    phases_in_radians,
     quantify_susceptibility,
     reference_offset,
 )
@@ -106,7 +106,7 @@ def map_susceptibility(
     classes = class_of(tissue.data)
     brain = _share(tissue.data > 0, tissue, grid, transform) > IN_BRAIN
     found = quantify_susceptibility(
-        [phase_in_radians(echo.data, phase_unit) for echo in phase],
+        phases_in_radians([echo.data for echo in phase], phase_unit),
         [echo.data for echo in magnitude],
         echo_times_s,
         brain,
@@ -114,9 +114,7 @@ def map_susceptibility(
         field_strength_t,
     )
     fluid, grey, white = (
-        reference_offset(
-            found.chi_ppm, _share(classes == one, tissue, grid, transform) >= WHOLLY
-        )
+        reference_offset(found.chi_ppm, _share(classes == one, tissue, grid, transform) >= WHOLLY)
         for one in (VENTRICLES, DEEP_GREY, WHITE_MATTER)
     )
     check_sign(grey, white)

@@ -1,4 +1,4 @@
-"""Unwrapped phases differ from what was given by whole turns, and are the ones that were wrapped."""
+"""Unwrapped phases differ from what was given by whole turns, and are what was wrapped."""
 
 from __future__ import annotations
 

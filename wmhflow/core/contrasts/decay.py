@@ -52,8 +52,8 @@ def fit_decay(
 
     A line is fitted to the logarithms, weighted by the squares of the fitted signals in three
     rounds. Echoes from the first on at which the fitted signal lies below three standard deviations
-    of the noise do not count. What a gradient of the main field adds to the decay, as above the sinuses, is not taken
-    away.
+    of the noise do not count. What a gradient of the main field adds to the decay, as above the
+    sinuses, is not taken away.
 
     Parameters
     ----------
@@ -185,7 +185,7 @@ def background_noise(magnitude: ArrayLike) -> float:
     for _ in range(50):
         noise = float(np.sqrt(np.mean(low**2) / 2))
         kept = values[values <= 4 * noise]
-        if kept.size == low.size or kept.size == 0:
+        if kept.size in {low.size, 0}:
             break
         low = kept
     return noise if low.size >= 0.05 * values.size else float("nan")

@@ -14,7 +14,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "dipole": ["field_of", "main_field_direction"],
         "echoes": ["EchoFit", "combine_echoes"],
         "inversion": ["invert_field", "invert_whole_field", "tv_weight"],
-        "phase": ["check_series", "phase_in_radians"],
+        "phase": ["check_series", "phases_in_radians"],
         "quantify": [
             "Susceptibility",
             "check_sign",

@@ -1,8 +1,8 @@
 """The part of a field that comes from inside a mask, by spheres that lie in the mask.
 
-A field of sources outside is harmonic inside: equal to its own mean over any sphere that lies in the
-mask [1]_. A field without its means over spheres is therefore one of inner sources alone, blurred in
-a known way. Near the border the spheres are as large as fit [2]_.
+A field of sources outside is harmonic inside: equal to its own mean over any sphere that lies in
+the mask [1]_. A field without its means over spheres is therefore one of inner sources alone,
+blurred in a known way. Near the border the spheres are as large as fit [2]_.
 
 References
 ----------
@@ -95,10 +95,11 @@ def local_field(
     shape = padded_shape(volume.shape, sizes)
     box = tuple(slice(0, n) for n in volume.shape)
     transformed = forward(volume, shape)
-    filtered, done, largest = np.zeros_like(volume), np.zeros(inside.shape, bool), None
+    filtered, done = np.zeros_like(volume), np.zeros(inside.shape, bool)
     radii = shrinking_radii(sizes, largest_radius_mm)
-    for where, high_pass in spheres_within(inside, sizes, shape, radii):
-        largest = high_pass if largest is None else largest
+    spheres = list(spheres_within(inside, sizes, shape, radii))
+    largest = spheres[0].high_pass
+    for where, high_pass in spheres:
         filtered[where] = backward(transformed * high_pass, shape)[box][where]
         done |= where
     usable = np.abs(largest) >= least_kept

@@ -133,7 +133,9 @@ def dipole_kernel(
     ]
     x, y, z = np.meshgrid(*axes, indexing="ij", sparse=True)
     square = x**2 + y**2 + z**2
-    along = x * np.float32(direction[0]) + y * np.float32(direction[1]) + z * np.float32(direction[2])
+    along = (
+        x * np.float32(direction[0]) + y * np.float32(direction[1]) + z * np.float32(direction[2])
+    )
     square[0, 0, 0] = 1.0
     field = (3 * along**2 / square - 1) / square**1.5
     field[0, 0, 0] = 0.0

@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 
 N_ITERATIONS = 60
 # Of the total variation, for voxels of 1 mm³, and how it falls as they grow: chosen by
-# `make accuracy SECTIONS=susceptibility`.
-WEIGHT_1_MM3, WEIGHT_POWER = 1e-4, 0.0
+# `python -m benchmarks.accuracy.susceptibility`.
+WEIGHT_1_MM3, WEIGHT_POWER = 1e-4, 1 / 3
 # How firmly the parts of the problem are coupled, as a multiple of the weight and of the misfit.
 COUPLING, MISFIT_COUPLING = 100.0, 1.0
 RADII_MM = (12.0, 8.0, 4.0)

@@ -35,19 +35,22 @@ EVEN_STEPS = 0.02
 SMOOTH_MM = 4.0
 
 
-def phase_in_radians(phase: ArrayLike, unit: str | None = None) -> NDArray[np.float32]:
-    """Return a phase in radians, whatever whole numbers it is stored in.
+def phases_in_radians(
+    phases: Sequence[ArrayLike], unit: str | None = None
+) -> list[NDArray[np.float32]]:
+    """Return phases in radians, whatever numbers they are stored in.
 
     Parameters
     ----------
-    phase : (I, J, K) array
-        One echo.
+    phases : sequence of (I, J, K) arrays
+        One for each echo, stored alike.
     unit : str, optional
-        The unit that its sidecar states; "arbitrary" and none are told by the range of values.
+        The unit that their sidecars state; "arbitrary" and none are told by the range of values,
+        which the phases of later echoes fill.
 
     Returns
     -------
-    (I, J, K) float32 array
+    list of (I, J, K) float32 arrays
         Radians, from −π to π.
 
     Raises
@@ -57,32 +60,38 @@ def phase_in_radians(phase: ArrayLike, unit: str | None = None) -> NDArray[np.fl
 
     Examples
     --------
-    >>> stored = np.arange(4096.0).reshape(16, 16, 16)
-    >>> round(float(np.ptp(phase_in_radians(stored))), 2)
+    >>> (found,) = phases_in_radians([np.arange(4096.0).reshape(16, 16, 16)])
+    >>> round(float(np.ptp(found)), 2)
     6.28
     """
-    values = np.asarray(phase, np.float64)
-    if not np.isfinite(values).all():
+    stored = [np.asarray(phase, np.float64) for phase in phases]
+    if not all(np.isfinite(values).all() for values in stored):
         raise UnfitImageError("the phase is not finite everywhere")
-    low, high = float(values.min()), float(values.max())
     stated = (unit or "arbitrary").strip().lower()
     if stated not in RADIANS | {"arbitrary"}:
         raise UnfitImageError(f"its unit is {unit!r}: a phase in radians or arbitrary is needed")
-    known = [
-        factor
-        for name, (start, stop, factor) in RANGES.items()
-        if (stated == "arbitrary" or "radians" in name.split())
-        and low >= start - (BEYOND - 1) * (stop - start)
-        and high <= stop + (BEYOND - 1) * (stop - start)
-        and high - low >= FILLED * (stop - start)
-    ]
-    if not known:
+    low = min(float(values.min()) for values in stored)
+    high = max(float(values.max()) for values in stored)
+    factor = _radians_per_unit(low, high, stated=stated in RADIANS)
+    if factor is None:
         raise UnfitImageError(
             f"its values go from {low:g} to {high:g}, which is no turn in radians, milliradians "
             "or 12 bits; look whether it is a phase, and give its Units"
         )
-    radians = values * known[0]
-    return np.asarray(radians - TURN * np.round(radians / TURN), np.float32)
+    radians = (values * factor for values in stored)
+    return [np.asarray(turned - TURN * np.round(turned / TURN), np.float32) for turned in radians]
+
+
+def _radians_per_unit(low: float, high: float, *, stated: bool) -> float | None:
+    """Tell in which way a phase is stored by the range that it fills; None if in none."""
+    for start, stop, factor in RANGES.values():
+        margin = (BEYOND - 1) * (stop - start)
+        fits = low >= start - margin and high <= stop + margin
+        if fits and (
+            (stated and factor == 1.0) or (not stated and high - low >= FILLED * (stop - start))
+        ):
+            return factor
+    return None
 
 
 def check_series(

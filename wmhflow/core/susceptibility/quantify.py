@@ -112,7 +112,7 @@ def quantify_susceptibility(
     steady = without_holes(steady) & seen
     field = fit.field_hz / (GYROMAGNETIC_HZ_PER_T * 1e-6 * field_strength_t)
     chi, told = invert_whole_field(field, steady, affine, weight=weight)
-    left = float(np.count_nonzero(told) / max(1, np.count_nonzero(brain)))
+    left = int(np.count_nonzero(told)) / max(1, int(np.count_nonzero(brain)))
     if left < LEAST_LEFT:
         raise UnfitImageError(
             f"the phase can be used in {100 * left:.0f} % of the brain: at least "
