@@ -86,6 +86,19 @@ def add_t1(made: Coarse) -> None:
     write_itk_affine(np.eye(4), path)
 
 
+def add_t2w(made: Coarse, *, is_flair: bool = False) -> None:
+    """Write a T2w image on the T1w's grid, so that T1w over T2w is known."""
+    brightness = {"csf": 900, "cortex": 330, "deep_grey": 300, "white": 240, "infratentorial": 290}
+    if is_flair:
+        brightness["csf"] = 60
+    shares = head().shares
+    values = sum(brightness[name] * shares[name] for name in brightness)
+    values = np.where(head().lesions, 480, values) * (head().codes > 0)
+    write(made, "sub-01_T2w", values.astype(np.float32), head().affine, {})
+    path = made.given / "sub-01/anat/sub-01_from-T2w_to-T1w_mode-image_xfm.txt"
+    write_itk_affine(np.eye(4), path)
+
+
 def write(made: Coarse, name: str, values: np.ndarray, affine: np.ndarray, told: Any) -> Path:
     """Write a raw image with its JSON file."""
     path = made.raw / "sub-01" / "anat" / f"{name}.nii.gz"

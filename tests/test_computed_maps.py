@@ -26,6 +26,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Coarse:
     echoes.add_echoes(dataset)
     echoes.add_transfer(dataset)
     echoes.add_t1(dataset)
+    echoes.add_t2w(dataset)
     return dataset
 
 
@@ -48,6 +49,7 @@ def test_the_plan_says_what_is_computed_from_which_files(dataset: Coarse) -> Non
     assert {one.name for one in visit.maps} >= {"R2starmap", "Chimap", "MTRmap", "R1map"}
     assert "5 echoes, 4 to 24 ms" in said(visit, "R2starmap")
     assert "by susceptibility from sub-01_echo-1_part-mag_MEGRE.nii.gz" in said(visit, "Chimap")
+    assert "farther than 14 mm from WMH" in said(visit, "T1wT2w")
     assert "with and without the pulse" in said(visit, "MTRmap")
 
 
@@ -67,6 +69,7 @@ def sidecars(dataset: Coarse, change: dict[str, object], pattern: str) -> None:
         ({"EchoTime": 0.01}, "*echo-2_part-mag*.json", "Chimap", "other echo times"),
         ({"MagneticFieldStrength": None}, "*phase*.json", "Chimap", "MagneticFieldStrength"),
         ({"Units": "rad"}, "*echo-2_part-phase*.json", "Chimap", ""),
+        ({"InversionTime": 2.5}, "*T2w.json", "T1wT2w", "it is a FLAIR"),
         ({"FlipAngle": 9}, "*mt-on*.json", "MTRmap", "not taken alike (FlipAngle 9 and 6)"),
     ],
 )
@@ -162,6 +165,28 @@ def test_susceptibility_is_higher_in_deep_grey_and_lower_in_lesions(run: Coarse)
 
 
 @pytest.mark.slow
+def test_t1w_over_t2w_is_1_in_far_white_matter_and_lower_in_lesions(run: Coarse) -> None:
+    chosen = profile(run, "T1wT2w")
+    rows = read_table(run.anat() / "sub-01_desc-maps_profiles.tsv")
+    (far,) = {row["reference_mean"] for row in rows if row["map"] == "T1wT2w"
+              and row["lesion_class"] == "all"}  # fmt: skip
+    assert float(far) == pytest.approx(1, abs=0.05)
+    ratio = nib.load(run.anat() / "sub-01_desc-T1wT2w_T1wT2w.nii.gz").get_fdata()
+    within = np.nanmedian(ratio[head().lesions])
+    assert within == pytest.approx((330 / 480) / (480 / 240), rel=0.15)
+    assert min(chosen.values()) > 2 * within
+
+
+@pytest.mark.slow
+def test_a_flair_is_no_t2w(tmp_path: Path) -> None:
+    dataset = coarse_dataset(tmp_path, without=WITHOUT)
+    echoes.add_t2w(dataset, is_flair=True)
+    done = inprocess.run(dataset.words())
+    assert done.code == 1
+    assert "look whether it is a FLAIR" in done.out + done.err
+
+
+@pytest.mark.slow
 def test_what_was_found_out_stands_in_the_table_of_quality(run: Coarse) -> None:
     rows = {row["metric"]: row for row in read_table(run.anat() / "sub-01_desc-wmhflow_qc.tsv")}
     assert rows["decay_echoes"]["value"] == "5"
@@ -176,4 +201,4 @@ def test_a_phase_of_the_other_sign_is_refused_with_a_sentence(tmp_path: Path) ->
     echoes.add_echoes(dataset, turn=-1)
     done = inprocess.run(dataset.words())
     assert done.code == 1
-    assert "opposite sign" in done.err
+    assert "opposite sign" in done.out + done.err

@@ -104,6 +104,35 @@ def judge_transfer(planning: Planning, found: FoundSeries) -> Fit | str:
     return Fit("with and without the pulse")
 
 
+def judge_t1_over_t2(planning: Planning, found: FoundSeries) -> Fit | str:
+    """Tell whether a T2w image can be set against the T1w.
+
+    Parameters
+    ----------
+    planning
+        The visit's.
+    found
+        The T2w image.
+    """
+    t1w = planning.of_visit(planning.query.raw_images("t1w", planning.subject, suffix="T1w"))
+    if not t1w or planning.settings.anatomy.reference == "FLAIR":
+        return "the T1w has to be the reference, and is not"
+    if "InversionTime" in read_sidecar(_files(found["image"])[0]):
+        return "its JSON file states an InversionTime, so that it is a FLAIR and no T2w"
+    far = planning.settings.regions.shell_max
+    return Fit(
+        f"beside the T1w, relative to white matter farther than {far:g} mm from WMH",
+        {"far_mm": far},
+        {
+            "Relative": "to the median of white matter far from WMH, which is 1; times "
+            "reference_ratio it is the ratio of the images. It compares places within a person: "
+            "the transmitting coil's field, which differs with head and body size, is in it "
+            "(doi:10.1016/j.neuroimage.2022.119360)",
+            "BiasCorrection": "each image by itself (N4, doi:10.1109/TMI.2010.2046908)",
+        },
+    )
+
+
 def _files(found: FoundFile | tuple[FoundFile, ...]) -> tuple[FoundFile, ...]:
     return found if isinstance(found, tuple) else (found,)
 

@@ -104,7 +104,7 @@ def map_susceptibility(
     """
     grid = magnitude[0]
     classes = class_of(tissue.data)
-    brain = _share(tissue.data > 0, tissue, grid, transform) > IN_BRAIN
+    brain = share_on(grid, tissue.data > 0, tissue, transform) > IN_BRAIN
     found = quantify_susceptibility(
         phases_in_radians([echo.data for echo in phase], phase_unit),
         [echo.data for echo in magnitude],
@@ -114,7 +114,7 @@ def map_susceptibility(
         field_strength_t,
     )
     fluid, grey, white = (
-        reference_offset(found.chi_ppm, _share(classes == one, tissue, grid, transform) >= WHOLLY)
+        reference_offset(found.chi_ppm, share_on(grid, classes == one, tissue, transform) >= WHOLLY)
         for one in (VENTRICLES, DEEP_GREY, WHITE_MATTER)
     )
     check_sign(grey, white)
@@ -128,10 +128,20 @@ def map_susceptibility(
     return Magnetic(Grid3D(found.chi_ppm, grid.affine), facts)
 
 
-def _share(
-    mask: NDArray[np.bool_], of: LabelImage, grid: Grid3D, transform: Path | None
+def share_on(
+    grid: Grid3D, mask: NDArray[np.bool_], of: LabelImage, transform: Path | None
 ) -> NDArray[np.float32]:
-    """Return how much of each voxel of a grid a mask on the reference covers."""
+    """Return how much of each voxel of a grid a mask on the reference covers.
+
+    Parameters
+    ----------
+    grid
+        The grid.
+    mask, of
+        The mask, and an image that says where its voxels lie.
+    transform
+        From the grid to the reference; None where the headers agree.
+    """
     moving = Grid3D(np.asarray(mask, np.float32), of.affine)
     through = [] if transform is None else [str(transform)]
     return average_through(moving, grid, through, [True] * len(through))
