@@ -82,7 +82,7 @@ def _fit(fitted: list[tuple[MapPlan, Computed, Taken]]) -> Recipe:
     wanted = signature(function).parameters
     context: dict[str, Taken] = {**VISIT_PARTS, TRANSFORM: transform}
     takes: dict[str, Taken] = {
-        name: taken for name, taken in (values.takes | SOURCE_PARTS).items() if name in wanted
+        name: taken for name, taken in {**values.takes, **SOURCE_PARTS}.items() if name in wanted
     }
     beside = {name: taken for name, taken in context.items() if name in wanted}
     options = {name: value for name, value in values.options.items() if name in wanted}

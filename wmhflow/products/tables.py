@@ -5,12 +5,15 @@ from __future__ import annotations
 from wmhflow.bids.writer import Column
 from wmhflow.labels.schemes import DEFAULT_SCHEME
 from wmhflow.products.columns import (
+    ACUTE,
+    ADJACENCY,
     ASYMMETRY,
     LOAD,
     MAPS,
     PENUMBRA,
     PROFILES,
     QC,
+    SPACES,
     VOLUMES,
     WEIGHTED,
     lesion_columns,
@@ -59,6 +62,24 @@ PENUMBRA_TABLE = Table(
     "Width of the perilesional penumbra in every quantitative map",
     PENUMBRA,
 )
+ACUTE_TABLE = Table(
+    "table_acute",
+    "desc-acute_lesions",
+    "Every acute lesion, its place, and how far it lies from a haemorrhage and from WMH",
+    ACUTE,
+)
+SPACES_TABLE = Table(
+    "table_perivascular",
+    "desc-perivascular_lesions",
+    "Every lesion beside perivascular spaces",
+    SPACES,
+)
+ADJACENCY_TABLE = Table(
+    "table_adjacency",
+    "desc-perivascular_profiles",
+    "Share of lesions beside perivascular spaces, and the share expected by chance",
+    ADJACENCY,
+)
 QC_TABLE = Table("table_qc", "desc-wmhflow_qc", "Quality control of the whole run", QC)
 
 
@@ -85,6 +106,9 @@ def all_tables(schemes: tuple[str, ...]) -> tuple[Table, ...]:
         MAPS_TABLE,
         PROFILES_TABLE,
         PENUMBRA_TABLE,
+        ACUTE_TABLE,
+        SPACES_TABLE,
+        ADJACENCY_TABLE,
         QC_TABLE,
     )
 

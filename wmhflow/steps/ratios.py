@@ -17,6 +17,7 @@ from wmhflow.core.contrasts import (
     relative_ratio,
     transfer_ratio,
 )
+from wmhflow.core.space.geometry import spacing_of
 from wmhflow.core.space.grids import Grid3D
 from wmhflow.core.tissue.bias import correct_bias
 from wmhflow.labels.digits import VENTRICLES, WHITE_MATTER, class_of
@@ -134,7 +135,7 @@ def map_t1_over_t2(
     transform
         From the T2w to the reference; None where the headers agree.
     """
-    sizes = Grid3D(tissue.data, tissue.affine).voxel_sizes_mm
+    sizes = spacing_of(tissue.affine)
     classes = class_of(tissue.data)
     white = deeper((classes == WHITE_MATTER) & ~wmh.data, float(max(sizes)), sizes)
     far = white & (distance_to(wmh.data, sizes, limit=far_mm) > far_mm)
