@@ -113,11 +113,7 @@ def quantify_susceptibility(
     field = fit.field_hz / (GYROMAGNETIC_HZ_PER_T * 1e-6 * field_strength_t)
     chi, told = invert_whole_field(field, steady, affine, weight=weight)
     left = int(np.count_nonzero(told)) / max(1, int(np.count_nonzero(brain)))
-    if left < LEAST_LEFT:
-        raise UnfitImageError(
-            f"the phase can be used in {100 * left:.0f} % of the brain: at least "
-            f"{100 * LEAST_LEFT:.0f} % are needed; look at the mask and at the last echoes"
-        )
+    _check_share(left)
     return Susceptibility(
         np.where(told, chi - chi[told].mean(), np.nan).astype(np.float32),
         told,
@@ -138,6 +134,14 @@ def _check_times(times: NDArray[np.float64], n_phases: int, field_strength_t: fl
         raise ValueError(f"two echoes have the same echo time ({times.tolist()} s)")
     if not FIELD_T[0] <= field_strength_t <= FIELD_T[1]:
         raise ValueError(f"a main field of {field_strength_t} T: the scanner's is needed, in tesla")
+
+
+def _check_share(left: float) -> None:
+    if left < LEAST_LEFT:
+        raise UnfitImageError(
+            f"the phase can be used in {100 * left:.0f} % of the brain: at least "
+            f"{100 * LEAST_LEFT:.0f} % are needed; look at the mask and at the last echoes"
+        )
 
 
 def reference_offset(chi_ppm: ArrayLike, weights: ArrayLike) -> float:
