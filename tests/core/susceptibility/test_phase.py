@@ -15,7 +15,7 @@ from wmhflow.core.susceptibility import (
     reference_offset,
 )
 
-N, HZ_PER_PPM = 32, 42.577478 * 3
+N, HZ_PER_PPM = 28, 42.577478 * 3
 TIMES = np.array([0.004, 0.009, 0.014, 0.019])
 AFFINE = np.diag([2.0, 2.0, 2.0, 1.0])
 WAYS = {
@@ -52,7 +52,7 @@ def test_a_stated_unit_counts_and_what_is_no_turn_is_refused() -> None:
 def scan() -> tuple[list[np.ndarray], list[np.ndarray], np.ndarray, np.ndarray]:
     """Return phases, magnitudes, brain and susceptibility of a round brain."""
     mm = 2 * (np.indices((N, N, N)) - (N - 1) / 2)
-    brain = (mm**2).sum(axis=0) < 26**2
+    brain = (mm**2).sum(axis=0) < 23**2
     chi = np.zeros(brain.shape)
     for centre, value in (((10, 6, 0), 0.12), ((-12, 0, 6), -0.06)):
         chi[((mm - np.array(centre)[:, None, None, None]) ** 2).sum(axis=0) < 7**2] = value

@@ -13,7 +13,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "background": ["LocalField", "local_field"],
         "dipole": ["field_of", "main_field_direction"],
         "echoes": ["EchoFit", "combine_echoes"],
-        "inversion": ["invert_field", "invert_whole_field", "tv_weight"],
+        "inversion": ["invert_field", "invert_whole_field"],
         "phase": ["check_series", "phases_in_radians"],
         "quantify": [
             "Susceptibility",

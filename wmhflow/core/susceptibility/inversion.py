@@ -39,9 +39,10 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 N_ITERATIONS = 60
-# Of the total variation, for voxels of 1 mm³, and how it falls as they grow: chosen by
-# `python -m benchmarks.accuracy.susceptibility`.
-WEIGHT_1_MM3, WEIGHT_POWER = 1e-4, 1 / 3
+# Of the total variation (ppm per mm) beside the misfit (ppm²). In these units it need not change
+# with the size of voxels: `python -m benchmarks.accuracy.susceptibility` finds the same at 1 and
+# 2 mm.
+WEIGHT = 5e-5
 # How firmly the parts of the problem are coupled, as a multiple of the weight and of the misfit.
 COUPLING, MISFIT_COUPLING = 100.0, 1.0
 RADII_MM = (12.0, 8.0, 4.0)
@@ -55,28 +56,12 @@ class View(NamedTuple):
     values: NDArray[np.float32]
 
 
-def tv_weight(voxel_mm3: float) -> float:
-    """Return the weight of the total variation (ppm per mm) beside the misfit (ppm²).
-
-    Parameters
-    ----------
-    voxel_mm3 : float
-        Volume of a voxel in mm³.
-
-    Returns
-    -------
-    float
-        The weight.
-    """
-    return float(WEIGHT_1_MM3 * voxel_mm3**-WEIGHT_POWER)
-
-
 def invert_field(
     field_ppm: ArrayLike,
     mask: ArrayLike,
     affine: ArrayLike,
     *,
-    weight: float | None = None,
+    weight: float = WEIGHT,
     n_iterations: int = N_ITERATIONS,
 ) -> NDArray[np.float32]:
     """Return the susceptibility that explains a field of inner sources.
@@ -90,7 +75,7 @@ def invert_field(
     affine : (4, 4) array
         From voxels to scanner RAS in mm; it tells the direction of the main field.
     weight : float, optional
-        Of the total variation; by default `tv_weight` of the voxels' volume.
+        Of the total variation.
     n_iterations : int, optional
         Rounds.
 
@@ -119,7 +104,7 @@ def invert_whole_field(
     mask: ArrayLike,
     affine: ArrayLike,
     *,
-    weight: float | None = None,
+    weight: float = WEIGHT,
     n_iterations: int = N_ITERATIONS,
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Return the susceptibility in a mask that explains a field of sources inside and outside.
@@ -183,11 +168,11 @@ def _least_variation(
     half_shape: tuple[int, ...],
     shape: tuple[int, ...],
     sizes: NDArray[np.float64],
-    weight: float | None,
+    weight: float,
     n_iterations: int,
 ) -> NDArray[np.float32]:
     """Minimise misfit and total variation; each round solves for the map, then for its parts."""
-    least = np.float32(tv_weight(float(np.prod(sizes))) if weight is None else weight)
+    least = np.float32(weight)
     rho, mu = np.float32(COUPLING * least), np.float32(MISFIT_COUPLING)
     steps = [np.float32(1 / size) for size in sizes]
     divisor = rho * _laplace(shape, half_shape, sizes)

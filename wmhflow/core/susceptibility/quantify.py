@@ -10,7 +10,7 @@ from wmhflow.core.arrays.components import largest_component, without_holes
 from wmhflow.core.arrays.validation import UnfitImageError, check_same_shape, checked_mask
 from wmhflow.core.susceptibility.dipole import main_field_direction
 from wmhflow.core.susceptibility.echoes import combine_echoes
-from wmhflow.core.susceptibility.inversion import invert_whole_field
+from wmhflow.core.susceptibility.inversion import WEIGHT, invert_whole_field
 from wmhflow.core.susceptibility.phase import check_series
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def quantify_susceptibility(
     affine: ArrayLike,
     field_strength_t: float,
     *,
-    weight: float | None = None,
+    weight: float = WEIGHT,
 ) -> Susceptibility:
     """Return the magnetic susceptibility of a brain.
 
@@ -74,7 +74,7 @@ def quantify_susceptibility(
     field_strength_t : float
         The main field in tesla.
     weight : float, optional
-        Of the total variation; by default by the voxels' volume.
+        Of the total variation.
 
     Returns
     -------
