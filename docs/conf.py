@@ -8,8 +8,10 @@ from wmhflow.labels.tables import regions_tables
 from wmhflow.products.tables import columns_tables
 from wmhflow.registries.atlases import atlases_table
 from wmhflow.registries.mask_labels import mask_labels_table
+from wmhflow.registries.producers import load_producers, producer_page, producers_table
 from wmhflow.registries.quality import quality_table
 from wmhflow.registries.segmenters import segmenters_table
+from wmhflow.registries.spaces import spaces_table
 from wmhflow.settings import options_table
 
 project = "wmhflow"
@@ -42,4 +44,10 @@ _generated.mkdir(exist_ok=True)
 (_generated / "zones.md").write_text(schemes_table(), encoding="utf-8")
 (_generated / "atlases.md").write_text(atlases_table(), encoding="utf-8")
 (_generated / "mask_labels.md").write_text(mask_labels_table(), encoding="utf-8")
+(_generated / "spaces.md").write_text(spaces_table(), encoding="utf-8")
 (_generated / "segmenters.md").write_text(segmenters_table(), encoding="utf-8")
+(_generated / "producers.md").write_text(producers_table(), encoding="utf-8")
+_pages = _generated / "producers"
+_pages.mkdir(exist_ok=True)
+for _name, _producer in load_producers().items():
+    (_pages / f"{_name}.md").write_text(producer_page(_producer), encoding="utf-8")

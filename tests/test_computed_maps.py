@@ -192,7 +192,7 @@ def test_a_flair_is_no_t2w(tmp_path: Path) -> None:
 def test_what_was_found_out_stands_in_the_table_of_quality(run: Coarse) -> None:
     rows = {row["metric"]: row for row in read_table(run.anat() / "sub-01_desc-wmhflow_qc.tsv")}
     assert rows["decay_echoes"]["value"] == "5"
-    assert rows["rate_seconds_per_unit"]["value"] == "0.001"
+    assert rows["relaxation_rate_seconds_per_unit"]["value"] == "0.001"
     assert rows["susceptibility_brain_share"]["verdict"] != "n/a"
     assert float(rows["susceptibility_residual_rad"]["value"]) < 0.1
 

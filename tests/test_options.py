@@ -137,6 +137,18 @@ def test_without_a_derivative_its_masks_and_maps_are_unknown(study: Coarse) -> N
         assert name not in without
 
 
+@pytest.mark.acts("--transform")
+def test_a_transform_that_is_named_goes_before_the_one_that_is_found(study: Coarse) -> None:
+    given = study.find("01_ses-a_from-asl_to-T1w_mode-image_xfm.txt")
+    within = given.relative_to(study.given).as_posix().replace("01", "{subject}")
+    named = study.given / within.replace("ses-a", "ses-{session}")
+    chosen = ["--participant-label", "01", "--transform", f"FA={named}"]
+    said = succeed(study.words("--dry-run", *chosen)).out
+    lines = [line.split() for line in said.splitlines() if "param-fa_dwimap" in line]
+    assert len(lines) == 2
+    assert all("from-asl_to-T1w_mode-image_xfm.txt" in line[-2] for line in lines)
+
+
 @pytest.mark.acts("--bids-database-dir")
 def test_the_index_of_a_dataset_is_kept_and_read_again(
     study: Coarse, tmp_path: Path, caplog: pytest.LogCaptureFixture

@@ -63,6 +63,68 @@ class NamedPath:
         return cls(name, Path(folder))
 
 
+# How ANTs writes that the inverse of a transform is meant.
+INVERTED = re.compile(r"\[(.+),\s*1\]")
+
+
+@dataclass(frozen=True)
+class NamedTransform:
+    """A transform of a map, or of the T1w or FLAIR, as given on the command line.
+
+    Attributes
+    ----------
+    name
+        The image that it brings to the reference.
+    pattern
+        Its path, in which ``{subject}`` and ``{session}`` stand for labels.
+    inverted
+        Whether its inverse is meant.
+    """
+
+    name: str
+    pattern: str
+    inverted: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> NamedTransform:
+        """Read ``NAME=PATH``, or ``NAME=[PATH,1]`` where the inverse is meant, as ANTs writes it.
+
+        Examples
+        --------
+        >>> NamedTransform.parse("FA=[/x/sub-{subject}_0GenericAffine.mat,1]").inverted
+        True
+        >>> NamedTransform.parse("FA=/x.txt").of_visit("01", None).name
+        'x.txt'
+        """
+        name, equals, path = text.partition("=")
+        back = INVERTED.fullmatch(path)
+        pattern = back[1] if back else path
+        if not equals or not name.isalnum() or not pattern or pattern.startswith("["):
+            raise ValueError(
+                f"'{text}' is not NAME=PATH or NAME=[PATH,1] (NAME: a map, T1w, FLAIR)"
+            )
+        left = re.sub(r"\{(subject|session)\}", "", pattern)
+        if "{" in left or "}" in left or "\0" in left:
+            raise ValueError(f"'{text}': only {{subject}} and {{session}} can stand in braces")
+        # unlike pathlib's, this leaves ".." and links as they are
+        return cls(name, os.path.join(Path.cwd(), pattern), back is not None)  # noqa: PTH118
+
+    def of_visit(self, subject: str, session: str | None) -> Path:
+        """Return the path of one visit's file; ``{session}`` is empty where there is none."""
+        filled = self.pattern.replace("{subject}", subject)
+        return Path(filled.replace("{session}", session or ""))
+
+    @property
+    def folder(self) -> Path:
+        """The folder that all persons' files share."""
+        return Path(self.pattern.partition("{")[0] + "x").parent
+
+    @property
+    def dataset(self) -> str:
+        """How records and sidecars name the folder."""
+        return f"transform-{self.name}"
+
+
 @dataclass(frozen=True)
 class Bounds:
     """The numbers that an option takes; it reads one from text.
@@ -238,7 +300,8 @@ class Inputs:
         (),
         "-d",
         "--derivatives",
-        help="Derivative datasets that hold masks, parcellations, transforms and maps. "
+        help="Folders that hold masks, parcellations, transforms and maps: BIDS derivatives, a "
+        "folder of such datasets, or what a known producer (FreeSurfer, LST-AI …) wrote as it is. "
         "What is found there is used as it is and never recomputed.",
         parse=NamedPath.parse,
         many=True,
@@ -270,8 +333,8 @@ class Inputs:
     bids_filter_file: Path | None = option(
         None,
         "--bids-filter-file",
-        help="A JSON file of BIDS entities that narrow what is used, per kind of input: "
-        f"{', '.join(FILTER_KINDS)}.",
+        help="A JSON file of BIDS entities that narrow what is used, per kind of input (map.FA, "
+        f"map.CBF … for one map): {', '.join(FILTER_KINDS)}.",
         parse=Path,
         metavar="FILE",
     )
@@ -283,6 +346,16 @@ class Inputs:
         "Default: none is made; a person's folders are looked into when the person is planned.",
         parse=Path,
         metavar="DIR",
+    )
+    transform: tuple[NamedTransform, ...] = option(
+        (),
+        "--transform",
+        help="The transform of a map, or of the FLAIR or T1w, to the reference, whatever its name "
+        "(ANTs' …0GenericAffine.mat): PATH leads from NAME to the reference, and [PATH,1] from the "
+        "reference to NAME. {subject} and {session} in it stand for a visit's labels.",
+        parse=NamedTransform.parse,
+        many=True,
+        metavar="NAME=PATH",
     )
     zeros: str = option(
         "auto",
@@ -322,7 +395,8 @@ class Anatomy:
         "auto",
         "--wmh-source",
         help="Where the mask of white matter hyperintensities comes from: given if there is "
-        "one and computed if not (auto), always given, or always computed.",
+        "one and computed if not (auto; a file that seems to be such a mask and cannot be taken "
+        "stops the person), always given, or always computed.",
         choices=("auto", "given", "compute"),
     )
     wmh_command: str | None = option(

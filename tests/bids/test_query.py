@@ -60,16 +60,17 @@ pet/sub-01_model-SRTM2_meas-BPND_mimap.nii.gz fmap/sub-01_dir-PA_epi.nii.gz
 mrs/sub-01_nuc-1H_voi-frontal_svs.nii.gz micr/sub-01_sample-1_stain-x_TEM.ome.tif
 anat/sub-01_desc-a-b_T1w.nii.gz anat/sub-01_from-a_T1w.nii.gz anat/sub-01_desc-x.nii.gz
 anat/sub-01_mt-other_T1w.nii.gz anat/sub-01_run-x_T1w.nii.gz anat/sub-01_a.b_T1w.nii.gz
+func/sub-01_task-rest_bold.nii.gz func/sub-01_task-gas_desc-cvr_bold.nii.gz
 anat/sub-01_desc-one_desc-two_T1w.nii.gz anat/deeper/sub-01_T1w.nii.gz sub-01_scans.tsv
 """
 ELSEWHERE_TEXT = """
-figures/sub-01_desc-x_T1w.svg func/sub-01_task-rest_bold.nii.gz eeg/sub-01_task-rest_eeg.edf
+figures/sub-01_desc-x_T1w.svg eeg/sub-01_task-rest_eeg.edf
 anat/sub-02_T1w.nii.gz anat/other.nii.gz anat/._sub-01_T1w.nii.gz
 """
 MADE, ELSEWHERE = MADE_TEXT.split(), ELSEWHERE_TEXT.split()
 # pybids puts scanners' field maps and tables of scans under names that are no entities
 NO_ENTITIES = {"fmap", "scans"}
-UNKNOWN_TO_PYBIDS = re.compile(r"(meas|mdp)$")
+UNKNOWN_TO_PYBIDS = re.compile(r"mdp$")
 
 
 @pytest.fixture
@@ -94,21 +95,30 @@ def by_pybids(root: Path, folder: Path, subject: str, *, raw: bool) -> dict[str,
     }
 
 
-def by_names(root: Path, subject: str) -> dict[str, dict[str, Any]]:
+def by_names(root: Path, subject: str, *, raw: bool) -> dict[str, dict[str, Any]]:
     return {
         str(path): {k: v for k, v in values.items() if not UNKNOWN_TO_PYBIDS.match(k)}
-        for path, values in scan_person(root, subject)
+        for path, values in scan_person(root, subject, raw=raw)
     }
 
 
 def test_names_say_what_pybids_says(made: Path, tmp_path: Path) -> None:
     assert len(MADE) > 60
     for subject in ("01", "02"):
-        ours = by_names(made, subject)
+        ours = by_names(made, subject, raw=False)
         assert ours == by_pybids(made, tmp_path / "index", subject, raw=False)
         assert list(ours) == sorted(ours)
-    names = {Path(path).relative_to(made / "sub-01").as_posix() for path in by_names(made, "01")}
+    names = {
+        Path(path).relative_to(made / "sub-01").as_posix()
+        for path in by_names(made, "01", raw=False)
+    }
     assert names == set(MADE)
+    functional = {name for name in MADE if name.startswith("func/")}
+    raw = by_pybids(made, tmp_path / "raw_index", "01", raw=True)
+    assert {Path(path).name for path in set(by_names(made, "01", raw=True))} == {
+        Path(name).name for name in set(MADE) - functional
+    }
+    assert raw == by_names(made, "01", raw=True)
 
 
 @pytest.mark.parametrize("folder", [".", "lesions", "parcellation", "maps"])
@@ -116,7 +126,7 @@ def test_the_phantom_is_read_as_pybids_reads_it(tmp_path: Path, folder: str) -> 
     root = PHANTOM if folder == "." else PHANTOM / "derivatives" / folder
     for subject in ("01", "02"):
         theirs = by_pybids(root, tmp_path / "index", subject, raw=folder == ".")
-        assert by_names(root, subject) == theirs
+        assert by_names(root, subject, raw=folder == ".") == theirs
         assert theirs or (folder, subject) in {("lesions", "02"), ("parcellation", "02")}
 
 
@@ -142,9 +152,11 @@ def test_only_the_folders_of_the_person_are_looked_into(
         assert query.derived("map", *subjects, suffix="cbf")
     assert seen
     assert all(path.is_relative_to(made / "sub-01") for path in seen)
-    # each of them once for either dataset
-    assert len(seen) == 2 * len(set(seen))
-    assert not {"figures", "func"} & {path.name for path in seen}
+    # each of them once for either dataset; functional data only of what was made of them
+    once = [path for path in seen if path.name == "func"]
+    assert len(once) == 1
+    assert len(seen) - 1 == 2 * (len(set(seen)) - 1)
+    assert "figures" not in {path.name for path in seen}
 
 
 def test_a_folder_that_cannot_be_read_is_said(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:

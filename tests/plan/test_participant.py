@@ -224,11 +224,15 @@ def test_a_mask_far_away_is_refused(raw: Path, derivatives: Path) -> None:
     assert "lies outside the T1w image" in (plan_one(raw, derivatives).problem or "")
 
 
-def test_a_mask_in_template_space_is_not_taken(raw: Path, derivatives: Path) -> None:
+def test_a_mask_in_template_space_is_neither_taken_nor_replaced(
+    raw: Path, derivatives: Path
+) -> None:
     mask(derivatives, "sub-01_space-MNI152NLin6Asym_label-WMH_mask")
     visit = plan_one(raw, derivatives)
-    assert isinstance(visit.wmh, Computed)
     assert any("ignored" in entry.why for entry in visit.decisions)
+    assert "has no mask that is taken for WMH" in (visit.problem or "")
+    anyway = plan_one(raw, derivatives, more=("--wmh-source", "compute"))
+    assert (anyway.problem, anyway.wmh) == (None, Computed("segment_wmh"))
 
 
 @pytest.mark.parametrize("label", ["infarct", "stroke"])
@@ -426,7 +430,7 @@ def test_the_phantoms_plan_says_what_was_found_and_why() -> None:
     given = [f"{name}={PHANTOM}/derivatives/{name}" for name in ("lesions", "parcellation", "maps")]
     text = format_plan(make_plans(parse_settings([str(PHANTOM), "o", "participant", "-d", *given])))
     assert text.count("sub-01 ses-1\n") == 1
-    assert "sub-01_ses-2_space-FLAIR_label-WMH_mask.nii.gz in FLAIR space" in text
+    assert "sub-01_ses-2_space-FLAIR_label-WMH_mask.nii.gz of lesions in FLAIR space" in text
     assert "outliers of the FLAIR" in text.split("sub-02\n")[1]
 
 

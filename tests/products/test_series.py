@@ -135,7 +135,7 @@ def test_a_series_is_found_whole_and_what_is_made_of_it_is_said(planned) -> None
         "mask": "sub-01_desc-brain_mask.nii.gz",
     }
     assert {file.path.name for file in visit.sources} >= set(takes.values())
-    assert ("computed", "by pair from sub-01_desc-preproc_dwi.nii.gz: b = 1000") in told(
+    assert ("computed", "by pair from sub-01_desc-preproc_dwi.nii.gz of prep: b = 1000") in told(
         visit, "One"
     )
     assert told(visit, "Three") == [("note", "not computed by never: it cannot be")]

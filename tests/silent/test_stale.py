@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.builders import save_image
+from tests.builders import PHANTOM, save_image
 from tests.products.kinds import phantom, settings
 from tests.stubs import make_program
 from wmhflow.cli.run import make_plans
@@ -286,7 +286,7 @@ def test_the_same_options_from_a_file_give_the_same_record(tmp_path: Path) -> No
 UNDER_ANOTHER_NAME = {
     "derivatives": "parts", "maps": "maps", "bids_filter_file": "parts", "wmh_source": "wmh",
     "wmh_command": "wmh", "segmenter_image": "segmenter_image", "atlas": "atlases",
-    "atlas_template": "atlases",
+    "atlas_template": "atlases", "transform": "maps",
 }  # fmt: skip
 # Options that only refuse or choose persons, or say where an index is kept.
 OF_NO_RESULT = {
@@ -300,6 +300,19 @@ def test_every_option_that_decides_on_results_stands_in_the_record() -> None:
     deciding = {entry.name for group, entry, _ in iter_options()
                 if group in {"inputs", "anatomy", "regions"}}  # fmt: skip
     assert deciding - set(record["settings"]) == OF_NO_RESULT | set(UNDER_ANOTHER_NAME)
+
+
+def test_another_named_transform_or_its_inverse_is_another_record() -> None:
+    given = PHANTOM / "derivatives" / "maps" / "sub-01" / "ses-1" / "dwi"
+    path = given / "sub-01_ses-1_from-dwi_to-T1w_mode-image_xfm.txt"
+    records = []
+    # planned as any other is: whether it fits is judged when the visit's turn comes
+    for more in ((), ("--transform", f"CBF={path}"), ("--transform", f"CBF=[{path},1]")):
+        record = visit_choices(phantom(*more)[VISIT], settings(*more))
+        records.append((record["maps"]["CBF"], record["maps"]["FA"]))
+    of_cbf, of_fa = zip(*records, strict=True)
+    assert [of_cbf.count(one) for one in of_cbf] == [1, 1, 1]
+    assert of_fa.count(of_fa[0]) == 3
 
 
 @pytest.mark.parametrize("words", [("1",), ("1", "2"), ("challenge",), ("freesurfer",)])

@@ -24,6 +24,7 @@ from wmhflow.bids.naming import TEMPLATE
 from wmhflow.cli.parser import parse_settings
 from wmhflow.cli.run import make_plans
 from wmhflow.core.align.quality import poor_numbers
+from wmhflow.core.align.search import rigid_matrix
 from wmhflow.core.space.grids import Grid3D
 from wmhflow.errors import InputError
 from wmhflow.files.images import load_grid
@@ -308,6 +309,26 @@ def test_a_map_that_lay_right_before_is_told_so(tmp_path: Path) -> None:
         judged(tmp_path, matrix, "fail", placed)
     # and what lies right by its header is good by its header
     assert poor_numbers(judged(tmp_path, None, "fail", placed)) == {}
+
+
+@pytest.mark.parametrize("wanted", ["flag", pytest.param("fail", marks=pytest.mark.slow)])
+def test_a_map_called_t1w_that_is_turned_to_ac_pc_is_flagged_or_refused(
+    tmp_path: Path, caplog: Any, wanted: str
+) -> None:
+    """Turned by 8 degrees, 5 and 12 mm off, lesions would come out healthier than normal tissue."""
+    _, fa, matrix = images()
+    tilt = rigid_matrix((8, 0, 0, 0, 5, 12), np.zeros(3))
+    tilted = Grid3D(fa.data, tilt @ np.linalg.inv(matrix) @ fa.affine)
+    if wanted == "fail":
+        with pytest.raises(InputError, match=r"does not lie on .* as their headers say"):
+            judged(tmp_path, None, wanted, tilted)
+        return
+    with caplog.at_level(logging.WARNING, "wmhflow"):
+        found = judged(tmp_path, None, wanted, tilted)
+    assert "misalignment_mm" in poor_numbers(found)
+    assert found["misalignment_mm"] > 5
+    assert "does not lie on" in caplog.text
+    assert "'check'" in caplog.text
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from wmhflow.bids.scan import IGNORED, belongs, scan_person
+from wmhflow.bids.scan import IGNORED, IGNORED_DERIVED, belongs, scan_person
 from wmhflow.files.streams import first_line
 
 # Beside an index: of what and when it was made. One without it was not made to its end.
@@ -58,7 +58,7 @@ class Database:
         InputError
             If one of the person's folders cannot be read.
         """
-        there = dict(scan_person(self.root, subject))
+        there = dict(scan_person(self.root, subject, raw=self.raw))
         try:
             indexed = self._current(subject, set(there))
         except Exception as error:  # noqa: BLE001 - whatever pybids and its database say
@@ -136,7 +136,7 @@ def _layout(root: Path, folder: Path, *, raw: bool) -> Any:
 
     # pybids has no entity 'param', which tells FA from MD in a dwimap
     extra = str(files("wmhflow") / "data" / "bids_entities.json")
-    indexer = BIDSLayoutIndexer(validate=False, index_metadata=False, ignore=_ignored())
+    indexer = BIDSLayoutIndexer(validate=False, index_metadata=False, ignore=_ignored(raw=raw))
     return BIDSLayout(
         root,
         validate=False,
@@ -147,9 +147,9 @@ def _layout(root: Path, folder: Path, *, raw: bool) -> Any:
     )
 
 
-def _ignored() -> list[re.Pattern[str]]:
+def _ignored(*, raw: bool) -> list[re.Pattern[str]]:
     """Patterns of what is not worth walking into: folders without images."""
-    unread = "|".join(sorted(IGNORED))
+    unread = "|".join(sorted(IGNORED if raw else IGNORED_DERIVED))
     return [
         re.compile(r"^/(sourcedata|derivatives|code|stimuli|logs|models|\.[^/]*)(/|$)"),
         re.compile(rf"^/sub-[^/]+/(ses-[^/]+/)?({unread})(/|$)"),

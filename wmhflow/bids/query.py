@@ -7,39 +7,56 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property, partial
-from pathlib import Path
+from functools import cache, cached_property
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from wmhflow.bids.database import Database
 from wmhflow.bids.entities import meant_entity
+from wmhflow.bids.folders import DESCRIPTION, Folders, Placed, looks_like_dataset
 from wmhflow.bids.scan import is_folder, is_utf8, printable, scan_person
 from wmhflow.errors import InputError, NothingToDoError, UsageError
 from wmhflow.files.streams import open_file
 from wmhflow.registries.maps import wrong_entity
-from wmhflow.registries.reading import read_given, why_unread
+from wmhflow.registries.producers import ProducerFile
+from wmhflow.registries.reading import read_given, why_unread, with_absences
 from wmhflow.settings import FILTER_KINDS, Inputs
 
 IMAGE_EXTENSIONS = (".nii.gz", ".nii")
+# What parcellations and masks may be stored as: FreeSurfer writes .mgz.
+LABEL_EXTENSIONS = (*IMAGE_EXTENSIONS, ".mgz")
 
 
 @dataclass(frozen=True)
 class FoundFile:
-    """A file with its BIDS entities (by their long names) and the name of its dataset."""
+    """A file with its BIDS entities (by their long names) and the name of its dataset.
+
+    ``kind`` is what the registry of producers says of such a file. Where a dataset holds others,
+    ``part`` is the inner one's folder in it, and ``root`` that folder's place.
+    """
 
     path: Path
     entities: Mapping[str, Any]
     dataset: str
     root: Path
+    kind: ProducerFile | None = None
+    part: str = ""
 
     def get(self, entity: str) -> Any:
         """Return an entity's value, or None."""
         return self.entities.get(entity)
 
     @property
+    def named(self) -> str:
+        """The file's name and its dataset's, for messages."""
+        inner = f"/{self.part}" if self.part else ""
+        return f"{self.path.name} of {self.dataset}{inner}"
+
+    @property
     def uri(self) -> str:
         """The file's BIDS URI."""
-        return f"bids:{self.dataset}:{self.path.relative_to(self.root).as_posix()}"
+        inside = PurePosixPath(self.part, self.path.relative_to(self.root))
+        return f"bids:{self.dataset}:{inside}"
 
 
 def matches(file: FoundFile, wanted: Mapping[str, Any]) -> bool:
@@ -67,9 +84,10 @@ def matches(file: FoundFile, wanted: Mapping[str, Any]) -> bool:
 def _is_among(has: Any, options: Sequence[Any]) -> bool:
     if has is None:
         return False
-    if isinstance(has, int):
-        # run-01 is run 1
-        return any(str(option).isdecimal() and int(option) == has for option in options)
+    if isinstance(has, int) or (isinstance(has, str) and has.isdecimal()):
+        # run-01 is run 1, and echo-1 is echo 1
+        numbers = [one for one in options if isinstance(has, int) or isinstance(one, int)]
+        return any(str(one).isdecimal() and int(one) == int(has) for one in numbers)
     return any(
         str(option) == has
         for option in options
@@ -85,14 +103,21 @@ class Dataset:
     name, root
         How it is called, and its folder.
     read
-        Lists the files of a person, by label, with their entities.
+        Lists the files of a person, by label, with what they are.
+    folders
+        Where they lie, of a derivative dataset.
     """
 
     def __init__(
-        self, name: str, root: Path, read: Callable[[str], list[tuple[Path, dict[str, Any]]]]
+        self,
+        name: str,
+        root: Path,
+        read: Callable[[str], list[Placed]],
+        folders: Folders | None = None,
     ) -> None:
         self.name = name
         self.root = root
+        self.folders = folders
         self._read = read
         # who plans person after person asks many times for one, and never again for the last
         self._subject: str | None = None
@@ -101,8 +126,12 @@ class Dataset:
     def of(self, subject: str) -> list[FoundFile]:
         """Return the files of one person."""
         if self._subject != subject:
-            found = self._read(subject)
-            self._files = [FoundFile(path, values, self.name, self.root) for path, values in found]
+            self._files = [
+                FoundFile(
+                    one.path, one.entities, self.name, self.root / one.part, one.kind, one.part
+                )
+                for one in self._read(subject)
+            ]
             self._subject = subject
         return self._files
 
@@ -241,9 +270,11 @@ def read_filters(path: Path | None) -> dict[str, dict[str, Any]]:
     if not isinstance(content, dict) or not all(isinstance(v, dict) for v in content.values()):
         raise UsageError(f"--bids-filter-file {path} must hold an object of objects.")
     unknown = sorted(set(content) - set(FILTER_KINDS))
+    unknown = [section for section in unknown if not re.fullmatch(r"map\.\w+", section)]
     if unknown:
         raise UsageError(
-            f"--bids-filter-file {path} names '{unknown[0]}'; known are {', '.join(FILTER_KINDS)}."
+            f"--bids-filter-file {path} names '{unknown[0]}'; known are {', '.join(FILTER_KINDS)}, "
+            "and map.NAME for one map."
         )
     for kind, wanted in content.items():
         wrong = wrong_entity(wanted)
@@ -257,7 +288,7 @@ def read_filters(path: Path | None) -> dict[str, dict[str, Any]]:
                     f"--bids-filter-file {path}: '{kind}' has '{entity}', which no file has; "
                     f"'{meant}' seems to be meant."
                 )
-    return content
+    return {section: with_absences(wanted) for section, wanted in content.items()}
 
 
 @dataclass(frozen=True)
@@ -273,8 +304,19 @@ class Query:
         return self._narrow(kind, self._raw_files.of(subject, wanted.get("suffix")), wanted)
 
     def derived(self, kind: str, subject: str, **wanted: Any) -> list[FoundFile]:
-        """Find files of one person in the derivative datasets."""
-        return self._narrow(kind, self._derived_files.of(subject, wanted.get("suffix")), wanted)
+        """Find files of one person in the derivative datasets.
+
+        ``kind`` is as for :meth:`raw_images`; ``map.FA`` is narrowed as ``map`` and as itself.
+        What lies among functional data answers for maps and transforms alone.
+        """
+        found = self._narrow(kind, self._derived_files.of(subject, wanted.get("suffix")), wanted)
+        if kind.partition(".")[0] in ("map", "transform", ""):
+            return found
+        return [file for file in found if file.get("datatype") != "func"]
+
+    def given(self, subject: str) -> list[FoundFile]:
+        """List all files of one person in the derivative datasets."""
+        return self._derived_files.of(subject, None)
 
     @cached_property
     def _raw_files(self) -> _PersonFiles:
@@ -287,9 +329,12 @@ class Query:
     def _narrow(
         self, kind: str, files: Iterable[FoundFile], wanted: Mapping[str, Any]
     ) -> list[FoundFile]:
-        narrowing = self.filters.get(kind)
         found = [file for file in files if matches(file, wanted)]
-        return [file for file in found if matches(file, narrowing)] if narrowing else found
+        for section in dict.fromkeys((kind.partition(".")[0], kind)):
+            narrowing = self.filters.get(section)
+            if narrowing:
+                found = [file for file in found if matches(file, narrowing)]
+        return found
 
 
 def open_query(bids_dir: Path, inputs: Inputs) -> Query:
@@ -308,20 +353,62 @@ def open_query(bids_dir: Path, inputs: Inputs) -> Query:
         If one of the datasets is none.
     """
     for dataset in inputs.derivatives:
-        check_dataset(dataset.path, f"--derivatives {dataset.name}")
+        check_derivatives(dataset.path, f"--derivatives {dataset.name}")
     database = inputs.bids_database_dir
+    raw = bids_dir.resolve()
     return Query(
-        _dataset("raw", bids_dir, database, raw=True),
-        tuple(_dataset(given.name, given.path, database) for given in inputs.derivatives),
+        _raw(raw, database),
+        tuple(_derived(one.name, one.path.resolve(), database, raw) for one in inputs.derivatives),
         read_filters(inputs.bids_filter_file),
     )
 
 
-def _dataset(name: str, root: Path, database: Path | None, *, raw: bool = False) -> Dataset:
-    root = root.resolve()
-    if database is None:
-        return Dataset(name, root, partial(scan_person, root))
-    return Dataset(name, root, Database(database, name, root, raw=raw).person)
+def check_derivatives(root: Path, what: str) -> None:
+    """Refuse a folder of ``-d`` that holds no dataset, and nothing of a producer that writes none.
+
+    Parameters
+    ----------
+    root
+        The folder.
+    what
+        How the user named it, for the message.
+
+    Raises
+    ------
+    UsageError
+        As :func:`check_dataset`; a description may be missing where persons' files are there.
+    """
+    is_there = is_utf8(str(root)) and is_folder(root)
+    if is_there and not (root / DESCRIPTION).exists():
+        try:
+            if looks_like_dataset(root):
+                return
+        except InputError as error:
+            raise UsageError(str(error)) from None
+    check_dataset(root, what)
+
+
+def _raw(root: Path, database: Path | None) -> Dataset:
+    def read(subject: str) -> list[Placed]:
+        found = scan_person(root, subject) if database is None else index.person(subject)
+        return [Placed(path, entities) for path, entities in found]
+
+    index = Database(database or root, "raw", root, raw=True)
+    return Dataset("raw", root, read)
+
+
+def _derived(name: str, root: Path, database: Path | None, raw: Path) -> Dataset:
+    if database is None or not (root / DESCRIPTION).exists():
+        folders = Folders(root, raw=raw)
+        return Dataset(name, root, folders.person, folders)
+    index = Database(database, name, root, raw=False)
+
+    def read(folder: Path, subject: str, others: list[Path]) -> list[tuple[Path, dict[str, Any]]]:
+        scan_person(folder, subject, raw=False, others=others)
+        return index.person(subject)
+
+    folders = Folders(root, read, raw)
+    return Dataset(name, root, folders.person, folders)
 
 
 def misnamed_files(query: Query, subject: str) -> list[Path]:

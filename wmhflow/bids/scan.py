@@ -14,11 +14,15 @@ from wmhflow.errors import InputError
 # What a folder may be called and is not looked into: an image, or what stands beside one.
 FILE_ENDINGS = (".nii", ".nii.gz", ".json", ".tsv", ".txt", ".mat", ".h5", ".lta")
 log = logging.getLogger("wmhflow")
-# Folders of a person or visit that hold no images that are read here.
+# Folders of a person or visit that hold no images that are read here; of raw data, or of what was
+# made of it: maps of reactivity lie in func.
 IGNORED = frozenset(("figures", "func", "eeg", "meg", "ieeg", "beh", "motion"))
+IGNORED_DERIVED = IGNORED - {"func"}
 
 
-def scan_person(root: Path, subject: str) -> list[tuple[Path, dict[str, Any]]]:
+def scan_person(
+    root: Path, subject: str, *, raw: bool = True, others: list[Path] | None = None
+) -> list[tuple[Path, dict[str, Any]]]:
     """List a person's files with their entities, in the order of their paths.
 
     A folder that is called as a file is listed, too: whoever needs the file says what it is.
@@ -29,6 +33,10 @@ def scan_person(root: Path, subject: str) -> list[tuple[Path, dict[str, Any]]]:
         The dataset's folder.
     subject
         Label without ``sub-``.
+    raw
+        Whether it is the raw dataset.
+    others
+        Gets the files in the person's folders whose names do not begin as BIDS says.
 
     Raises
     ------
@@ -39,7 +47,8 @@ def scan_person(root: Path, subject: str) -> list[tuple[Path, dict[str, Any]]]:
     found: list[tuple[Path, dict[str, Any]]] = []
     folder = root / person
     if is_folder(folder):
-        _add_files(found, str(folder), (person,), ())
+        ignored = IGNORED if raw else IGNORED_DERIVED
+        _add_files(found, str(folder), (person,), (), ignored, others)
     elif folder.is_symlink():
         raise InputError(
             f"{folder} is a link to a folder that is not there ({folder.readlink()}): the content "
@@ -61,6 +70,8 @@ def _add_files(
     folder: str,
     parts: tuple[str, ...],
     above: tuple[tuple[int, int], ...],
+    ignored: frozenset[str],
+    others: list[Path] | None,
 ) -> None:
     start = "_".join(part for part in parts if part.startswith(("sub-", "ses-"))) + "_"
     is_visits = len(parts) == 1 or (len(parts) == 2 and parts[1].startswith("ses-"))
@@ -80,11 +91,14 @@ def _add_files(
         if not is_utf8(entry.name):
             log.warning("%s is left out: its name is no UTF-8; rename it.", printable(entry.path))
         elif is_folder(entry) and not _is_called_as_file(entry.name, start):
-            if not (entry.name.startswith(".") or (is_visits and entry.name in IGNORED)):
-                _add_files(found, entry.path, (*parts, entry.name), (*above, here))
+            if not (entry.name.startswith(".") or (is_visits and entry.name in ignored)):
+                inner = (*parts, entry.name)
+                _add_files(found, entry.path, inner, (*above, here), ignored, others)
         elif entry.name.startswith(start):
             # a file of another name is another person's or visit's, see `belongs`
             found.append((Path(entry.path), entities_of(entry.name, parts)))
+        elif others is not None and not entry.name.startswith("."):
+            others.append(Path(entry.path))
 
 
 def _is_called_as_file(name: str, start: str) -> bool:

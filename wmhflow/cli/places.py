@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from wmhflow.bids.folders import holds_datasets_only
 from wmhflow.bids.query import check_dataset
 from wmhflow.errors import InputError, UsageError
 from wmhflow.settings import Settings
@@ -80,6 +81,8 @@ def _check_inputs(settings: Settings, what: str, folder: Path, place: Path) -> N
         if not place.is_relative_to(dataset):
             continue
         is_meant = dataset == raw and place.relative_to(raw).parts[0] == DERIVATIVES
+        # beside the datasets that others made: -d all=STUDY/derivatives
+        is_meant = is_meant or (place.parent == dataset and holds_datasets_only(dataset))
         # an index may lie among the outputs; work files may not, which are many and large
         among_outputs = what == "--bids-database-dir" and place.is_relative_to(output)
         if not (is_meant and (what == "OUTPUT_DIR" or among_outputs)):

@@ -20,7 +20,9 @@ from wmhflow.cli.resources import find_resources, monitor, prepare_environment
 from wmhflow.errors import InputError, MissingProgramError, UsageError
 from wmhflow.files.locks import scratch_folder
 from wmhflow.plan.atlases import PlannedAtlases
+from wmhflow.plan.filters import check_filter_maps
 from wmhflow.plan.judging import judged
+from wmhflow.plan.named import check_named
 from wmhflow.plan.participant import plan_participant, sessions_of
 from wmhflow.plan.text import format_plan
 from wmhflow.plan.visit import ParticipantPlan
@@ -161,9 +163,11 @@ def make_plans(settings: Settings) -> Iterator[ParticipantPlan]:
     _check_programs(settings)
     check_crosses(settings.regions)
     maps = load_maps(settings.inputs.maps, settings.inputs.units)
+    check_named(settings.inputs.transform, maps)
     atlases = PlannedAtlases(settings.regions)
     subjects = find_subjects(settings.bids_dir, settings.inputs.participant_label)
     query = open_query(settings.bids_dir, settings.inputs)
+    check_filter_maps(query, maps)
     _check_sessions(settings, query, subjects)
 
     def is_recorded(subject: str, session: str | None) -> bool:
@@ -175,7 +179,26 @@ def make_plans(settings: Settings) -> Iterator[ParticipantPlan]:
                 log.warning("%s has a name that BIDS does not know.", path)
         return plan_participant(query, subject, settings, maps, is_recorded, atlases)
 
-    return (planned for planned in map(plan, subjects) if planned.visits)
+    planned = (one for one in map(plan, subjects) if one.visits)
+    return _with_warning(planned, [dataset.name for dataset in query.derivatives])
+
+
+def _with_warning(
+    plans: Iterable[ParticipantPlan], given: Sequence[str]
+) -> Iterator[ParticipantPlan]:
+    """Warn, when all are planned, of every folder of ``-d`` that gave nobody anything."""
+    useful: set[str] = set()
+    n_possible = 0
+    for plan in plans:
+        for visit in plan.visits:
+            n_possible += visit.problem is None
+            useful.update(file.dataset for file in visit.sources if visit.problem is None)
+        yield plan
+    for name in given if n_possible else ():
+        if name not in useful:
+            log.warning(
+                "--derivatives %s gave nothing that is used; --dry-run says what it holds.", name
+            )
 
 
 def _check_sessions(settings: Settings, query: Query, subjects: Sequence[str]) -> None:

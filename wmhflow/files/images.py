@@ -42,6 +42,8 @@ from wmhflow.files.streams import (
 SLAB = 16
 # Axes are at right angles if no cosine between two of them is larger.
 MOST_SKEW = 1e-3
+# Where FreeSurfer's images say whether their axes and centre count: goodRASFlag, two bytes.
+MGH_PLACED = slice(28, 30)
 # What may follow the voxels of an image that is no NIfTI file, and what stands before them.
 BESIDE_VOXELS = 2**20
 
@@ -244,7 +246,13 @@ def _open_other(path: Path) -> Any:
     except Exception as error:  # noqa: BLE001 - nibabel has exceptions for every format
         raise ValueError(first_line(error)) from None
     size = math.prod(map(int, image.shape)) * image.get_data_dtype().itemsize
-    _, held = first_bytes(Path(image.file_map["image"].filename))
+    begin, held = first_bytes(Path(image.file_map["image"].filename))
+    if isinstance(image, nib.MGHImage) and begin[MGH_PLACED] != b"\0\1":
+        # nibabel takes the axes of a coronal scan then
+        raise GridError(
+            f"{path} does not say where it lies (its header's axes are marked as not valid); "
+            "copy the header of the image that it was made from."
+        )
     if isinstance(image, nib.Nifti1Pair):
         block, _ = first_bytes(Path(image.file_map["header"].filename))
         header = read_any(path, block, is_pair=True)

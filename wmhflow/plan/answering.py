@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from wmhflow.bids.query import IMAGE_EXTENSIONS, FoundFile
+from wmhflow.plan.choice import queries_of
 from wmhflow.plan.context import Planning
 from wmhflow.registries.maps import MapDefinition
 
@@ -23,13 +24,17 @@ def answering(planning: Planning, definition: MapDefinition) -> list[FoundFile]:
         The map.
     """
     found: dict[Path, FoundFile] = {}
-    for query in definition.queries:
+    asked = planning.query.filters.get(f"map.{definition.name}", {})
+    for query in queries_of(definition, asked):
         suffixes = query.get("suffix")
         # files are sorted by suffix, so that one at a time is looked up rather than searched
         for suffix in suffixes if isinstance(suffixes, list) else [suffixes]:
             one = {**query, "suffix": suffix} if "suffix" in query else query
             files = planning.query.derived(
-                "map", planning.subject, **one, extension=list(IMAGE_EXTENSIONS)
+                f"map.{definition.name}",
+                planning.subject,
+                **one,
+                extension=list(IMAGE_EXTENSIONS),
             )
             found |= {file.path: file for file in files}
     return planning.of_visit(found.values())

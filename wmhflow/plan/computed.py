@@ -10,7 +10,7 @@ from wmhflow.bids.query import FoundFile
 from wmhflow.errors import InputError, UsageError
 from wmhflow.files.inspection import same_lattice
 from wmhflow.plan.context import Planning
-from wmhflow.plan.visit import Computed, MapPlan, Source, VisitPlan
+from wmhflow.plan.visit import Composed, Computed, MapPlan, Source, VisitPlan
 from wmhflow.registries.maps import MapComputation, MapDefinition
 from wmhflow.registries.series import SeriesDefinition, SeriesFile, load_series_definitions
 from wmhflow.settings import Inputs
@@ -60,7 +60,7 @@ class Placing(Protocol):
         definition: MapDefinition,
         file: FoundFile,
         shown_by: str | None = None,
-    ) -> Source | None:
+    ) -> Source | Composed | None:
         """Return what leads from the file to the reference; None where the headers agree."""
 
 
@@ -87,7 +87,7 @@ class Computing:
     visit: VisitPlan
     judges: Mapping[str, Judge]
     place: Placing
-    is_unmoved: Callable[[VisitPlan, FoundFile], bool]
+    is_unmoved: Callable[[FoundFile], bool]
     _series: dict[str, FoundSeries | str | None] = field(default_factory=dict)
     _fits: dict[str, Fit | str] = field(default_factory=dict)
 
@@ -122,7 +122,7 @@ class Computing:
             self.planning.say(definition.name, "note", f"not computed by {how.step}: {fit}")
             return
         files = tuple(_listed(found))
-        why = f"by {how.step} from {files[0].path.name}: {fit.volumes}"
+        why = f"by {how.step} from {files[0].named}: {fit.volumes}"
         self.planning.say(definition.name, "computed", why)
         transform = self.place(
             self.planning, self.visit, definition, files[0], known[name].shown_by
@@ -164,7 +164,7 @@ class Computing:
                 return
             takes[parameter] = found[0]
         files = tuple(takes.values())
-        names = " and ".join(file.path.name for file in files)
+        names = " and ".join(file.named for file in files)
         planning.say(definition.name, "computed", f"by {how.step} from {names}")
         transform = self.place(planning, self.visit, definition, files[0])
         source = Computed(how.step, files, takes=takes)
@@ -178,7 +178,7 @@ def find_series(
     planning: Planning,
     visit: VisitPlan,
     definition: SeriesDefinition,
-    is_unmoved: Callable[[VisitPlan, FoundFile], bool],
+    is_unmoved: Callable[[FoundFile], bool],
 ) -> FoundSeries | str | None:
     """Find the files of a series.
 
@@ -201,7 +201,7 @@ def find_series(
     """
     lead = definition.files[definition.lead]
     derived = planning.of_visit(planning.query.derived("series", planning.subject, **lead.query))
-    leads = [file for file in derived if is_unmoved(visit, file)]
+    leads = [file for file in derived if is_unmoved(file)]
     if not leads:
         raw = planning.query.raw_images("series", planning.subject, **lead.query)
         leads = planning.of_visit(raw)
@@ -214,7 +214,7 @@ def find_series(
         return None
     several = len(leads) > 1 and lead.along is None
     if several or len({_apart_from(file, lead.along) for file in leads}) > 1:
-        names = " and ".join(file.path.name for file in leads[:3])
+        names = " and ".join(file.named for file in leads[:3])
         return (
             f"{len(leads)} files answer for one {definition.title} ({names}); choose with "
             '"series" in --bids-filter-file'
@@ -252,9 +252,8 @@ def _belonging(
     planning: Planning, wanted: SeriesFile, lead: FoundFile, along: str | None
 ) -> list[FoundFile]:
     """List the files of a lead's dataset and scan that a part of a series may be."""
-    dataset = next(
-        one for one in (planning.query.raw, *planning.query.derivatives) if one.root == lead.root
-    )
+    datasets = (planning.query.raw, *planning.query.derivatives)
+    dataset = next(one for one in datasets if one.name == lead.dataset)
     if wanted.beside is not None:
         start = lead.path.name.split(".", maxsplit=1)[0]
         path = lead.path.with_name(f"{start}{wanted.beside}")

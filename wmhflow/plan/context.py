@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 from wmhflow.bids.naming import visit_label
@@ -19,10 +20,14 @@ from wmhflow.files.inspection import (
 )
 from wmhflow.files.transforms import TransformFile, read_transform
 from wmhflow.plan.atlases import PlannedAtlases
+from wmhflow.plan.sessions import sort_by_visit
+from wmhflow.plan.spaces import Spaces
 from wmhflow.plan.visit import Decision, Given, VisitPlan
+from wmhflow.registries.spaces import kind_of_space
 from wmhflow.settings import Settings
 
 NATIVE_SPACES = ("T1w", "FLAIR")
+PARCELLATION = "parcellation"
 
 
 @dataclass
@@ -35,8 +40,12 @@ class Planning:
         The run's.
     subject, session
         Labels without prefix.
-    only_visit
-        Whether the person has no other visit, so that what states no session is this one's.
+    sessions
+        The labels of all of the person's visits.
+    considered
+        The files that answered a question: used, or said to be passed over.
+    unclear
+        Why the files of which no visit can be told are not used.
     decisions
         What was decided.
     """
@@ -46,8 +55,10 @@ class Planning:
     session: str | None
     settings: Settings
     atlases: PlannedAtlases
-    only_visit: bool
+    sessions: tuple[str | None, ...]
     decisions: list[Decision] = field(default_factory=list)
+    considered: set[Path] = field(default_factory=set)
+    unclear: dict[Path, str] = field(default_factory=dict)
     _facts: dict[Path, ImageFacts] = field(default_factory=dict)
     _transforms: dict[Path, TransformFile] = field(default_factory=dict)
 
@@ -55,6 +66,11 @@ class Planning:
     def label(self) -> str:
         """How the visit is named in messages."""
         return visit_label(self.subject, self.session)
+
+    @cached_property
+    def spaces(self) -> Spaces:
+        """What names of spaces mean."""
+        return Spaces(self.query, self.subject, self.session)
 
     def say(self, what: str, state: str, why: str) -> None:
         """Note a decision."""
@@ -85,12 +101,29 @@ class Planning:
         return self._transforms[file.path]
 
     def of_visit(self, files: Iterable[FoundFile]) -> list[FoundFile]:
-        """Keep the visit's own files, and those without a session if it is the only visit."""
-        found = list(files)
-        own = [file for file in found if file.get("session") == self.session]
-        if own or not self.only_visit:
-            return own
-        return [file for file in found if file.get("session") is None]
+        """Keep the visit's own files, where there is one reading of whose they are."""
+        found = sort_by_visit(files, self.session, self.sessions, self._given_sessions())
+        self.considered.update(file.path for file in found.own)
+        self.unclear.update((file.path, found.why) for file in found.unclear)
+        return list(found.own)
+
+    def _given_sessions(self) -> frozenset[str]:
+        """Return the sessions in the derivative datasets; asked for where the raw one has none."""
+        if self.session is not None:
+            return frozenset()
+        given = (file.get("session") for file in self.query.given(self.subject))
+        return frozenset(str(label) for label in given if label is not None)
+
+    def is_series(self, file: FoundFile) -> bool:
+        """Tell whether an image is 4D; what else is wrong with it is said by who uses it."""
+        try:
+            self.facts(file)
+        except InputError:
+            try:
+                return inspect_series(file.path).n_volumes > 1
+            except InputError:
+                return False
+        return False
 
 
 def choose_native(
@@ -123,14 +156,18 @@ def choose_native(
         space = file.get("space")
         if space is None:
             space = _space_by_grid(planning, visit, file)
+        elif kind_of_space(space) in NATIVE_SPACES:
+            # space-flair is the FLAIR, too
+            space = kind_of_space(space)
         if space in visit.anatomical:
-            placed.append(Given(file, space))
+            if space != "T1w" or _lies_on_raw(planning, what, file):
+                placed.append(Given(file, space))
         else:
-            planning.say(what, "note", f"{file.path.name} is ignored: it lies in space-{space}")
+            planning.say(what, "note", f"{file.named} is ignored: it lies in space-{space}")
     for space in sorted(NATIVE_SPACES, key=lambda name: name != visit.reference):
         there = [given for given in placed if given.space == space]
         if len(there) > 1:
-            names = " and ".join(given.file.path.name for given in there[:3])
+            names = " and ".join(given.file.named for given in there[:3])
             raise AmbiguousInputError(
                 f"{planning.label}: {len(there)} files answer for one {what} ({names}); "
                 f"choose with --bids-filter-file{hint}."
@@ -139,6 +176,26 @@ def choose_native(
             _check_overlap(planning, there[0].file, space, visit.anatomical[space])
             return there[0]
     return None
+
+
+def _lies_on_raw(planning: Planning, what: str, file: FoundFile) -> bool:
+    """Tell whether what a file calls T1w is the raw T1w; one that states no space may mean it.
+
+    Raises
+    ------
+    InputError
+        If it is not, and the file is a mask, which nothing that is computed can stand for.
+    """
+    why = planning.spaces.whose(file)
+    if why is None:
+        return True
+    if what != PARCELLATION:
+        raise InputError(
+            f"{file.path} does not lie on the visit's raw T1w: {why}; give it resampled to the raw "
+            "T1w, in a dataset of its own."
+        )
+    planning.say(what, "note", f"{file.path.name} is not used: {why}")
+    return False
 
 
 def _space_by_grid(planning: Planning, visit: VisitPlan, file: FoundFile) -> str:
@@ -161,4 +218,4 @@ def _check_overlap(planning: Planning, file: FoundFile, space: str, native: Foun
             f"{file.path} lies outside the {space} image {native.path.name} "
             "although its name says the same space; check its header."
         )
-    planning.say("grid", "note", f"{file.path.name} is resampled by its header")
+    planning.say("grid", "note", f"{file.named} is resampled by its header")

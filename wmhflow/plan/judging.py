@@ -37,6 +37,8 @@ from wmhflow.plan.participant import sentence
 from wmhflow.plan.transforms import check_matrix
 from wmhflow.plan.units import contradiction
 from wmhflow.plan.visit import (
+    Composed,
+    Computed,
     Decision,
     Given,
     MapPlan,
@@ -124,7 +126,9 @@ def _middle_of(path: Path) -> NDArray[np.float64]:
 
 
 def _of_maps(visit: VisitPlan) -> Iterator[object]:
-    return (entry.transform for entry in visit.maps)
+    for entry in visit.maps:
+        one = entry.transform
+        yield from one.legs if isinstance(one, Composed) else (one,)
 
 
 def _judge_anatomical(visit: VisitPlan) -> Iterator[Decision]:
@@ -185,7 +189,7 @@ def _judge_map(entry: MapPlan) -> None:
         fault = contradiction(entry.file, definition, read_as, typical_size(data))
         if fault is not None:
             raise InputError(fault)
-    if entry.transform is not None and not isinstance(entry.transform, Given):
+    if isinstance(entry.transform, Computed):
         for companion in entry.transform.files:
             load_volume(companion.path)
 

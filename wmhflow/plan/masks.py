@@ -9,10 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from wmhflow.bids.query import IMAGE_EXTENSIONS, FoundFile
+from wmhflow.bids.query import LABEL_EXTENSIONS, FoundFile
 from wmhflow.errors import InputError
+from wmhflow.files.values import present_codes
+from wmhflow.plan.choice import without_never
 from wmhflow.plan.context import Planning, choose_native
 from wmhflow.plan.transforms import check_leads_back
+from wmhflow.plan.unused import check_lookalikes
 from wmhflow.plan.visit import Computed, Given, Source, VisitPlan
 from wmhflow.registries.mask_labels import find_mask_labels
 from wmhflow.registries.segmenters import Segmenter, find_segmenter, segmenters_reading
@@ -46,6 +49,8 @@ def find_wmh(planning: Planning, visit: VisitPlan) -> Source:
             f"{planning.label} has no WMH mask in the derivative datasets, "
             "which --wmh-source given demands."
         )
+    if anatomy.wmh_source == "auto":
+        check_lookalikes(planning, _infarcts(planning))
     why = "--wmh-source compute" if anatomy.wmh_source == "compute" else "no mask is given"
     if anatomy.wmh_command:
         return _by_program(planning, visit, anatomy.wmh_command, why)
@@ -66,9 +71,36 @@ def _given_wmh(planning: Planning, visit: VisitPlan) -> Given | None:
     # label-L and label-lesion are WMH unless the filter file says that they are infarcts
     infarcts = _infarcts(planning) if _names_infarcts(planning) else []
     mine = [file for file in found if file not in infarcts]
+    asked = list(planning.query.filters.get("wmh", {}))
+    mine, passed = without_never("WMH", mine, asked)
+    for one in passed:
+        planning.say("WMH", "note", f"{one.file.named} is ignored: {one.why}")
     given = _given_mask(planning, "WMH", visit, mine, OTHER_LESIONS)
+    if given is None:
+        return _labelled_wmh(planning, visit)
     meaning = find_mask_labels(planning.settings.anatomy.wmh_labels)
-    return None if given is None else replace(given, labels=meaning.wmh, others=meaning.other)
+    return replace(given, labels=meaning.wmh, others=meaning.other)
+
+
+def _labelled_wmh(planning: Planning, visit: VisitPlan) -> Given | None:
+    """Take WMH from a segmentation of many labels, if its producer's has one of them."""
+    entities = {"suffix": "dseg", "extension": list(LABEL_EXTENSIONS)}
+    derived = planning.query.derived("wmh", planning.subject, **entities)
+    offered = []
+    for file in planning.of_visit([one for one in derived if one.kind and one.kind.labels]):
+        labels = file.kind.labels if file.kind else ()
+        if present_codes(file.path) & set(labels):
+            offered.append(file)
+        else:
+            numbers = " and ".join(map(str, labels))
+            planning.say("WMH", "note", f"{file.named} has no label {numbers}, which would be WMH")
+    given = choose_native(planning, "WMH", visit, offered)
+    if given is None or given.file.kind is None:
+        return None
+    labels = given.file.kind.labels
+    numbers = " and ".join(map(str, labels))
+    planning.say("WMH", "found", f"label {numbers} of {given.file.named} in {given.space} space")
+    return replace(given, labels=labels)
 
 
 def find_infarct(planning: Planning, visit: VisitPlan) -> Given | None:
@@ -91,10 +123,10 @@ def find_infarct(planning: Planning, visit: VisitPlan) -> Given | None:
     other = meaning.other
     if not other or not isinstance(visit.wmh, Given) or visit.wmh.is_probability:
         return given
-    name, numbers = visit.wmh.file.path.name, " and ".join(map(str, other))
+    name, numbers = visit.wmh.file.named, " and ".join(map(str, other))
     if given is not None:
         raise InputError(
-            f"{planning.label} has infarcts or other lesions twice: {given.file.path.name}, and "
+            f"{planning.label} has infarcts or other lesions twice: {given.file.named}, and "
             f"label {numbers} of {name} (--wmh-labels); join them in one mask."
         )
     planning.say("infarct", "found", f"label {numbers} of {name}")
@@ -138,7 +170,7 @@ def _infarcts(planning: Planning) -> list[FoundFile]:
 
 def _masks(planning: Planning, kind: str, wanted: Mapping[str, Any]) -> list[FoundFile]:
     """Find masks and probability images of one kind."""
-    entities = {"suffix": ["mask", "probseg"], "extension": list(IMAGE_EXTENSIONS)}
+    entities = {"suffix": ["mask", "probseg"], "extension": list(LABEL_EXTENSIONS)}
     return planning.of_visit(planning.query.derived(kind, planning.subject, **entities, **wanted))
 
 
@@ -150,7 +182,7 @@ def _given_mask(
         same = [file for file in found if file.get("suffix") == suffix]
         given = choose_native(planning, what, visit, same, hint)
         if given:
-            planning.say(what, "found", f"{given.file.path.name} in {given.space} space")
+            planning.say(what, "found", f"{given.file.named} in {given.space} space")
             return replace(given, is_probability=suffix == "probseg")
     return None
 

@@ -16,12 +16,15 @@ from wmhflow.bids.query import IMAGE_EXTENSIONS, Query
 from wmhflow.errors import InputError
 from wmhflow.plan.atlases import PlannedAtlases
 from wmhflow.plan.context import NATIVE_SPACES, Planning
+from wmhflow.plan.filters import check_filters
 from wmhflow.plan.maps import find_maps
 from wmhflow.plan.masks import find_infarct, find_wmh
+from wmhflow.plan.named import say_unused
 from wmhflow.plan.others import find_others
 from wmhflow.plan.raw import choose_reference, find_raw
 from wmhflow.plan.tissues import find_tissues, lay_atlases, with_lobes
 from wmhflow.plan.transforms import between_images, to_template
+from wmhflow.plan.unused import say_left_over
 from wmhflow.plan.visit import ParticipantPlan, VisitPlan
 from wmhflow.registries.maps import MapDefinition
 from wmhflow.settings import Settings
@@ -66,7 +69,7 @@ def plan_participant(
     wanted = settings.inputs.session_label
     visits, earlier = [], []
     for session in sessions:
-        planning = Planning(query, subject, session, settings, atlases, len(sessions) == 1)
+        planning = Planning(query, subject, session, settings, atlases, tuple(sessions))
         if not wanted or session in wanted:
             visits.append(_plan_or_problem(planning, maps))
         elif is_recorded(subject, session):
@@ -111,6 +114,7 @@ def sentence(error: Exception) -> str:
 
 
 def _plan(planning: Planning, maps: Mapping[str, MapDefinition]) -> VisitPlan:
+    check_filters(planning.query, planning.subject, maps)
     t1w, flair = find_raw(planning, "T1w"), find_raw(planning, "FLAIR")
     reference = choose_reference(planning, t1w, flair)
     visit = VisitPlan(planning.subject, planning.session, reference, t1w, flair)
@@ -125,4 +129,6 @@ def _plan(planning: Planning, maps: Mapping[str, MapDefinition]) -> VisitPlan:
     visit = replace(visit, infarct=find_infarct(planning, visit))
     visit = replace(visit, others=find_others(planning, visit))
     visit = replace(visit, maps=tuple(find_maps(planning, visit, maps)))
+    say_left_over(planning, visit, maps)
+    say_unused(planning, visit)
     return replace(visit, decisions=tuple(planning.decisions))

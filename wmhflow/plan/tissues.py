@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
+
 from wmhflow.bids.naming import TEMPLATE
-from wmhflow.bids.query import IMAGE_EXTENSIONS, FoundFile
-from wmhflow.errors import InputError
+from wmhflow.bids.query import LABEL_EXTENSIONS, FoundFile
+from wmhflow.errors import AmbiguousInputError, InputError
+from wmhflow.files.images import load_volume
 from wmhflow.files.streams import open_file
 from wmhflow.files.values import has_parcels, present_codes
 from wmhflow.plan.atlases import LOBES_ATLAS, AtlasPlan
+from wmhflow.plan.choice import named
 from wmhflow.plan.context import Planning, choose_native
-from wmhflow.plan.visit import Computed, Source, VisitPlan
+from wmhflow.plan.visit import Computed, Given, Source, VisitPlan
 
-PARCELLATION_ORDER = ("aparcaseg", "aparcasegdkt", "aparcDKTaseg", "synthseg", "SynthSeg", "aseg")
+PARCELLATION_ORDER = (
+    *("aparcaseg", "aparcasegdkt", "aparcDKTaseg", "synthseg", "SynthSeg", "aseg", "samseg"),
+)
 # Whether a parcellation of this name has parcels of the cortex; SynthSeg makes both kinds.
-HAS_PARCELS = {"aparcaseg": True, "aparcasegdkt": True, "aparcDKTaseg": True, "aseg": False}
+HAS_PARCELS = {
+    "aparcaseg": True, "aparcasegdkt": True, "aparcDKTaseg": True, "aseg": False, "samseg": False,
+}  # fmt: skip
 SEGMENTATION_ENTITIES = {"segmentation": "seg", "desc": "desc"}
 
 
@@ -32,26 +41,69 @@ def find_tissues(planning: Planning, visit: VisitPlan) -> Source:
     visit
         What is decided so far.
     """
-    files = planning.of_visit(
-        planning.query.derived(
-            "parcellation",
-            planning.subject,
-            suffix="dseg",
-            atlas=None,
-            extension=list(IMAGE_EXTENSIONS),
-        )
+    files = planning.query.derived(
+        "parcellation",
+        planning.subject,
+        suffix="dseg",
+        atlas=None,
+        extension=list(LABEL_EXTENSIONS),
     )
-    found = [(PARCELLATION_ORDER.index(name), file) for file in files if (name := _kind(file))]
+    files = planning.of_visit([file for file in files if _kind(file)])
+    ranks = {file.path: _rank(file) for file in files}
     given = None
-    for rank in sorted({rank for rank, _ in found}):
-        same = [file for its_rank, file in found if its_rank == rank]
-        given = given or choose_native(planning, "parcellation", visit, same)
+    for rank in sorted(set(ranks.values())):
+        same = [file for file in files if ranks[file.path] == rank]
+        if given is None:
+            given = _choose(planning, visit, same)
+            continue
+        for file in same:
+            why = f"{file.named} is ignored: {given.file.named} goes before it"
+            planning.say("parcellation", "note", why)
     if given is None:
         planning.say("parcellation", "missing", "tissues and ventricles are computed")
         return Computed("segment_tissue")
-    name = given.file.path.name
+    name = given.file.named
     planning.say("parcellation", "found", f"{name} in {given.space} space (FreeSurfer codes)")
     return given
+
+
+def _choose(planning: Planning, visit: VisitPlan, files: Sequence[FoundFile]) -> Given | None:
+    """Choose the one that lies in a native space; one that lies nowhere costs only itself.
+
+    Of two with the same voxels, as two producers make them from one FreeSurfer run, either is it.
+    """
+    placed = []
+    for file in files:
+        try:
+            given = choose_native(planning, "parcellation", visit, [file])
+        except AmbiguousInputError:
+            raise
+        except InputError as error:
+            planning.say("parcellation", "not used", str(error))
+        else:
+            placed += [] if given is None else [given]
+    best = [one for one in placed if one.space == visit.reference] or placed
+    if len(best) > 1 and all(_are_one(best[0].file, one.file) for one in best[1:]):
+        for one in best[1:]:
+            why = f"{one.file.named} holds the same as {best[0].file.named}"
+            planning.say("parcellation", "note", why)
+        best = best[:1]
+    if len(best) > 1:
+        raise AmbiguousInputError(
+            f"{planning.label}: {len(best)} files answer for one parcellation "
+            f"({named([one.file for one in best])}); choose with --bids-filter-file."
+        )
+    return best[0] if best else None
+
+
+def _are_one(one: FoundFile, other: FoundFile) -> bool:
+    (first, place), (second, other_place) = (load_volume(file.path) for file in (one, other))
+    return np.array_equal(first, second) and np.allclose(place, other_place, atol=1e-3)
+
+
+def _rank(file: FoundFile) -> tuple[int, bool]:
+    """Return the place of a parcellation; one that BIDS names goes before FreeSurfer's own file."""
+    return PARCELLATION_ORDER.index(str(_kind(file))), bool(file.kind and file.kind.names)
 
 
 def _kind(file: FoundFile) -> str | None:
@@ -84,7 +136,7 @@ def with_lobes(planning: Planning, visit: VisitPlan) -> VisitPlan:
     """
     given = visit.parcellation
     if given and promises_parcels(given.file):
-        planning.say("lobes", "found", f"cortical parcels of {given.file.path.name}")
+        planning.say("lobes", "found", f"cortical parcels of {given.file.named}")
         return replace(visit, lobes="parcellation")
     try:
         atlas = planning.atlases.for_lobes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,28 +12,29 @@ from wmhflow.bids.naming import TEMPLATE
 from wmhflow.bids.query import FoundFile
 from wmhflow.core.align.plausible import matrix_fault
 from wmhflow.errors import AmbiguousInputError, InputError
+from wmhflow.files.chains import chain_matrix
 from wmhflow.files.inspection import ImageFacts, boxes_meet
-from wmhflow.files.transforms import (
-    TRANSFORM_EXTENSIONS,
-    TransformFile,
-    linear_matrix,
-    program_of,
-)
+from wmhflow.files.transforms import TRANSFORM_EXTENSIONS, TransformFile, program_of
 from wmhflow.plan.context import Planning
+from wmhflow.plan.named import named_transform
+from wmhflow.plan.routes import disagreement
 from wmhflow.plan.visit import Computed, Given, Source, VisitPlan
+from wmhflow.registries.spaces import T1W, labels_of
 
 
-def find_transform(planning: Planning, sources: Iterable[str], target: str) -> FoundFile | None:
-    """Find the one transform between two spaces.
+def find_transform(
+    planning: Planning, source: str, target: str, moving: FoundFile | None = None
+) -> FoundFile | None:
+    """Find the one transform between two places.
 
     Parameters
     ----------
     planning
-        The visit's.
-    sources
-        What the space that it leads from may be called.
-    target
-        The space that it leads to.
+        The visit's; gets a note for one that leads to or from another T1w than the raw one.
+    source, target
+        Where it leads from and to: ``T1w``, ``FLAIR`` or the template.
+    moving
+        The image that it moves: a transform of another run or acquisition is none of it.
 
     Raises
     ------
@@ -46,10 +46,13 @@ def find_transform(planning: Planning, sources: Iterable[str], target: str) -> F
             "transform",
             planning.subject,
             suffix="xfm",
-            **{"from": list(sources), "to": target},
+            **{"from": _labels(source), "to": _labels(target)},
             extension=list(TRANSFORM_EXTENSIONS),
         )
     )
+    if moving is not None:
+        found = [file for file in found if disagreement(file, moving) is None]
+    found = [file for file in found if not _of_another_t1w(planning, file, (source, target))]
     if len(found) > 1:
         names = " and ".join(file.path.name for file in found[:3])
         raise AmbiguousInputError(
@@ -59,32 +62,61 @@ def find_transform(planning: Planning, sources: Iterable[str], target: str) -> F
     return found[0] if found else None
 
 
+def _labels(place: str) -> list[str]:
+    """List what a place is called; the template has one name."""
+    return list(labels_of(place)) or [place]
+
+
+def _of_another_t1w(planning: Planning, file: FoundFile, ends: tuple[str, str]) -> bool:
+    why = planning.spaces.whose(file) if T1W in ends else None
+    if why:
+        planning.say("transform", "note", f"{file.path.name} is not used: {why}")
+    return why is not None
+
+
 def given_transform(file: FoundFile, read: TransformFile) -> Given:
     """State that a transform is taken as it is, or converted if ITK cannot read it."""
-    return Given(file, convert=read.program != "ITK")
+    return Given(file, convert=read.program != "ITK", bends=not read.is_linear)
 
 
 def between_images(planning: Planning, visit: VisitPlan) -> Source | None:
     """Decide how the T1w or FLAIR that is not the reference is brought to it."""
     if visit.other_anatomical is None:
         return None
-    name = visit.other_name
-    given = find_transform(planning, [name], visit.reference)
-    what = f"{name} to {visit.reference}"
+    name, what = visit.other_name, f"{visit.other_name} to {visit.reference}"
+    given = named_transform(planning, name) or _found_between(planning, visit)
     if given:
-        read = planning.transform(given)
-        check_place(planning, given, visit.other_anatomical, visit.reference_file)
+        check_place(
+            planning, given.file, visit.other_anatomical, visit.reference_file, given.inverted
+        )
+        read = planning.transform(given.file)
         kind = "" if read.is_linear else ", which is not linear"
-        planning.say(what, "found", f"{given.path.name} ({read.program}){kind}")
-        return given_transform(given, read)
+        how = f"the inverse of {given.file.path.name}" if given.inverted else given.file.path.name
+        planning.say(what, "found", f"{how} ({read.program}){kind}")
+        return given
     planning.say(what, "computed", "rigid registration; no transform is given")
     return Computed("register_rigid")
 
 
+def _found_between(planning: Planning, visit: VisitPlan) -> Given | None:
+    """Find the transform of the image that is not the reference, or one whose inverse is known."""
+    found = find_transform(planning, visit.other_name, visit.reference, visit.other_anatomical)
+    if found:
+        return given_transform(found, planning.transform(found))
+    back = find_transform(planning, visit.reference, visit.other_name, visit.other_anatomical)
+    if back is None:
+        return None
+    if planning.transform(back).is_linear:
+        return Given(back, convert=True, inverted=True)
+    why = f"{back.path.name} is not used: it is not linear, so that its inverse is not known"
+    planning.say("transform", "note", why)
+    return None
+
+
 def to_template(planning: Planning, visit: VisitPlan) -> tuple[Source, Source]:
     """Decide how the reference is brought to the template, and how one gets back."""
-    forward = find_transform(planning, [visit.reference], TEMPLATE)
-    inverse = find_transform(planning, [TEMPLATE], visit.reference)
+    forward = find_transform(planning, visit.reference, TEMPLATE)
+    inverse = find_transform(planning, TEMPLATE, visit.reference)
     what = f"{visit.reference} to template"
     if forward and inverse:
         for given in (forward, inverse):
@@ -94,12 +126,19 @@ def to_template(planning: Planning, visit: VisitPlan) -> tuple[Source, Source]:
                 check_matrix(given.path, planning.transform(given).matrix)
         planning.say(what, "found", f"{forward.path.name} and {inverse.path.name}")
         return Given(forward), Given(inverse)
-    why = "no transform is given"
+    why = f"no transform is given{_to_other_templates(planning)}"
     if forward or inverse:
         why = "only one direction is given, and both are needed"
     planning.say(what, "computed", f"affine and SyN to {TEMPLATE}; {why}")
     computed = Computed("register_to_template")
     return computed, computed
+
+
+def _to_other_templates(planning: Planning) -> str:
+    """Say which other templates transforms lead to, which cannot stand for that one."""
+    labels = {str(file.get(end)) for file in planning.spaces.transforms for end in ("from", "to")}
+    others = sorted(label for label in labels if label.startswith("MNI") and label != TEMPLATE)
+    return f" (those of {', '.join(others)} are of another template)" if others else ""
 
 
 def _check_itk(given: FoundFile) -> None:
@@ -132,7 +171,13 @@ def check_matrix(path: Path, matrix: NDArray[np.float64] | None) -> None:
         raise InputError(f"{path} {fault}; give the transform as its program wrote it.")
 
 
-def check_place(planning: Planning, given: FoundFile, moving: FoundFile, fixed: FoundFile) -> None:
+def check_place(
+    planning: Planning,
+    given: FoundFile,
+    moving: FoundFile,
+    fixed: FoundFile,
+    inverted: bool = False,
+) -> None:
     """Refuse a linear transform that its numbers, or the images' headers, show to be none of these.
 
     Parameters
@@ -143,18 +188,27 @@ def check_place(planning: Planning, given: FoundFile, moving: FoundFile, fixed: 
         The transform.
     moving, fixed
         The image that it moves, and the one that it leads to.
+    inverted
+        Whether its inverse is meant.
 
     Raises
     ------
     InputError
-        As :func:`check_matrix`; or if it takes the one image out of the field of view of the other.
+        As :func:`check_matrix`; if it has no inverse and that is meant; or if it takes the one
+        image out of the field of view of the other.
     """
-    if not planning.transform(given).is_linear:
+    read = planning.transform(given)
+    if not read.is_linear:
+        if inverted:
+            raise InputError(
+                f"{given.path} is not linear ({', '.join(read.parts)}), and its inverse is needed; "
+                "give the transform of the other direction."
+            )
         return
     # headers that cannot be read are refused here
     ours, theirs = planning.facts(fixed), planning.facts(moving)
     trust = planning.settings.inputs.trust
-    matrix = linear_matrix(given.path, moving.path, fixed.path, trust)
+    matrix = chain_matrix([given.path], [inverted], moving.path, fixed.path, trust)
     check_matrix(given.path, matrix)
     if _meet(matrix, theirs, ours):
         return

@@ -104,8 +104,8 @@ def _stated(definition: MapDefinition, file: FoundFile) -> tuple[str | None, str
 
 def producers_unit(definition: MapDefinition, file: FoundFile) -> str | None:
     """Return the unit in which the program that wrote a file always writes this map, if known."""
-    del definition, file
-    return None
+    del definition
+    return file.kind.unit if file.kind else None
 
 
 def _stated_factor(definition: MapDefinition, file: FoundFile, stated: str, by: str) -> float:

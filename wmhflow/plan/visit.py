@@ -22,7 +22,8 @@ class Given:
     ``space`` is the native space of an image, ``T1w`` or ``FLAIR``, from where it is brought to the
     reference. ``is_probability`` says that an image holds probabilities; ``labels`` are the numbers
     that count in a mask, empty where any does, and ``others`` those that may stand in it and do
-    not; ``convert`` says that a transform is none of ITK's and has to be written as one.
+    not; ``convert`` says that a transform has to be written anew, since it is none of ITK's, or
+    since ``inverted`` says that its inverse is meant; ``bends`` that it is not linear.
     """
 
     file: FoundFile
@@ -31,11 +32,18 @@ class Given:
     convert: bool = False
     labels: tuple[int, ...] = ()
     others: tuple[int, ...] = ()
+    inverted: bool = False
+    bends: bool = False
 
     @property
     def files(self) -> tuple[FoundFile, ...]:
         """What is read."""
         return (self.file,)
+
+    @property
+    def named(self) -> str:
+        """How messages name a transform."""
+        return f"the inverse of {self.file.path}" if self.inverted else str(self.file.path)
 
 
 @dataclass(frozen=True)
@@ -71,6 +79,31 @@ Source = Given | Computed
 
 
 @dataclass(frozen=True)
+class Composed:
+    """A linear transform of several: given ones one after the other, and what is registered here.
+
+    ``legs`` lead from the map on; ``through_other`` says that they end at the T1w or FLAIR that is
+    not the reference, from where its own transform leads to the reference. ``last`` is the image
+    where the legs end.
+    """
+
+    legs: tuple[Given, ...]
+    last: FoundFile
+    through_other: bool = False
+
+    @property
+    def files(self) -> tuple[FoundFile, ...]:
+        """What is read."""
+        return tuple(leg.file for leg in self.legs)
+
+    @property
+    def named(self) -> str:
+        """How messages name it."""
+        last = [f"the transform of {self.last.path}"] if self.through_other else []
+        return " and then ".join([*(leg.named for leg in self.legs), *last])
+
+
+@dataclass(frozen=True)
 class UnitReading:
     """How the values of a map's file become those of the tables.
 
@@ -97,7 +130,7 @@ class MapPlan:
 
     definition: MapDefinition
     values: Source
-    transform: Source | None
+    transform: Source | Composed | None
     grid: tuple[Any, ...] = ()
     shown_by: FoundFile | None = None
     read_as: UnitReading | None = None
@@ -118,7 +151,7 @@ class MapPlan:
         return how_aligned(self.transform)
 
 
-def how_aligned(transform: Source | None) -> str:
+def how_aligned(transform: Source | Composed | None) -> str:
     """Say in a word how an image comes to lie on the reference.
 
     Parameters
@@ -133,7 +166,7 @@ def how_aligned(transform: Source | None) -> str:
     """
     if transform is None:
         return "header"
-    return "transform" if isinstance(transform, Given) else "register"
+    return "register" if isinstance(transform, Computed) else "transform"
 
 
 def how_wmh(visit: VisitPlan) -> str:
@@ -265,7 +298,7 @@ class VisitPlan:
     def sources(self) -> tuple[FoundFile, ...]:
         """Every file that the visit reads."""
         found: list[FoundFile | None] = [self.t1w, self.flair]
-        parts = list(self.parts.values())
+        parts: list[Source | Composed | None] = list(self.parts.values())
         parts += [part for one in self.maps for part in (one.values, one.transform)]
         found += [file for part in parts if part is not None for file in part.files]
         found += [one.shown_by for one in self.maps]

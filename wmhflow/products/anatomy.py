@@ -16,7 +16,7 @@ from wmhflow.core.tissue.brain import what_is_shown
 from wmhflow.core.wmh.model import GIVEN_THRESHOLD, LesionModel
 from wmhflow.files.images import load_volume
 from wmhflow.files.template import PRIORS
-from wmhflow.plan.visit import Computed, Given, Source, how_wmh
+from wmhflow.plan.visit import Composed, Computed, Given, Source, how_wmh
 from wmhflow.products.keys import TEMPLATE_PRODUCT, Visit
 from wmhflow.products.product import Facts, Image, Product, Recipe, Taken, Transform, Work
 from wmhflow.steps.alignment import judge_alignment, judge_warp
@@ -146,7 +146,7 @@ def converted(visit: Visit, key: str, given: Given, moving: Taken) -> Iterator[R
             convert_transform,
             takes={"in_file": given.file},
             beside={"moving": moving, "fixed": visit.reference},
-            options=visit.trusted,
+            options=visit.trusted | ({"inverted": True} if given.inverted else {}),
             makes={"transform": Work(key)},
         )
 
@@ -175,7 +175,7 @@ def judged_alignment(
     name: str,
     moving: str,
     source: str,
-    given: Given | None,
+    given: Given | Composed | None,
     transform: Taken,
     facts: Facts,
 ) -> Iterator[Recipe]:
@@ -193,7 +193,7 @@ def judged_alignment(
         name,
         judge_alignment,
         takes={"fixed": visit.reference, "moving": moving, "transform": transform},
-        options=options | ({"given_name": str(given.file.path)} if given else {}),
+        options=options | ({"given_name": given.named} if given else {}),
         makes={"metrics": facts},
     )
 

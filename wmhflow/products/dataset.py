@@ -117,6 +117,7 @@ def _description(settings: Settings) -> dict[str, object]:
     out = settings.output_dir.resolve()
     datasets = {"raw": settings.bids_dir}
     datasets |= {named.name: named.path for named in settings.inputs.derivatives}
+    datasets |= {one.dataset: one.folder for one in settings.inputs.transform}
     links = _earlier_links(out)
     links |= {name: _relative(path.resolve(), out) for name, path in datasets.items()}
     links = dict(sorted(links.items(), key=lambda link: (link[0] != "raw", link[0])))

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from wmhflow.plan.visit import Computed, Given, MapPlan, VisitPlan
-from wmhflow.products.product import Taken
+from wmhflow.bids.query import FoundFile
+from wmhflow.plan.visit import Composed, Computed, Given, MapPlan, VisitPlan
+from wmhflow.products.keys import Visit
+from wmhflow.products.product import Recipe, Taken, Transform
 from wmhflow.registries.units import factor_between
+from wmhflow.steps.composing import compose_transforms
 
 LONGEST_NAME = 60
 OWN_ENTITIES = ("param", "suffix")
@@ -26,6 +29,9 @@ def map_groups(visit: VisitPlan) -> list[tuple[MapPlan, ...]]:
 def _group_key(entry: MapPlan) -> tuple[Any, ...]:
     if isinstance(entry.transform, Given):
         return ("transform", entry.transform.file.path, entry.grid)
+    if isinstance(entry.transform, Composed):
+        legs = tuple((leg.file.path, leg.inverted) for leg in entry.transform.legs)
+        return ("composed", legs, entry.transform.through_other, entry.grid)
     if isinstance(entry.transform, Computed):
         # maps of one scan move together, by their companion or by the first of them
         scan = entry.file.dataset, entry.definition.transform_from
@@ -65,8 +71,8 @@ def fit_of(entry: MapPlan) -> str:
     named = sorted(
         (key, str(value)) for key, value in entry.file.entities.items() if key not in own
     )
-    folder = entry.file.path.parent.relative_to(entry.file.root)
-    return repr((entry.file.dataset, folder.as_posix(), named))
+    # the dataset, and the folder in it
+    return repr((entry.file.uri.removesuffix(entry.file.path.name), named))
 
 
 def transform_of(group: tuple[MapPlan, ...]) -> Taken:
@@ -91,3 +97,33 @@ def shown_of(entry: MapPlan) -> Taken:
 def series_image(values: Computed) -> str | None:
     """Name the product that shows the anatomy of a series; None for what is of no series."""
     return f"shown_{values.series}" if values.series else None
+
+
+def composed(visit: Visit, key: str, transform: Composed, name: str, moving: FoundFile) -> Recipe:
+    """Declare the one transform of a group of maps that others make up.
+
+    Parameters
+    ----------
+    visit
+        The visit.
+    key
+        Of the product.
+    transform
+        The transforms, in their order.
+    name
+        The group's name.
+    moving
+        A map of the group.
+    """
+    legs = transform.legs
+    return Recipe(
+        key,
+        compose_transforms,
+        takes={
+            "in_files": list(transform.files) or None,
+            "other": visit.other_transform if transform.through_other else None,
+        },
+        beside={"moving": moving, "fixed": transform.last},
+        options=({"inverted": [leg.inverted for leg in legs]} if legs else {}) | visit.trusted,
+        makes={"transform": Transform(key, name, visit.plan.reference, ".txt")},
+    )

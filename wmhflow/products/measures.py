@@ -7,11 +7,12 @@ from typing import Any
 
 from wmhflow.ants.priors import LESION_PRIORS
 from wmhflow.labels.edges import shell_count
-from wmhflow.plan.visit import Computed, Given, MapPlan
+from wmhflow.plan.visit import Composed, Computed, Given, MapPlan
 from wmhflow.products.anatomy import converted, judged_alignment, rigid
 from wmhflow.products.computed import computed_maps
 from wmhflow.products.keys import TEMPLATE_PRODUCT, Visit
 from wmhflow.products.maps import (
+    composed,
     factor_of,
     fit_of,
     group_name,
@@ -175,10 +176,12 @@ def _map_group(visit: Visit, group: tuple[MapPlan, ...]) -> Iterator[Recipe]:
     transform = transform_of(group)
     if isinstance(aligned, Given):
         yield from converted(visit, f"transform_{name}", aligned, group[0].file)
-    if aligned is None or isinstance(aligned, Given):
-        yield from _judged_group(visit, group, name, transform)
-    else:
+    elif isinstance(aligned, Composed):
+        yield composed(visit, f"transform_{name}", aligned, name, group[0].file)
+    if isinstance(aligned, Computed):
         yield from _registered_group(visit, group, name, aligned)
+    else:
+        yield from _judged_group(visit, group, name, transform)
     yield from _samples(visit, group, name, transform)
 
 
@@ -225,7 +228,7 @@ def _judged_group(
         f"judged_{name}",
         f"image_{name}",
         str((shown or told[0].file).path),
-        aligned if isinstance(aligned, Given) else None,
+        None if isinstance(aligned, Computed) else aligned,
         transform,
         Facts(f"alignment_{name}", f"map_{name}_registration_"),
     )

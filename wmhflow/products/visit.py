@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from wmhflow.files.checksums import checksum
-from wmhflow.plan.visit import Given, MapPlan, Source, VisitPlan, how_wmh
+from wmhflow.plan.visit import Composed, Given, MapPlan, Source, VisitPlan, how_wmh
 from wmhflow.products.anatomy import anatomy
 from wmhflow.products.inputs import judged_first
 from wmhflow.products.keys import Visit
@@ -129,8 +129,14 @@ def _program(visit: VisitPlan) -> dict[str, Any]:
     return known | ({"program_files": held} if held else {})
 
 
-def _uris(source: Source | None) -> list[str]:
-    return [] if source is None else [file.uri for file in source.files]
+def _uris(source: Source | Composed | None) -> list[str]:
+    """Name what a part comes from, and which transforms of it are inverted."""
+    if source is None:
+        return []
+    if isinstance(source, Composed):
+        return [uri for leg in source.legs for uri in _uris(leg)]
+    uris = [file.uri for file in source.files]
+    return [f"{uri} inverted" for uri in uris] if getattr(source, "inverted", False) else uris
 
 
 def _how_read(entry: MapPlan) -> dict[str, Any]:

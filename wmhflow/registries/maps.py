@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from wmhflow.errors import UsageError
-from wmhflow.registries.reading import read_given
+from wmhflow.registries.reading import read_given, with_absences
 from wmhflow.registries.units import factor_between, is_reciprocal
 
 # names of other images and transforms
@@ -199,13 +199,13 @@ def _definition(table: Mapping[str, Any], families: Mapping[str, Any]) -> MapDef
         name=table["name"],
         unit=table["unit"],
         valid_range=_edges(table["valid_range"]),
-        query=_as_query(table["query"]),
+        query=with_absences(table["query"]),
         transform_from=tuple(table.get("transform_from", shared.get("transform_from", ()))),
         companions=tuple(table.get("companions", shared.get("companions", ()))),
         description=table.get("description", ""),
         computed=MapComputation(**table["computed"]) if "computed" in table else None,
         family=table.get("family", ""),
-        also=tuple(_as_query(query) for query in table.get("also", ())),
+        also=tuple(with_absences(query) for query in table.get("also", ())),
         per=table.get("per"),
         other_units=tuple(table.get("other_units", ())),
         plausible=None if usual is None else _edges(usual),
@@ -218,17 +218,6 @@ def _definition(table: Mapping[str, Any], families: Mapping[str, Any]) -> MapDef
 def _edges(pair: Any) -> tuple[float, float]:
     low, high = (float(edge) for edge in pair)
     return low, high
-
-
-def _as_query(query: Mapping[str, Any]) -> dict[str, Any]:
-    """Write an entity that has to be absent, which TOML has as an empty text, as None."""
-
-    def meant(value: Any) -> Any:
-        if isinstance(value, list):
-            return [meant(one) for one in value]
-        return None if value == "" else value
-
-    return {entity: meant(value) for entity, value in query.items()}
 
 
 def _published(table: Mapping[str, Any]) -> PublishedWidth:
@@ -312,7 +301,7 @@ def wrong_entity(query: Any) -> str | None:
     Parameters
     ----------
     query
-        Values by entity: a text, a whole number, None, or a list of such.
+        Values by entity: a text, a whole number, None or false (it is absent), or a list of such.
 
     Examples
     --------
@@ -324,7 +313,7 @@ def wrong_entity(query: Any) -> str | None:
         return "a query, which is no table of entities"
     for entity, value in query.items():
         listed = value if isinstance(value, list) else [value]
-        if not all(one is None or (isinstance(one, str | int) and not isinstance(one, bool))
+        if not all(one is None or (isinstance(one, str | int) and one is not True)
                    for one in listed):  # fmt: skip
             return f"'{entity}', which is neither text nor whole number nor a list of such"
     return None

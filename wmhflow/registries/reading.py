@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -62,3 +62,25 @@ def why_unread(error: Exception) -> str:
     if text and "integer string conversion" in text[0]:
         return "it has a number of thousands of digits"
     return text[0].removesuffix(".") if text else type(error).__name__
+
+
+def with_absences(query: Mapping[str, Any]) -> dict[str, Any]:
+    """Return wanted entities with None where absence is meant: TOML has no null.
+
+    Parameters
+    ----------
+    query
+        Values by entity; ``false``, ``"none"`` and ``""`` say that a file has none of that entity.
+
+    Examples
+    --------
+    >>> with_absences({"suffix": "cbf", "desc": False, "run": "none"})
+    {'suffix': 'cbf', 'desc': None, 'run': None}
+    """
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, list):
+            return [plain(one) for one in value]
+        return None if value is False or value in ("", "none") else value
+
+    return {entity: plain(value) for entity, value in query.items()}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from wmhflow.bids.writer import read_table
-from wmhflow.plan.visit import Given
+from wmhflow.plan.visit import Composed, Given
 from wmhflow.products.maps import group_name, map_groups
 from wmhflow.products.product import Image, Table, page_path
 from wmhflow.products.visit import visit_unit
@@ -131,6 +131,9 @@ class VisitContext:
                 if isinstance(entry.transform, Given):
                     path = entry.transform.file.path
                     yield AlignedMap(entry, image, path, f"aligned by {path.name}")
+                elif isinstance(entry.transform, Composed):
+                    path = self._written(self.unit.path(f"transform_{group_name(group)}"))
+                    yield AlignedMap(entry, image, path, f"aligned by {path.name}, composed")
                 elif entry.transform is not None:
                     path = self._written(self.unit.path(f"transform_{group_name(group)}"))
                     yield AlignedMap(entry, image, path, "registered rigidly")

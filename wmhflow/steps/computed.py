@@ -38,7 +38,7 @@ from wmhflow.steps.ratios import (
 # maps on their own grid.
 MAP_STEPS: dict[str, Callable[..., Any]] = {
     "decay": map_decay,
-    "rate": map_rate,
+    "relaxation_rate": map_rate,
     "susceptibility": map_susceptibility,
     "t1_over_t2": map_t1_over_t2,
     "transfer": map_transfer,

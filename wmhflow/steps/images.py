@@ -12,11 +12,11 @@ from wmhflow.core.checks import sanity
 from wmhflow.core.space.geometry import spacing_of
 from wmhflow.core.space.grids import Grid3D
 from wmhflow.errors import InputError
+from wmhflow.files.chains import chain_matrix
 from wmhflow.files.forms import trusted_affine
 from wmhflow.files.images import load_volume
 from wmhflow.files.itk import write_itk_affine
 from wmhflow.files.template import Template, cached_template
-from wmhflow.files.transforms import linear_matrix
 from wmhflow.steps.kinds import Facts, Folder, MaskImage, Space, step
 
 
@@ -85,9 +85,14 @@ class Transform(NamedTuple):
 
 @step(mem_gb=0.5)
 def convert_transform(
-    in_file: Path, moving: Path, fixed: Path, folder: Folder, trust: str | None = None
+    in_file: Path,
+    moving: Path,
+    fixed: Path,
+    folder: Folder,
+    trust: str | None = None,
+    inverted: bool = False,
 ) -> Transform:
-    """Write a linear transform of FSL or FreeSurfer as ITK does.
+    """Write a linear transform of any program, or its inverse, as ITK does.
 
     Parameters
     ----------
@@ -99,8 +104,10 @@ def convert_transform(
         Where it is written.
     trust
         The form of the images' headers that is believed, ``sform`` or ``qform``.
+    inverted
+        Whether its inverse is meant: the file leads from the fixed image to the moving one.
     """
-    matrix = linear_matrix(in_file, moving, fixed, trust)
+    matrix = chain_matrix([in_file], [inverted], moving, fixed, trust)
     return Transform(Path(write_itk_affine(matrix, folder / "transform.txt")))
 
 

@@ -1,0 +1,326 @@
+"""How an image gets from where it lies to the reference, through the transforms that there are."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from itertools import count
+
+from wmhflow.bids.query import IMAGE_EXTENSIONS, FoundFile
+from wmhflow.errors import AmbiguousInputError, InputError
+from wmhflow.files.inspection import same_lattice
+from wmhflow.plan.context import Planning
+from wmhflow.plan.spaces import OF_SCAN, ORIG, RAW, Frame
+from wmhflow.plan.visit import Given, VisitPlan
+from wmhflow.registries.spaces import ACPC, ANAT, OWN, SCAN, T1W, kind_of_space, same_scan
+
+# What a transform and the image that it moves cannot disagree on, by the words of messages.
+MATCHED = {
+    "acquisition": "acquisition",
+    "run": "run",
+    "direction": "direction of phase encoding",
+    "reconstruction": "reconstruction",
+    "task": "task",
+    "tracer": "tracer",
+    "ceagent": "contrast agent",
+}
+ANATOMICAL = (T1W, ANAT, ACPC)
+# Folders that say of which kind a scan is.
+SCANS = frozenset(("dwi", "perf", "func", "pet"))
+# A route of fewer transforms is better, of two alike the one without an inverse.
+LEG, BACKWARDS = 1.0, 0.1
+
+
+@dataclass(frozen=True)
+class Edge:
+    """A given transform between two places, as it leads or backwards."""
+
+    start: Frame
+    end: Frame
+    file: FoundFile
+    inverted: bool = False
+    rank: tuple[int, int, bool] = (0, 0, False)
+
+
+@dataclass
+class Route:
+    """The transforms from an image to the reference, in their order, and why others are none.
+
+    ``legs`` is None where nothing leads there. ``end`` is ``T1w`` or ``FLAIR``, where the given
+    transforms end: if that is not the reference, its own transform follows.
+    """
+
+    legs: tuple[Edge, ...] | None
+    end: str = ""
+    unused: list[str] = field(default_factory=list)
+
+
+def disagreement(transform: FoundFile, image: FoundFile) -> str | None:
+    """Say in what a transform states another thing than the image does; None if in nothing.
+
+    Parameters
+    ----------
+    transform, image
+        Entities that one of them does not have do not count.
+    """
+    for entity, words in MATCHED.items():
+        one, other = transform.get(entity), image.get(entity)
+        if one is not None and other is not None and one != other:
+            return f"{transform.path.name} is of another {words} ({one}, not {other})"
+    one, other = transform.get("datatype"), image.get("datatype")
+    if {one, other} <= SCANS and one != other:
+        return f"{transform.path.name} is of another kind of scan ({one}, not {other})"
+    return None
+
+
+def find_route(
+    planning: Planning, visit: VisitPlan, image: FoundFile, names: Sequence[str]
+) -> Route:
+    """Find the given transforms that lead from an image to the reference.
+
+    Parameters
+    ----------
+    planning
+        The visit's.
+    visit
+        What is decided so far: the images and how they come to the reference.
+    image
+        What is to be moved.
+    names
+        What the place of its scan may be called in transforms.
+
+    Raises
+    ------
+    AmbiguousInputError
+        If several transforms answer for one.
+    """
+    start = planning.spaces.of_image(image)
+    unused: list[str] = []
+    edges = list(_edges(planning, visit, image, names, unused))
+    while start is not None:
+        found = _shortest(start, _best(planning, edges), visit)
+        if found is None:
+            break
+        bent = next((leg for leg in found if leg.inverted and _bends(planning, leg)), None)
+        if bent is None:
+            _check_one(planning, found, edges)
+            return Route(found, found[-1].end.kind if found else start.kind, unused)
+        unused.append(f"{bent.file.path.name} is not linear, so that its inverse is not known")
+        edges.remove(bent)
+    return Route(None, unused=list(dict.fromkeys(unused)))
+
+
+def _bends(planning: Planning, leg: Edge) -> bool:
+    return not planning.transform(leg.file).is_linear
+
+
+def _edges(
+    planning: Planning,
+    visit: VisitPlan,
+    image: FoundFile,
+    names: Sequence[str],
+    unused: list[str],
+) -> Iterator[Edge]:
+    """Go through the person's transforms that have to do with the image's place or the reference's.
+
+    Why those of its scan are not used is added to ``unused``.
+    """
+    scan = _scan_labels(image, names)
+    for file in planning.spaces.transforms:
+        ends = [_end(planning, visit, image, file, which, scan) for which in ("from", "to")]
+        start, end = ends
+        if start is None or end is None or start == end:
+            continue
+        if {start, end} <= set(RAW.values()):
+            # how the other image comes to the reference is decided for the whole visit
+            continue
+        if not _is_visits(planning, file):
+            continue
+        moved = image if OF_SCAN in ends else visit.t1w if ORIG in _labels(file) else None
+        why = None if moved is None else disagreement(file, moved)
+        if why is None and OF_SCAN in ends:
+            why = _stranger(planning, file, image)
+        if why is not None:
+            if OF_SCAN in ends:
+                unused.append(why)
+            continue
+        rank = _rank(planning, file, image, moved)
+        yield Edge(start, end, file, rank=rank)
+        yield Edge(end, start, file, inverted=True, rank=rank)
+
+
+def _is_visits(planning: Planning, file: FoundFile) -> bool:
+    """Tell whether a transform is the visit's, or between images of the person."""
+    is_of_person = all(kind_of_space(label) in ANATOMICAL for label in _labels(file))
+    return (is_of_person and file.get("session") is None) or bool(planning.of_visit([file]))
+
+
+def _labels(file: FoundFile) -> tuple[str, str]:
+    return str(file.get("from")), str(file.get("to"))
+
+
+def _scan_labels(image: FoundFile, names: Sequence[str]) -> frozenset[str]:
+    """Return what the place of an image's scan may be called in transforms.
+
+    An image that says that it lies where another scan does (an FA in space-aslref) lies there.
+    """
+    scan, space = same_scan(names), image.get("space")
+    if kind_of_space(space) == SCAN and space not in scan:
+        return same_scan((space,))
+    # space-orig is the place of any image of which a transform begins
+    own = {space} if space not in (None, ORIG) and kind_of_space(space) == OWN else set()
+    return scan | own
+
+
+def _end(
+    planning: Planning,
+    visit: VisitPlan,
+    image: FoundFile,
+    file: FoundFile,
+    which: str,
+    scan: Collection[str],
+) -> Frame | None:
+    """Return the place that one end of a transform means; None if it is none of those of interest.
+
+    A dataset of transforms alone speaks of the places of the image's dataset.
+    """
+    label, spaces = str(file.get(which)), planning.spaces
+    if label in scan:
+        return OF_SCAN
+    kind = kind_of_space(label)
+    if label == ORIG:
+        others = {kind_of_space(one) for one in _labels(file)}
+        is_anatomical = bool(others & {T1W, ANAT}) and visit.t1w is not None
+        return RAW["T1w"] if is_anatomical else None
+    if kind is None or kind not in (*ANATOMICAL, "FLAIR"):
+        return None
+    alone = file.root not in spaces.with_images
+    family = spaces.family(image if alone and kind != T1W else file)
+    if ORIG in _labels(file):
+        # it leads to the dataset's anatomical image before any turn to AC-PC, also if called T1w
+        return Frame(ANAT, family)
+    return spaces.frame(label, file, family)
+
+
+def _stranger(planning: Planning, file: FoundFile, image: FoundFile) -> str | None:
+    """Say why a transform of another dataset does not belong to an image; None if it may.
+
+    It may if its dataset holds no scan, or an image on the same grid in the same place.
+    """
+    spaces = planning.spaces
+    if spaces.family(file) == spaces.family(image) or file.root not in spaces.with_scans:
+        return None
+    others = planning.query.derived("", planning.subject, datatype=image.get("datatype"))
+    beside = [other for other in planning.of_visit(others) if other.root == file.root]
+    if any(_may_lie_beside(planning, other, image) for other in beside):
+        return None
+    return (
+        f"{file.path.name} is of the dataset {file.dataset}, which has no image on the grid of "
+        f"{image.path.name}"
+    )
+
+
+def _may_lie_beside(planning: Planning, other: FoundFile, image: FoundFile) -> bool:
+    try:
+        return lies_beside(planning, other, image)
+    except InputError:
+        # one that cannot be read, or is a series, tells nothing of the grid
+        return False
+
+
+def lies_beside(planning: Planning, one: FoundFile, image: FoundFile) -> bool:
+    """Tell whether two images say that they lie in one place, of one scan, and share a grid.
+
+    Parameters
+    ----------
+    planning
+        The visit's.
+    one, image
+        The images.
+
+    Raises
+    ------
+    InputError
+        If a header cannot be read, or is that of no single 3D image.
+    """
+    if one.get("extension") not in IMAGE_EXTENSIONS or disagreement(one, image):
+        return False
+    if planning.spaces.of_image(one) != planning.spaces.of_image(image):
+        return False
+    return same_lattice(planning.facts(one), planning.facts(image))
+
+
+def _rank(
+    planning: Planning, file: FoundFile, image: FoundFile, moved: FoundFile | None
+) -> tuple[int, int, bool]:
+    """Order transforms between the same places: the image's dataset first, then what agrees."""
+    spaces = planning.spaces
+    distance = 0 if file.root == image.root else 1
+    if distance and spaces.family(file) != spaces.family(image):
+        distance = 2
+    agreed = sum(
+        moved is not None and file.get(entity) is not None and file.get(entity) == moved.get(entity)
+        for entity in MATCHED
+    )
+    return distance, -agreed, file.get("session") != planning.session
+
+
+def _best(planning: Planning, edges: list[Edge]) -> list[Edge]:
+    """Keep of the transforms between two places those of the best rank, forward ones first."""
+    best: dict[tuple[Frame, Frame], Edge] = {}
+    for edge in edges:
+        known = best.get((edge.start, edge.end))
+        if known is None or (edge.inverted, edge.rank) < (known.inverted, known.rank):
+            best[edge.start, edge.end] = edge
+    return list(best.values())
+
+
+def _check_one(planning: Planning, legs: tuple[Edge, ...], edges: list[Edge]) -> None:
+    """Refuse a route if others of the same rank answer for one of its transforms."""
+    for leg in legs:
+        same = [
+            edge.file.path.name
+            for edge in edges
+            if (edge.start, edge.end, edge.inverted, edge.rank)
+            == (leg.start, leg.end, leg.inverted, leg.rank)
+        ]
+        if len(same) > 1:
+            raise AmbiguousInputError(
+                f"{planning.label}: {len(same)} transforms answer for one "
+                f"({' and '.join(same[:3])}); choose with --bids-filter-file."
+            )
+
+
+def _shortest(start: Frame, edges: list[Edge], visit: VisitPlan) -> tuple[Edge, ...] | None:
+    """Find the shortest way to the reference; one that ends at the other image is a leg longer."""
+    goals = {RAW[visit.reference]: 0.0}
+    if leads_on(visit):
+        goals[RAW[visit.other_name]] = LEG
+    number = count()
+    waiting: list[tuple[float, int, Frame, tuple[Edge, ...], bool]] = [
+        (0.0, next(number), start, (), False)
+    ]
+    done: set[Frame] = set()
+    while waiting:
+        cost, _, here, legs, is_end = heappop(waiting)
+        if is_end:
+            return legs
+        if here in done:
+            continue
+        done.add(here)
+        if here in goals:
+            heappush(waiting, (cost + goals[here], next(number), here, legs, True))
+        for edge in edges:
+            if edge.start == here and edge.end not in done:
+                further = cost + LEG + BACKWARDS * edge.inverted
+                heappush(waiting, (further, next(number), edge.end, (*legs, edge), False))
+    return None
+
+
+def leads_on(visit: VisitPlan) -> bool:
+    """Tell whether the T1w or FLAIR that is not the reference is brought to it linearly."""
+    given = visit.other_transform
+    if visit.other_anatomical is None or given is None:
+        return False
+    return not (isinstance(given, Given) and given.bends)

@@ -1,0 +1,187 @@
+"""Where an image lies by its name: what space-T1w and others mean in the dataset it comes from.
+
+``space-T1w`` is a promise about the T1w of the image's own dataset. That is the visit's raw T1w in
+most datasets, and not in those of a person with several visits, whose T1w is one for all of them,
+nor in those of QSIPrep before version 1.0, whose T1w is turned to AC-PC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from wmhflow.bids.query import IMAGE_EXTENSIONS, FoundFile, Query
+from wmhflow.bids.writer import read_object
+from wmhflow.files.transforms import TRANSFORM_EXTENSIONS
+from wmhflow.registries.spaces import (
+    ACPC,
+    ANAT,
+    FLAIR,
+    OWN,
+    SCAN,
+    T1W,
+    family_of,
+    kind_of_space,
+    labels_of,
+)
+
+DESCRIPTION = "dataset_description.json"
+ORIG = "orig"
+ANATOMICAL_SUFFIXES = ("T1w", "T2w", "FLAIR", "mask", "dseg", "probseg")
+TRANSFORMS = {"suffix": "xfm", "extension": list(TRANSFORM_EXTENSIONS)}
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A place that images lie in: of a kind, and, if it is not a raw image's, of some datasets."""
+
+    kind: str
+    family: str = ""
+
+
+RAW = {"T1w": Frame(T1W), "FLAIR": Frame(FLAIR)}
+OF_SCAN = Frame(SCAN)
+
+
+@dataclass
+class Spaces:
+    """What names of spaces mean for one visit, by dataset.
+
+    Attributes
+    ----------
+    query
+        The run's.
+    subject, session
+        Labels without prefix.
+    """
+
+    query: Query
+    subject: str
+    session: str | None
+    _families: dict[Path, str] = field(default_factory=dict)
+
+    @cached_property
+    def transforms(self) -> list[FoundFile]:
+        """All transforms of the person that can be used, also those of other visits."""
+        return self.query.derived("transform", self.subject, **TRANSFORMS)
+
+    @cached_property
+    def _all_transforms(self) -> list[FoundFile]:
+        """Those that a filter leaves out as well: what T1w means does not hang on a filter."""
+        return self.query.derived("", self.subject, **TRANSFORMS)
+
+    @cached_property
+    def with_images(self) -> frozenset[Path]:
+        """The folders of datasets that hold images of the person, and not transforms alone."""
+        return frozenset(file.root for file in self._images)
+
+    @cached_property
+    def with_scans(self) -> frozenset[Path]:
+        """Those that hold more than anatomical images: maps, or scans that maps are made from."""
+        return frozenset(
+            file.root for file in self._images if file.get("suffix") not in ANATOMICAL_SUFFIXES
+        )
+
+    @cached_property
+    def _images(self) -> list[FoundFile]:
+        files = self.query.derived("", self.subject)
+        return [file for file in files if file.get("extension") in IMAGE_EXTENSIONS]
+
+    def family(self, file: FoundFile) -> str:
+        """Name what datasets share that were written for each other; most stand alone."""
+        folder = file.path.parent
+        if folder not in self._families:
+            programs = _programs(read_object(_description_of(file)))
+            known = (family_of(program) for program in programs)
+            found = next((family.programs[0] for family in known if family), str(file.root))
+            self._families[folder] = found
+        return self._families[folder]
+
+    def frame(self, label: str | None, file: FoundFile, family: str | None = None) -> Frame | None:
+        """Return the place that a label means in a file's name; None if it is none that is used.
+
+        Parameters
+        ----------
+        label
+            After ``space-``, ``from-`` or ``to-``.
+        file
+            The image or transform.
+        family
+            Of whose dataset the label speaks, if not of the file's.
+        """
+        kind = kind_of_space(label)
+        if kind is None:
+            return None
+        if kind in {SCAN, OWN}:
+            return OF_SCAN
+        if kind == FLAIR:
+            return RAW["FLAIR"]
+        family = family or self.family(file)
+        if kind == ACPC or (kind == T1W and self._calls_acpc_t1w(family)):
+            return Frame(ACPC, family)
+        return RAW["T1w"] if self.why_not_raw(family) is None else Frame(ANAT, family)
+
+    def of_image(self, file: FoundFile) -> Frame | None:
+        """Return the place in which an image says that it lies."""
+        return self.frame(file.get("space"), file)
+
+    def _of_family(self, family: str) -> list[FoundFile]:
+        return [file for file in self._all_transforms if self.family(file) == family]
+
+    def _calls_acpc_t1w(self, family: str) -> bool:
+        """Tell whether datasets call their AC-PC aligned image T1w."""
+        ends = [{str(file.get("from")), str(file.get("to"))} for file in self._of_family(family)]
+        turned, plain = set(labels_of(ACPC)), set(labels_of(T1W))
+        if any(end & turned and end & plain for end in ends):
+            return False
+        known = family_of(family)
+        return (known is not None and known.t1w == ACPC) or any("T1wACPC" in end for end in ends)
+
+    def why_not_raw(self, family: str) -> str | None:
+        """Say why the anatomical image of datasets is not the visit's raw T1w; None if it is.
+
+        Parameters
+        ----------
+        family
+            As :meth:`family` names it.
+        """
+        anatomical = {*labels_of(T1W), *labels_of(ANAT)}
+        mine = self._of_family(family)
+        if any(file.get("from") == ORIG and file.get("to") in anatomical for file in mine):
+            return "the T1w of its dataset is another than the raw one (from-orig leads to it)"
+        raw = self.query.raw_images("", self.subject, suffix="T1w")
+        if len({file.get("session") for file in raw}) < 2:
+            return None
+        images = self.query.derived("", self.subject, suffix="T1w")
+        own = [file for file in images if self.family(file) == family]
+        if any(file.get("session") == self.session for file in own):
+            return None
+        ends = [file for file in mine if anatomical & {file.get("from"), file.get("to")}]
+        if any(file.get("session") is None for file in (*own, *ends)):
+            return "the T1w of its dataset is the person's, one for all visits"
+        return None
+
+    def whose(self, file: FoundFile) -> str | None:
+        """Say why what a file calls T1w is not the visit's raw T1w; None if it is."""
+        family = self.family(file)
+        if self._calls_acpc_t1w(family):
+            return "the T1w of its dataset is AC-PC aligned (QSIPrep before 1.0)"
+        return self.why_not_raw(family)
+
+
+def _description_of(file: FoundFile) -> Path:
+    """Find the description of the dataset that a file lies in: the nearest one above it."""
+    folders = (up for up in file.path.parents if up == file.root or (up / DESCRIPTION).is_file())
+    return next(folders, file.root) / DESCRIPTION
+
+
+def _programs(description: dict[str, object]) -> Iterator[str]:
+    """Name the programs that wrote a dataset, as versions of BIDS say it."""
+    for key in ("GeneratedBy", "PipelineDescription"):
+        value = description.get(key)
+        for entry in value if isinstance(value, list) else [value]:
+            name = entry.get("Name") if isinstance(entry, dict) else None
+            if isinstance(name, str):
+                yield name

@@ -1,0 +1,198 @@
+"""What the folders of ``-d`` hold and is not used: said, with the name that would be read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import SequenceMatcher
+from functools import lru_cache
+
+from wmhflow.bids.folders import INPUT_ENDINGS
+from wmhflow.bids.query import Dataset, FoundFile
+from wmhflow.errors import InputError
+from wmhflow.plan.choice import named, queries_of
+from wmhflow.plan.context import Planning
+from wmhflow.plan.visit import VisitPlan
+from wmhflow.registries.maps import MapDefinition
+from wmhflow.registries.producers import looks_like_wmh
+
+MOST_NAMED = 4
+# A person of a functional study has hundreds of images; what they might mean is not asked of all.
+MOST_COMPARED = 50
+# Two words are meant as one if so much of their letters agree.
+NEAR = 0.7
+PUT_IT = "put it into a folder sub-…"
+WMH_NAME = "label-WMH_mask"
+PARCELLATION_NAME = "desc-aparcaseg_dseg"
+
+
+def check_lookalikes(planning: Planning, infarcts: Sequence[FoundFile]) -> None:
+    """Refuse to compute WMH where there is a file that seems to be their mask.
+
+    Parameters
+    ----------
+    planning
+        The visit's, for which no mask was taken.
+    infarcts
+        Masks of other lesions.
+
+    Raises
+    ------
+    InputError
+        With the files, and what to do.
+    """
+    others = {file.path for file in infarcts}
+    files = [
+        file
+        for file in planning.query.given(planning.subject)
+        if file.path not in others and _may_be_wmh(planning, file)
+    ]
+    untold = [
+        f"{name} of {dataset.name} (whose it is cannot be told: {PUT_IT})"
+        for dataset in planning.query.derivatives
+        for name in _untold(dataset)
+        if looks_like_wmh(name, None)
+    ]
+    if not files and not untold:
+        return
+    names = " and ".join([*([named(files)] if files else []), *untold[:2]])
+    why = next((f" ({why})" for file in files if (why := planning.unclear.get(file.path))), "")
+    raise InputError(
+        f"{planning.label} has no mask that is taken for WMH, and {names} may be one{why}: call it "
+        f"…_space-FLAIR_{WMH_NAME} or …_space-T1w_{WMH_NAME}, or let WMH be computed all the same "
+        "with --wmh-source compute."
+    )
+
+
+def _may_be_wmh(planning: Planning, file: FoundFile) -> bool:
+    label = str(file.get("label") or "").lower()
+    is_mine = file.get("subject") == planning.subject and _is_of_visit(planning, file)
+    is_read = file.kind is not None and bool(file.kind.labels)
+    if not is_mine or is_read or label in ("infarct", "stroke") or file.get("datatype") == "func":
+        return False
+    suffix = None if file.kind and file.kind.names else file.get("suffix")
+    return looks_like_wmh(file.path.name, suffix)
+
+
+def _is_of_visit(planning: Planning, file: FoundFile) -> bool:
+    """Tell whether a file is this visit's, or no other's."""
+    session = file.get("session")
+    return session == planning.session or session not in planning.sessions
+
+
+def say_left_over(
+    planning: Planning, visit: VisitPlan, maps: Mapping[str, MapDefinition]
+) -> list[str]:
+    """Say of every folder of ``-d`` what in it is not used, and whether nothing is.
+
+    Parameters
+    ----------
+    planning, visit
+        The visit's, planned to its end.
+    maps
+        The registry of maps.
+
+    Returns
+    -------
+    list of str
+        The names of the folders of which something is used.
+    """
+    used = {file.dataset for file in visit.sources}
+    paths = {file.path for file in visit.sources} | planning.considered | set(planning.unclear)
+    for dataset in planning.query.derivatives:
+        files = [
+            file
+            for file in dataset.of(planning.subject)
+            if file.path.name.endswith((*INPUT_ENDINGS, "_xfm.txt"))
+        ]
+        left = [file for file in files if file.path not in paths and _is_of_visit(planning, file)]
+        for file in files:
+            if file.path in planning.unclear and file.path not in planning.considered:
+                why = f"{file.named} is not used: {planning.unclear[file.path]}"
+                planning.say(dataset.name, "note", why)
+        if left:
+            planning.say(dataset.name, "note", _listed(left, maps))
+        for name in _untold(dataset)[:1]:
+            planning.say(dataset.name, "note", f"whose {name} is cannot be told: {PUT_IT}")
+        if dataset.name not in used:
+            planning.say(dataset.name, "warning", _nothing(planning, dataset, files))
+    return sorted(used)
+
+
+def _listed(left: Sequence[FoundFile], maps: Mapping[str, MapDefinition]) -> str:
+    """Name the files of which another name would be read, then a few of the others."""
+    meant = [file for file in left if file.kind is None or file.kind.is_used]
+    compared = meant[:MOST_COMPARED]
+    hints = {
+        file.path: hint
+        for file in compared
+        if (hint := _nearest(file, maps)) and hint not in file.path.name
+    }
+    first = sorted(meant, key=lambda file: (file.path not in hints, str(file.path)))
+    shown = [
+        file.path.name + (f" ({hints[file.path]} would be)" if file.path in hints else "")
+        for file in first[:MOST_NAMED]
+    ]
+    more = len(left) - len(shown)
+    if not shown:
+        return f"{more} images that are no input are not used"
+    return "not used: " + ", ".join(shown) + (f" and {more} more" if more else "")
+
+
+def _nearest(file: FoundFile, maps: Mapping[str, MapDefinition]) -> str | None:
+    """Return the end of the name that a file's own seems to mean."""
+    suffix = file.get("suffix")
+    if suffix is None:
+        return None
+    if looks_like_wmh(file.path.name, suffix):
+        return WMH_NAME
+    if suffix == "dseg" and _likeness(file.get("desc") or file.get("segmentation"), "aparcaseg"):
+        return PARCELLATION_NAME
+    best = max(_near_maps(file, maps), default=(0.0, ""))
+    return best[1] or None
+
+
+def _near_maps(file: FoundFile, maps: Mapping[str, MapDefinition]) -> Iterator[tuple[float, str]]:
+    for query in (query for definition in maps.values() for query in queries_of(definition)):
+        wanted = {
+            entity: value if isinstance(value, list) else [value] for entity, value in query.items()
+        }
+        scores = [
+            max(_likeness(file.get(entity), value) for value in values)
+            for entity, values in wanted.items()
+        ]
+        if min(scores) > 0:
+            first = {key: str(values[0] or "") for key, values in wanted.items()}
+            told = [f"{key}-{value}" for key, value in first.items() if value and key != "suffix"]
+            yield min(scores), "_".join([*told, first.get("suffix", "")])
+
+
+def _likeness(value: object, wanted: object) -> float:
+    if not value or not wanted:
+        # absence is wanted, or there
+        return 0.0 if value or wanted else 1.0
+    return _word_likeness(str(value), str(wanted))
+
+
+@lru_cache(maxsize=4096)
+def _word_likeness(word: str, wanted: str) -> float:
+    """Return how much of two words agrees; 0 if they are not near."""
+    ratio = SequenceMatcher(None, word.lower(), wanted.lower()).ratio()
+    return ratio if ratio >= NEAR else 0.0
+
+
+def _nothing(planning: Planning, dataset: Dataset, files: Sequence[FoundFile]) -> str:
+    """Say that nothing of a folder is used, and what may be the cause."""
+    start = f"nothing in -d {dataset.name} is used"
+    if not files:
+        there = dataset.folders.labels() if dataset.folders else []
+        some = f"; it has {', '.join(there[:3])}" if there else ""
+        return f"{start}: it holds no image or transform of sub-{planning.subject}{some}"
+    other = {str(file.get("session")) for file in files if not _is_of_visit(planning, file)}
+    if other and not any(_is_of_visit(planning, file) for file in files):
+        return f"{start} for this visit: its files are of ses-{min(other)}"
+    held = f"{len(files)} file{'s' * (len(files) != 1)} of sub-{planning.subject}"
+    return f"{start}: it holds {held}, of which none is needed"
+
+
+def _untold(dataset: Dataset) -> list[str]:
+    return dataset.folders.untold() if dataset.folders else []
