@@ -31,7 +31,10 @@ MOST_LAYERS = 8
 ZERO_KINDS = ("auto", "data", "missing")
 FORMS = ("sform", "qform")
 # The kinds of input that --bids-filter-file can narrow.
-FILTER_KINDS = ("t1w", "flair", "wmh", "infarct", "parcellation", "transform", "map", "series")
+FILTER_KINDS = (
+    "t1w", "flair", "wmh", "infarct", "acute", "haemorrhage", "perivascular", "parcellation",
+    "transform", "map", "series",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -458,6 +461,14 @@ class Regions:
         "has the label image seg-zones; the others carry their names.",
         choices=scheme_names,
         many=True,
+    )
+    remote_mm: float = option(
+        20.0,
+        "--remote-mm",
+        help="From how many mm on an acute lesion is remote from a haemorrhage, from edge to edge. "
+        "Nearer ones are often of the haemorrhage itself.",
+        parse=MILLIMETRES,
+        metavar="MM",
     )
     atlas: tuple[str, ...] = option(
         (),

@@ -16,6 +16,7 @@ from benchmarks.accuracy import (
     penumbra,
     people,
     rigid,
+    susceptibility,
     wmh,
 )
 from benchmarks.accuracy.gauntlet import table as gauntlet
@@ -32,6 +33,7 @@ SECTIONS: dict[str, Callable[[], list[str]]] = {
     "penumbra": penumbra.main,
     "people": people.main,
     "rigid": rigid.main,
+    "susceptibility": susceptibility.main,
     "time": cost.main,
 }
 

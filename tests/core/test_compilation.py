@@ -42,6 +42,8 @@ import numpy as np
 from wmhflow.core.align.quality import alignment_quality
 from wmhflow.core.align.search import refine_rigid, search_rigid
 from wmhflow.core.align.similarity import compare
+from wmhflow.core.contrasts.decay import fit_decay
+from wmhflow.core.susceptibility.unwrapping import unwrap_phase
 from wmhflow.core.space.grids import Grid3D
 from wmhflow.core.regions.bullseye import bullseye_labels, depth
 from wmhflow.core.regions.lobes import propagate_lobes
@@ -69,6 +71,8 @@ for order, kind in itertools.product("CF", (np.uint8, np.int16, np.float32, np.f
     refine_rigid(compare(*grids, seed=1), affine.T, np.zeros(3))
     search_rigid(*grids, np.ones(shape, bool), [(0.0, 0.0, 0.0)])
     mask = image != 0
+    fit_decay([image + 1, image + 1, image + 1], [0.01, 0.02, 0.03], noise=0.1, mask=mask)
+    unwrap_phase(image, mask)
     distance_to(image, spacing)
     signed_distance(mask, spacing)
     label_lesions(image, affine)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -12,7 +13,9 @@ from tests.runs import phantom_words
 from wmhflow.bids.query import FoundFile
 from wmhflow.cli.parser import parse_settings
 from wmhflow.cli.run import make_plans
-from wmhflow.plan.visit import Composed, Computed, Given, VisitPlan
+from wmhflow.plan.others import LABELS
+from wmhflow.plan.visit import Composed, Computed, Given, MapPlan, VisitPlan
+from wmhflow.registries.maps import load_maps
 from wmhflow.registries.segmenters import load_segmenters
 from wmhflow.settings import Settings
 
@@ -53,6 +56,35 @@ def known(name: str, image: str | None = None) -> Computed:
     """WMH by a segmenter of the registry."""
     segmenter = load_segmenters()[name]
     return Computed("run_segmenter", command=segmenter.line, segmenter=segmenter, image=image)
+
+
+def made_maps(visit: VisitPlan) -> Iterator[MapPlan]:
+    """Every map that is computed from echoes or pairs of images and is not given."""
+    takes = {
+        "echoes": {
+            part: tuple(found(f"{part}{n}.nii.gz", visit) for n in (1, 2, 3))
+            for part in ("magnitude", "phase")
+        },
+        "transfer": {"off": found("off.nii.gz", visit), "on": found("on.nii.gz", visit)},
+        "T1": {"time": found("t1.nii.gz", visit)},
+        "T2w": {"image": found("t2.nii.gz", visit)},
+    }
+    options = {"echo_times_s": [0.01, 0.02, 0.03], "field_strength_t": 3.0, "far_mm": 14.0}
+    for definition in load_maps().values():
+        how = definition.computed
+        if how is None or how.series not in takes:
+            continue
+        held = takes[how.series]
+        files = [
+            file for one in held.values() for file in (one if isinstance(one, tuple) else [one])
+        ]
+        values = Computed(how.step, tuple(files), takes=held, options=options, series=how.series)
+        yield MapPlan(definition, values, Computed("register_rigid"), (str(files[0].path),))
+
+
+def others(visit: VisitPlan) -> dict[str, Given]:
+    """Masks of all other lesions."""
+    return {kind: Given(found(f"{kind}.nii.gz", visit), "T1w") for kind in LABELS}
 
 
 @cache
@@ -144,6 +176,8 @@ def visits() -> dict[str, VisitPlan]:
         "maps lie where they should": replace(
             given, maps=tuple(replace(entry, transform=None) for entry in given.maps)
         ),
+        "echoes and pairs of images": replace(given, maps=tuple(made_maps(given))),
+        "other lesions": replace(given, others=others(given)),
         "T1w alone": replace(given, flair=None),
         "FLAIR alone": replace(computed, t1w=None, reference="FLAIR"),
     }

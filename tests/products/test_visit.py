@@ -210,6 +210,15 @@ COUNTED: dict[str, tuple[str, ...]] = {
     ),
     "judge_alignment": JUDGED,
     "judge_warp": (*JUDGED, "jacobian_min", "jacobian_max", "round_trip_mm"),
+    "map_decay": ("echoes", "noise", "fewer_echoes_voxels", "unfitted_voxels"),
+    "map_transfer": ("noise", "unfitted_voxels"),
+    "map_rate": ("seconds_per_unit",),
+    "map_t1_over_t2": ("reference_ratio", "reference_voxels"),
+    "map_susceptibility": (
+        *("reference_offset_ppm", "deep_grey_ppm", "white_matter_ppm"),
+        *("residual_rad", "brain_share"),
+    ),
+    "tabulate_acute": ("lesions", "remote_lesions"),
     "keep_infarct_out": (
         *("wmh_removed_infarct_voxels", "wmh_removed_infarct_rim_voxels", "infarct_volume_mm3"),
     ),

@@ -16,6 +16,7 @@ from wmhflow.core.align.pulling import Displacements, PointMap, pull
 from wmhflow.core.align.similarity import compare
 from wmhflow.core.arrays.distance import distance_to, nearest, signed_distance
 from wmhflow.core.arrays.validation import COPIED_TYPES, kernel_ready
+from wmhflow.core.contrasts.decay import fit_decay
 from wmhflow.core.measure.coverage import coverage_weights, merge_regions
 from wmhflow.core.measure.independence import gather_cells, pair_shares
 from wmhflow.core.measure.statistics import region_statistics
@@ -27,6 +28,7 @@ from wmhflow.core.regions.lookup import steps_at
 from wmhflow.core.regions.shells import shell_labels
 from wmhflow.core.regions.zones import zone_labels
 from wmhflow.core.space.grids import Grid3D
+from wmhflow.core.susceptibility.unwrapping import unwrap_phase
 from wmhflow.core.tissue.mixture import fit_mixture
 
 SHAPE = (6, 7, 8)
@@ -58,6 +60,7 @@ def main() -> None:
     _warm_copies()
     _warm_alignment()
     _warm_tissues(_head())
+    _warm_echoes()
 
 
 def _head() -> _Head:
@@ -99,6 +102,12 @@ def _warm_alignment() -> None:
 def _warm_tissues(head: _Head) -> None:
     priors = np.stack([head.cortex, ~head.cortex]).astype(np.float32)
     fit_mixture(priors[0], head.cortex | ~head.cortex, priors, SPACING_MM, fluid=0)
+
+
+def _warm_echoes() -> None:
+    ones = np.ones(SHAPE)
+    fit_decay([ones, ones, ones], [0.01, 0.02, 0.03])
+    unwrap_phase(ones, ones > 0)
 
 
 def _warm_regions(head: _Head, arranged: Callable[..., NDArray[Any]]) -> None:

@@ -48,6 +48,7 @@ from wmhflow.plan.visit import (
     VisitPlan,
 )
 
+NONE_LIES_NEAR = "no lesion lies near one"
 EMPTY_MEANS = {"WMH": "volumes are 0 and samples n/a", "infarct": "nothing is kept out"}
 # Points in the middle of the brain of any template called MNI152, RAS mm.
 MIDDLE_OF_MNI = np.indices((5, 5, 5)).reshape(3, -1).T / 4 * np.array([70.0, 75, 60]) - np.array(
@@ -158,7 +159,8 @@ def _judge_parcellation(visit: VisitPlan) -> Iterator[Decision]:
 
 
 def _judge_masks(visit: VisitPlan) -> Iterator[Decision]:
-    for what, source in (("infarct", visit.infarct), ("WMH", visit.wmh)):
+    given = {"infarct": visit.infarct, "WMH": visit.wmh, **visit.others}
+    for what, source in given.items():
         if not isinstance(source, Given):
             continue
         name = source.file.path.name
@@ -172,7 +174,9 @@ def _judge_masks(visit: VisitPlan) -> Iterator[Decision]:
         for note in mask.reading.notes:
             yield Decision(what, "note", f"{name}: {note}")
         if not mask.share.any():
-            yield Decision(what, "note", f"{name} is EMPTY: {EMPTY_MEANS[what]}")
+            yield Decision(
+                what, "note", f"{name} is EMPTY: {EMPTY_MEANS.get(what, NONE_LIES_NEAR)}"
+            )
 
 
 def _judge_map(entry: MapPlan) -> None:

@@ -133,6 +133,32 @@ def find_infarct(planning: Planning, visit: VisitPlan) -> Given | None:
     return replace(visit.wmh, labels=other, others=meaning.wmh)
 
 
+def find_mask(
+    planning: Planning, what: str, visit: VisitPlan, labels: Sequence[str]
+) -> Given | None:
+    """Find the one mask of something else than WMH, if there is any.
+
+    Parameters
+    ----------
+    planning
+        The visit's.
+    what
+        What it is a mask of, also in the filter file.
+    visit
+        What is decided so far.
+    labels
+        What it may be called.
+
+    Raises
+    ------
+    InputError
+        If there are two.
+    """
+    is_named = "label" in planning.query.filters.get(what, {})
+    found = _masks(planning, what, {} if is_named else {"label": list(labels)})
+    return _given_mask(planning, what, visit, found)
+
+
 def _names_infarcts(planning: Planning) -> bool:
     return "label" in planning.query.filters.get("infarct", {})
 

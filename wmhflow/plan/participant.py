@@ -20,6 +20,7 @@ from wmhflow.plan.filters import check_filters
 from wmhflow.plan.maps import find_maps
 from wmhflow.plan.masks import find_infarct, find_wmh
 from wmhflow.plan.named import say_unused
+from wmhflow.plan.others import find_others
 from wmhflow.plan.raw import choose_reference, find_raw
 from wmhflow.plan.tissues import find_tissues, lay_atlases, with_lobes
 from wmhflow.plan.transforms import between_images, to_template
@@ -126,6 +127,7 @@ def _plan(planning: Planning, maps: Mapping[str, MapDefinition]) -> VisitPlan:
     visit = with_lobes(planning, visit)
     visit = replace(visit, wmh=find_wmh(planning, visit))
     visit = replace(visit, infarct=find_infarct(planning, visit))
+    visit = replace(visit, others=find_others(planning, visit))
     visit = replace(visit, maps=tuple(find_maps(planning, visit, maps)))
     say_left_over(planning, visit, maps)
     say_unused(planning, visit)

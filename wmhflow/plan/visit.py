@@ -214,6 +214,7 @@ class VisitPlan:
     tissues: Source = Computed("segment_tissue")
     wmh: Source = Computed("segment_wmh")
     infarct: Given | None = None
+    others: Mapping[str, Given] = field(default_factory=dict)
     maps: tuple[MapPlan, ...] = ()
     zones: tuple[str, ...] = (DEFAULT_SCHEME,)
     lobes: str | None = None
@@ -289,6 +290,7 @@ class VisitPlan:
             "inverse": self.inverse,
             "wmh": self.wmh,
             "infarct": self.infarct,
+            **self.others,
             "tissues": self.tissues,
         }
 

@@ -207,7 +207,7 @@ def _infarct(visit: Visit) -> Iterator[Recipe]:
         bring_mask,
         takes={"in_file": given.file, "transforms": visit.to_reference(given)},
         beside={"space": visit.reference},
-        options={"what": "infarct", **_meaning(given)} | visit.trusted,
+        options={"what": "infarct", **meaning_of(given)} | visit.trusted,
         makes={
             "mask": visit.image(
                 "mask_infarct", "mask", INFARCT, "mask", {"Type": "Lesion"}, label="infarct"
@@ -217,8 +217,8 @@ def _infarct(visit: Visit) -> Iterator[Recipe]:
     )
 
 
-def _meaning(given: Given) -> dict[str, Any]:
-    """State what the values of a given mask mean."""
+def meaning_of(given: Given) -> dict[str, Any]:
+    """State what the values of a given mask mean, as the step takes it that brings it."""
     labels = {"labels": list(given.labels), "others": list(given.others)} if given.labels else {}
     return {"is_probability": given.is_probability, **labels}
 
@@ -273,7 +273,7 @@ def _known_lesions(visit: Visit) -> Iterator[Recipe]:
                 bring_mask,
                 takes={"in_file": wmh.file, "transforms": visit.to_reference(wmh)},
                 beside=space,
-                options=fill | _meaning(wmh) | visit.trusted,
+                options=fill | meaning_of(wmh) | visit.trusted,
                 makes={"facts": Facts("given_wmh_facts")},
             ),
             has_probability=wmh.is_probability,
@@ -548,7 +548,7 @@ def _placement(visit: Visit) -> Iterator[Recipe]:
             "space": wmh.space,
             "quality": quality,
             "is_flair": shown == "FLAIR",
-            **_meaning(wmh),
+            **meaning_of(wmh),
             **visit.trusted,
         },
         makes={"facts": Facts("placement_facts")},

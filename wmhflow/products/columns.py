@@ -236,3 +236,74 @@ QC: tuple[Column, ...] = (
 def names(columns: tuple[Column, ...]) -> list[str]:
     """Return the names of a table's columns in order."""
     return [column.name for column in columns]
+
+
+ACUTE: tuple[Column, ...] = (
+    Column("index", "Number of the acute lesion, by first voxel in RAS order", kind="whole"),
+    Column("volume_mm3", "Volume", "mm^3"),
+    Column("x", "Centroid, to the right, world RAS of the reference", "mm"),
+    Column("y", "Centroid, to the front", "mm"),
+    Column("z", "Centroid, upwards", "mm"),
+    Column("extent_mm", "Longest side of the box around the lesion along the voxel axes", "mm"),
+    Column(
+        "ventricle_distance_min", "Smallest distance of a voxel to the lateral ventricles", "mm"
+    ),
+    Column("cortex_distance_min", "Smallest distance of a voxel to the cortex", "mm"),
+    Column("hemisphere", "Side that holds most of its voxels: L or R", kind="text"),
+    Column("zone", "Zone that holds most of its voxels; n/a outside of white matter", kind="text"),
+    Column("depth", "Mean depth between ventricle and cortex", "1"),
+    Column("territory", "Arterial territory; n/a without an arterial atlas", kind="text"),
+    Column(
+        "haemorrhage_distance",
+        "From edge to edge, 0 where they overlap; n/a without a haemorrhage",
+        "mm",
+    ),
+    Column(
+        "is_remote",
+        "Whether haemorrhage_distance is --remote-mm or more; n/a without a haemorrhage",
+        kind="flag",
+    ),
+    Column("wmh_distance", "To the nearest WMH, from edge to edge; n/a without WMH", "mm"),
+    Column("wmh_volume_mm3", "Volume of all WMH of the person", "mm^3"),
+)
+
+SPACES: tuple[Column, ...] = (
+    Column("index", "Number of the lesion in seg-lesions_dseg", kind="whole"),
+    Column("lesion_class", "PV or deep, by --lesion-rule", kind="text"),
+    Column(
+        "perivascular_distance",
+        "To the nearest perivascular space, from edge to edge; n/a if there is none",
+        "mm",
+    ),
+    Column(
+        "perivascular_volume_2mm",
+        "Volume of perivascular spaces within 2 mm that are nearer to no other lesion",
+        "mm^3",
+    ),
+    Column("perivascular_volume_5mm", "The same within 5 mm", "mm^3"),
+    Column("is_adjacent", "Whether perivascular_distance is 2 mm or less", kind="flag"),
+    Column(
+        "chance",
+        "Share of the places to which the lesion was moved, within white matter and as far from "
+        "the ventricles as before, where it is adjacent; n/a if it fits nowhere else",
+        "1",
+    ),
+    Column("n_draws", "Number of these places", kind="whole"),
+)
+
+ADJACENCY: tuple[Column, ...] = (
+    Column("lesion_class", "all, PV or deep", kind="text"),
+    Column("n_lesions", "Number of lesions", kind="whole"),
+    Column("n_adjacent", "Lesions within 2 mm of a perivascular space", kind="whole"),
+    Column("share", "n_adjacent / n_lesions", "1"),
+    Column("n_movable", "Lesions that could be moved to other places", kind="whole"),
+    Column("share_movable", "Share of these that are adjacent, to be set beside chance", "1"),
+    Column("chance", "The share that is expected of these by chance", "1"),
+    Column(
+        "published_lo",
+        "Smallest published share of lesions beside perivascular spaces "
+        "(doi:10.3389/fneur.2022.889884)",
+        "1",
+    ),
+    Column("published_hi", "Largest one (doi:10.1177/0271678X211002279)", "1"),
+)

@@ -12,7 +12,7 @@ from wmhflow.products.keys import Visit
 from wmhflow.products.maps import map_groups, series_image, transform_of
 from wmhflow.products.product import Facts, Image, Product, Recipe, Taken, Work
 from wmhflow.registries.series import load_series_definitions
-from wmhflow.steps.computed import MAP_STEPS, SHOWN_STEPS, TRANSFORM, VISIT_PARTS
+from wmhflow.steps.computed import MAP_STEPS, SHOWN_STEPS, SOURCE_PARTS, TRANSFORM, VISIT_PARTS
 
 FACTS = "facts"
 
@@ -82,7 +82,7 @@ def _fit(fitted: list[tuple[MapPlan, Computed, Taken]]) -> Recipe:
     wanted = signature(function).parameters
     context: dict[str, Taken] = {**VISIT_PARTS, TRANSFORM: transform}
     takes: dict[str, Taken] = {
-        name: taken for name, taken in values.takes.items() if name in wanted
+        name: taken for name, taken in {**values.takes, **SOURCE_PARTS}.items() if name in wanted
     }
     beside = {name: taken for name, taken in context.items() if name in wanted}
     options = {name: value for name, value in values.options.items() if name in wanted}

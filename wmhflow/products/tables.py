@@ -5,6 +5,8 @@ from __future__ import annotations
 from wmhflow.bids.writer import Column
 from wmhflow.labels.schemes import DEFAULT_SCHEME
 from wmhflow.products.columns import (
+    ACUTE,
+    ADJACENCY,
     ASYMMETRY,
     CURVES,
     LOAD,
@@ -12,6 +14,7 @@ from wmhflow.products.columns import (
     PENUMBRA,
     PROFILES,
     QC,
+    SPACES,
     VOLUMES,
     WEIGHTED,
     lesion_columns,
@@ -66,6 +69,24 @@ CURVES_TABLE = Table(
     "Quantitative maps against the distance from the lesions, in bins of 0.5 mm, with a band",
     CURVES,
 )
+ACUTE_TABLE = Table(
+    "table_acute",
+    "desc-acute_lesions",
+    "Every acute lesion, its place, and how far it lies from a haemorrhage and from WMH",
+    ACUTE,
+)
+SPACES_TABLE = Table(
+    "table_perivascular",
+    "desc-perivascular_lesions",
+    "Every lesion beside perivascular spaces",
+    SPACES,
+)
+ADJACENCY_TABLE = Table(
+    "table_adjacency",
+    "desc-perivascular_profiles",
+    "Share of lesions beside perivascular spaces, and the share expected by chance",
+    ADJACENCY,
+)
 QC_TABLE = Table("table_qc", "desc-wmhflow_qc", "Quality control of the whole run", QC)
 
 
@@ -93,6 +114,9 @@ def all_tables(schemes: tuple[str, ...]) -> tuple[Table, ...]:
         PROFILES_TABLE,
         PENUMBRA_TABLE,
         CURVES_TABLE,
+        ACUTE_TABLE,
+        SPACES_TABLE,
+        ADJACENCY_TABLE,
         QC_TABLE,
     )
 

@@ -13,6 +13,7 @@ from wmhflow.products.anatomy import anatomy
 from wmhflow.products.inputs import judged_first
 from wmhflow.products.keys import Visit
 from wmhflow.products.measures import measures, quality
+from wmhflow.products.others import other_lesions
 from wmhflow.products.product import Facts, Place, Recipe
 from wmhflow.products.record import visit_record_path
 from wmhflow.products.regions import regions
@@ -47,7 +48,7 @@ def visit_unit(plan: VisitPlan, settings: Settings) -> Unit:
 
 
 def _recipes(visit: Visit) -> Iterator[Recipe]:
-    found = [*anatomy(visit), *regions(visit), *measures(visit)]
+    found = [*anatomy(visit), *regions(visit), *other_lesions(visit), *measures(visit)]
     yield from found
     made = [product for recipe in found for product in recipe.makes.values()]
     yield from quality(visit, [one for one in made if isinstance(one, Facts)])
@@ -81,6 +82,7 @@ def visit_choices(visit: VisitPlan, settings: Settings) -> dict[str, Any]:
             "lesion_rule": regions.lesion_rule,
             "shell_width": regions.shell_width,
             "shell_max": regions.shell_max,
+            "remote_mm": regions.remote_mm,
             "lobes": visit.lobes,
             "atlases": [atlas.name for atlas in visit.atlases],
             "atlas_threshold": regions.atlas_threshold,

@@ -56,5 +56,15 @@ def load_series_definitions() -> dict[str, SeriesDefinition]:
 
 
 def _definition(table: Mapping[str, Any]) -> SeriesDefinition:
-    held = {name: SeriesFile(**one) for name, one in table["files"].items()}
+    held = {name: SeriesFile(**_with_absence(one)) for name, one in table["files"].items()}
     return SeriesDefinition(**{**table, "files": held})
+
+
+def _with_absence(one: Mapping[str, Any]) -> dict[str, Any]:
+    """Read an empty text in a list of values as the absence of the entity."""
+    query = {
+        entity: [value if value != "" else None for value in values]
+        if isinstance(values, list) else values
+        for entity, values in one.get("query", {}).items()
+    }  # fmt: skip
+    return {**one, "query": query} if query else dict(one)

@@ -13,7 +13,8 @@ several maps, and ``gives`` says which field of what it gives this one is::
 It is computed where the map itself is not given and all of these files are there; what else a step
 needs of a series, a row of ``JUDGES`` in ``plan/judges.py`` tells.
 
-A step of a series may also take what the visit has anyway, by the parameters of ``VISIT_PARTS``.
+A step of a series may also take what the visit has anyway, by the parameters of ``VISIT_PARTS``
+and ``SOURCE_PARTS``.
 Beside maps it may give ``facts``, which go to the QC table and to the JSON files of the maps; any
 other field stays in the work folder for other steps.
 """
@@ -23,15 +24,38 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from wmhflow.steps.echoes import first_echo, map_decay, map_susceptibility
+from wmhflow.steps.ratios import (
+    map_rate,
+    map_t1_over_t2,
+    map_transfer,
+    relaxation_time,
+    t2w_image,
+    without_pulse,
+)
+
 # By the name that the registry of maps calls them: each takes paths, and gives a named tuple of
 # maps on their own grid.
-MAP_STEPS: dict[str, Callable[..., Any]] = {}
+MAP_STEPS: dict[str, Callable[..., Any]] = {
+    "decay": map_decay,
+    "relaxation_rate": map_rate,
+    "susceptibility": map_susceptibility,
+    "t1_over_t2": map_t1_over_t2,
+    "transfer": map_transfer,
+}
 
 # By the name that the registry of series calls them: each takes a series, and gives in `image` what
 # shows the anatomy best, on the grid of the maps.
-SHOWN_STEPS: dict[str, Callable[..., Any]] = {}
+SHOWN_STEPS: dict[str, Callable[..., Any]] = {
+    "first_echo": first_echo,
+    "relaxation_time": relaxation_time,
+    "t2w_image": t2w_image,
+    "without_pulse": without_pulse,
+}
 
 # Parameters that a step of a series may have beside the series' files.
 VISIT_PARTS = {"tissue": "seg_tissue", "wmh": "mask_WMH"}
+# The same, where the map is made of it, so that it is one of its sources.
+SOURCE_PARTS = {"t1w": "preproc_T1w"}
 # The parameter that is fed with what leads from the series to the reference.
 TRANSFORM = "transform"

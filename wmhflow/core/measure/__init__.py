@@ -10,6 +10,7 @@ from wmhflow.core.exports import lazy_exports
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
+        "beside": ["Chance", "Nearness", "nearness", "nearness_by_chance"],
         "coverage": ["CoverageWeights", "coverage_weights", "merge_regions"],
         "curves": ["Curve", "smooth_curve"],
         "independence": [

@@ -1,0 +1,206 @@
+"""A visit without maps, but with what they are computed from: the planted ones are found."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from tests import echoes, inprocess
+from tests.coarse import Coarse, coarse_dataset, head
+from wmhflow.bids.writer import read_table
+from wmhflow.cli.parser import parse_settings
+from wmhflow.cli.run import make_plans
+from wmhflow.plan.visit import VisitPlan
+
+WITHOUT = ("fa_dwimap.nii.gz", "cbf.nii.gz")
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Coarse:
+    dataset = coarse_dataset(tmp_path_factory.mktemp("written"), without=WITHOUT)
+    echoes.add_echoes(dataset)
+    echoes.add_transfer(dataset)
+    echoes.add_t1(dataset)
+    echoes.add_t2w(dataset)
+    return dataset
+
+
+@pytest.fixture
+def dataset(written: Coarse, tmp_path: Path) -> Coarse:
+    shutil.copytree(written.folder, tmp_path / "made")
+    return Coarse(tmp_path / "made")
+
+
+def planned(dataset: Coarse, *more: str) -> VisitPlan:
+    return next(iter(make_plans(parse_settings(dataset.words(*more))))).visits[0]
+
+
+def said(visit: VisitPlan, name: str) -> str:
+    return " | ".join(one.why for one in visit.decisions if one.what == name)
+
+
+def test_the_plan_says_what_is_computed_from_which_files(dataset: Coarse) -> None:
+    visit = planned(dataset)
+    assert {one.name for one in visit.maps} >= {"R2starmap", "Chimap", "MTRmap", "R1map"}
+    assert "5 echoes, 4 to 24 ms" in said(visit, "R2starmap")
+    assert "by susceptibility from sub-01_echo-1_part-mag_MEGRE.nii.gz" in said(visit, "Chimap")
+    assert "farther than 14 mm from WMH" in said(visit, "T1wT2w")
+    assert "with and without the pulse" in said(visit, "MTRmap")
+
+
+def sidecars(dataset: Coarse, change: dict[str, object], pattern: str) -> None:
+    for path in (dataset.raw / "sub-01" / "anat").glob(pattern):
+        told = json.loads(path.read_text(encoding="utf-8")) | change
+        told = {key: value for key, value in told.items() if value is not None}
+        path.write_text(json.dumps(told), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("change", "pattern", "name", "why"),
+    [
+        ({"EchoTime": None}, "*echo-2*.json", "R2starmap", "1 of its 5 echoes have no EchoTime"),
+        ({"EchoTime": 0.004}, "*echo-2*.json", "R2starmap", "the same EchoTime"),
+        ({"EchoTime": 19}, "*echo-4*.json", "R2starmap", "are no seconds"),
+        ({"EchoTime": 0.01}, "*echo-2_part-mag*.json", "Chimap", "other echo times"),
+        ({"MagneticFieldStrength": None}, "*phase*.json", "Chimap", "MagneticFieldStrength"),
+        ({"Units": "rad"}, "*echo-2_part-phase*.json", "Chimap", ""),
+        ({"InversionTime": 2.5}, "*T2w.json", "T1wT2w", "it is a FLAIR"),
+        ({"FlipAngle": 9}, "*mt-on*.json", "MTRmap", "not taken alike (FlipAngle 9 and 6)"),
+    ],
+)
+def test_what_cannot_be_computed_is_not_and_the_plan_says_why(
+    dataset: Coarse, change: dict[str, object], pattern: str, name: str, why: str
+) -> None:
+    sidecars(dataset, change, pattern)
+    visit = planned(dataset)
+    assert (name in {one.name for one in visit.maps}) == (why == "")
+    assert why in said(visit, name)
+    # one map that cannot be computed costs that map only
+    assert "R1map" in {one.name for one in visit.maps}
+
+
+def test_missing_phases_and_too_few_echoes_are_said(dataset: Coarse) -> None:
+    for path in (dataset.raw / "sub-01" / "anat").glob("*echo-5_part-phase*"):
+        path.unlink()
+    assert "4 phase images and 5 magnitudes" in said(planned(dataset), "Chimap")
+    for path in (dataset.raw / "sub-01" / "anat").glob("*part-phase*"):
+        path.unlink()
+    assert "no phase images" in said(planned(dataset), "Chimap")
+    for number in (3, 4, 5):
+        for path in (dataset.raw / "sub-01" / "anat").glob(f"*echo-{number}_part-mag*"):
+            path.unlink()
+    visit = planned(dataset)
+    assert "it has 2 echoes: at least 3" in said(visit, "R2starmap")
+    assert not {"R2starmap", "Chimap"} & {one.name for one in visit.maps}
+
+
+def test_a_given_map_is_never_computed_again(dataset: Coarse) -> None:
+    given = dataset.given / "sub-01" / "anat" / "sub-01_R2starmap.nii.gz"
+    source = dataset.raw / "sub-01" / "anat" / "sub-01_T1map.nii.gz"
+    nib.save(nib.Nifti1Image(nib.load(source).get_fdata() / 50, nib.load(source).affine), given)
+    given.with_name("sub-01_R2starmap.json").write_text('{"Units": "1/s"}', encoding="utf-8")
+    (entry,) = [one for one in planned(dataset).maps if one.name == "R2starmap"]
+    assert entry.file.path == given
+
+
+@pytest.fixture(scope="module")
+def run(written: Coarse) -> Coarse:
+    inprocess.succeed(written.words())
+    return written
+
+
+def profile(run: Coarse, name: str) -> dict[str, float]:
+    rows = read_table(run.anat() / "sub-01_desc-maps_profiles.tsv")
+    return {
+        row["shell"]: float(row["mean"])
+        for row in rows
+        if (row["map"], row["lesion_class"]) == (name, "all") and row["mean"] != "n/a"
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "planted", "close"), [("R2starmap", "R2star", 1e-3), ("MTRmap", "MTR", 1e-3)]
+)
+def test_maps_of_a_visit_are_those_that_were_planted(run, name, planted, close) -> None:
+    values = read_table(run.anat() / "sub-01_desc-maps_regions.tsv")
+    wanted = (name, "tissue", "5", "all")
+    (row,) = [
+        one for one in values if (one["map"], one["seg"], one["index"], one["tissue"]) == wanted
+    ]
+    white = np.isin(head().codes, (2, 41)) & ~head().lesions
+    assert float(row["mean"]) == pytest.approx(echoes.planted(planted)[white].mean(), rel=close)
+
+
+@pytest.mark.slow
+def test_r1_is_told_from_t1_in_milliseconds(run: Coarse) -> None:
+    found = profile(run, "R1map")
+    assert found["7"] == pytest.approx(1 / 0.9, rel=1e-3)
+    assert found["-3"] == pytest.approx(1 / 1.4, rel=1e-3)
+
+
+@pytest.mark.slow
+def test_susceptibility_is_higher_in_deep_grey_and_lower_in_lesions(run: Coarse) -> None:
+    path = run.anat() / "sub-01_desc-Chimap_Chimap.nii.gz"
+    chi = nib.load(path).get_fdata()
+    codes, lesions = head().codes, head().lesions
+    seen = np.isfinite(chi)
+    assert seen[codes > 0].mean() > 0.6
+    truth = echoes.planted_chi()
+    grey, white = (seen & np.isin(codes, which) & ~lesions for which in ((10, 49), (2, 41)))
+    contrast = np.nanmean(chi[grey]) - np.nanmean(chi[white])
+    assert contrast == pytest.approx(truth[grey].mean() - truth[white].mean(), rel=0.2)
+    a, b = chi[seen] - chi[seen].mean(), truth[seen] - truth[seen].mean()
+    assert np.linalg.norm(a - b) / np.linalg.norm(b) < 0.65
+    told = json.loads(path.with_name("sub-01_desc-Chimap_Chimap.json").read_text(encoding="utf-8"))
+    assert told["Units"] == "ppm"
+    assert told["Parameters"]["MagneticFieldStrength"] == 3
+    assert told["Parameters"]["reference_offset_ppm"] == pytest.approx(
+        -float(np.average(truth[seen])), abs=0.02
+    )
+
+
+@pytest.mark.slow
+def test_t1w_over_t2w_is_1_in_far_white_matter_and_lower_in_lesions(run: Coarse) -> None:
+    chosen = profile(run, "T1wT2w")
+    rows = read_table(run.anat() / "sub-01_desc-maps_profiles.tsv")
+    (far,) = {row["reference_mean"] for row in rows if row["map"] == "T1wT2w"
+              and row["lesion_class"] == "all"}  # fmt: skip
+    assert float(far) == pytest.approx(1, abs=0.05)
+    ratio = nib.load(run.anat() / "sub-01_desc-T1wT2w_T1wT2w.nii.gz").get_fdata()
+    within = np.nanmedian(ratio[head().lesions])
+    assert within == pytest.approx((330 / 480) / (480 / 240), rel=0.15)
+    outside = [value for shell, value in chosen.items() if not shell.startswith("-")]
+    assert min(outside) > 2 * within
+
+
+@pytest.mark.slow
+def test_a_flair_is_no_t2w(tmp_path: Path) -> None:
+    dataset = coarse_dataset(tmp_path, without=WITHOUT)
+    echoes.add_t2w(dataset, is_flair=True)
+    done = inprocess.run(dataset.words())
+    assert done.code == 1
+    assert "look whether it is a FLAIR" in done.out + done.err
+
+
+@pytest.mark.slow
+def test_what_was_found_out_stands_in_the_table_of_quality(run: Coarse) -> None:
+    rows = {row["metric"]: row for row in read_table(run.anat() / "sub-01_desc-wmhflow_qc.tsv")}
+    assert rows["decay_echoes"]["value"] == "5"
+    assert rows["relaxation_rate_seconds_per_unit"]["value"] == "0.001"
+    assert rows["susceptibility_brain_share"]["verdict"] != "n/a"
+    assert float(rows["susceptibility_residual_rad"]["value"]) < 0.1
+
+
+@pytest.mark.slow
+def test_a_phase_of_the_other_sign_is_refused_with_a_sentence(tmp_path: Path) -> None:
+    dataset = coarse_dataset(tmp_path, without=WITHOUT)
+    echoes.add_echoes(dataset, turn=-1)
+    done = inprocess.run(dataset.words())
+    assert done.code == 1
+    assert "opposite sign" in done.out + done.err

@@ -1,0 +1,230 @@
+"""How fast a signal decays over the echoes of a gradient echo: R2*, with the noise floor in mind.
+
+The logarithm of the signal is a straight line over echo time. Each echo counts with the square of
+the *fitted* signal, in a few rounds: weights from the measured signal pull the rate down, and no
+weights at all make late echoes, which are mostly noise, count as much as early ones.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numba import njit
+
+from wmhflow.core.arrays.threads import over_ranges
+from wmhflow.core.arrays.validation import UnfitImageError, checked_mask, kernel_ready
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+LEAST_ECHOES = 3
+N_ROUNDS = 3
+# Signals below so many standard deviations of the noise say nothing of the decay.
+FLOOR = 3.0
+# A signal that has decayed by exp(-1/1.5) before the first echo cannot be told from the floor.
+FASTEST = 1 / 1.5
+# A scanner's magnitude is never below 0; rounding of a resampled one may be, by this share.
+ROUNDING = 1e-3
+
+
+class DecayFit(NamedTuple):
+    """A rate of decay in every voxel."""
+
+    rate: NDArray[np.float32]
+    """1/s; NaN where fewer than three echoes stand above the noise, or the decay is too fast."""
+    signal: NDArray[np.float32]
+    """Signal at echo time 0, in the unit of the images; NaN as `rate` is."""
+    n_echoes: NDArray[np.uint8]
+    """Echoes that stand above the noise."""
+
+
+def fit_decay(
+    magnitudes: Sequence[ArrayLike],
+    echo_times_s: Sequence[float],
+    *,
+    noise: float = 0.0,
+    mask: ArrayLike | None = None,
+) -> DecayFit:
+    """Fit a rate of decay (R2*) and the signal at echo time 0.
+
+    A line is fitted to the logarithms, weighted by the squares of the fitted signals in three
+    rounds. Echoes from the first on at which the fitted signal lies below three standard deviations
+    of the noise do not count. What a gradient of the main field adds to the decay, as above the
+    sinuses, is not taken away.
+
+    Parameters
+    ----------
+    magnitudes : sequence of (I, J, K) arrays
+        One image for each echo, in any unit; at least three.
+    echo_times_s : sequence of floats
+        Their echo times in seconds, all different.
+    noise : float, optional
+        Standard deviation of the noise in the unit of the images, as `background_noise` gives it;
+        0 or NaN if unknown: then all echoes count that are above 0.
+    mask : (I, J, K) array of booleans or numbers, optional
+        Voxels to be fitted; others are NaN.
+
+    Returns
+    -------
+    DecayFit
+        Rate, signal and number of echoes.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than three echoes, or not one time for each; if a time is missing, not
+        positive or in milliseconds, two are equal, or shapes differ.
+    UnfitImageError
+        If an image has negative values, as a phase has.
+
+    References
+    ----------
+    .. [1] Pei M, Nguyen TD, Thimmappa ND, Salustri C, Dong F, Cooper MA, et al. Algorithm for fast
+       monoexponential fitting based on auto-regression on linear operations (ARLO) of data. Magn
+       Reson Med 2015;73:843-850. doi:10.1002/mrm.25137
+
+    Examples
+    --------
+    >>> times = [0.005, 0.010, 0.020]
+    >>> images = [np.full((1, 1, 1), 100 * np.exp(-30 * t)) for t in times]
+    >>> fit = fit_decay(images, times)
+    >>> round(float(fit.rate[0, 0, 0]), 3), round(float(fit.signal[0, 0, 0]), 2)
+    (30.0, 100.0)
+    """
+    times = checked_echo_times(echo_times_s, len(magnitudes))
+    order = np.argsort(times)
+    volumes = [np.asarray(magnitudes[number], np.float32) for number in order]
+    _check_magnitudes(volumes)
+    shape = volumes[0].shape
+    inside = np.ones(shape, bool) if mask is None else checked_mask(mask, "mask")
+    if inside.shape != shape:
+        raise ValueError(f"mask has shape {inside.shape} but the echoes have {shape}")
+    signals = kernel_ready(np.stack([volume[inside] for volume in volumes], axis=-1), np.float32)
+    floor = FLOOR * noise if np.isfinite(noise) and noise > 0 else 0.0
+    fitted = np.full((len(signals), 2), np.nan, np.float32)
+    counts = np.zeros(len(signals), np.uint8)
+    over_ranges(
+        lambda start, stop: _fit(signals, times[order], floor, fitted, counts, start, stop),
+        len(signals),
+        signals.size,
+    )
+    rate, signal = (np.full(shape, np.nan, np.float32) for _ in range(2))
+    n_echoes = np.zeros(shape, np.uint8)
+    rate[inside], signal[inside], n_echoes[inside] = fitted[:, 0], fitted[:, 1], counts
+    return DecayFit(rate, signal, n_echoes)
+
+
+def checked_echo_times(
+    echo_times_s: Sequence[float], n_images: int, least: int = LEAST_ECHOES
+) -> NDArray[np.float64]:
+    """Return echo times in seconds; refuse missing, equal, impossible and too few ones."""
+    times = np.asarray(echo_times_s, np.float64)
+    if times.shape != (n_images,):
+        raise ValueError(f"{times.size} echo times for {n_images} images: one for each is needed")
+    if n_images < least:
+        raise ValueError(f"there are {n_images} echoes: at least {least} are needed")
+    if not (np.isfinite(times) & (times > 0)).all():
+        raise ValueError(f"echo times {times.tolist()} s: each has to be a positive number")
+    if times.max() >= 1:
+        raise ValueError(
+            f"echo times to {times.max():g} s: these are milliseconds; they are needed in seconds"
+        )
+    if np.unique(times).size < n_images:
+        raise ValueError(f"two echoes have the same echo time ({times.tolist()} s)")
+    return times
+
+
+def _check_magnitudes(volumes: list[NDArray[np.float32]]) -> None:
+    for number, volume in enumerate(volumes, 1):
+        if volume.ndim != 3 or volume.shape != volumes[0].shape:
+            raise ValueError(
+                f"echo {number} has shape {volume.shape} but echo 1 has {volumes[0].shape}: "
+                "three-dimensional images on one grid are needed"
+            )
+        least, most = float(np.nanmin(volume)), float(np.nanmax(volume))
+        if least < -ROUNDING * max(most, 0.0) or most <= 0:
+            raise UnfitImageError(
+                f"echo {number} has values from {least:g} to {most:g}: this is no magnitude; look "
+                "whether it is a phase image"
+            )
+
+
+def background_noise(magnitude: ArrayLike) -> float:
+    """Estimate the standard deviation of the noise from the air around a head.
+
+    Where there is no signal, a magnitude has a Rayleigh distribution, whose mean square is twice
+    the variance of the noise.
+
+    Parameters
+    ----------
+    magnitude : (I, J, K) array
+        An image of a whole head; of several echoes the last, in which least of the head is bright.
+
+    Returns
+    -------
+    float
+        In the unit of the image; NaN if there is no air, or it has been set to one value.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> image = np.abs(rng.normal(0, 5, (40, 40, 40)) + 1j * rng.normal(0, 5, (40, 40, 40)))
+    >>> image[10:30, 10:30, 10:30] += 100
+    >>> round(background_noise(image))
+    5
+    """
+    values = np.asarray(magnitude, np.float64)
+    values = values[np.isfinite(values)]
+    if values.size == 0 or np.mean(values == values.min()) > 0.2:
+        return float("nan")
+    top = float(np.quantile(values, 0.02)) * 10
+    low = values[values <= top]
+    for _ in range(50):
+        noise = float(np.sqrt(np.mean(low**2) / 2))
+        kept = values[values <= 4 * noise]
+        if kept.size in {low.size, 0}:
+            break
+        low = kept
+    return noise if low.size >= 0.05 * values.size else float("nan")
+
+
+@njit(cache=True, nogil=True)
+def _fit(signals, times, floor, fitted, counts, start, stop):  # type: ignore[no-untyped-def]
+    fastest = FASTEST / times[0]
+    for voxel in range(start, stop):
+        n = 0
+        while n < times.size and signals[voxel, n] > 0 and np.isfinite(signals[voxel, n]):
+            n += 1
+        rate, level = 0.0, 0.0
+        for turn in range(N_ROUNDS + 1):
+            if n < LEAST_ECHOES:
+                break
+            w, wt, wtt, wy, wty = 0.0, 0.0, 0.0, 0.0, 0.0
+            for echo in range(n):
+                weight = 1.0 if turn == 0 else np.exp(-2.0 * rate * (times[echo] - times[0]))
+                y = np.log(signals[voxel, echo] / signals[voxel, 0])
+                w += weight
+                wt += weight * times[echo]
+                wtt += weight * times[echo] ** 2
+                wy += weight * y
+                wty += weight * times[echo] * y
+            slope = (w * wty - wt * wy) / (w * wtt - wt * wt)
+            rate, level = -slope, (wy - slope * wt) / w
+            # by the fitted signal: by the measured one, the echoes that noise raised would be kept
+            above = 0
+            while above < n and _at(level, rate, times[above]) * signals[voxel, 0] > floor:
+                above += 1
+            n = above
+        counts[voxel] = n
+        if n >= LEAST_ECHOES and rate <= fastest:
+            fitted[voxel, 0] = rate
+            fitted[voxel, 1] = np.exp(level) * signals[voxel, 0]
+
+
+@njit(cache=True, nogil=True)
+def _at(level, rate, time):  # type: ignore[no-untyped-def]
+    """Return a fitted signal, relative to the first measured one."""
+    return np.exp(level - rate * time)

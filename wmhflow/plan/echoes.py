@@ -1,0 +1,171 @@
+"""Whether maps can be computed from echoes and from pairs of images, by what their sidecars say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from wmhflow.bids.query import FoundFile
+from wmhflow.bids.sidecars import read_sidecar
+from wmhflow.plan.computed import Fit, FoundSeries
+from wmhflow.plan.context import Planning
+
+LEAST_ECHOES = 3
+# Settings that have to be one for a ratio of images with and without magnetisation transfer.
+ALIKE = ("FlipAngle", "RepetitionTime", "RepetitionTimeExcitation", "EchoTime", "ReceiveGain")
+# Two settings are one if they differ by less than this share.
+SAME = 1e-3
+
+
+def judge_decay(planning: Planning, found: FoundSeries) -> Fit | str:
+    """Tell which echoes R2* is fitted to, or why it is not.
+
+    Parameters
+    ----------
+    planning
+        The visit's.
+    found
+        The series of echoes.
+    """
+    times = _echo_times(_files(found["magnitude"]))
+    if isinstance(times, str):
+        return times
+    return Fit(_described(times), {"echo_times_s": times}, {"EchoTime": times})
+
+
+def judge_phase(planning: Planning, found: FoundSeries) -> Fit | str:
+    """Tell from which echoes susceptibility is computed, or why it is not.
+
+    Parameters
+    ----------
+    planning
+        The visit's.
+    found
+        The series of echoes.
+    """
+    if "phase" not in found:
+        return "there are no phase images (part-phase) of it"
+    bright, phases = _files(found["magnitude"]), _files(found["phase"])
+    if [file.get("echo") for file in bright] != [file.get("echo") for file in phases]:
+        return f"there are {len(phases)} phase images and {len(bright)} magnitudes of its echoes"
+    times = _echo_times(phases)
+    if isinstance(times, str):
+        return times
+    told = [read_sidecar(file) for file in phases]
+    strengths = {_number(one.get("MagneticFieldStrength")) for one in told}
+    units = {str(one["Units"]) for one in told if one.get("Units")}
+    fault = None
+    if times != _echo_times(bright):
+        fault = "its phase images and magnitudes have other echo times"
+    elif strengths == {None} or len(strengths) > 1:
+        fault = (
+            "its JSON files do not say the strength of the main field (MagneticFieldStrength, T)"
+        )
+    elif len(units) > 1:
+        fault = f"its phase images have other units ({', '.join(sorted(units))})"
+    if fault is not None:
+        return fault
+    options: dict[str, Any] = {
+        "echo_times_s": times,
+        "field_strength_t": strengths.pop(),
+        "phase_unit": units.pop() if units else None,
+    }
+    stated = {
+        "EchoTime": times,
+        "MagneticFieldStrength": options["field_strength_t"],
+        "Unwrapping": "best path in three dimensions (doi:10.1364/AO.46.006623)",
+        "EchoCombination": "weighted by the square of the magnitude, without a smooth offset",
+        "BackgroundFieldAndInversion": "spheres of varying radius and total variation, solved "
+        "together (doi:10.1002/nbm.3570)",
+        "Reference": "mean of the brain; reference_offset_ppm is the mean of the fluid in the "
+        "lateral ventricles, which is 0 in maps relative to it",
+    }
+    return Fit(_described(times), options, stated)
+
+
+def judge_transfer(planning: Planning, found: FoundSeries) -> Fit | str:
+    """Tell whether two images differ in nothing but the pulse of magnetisation transfer.
+
+    Parameters
+    ----------
+    planning
+        The visit's.
+    found
+        The two images.
+    """
+    on, off = (read_sidecar(_files(found[name])[0]) for name in ("on", "off"))
+    apart = [
+        f"{name} {on[name]} and {off[name]}"
+        for name in ALIKE
+        if name in on and name in off and not _are_one(on[name], off[name])
+    ]
+    if apart:
+        return f"the images with and without the pulse were not taken alike ({'; '.join(apart)})"
+    return Fit("with and without the pulse")
+
+
+def judge_t1_over_t2(planning: Planning, found: FoundSeries) -> Fit | str:
+    """Tell whether a T2w image can be set against the T1w.
+
+    Parameters
+    ----------
+    planning
+        The visit's.
+    found
+        The T2w image.
+    """
+    t1w = planning.of_visit(planning.query.raw_images("t1w", planning.subject, suffix="T1w"))
+    if not t1w or planning.settings.anatomy.reference == "FLAIR":
+        return "the T1w has to be the reference, and is not"
+    if "InversionTime" in read_sidecar(_files(found["image"])[0]):
+        return "its JSON file states an InversionTime, so that it is a FLAIR and no T2w"
+    far = planning.settings.regions.shell_max
+    return Fit(
+        f"beside the T1w, relative to white matter farther than {far:g} mm from WMH",
+        {"far_mm": far},
+        {
+            "Relative": "to the median of white matter far from WMH, which is 1; times "
+            "reference_ratio it is the ratio of the images. It compares places within a person: "
+            "the transmitting coil's field, which differs with head and body size, is in it "
+            "(doi:10.1016/j.neuroimage.2022.119360)",
+            "BiasCorrection": "each image by itself (N4, doi:10.1109/TMI.2010.2046908)",
+        },
+    )
+
+
+def _files(found: FoundFile | tuple[FoundFile, ...]) -> tuple[FoundFile, ...]:
+    return found if isinstance(found, tuple) else (found,)
+
+
+def _echo_times(files: Sequence[FoundFile]) -> list[float] | str:
+    """Read echo times in s, or say why they cannot be used."""
+    times = [_number(read_sidecar(file).get("EchoTime")) for file in files]
+    known = [time for time in times if time is not None]
+    if len(files) < LEAST_ECHOES:
+        return f"it has {len(files)} echoes: at least {LEAST_ECHOES} are needed"
+    if len(known) < len(files):
+        return (
+            f"{len(files) - len(known)} of its {len(files)} echoes have no EchoTime in JSON files"
+        )
+    if len(set(known)) < len(known):
+        return f"two of its echoes have the same EchoTime ({known} s)"
+    if not all(0 < time < 1 for time in known):
+        return f"its echo times {known} are no seconds"
+    return known
+
+
+def _number(value: Any) -> float | None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number else None
+
+
+def _are_one(first: Any, second: Any) -> bool:
+    a, b = _number(first), _number(second)
+    if a is None or b is None:
+        return bool(first == second)
+    return abs(a - b) <= SAME * max(abs(a), abs(b))
+
+
+def _described(times: Sequence[float]) -> str:
+    in_ms = [f"{1000 * time:g}" for time in sorted(times)]
+    return f"{len(times)} echoes, {in_ms[0]} to {in_ms[-1]} ms"

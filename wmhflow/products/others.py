@@ -1,0 +1,96 @@
+"""Products of other lesions that are given: their masks, and tables of lesions beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from wmhflow.plan.others import ACUTE, BLEED, SPACES
+from wmhflow.products.anatomy import meaning_of
+from wmhflow.products.keys import Visit
+from wmhflow.products.product import Facts, Recipe
+from wmhflow.products.regions import NEAR
+from wmhflow.products.rows import zone_images
+from wmhflow.products.tables import ACUTE_TABLE, ADJACENCY_TABLE, SPACES_TABLE
+from wmhflow.steps.lesions import bring_mask
+from wmhflow.steps.others import tabulate_acute, tabulate_adjacency
+
+CAPTIONS = {
+    ACUTE: "Acute lesions",
+    BLEED: "Haemorrhage",
+    SPACES: "Perivascular spaces",
+}
+# label- of the written masks
+WRITTEN = {ACUTE: "acute", BLEED: "haemorrhage", SPACES: "PVS"}
+
+
+def other_lesions(visit: Visit) -> Iterator[Recipe]:
+    """Declare masks of other lesions on the reference, and what lesions are beside them.
+
+    Parameters
+    ----------
+    visit
+        The visit.
+    """
+    for kind, given in visit.plan.others.items():
+        yield Recipe(
+            f"given_{kind}",
+            bring_mask,
+            takes={"in_file": given.file, "transforms": visit.to_reference(given)},
+            beside={"space": visit.reference},
+            options={"what": kind, **meaning_of(given)} | visit.trusted,
+            makes={
+                "mask": visit.image(
+                    f"mask_{kind}", "mask", CAPTIONS[kind], "mask", {"Type": "Lesion"},
+                    label=WRITTEN[kind],
+                ),
+                "facts": Facts(f"{kind}_given_facts"),
+            },
+        )  # fmt: skip
+    if ACUTE in visit.plan.others:
+        yield _acute(visit)
+    if SPACES in visit.plan.others:
+        yield _adjacency(visit)
+
+
+def _acute(visit: Visit) -> Recipe:
+    atlas = visit.plan.territories
+    options: dict[str, Any] = {"remote_mm": visit.settings.regions.remote_mm}
+    if atlas is not None:
+        ventricles = atlas.definition.ventricles if atlas.definition else ()
+        options["territory_names"] = {
+            index: region.name for index, region in atlas.regions.items() if index not in ventricles
+        }
+    return Recipe(
+        "acute_lesions",
+        tabulate_acute,
+        takes={
+            "acute": f"mask_{ACUTE}",
+            "wmh": "mask_WMH",
+            "haemorrhage": f"mask_{BLEED}" if BLEED in visit.plan.others else None,
+        },
+        beside={
+            "tissue": "seg_tissue",
+            "zones": f"seg_{next(iter(zone_images(visit.plan.zones)))}",
+            "depth": "distance_depth",
+            "territories": f"seg_{atlas.name}" if atlas is not None else None,
+            **NEAR,
+        },
+        options=options,
+        makes={"table": ACUTE_TABLE, "facts": Facts("acute_facts", "acute_")},
+    )
+
+
+def _adjacency(visit: Visit) -> Recipe:
+    return Recipe(
+        "perivascular_lesions",
+        tabulate_adjacency,
+        takes={
+            "spaces": f"mask_{SPACES}",
+            "lesions": "seg_lesions",
+            "is_periventricular": "is_periventricular",
+        },
+        beside={"tissue": "seg_tissue", "ventricle_distance": "distance_ventricles"},
+        options={"seed": visit.seed},
+        makes={"table": SPACES_TABLE, "summary": ADJACENCY_TABLE},
+    )

@@ -1,0 +1,147 @@
+"""Steps that compute maps from the echoes of a gradient echo: R2* and magnetic susceptibility."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wmhflow.ants.transforms import average_through
+from wmhflow.core.contrasts import background_noise, fit_decay
+from wmhflow.core.space.grids import Grid3D
+from wmhflow.core.susceptibility import (
+    check_sign,
+    phases_in_radians,
+    quantify_susceptibility,
+    reference_offset,
+)
+from wmhflow.labels.digits import DEEP_GREY, VENTRICLES, WHITE_MATTER, class_of
+from wmhflow.steps.kinds import Facts, LabelImage, step
+
+# The share of a voxel that has to lie in the brain, or in a tissue to stand for it.
+IN_BRAIN, WHOLLY = 0.5, 0.95
+
+
+class Decay(NamedTuple):
+    """The rate of decay of a signal over its echoes."""
+
+    rate: Grid3D
+    facts: Facts
+
+
+class Magnetic(NamedTuple):
+    """A map of susceptibility, relative to the mean of the brain."""
+
+    chi: Grid3D
+    facts: Facts
+
+
+class Shown(NamedTuple):
+    """What shows the anatomy of a series."""
+
+    image: Grid3D
+
+
+@step(mem_gb=1.0)
+def first_echo(magnitude: list[Grid3D]) -> Shown:
+    """Show a series of echoes by its first.
+
+    Parameters
+    ----------
+    magnitude
+        The echoes, the first one first.
+    """
+    return Shown(magnitude[0])
+
+
+@step(mem_gb=3.0, seconds=5)
+def map_decay(magnitude: list[Grid3D], echo_times_s: list[float]) -> Decay:
+    """Fit R2* to the magnitudes of a gradient echo.
+
+    Parameters
+    ----------
+    magnitude
+        One image for each echo.
+    echo_times_s
+        Their echo times.
+    """
+    last = magnitude[int(np.argmax(echo_times_s))]
+    noise = background_noise(last.data)
+    fit = fit_decay([echo.data for echo in magnitude], echo_times_s, noise=noise)
+    facts = {
+        "echoes": len(magnitude),
+        "noise": noise,
+        "fewer_echoes_voxels": int(np.count_nonzero(fit.n_echoes < len(magnitude))),
+        "unfitted_voxels": int(np.count_nonzero(np.isnan(fit.rate))),
+    }
+    return Decay(Grid3D(fit.rate, magnitude[0].affine), facts)
+
+
+@step(mem_gb=6.0, seconds=200)
+def map_susceptibility(
+    magnitude: list[Grid3D],
+    phase: list[Grid3D],
+    tissue: LabelImage,
+    echo_times_s: list[float],
+    field_strength_t: float,
+    phase_unit: str | None = None,
+    transform: Path | None = None,
+) -> Magnetic:
+    """Compute magnetic susceptibility from the phase of a gradient echo.
+
+    Parameters
+    ----------
+    magnitude, phase
+        One image each for every echo.
+    tissue
+        Tissues on the reference: the brain, and the tissues by which the map is checked.
+    echo_times_s, field_strength_t, phase_unit
+        What the sidecars say of the echoes.
+    transform
+        From the echoes to the reference; None where the headers agree.
+    """
+    grid = magnitude[0]
+    classes = class_of(tissue.data)
+    brain = share_on(grid, tissue.data > 0, tissue, transform) > IN_BRAIN
+    found = quantify_susceptibility(
+        phases_in_radians([echo.data for echo in phase], phase_unit),
+        [echo.data for echo in magnitude],
+        echo_times_s,
+        brain,
+        grid.affine,
+        field_strength_t,
+    )
+    fluid, grey, white = (
+        reference_offset(found.chi_ppm, share_on(grid, classes == one, tissue, transform) >= WHOLLY)
+        for one in (VENTRICLES, DEEP_GREY, WHITE_MATTER)
+    )
+    check_sign(grey, white)
+    facts = {
+        "reference_offset_ppm": fluid,
+        "deep_grey_ppm": grey,
+        "white_matter_ppm": white,
+        "residual_rad": found.residual_rad,
+        "brain_share": found.share_left,
+    }
+    return Magnetic(Grid3D(found.chi_ppm, grid.affine), facts)
+
+
+def share_on(
+    grid: Grid3D, mask: NDArray[np.bool_], of: LabelImage, transform: Path | None
+) -> NDArray[np.float32]:
+    """Return how much of each voxel of a grid a mask on the reference covers.
+
+    Parameters
+    ----------
+    grid
+        The grid.
+    mask, of
+        The mask, and an image that says where its voxels lie.
+    transform
+        From the grid to the reference; None where the headers agree.
+    """
+    moving = Grid3D(np.asarray(mask, np.float32), of.affine)
+    through = [] if transform is None else [str(transform)]
+    return average_through(moving, grid, through, [True] * len(through))

@@ -1,0 +1,203 @@
+"""Steps that set lesions against other lesions: acute ones, a bleed, perivascular spaces."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from wmhflow.core.measure.beside import nearness, nearness_by_chance
+from wmhflow.core.regions.lesions import label_lesions, lesion_measures
+from wmhflow.core.regions.zones import lesion_label, lesion_majority
+from wmhflow.core.space.geometry import spacing_of, voxel_mm3
+from wmhflow.core.space.grids import Grid3D
+from wmhflow.labels.digits import LETTERS, WHITE_OR_WMH, class_of, side_of
+from wmhflow.labels.regions import load_regions
+from wmhflow.steps.kinds import Facts, LabelImage, MaskImage, Rows, step
+
+# mm: within the first a lesion is adjacent to a perivascular space.
+NEAR_MM = (2.0, 5.0)
+N_DRAWS = 200
+# Shares of lesions that touch perivascular spaces: 7 T and Barnes 2022 to Huang 2021
+# (doi:10.3389/fneur.2022.889884, doi:10.1177/0271678X211002279).
+PUBLISHED = (0.77, 0.89)
+CLASSES = ("all", "PV", "deep")
+
+
+class AcuteLesions(NamedTuple):
+    """A row per acute lesion."""
+
+    table: Rows
+    facts: Facts
+
+
+class Adjacency(NamedTuple):
+    """A row per lesion beside perivascular spaces, and what they come to."""
+
+    table: Rows
+    summary: Rows
+
+
+@step(mem_gb=2.0)
+def tabulate_acute(
+    acute: MaskImage,
+    wmh: MaskImage,
+    tissue: LabelImage,
+    zones: LabelImage,
+    depth: Grid3D,
+    ventricle_distance: Grid3D,
+    cortex_distance: Grid3D,
+    remote_mm: float,
+    haemorrhage: MaskImage | None = None,
+    territories: LabelImage | None = None,
+    territory_names: dict[int, str] | None = None,
+) -> AcuteLesions:
+    """Describe every acute lesion, and how far it lies from a haemorrhage and from WMH.
+
+    Parameters
+    ----------
+    acute, wmh
+        Acute lesions and WMH.
+    tissue, zones
+        seg-tissue and seg-zones.
+    depth, ventricle_distance, cortex_distance
+        Distances on the same grid.
+    remote_mm
+        From how far on a lesion is remote from the haemorrhage.
+    haemorrhage
+        The haemorrhage, if a mask of it is given.
+    territories, territory_names
+        An atlas of arteries laid over, and its regions.
+    """
+    labels, count = label_lesions(acute.data, acute.affine)
+    sizes = spacing_of(acute.affine)
+    distances = {
+        "ventricle_distance": ventricle_distance.data,
+        "cortex_distance": cortex_distance.data,
+    }
+    measures = lesion_measures(labels, acute.affine, distances)
+    zone = lesion_majority(labels, count, zones.data)
+    side = lesion_majority(labels, count, side_of(tissue.data))
+    depths = _means(labels, count, depth.data)
+    artery = [0] * count
+    if territories is not None:
+        named = np.isin(territories.data, list(territory_names or {}))
+        artery = list(lesion_label(labels, count, np.where(named, territories.data, 0)))
+    apart = [math.inf] * count
+    if haemorrhage is not None:
+        apart = nearness(labels, count, haemorrhage.data, sizes).distance_mm.tolist()
+    from_wmh = nearness(labels, count, wmh.data, sizes).distance_mm.tolist()
+    names = {index: region.abbreviation for index, region in load_regions("zones").items()}
+    load = float(np.count_nonzero(wmh.data) * voxel_mm3(wmh.affine))
+    rows = [
+        {name: _plain(values[i]) for name, values in measures.items() if name != "n_voxels"}
+        | {
+            "hemisphere": LETTERS[int(side[i])] if side[i] else None,
+            "zone": names.get(int(zone[i])),
+            "depth": _finite(depths[i]),
+            "territory": (territory_names or {}).get(int(artery[i])),
+            "haemorrhage_distance": _finite(apart[i]),
+            "is_remote": apart[i] >= remote_mm if math.isfinite(apart[i]) else None,
+            "wmh_distance": _finite(from_wmh[i]),
+            "wmh_volume_mm3": load,
+        }
+        for i in range(count)
+    ]
+    n_remote = sum(row["is_remote"] is True for row in rows)
+    return AcuteLesions(rows, {"lesions": count, "remote_lesions": n_remote})
+
+
+@step(mem_gb=2.0, seconds=20)
+def tabulate_adjacency(
+    spaces: MaskImage,
+    lesions: LabelImage,
+    tissue: LabelImage,
+    ventricle_distance: Grid3D,
+    is_periventricular: list[bool],
+    seed: int,
+) -> Adjacency:
+    """Tell how near each lesion lies to perivascular spaces, and how near it would by chance.
+
+    Parameters
+    ----------
+    spaces
+        Perivascular spaces.
+    lesions
+        seg-lesions.
+    tissue
+        seg-tissue: lesions are moved within white matter.
+    ventricle_distance
+        In mm; a moved lesion keeps its distance.
+    is_periventricular
+        Of each lesion.
+    seed
+        Of the moves.
+    """
+    count = len(is_periventricular)
+    sizes = spacing_of(spaces.affine)
+    found = nearness(lesions.data, count, spaces.data, sizes, NEAR_MM)
+    chance = nearness_by_chance(
+        lesions.data,
+        count,
+        spaces.data,
+        np.isin(class_of(tissue.data), WHITE_OR_WMH),
+        ventricle_distance.data,
+        sizes,
+        within_mm=NEAR_MM[0],
+        n_draws=N_DRAWS,
+        seed=seed,
+    )
+    rows: Rows = [
+        {
+            "index": i + 1,
+            "lesion_class": "PV" if is_periventricular[i] else "deep",
+            "perivascular_distance": _finite(found.distance_mm[i]),
+            "perivascular_volume_2mm": float(found.volume_mm3[i, 0]),
+            "perivascular_volume_5mm": float(found.volume_mm3[i, 1]),
+            "is_adjacent": bool(found.distance_mm[i] <= NEAR_MM[0]),
+            "chance": _finite(chance.share[i]),
+            "n_draws": int(chance.n_draws[i]),
+        }
+        for i in range(count)
+    ]
+    return Adjacency(rows, [_summed(rows, name) for name in CLASSES])
+
+
+def _summed(rows: Rows, name: str) -> dict[str, Any]:
+    """Add up lesions of a class; chance is compared on those that could be moved."""
+    mine = [row for row in rows if name in {"all", row["lesion_class"]}]
+    movable = [row for row in mine if row["chance"] is not None]
+    return {
+        "lesion_class": name,
+        "n_lesions": len(mine),
+        "n_adjacent": sum(row["is_adjacent"] for row in mine),
+        "share": _mean([row["is_adjacent"] for row in mine]),
+        "n_movable": len(movable),
+        "share_movable": _mean([row["is_adjacent"] for row in movable]),
+        "chance": _mean([row["chance"] for row in movable]),
+        "published_lo": PUBLISHED[0],
+        "published_hi": PUBLISHED[1],
+    }
+
+
+def _mean(values: list[Any]) -> float | None:
+    return float(np.mean(values)) if values else None
+
+
+def _means(labels: Any, count: int, values: Any) -> list[float]:
+    """Average over the voxels of each lesion that have a value."""
+    known = (labels > 0) & np.isfinite(values)
+    sums, counts = (
+        np.bincount(labels[known], weights=one, minlength=count + 1)[1:]
+        for one in (values[known].astype(np.float64), np.ones(np.count_nonzero(known)))
+    )
+    return [float(a / b) if b else math.nan for a, b in zip(sums, counts, strict=True)]
+
+
+def _finite(value: Any) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if hasattr(value, "item") else value

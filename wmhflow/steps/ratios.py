@@ -1,0 +1,159 @@
+"""Steps that compute maps from two images, or from one and a region of reference."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from wmhflow.ants.transforms import average_through
+from wmhflow.core.arrays.distance import distance_to
+from wmhflow.core.arrays.masks import deeper
+from wmhflow.core.contrasts import (
+    background_noise,
+    check_fluid_is_bright,
+    rate_from_time,
+    relative_ratio,
+    transfer_ratio,
+)
+from wmhflow.core.space.geometry import spacing_of
+from wmhflow.core.space.grids import Grid3D
+from wmhflow.core.tissue.bias import correct_bias
+from wmhflow.labels.digits import VENTRICLES, WHITE_MATTER, class_of
+from wmhflow.steps.echoes import IN_BRAIN, WHOLLY, Shown, share_on
+from wmhflow.steps.kinds import Facts, LabelImage, MaskImage, step
+
+
+class Transfer(NamedTuple):
+    """The magnetisation transfer ratio."""
+
+    ratio: Grid3D
+    facts: Facts
+
+
+class Relaxation(NamedTuple):
+    """A rate of relaxation."""
+
+    rate: Grid3D
+    facts: Facts
+
+
+@step(mem_gb=1.0)
+def without_pulse(off: Grid3D) -> Shown:
+    """Show a pair of images by the one without the pulse, which is the brighter one.
+
+    Parameters
+    ----------
+    off
+        The image without the pulse.
+    """
+    return Shown(off)
+
+
+@step(mem_gb=1.0)
+def map_transfer(off: Grid3D, on: Grid3D) -> Transfer:
+    """Compute the magnetisation transfer ratio.
+
+    Parameters
+    ----------
+    off, on
+        The images without and with the pulse, on one grid.
+    """
+    noise = background_noise(off.data)
+    ratio = transfer_ratio(on.data, off.data, noise=noise)
+    facts = {"noise": noise, "unfitted_voxels": int(np.count_nonzero(np.isnan(ratio)))}
+    return Transfer(Grid3D(ratio, off.affine), facts)
+
+
+@step(mem_gb=1.0)
+def relaxation_time(time: Grid3D) -> Shown:
+    """Show a map of a time by itself.
+
+    Parameters
+    ----------
+    time
+        The map.
+    """
+    return Shown(time)
+
+
+@step(mem_gb=1.0)
+def map_rate(time: Grid3D) -> Relaxation:
+    """Compute R1 from a map of T1.
+
+    Parameters
+    ----------
+    time
+        T1 in s or ms.
+    """
+    found = rate_from_time(time.data)
+    facts = {"seconds_per_unit": found.seconds_per_unit}
+    return Relaxation(Grid3D(found.rate, time.affine), facts)
+
+
+class Ratio(NamedTuple):
+    """The ratio of two images, relative to far white matter."""
+
+    ratio: Grid3D
+    facts: Facts
+
+
+@step(mem_gb=1.0)
+def t2w_image(image: Grid3D) -> Shown:
+    """Show a T2w image by itself.
+
+    Parameters
+    ----------
+    image
+        The image.
+    """
+    return Shown(image)
+
+
+@step(mem_gb=4.0, seconds=30)
+def map_t1_over_t2(
+    image: Grid3D,
+    t1w: Grid3D,
+    tissue: LabelImage,
+    wmh: MaskImage,
+    far_mm: float,
+    transform: Path | None = None,
+) -> Ratio:
+    """Divide T1w by T2w, on the grid of the T2w, and by white matter far from lesions.
+
+    Parameters
+    ----------
+    image
+        The T2w image.
+    t1w
+        The T1w image.
+    tissue, wmh
+        Tissues and lesions on the reference.
+    far_mm
+        White matter farther than this from lesions becomes 1.
+    transform
+        From the T2w to the reference; None where the headers agree.
+    """
+    sizes = spacing_of(tissue.affine)
+    classes = class_of(tissue.data)
+    white = deeper((classes == WHITE_MATTER) & ~wmh.data, float(max(sizes)), sizes)
+    far = white & (distance_to(wmh.data, sizes, limit=far_mm) > far_mm)
+    brain, fluid, reference, inner = (
+        share_on(image, mask, tissue, transform)
+        for mask in (tissue.data > 0, classes == VENTRICLES, far, white)
+    )
+    check_fluid_is_bright(image.data, fluid >= WHOLLY, inner >= WHOLLY)
+    through = [] if transform is None else [str(transform)]
+    moved = average_through(t1w, image, through, [True] * len(through))
+    inside = brain > IN_BRAIN
+    top, bottom = (
+        correct_bias(values.astype(np.float32), inside, image.voxel_sizes_mm)
+        for values in (moved, image.data)
+    )
+    ratio, middle = relative_ratio(top, bottom, reference >= WHOLLY)
+    facts = {
+        "reference_ratio": middle,
+        "reference_voxels": int(np.count_nonzero(reference >= WHOLLY)),
+    }
+    return Ratio(Grid3D(np.where(inside, ratio, np.nan).astype(np.float32), image.affine), facts)
