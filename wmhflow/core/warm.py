@@ -16,6 +16,9 @@ from wmhflow.core.align.pulling import Displacements, PointMap, pull
 from wmhflow.core.align.similarity import compare
 from wmhflow.core.arrays.distance import distance_to, nearest, signed_distance
 from wmhflow.core.arrays.validation import COPIED_TYPES, kernel_ready
+from wmhflow.core.diffusion.coherence import fibre_coherence
+from wmhflow.core.diffusion.gradients import Gradients
+from wmhflow.core.diffusion.tensor import fit_tensor
 from wmhflow.core.measure.coverage import coverage_weights, merge_regions
 from wmhflow.core.measure.statistics import region_statistics
 from wmhflow.core.regions.bullseye import bullseye_labels, depth
@@ -56,6 +59,7 @@ def main() -> None:
     _warm_copies()
     _warm_alignment()
     _warm_tissues(_head())
+    _warm_diffusion()
 
 
 def _head() -> _Head:
@@ -97,6 +101,14 @@ def _warm_alignment() -> None:
 def _warm_tissues(head: _Head) -> None:
     priors = np.stack([head.cortex, ~head.cortex]).astype(np.float32)
     fit_mixture(priors[0], head.cortex | ~head.cortex, priors, SPACING_MM, fluid=0)
+
+
+def _warm_diffusion() -> None:
+    """Fit models to one voxel of each kind of numbers."""
+    half = np.array([[1, 1, 0], [1, -1, 0], [1, 0, 1], [1, 0, -1], [0, 1, 1], [0, 1, -1.0]])
+    gradients = Gradients(np.r_[0.0, 6 * [1000.0]], np.r_[np.zeros((1, 3)), half / np.sqrt(2)])
+    fit_tensor(np.ones((2, 7), dtype=np.float32), gradients)
+    fibre_coherence(np.zeros((2, 2, 2, 3)), np.zeros((2, 2, 2)), np.ones(3))
 
 
 def _warm_regions(head: _Head, arranged: Callable[..., NDArray[Any]]) -> None:

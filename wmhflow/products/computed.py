@@ -40,9 +40,9 @@ def computed_maps(visit: Visit) -> Iterator[Recipe]:
             key = entry.values.series, entry.values.step
             fits.setdefault(key, []).append((entry, entry.values, transform_of(group)))
     for values in shown.values():
-        yield from _shown(values)
+        yield from _shown(visit, values)
     for of_step in fits.values():
-        yield _fit(of_step)
+        yield _fit(visit, of_step)
 
 
 def _check_step(entry: MapPlan, name: str) -> None:
@@ -63,7 +63,7 @@ def _single(entry: MapPlan, values: Computed) -> Recipe:
     )
 
 
-def _shown(values: Computed) -> Iterator[Recipe]:
+def _shown(visit: Visit, values: Computed) -> Iterator[Recipe]:
     """Declare the image by which all maps of a series are aligned, if it has its own."""
     key = series_image(values)
     by = load_series_definitions()[values.series or ""].shown_by
@@ -72,10 +72,10 @@ def _shown(values: Computed) -> Iterator[Recipe]:
     function = SHOWN_STEPS[by]
     wanted = signature(function).parameters
     takes = {name: taken for name, taken in values.takes.items() if name in wanted}
-    yield Recipe(key, function, takes=takes, makes={"image": Work(key)})
+    yield Recipe(key, function, takes=takes, options=visit.trusted, makes={"image": Work(key)})
 
 
-def _fit(fitted: list[tuple[MapPlan, Computed, Taken]]) -> Recipe:
+def _fit(visit: Visit, fitted: list[tuple[MapPlan, Computed, Taken]]) -> Recipe:
     """Declare a step that makes several maps of a series, and whatever else it gives."""
     _, values, transform = fitted[0]
     function = MAP_STEPS[values.step]
@@ -85,7 +85,8 @@ def _fit(fitted: list[tuple[MapPlan, Computed, Taken]]) -> Recipe:
         name: taken for name, taken in values.takes.items() if name in wanted
     }
     beside = {name: taken for name, taken in context.items() if name in wanted}
-    options = {name: value for name, value in values.options.items() if name in wanted}
+    fixed = {**values.options, **visit.trusted}
+    options = {name: value for name, value in fixed.items() if name in wanted}
     images = {
         how.gives: _image(
             entry, values, f"facts_{values.step}" if FACTS in _fields(function) else None

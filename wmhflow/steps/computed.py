@@ -23,13 +23,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from wmhflow.steps.diffusion import average_b0, fit_tensors
+
 # By the name that the registry of maps calls them: each takes paths, and gives a named tuple of
 # maps on their own grid.
-MAP_STEPS: dict[str, Callable[..., Any]] = {}
+MAP_STEPS: dict[str, Callable[..., Any]] = {"tensor": fit_tensors}
 
 # By the name that the registry of series calls them: each takes a series, and gives in `image` what
 # shows the anatomy best, on the grid of the maps.
-SHOWN_STEPS: dict[str, Callable[..., Any]] = {}
+SHOWN_STEPS: dict[str, Callable[..., Any]] = {"mean_b0": average_b0}
 
 # Parameters that a step of a series may have beside the series' files.
 VISIT_PARTS = {"tissue": "seg_tissue", "wmh": "mask_WMH"}
