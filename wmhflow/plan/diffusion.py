@@ -17,7 +17,7 @@ from wmhflow.core.diffusion.selection import (
     kurtosis_volumes,
     tensor_volumes,
 )
-from wmhflow.files.gradients import load_gradients
+from wmhflow.files.gradients import load_bvals, load_gradients
 from wmhflow.plan.computed import Fit, FoundSeries, Judge
 from wmhflow.plan.context import Planning
 from wmhflow.registries.series import load_series_definitions
@@ -47,6 +47,22 @@ def _judge(
         return str(error)
     options = {"volumes": list(chosen.volumes), "convention": convention}
     return Fit(chosen.words, options, _told(chosen, convention))
+
+
+def _judge_ivim(planning: Planning, found: FoundSeries) -> Fit | str:
+    """See whether a series has the b-values of an IVIM fit; its directions are averaged."""
+    image = _one(found, "image")
+    n_volumes = planning.series_facts(image).n_volumes
+    bvals = load_bvals(_one(found, "bval").path)
+    if len(bvals) != n_volumes:
+        return f"{image.path.name} has {n_volumes} volumes and {len(bvals)} b-values"
+    try:
+        chosen = ivim_volumes(bvals)
+    except UnfitSeriesError as error:
+        return str(error)
+    shells = [round(shell.b) for shell in chosen.shells]
+    counts = [chosen.n_b0, *(len(shell.volumes) for shell in chosen.shells)]
+    return Fit(chosen.words, {}, {"shells": shells, "n_volumes": counts})
 
 
 def _told(chosen: Selection, convention: str) -> dict[str, Any]:
@@ -85,6 +101,6 @@ DIFFUSION_JUDGES: dict[str, Judge] = {
     "tensor": partial(_judge, tensor_volumes),
     "kurtosis": partial(_judge, kurtosis_volumes),
     "free_water": partial(_judge, free_water_volumes),
-    "ivim": partial(_judge, ivim_volumes),
+    "ivim": _judge_ivim,
     "fractions": partial(_judge, fraction_volumes),
 }

@@ -24,10 +24,22 @@ from collections.abc import Callable
 from typing import Any
 
 from wmhflow.steps.diffusion import average_b0, fit_tensors
+from wmhflow.steps.diffusion_models import (
+    divide_tissues,
+    fit_free_waters,
+    fit_ivims,
+    fit_kurtoses,
+)
 
 # By the name that the registry of maps calls them: each takes paths, and gives a named tuple of
 # maps on their own grid.
-MAP_STEPS: dict[str, Callable[..., Any]] = {"tensor": fit_tensors}
+MAP_STEPS: dict[str, Callable[..., Any]] = {
+    "tensor": fit_tensors,
+    "kurtosis": fit_kurtoses,
+    "free_water": fit_free_waters,
+    "ivim": fit_ivims,
+    "fractions": divide_tissues,
+}
 
 # By the name that the registry of series calls them: each takes a series, and gives in `image` what
 # shows the anatomy best, on the grid of the maps.

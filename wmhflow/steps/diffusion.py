@@ -92,7 +92,7 @@ def load_part(
     gradients = load_gradients(image, shape[3], affine, bval, bvec, table, convention)
     gradients = gradients.part(volumes)
     data, _ = load_series(image, volumes)
-    counted = _head(data, gradients) if mask is None else load_volume(mask)[0] != 0
+    counted = head_mask(data[..., gradients.b0]) if mask is None else load_volume(mask)[0] != 0
     if not counted.any():
         raise InputError(f"{mask or image} leaves no voxel to fit a model to; look at it.")
     signals = np.empty((int(counted.sum()), len(volumes)), dtype=np.float32)
@@ -101,8 +101,15 @@ def load_part(
     return Part(signals, counted, gradients, affine)
 
 
-def _head(data: NDArray[np.float32], gradients: Gradients) -> NDArray[np.bool_]:
-    bright = np.nan_to_num(data[..., gradients.b0].mean(axis=3), posinf=0, neginf=0)
+def head_mask(b0: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Find the head in volumes without weighting by its brightness.
+
+    Parameters
+    ----------
+    b0 : ndarray of shape (X, Y, Z, n)
+        The volumes.
+    """
+    bright = np.nan_to_num(b0.mean(axis=3), posinf=0, neginf=0)
     return np.asarray(bright > HEAD_SHARE * np.percentile(bright, 99))
 
 

@@ -116,8 +116,9 @@ REFUSED = [
 
 @pytest.mark.parametrize(("model", "shells", "why"), REFUSED)
 def test_a_model_that_a_series_cannot_carry_says_why(model, shells, why: str) -> None:
+    table_of = Gradients(*table(*shells))
     with pytest.raises(UnfitSeriesError, match=why):
-        selected(model, *shells)
+        model(table_of.bvals if model is ivim_volumes else table_of)
 
 
 def test_two_shells_carry_every_model_of_two() -> None:
@@ -125,3 +126,14 @@ def test_two_shells_carry_every_model_of_two() -> None:
         chosen = selected(model, (1000, 30), (2000, 30))
         assert [shell.b for shell in chosen.shells] == [1000, 2000]
         assert chosen.words == "2 without weighting, 30 with b = 1000, 30 with b = 2000"
+
+
+def test_b_values_of_ivim_are_chosen() -> None:
+    bvals = table((20, 3), (50, 3), (100, 3), (200, 3), (500, 3), (800, 3), (2000, 3))[0]
+    chosen = ivim_volumes(bvals)
+    assert [shell.b for shell in chosen.shells] == [20, 50, 100, 200, 500, 800]
+    assert (chosen.n_b0, len(chosen.volumes)) == (2, 20)
+    with pytest.raises(UnfitSeriesError, match="b = 0"):
+        ivim_volumes(bvals[2:])
+    with pytest.raises(UnfitSeriesError, match="three directions"):
+        ivim_volumes(bvals[:-4])

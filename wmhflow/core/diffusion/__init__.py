@@ -9,6 +9,8 @@ __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
         "coherence": ["Coherence", "conventions", "fibre_coherence", "name_of", "tissue_fa"],
+        "fractions": ["shell_means", "tissue_fractions"],
+        "freewater": ["FreeWaterFit", "fit_free_water"],
         "gradients": [
             "Gradients",
             "Shell",
@@ -19,8 +21,11 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "shells_of",
             "tensor_design",
         ],
+        "ivim": ["IvimFit", "fit_ivim"],
+        "kurtosis": ["KurtosisFit", "fit_kurtosis"],
         "selection": [
             "Selection",
+            "design_condition",
             "fraction_volumes",
             "free_water_volumes",
             "ivim_volumes",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wmhflow.core.diffusion.gradients import (
     Gradients,
@@ -26,6 +27,7 @@ LEAST_SHELL_RATIO, LEAST_KURTOSIS_DIRECTIONS = 1.5, 15
 KURTOSIS_B = (1450.0, 3060.0)
 # b-values of perfusion and of diffusion in the two parts of an IVIM fit, s/mm².
 IVIM_LOW, IVIM_HIGH, LEAST_IVIM_B = (10.0, 200.0), (200.0, 1000.0), 3
+SAME_IVIM_B = 5.0
 
 
 @dataclass(frozen=True)
@@ -151,35 +153,41 @@ def fraction_volumes(gradients: Gradients) -> Selection:
     return _selected(gradients, full)
 
 
-def ivim_volumes(gradients: Gradients) -> Selection:
+def ivim_volumes(bvals: NDArray[np.float64]) -> Selection:
     """Choose the volumes for intravoxel incoherent motion: low b-values and moderate ones.
 
     Parameters
     ----------
-    gradients
-        The table, whose shells need not be 100 s/mm² apart.
+    bvals : ndarray of shape (g,)
+        s/mm².
 
     Raises
     ------
     UnfitSeriesError
-        If there are fewer than three b-values from 10 to 200, or from 200 to 1000.
+        If there is no b = 0, if fewer than three b-values are from 10 to 200, or from 200 to 1000,
+        or if one of them has two directions, whose average is no trace.
     """
-    bvals = np.unique(np.round(gradients.bvals[gradients.bvals > 0] / 5) * 5)
-    low = bvals[(bvals >= IVIM_LOW[0]) & (bvals < IVIM_LOW[1])]
-    high = bvals[(bvals >= IVIM_HIGH[0]) & (bvals <= IVIM_HIGH[1])]
+    if not (bvals < SAME_IVIM_B).any():
+        raise UnfitSeriesError("IVIM needs a volume of b = 0, and there is none")
+    distinct = np.unique(np.round(bvals[bvals >= SAME_IVIM_B] / SAME_IVIM_B) * SAME_IVIM_B)
+    low = distinct[(distinct >= IVIM_LOW[0]) & (distinct < IVIM_LOW[1])]
+    high = distinct[(distinct >= IVIM_HIGH[0]) & (distinct <= IVIM_HIGH[1])]
     for found, limits in ((low, IVIM_LOW), (high, IVIM_HIGH)):
         if len(found) < LEAST_IVIM_B:
             raise UnfitSeriesError(
                 f"IVIM needs {LEAST_IVIM_B} b-values from {limits[0]:.0f} to {limits[1]:.0f}, and "
                 f"there are {len(found)}"
             )
-    used = np.flatnonzero(gradients.bvals <= IVIM_HIGH[1])
-    own = [Shell(float(b), tuple(np.flatnonzero(np.abs(gradients.bvals - b) <= 2.5).tolist()))
-           for b in (*low, *high)]  # fmt: skip
-    return Selection(
-        tuple(used.tolist()), tuple(own), len(gradients.b0), tuple(len(s.volumes) for s in own),
-        1.0, len(used) - 3,
-    )  # fmt: skip
+    shells = tuple(
+        Shell(float(b), tuple(np.flatnonzero(np.abs(bvals - b) <= SAME_IVIM_B / 2).tolist()))
+        for b in (*low, *high)
+    )
+    counts = tuple(len(shell.volumes) for shell in shells)
+    if 2 in counts:
+        raise UnfitSeriesError("IVIM needs three directions of each b, or their average")
+    n_b0 = int(np.count_nonzero(bvals < SAME_IVIM_B))
+    used = tuple(np.flatnonzero(bvals <= IVIM_HIGH[1]).tolist())
+    return Selection(used, shells, n_b0, counts, 1.0, len(used) - 3)
 
 
 def _check_ratio(what: str, shells: Sequence[Shell], of: str) -> None:
