@@ -71,6 +71,14 @@ def test_they_are_sampled_and_the_penumbra_reaches_as_far_as_planted(made) -> No
     assert maps >= {"FA", "MD", "AD", "RD", "CBF"}
 
 
+def test_where_straight_fibres_do_not_tell_the_table_there_is_no_alps_and_it_is_said(made) -> None:
+    coarse, _ = made
+    found = read_table(coarse.anat() / "sub-01_desc-alps_regions.tsv")
+    assert [row["hemisphere"] for row in found] == ["L", "R", "B"]
+    assert {row["alps"] for row in found} == {"n/a"}
+    assert all("nobody can tell" in row["reason"] for row in found)
+
+
 @pytest.mark.parametrize(
     ("spoil", "why"),
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from wmhflow.bids.writer import Column
 from wmhflow.labels.schemes import DEFAULT_SCHEME
 from wmhflow.products.columns import (
+    ALPS,
     ASYMMETRY,
     LOAD,
     MAPS,
@@ -59,6 +60,12 @@ PENUMBRA_TABLE = Table(
     "Width of the perilesional penumbra in every quantitative map",
     PENUMBRA,
 )
+ALPS_TABLE = Table(
+    "table_alps",
+    "desc-alps_regions",
+    "Diffusion along the perivascular space (DTI-ALPS), with and without WMH",
+    ALPS,
+)
 QC_TABLE = Table("table_qc", "desc-wmhflow_qc", "Quality control of the whole run", QC)
 
 
@@ -85,6 +92,7 @@ def all_tables(schemes: tuple[str, ...]) -> tuple[Table, ...]:
         MAPS_TABLE,
         PROFILES_TABLE,
         PENUMBRA_TABLE,
+        ALPS_TABLE,
         QC_TABLE,
     )
 

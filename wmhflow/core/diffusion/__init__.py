@@ -8,6 +8,15 @@ from wmhflow.core.exports import lazy_exports
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
+        "alps": [
+            "Alps",
+            "AlpsRegion",
+            "TensorField",
+            "alps_index",
+            "head_rotation",
+            "measure_side",
+            "middles_of",
+        ],
         "coherence": ["Coherence", "conventions", "fibre_coherence", "name_of", "tissue_fa"],
         "fractions": ["shell_means", "tissue_fractions"],
         "freewater": ["FreeWaterFit", "fit_free_water"],
