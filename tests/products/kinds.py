@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -12,7 +13,8 @@ from tests.runs import phantom_words
 from wmhflow.bids.query import FoundFile
 from wmhflow.cli.parser import parse_settings
 from wmhflow.cli.run import make_plans
-from wmhflow.plan.visit import Composed, Computed, Given, VisitPlan
+from wmhflow.plan.visit import Composed, Computed, Given, MapPlan, VisitPlan
+from wmhflow.registries.maps import load_maps
 from wmhflow.registries.segmenters import load_segmenters
 from wmhflow.settings import Settings
 
@@ -53,6 +55,21 @@ def known(name: str, image: str | None = None) -> Computed:
     """WMH by a segmenter of the registry."""
     segmenter = load_segmenters()[name]
     return Computed("run_segmenter", command=segmenter.line, segmenter=segmenter, image=image)
+
+
+def diffusion_maps(visit: VisitPlan, transform: Given | None = None) -> Iterator[MapPlan]:
+    """Every map that is computed from a diffusion series and is not given."""
+    takes = {name: found(f"x_dwi.{name}", visit) for name in ("image", "bval", "bvec")}
+    options = {"volumes": [0, 1], "convention": "FSL"}
+    there = {entry.name for entry in visit.maps} if transform is None else set()
+    for definition in load_maps().values():
+        how = definition.computed
+        if how is not None and how.series == "diffusion" and definition.name not in there:
+            values = Computed(
+                how.step, tuple(takes.values()), takes=takes, options=options, series=how.series
+            )
+            moved = transform or Computed("register_rigid")
+            yield MapPlan(definition, values, moved, ("x_dwi.image",))
 
 
 @cache
@@ -143,6 +160,10 @@ def visits() -> dict[str, VisitPlan]:
         ),
         "maps lie where they should": replace(
             given, maps=tuple(replace(entry, transform=None) for entry in given.maps)
+        ),
+        "a diffusion series": replace(given, maps=(*given.maps, *diffusion_maps(given))),
+        "a diffusion series with a transform": replace(
+            given, maps=tuple(diffusion_maps(given, Given(other)))
         ),
         "T1w alone": replace(given, flair=None),
         "FLAIR alone": replace(computed, t1w=None, reference="FLAIR"),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from inspect import signature
 from typing import Any, get_type_hints
 
+from wmhflow.core.space.grids import Grid3D
 from wmhflow.errors import UsageError
 from wmhflow.plan.visit import Computed, Given, MapPlan
 from wmhflow.products.keys import Visit
@@ -104,14 +105,15 @@ def _fit(visit: Visit, fitted: list[tuple[MapPlan, Computed, Taken]]) -> Recipe:
     )
 
 
-def _fields(function: Callable[..., Any]) -> tuple[str, ...]:
-    """Name what a step gives."""
-    return tuple(get_type_hints(get_type_hints(function)["return"]))
+def _fields(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return what a step gives, with the kind of each."""
+    return get_type_hints(get_type_hints(function)["return"], include_extras=True)
 
 
 def _makes(
     function: Callable[..., Any], step: str, images: Mapping[str, Image]
 ) -> dict[str, Product]:
+    """Name what is kept: the maps that are wanted, the facts, and what is no map."""
     fields = _fields(function)
     missing = sorted(set(images) - set(fields))
     if missing:
@@ -119,7 +121,9 @@ def _makes(
             f"The registry of maps takes {missing[0]!r} of the step {step!r}, which gives "
             f"{', '.join(fields)}."
         )
-    made: dict[str, Product] = {name: Work(f"{step}_{name}") for name in fields}
+    made: dict[str, Product] = {
+        name: Work(f"{step}_{name}") for name, kind in fields.items() if kind is not Grid3D
+    }
     if FACTS in made:
         made[FACTS] = Facts(f"facts_{step}", f"{step}_")
     return made | dict(images)

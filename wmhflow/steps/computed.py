@@ -14,8 +14,8 @@ It is computed where the map itself is not given and all of these files are ther
 needs of a series, a row of ``JUDGES`` in ``plan/judges.py`` tells.
 
 A step of a series may also take what the visit has anyway, by the parameters of ``VISIT_PARTS``.
-Beside maps it may give ``facts``, which go to the QC table and to the JSON files of the maps; any
-other field stays in the work folder for other steps.
+Beside maps it may give ``facts``, which go to the QC table and to the JSON files of the maps; what
+is no map stays in the work folder for other steps.
 """
 
 from __future__ import annotations
