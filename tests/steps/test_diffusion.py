@@ -10,6 +10,7 @@ import pytest
 
 from tests.builders import save_image
 from tests.core.diffusion.series import STICK, table, tensor_signal, turned
+from tests.core.diffusion.test_coherence import rings
 from wmhflow.errors import InputError
 from wmhflow.labels.digits import CORTEX, LEFT, VENTRICLES, WHITE_MATTER, with_side
 from wmhflow.steps.diffusion import average_b0, fit_tensors
@@ -88,6 +89,31 @@ def test_tensors_lie_in_the_world_and_the_outside_is_nan(made) -> None:
     assert np.isnan(found.fa.data[0, 0, 0])
     assert found.facts["n_without_fit"] == 0
     assert found.facts["redundancy"] == 25
+
+
+@pytest.mark.parametrize(("flipped", "verdict"), [(None, 1), (1, 0), (2, 0)])
+def test_a_table_of_another_convention_is_found_and_said_and_nothing_is_turned(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, flipped: int | None, verdict: int
+) -> None:
+    along, fa = rings()
+    bvals, world = table((1000, 15))
+    values = np.where(fa > 0.5, 1.4e-3, 0.0)[..., None] * (along @ world.T) ** 2
+    image = 1000 * np.exp(-bvals * (values + 0.35e-3 + 0.3e-3 * (fa < 0.5)[..., None]))
+    path = save_image(tmp_path / "r_dwi.nii", image, np.diag([2.0, 2, 2, 1]))
+    written = world * np.array([-1, 1, 1])
+    if flipped is not None:
+        written[:, flipped] *= -1
+    np.savetxt(tmp_path / "r.bval", bvals[None])
+    np.savetxt(tmp_path / "r.bvec", written.T)
+    with caplog.at_level(logging.WARNING, "wmhflow"):
+        found = fit_tensors(
+            path, tmp_path / "r.bval", list(range(17)), "FSL", bvec=tmp_path / "r.bvec"
+        )
+    assert found.facts["directions_follow_fibres"] == verdict
+    assert ("another convention" in caplog.text) == (verdict == 0)
+    assert np.allclose(found.fa.data[fa > 0.5], 0.768, atol=0.01)
+    if flipped is not None:
+        assert f"{'xyz'[flipped]} reversed" in caplog.text
 
 
 def test_a_given_mask_decides_and_an_empty_one_is_refused(made, tmp_path: Path) -> None:
