@@ -74,6 +74,14 @@ def write_series(
     return path
 
 
+def write_mask(folder: Path, planes: slice) -> None:
+    """Write a mask of the brain in some planes, beside the series."""
+    mask = np.zeros(head().codes.shape, np.uint8)
+    mask[:, :, planes] = head().codes[:, :, planes] > 0
+    path = folder / "sub-01" / "dwi" / "sub-01_desc-brain_mask.nii.gz"
+    save(path, mask, MOTIONS["dwi"] @ head().affine)
+
+
 def diffusion_dataset(
     folder: Path, shells: tuple[tuple[float, int], ...] = ((1000, 12),)
 ) -> Coarse:

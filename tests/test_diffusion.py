@@ -11,7 +11,7 @@ import pytest
 
 from tests.coarse import PROFILES, Coarse, head, planted
 from tests.inprocess import Done, run, succeed
-from tests.planted_diffusion import MD, diffusion_dataset
+from tests.planted_diffusion import MD, diffusion_dataset, write_mask
 from wmhflow.bids.writer import read_table
 
 
@@ -107,3 +107,30 @@ def test_a_table_that_does_not_fit_costs_the_maps_and_is_said(
     assert done.code == 0
     assert "not computed by tensor" in done.out
     assert why in " ".join(done.out.split())
+
+
+@pytest.mark.slow
+def test_two_shells_give_kurtosis_free_water_and_fractions(tmp_path: Path) -> None:
+    coarse = diffusion_dataset(tmp_path, ((1000, 16), (2000, 16)))
+    write_mask(coarse.folder / "prep", slice(30, 34))
+    succeed(words(coarse))
+    white = np.isin(head().codes, (2, 41)) & ~head().lesions
+    white[:, :, :30] = white[:, :, 34:] = False
+
+    def map_of(name: str) -> np.ndarray:
+        found = nib.load(coarse.anat() / f"sub-01_desc-{name}_dwimap.nii.gz").get_fdata()
+        assert np.isnan(found[:, :, :30]).all()
+        return found[white]
+
+    # tensors were planted, and neither free water nor kurtosis; fits leave 0.01
+    assert np.nanmax(map_of("FW")) < 0.03
+    assert np.allclose(map_of("FAt"), planted("FA")[white], atol=0.03)
+    assert np.allclose(map_of("MDt"), MD, rtol=0.06)
+    assert np.nanmax(np.abs(map_of("MK"))) < 0.01
+    for name, step in (("KFA", "kurtosis"), ("MKT", "kurtosis"), ("WMlike", "fractions")):
+        sidecar = json.loads((coarse.anat() / f"sub-01_desc-{name}_dwimap.json").read_text())
+        assert sidecar["Parameters"]["step"] == step
+        assert sidecar["Parameters"]["shells"] == [1000, 2000]
+        assert sidecar["Parameters"]["n_voxels"] > 0
+    maps = {row["map"] for row in read_table(coarse.anat() / "sub-01_desc-maps_regions.tsv")}
+    assert maps >= {"FA", "MK", "AK", "RK", "KFA", "MKT", "FW", "FAt", "MDt", "WMlike", "GMlike"}

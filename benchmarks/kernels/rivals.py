@@ -190,3 +190,13 @@ def tables(
         # weighted by probability
         float(tract.sum()), float(tract[wmh].sum())
     return measured
+
+
+def dipy_tensors(signals: np.ndarray, gradients: Gradients) -> list[np.ndarray]:
+    """FA, MD, AD and RD of each voxel by dipy's weighted least squares."""
+    from dipy.core.gradients import gradient_table
+    from dipy.reconst.dti import TensorModel
+
+    table = gradient_table(gradients.bvals, bvecs=gradients.vectors, b0_threshold=50)
+    fit = TensorModel(table, fit_method="WLS").fit(signals)
+    return [fit.fa, fit.md, fit.ad, fit.rd]

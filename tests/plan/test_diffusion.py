@@ -99,6 +99,13 @@ def test_the_tensor_is_fitted_to_the_lower_shell_alone(prepared: Prepared) -> No
     assert 1 < values["FA"].told["condition_number"] < 20
 
 
+def test_a_robust_fit_is_asked_for_and_told(prepared: Prepared) -> None:
+    prepared.write((1000, 30))
+    for words, how in (((), "wls"), (("--tensor-fit", "robust"), "robust")):
+        values = computed(prepared.plan(*words))["FA"]
+        assert (values.options["fit"], values.told["fit"]) == (how, how)
+
+
 @pytest.mark.parametrize(
     ("by", "convention"), [("FSL", "FSL"), ("QSIPrep", "voxel"), ("MRtrix's table", "world")]
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 
@@ -180,3 +181,19 @@ def test_too_few_voxels_of_a_tissue_leave_no_fraction_and_this_is_said(
     assert np.isnan(found.white.data).all()
     assert "grey 0" in caplog.text
     assert found.facts["n_response_grey"] == 0
+
+
+@pytest.mark.acts("--tensor-fit")
+def test_a_robust_fit_is_not_moved_by_a_spoilt_volume(made) -> None:
+    files = made(0.0, ((1000, 40),))
+    image = nib.load(files["image"])
+    data = np.asanyarray(image.dataobj).copy()
+    # the head moved while one volume was taken
+    data[..., 20] *= 0.3
+    nib.save(nib.Nifti1Image(data, AFFINE), files["image"])
+    white = classes() % 10 == WHITE_MATTER
+    plain = fit_tensors(**files).fa.data[white]
+    robust = fit_tensors(**files, fit="robust", tissue=tissue())
+    assert np.abs(plain - 0.799).max() > 0.05
+    assert np.abs(robust.fa.data[white] - 0.799).max() < 0.005
+    assert np.isfinite(robust.fa.data[10:, 3:9, 3:9]).all()

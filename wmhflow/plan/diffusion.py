@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -47,6 +48,15 @@ def _judge(
         return str(error)
     options = {"volumes": list(chosen.volumes), "convention": convention}
     return Fit(chosen.words, options, _told(chosen, convention))
+
+
+def _judge_tensor(planning: Planning, found: FoundSeries) -> Fit | str:
+    """Choose the volumes for a tensor, and how it is fitted."""
+    fit = _judge(tensor_volumes, planning, found)
+    if isinstance(fit, str):
+        return fit
+    how = planning.settings.inputs.tensor_fit
+    return replace(fit, options={**fit.options, "fit": how}, told={**fit.told, "fit": how})
 
 
 def _judge_ivim(planning: Planning, found: FoundSeries) -> Fit | str:
@@ -98,7 +108,7 @@ def _convention(found: FoundSeries) -> str:
 
 # By the step that the registry of maps names.
 DIFFUSION_JUDGES: dict[str, Judge] = {
-    "tensor": partial(_judge, tensor_volumes),
+    "tensor": _judge_tensor,
     "kurtosis": partial(_judge, kurtosis_volumes),
     "free_water": partial(_judge, free_water_volumes),
     "ivim": _judge_ivim,

@@ -10,22 +10,28 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from wmhflow.core.diffusion.coherence import Coherence, fibre_coherence, tissue_fa
 from wmhflow.core.diffusion.gradients import Gradients, image_axes
+from wmhflow.core.diffusion.robust import fit_tensor_robustly
 from wmhflow.core.diffusion.selection import TENSOR_UNKNOWNS, design_condition
 from wmhflow.core.diffusion.tensor import TensorFit, fit_tensor, main_directions
 from wmhflow.core.space.geometry import spacing_of
-from wmhflow.core.space.grids import Grid3D
+from wmhflow.core.space.grids import Grid3D, apply_affine
 from wmhflow.errors import InputError
 from wmhflow.files.forms import trusted_affine
 from wmhflow.files.gradients import load_bvals, load_gradients
 from wmhflow.files.images import load_series, load_volume, read_series_header
-from wmhflow.steps.kinds import Columns, Facts, step
+from wmhflow.files.itk import read_itk_affine
+from wmhflow.labels.digits import WHITE_OR_WMH, class_of
+from wmhflow.steps.kinds import Columns, Facts, LabelImage, step
 
 # Without a mask, what is brighter than this share of the brightest hundredth of the volumes without
 # weighting is head.
 HEAD_SHARE = 0.15
+# So many voxels around white matter are fitted, too: maps are sampled between voxels.
+MARGIN_VOXELS = 2
 # b of volumes that show the anatomy, s/mm²
 LARGEST_B0, LARGEST_LOWEST = 50.0, 100.0
 log = logging.getLogger("wmhflow")
@@ -113,6 +119,45 @@ def head_mask(b0: NDArray[np.float32]) -> NDArray[np.bool_]:
     return np.asarray(bright > HEAD_SHARE * np.percentile(bright, 99))
 
 
+def tissue_on(tissue: LabelImage, part: Part, transform: Path | None) -> NDArray[np.int64]:
+    """Return the tissue class at the middle of each voxel of a series; 0 is none.
+
+    Parameters
+    ----------
+    tissue
+        seg-tissue, on the reference.
+    part
+        The series.
+    transform
+        From the series to the reference, ITK; None where the headers agree.
+    """
+    affine = part.affine
+    if transform is not None:
+        affine = np.linalg.inv(read_itk_affine(transform)) @ affine
+    middles = np.indices(part.mask.shape).reshape(3, -1).T.astype(np.float64)
+    index = np.rint(apply_affine(np.linalg.inv(tissue.affine) @ affine, middles)).astype(int)
+    inside = ((index >= 0) & (index < tissue.data.shape)).all(axis=1)
+    found = np.zeros(len(index), dtype=np.int64)
+    found[inside] = class_of(tissue.data)[tuple(index[inside].T)]
+    return found.reshape(part.mask.shape)
+
+
+def near_white(part: Part, tissue: LabelImage, transform: Path | None) -> NDArray[np.bool_]:
+    """Find the voxels of a series in white matter and two around it.
+
+    Parameters
+    ----------
+    part
+        The series.
+    tissue, transform
+        seg-tissue, and what leads from the series to it.
+    """
+    white = np.isin(tissue_on(tissue, part, transform), WHITE_OR_WMH)
+    cube = np.ones((3, 3, 3), dtype=bool)
+    near = ndimage.binary_dilation(white, cube, iterations=MARGIN_VOXELS)
+    return np.asarray(near & part.mask)
+
+
 class Shown(NamedTuple):
     """What shows the anatomy of a series."""
 
@@ -158,6 +203,9 @@ def fit_tensors(
     table: Path | None = None,
     mask: Path | None = None,
     trust: str | None = None,
+    fit: str = "wls",
+    tissue: LabelImage | None = None,
+    transform: Path | None = None,
 ) -> TensorMaps:
     """Fit a tensor to each voxel, and see whether its directions follow fibres.
 
@@ -171,19 +219,26 @@ def fit_tensors(
         Along which axes the directions of ``bvec`` lie.
     trust
         The form of the header that is believed.
+    fit
+        How: ``wls``, or ``robust`` near white matter.
+    tissue, transform
+        seg-tissue, and what leads from the series to it; a robust fit needs to know where.
     """
     part = load_part(image, bval, bvec, table, mask, volumes, convention, trust)
-    fit = fit_tensor(part.signals, part.gradients)
-    fitted = np.isfinite(fit.fa)
-    coherence = _coherence(part, fit, fitted)
+    found = fit_tensor(part.signals, part.gradients)
+    if fit == "robust" and tissue is not None:
+        near = near_white(part, tissue, transform)[part.mask]
+        found = fit_tensor_robustly(found, part.signals, part.gradients, near)
+    fitted = np.isfinite(found.fa)
+    coherence = _coherence(part, found, fitted)
     _say_table(image, coherence)
     return TensorMaps(
-        part.grid(fit.fa),
-        part.grid(fit.md),
-        part.grid(fit.ad),
-        part.grid(fit.rd),
-        Columns(fit.tensors, part.mask, part.affine),
-        _design_facts(part) | _tensor_facts(fit, fitted, coherence),
+        part.grid(found.fa),
+        part.grid(found.md),
+        part.grid(found.ad),
+        part.grid(found.rd),
+        Columns(found.tensors, part.mask, part.affine),
+        _design_facts(part) | _tensor_facts(found, fitted, coherence),
     )
 
 

@@ -17,51 +17,23 @@ from wmhflow.core.diffusion.ivim import LARGEST_SLOW_B, fit_ivim
 from wmhflow.core.diffusion.kurtosis import fit_kurtosis
 from wmhflow.core.diffusion.selection import tensor_volumes
 from wmhflow.core.diffusion.tensor import fit_tensor
-from wmhflow.core.space.grids import Grid3D, apply_affine
+from wmhflow.core.space.grids import Grid3D
 from wmhflow.errors import InputError
 from wmhflow.files.forms import trusted_affine
 from wmhflow.files.gradients import load_bvals
 from wmhflow.files.images import load_series, load_volume
-from wmhflow.files.itk import read_itk_affine
-from wmhflow.labels.digits import CORTEX, VENTRICLES, WHITE_MATTER, WHITE_OR_WMH, class_of
-from wmhflow.steps.diffusion import Part, head_mask, load_part
+from wmhflow.labels.digits import CORTEX, VENTRICLES, WHITE_MATTER
+from wmhflow.steps.diffusion import Part, head_mask, load_part, near_white, tissue_on
 from wmhflow.steps.kinds import Facts, LabelImage, step
 
-# So many voxels around white matter are fitted, too: maps are sampled between voxels.
-MARGIN_VOXELS = 2
 # Voxels of one bundle, and of cortex, that show what the tissue's signal is.
 LEAST_WHITE_FA, LARGEST_GREY_FA = 0.7, 0.2
 log = logging.getLogger("wmhflow")
 
 
-def tissue_on(tissue: LabelImage, part: Part, transform: Path | None) -> NDArray[np.int64]:
-    """Return the tissue class at the middle of each voxel of a series; 0 is none.
-
-    Parameters
-    ----------
-    tissue
-        seg-tissue, on the reference.
-    part
-        The series.
-    transform
-        From the series to the reference, ITK; None where the headers agree.
-    """
-    affine = part.affine
-    if transform is not None:
-        affine = np.linalg.inv(read_itk_affine(transform)) @ affine
-    middles = np.indices(part.mask.shape).reshape(3, -1).T.astype(np.float64)
-    index = np.rint(apply_affine(np.linalg.inv(tissue.affine) @ affine, middles)).astype(int)
-    inside = ((index >= 0) & (index < tissue.data.shape)).all(axis=1)
-    found = np.zeros(len(index), dtype=np.int64)
-    found[inside] = class_of(tissue.data)[tuple(index[inside].T)]
-    return found.reshape(part.mask.shape)
-
-
 def _near_white(part: Part, tissue: LabelImage, transform: Path | None, image: Path) -> Part:
     """Keep the voxels of white matter and two around it."""
-    white = np.isin(tissue_on(tissue, part, transform), WHITE_OR_WMH)
-    cube = np.ones((3, 3, 3), dtype=bool)
-    near = ndimage.binary_dilation(white, cube, iterations=MARGIN_VOXELS) & part.mask
+    near = near_white(part, tissue, transform)
     if not near.any():
         raise InputError(f"{image} shows no white matter where it lies; check how it is aligned.")
     return Part(part.signals[near[part.mask]], near, part.gradients, part.affine)

@@ -32,6 +32,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         ],
         "ivim": ["IvimFit", "fit_ivim"],
         "kurtosis": ["KurtosisFit", "fit_kurtosis"],
+        "robust": ["fit_tensor_robustly"],
         "selection": [
             "Selection",
             "design_condition",
