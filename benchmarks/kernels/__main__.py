@@ -301,7 +301,7 @@ def many_lesions(scene: Scene) -> None:
 
 
 def tensors() -> None:
-    """A tensor for each voxel of a brain, with FA, MD, AD and RD."""
+    """Fit a tensor to each voxel of a brain, with FA, MD, AD and RD."""
     signals, gradients = simulated_series()
     part = signals[: len(signals) // 10]
     ours = seconds(lambda: fit_tensor(signals, gradients))

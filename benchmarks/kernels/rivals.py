@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from benchmarks.kernels.atlases import LABELS, THRESHOLD, Atlases
 from benchmarks.kernels.scene import Scene
+from wmhflow.core.diffusion.gradients import Gradients
 
 QUANTILES = {"q05": 0.05, "q25": 0.25, "median": 0.5, "q75": 0.75, "q95": 0.95}
 
