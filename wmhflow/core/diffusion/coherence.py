@@ -3,7 +3,7 @@
 A wrong convention of the table of gradients leaves FA and diffusivities as they are and turns all
 directions. Of the 24 tables that differ from the given one by exchanged or reversed axes of the
 image, the right one makes neighbours along a fibre agree most often (Schilling et al. 2019,
-doi:10.1016/j.mri.2019.01.004).
+doi:10.1016/j.mri.2019.01.018).
 """
 
 from __future__ import annotations
