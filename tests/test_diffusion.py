@@ -14,6 +14,9 @@ from tests.inprocess import Done, run, succeed
 from tests.planted_diffusion import MD, diffusion_dataset, write_mask
 from wmhflow.bids.writer import read_table
 
+# the steps and the plan have tests of their own, which are quick
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Coarse, Done]:
@@ -109,7 +112,6 @@ def test_a_table_that_does_not_fit_costs_the_maps_and_is_said(
     assert why in " ".join(done.out.split())
 
 
-@pytest.mark.slow
 def test_two_shells_give_kurtosis_free_water_and_fractions(tmp_path: Path) -> None:
     coarse = diffusion_dataset(tmp_path, ((1000, 16), (2000, 16)))
     write_mask(coarse.folder / "prep", slice(30, 34))
