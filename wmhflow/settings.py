@@ -30,6 +30,7 @@ LESION_RULES = ("continuity", "majority")
 MOST_LAYERS = 8
 ZERO_KINDS = ("auto", "data", "missing")
 FORMS = ("sform", "qform")
+TENSOR_FITS = ("wls", "robust")
 # The kinds of input that --bids-filter-file can narrow.
 FILTER_KINDS = (
     "t1w", "flair", "wmh", "infarct", "acute", "haemorrhage", "perivascular", "parcellation",
@@ -329,6 +330,14 @@ class Inputs:
         parse=_unit_of,
         many=True,
         metavar="MAP=UNIT",
+    )
+    tensor_fit: str = option(
+        "wls",
+        "--tensor-fit",
+        help="How tensors are fitted to a diffusion series: by weighted least squares (wls), or in "
+        "and around white matter by weights that leave out volumes that do not agree (robust), "
+        "which takes minutes.",
+        choices=TENSOR_FITS,
     )
     bids_filter_file: Path | None = option(
         None,

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.products.kinds import settings, visits
-from wmhflow.plan.visit import Given, VisitPlan
+from wmhflow.plan.visit import Computed, Given, VisitPlan
 from wmhflow.products.product import Image
 from wmhflow.products.rows import zone_images
 from wmhflow.products.unit import Unit
@@ -101,6 +101,11 @@ def by_hand(visit: VisitPlan, unit: Unit) -> dict[str, set[str]]:
     for atlas in visit.atlases:
         kind = "atlasprob" if atlas.is_probabilistic else "seg"
         told[f"{kind}_{atlas.name}"] = [of.inverse, of["mask_brain"], tissue]
+    for entry in visit.maps:
+        if isinstance(entry.values, Computed):
+            # the average of directions needs none
+            parts = ("image", "bval") if entry.values.step == "ivim" else entry.values.takes
+            told[f"map_{entry.name}"] = [entry.values.takes[part].uri for part in parts]
     return {key: set(sources) for key, sources in told.items()}
 
 

@@ -17,6 +17,11 @@ from wmhflow.core.align.similarity import compare
 from wmhflow.core.arrays.distance import distance_to, nearest, signed_distance
 from wmhflow.core.arrays.validation import COPIED_TYPES, kernel_ready
 from wmhflow.core.contrasts.decay import fit_decay
+from wmhflow.core.diffusion.coherence import fibre_coherence
+from wmhflow.core.diffusion.fractions import tissue_fractions
+from wmhflow.core.diffusion.freewater import fit_free_water
+from wmhflow.core.diffusion.gradients import Gradients
+from wmhflow.core.diffusion.tensor import fit_tensor
 from wmhflow.core.measure.coverage import coverage_weights, merge_regions
 from wmhflow.core.measure.independence import gather_cells, pair_shares
 from wmhflow.core.measure.statistics import region_statistics
@@ -61,6 +66,7 @@ def main() -> None:
     _warm_alignment()
     _warm_tissues(_head())
     _warm_echoes()
+    _warm_diffusion()
 
 
 def _head() -> _Head:
@@ -108,6 +114,16 @@ def _warm_echoes() -> None:
     ones = np.ones(SHAPE)
     fit_decay([ones, ones, ones], [0.01, 0.02, 0.03])
     unwrap_phase(ones, ones > 0)
+
+
+def _warm_diffusion() -> None:
+    """Fit models to one voxel of each kind of numbers."""
+    half = np.array([[1, 1, 0], [1, -1, 0], [1, 0, 1], [1, 0, -1], [0, 1, 1], [0, 1, -1.0]])
+    gradients = Gradients(np.r_[0.0, 6 * [1000.0]], np.r_[np.zeros((1, 3)), half / np.sqrt(2)])
+    fit_tensor(np.ones((2, 7), dtype=np.float32), gradients)
+    fit_free_water(np.ones((2, 7), dtype=np.float32), gradients)
+    tissue_fractions(np.ones((2, 3)), np.eye(3))
+    fibre_coherence(np.zeros((2, 2, 2, 3)), np.zeros((2, 2, 2)), np.ones(3))
 
 
 def _warm_regions(head: _Head, arranged: Callable[..., NDArray[Any]]) -> None:

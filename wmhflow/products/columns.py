@@ -222,6 +222,33 @@ CURVES: tuple[Column, ...] = (
     Column("curve_hi", "Upper end"),
 )
 
+
+def _alps_region(name: str, what: str) -> tuple[Column, ...]:
+    return (
+        Column(f"{name}_n", f"Voxels kept of the region of {what}", kind="whole"),
+        Column(f"{name}_volume_mm3", "Their volume", "mm^3"),
+        Column(f"{name}_fa", "Fractional anisotropy of their mean tensor"),
+        Column(f"{name}_md", "Mean diffusivity of their mean tensor", "mm^2/s"),
+        Column(f"{name}_wmh_fraction", "Share of them that are WMH"),
+        Column(
+            f"{name}_angle_deg",
+            "Between the main direction of their mean tensor and the axis that fibres should have",
+            "deg",
+        ),
+        Column(f"{name}_moved_mm", "How far the region's middle was moved to agree better", "mm"),
+    )
+
+
+ALPS: tuple[Column, ...] = (
+    Column("hemisphere", "L, R, or B for the mean of both", kind="text"),
+    Column("alps", "DTI-ALPS along the axes of the head; n/a with a reason"),
+    Column("alps_without_wmh", "The same without voxels of WMH"),
+    Column("alps_local", "The same along the axes that the main directions of both regions span"),
+    Column("reason", "Why an index is missing", kind="text"),
+    *_alps_region("projection", "projection fibres (superior corona radiata)"),
+    *_alps_region("association", "association fibres (superior longitudinal fasciculus)"),
+)
+
 QC: tuple[Column, ...] = (
     Column("metric", "What was measured", kind="text"),
     Column("value", "Its value"),

@@ -8,6 +8,7 @@ from typing import Any
 from wmhflow.ants.priors import LESION_PRIORS
 from wmhflow.labels.edges import shell_count
 from wmhflow.plan.visit import Composed, Computed, Given, MapPlan
+from wmhflow.products.alps import alps
 from wmhflow.products.anatomy import converted, judged_alignment, rigid
 from wmhflow.products.computed import computed_maps
 from wmhflow.products.keys import TEMPLATE_PRODUCT, Visit
@@ -148,6 +149,7 @@ def _mirror(visit: Visit) -> Recipe:
 def _maps(visit: Visit) -> Iterator[Recipe]:
     """Declare every group of maps that share a grid, and what all of them tell."""
     yield from computed_maps(visit)
+    yield from alps(visit)
     groups = map_groups(visit.plan)
     if not groups:
         return

@@ -40,6 +40,7 @@ def methods_text(settings: Settings) -> str:
             _mask_text(settings),
             _region_text(settings),
             *_atlas_text(settings),
+            _diffusion_text(settings),
             _map_text(),
         ]
     )
@@ -168,6 +169,25 @@ def _atlas_words(name: str, path: str, definition: AtlasDefinition | None) -> st
     if definition is None:
         return f"{name} ({Path(path).name})"
     return f"{definition.title} [@{definition.citation}] (licence: {definition.licence})"
+
+
+def _diffusion_text(settings: Settings) -> str:
+    robust = ""
+    if settings.inputs.tensor_fit == "robust":
+        robust = (
+            ", and again, in and around white matter, by iterated weights that leave out volumes "
+            "that do not agree [@rwls]"
+        )
+    return (
+        "Where a diffusion series was there and a map of it was not given, it was computed: the "
+        f"tensor by weighted least squares [@wls] from volumes of b up to 1500 s/mm²{robust}; "
+        "kurtosis [@kurtosis] by DIPY [@dipy], free water [@freewater], the two parts of "
+        "intravoxel incoherent motion [@ivim] and fractions of tissues [@fractions] where the "
+        "b-values allowed it. Tables of gradients were compared with the course of fibres "
+        "[@coherence]. DTI-ALPS [@alps] was read from tensors that were averaged in each region "
+        "and then turned into the frame of the head. The JSON file of each map tells which volumes "
+        "were used."
+    )
 
 
 def _map_text() -> str:

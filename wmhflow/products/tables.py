@@ -7,6 +7,7 @@ from wmhflow.labels.schemes import DEFAULT_SCHEME
 from wmhflow.products.columns import (
     ACUTE,
     ADJACENCY,
+    ALPS,
     ASYMMETRY,
     CURVES,
     LOAD,
@@ -87,6 +88,12 @@ ADJACENCY_TABLE = Table(
     "Share of lesions beside perivascular spaces, and the share expected by chance",
     ADJACENCY,
 )
+ALPS_TABLE = Table(
+    "table_alps",
+    "desc-alps_regions",
+    "Diffusion along the perivascular space (DTI-ALPS), with and without WMH",
+    ALPS,
+)
 QC_TABLE = Table("table_qc", "desc-wmhflow_qc", "Quality control of the whole run", QC)
 
 
@@ -117,6 +124,7 @@ def all_tables(schemes: tuple[str, ...]) -> tuple[Table, ...]:
         ACUTE_TABLE,
         SPACES_TABLE,
         ADJACENCY_TABLE,
+        ALPS_TABLE,
         QC_TABLE,
     )
 
