@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.products.kinds import settings, visits
-from wmhflow.plan.visit import Given, VisitPlan
+from wmhflow.plan.visit import Computed, Given, VisitPlan
 from wmhflow.products.product import Image
 from wmhflow.products.rows import zone_images
 from wmhflow.products.unit import Unit
@@ -101,7 +101,21 @@ def by_hand(visit: VisitPlan, unit: Unit) -> dict[str, set[str]]:
     for atlas in visit.atlases:
         kind = "atlasprob" if atlas.is_probabilistic else "seg"
         told[f"{kind}_{atlas.name}"] = [of.inverse, of["mask_brain"], tissue]
+    for kind, given in visit.others.items():
+        told[f"mask_{kind}"] = of.brought(given)
+    for entry in visit.maps:
+        if isinstance(entry.values, Computed):
+            told[f"map_{entry.name}"] = list(_of_map(entry.values, of))
     return {key: set(sources) for key, sources in told.items()}
+
+
+def _of_map(values: Computed, of: Names) -> Iterator[str]:
+    """The files that a computed map is made of."""
+    for part, taken in values.takes.items():
+        if values.step != "decay" or part == "magnitude":
+            yield from (file.uri for file in (taken if isinstance(taken, tuple) else (taken,)))
+    if values.step == "t1_over_t2":
+        yield of["preproc_T1w"]
 
 
 def _of_lesions(visit: VisitPlan, of: Names) -> Iterator[str]:

@@ -22,6 +22,7 @@ from wmhflow.products.methods import citation_files
 from wmhflow.products.regions import DISTANCES
 from wmhflow.products.rows import in_images, possible_images
 from wmhflow.products.tables import all_tables
+from wmhflow.registries.maps import load_maps
 from wmhflow.settings import Settings
 
 log = logging.getLogger("wmhflow")
@@ -41,6 +42,7 @@ IGNORED = (
     "*_profiles.*",
     "*_penumbra.*",
     "*_qc.*",
+    "*_T1wT2w.*",
 )
 README = """# wmhflow derivatives
 
@@ -111,6 +113,9 @@ def described(settings: Settings) -> Iterator[tuple[str, str]]:
         if value.startswith("desc-"):
             of = [text for ending, text in told.items() if ending.startswith(f"{value}_")]
             yield value.removeprefix("desc-"), "; ".join(of)
+    for definition in load_maps(settings.inputs.maps).values():
+        if definition.computed is not None:
+            yield definition.name, f"{definition.description or definition.name}, computed here"
 
 
 def _description(settings: Settings) -> dict[str, object]:
