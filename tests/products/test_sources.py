@@ -101,12 +101,23 @@ def by_hand(visit: VisitPlan, unit: Unit) -> dict[str, set[str]]:
     for atlas in visit.atlases:
         kind = "atlasprob" if atlas.is_probabilistic else "seg"
         told[f"{kind}_{atlas.name}"] = [of.inverse, of["mask_brain"], tissue]
+    for kind, given in visit.others.items():
+        told[f"mask_{kind}"] = of.brought(given)
     for entry in visit.maps:
         if isinstance(entry.values, Computed):
-            # the average of directions needs none
-            parts = ("image", "bval") if entry.values.step == "ivim" else entry.values.takes
-            told[f"map_{entry.name}"] = [entry.values.takes[part].uri for part in parts]
+            told[f"map_{entry.name}"] = list(_of_map(entry.values, of))
     return {key: set(sources) for key, sources in told.items()}
+
+
+def _of_map(values: Computed, of: Names) -> Iterator[str]:
+    """The files that a computed map is made of."""
+    # the decay needs no phase, the average of directions no directions
+    used = {"decay": ("magnitude",), "ivim": ("image", "bval")}
+    for part, taken in values.takes.items():
+        if part in used.get(values.step, values.takes):
+            yield from (file.uri for file in (taken if isinstance(taken, tuple) else (taken,)))
+    if values.step == "t1_over_t2":
+        yield of["preproc_T1w"]
 
 
 def _of_lesions(visit: VisitPlan, of: Names) -> Iterator[str]:

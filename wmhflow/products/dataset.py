@@ -44,6 +44,7 @@ IGNORED = (
     "*_curves.*",
     "*_qc.*",
     "*_dwimap.*",
+    "*_T1wT2w.*",
 )
 README = """# wmhflow derivatives
 

@@ -44,7 +44,7 @@ N_ITERATIONS = 60
 # 2 mm.
 WEIGHT = 5e-5
 # How firmly the parts of the problem are coupled, as a multiple of the weight and of the misfit.
-COUPLING, MISFIT_COUPLING = 100.0, 1.0
+COUPLING, MISFIT_COUPLING = 1000.0, 0.1
 RADII_MM = (12.0, 8.0, 4.0)
 
 
