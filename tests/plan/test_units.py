@@ -16,7 +16,7 @@ from wmhflow.bids.sidecars import read_sidecar
 from wmhflow.cli.main import main
 from wmhflow.errors import InputError
 from wmhflow.plan.judging import judge_visit
-from wmhflow.plan.visit import MapPlan, VisitPlan
+from wmhflow.plan.visit import Given, MapPlan, VisitPlan
 
 NOT_STATED = object()
 DWI, ANAT, PERF, PET, FUNC = "dwi", "anat", "perf", "pet", "func"
@@ -48,7 +48,8 @@ def give(root: Path, ending: str, typical: float, units: Any = NOT_STATED) -> Pa
 
 def the_map(visit: VisitPlan) -> MapPlan:
     assert visit.problem is None
-    (entry,) = visit.maps
+    # R1 is computed of a T1 that is given
+    (entry,) = [one for one in visit.maps if isinstance(one.values, Given)]
     return entry
 
 

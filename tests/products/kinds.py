@@ -69,7 +69,12 @@ def made_maps(visit: VisitPlan) -> Iterator[MapPlan]:
         "T1": {"time": found("t1.nii.gz", visit)},
         "T2w": {"image": found("t2.nii.gz", visit)},
     }
-    options = {"echo_times_s": [0.01, 0.02, 0.03], "field_strength_t": 3.0, "far_mm": 14.0}
+    options = {
+        "echo_times_s": [0.01, 0.02, 0.03],
+        "field_strength_t": 3.0,
+        "far_mm": 14.0,
+        "seconds_per_unit": 1.0,
+    }
     for definition in load_maps().values():
         how = definition.computed
         if how is None or how.series not in takes:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from wmhflow.bids.query import FoundFile
 from wmhflow.bids.sidecars import read_sidecar
 from wmhflow.plan.computed import Fit, FoundSeries
 from wmhflow.plan.context import Planning
+from wmhflow.plan.units import settle_unit
+from wmhflow.registries.maps import load_maps
 
 LEAST_ECHOES = 3
+# The map that R1 is the reciprocal of.
+GIVEN_TIME = "T1map"
 # Settings that have to be one for a ratio of images with and without magnetisation transfer.
 ALIKE = ("FlipAngle", "RepetitionTime", "RepetitionTimeExcitation", "EchoTime", "ReceiveGain")
 # Two settings are one if they differ by less than this share.
@@ -81,6 +86,24 @@ def judge_phase(planning: Planning, found: FoundSeries) -> Fit | str:
         "lateral ventricles, which is 0 in maps relative to it",
     }
     return Fit(_described(times), options, stated)
+
+
+def judge_rate(planning: Planning, found: FoundSeries) -> Fit | str:
+    """Tell in which unit a T1 is given; where that stays open, R1 is not computed from it.
+
+    Parameters
+    ----------
+    planning
+        The visit's.
+    found
+        The map of T1.
+    """
+    silent = replace(planning, decisions=[])
+    (file,) = _files(found["time"])
+    _, reading = settle_unit(silent, load_maps()[GIVEN_TIME], file)
+    return Fit(
+        f"T1 in {reading.unit}", {"seconds_per_unit": reading.factor}, {"UnitOfT1": reading.unit}
+    )
 
 
 def judge_transfer(planning: Planning, found: FoundSeries) -> Fit | str:
@@ -167,5 +190,5 @@ def _are_one(first: Any, second: Any) -> bool:
 
 
 def _described(times: Sequence[float]) -> str:
-    in_ms = [f"{1000 * time:g}" for time in sorted(times)]
+    in_ms = [f"{1000.0 * time:g}" for time in sorted(times)]
     return f"{len(times)} echoes, {in_ms[0]} to {in_ms[-1]} ms"

@@ -79,16 +79,18 @@ def relaxation_time(time: Grid3D) -> Shown:
 
 
 @step(mem_gb=1.0)
-def map_rate(time: Grid3D) -> Relaxation:
+def map_rate(time: Grid3D, seconds_per_unit: float) -> Relaxation:
     """Compute R1 from a map of T1.
 
     Parameters
     ----------
     time
-        T1 in s or ms.
+        T1.
+    seconds_per_unit
+        What it is multiplied with to be in seconds.
     """
-    found = rate_from_time(time.data)
-    facts = {"seconds_per_unit": found.seconds_per_unit}
+    found = rate_from_time(time.data * np.float32(seconds_per_unit))
+    facts = {"seconds_per_unit": seconds_per_unit * found.seconds_per_unit}
     return Relaxation(Grid3D(found.rate, time.affine), facts)
 
 

@@ -89,7 +89,7 @@ def fit_decay(
     Examples
     --------
     >>> times = [0.005, 0.010, 0.020]
-    >>> images = [np.full((1, 1, 1), 100 * np.exp(-30 * t)) for t in times]
+    >>> images = [np.full((1, 1, 1), 100.0 * np.exp(-30 * t)) for t in times]
     >>> fit = fit_decay(images, times)
     >>> round(float(fit.rate[0, 0, 0]), 3), round(float(fit.signal[0, 0, 0]), 2)
     (30.0, 100.0)
@@ -180,7 +180,7 @@ def background_noise(magnitude: ArrayLike) -> float:
     values = values[np.isfinite(values)]
     if values.size == 0 or np.mean(values == values.min()) > 0.2:
         return float("nan")
-    top = float(np.quantile(values, 0.02)) * 10
+    top = float(np.quantile(values, 0.02)) * 10.0
     low = values[values <= top]
     for _ in range(50):
         noise = float(np.sqrt(np.mean(low**2) / 2))

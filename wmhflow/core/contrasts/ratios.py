@@ -123,7 +123,7 @@ def transfer_ratio(on: ArrayLike, off: ArrayLike, *, noise: float = 0.0) -> NDAr
             "the image with the pulse is brighter than the one without it: they are exchanged, or "
             "each was scaled for itself"
         )
-    return np.where(usable, 100 * ratio, np.nan).astype(np.float32)
+    return np.where(usable, 100.0 * ratio, np.nan).astype(np.float32)
 
 
 def check_same_settings(

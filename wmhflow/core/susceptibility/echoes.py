@@ -78,9 +78,9 @@ def combine_echoes(
     jumps = share_of_jumps(unwrap_phase(phases[0], mask), mask)
     if jumps > MOST_JUMPS:
         raise UnfitImageError(
-            f"{100 * jumps:.1f} % of neighbours in the first echo's phase differ by more than half "
-            "a turn however it is unwrapped: its fringes end in the open, as where the phases of "
-            "several coils were summed"
+            f"{100.0 * jumps:.1f} % of neighbours in the first echo's phase differ by more than "
+            "half a turn however it is unwrapped: its fringes end in the open, as where the phases "
+            "of several coils were summed"
         )
     gained = phases[1] - phases[0]
     gained = gained - TURN * np.round(gained / TURN)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 RANGES = {
     "radians from -pi to pi": (-np.pi, np.pi, 1.0),
     "radians from 0 to 2 pi": (0.0, TURN, 1.0),
-    "milliradians": (-1000 * np.pi, 1000 * np.pi, 1e-3),
+    "milliradians": (-1000.0 * np.pi, 1000.0 * np.pi, 1e-3),
     "12 bits of a turn": (0.0, 4095.0, TURN / 4096),
     "12 bits of a turn, from -4096": (-4096.0, 4096.0, np.pi / 4096),
 }

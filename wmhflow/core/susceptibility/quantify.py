@@ -139,8 +139,8 @@ def _check_times(times: NDArray[np.float64], n_phases: int, field_strength_t: fl
 def _check_share(left: float) -> None:
     if left < LEAST_LEFT:
         raise UnfitImageError(
-            f"the phase can be used in {100 * left:.0f} % of the brain: at least "
-            f"{100 * LEAST_LEFT:.0f} % are needed; look at the mask and at the last echoes"
+            f"the phase can be used in {100.0 * left:.0f} % of the brain: at least "
+            f"{100.0 * LEAST_LEFT:.0f} % are needed; look at the mask and at the last echoes"
         )
 
 
@@ -193,7 +193,7 @@ def check_sign(iron: float, white: float) -> None:
     """
     if not iron > white:
         raise UnfitImageError(
-            f"deep grey matter ({1000 * iron:.1f} ppb) is not above white matter "
-            f"({1000 * white:.1f} ppb): the phase has the opposite sign; turn it (multiply the "
+            f"deep grey matter ({1000.0 * iron:.1f} ppb) is not above white matter "
+            f"({1000.0 * white:.1f} ppb): the phase has the opposite sign; turn it (multiply the "
             "phase images by −1)"
         )
