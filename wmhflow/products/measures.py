@@ -10,6 +10,7 @@ from wmhflow.labels.edges import shell_count
 from wmhflow.plan.visit import Composed, Computed, Given, MapPlan
 from wmhflow.products.anatomy import converted, judged_alignment, rigid
 from wmhflow.products.computed import computed_maps
+from wmhflow.products.dictionary import describing
 from wmhflow.products.keys import TEMPLATE_PRODUCT, Visit
 from wmhflow.products.maps import (
     composed,
@@ -167,7 +168,11 @@ def _maps(visit: Visit) -> Iterator[Recipe]:
             "width_mm": regions.shell_width,
             "n_shells": shell_count(regions.shell_width, regions.shell_max),
         },
-        makes={"maps": MAPS_TABLE, "profiles": PROFILES_TABLE, "penumbra": PENUMBRA_TABLE},
+        makes={
+            "maps": describing(MAPS_TABLE, visit.plan.maps),
+            "profiles": PROFILES_TABLE,
+            "penumbra": PENUMBRA_TABLE,
+        },
     )
 
 

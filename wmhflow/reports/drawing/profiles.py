@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wmhflow.reports.drawing.common import DPI, png_bytes, pretty_unit
+from wmhflow.reports.drawing.published import draw_published
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from wmhflow.registries.maps import PublishedWidth
 
 CLASS_COLOURS = {"all": "#222222", "PV": "#d1620b", "deep": "#1c6fb0"}
 CLASS_NAMES = {"all": "all lesions", "PV": "periventricular", "deep": "deep"}
@@ -43,6 +46,7 @@ def profile_figure(
     unit: str,
     profiles: Mapping[str, Sequence[ProfilePoint]],
     widths_mm: Mapping[str, float],
+    published: Sequence[PublishedWidth] = (),
 ) -> Figure:
     """Draw a map against the distance from the lesion edge, a line per lesion class.
 
@@ -54,6 +58,8 @@ def profile_figure(
         Points by lesion class, in ascending distance; those without a mean are left out.
     widths_mm
         Penumbra widths by lesion class, where there is one.
+    published
+        Widths that others found, drawn behind.
 
     Returns
     -------
@@ -70,6 +76,7 @@ def profile_figure(
     label = f"{name} ({pretty_unit(unit)})" if pretty_unit(unit) else name
     axes.set_ylabel(label, parse_math=False)
     _name_rest(axes, outermost)
+    draw_published(axes, published, CLASS_COLOURS)
     axes.grid(visible=True, color="#e6e6e6", linewidth=0.6)
     axes.set_axisbelow(True)
     for side in ("top", "right"):
@@ -84,9 +91,10 @@ def profile_png(
     unit: str,
     profiles: Mapping[str, Sequence[ProfilePoint]],
     widths_mm: Mapping[str, float],
+    published: Sequence[PublishedWidth] = (),
 ) -> bytes:
     """Return `profile_figure` as a PNG: the same bytes for the same values."""
-    return png_bytes(profile_figure(name, unit, profiles, widths_mm))
+    return png_bytes(profile_figure(name, unit, profiles, widths_mm, published))
 
 
 def _draw_borders(axes: Axes, widths_mm: Mapping[str, float]) -> None:
