@@ -6,6 +6,7 @@ from wmhflow.bids.writer import Column
 from wmhflow.labels.schemes import DEFAULT_SCHEME
 from wmhflow.products.columns import (
     ASYMMETRY,
+    LESION_MAPS,
     LOAD,
     MAPS,
     PENUMBRA,
@@ -47,6 +48,12 @@ MAPS_TABLE = Table(
     "Quantitative maps sampled in every region, in their own grids",
     MAPS,
 )
+LESION_MAPS_TABLE = Table(
+    "table_lesionmaps",
+    "desc-maps_lesions",
+    "Quantitative maps in each lesion, beside far white matter and the place opposite to it",
+    LESION_MAPS,
+)
 PROFILES_TABLE = Table(
     "table_profiles",
     "desc-maps_profiles",
@@ -83,6 +90,7 @@ def all_tables(schemes: tuple[str, ...]) -> tuple[Table, ...]:
         LOAD_TABLE,
         ASYMMETRY_TABLE,
         MAPS_TABLE,
+        LESION_MAPS_TABLE,
         PROFILES_TABLE,
         PENUMBRA_TABLE,
         QC_TABLE,
