@@ -158,7 +158,6 @@ def _maps(visit: Visit) -> Iterator[Recipe]:
     yield mirrored_lesions(visit)
     for group in groups:
         yield from _map_group(visit, group)
-    yield lesion_table(visit, groups)
     regions = visit.settings.regions
     yield Recipe(
         "profiles",
@@ -178,6 +177,7 @@ def _maps(visit: Visit) -> Iterator[Recipe]:
             "penumbra": PENUMBRA_TABLE,
         },
     )
+    yield lesion_table(visit, groups)
 
 
 def _map_group(visit: Visit, group: tuple[MapPlan, ...]) -> Iterator[Recipe]:
