@@ -6,6 +6,7 @@ from wmhflow.bids.writer import Column
 from wmhflow.labels.schemes import DEFAULT_SCHEME
 from wmhflow.products.columns import (
     ASYMMETRY,
+    CONTRASTS,
     LESION_MAPS,
     LOAD,
     MAPS,
@@ -47,6 +48,12 @@ MAPS_TABLE = Table(
     "desc-maps_regions",
     "Quantitative maps sampled in every region, in their own grids",
     MAPS,
+)
+CONTRASTS_TABLE = Table(
+    "table_contrasts",
+    "desc-contrasts_regions",
+    "Quantitative maps in every region, beside far white matter and the place opposite to it",
+    CONTRASTS,
 )
 LESION_MAPS_TABLE = Table(
     "table_lesionmaps",
@@ -90,6 +97,7 @@ def all_tables(schemes: tuple[str, ...]) -> tuple[Table, ...]:
         LOAD_TABLE,
         ASYMMETRY_TABLE,
         MAPS_TABLE,
+        CONTRASTS_TABLE,
         LESION_MAPS_TABLE,
         PROFILES_TABLE,
         PENUMBRA_TABLE,
