@@ -16,6 +16,8 @@ from wmhflow.labels.regions import load_regions
 from wmhflow.plan.visit import Decision, Given, MapPlan, ParticipantPlan, VisitPlan
 from wmhflow.products.columns import (
     ASYMMETRY,
+    CONTRASTS,
+    LESION_MAPS,
     LESIONS,
     LOAD,
     PENUMBRA,
@@ -107,6 +109,8 @@ class World:
             "qc": (names(QC), quality),
             "load": (names(LOAD), []),
             "asymmetry": (names(ASYMMETRY), []),
+            "contrasts": (names(CONTRASTS), []),
+            "lesionmaps": (names(LESION_MAPS), []),
             "maps": (["seg"], []),
             "profiles": (names(PROFILES), profile),
             "penumbra": (names(PENUMBRA), penumbra),
