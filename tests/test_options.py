@@ -84,6 +84,7 @@ def divided(coarse: Coarse, plain: Path) -> Path:
     words += ["--zones", "pv10", "--bullseye-layers", "3", "--cross", "zones:halves"]
     words += ["--shell-width", "3", "--shell-max", "9", "--atlas-threshold", "0.6"]
     words += ["--maps", str(coarse.folder / "maps.toml"), "--clean-workdir", "on-success"]
+    words += ["--units", "FA=%", "CBF=mL/g/min"]
     succeed(coarse.words(*words, out=out))
     return out
 
@@ -209,6 +210,31 @@ def test_a_further_map_has_rows_of_its_own(coarse: Coarse, plain: Path, divided:
     # far from lesions the flow is 40 everywhere, which is above what is valid
     assert float(before["CBF"]["mean"]) == pytest.approx(40, abs=0.01)
     assert after["Flow"]["mean"] == "n/a" or float(after["Flow"]["mean"]) < 39
+
+
+@pytest.mark.acts("--units")
+def test_maps_are_shown_in_the_units_that_were_asked_for(
+    coarse: Coarse, plain: Path, divided: Path
+) -> None:
+    before, after = (
+        {
+            (row["map"], row["index"], row["tissue"]): row
+            for row in rows(coarse, out, "desc-maps_regions")
+            if row["seg"] == "tissue" and row["map"] != "Flow"
+        }
+        for out in (plain, divided)
+    )
+    assert list(before) == list(after)
+    for key, row in before.items():
+        factor, unit = {"FA": (100, "%"), "CBF": (0.01, "mL/g/min")}[key[0]]
+        assert after[key]["unit"] == unit
+        for column in ("mean", "sd", "median", "q05", "q95", "mad"):
+            if row[column] != "n/a":
+                shown, own = float(after[key][column]), float(row[column])
+                assert shown == pytest.approx(factor * own, rel=1e-5, abs=1e-9)
+    done = run(coarse.words("--units", "FA=s", out=coarse.folder / "never"))
+    assert done.code == 2
+    assert "--units FA=s: FA is measured in 1, of which s is none" in done.err
 
 
 # ---- anatomy -------------------------------------------------------------------------------------

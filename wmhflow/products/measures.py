@@ -11,6 +11,7 @@ from wmhflow.plan.visit import Composed, Computed, Given, MapPlan
 from wmhflow.products.alps import alps
 from wmhflow.products.anatomy import converted, judged_alignment, rigid
 from wmhflow.products.computed import computed_maps
+from wmhflow.products.dictionary import describing
 from wmhflow.products.keys import TEMPLATE_PRODUCT, Visit
 from wmhflow.products.maps import (
     composed,
@@ -174,7 +175,7 @@ def _maps(visit: Visit) -> Iterator[Recipe]:
             "n_shells": shell_count(regions.shell_width, regions.shell_max),
         },
         makes={
-            "maps": MAPS_TABLE,
+            "maps": describing(MAPS_TABLE, visit.plan.maps),
             "profiles": PROFILES_TABLE,
             "penumbra": PENUMBRA_TABLE,
             "curves": CURVES_TABLE,

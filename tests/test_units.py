@@ -1,0 +1,104 @@
+"""Whole runs of maps in other units: the same tables, or the same tables in the unit asked for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from tests.coarse import Coarse, coarse_dataset, save
+from tests.inprocess import run, succeed
+from wmhflow.bids.writer import read_table
+
+pytestmark = pytest.mark.slow
+CBF_FACTOR = 100.0
+TABLES = ("desc-maps_regions", "desc-maps_profiles", "desc-maps_penumbra")
+
+
+def rescale(coarse: Coarse, ending: str, factor: float, units: str | None) -> None:
+    """Write a map's values times a factor, and what the sidecar says of them."""
+    path = coarse.find(ending)
+    image = nib.load(path)
+    save(path, (image.get_fdata() * factor).astype(np.float32), image.affine)
+    if units is not None:
+        sidecar = path.with_name(path.name.replace(".nii.gz", ".json"))
+        sidecar.write_text(json.dumps({"Units": units}), encoding="utf-8")
+
+
+def tables(coarse: Coarse, out: Path | None = None) -> dict[str, list[dict[str, str]]]:
+    return {name: read_table(coarse.anat(out) / f"sub-01_{name}.tsv") for name in TABLES}
+
+
+def quality(coarse: Coarse, out: Path | None = None) -> dict[str, dict[str, str]]:
+    return {
+        row["metric"]: row for row in read_table(coarse.anat(out) / "sub-01_desc-wmhflow_qc.tsv")
+    }
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Coarse:
+    coarse = coarse_dataset(tmp_path_factory.mktemp("plain"), every=2)
+    succeed(coarse.words())
+    return coarse
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory: pytest.TempPathFactory) -> Coarse:
+    """The same person, with flow per g (as its sidecar says) and FA in percent (as none says).
+
+    A map of permeability beside them says nothing of its unit.
+    """
+    coarse = coarse_dataset(tmp_path_factory.mktemp("other"), every=2)
+    rescale(coarse, "cbf.nii.gz", 1 / CBF_FACTOR, "mL/g/min")
+    rescale(coarse, "fa_dwimap.nii.gz", 100, None)
+    flow = coarse.find("cbf.nii.gz")
+    image = nib.load(flow)
+    save(flow.with_name("sub-01_Ktrans.nii.gz"), image.get_fdata().astype(np.float32), image.affine)
+    done = run(coarse.words())
+    assert done.code == 1, done.err
+    assert "sub-01 FAILED" in done.err
+    assert "Ktrans.nii.gz does not say its unit" in done.err
+    return coarse
+
+
+def test_maps_in_other_units_give_the_same_tables(plain: Coarse, other: Coarse) -> None:
+    one, two = tables(plain), tables(other)
+    for name in TABLES:
+        assert [set(row) for row in one[name]] == [set(row) for row in two[name]]
+        for row, again in zip(one[name], two[name], strict=True):
+            for column, cell in row.items():
+                if cell != again[column]:
+                    assert float(again[column]) == pytest.approx(float(cell), rel=2e-5, abs=1e-6)
+
+
+def test_the_factor_stands_in_the_table_of_quality(plain: Coarse, other: Coarse) -> None:
+    for coarse, flow, fa in ((plain, 1, 1), (other, 100, 0.01)):
+        found = quality(coarse)
+        assert float(found["map_CBF_unit_factor"]["value"]) == flow
+        assert float(found["map_FA_unit_factor"]["value"]) == fa
+        assert found["map_FA_nawm_implausibility"]["value"] == "1"
+        assert found["map_FA_nawm_implausibility"]["verdict"] == "ok"
+        assert "map_Ktrans_unit_factor" not in found
+
+
+def test_the_data_dictionary_says_how_maps_were_read(other: Coarse) -> None:
+    path = other.anat() / "sub-01_desc-maps_regions.json"
+    levels = json.loads(path.read_text(encoding="utf-8"))["map"]["Levels"]
+    assert levels["CBF"] == (
+        "Cerebral blood flow; its sidecar says 'mL/g/min': values times 100 are in 'mL/100g/min'"
+    )
+    assert levels["FA"].startswith("Fractional anisotropy; no text says its unit: its values")
+
+
+def test_a_refused_map_costs_itself_alone(other: Coarse) -> None:
+    maps = {row["map"] for row in tables(other)["desc-maps_regions"]}
+    assert maps == {"FA", "CBF"}
+
+
+def test_a_second_run_does_not_forget_what_was_refused(other: Coarse) -> None:
+    done = run(other.words())
+    assert done.code == 1
+    assert "Ktrans.nii.gz does not say its unit" in done.err
