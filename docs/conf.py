@@ -7,6 +7,7 @@ from wmhflow.labels.schemes import schemes_table
 from wmhflow.labels.tables import regions_tables
 from wmhflow.products.tables import columns_tables
 from wmhflow.registries.atlases import atlases_table
+from wmhflow.registries.maps_table import maps_table
 from wmhflow.registries.mask_labels import mask_labels_table
 from wmhflow.registries.producers import load_producers, producer_page, producers_table
 from wmhflow.registries.quality import quality_table
@@ -43,6 +44,7 @@ _generated.mkdir(exist_ok=True)
 (_generated / "regions.md").write_text(regions_tables(), encoding="utf-8")
 (_generated / "zones.md").write_text(schemes_table(), encoding="utf-8")
 (_generated / "atlases.md").write_text(atlases_table(), encoding="utf-8")
+(_generated / "maps.md").write_text(maps_table(), encoding="utf-8")
 (_generated / "mask_labels.md").write_text(mask_labels_table(), encoding="utf-8")
 (_generated / "spaces.md").write_text(spaces_table(), encoding="utf-8")
 (_generated / "segmenters.md").write_text(segmenters_table(), encoding="utf-8")
