@@ -444,6 +444,47 @@ def test_zeros_outside_a_map_count_if_asked_for(coarse: Coarse, plain: Path, kep
     assert found == [np.count_nonzero(head().codes == 0), 0]
 
 
+@pytest.mark.slow
+@pytest.mark.acts("--min-purity", "--max-csf")
+def test_mixed_voxels_of_a_coarse_map_do_not_count_if_asked_for(tmp_path: Path) -> None:
+    made = coarse_dataset(tmp_path / "made")
+    # flow in voxels of 6 mm, of which each lies over eight of the labels'
+    path = made.find("cbf.nii.gz")
+    fine = nib.load(path)
+    shape = [2 * (size // 2) for size in fine.shape]
+    blocks = np.asanyarray(fine.dataobj)[: shape[0], : shape[1], : shape[2]]
+    mean = blocks.reshape(shape[0] // 2, 2, shape[1] // 2, 2, shape[2] // 2, 2).mean((1, 3, 5))
+    centre = np.array([[2, 0, 0, 0.5], [0, 2, 0, 0.5], [0, 0, 2, 0.5], [0, 0, 0, 1]])
+    save(path, mean.astype(np.float32), fine.affine @ centre)
+    found = {}
+    for name, words in (
+        ("all", []),
+        ("pure", ["--min-purity", "0.7"]),
+        ("dry", ["--max-csf", "0.1"]),
+    ):
+        out = tmp_path / name / "out"
+        succeed(made.words(*words, out=out))
+        table = rows(made, out, "desc-maps_regions")
+        quality = {row["metric"]: row["value"] for row in rows(made, out, "desc-wmhflow_qc")}
+        found[name] = (
+            {
+                (row["index"], row["tissue"]): float(row["coverage"])
+                for row in table
+                if (row["map"], row["seg"]) == ("CBF", "tissue") and row["coverage"] != "n/a"
+            },
+            float(quality["map_CBF_nawm_impure"]),
+        )
+    nawm, fluid, white = ("5", "NAWM"), ("2", "all"), ("5", "all")
+    for name in ("pure", "dry"):
+        lost = found["all"][0][nawm] - found[name][0][nawm]
+        assert lost > 0.005
+        assert found[name][1] == pytest.approx(lost, abs=0.01)
+    assert found["all"][1] == 0
+    # ventricles are mixed with tissue, but are no tissue that CSF could be mixed with
+    assert found["pure"][0][fluid] < found["all"][0][fluid] == found["dry"][0][fluid]
+    assert found["dry"][0][white] < found["all"][0][white]
+
+
 # ---- regions -------------------------------------------------------------------------------------
 
 

@@ -374,6 +374,22 @@ class Inputs:
         "missing.",
         choices=ZERO_KINDS,
     )
+    min_purity: float = option(
+        0.0,
+        "--min-purity",
+        help="How much of a map voxel a region must cover for the voxel to count in it, 0 to 1. "
+        "By default every part of a voxel counts as much as there is of it.",
+        parse=Bounds(float, 0, 1),
+        metavar="SHARE",
+    )
+    max_csf: float = option(
+        1.0,
+        "--max-csf",
+        help="How much of a map voxel may be CSF or ventricle for it to count in regions of "
+        "tissue, 0 to 1. By default CSF does not matter.",
+        parse=Bounds(float, 0, 1),
+        metavar="SHARE",
+    )
     trust: str | None = option(
         None,
         "--trust",

@@ -225,6 +225,19 @@ def test_a_refused_map_is_printed_and_ends_a_run_with_1(
     assert "Ktrans" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("volumes", [3, 6, 30])
+def test_a_map_of_several_volumes_is_refused_and_the_others_go_on(
+    raw: Path, tmp_path: Path, volumes: int
+) -> None:
+    path = give(tmp_path / "maps", f"{TENSOR}-fa_dwimap", 0.4, "1")
+    save_image(path, np.ones((8, 9, 10, volumes)))
+    give(tmp_path / "maps", "PDmap", 70.0, "%")
+    visit = plan_one(raw, tmp_path / "maps")
+    assert the_map(visit).name == "PDmap"
+    (why,) = visit.refused
+    assert f"8×9×10×{volumes}" in why
+
+
 # ---- inheritance ---------------------------------------------------------------------------------
 
 

@@ -254,7 +254,7 @@ BRINGING = ("nonfinite_voxels", "given_volume_mm3", "hole_voxels", "kept_fractio
 SAMPLING = (
     *("invalid_voxels", "nonfinite_voxels", "nawm_outside_field_of_view", "nawm_invalid"),
     *(f"coverage_{part}" for part in ("white_matter", "WMH", "NAWM")),
-    *("zero_voxels", "no_data_voxels", "nawm_no_data", "unit_factor"),
+    *("zero_voxels", "no_data_voxels", "nawm_no_data", "unit_factor", "nawm_impure"),
 )
 USUAL = ("nawm_implausibility",)
 OF_VOLUMES = ("ventricle_volume_mm3", "wmh_volume_mm3", "wmh_asymmetry")

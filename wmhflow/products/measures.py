@@ -50,6 +50,7 @@ from wmhflow.steps.measures import (
 )
 from wmhflow.steps.mirror import compare_sides, mirror_partition, sample_opposites
 from wmhflow.steps.partition import FinestPartition, divide_finest
+from wmhflow.steps.purity import Purity
 
 PARTITION = {name: name for name in FinestPartition._fields}
 
@@ -265,6 +266,7 @@ def _samples(
             for entry in group
         ],
         "zeros": visit.settings.inputs.zeros,
+        "purity": Purity(visit.settings.inputs.min_purity, visit.settings.inputs.max_csf),
         **visit.trusted,
     }
     mem_gb, regions = 1.5 + 0.3 * len(group), visit.settings.regions

@@ -72,6 +72,8 @@ def visit_choices(visit: VisitPlan, settings: Settings) -> dict[str, Any]:
             **_program(visit),
             "registration_qc": anatomy.registration_qc,
             "zeros": settings.inputs.zeros,
+            "min_purity": settings.inputs.min_purity,
+            "max_csf": settings.inputs.max_csf,
             "trust": settings.inputs.trust,
             "wmh_labels": list(anatomy.wmh_labels),
             "fill_holes": anatomy.fill_holes,
