@@ -13,6 +13,7 @@ from wmhflow.products.anatomy import converted, judged_alignment, rigid
 from wmhflow.products.computed import computed_maps
 from wmhflow.products.dictionary import describing
 from wmhflow.products.keys import TEMPLATE_PRODUCT, Visit
+from wmhflow.products.lesion_maps import lesion_samples, lesion_table, mirrored_lesions
 from wmhflow.products.maps import (
     composed,
     factor_of,
@@ -157,8 +158,10 @@ def _maps(visit: Visit) -> Iterator[Recipe]:
         return
     # lesions are compared by homologues, and only maps by opposite places
     yield _mirror(visit)
+    yield mirrored_lesions(visit)
     for group in groups:
         yield from _map_group(visit, group)
+    yield lesion_table(visit, groups)
     regions = visit.settings.regions
     yield Recipe(
         "profiles",
@@ -285,6 +288,7 @@ def _samples(
         },
         mem_gb=mem_gb,
     )
+    yield lesion_samples(name, maps, options, mem_gb)
     yield Recipe(
         f"opposites_{name}",
         sample_opposites,

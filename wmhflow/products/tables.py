@@ -10,6 +10,7 @@ from wmhflow.products.columns import (
     ALPS,
     ASYMMETRY,
     CURVES,
+    LESION_MAPS,
     LOAD,
     MAPS,
     PENUMBRA,
@@ -51,6 +52,12 @@ MAPS_TABLE = Table(
     "desc-maps_regions",
     "Quantitative maps sampled in every region, in their own grids",
     MAPS,
+)
+LESION_MAPS_TABLE = Table(
+    "table_lesionmaps",
+    "desc-maps_lesions",
+    "Quantitative maps in each lesion, beside far white matter and the place opposite to it",
+    LESION_MAPS,
 )
 PROFILES_TABLE = Table(
     "table_profiles",
@@ -118,6 +125,7 @@ def all_tables(schemes: tuple[str, ...]) -> tuple[Table, ...]:
         LOAD_TABLE,
         ASYMMETRY_TABLE,
         MAPS_TABLE,
+        LESION_MAPS_TABLE,
         PROFILES_TABLE,
         PENUMBRA_TABLE,
         CURVES_TABLE,

@@ -103,6 +103,7 @@ def visit_choices(visit: VisitPlan, settings: Settings) -> dict[str, Any]:
                 "valid_range": list(entry.definition.valid_range),
                 "alignment": entry.how,
                 "can_be_zero": entry.definition.can_be_zero,
+                "arbitrary_zero": entry.definition.arbitrary_zero,
                 "plausible": entry.definition.plausible and list(entry.definition.plausible),
                 **_how_read(entry),
                 **_how_computed(entry),
