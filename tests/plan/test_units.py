@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,10 @@ from wmhflow.bids.sidecars import read_sidecar
 from wmhflow.cli.main import main
 from wmhflow.errors import InputError
 from wmhflow.plan.judging import judge_visit
+from wmhflow.plan.units import settle_unit
 from wmhflow.plan.visit import MapPlan, VisitPlan
+from wmhflow.registries.maps import load_maps
+from wmhflow.registries.producers import ProducerFile
 
 NOT_STATED = object()
 DWI, ANAT, PERF, PET, FUNC = "dwi", "anat", "perf", "pet", "func"
@@ -236,6 +240,30 @@ def test_a_map_of_several_volumes_is_refused_and_the_others_go_on(
     assert the_map(visit).name == "PDmap"
     (why,) = visit.refused
     assert f"8×9×10×{volumes}" in why
+
+
+@pytest.mark.parametrize(
+    ("kind", "told", "factor"),
+    [
+        (ProducerFile("A program", "Ktrans", "Ktrans.nii", unit="1/s"), "producer", 60.0),
+        (ProducerFile("A program", "Ktrans", "Ktrans.nii"), None, None),
+        (None, None, None),
+    ],
+)
+def test_a_known_producer_says_it_where_no_sidecar_does(
+    raw: Path, tmp_path: Path, kind: ProducerFile | None, told: str | None, factor: float | None
+) -> None:
+    path = give(tmp_path / "maps", "Ktrans", 2e-5)
+    file = FoundFile(path, {"suffix": "Ktrans"}, "maps", tmp_path / "maps", kind)
+    planning = SimpleNamespace(say=lambda *_: None)
+    if told is None:
+        with pytest.raises(InputError, match="does not say its unit"):
+            settle_unit(planning, load_maps()["Ktrans"], file)
+        return
+    _, reading = settle_unit(planning, load_maps()["Ktrans"], file)
+    assert (reading.by, reading.factor) == (told, factor)
+    give(tmp_path / "maps", "Ktrans", 1e-3, "1/min")
+    assert settle_unit(planning, load_maps()["Ktrans"], file)[1].by == "sidecar"
 
 
 # ---- inheritance ---------------------------------------------------------------------------------
