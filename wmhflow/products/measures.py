@@ -161,7 +161,6 @@ def _maps(visit: Visit) -> Iterator[Recipe]:
     yield mirrored_lesions(visit)
     for group in groups:
         yield from _map_group(visit, group)
-    yield lesion_table(visit, groups)
     regions = visit.settings.regions
     yield Recipe(
         "profiles",
@@ -185,6 +184,7 @@ def _maps(visit: Visit) -> Iterator[Recipe]:
             "curves": CURVES_TABLE,
         },
     )
+    yield lesion_table(visit, groups)
 
 
 def _map_group(visit: Visit, group: tuple[MapPlan, ...]) -> Iterator[Recipe]:
