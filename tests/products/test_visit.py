@@ -459,7 +459,8 @@ def test_what_is_given_is_not_made() -> None:
 
 def test_tables_follow_from_what_there_is() -> None:
     without: dict[str, Any] = {kind: set(unit_of(kind).of(Table)) for kind in ("no map", "given")}
-    of_maps = {"table_maps", "table_profiles", "table_penumbra", "table_curves", "table_lesionmaps"}
+    of_maps = {"table_maps", "table_profiles", "table_penumbra", "table_curves"}
+    of_maps |= {"table_lesionmaps", "table_contrasts"}
     assert without["given"] - without["no map"] == of_maps | {"table_weighted"}
     assert "table_weighted" not in unit_of("no atlas").products
 

@@ -11,6 +11,7 @@ from wmhflow.plan.visit import Composed, Computed, Given, MapPlan
 from wmhflow.products.alps import alps
 from wmhflow.products.anatomy import converted, judged_alignment, rigid
 from wmhflow.products.computed import computed_maps
+from wmhflow.products.contrasts import contrasts
 from wmhflow.products.dictionary import describing
 from wmhflow.products.keys import TEMPLATE_PRODUCT, Visit
 from wmhflow.products.lesion_maps import lesion_samples, lesion_table, mirrored_lesions
@@ -185,6 +186,7 @@ def _maps(visit: Visit) -> Iterator[Recipe]:
         },
     )
     yield lesion_table(visit, groups)
+    yield contrasts(visit, groups)
 
 
 def _map_group(visit: Visit, group: tuple[MapPlan, ...]) -> Iterator[Recipe]:

@@ -10,6 +10,7 @@ from wmhflow.products.columns import (
     ALPS,
     ASYMMETRY,
     CURVES,
+    CONTRASTS,
     LESION_MAPS,
     LOAD,
     MAPS,
@@ -52,6 +53,12 @@ MAPS_TABLE = Table(
     "desc-maps_regions",
     "Quantitative maps sampled in every region, in their own grids",
     MAPS,
+)
+CONTRASTS_TABLE = Table(
+    "table_contrasts",
+    "desc-contrasts_regions",
+    "Quantitative maps in every region, beside far white matter and the place opposite to it",
+    CONTRASTS,
 )
 LESION_MAPS_TABLE = Table(
     "table_lesionmaps",
@@ -125,6 +132,7 @@ def all_tables(schemes: tuple[str, ...]) -> tuple[Table, ...]:
         LOAD_TABLE,
         ASYMMETRY_TABLE,
         MAPS_TABLE,
+        CONTRASTS_TABLE,
         LESION_MAPS_TABLE,
         PROFILES_TABLE,
         PENUMBRA_TABLE,

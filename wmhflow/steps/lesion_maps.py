@@ -153,15 +153,13 @@ def arrange_lesions(
     without_ratio
         Maps whose zero is chosen by the program that made them.
     """
-    far = {
-        row["map"]: row["mean"] for row in profiles if (row["lesion_class"], row["shell"]) == FAR
-    }
+    far = far_means(profiles)
     gathered = [row for group in rows for row in group]
     table = []
     for name in names:
         has_ratio = name not in without_ratio
         for row in (row for row in gathered if row["map"] == name):
-            reference = _as_float(far.get(name))
+            reference = far.get(name, math.nan)
             against_far = contrast(row["mean"], reference, has_ratio=has_ratio)
             opposite = contrast(row["mean"], row["opposite_mean"], has_ratio=has_ratio)
             table.append(
@@ -172,8 +170,24 @@ def arrange_lesions(
     return LesionTable(table)
 
 
-def _as_float(value: float | None) -> float:
-    return math.nan if value is None else value
+def far_means(profiles: list[dict[str, Any]]) -> dict[str, float]:
+    """Return every map's mean in far normal-appearing white matter.
+
+    Parameters
+    ----------
+    profiles
+        Rows of the table of profiles.
+
+    Examples
+    --------
+    >>> far_means([{"map": "FA", "lesion_class": "all", "shell": "rest", "mean": 0.4}])
+    {'FA': 0.4}
+    """
+    return {
+        row["map"]: math.nan if row["mean"] is None else row["mean"]
+        for row in profiles
+        if (row["lesion_class"], row["shell"]) == FAR
+    }
 
 
 def contrast(value: float, reference: float, *, has_ratio: bool) -> dict[str, float]:
