@@ -9,13 +9,16 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from tests.coarse import Coarse, coarse_dataset, save
+from tests.coarse import PROFILES, Coarse, coarse_dataset, save
 from tests.inprocess import run, succeed
 from wmhflow.bids.writer import read_table
 
 pytestmark = pytest.mark.slow
 CBF_FACTOR = 100.0
-TABLES = ("desc-maps_regions", "desc-maps_profiles", "desc-maps_penumbra")
+TABLES = (
+    *("desc-maps_regions", "desc-maps_profiles", "desc-maps_penumbra"),
+    *("desc-maps_lesions", "desc-contrasts_regions"),
+)
 
 
 def rescale(coarse: Coarse, ending: str, factor: float, units: str | None) -> None:
@@ -72,6 +75,23 @@ def test_maps_in_other_units_give_the_same_tables(plain: Coarse, other: Coarse) 
             for column, cell in row.items():
                 if cell != again[column]:
                     assert float(again[column]) == pytest.approx(float(cell), rel=2e-5, abs=1e-6)
+
+
+def test_each_lesion_has_what_was_planted_in_it(plain: Coarse) -> None:
+    found = tables(plain)["desc-maps_lesions"]
+    far = {"FA": 0.42, "CBF": 40.0}
+    assert {row["map"] for row in found} == set(far)
+    lesions = read_table(plain.anat() / "sub-01_lesions.tsv")
+    assert [row["index"] for row in found if row["map"] == "FA"] == [
+        row["index"] for row in lesions
+    ]
+    for row in found:
+        inside, reference = PROFILES[row["map"]][0], far[row["map"]]
+        assert float(row["mean"]) == pytest.approx(inside, rel=1e-3)
+        assert float(row["reference_mean"]) == pytest.approx(reference, rel=1e-3)
+        assert float(row["ratio"]) == pytest.approx(inside / reference, rel=2e-3)
+        if row["opposite_mean"] != "n/a":
+            assert float(row["opposite_mean"]) > float(row["mean"])
 
 
 def test_the_factor_stands_in_the_table_of_quality(plain: Coarse, other: Coarse) -> None:
