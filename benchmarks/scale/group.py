@@ -126,6 +126,17 @@ def keys_of(kind: str) -> Iterator[dict[str, str]]:
             for region in regions(N_REGIONS)
             for tissue in ("all", "WMH", "NAWM")
         ),
+        "contrasts": (
+            region | {"tissue": tissue, "map": name, "unit": unit}
+            for name, unit in MAPS.items()
+            for region in regions(N_REGIONS)
+            for tissue in ("all", "WMH", "NAWM")
+        ),
+        "lesionmaps": (
+            {"index": str(i + 1), "map": name, "unit": unit}
+            for name, unit in MAPS.items()
+            for i in range(N_LESIONS)
+        ),
         "profiles": (
             {"map": name, "lesion_class": lesion_class, "shell": str(shell)}
             for name, lesion_class, shell in product(MAPS, CLASSES, range(-4, 8))
