@@ -16,8 +16,8 @@ from wmhflow.labels.regions import load_regions
 from wmhflow.plan.visit import Decision, Given, MapPlan, ParticipantPlan, VisitPlan
 from wmhflow.products.columns import (
     ASYMMETRY,
-    CURVES,
     CONTRASTS,
+    CURVES,
     LESION_MAPS,
     LESIONS,
     LOAD,
