@@ -80,7 +80,7 @@ def _rank(planning: Planning, visit: VisitPlan, file: FoundFile) -> int:
 
 
 def _with_dataset(file: FoundFile) -> str:
-    return f"{file.path.name} ({file.dataset})"
+    return file.named
 
 
 def place_map(
@@ -124,13 +124,13 @@ def place_map(
         return _registered(planning, definition, file, route, shown_by)
     if not route.legs and route.end == visit.reference:
         _check_meets(planning, visit, file)
-        planning.say(name, "found", f"{file.path.name}, aligned by its header")
+        planning.say(name, "found", f"{file.named}, aligned by its header")
         return None
     (first, *others) = route.legs or (None,)
     if first is not None and not others and not first.inverted and route.end == visit.reference:
         read = check_linear(planning, visit, first.file, file)
-        how = f"aligned by {first.file.path.name} ({read.program})"
-        planning.say(name, "found", f"{file.path.name}, {how}")
+        how = f"aligned by {first.file.named} ({read.program})"
+        planning.say(name, "found", f"{file.named}, {how}")
         return given_transform(first.file, read)
     return _composed(planning, visit, name, file, route)
 
@@ -139,7 +139,7 @@ def _by_named(
     planning: Planning, visit: VisitPlan, name: str, named: Given, file: FoundFile
 ) -> Given | Composed:
     """Take a map's transform of ``--transform``."""
-    how = f"{file.path.name}, aligned by {named.named} (--transform)"
+    how = f"{file.named}, aligned by {named.named} (--transform)"
     if named.inverted:
         found = Composed((named,), visit.reference_file)
         _check_chain(planning, found, file)
@@ -177,14 +177,11 @@ def _composed(
     last = visit.anatomical[route.end]
     found = Composed(tuple(legs), last, through_other=on)
     _check_chain(planning, found, file)
-    words = [
-        f"the inverse of {leg.file.path.name}" if leg.inverted else leg.file.path.name
-        for leg in legs
-    ]
+    words = [f"the inverse of {leg.file.named}" if leg.inverted else leg.file.named for leg in legs]
     if on:
         made = "registration" if isinstance(visit.other_transform, Computed) else "transform"
         words.append(f"the {made} of the {visit.other_name} to the {visit.reference}")
-    planning.say(name, "found", f"{file.path.name}, aligned by {', then '.join(words)}")
+    planning.say(name, "found", f"{file.named}, aligned by {', then '.join(words)}")
     return found
 
 
@@ -221,13 +218,11 @@ def _registered(
 ) -> Computed:
     """Register a map by an image of its scan, or by itself; say why no transform is used."""
     companion = find_companion(planning, definition, file) if shown_by is None else None
-    moved = companion.path.name if companion else "the map itself, lacking a companion image"
+    moved = companion.named if companion else "the map itself, lacking a companion image"
     if shown_by is not None:
         moved = f"its {shown_by.replace('_', ' ')}"
     because = _why_registered(planning, file, route)
-    planning.say(
-        definition.name, "found", f"{file.path.name}; registered rigidly by {moved}{because}"
-    )
+    planning.say(definition.name, "found", f"{file.named}; registered rigidly by {moved}{because}")
     return Computed("register_rigid", (companion,) if companion else ())
 
 
@@ -261,7 +256,7 @@ def find_companion(
     """
     family = planning.spaces.family(file)
     for wanted in definition.companions:
-        derived = planning.query.derived("", planning.subject, **wanted)
+        derived = nearest_first(file, planning.query.derived("", planning.subject, **wanted))
         near = [other for other in derived if other.root == file.root]
         kin = [
             other
@@ -270,7 +265,7 @@ def find_companion(
             and (other.dataset == file.dataset or planning.spaces.family(other) == family)
         ]
         for files in (near, kin, planning.query.raw_images("", planning.subject, **wanted)):
-            for candidate in nearest_first(file, planning.of_visit(files)):
+            for candidate in planning.of_visit(files):
                 if _is_companion(planning, candidate, file):
                     return candidate
     return None
