@@ -67,9 +67,7 @@ def nearest(
             HEADER: "lies on the reference by its header",
             NATIVE: "lies where its scan does, and is measured without another interpolation",
         }[min(ranks)]
-        planning.say(
-            name, "note", f"{_with_dataset(file)} is passed over: {_with_dataset(kept[0])} {why}"
-        )
+        planning.say(name, "note", f"{file.named} is passed over: {kept[0].named} {why}")
     return kept
 
 
@@ -77,10 +75,6 @@ def _rank(planning: Planning, visit: VisitPlan, file: FoundFile) -> int:
     if is_on_reference(planning, visit, file):
         return HEADER
     return NATIVE if is_where_scanned(planning, file) else ELSEWHERE
-
-
-def _with_dataset(file: FoundFile) -> str:
-    return file.named
 
 
 def place_map(
@@ -256,7 +250,7 @@ def find_companion(
     """
     family = planning.spaces.family(file)
     for wanted in definition.companions:
-        derived = nearest_first(file, planning.query.derived("", planning.subject, **wanted))
+        derived = planning.query.derived("", planning.subject, **wanted)
         near = [other for other in derived if other.root == file.root]
         kin = [
             other
@@ -265,7 +259,7 @@ def find_companion(
             and (other.dataset == file.dataset or planning.spaces.family(other) == family)
         ]
         for files in (near, kin, planning.query.raw_images("", planning.subject, **wanted)):
-            for candidate in planning.of_visit(files):
+            for candidate in nearest_first(file, planning.of_visit(files)):
                 if _is_companion(planning, candidate, file):
                     return candidate
     return None
