@@ -74,8 +74,9 @@ def _choose(planning: Planning, visit: VisitPlan, files: Sequence[FoundFile]) ->
     """
     placed = []
     for file in files:
-        # a header that cannot be used is refused, as that of any image
-        planning.facts(file)
+        if file.get("space") is None:
+            # a header that cannot be used is refused, as that of any image
+            planning.facts(file)
         try:
             given = choose_native(planning, "parcellation", visit, [file])
         except InputError as error:
