@@ -471,3 +471,12 @@ def test_the_phantom_s_persons_are_the_kinds_that_they_are_taken_for() -> None:
     assert isinstance(visits()["computed"].wmh, Computed)
     assert visits()["computed"].parcellation is None
     assert visits()["FLAIR for a reference"].reference == "FLAIR"
+
+
+@KINDS
+def test_recipes_stand_in_the_order_in_which_they_can_be_carried_out(kind: str) -> None:
+    there: set[str] = set()
+    for recipe in unit_of(kind).recipes:
+        taken = parts_of((*recipe.takes.values(), *recipe.beside.values(), recipe.after))
+        assert {part for part in taken if isinstance(part, str)} <= there, recipe.name
+        there |= {product.key for product in recipe.makes.values()}

@@ -10,7 +10,7 @@ from wmhflow.labels.edges import shell_count
 from wmhflow.plan.visit import Composed, Computed, Given, MapPlan
 from wmhflow.products.alps import alps
 from wmhflow.products.anatomy import converted, judged_alignment, rigid
-from wmhflow.products.computed import computed_maps
+from wmhflow.products.computed import computed_maps, fitted_maps
 from wmhflow.products.keys import TEMPLATE_PRODUCT, Visit
 from wmhflow.products.maps import (
     composed,
@@ -149,7 +149,6 @@ def _mirror(visit: Visit) -> Recipe:
 def _maps(visit: Visit) -> Iterator[Recipe]:
     """Declare every group of maps that share a grid, and what all of them tell."""
     yield from computed_maps(visit)
-    yield from alps(visit)
     groups = map_groups(visit.plan)
     if not groups:
         return
@@ -193,6 +192,8 @@ def _map_group(visit: Visit, group: tuple[MapPlan, ...]) -> Iterator[Recipe]:
         yield from _registered_group(visit, group, name, aligned)
     else:
         yield from _judged_group(visit, group, name, transform)
+    yield from fitted_maps(visit, group)
+    yield from alps(visit, group)
     yield from _samples(visit, group, name, transform)
 
 
