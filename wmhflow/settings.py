@@ -30,6 +30,7 @@ LESION_RULES = ("continuity", "majority")
 MOST_LAYERS = 8
 ZERO_KINDS = ("auto", "data", "missing")
 FORMS = ("sform", "qform")
+TENSOR_FITS = ("wls", "robust")
 # The kinds of input that --bids-filter-file can narrow.
 FILTER_KINDS = (
     "t1w", "flair", "wmh", "infarct", "acute", "haemorrhage", "perivascular", "parcellation",
@@ -330,6 +331,14 @@ class Inputs:
         many=True,
         metavar="MAP=UNIT",
     )
+    tensor_fit: str = option(
+        "wls",
+        "--tensor-fit",
+        help="How tensors are fitted to a diffusion series: by weighted least squares (wls), or in "
+        "and around white matter by weights that leave out volumes that do not agree (robust), "
+        "which takes minutes.",
+        choices=TENSOR_FITS,
+    )
     bids_filter_file: Path | None = option(
         None,
         "--bids-filter-file",
@@ -625,6 +634,15 @@ class Reporting:
         "--allow-missing",
         help="At the group level: leave out tables of finished visits that are missing, damaged or "
         "of other columns. Otherwise nothing is written, and the exit code is 1.",
+    )
+    layers_p: float | None = option(
+        None,
+        "--layers-p",
+        help="At the group level: also give the width of every penumbra by the rule of the "
+        "literature, the last consecutive shell that differs from far tissue over persons, up to "
+        "this p (paired t test; 0.05 is usual). It grows with the number of persons.",
+        parse=Bounds(float, 1e-6, 0.5),
+        metavar="P",
     )
     reports_only: bool = option(
         False, "--reports-only", help="Make the reports anew from finished outputs."

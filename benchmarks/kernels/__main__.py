@@ -21,6 +21,7 @@ from skimage.measure import regionprops_table
 
 from benchmarks.kernels import THREADS, rivals
 from benchmarks.kernels.atlases import LABELS, N_TRACTS, made_atlases
+from benchmarks.kernels.diffusion import simulated_series
 from benchmarks.kernels.measure import (
     copy_seconds,
     extra_memory,
@@ -31,6 +32,7 @@ from benchmarks.kernels.measure import (
 from benchmarks.kernels.ours import everything, tables, wanted_regions
 from benchmarks.kernels.scene import Scene, real_codes, real_scene, zoomed_scene
 from wmhflow.core.arrays.distance import distance_to, nearest
+from wmhflow.core.diffusion.tensor import fit_tensor
 from wmhflow.core.measure.coverage import coverage_weights
 from wmhflow.core.measure.statistics import region_statistics
 from wmhflow.core.regions.bullseye import bullseye_labels, depth
@@ -46,6 +48,7 @@ GROWTH_SIZES = (128, 192, 256, 320, 384)
 EXTRA_ALLOWED = 3.0
 WARM_ALLOWED_S = 0.5
 FRAMEWORKS_ALLOWED_S = 6.0
+TENSORS_ALLOWED_S = 2.0
 missed: list[str] = []
 
 
@@ -65,6 +68,7 @@ def main() -> int:
     lobes(scene)
     sampling(scene)
     many_lesions(scene)
+    tensors()
     floor_and_memory(scene)
     growth()
     compilation()
@@ -294,6 +298,23 @@ def many_lesions(scene: Scene) -> None:
             ),
         },
     )
+
+
+def tensors() -> None:
+    """Fit a tensor to each voxel of a brain, with FA, MD, AD and RD."""
+    signals, gradients = simulated_series()
+    part = signals[: len(signals) // 10]
+    ours = seconds(lambda: fit_tensor(signals, gradients))
+    if ours > TENSORS_ALLOWED_S:
+        missed.append(f"tensors {ours:.1f} s of {TENSORS_ALLOWED_S:g} s")
+    compare(
+        f"tensors of {len(signals)} voxels from {signals.shape[1]} volumes, in at most "
+        f"{TENSORS_ALLOWED_S:g} s",
+        lambda: fit_tensor(signals, gradients),
+        {"dipy `TensorModel`, WLS (from a tenth)": (
+            lambda: rivals.dipy_tensors(part, gradients), 5, len(signals) / len(part)
+        )},
+    )  # fmt: skip
 
 
 def sown(scene: Scene) -> np.ndarray:

@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from benchmarks.kernels.atlases import LABELS, THRESHOLD, Atlases
 from benchmarks.kernels.scene import Scene
+from wmhflow.core.diffusion.gradients import Gradients
 
 QUANTILES = {"q05": 0.05, "q25": 0.25, "median": 0.5, "q75": 0.75, "q95": 0.95}
 
@@ -190,3 +191,13 @@ def tables(
         # weighted by probability
         float(tract.sum()), float(tract[wmh].sum())
     return measured
+
+
+def dipy_tensors(signals: np.ndarray, gradients: Gradients) -> list[np.ndarray]:
+    """FA, MD, AD and RD of each voxel by dipy's weighted least squares."""
+    from dipy.core.gradients import gradient_table
+    from dipy.reconst.dti import TensorModel
+
+    table = gradient_table(gradients.bvals, bvecs=gradients.vectors, b0_threshold=50)
+    fit = TensorModel(table, fit_method="WLS").fit(signals)
+    return [fit.fa, fit.md, fit.ad, fit.rd]

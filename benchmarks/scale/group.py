@@ -30,7 +30,7 @@ from wmhflow.products.tables import TABLES
 
 MAPS = {"FA": "1", "MD": "mm^2/s", "CBF": "mL/100 g/min", "Chi": "ppm"}
 CLASSES = ("all", "PV", "deep")
-N_REGIONS, N_WEIGHTED, N_PAIRS, N_LESIONS, N_METRICS = 250, 126, 140, 30, 86
+N_REGIONS, N_WEIGHTED, N_PAIRS, N_LESIONS, N_METRICS, N_BINS = 250, 126, 140, 30, 86, 40
 N_VARIANTS = 64  # in a row group of Parquet most numbers differ then, as they do in people
 MISSING = 0.2  # of the numbers; about the share on the example dataset
 GB_PER_KB = 1024 / 1e9
@@ -139,6 +139,10 @@ def keys_of(kind: str) -> Iterator[dict[str, str]]:
             {"index": str(i), "lesion_class": "deep", "is_adjacent": "false"} for i in range(1, 31)
         ),
         "adjacency": ({"lesion_class": lesion_class} for lesion_class in CLASSES),
+        "curves": (
+            {"map": name, "lesion_class": lesion_class}
+            for name, lesion_class, _ in product(MAPS, CLASSES, range(N_BINS))
+        ),
         "qc": ({"metric": f"metric_{i}", "verdict": "ok"} for i in range(N_METRICS)),
     }
     return made[kind]

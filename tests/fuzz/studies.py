@@ -21,6 +21,7 @@ TABLES = (
     "maps_regions",
     "maps_profiles",
     "maps_penumbra",
+    "maps_curves",
     "wmhflow_qc",
     "lesions",
 )

@@ -38,6 +38,7 @@ EULER = (
 )
 
 
+KNOWN = {"WMH", "parcellation", *load_maps()}
 # what no value tells
 UNITS = {"bold": "%/mmHg"}
 
@@ -116,7 +117,7 @@ def test_every_producers_file_is_read_from_the_folder_that_a_user_names(
     assert not (producer.layout != "bids" and list(root.rglob("dataset_description.json")))
     visit = planned(raw, f"mine={root}", more=() if row.is_used else ("--wmh-source", "compute"))
     assert visit.problem is None
-    is_known = row.what in {"WMH", "parcellation", *load_maps()}
+    is_known = row.what in KNOWN
     assert (read_as(visit).get(row.what) == file.name) == (row.is_used and is_known)
     if row.labels:
         assert isinstance(visit.wmh, Given)
@@ -313,8 +314,7 @@ def test_which_files_are_read(
 ) -> None:
     visit = planned(raw, f"mine={lay(tmp_path / 'mine', files)}")
     assert visit.problem is None
-    known = {"WMH", "parcellation", *load_maps()}
-    assert read_as(visit) == {what: name for what, name in expected.items() if what in known}
+    assert read_as(visit) == expected
     assert said in text_of(visit)
 
 

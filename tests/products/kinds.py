@@ -92,6 +92,21 @@ def others(visit: VisitPlan) -> dict[str, Given]:
     return {kind: Given(found(f"{kind}.nii.gz", visit), "T1w") for kind in LABELS}
 
 
+def diffusion_maps(visit: VisitPlan, transform: Given | None = None) -> Iterator[MapPlan]:
+    """Every map that is computed from a diffusion series and is not given."""
+    takes = {name: found(f"x_dwi.{name}", visit) for name in ("image", "bval", "bvec")}
+    options = {"volumes": [0, 1], "convention": "FSL"}
+    there = {entry.name for entry in visit.maps} if transform is None else set()
+    for definition in load_maps().values():
+        how = definition.computed
+        if how is not None and how.series == "diffusion" and definition.name not in there:
+            values = Computed(
+                how.step, tuple(takes.values()), takes=takes, options=options, series=how.series
+            )
+            moved = transform or Computed("register_rigid")
+            yield MapPlan(definition, values, moved, ("x_dwi.image",))
+
+
 @cache
 def visits() -> dict[str, VisitPlan]:
     """Visits of every kind, by what is special about them."""
@@ -183,6 +198,10 @@ def visits() -> dict[str, VisitPlan]:
         ),
         "echoes and pairs of images": replace(given, maps=tuple(made_maps(given))),
         "other lesions": replace(given, others=others(given)),
+        "a diffusion series": replace(given, maps=(*given.maps, *diffusion_maps(given))),
+        "a diffusion series with a transform": replace(
+            given, maps=tuple(diffusion_maps(given, Given(other)))
+        ),
         "T1w alone": replace(given, flair=None),
         "FLAIR alone": replace(computed, t1w=None, reference="FLAIR"),
     }

@@ -35,3 +35,13 @@ def test_a_command_line_of_the_users_own_is_quoted_and_not_cited() -> None:
     text = methods_text(parse_settings(words))
     assert "computed with the command `lst --t1 {t1w} --flair {flair} {out}`" in text
     assert "[@lstai]" not in text
+
+
+def test_how_maps_of_diffusion_are_computed_is_told_and_cited() -> None:
+    words = ["in", "out", "participant"]
+    plain = methods_text(parse_settings(words))
+    assert "weighted least squares [@wls] from volumes of b up to 1500" in plain
+    assert "[@rwls]" not in plain
+    robust = parse_settings([*words, "--tensor-fit", "robust"])
+    assert "leave out volumes that do not agree [@rwls]" in methods_text(robust)
+    assert "doi:10.1002/mrm.25351" in citation_files(robust)["CITATION.md"]

@@ -24,7 +24,7 @@ from wmhflow.products.writing import sidecar, with_writing
 from wmhflow.registries.maps import load_maps
 from wmhflow.settings import Settings
 from wmhflow.steps import computed
-from wmhflow.steps.kinds import MaskImage, step
+from wmhflow.steps.kinds import Columns, MaskImage, step
 from wmhflow.steps.outputs import ImageTarget, write_images
 
 ROWS = """
@@ -52,7 +52,8 @@ computed = { step = "never", series = "diffusion", gives = "three" }
 class Pair(NamedTuple):
     one: Grid3D
     two: Grid3D
-    tensor: Grid3D
+    spare: Grid3D
+    tensor: Columns
     facts: dict[str, Any]
 
 
@@ -93,7 +94,7 @@ def planned(raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(computed.MAP_STEPS, "pair", pair)
     monkeypatch.setitem(computed.MAP_STEPS, "never", never)
     monkeypatch.setitem(computed.SHOWN_STEPS, "mean_b0", mean_b0)
-    fits = {
+    fits = dict.fromkeys(computed.MAP_STEPS, lambda _, found: "it is of no matter here") | {
         "pair": lambda _, found: Fit("b = 1000", {"n": 7}, {"Shells": [1000]}),
         "never": lambda _, found: "it cannot be",
     }
@@ -151,6 +152,7 @@ def test_one_step_makes_all_its_maps_and_they_move_by_the_series_own_image(plann
     assert fit.beside == {"tissue": "seg_tissue", "transform": "transform_OneTwo"}
     assert fit.options == {"n": 7}
     assert isinstance(unit.products["pair_tensor"], Work)
+    assert "pair_spare" not in unit.products
     assert unit.products["facts_pair"] == Facts("facts_pair", "pair_")
     assert unit.makers["image_OneTwo"].takes == {"in_file": "shown_diffusion"}
     image = unit.products["map_One"]

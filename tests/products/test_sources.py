@@ -111,8 +111,10 @@ def by_hand(visit: VisitPlan, unit: Unit) -> dict[str, set[str]]:
 
 def _of_map(values: Computed, of: Names) -> Iterator[str]:
     """The files that a computed map is made of."""
+    # the decay needs no phase, the average of directions no directions
+    used = {"decay": ("magnitude",), "ivim": ("image", "bval")}
     for part, taken in values.takes.items():
-        if values.step != "decay" or part == "magnitude":
+        if part in used.get(values.step, values.takes):
             yield from (file.uri for file in (taken if isinstance(taken, tuple) else (taken,)))
     if values.step == "t1_over_t2":
         yield of["preproc_T1w"]

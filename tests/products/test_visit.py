@@ -235,6 +235,18 @@ COUNTED: dict[str, tuple[str, ...]] = {
         "tissue_guard_mm",
     ),
     "measure_volumes": ("intracranial_volume_mm3",),
+    "fit_tensors": (
+        *("condition_number", "redundancy", "n_voxels", "n_without_fit", "negative_fraction"),
+        *("directions_follow_fibres", "second_best_table"),
+    ),
+    "fit_kurtoses": ("n_voxels", "n_without_fit", "bounded_fraction"),
+    "fit_free_waters": ("n_voxels", "n_without_fit", "tensorless_fraction"),
+    "fit_ivims": ("n_voxels", "n_without_fit"),
+    "divide_tissues": (
+        *("n_voxels", "n_without_fit"),
+        *(f"n_response_{name}" for name in ("white", "grey", "fluid")),
+    ),
+    "measure_alps": ("alps_voxel_mm", "alps_mean"),
     "judge_lesions": LESIONS,
     "judge_lesions_by_priors": LESIONS,
 }
@@ -447,7 +459,7 @@ def test_what_is_given_is_not_made() -> None:
 
 def test_tables_follow_from_what_there_is() -> None:
     without: dict[str, Any] = {kind: set(unit_of(kind).of(Table)) for kind in ("no map", "given")}
-    of_maps = {"table_maps", "table_profiles", "table_penumbra"}
+    of_maps = {"table_maps", "table_profiles", "table_penumbra", "table_curves"}
     assert without["given"] - without["no map"] == of_maps | {"table_weighted"}
     assert "table_weighted" not in unit_of("no atlas").products
 

@@ -16,6 +16,7 @@ from wmhflow.labels.regions import load_regions
 from wmhflow.plan.visit import Decision, Given, MapPlan, ParticipantPlan, VisitPlan
 from wmhflow.products.columns import (
     ASYMMETRY,
+    CURVES,
     LESIONS,
     LOAD,
     PENUMBRA,
@@ -101,6 +102,12 @@ class World:
             {"map": entry.name, "lesion_class": "all", "width_mm": 4.2, "model": "hinge"}
             for entry in self.visit.maps
         ]
+        curves = [
+            {"map": entry.name, "lesion_class": "all", "distance_lo": where, "distance_hi": where}
+            | {"curve": 0.3 + where / 100, "curve_lo": 0.3, "curve_hi": 0.4}
+            for entry in self.visit.maps
+            for where in (1.5, 3.5)
+        ]
         return {
             "lesions": (names(LESIONS), lesions),
             "volumes": (names(VOLUMES), [*regions, *self.more_volumes]),
@@ -110,6 +117,7 @@ class World:
             "maps": (["seg"], []),
             "profiles": (names(PROFILES), profile),
             "penumbra": (names(PENUMBRA), penumbra),
+            "curves": (names(CURVES), curves),
             "weighted": (["seg"], []),
         }
 

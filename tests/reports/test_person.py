@@ -135,7 +135,7 @@ def test_unfinished_visits_are_named_with_the_reason(world):
 
 def test_no_picture_is_lost_and_those_of_a_map_stand_beside_it():
     map_part = MapPart("FA", "", "", True, [])
-    links = dict.fromkeys(("profiles", "maps", "penumbra"), "x")
+    links = dict.fromkeys(("profiles", "maps", "penumbra", "curves"), "x")
     names = ("FA", "unknown", None)
     shown = tuple(Shown(f"{name}.png", "alt", "caption", name) for name in names)
     values = {"maps": [map_part], "links": links}

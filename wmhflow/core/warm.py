@@ -17,8 +17,15 @@ from wmhflow.core.align.similarity import compare
 from wmhflow.core.arrays.distance import distance_to, nearest, signed_distance
 from wmhflow.core.arrays.validation import COPIED_TYPES, kernel_ready
 from wmhflow.core.contrasts.decay import fit_decay
+from wmhflow.core.diffusion.coherence import fibre_coherence
+from wmhflow.core.diffusion.fractions import tissue_fractions
+from wmhflow.core.diffusion.freewater import fit_free_water
+from wmhflow.core.diffusion.gradients import Gradients
+from wmhflow.core.diffusion.tensor import fit_tensor
 from wmhflow.core.measure.coverage import coverage_weights, merge_regions
+from wmhflow.core.measure.independence import gather_cells, pair_shares
 from wmhflow.core.measure.statistics import region_statistics
+from wmhflow.core.measure.surroundings import sum_map, surroundings_of
 from wmhflow.core.regions.bullseye import bullseye_labels, depth
 from wmhflow.core.regions.lesions import label_lesions, lesion_measures
 from wmhflow.core.regions.lobes import propagate_lobes
@@ -59,6 +66,7 @@ def main() -> None:
     _warm_alignment()
     _warm_tissues(_head())
     _warm_echoes()
+    _warm_diffusion()
 
 
 def _head() -> _Head:
@@ -108,6 +116,16 @@ def _warm_echoes() -> None:
     unwrap_phase(ones, ones > 0)
 
 
+def _warm_diffusion() -> None:
+    """Fit models to one voxel of each kind of numbers."""
+    half = np.array([[1, 1, 0], [1, -1, 0], [1, 0, 1], [1, 0, -1], [0, 1, 1], [0, 1, -1.0]])
+    gradients = Gradients(np.r_[0.0, 6 * [1000.0]], np.r_[np.zeros((1, 3)), half / np.sqrt(2)])
+    fit_tensor(np.ones((2, 7), dtype=np.float32), gradients)
+    fit_free_water(np.ones((2, 7), dtype=np.float32), gradients)
+    tissue_fractions(np.ones((2, 3)), np.eye(3))
+    fibre_coherence(np.zeros((2, 2, 2, 3)), np.zeros((2, 2, 2)), np.ones(3))
+
+
 def _warm_regions(head: _Head, arranged: Callable[..., NDArray[Any]]) -> None:
     to_ventricle = arranged(distance_to(head.ventricle, SPACING_MM))
     to_cortex = arranged(distance_to(head.cortex, SPACING_MM))
@@ -137,6 +155,13 @@ def _warm_sampling(head: _Head) -> None:
     merged = merge_regions(weights, [(1, [1]), (3, [1, 2])])
     values = head.white_matter.astype(np.float32)
     region_statistics(values, merged, head.white_matter)
+    pair_shares(merged, gather_cells(merged, affine))
+    shell = 1 + head.white_matter.astype(np.int16)
+    nowhere = np.zeros_like(shell)
+    around = surroundings_of(shell, nowhere, shell, (2, 1), affine, SHAPE, affine)
+    noisy = np.random.default_rng(0).random(SHAPE)
+    sum_map(noisy, head.white_matter, around)
+    around.pairs.sum()
     steps_at(np.zeros((2, 3)), values[..., None], affine)
 
 

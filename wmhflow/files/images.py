@@ -139,11 +139,16 @@ def read_series_header(path: Path) -> tuple[tuple[int, ...], NDArray[np.float64]
         not seen.
     """
     with said_of(path):
-        header = _header_of(path)
-        shape = _four(path, header.shape)
-        _check_real(path, header.dtype)
-        _check_placed(path, header.is_placed)
-        return shape, _checked_affine(path, header.affine), header.unit
+        if path.name.lower().endswith(NIFTI_ENDINGS):
+            header = _header_of(path)
+            shape = _four(path, header.shape)
+            _check_real(path, header.dtype)
+            _check_placed(path, header.is_placed)
+            return shape, _checked_affine(path, header.affine), header.unit
+        image = open_image(path)
+        shape = _four(path, image.shape)
+        _check_real(path, image.get_data_dtype())
+    return shape, _valid_affine(path, image.header, image.affine), "unknown"
 
 
 def load_series(

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from wmhflow.errors import InputError
 from wmhflow.files.forms import trusted_affine
-from wmhflow.files.images import read_header
+from wmhflow.files.images import read_series_header
 from wmhflow.files.streams import MOST_PACKED, UNREADABLE, check_file, first_line
 
 TRANSFORM_EXTENSIONS = (".txt", ".mat", ".h5", ".lta")
@@ -361,7 +361,7 @@ class _Geometry:
 
     @classmethod
     def of(cls, path: Path, trust: str | None) -> _Geometry:
-        shape, affine = read_header(path)[:2]
+        shape, affine = read_series_header(path)[:2]
         return cls(tuple(shape[:3]), trusted_affine(path, affine, trust))
 
     @property

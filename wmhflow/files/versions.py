@@ -7,7 +7,7 @@ from importlib import metadata
 
 import wmhflow
 
-PACKAGES = ("antspyx", "nilearn", "numba", "numpy", "scipy", "nibabel", "nipype", "pybids")
+PACKAGES = ("antspyx", "dipy", "nilearn", "numba", "numpy", "scipy", "nibabel", "nipype", "pybids")
 
 
 @cache

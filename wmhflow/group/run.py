@@ -78,7 +78,7 @@ def run_group(settings: Settings) -> int:
 def _gathered(settings: Settings, subjects: Sequence[str], visits: Sequence[Visit]) -> int:
     for name in ("group", "phenotype"):
         remove_leftovers(settings.output_dir / name)
-    study = read_study(settings.output_dir, visits)
+    study = replace(read_study(settings.output_dir, visits), layers_p=settings.reporting.layers_p)
     with stage_in(settings.output_dir) as stage:
         faults = _make(replace(study, written_to=stage, left_out={}))
         n_left_out = len({fault.visit for fault in faults})
@@ -114,7 +114,8 @@ def _make(study: Study) -> list[Fault]:
     for kind in TABLES:
         gather(study, kind, leave_out)
     for table in STUDY_TABLES:
-        write_study_table(study, table)
+        if table.is_wanted(study):
+            write_study_table(study, table)
     return faults
 
 

@@ -56,6 +56,7 @@ class Study:
 
     ``written_to`` holds ``group`` and ``phenotype`` while they are made; by default the folder that
     holds the visits. ``left_out`` are the visits of which a kind of table cannot be gathered.
+    ``layers_p`` is what ``--layers-p`` says, if anything.
     """
 
     output_dir: Path
@@ -63,6 +64,7 @@ class Study:
     schemes: tuple[str, ...]
     written_to: Path | None = None
     left_out: Mapping[str, Set[Visit]] = field(default_factory=dict)
+    layers_p: float | None = None
 
     @property
     def folder(self) -> Path:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from wmhflow.bids.writer import Column, dictionary_of, table_text, write_json, write_text
+from wmhflow.group.layers import layer_columns, widths_by_layers
 from wmhflow.group.phenotype import volumes_columns, volumes_of_persons
 from wmhflow.group.study import Study
 from wmhflow.products.columns import names
@@ -24,12 +25,15 @@ class StudyTable(NamedTuple):
         Gives its columns.
     about
         What its dictionary says before the columns.
+    is_wanted
+        Tells whether it is made at all.
     """
 
     name: str
     make: Callable[[Study], Iterable[Mapping[str, Any]]]
     columns: Callable[[Study], tuple[Column, ...]]
     about: Mapping[str, Any]
+    is_wanted: Callable[[Study], bool] = lambda _: True
 
 
 STUDY_TABLES = (
@@ -42,6 +46,13 @@ STUDY_TABLES = (
                 "Description": "Volumes of regions and of white matter hyperintensities in them"
             }
         },
+    ),
+    StudyTable(
+        "group/desc-layers_penumbra",
+        widths_by_layers,
+        layer_columns,
+        {},
+        lambda study: study.layers_p is not None,
     ),
 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from wmhflow.plan.computed import Judge
+from wmhflow.plan.diffusion import DIFFUSION_JUDGES
 from wmhflow.plan.echoes import (
     judge_decay,
     judge_phase,
@@ -15,6 +16,7 @@ from wmhflow.plan.echoes import (
 
 # By the step that the registry of maps names. A step that is not here takes every series.
 JUDGES: Mapping[str, Judge] = {
+    **DIFFUSION_JUDGES,
     "decay": judge_decay,
     "relaxation_rate": judge_rate,
     "susceptibility": judge_phase,

@@ -22,6 +22,12 @@ _REGION: tuple[Column, ...] = (
     Column("hemisphere", "L, R, or B for both sides together", kind="text"),
 )
 
+_SAMPLES = Column(
+    "n_effective",
+    "Independent samples that the voxels are worth, by how alike the map's voxels are in NAWM; the "
+    "standard error of the mean is sd / sqrt(n_effective)",
+)
+
 LESIONS: tuple[Column, ...] = (
     Column(
         "index",
@@ -142,7 +148,7 @@ MAPS: tuple[Column, ...] = (
         "Number of valid map voxels that overlap the region by more than 1e-4 of the smaller voxel",
         kind="whole",
     ),
-    Column("n_effective", "(sum of weights)^2 / sum of squared weights"),
+    _SAMPLES,
     Column("volume_mm3", "Volume of the region", "mm^3"),
     Column(
         "coverage",
@@ -170,7 +176,7 @@ PROFILES: tuple[Column, ...] = (
     Column("distance_lo", "Open lower edge; negative inside the lesion", "mm"),
     Column("distance_hi", "Closed upper edge", "mm"),
     Column("distance_mean", "Mean true distance of the shell's reference voxels", "mm"),
-    Column("n_effective", "(sum of weights)^2 / sum of squared weights"),
+    _SAMPLES,
     Column("mean", "Weighted mean of the map in the shell"),
     Column("sd", "Weighted standard deviation"),
     Column("median", "Weighted median"),
@@ -192,10 +198,55 @@ PENUMBRA: tuple[Column, ...] = (
         "amplitude",
         "Fitted value minus the plateau, at the peak or, if there is none, at the lesion edge",
     ),
+    Column("p_flat", "Probability that a flat profile looks as little flat as this one", "1"),
     Column(
-        "model", "flat, hinge, two hinges (the profile turns), or none; chosen by AICc", kind="text"
+        "model",
+        "flat, hinge, two hinges (the profile turns), or none; chosen by AICc, and flat where "
+        "p_flat is above 0.05 for a hinge",
+        kind="text",
     ),
     Column("reason", "Why the width or one of its limits is missing", kind="text"),
+)
+
+CURVES: tuple[Column, ...] = (
+    Column("map", "Name of the quantitative map", kind="text"),
+    Column("lesion_class", "all, PV (periventricular) or deep", kind="text"),
+    Column("distance_lo", "Open lower edge of the bin; negative inside the lesion", "mm"),
+    Column("distance_hi", "Closed upper edge", "mm"),
+    Column("distance_mean", "Mean distance of what the map shows of the bin", "mm"),
+    Column("mean", "Weighted mean of the map in the bin"),
+    Column(
+        "curve", "The means outside lesions, smoothed as much as lowers the expected error most"
+    ),
+    Column("curve_lo", "Lower end of the curve's 95 % band, at each place by itself"),
+    Column("curve_hi", "Upper end"),
+)
+
+
+def _alps_region(name: str, what: str) -> tuple[Column, ...]:
+    return (
+        Column(f"{name}_n", f"Voxels kept of the region of {what}", kind="whole"),
+        Column(f"{name}_volume_mm3", "Their volume", "mm^3"),
+        Column(f"{name}_fa", "Fractional anisotropy of their mean tensor"),
+        Column(f"{name}_md", "Mean diffusivity of their mean tensor", "mm^2/s"),
+        Column(f"{name}_wmh_fraction", "Share of them that are WMH"),
+        Column(
+            f"{name}_angle_deg",
+            "Between the main direction of their mean tensor and the axis that fibres should have",
+            "deg",
+        ),
+        Column(f"{name}_moved_mm", "How far the region's middle was moved to agree better", "mm"),
+    )
+
+
+ALPS: tuple[Column, ...] = (
+    Column("hemisphere", "L, R, or B for the mean of both", kind="text"),
+    Column("alps", "DTI-ALPS along the axes of the head; n/a with a reason"),
+    Column("alps_without_wmh", "The same without voxels of WMH"),
+    Column("alps_local", "The same along the axes that the main directions of both regions span"),
+    Column("reason", "Why an index is missing", kind="text"),
+    *_alps_region("projection", "projection fibres (superior corona radiata)"),
+    *_alps_region("association", "association fibres (superior longitudinal fasciculus)"),
 )
 
 QC: tuple[Column, ...] = (

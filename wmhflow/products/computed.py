@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from inspect import signature
 from typing import Any, get_type_hints
 
+from wmhflow.core.space.grids import Grid3D
 from wmhflow.errors import UsageError
 from wmhflow.plan.visit import Computed, Given, MapPlan
 from wmhflow.products.keys import Visit
@@ -40,9 +41,9 @@ def computed_maps(visit: Visit) -> Iterator[Recipe]:
             key = entry.values.series, entry.values.step
             fits.setdefault(key, []).append((entry, entry.values, transform_of(group)))
     for values in shown.values():
-        yield from _shown(values)
+        yield from _shown(visit, values)
     for of_step in fits.values():
-        yield _fit(of_step)
+        yield _fit(visit, of_step)
 
 
 def _check_step(entry: MapPlan, name: str) -> None:
@@ -63,7 +64,7 @@ def _single(entry: MapPlan, values: Computed) -> Recipe:
     )
 
 
-def _shown(values: Computed) -> Iterator[Recipe]:
+def _shown(visit: Visit, values: Computed) -> Iterator[Recipe]:
     """Declare the image by which all maps of a series are aligned, if it has its own."""
     key = series_image(values)
     by = load_series_definitions()[values.series or ""].shown_by
@@ -72,10 +73,10 @@ def _shown(values: Computed) -> Iterator[Recipe]:
     function = SHOWN_STEPS[by]
     wanted = signature(function).parameters
     takes = {name: taken for name, taken in values.takes.items() if name in wanted}
-    yield Recipe(key, function, takes=takes, makes={"image": Work(key)})
+    yield Recipe(key, function, takes=takes, options=visit.trusted, makes={"image": Work(key)})
 
 
-def _fit(fitted: list[tuple[MapPlan, Computed, Taken]]) -> Recipe:
+def _fit(visit: Visit, fitted: list[tuple[MapPlan, Computed, Taken]]) -> Recipe:
     """Declare a step that makes several maps of a series, and whatever else it gives."""
     _, values, transform = fitted[0]
     function = MAP_STEPS[values.step]
@@ -85,7 +86,8 @@ def _fit(fitted: list[tuple[MapPlan, Computed, Taken]]) -> Recipe:
         name: taken for name, taken in {**values.takes, **SOURCE_PARTS}.items() if name in wanted
     }
     beside = {name: taken for name, taken in context.items() if name in wanted}
-    options = {name: value for name, value in values.options.items() if name in wanted}
+    fixed = {**values.options, **visit.trusted}
+    options = {name: value for name, value in fixed.items() if name in wanted}
     images = {
         how.gives: _image(
             entry, values, f"facts_{values.step}" if FACTS in _fields(function) else None
@@ -103,14 +105,15 @@ def _fit(fitted: list[tuple[MapPlan, Computed, Taken]]) -> Recipe:
     )
 
 
-def _fields(function: Callable[..., Any]) -> tuple[str, ...]:
-    """Name what a step gives."""
-    return tuple(get_type_hints(get_type_hints(function)["return"]))
+def _fields(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return what a step gives, with the kind of each."""
+    return get_type_hints(get_type_hints(function)["return"], include_extras=True)
 
 
 def _makes(
     function: Callable[..., Any], step: str, images: Mapping[str, Image]
 ) -> dict[str, Product]:
+    """Name what is kept: the maps that are wanted, the facts, and what is no map."""
     fields = _fields(function)
     missing = sorted(set(images) - set(fields))
     if missing:
@@ -118,7 +121,9 @@ def _makes(
             f"The registry of maps takes {missing[0]!r} of the step {step!r}, which gives "
             f"{', '.join(fields)}."
         )
-    made: dict[str, Product] = {name: Work(f"{step}_{name}") for name in fields}
+    made: dict[str, Product] = {
+        name: Work(f"{step}_{name}") for name, kind in fields.items() if kind is not Grid3D
+    }
     if FACTS in made:
         made[FACTS] = Facts(f"facts_{step}", f"{step}_")
     return made | dict(images)

@@ -41,7 +41,9 @@ IGNORED = (
     "*_lesions.*",
     "*_profiles.*",
     "*_penumbra.*",
+    "*_curves.*",
     "*_qc.*",
+    "*_dwimap.*",
     "*_T1wT2w.*",
 )
 README = """# wmhflow derivatives

@@ -8,6 +8,7 @@ from typing import Any
 from wmhflow.ants.priors import LESION_PRIORS
 from wmhflow.labels.edges import shell_count
 from wmhflow.plan.visit import Composed, Computed, Given, MapPlan
+from wmhflow.products.alps import alps
 from wmhflow.products.anatomy import converted, judged_alignment, rigid
 from wmhflow.products.computed import computed_maps
 from wmhflow.products.keys import TEMPLATE_PRODUCT, Visit
@@ -26,6 +27,7 @@ from wmhflow.products.regions import NEAR
 from wmhflow.products.rows import atlas_regions, table_regions, tabulated_images
 from wmhflow.products.tables import (
     ASYMMETRY_TABLE,
+    CURVES_TABLE,
     LOAD_TABLE,
     MAPS_TABLE,
     PENUMBRA_TABLE,
@@ -147,6 +149,7 @@ def _mirror(visit: Visit) -> Recipe:
 def _maps(visit: Visit) -> Iterator[Recipe]:
     """Declare every group of maps that share a grid, and what all of them tell."""
     yield from computed_maps(visit)
+    yield from alps(visit)
     groups = map_groups(visit.plan)
     if not groups:
         return
@@ -159,7 +162,10 @@ def _maps(visit: Visit) -> Iterator[Recipe]:
         "profiles",
         arrange_profiles,
         takes={
-            "rows": [f"rows_{group_name(group)}" for group in groups],
+            **{
+                kind: [f"{kind}_{group_name(group)}" for group in groups]
+                for kind in ("rows", "penumbra", "curves")
+            },
             "distances": "shell_distances",
         },
         options={
@@ -167,7 +173,12 @@ def _maps(visit: Visit) -> Iterator[Recipe]:
             "width_mm": regions.shell_width,
             "n_shells": shell_count(regions.shell_width, regions.shell_max),
         },
-        makes={"maps": MAPS_TABLE, "profiles": PROFILES_TABLE, "penumbra": PENUMBRA_TABLE},
+        makes={
+            "maps": MAPS_TABLE,
+            "profiles": PROFILES_TABLE,
+            "penumbra": PENUMBRA_TABLE,
+            "curves": CURVES_TABLE,
+        },
     )
 
 
@@ -255,13 +266,20 @@ def _samples(
         "zeros": visit.settings.inputs.zeros,
         **visit.trusted,
     }
-    mem_gb = 1.5 + 0.3 * len(group)
+    mem_gb, regions = 1.5 + 0.3 * len(group), visit.settings.regions
     yield Recipe(
         f"sampling_{name}",
         sample_maps,
-        takes={**maps, **PARTITION},
-        options=options,
-        makes={"rows": Work(f"rows_{name}"), "facts": Facts(f"sampling_{name}")},
+        takes={**maps, **PARTITION, "distance": "distance_WMH"},
+        options={
+            **options,
+            "n_shells": shell_count(regions.shell_width, regions.shell_max),
+            "seed": visit.seed,
+        },
+        makes={
+            **{kind: Work(f"{kind}_{name}") for kind in ("rows", "penumbra", "curves")},
+            "facts": Facts(f"sampling_{name}"),
+        },
         mem_gb=mem_gb,
     )
     yield Recipe(

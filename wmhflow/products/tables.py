@@ -7,7 +7,9 @@ from wmhflow.labels.schemes import DEFAULT_SCHEME
 from wmhflow.products.columns import (
     ACUTE,
     ADJACENCY,
+    ALPS,
     ASYMMETRY,
+    CURVES,
     LOAD,
     MAPS,
     PENUMBRA,
@@ -62,6 +64,12 @@ PENUMBRA_TABLE = Table(
     "Width of the perilesional penumbra in every quantitative map",
     PENUMBRA,
 )
+CURVES_TABLE = Table(
+    "table_curves",
+    "desc-maps_curves",
+    "Quantitative maps against the distance from the lesions, in bins of 0.5 mm, with a band",
+    CURVES,
+)
 ACUTE_TABLE = Table(
     "table_acute",
     "desc-acute_lesions",
@@ -79,6 +87,12 @@ ADJACENCY_TABLE = Table(
     "desc-perivascular_profiles",
     "Share of lesions beside perivascular spaces, and the share expected by chance",
     ADJACENCY,
+)
+ALPS_TABLE = Table(
+    "table_alps",
+    "desc-alps_regions",
+    "Diffusion along the perivascular space (DTI-ALPS), with and without WMH",
+    ALPS,
 )
 QC_TABLE = Table("table_qc", "desc-wmhflow_qc", "Quality control of the whole run", QC)
 
@@ -106,9 +120,11 @@ def all_tables(schemes: tuple[str, ...]) -> tuple[Table, ...]:
         MAPS_TABLE,
         PROFILES_TABLE,
         PENUMBRA_TABLE,
+        CURVES_TABLE,
         ACUTE_TABLE,
         SPACES_TABLE,
         ADJACENCY_TABLE,
+        ALPS_TABLE,
         QC_TABLE,
     )
 

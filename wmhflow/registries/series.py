@@ -26,7 +26,8 @@ class SeriesDefinition:
     """What belongs to a series, by the parameters of the steps that take it; the lead comes first.
 
     ``raw`` says whether it is also taken from the raw dataset; a text names the setting that asks
-    for it.
+    for it. ``directions`` says for programs that write gradients otherwise than BIDS has it along
+    which axes they lie.
     """
 
     name: str
@@ -34,6 +35,7 @@ class SeriesDefinition:
     files: Mapping[str, SeriesFile]
     shown_by: str | None = None
     raw: bool | str = False
+    directions: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def lead(self) -> str:

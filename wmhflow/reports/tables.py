@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from wmhflow.labels.digits import is_callosum, is_cell
 from wmhflow.labels.regions import load_regions
 from wmhflow.registries.quality import find_measure
-from wmhflow.reports.drawing.profiles import ProfilePoint
+from wmhflow.reports.drawing.profiles import CurvePoint, ProfilePoint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -183,6 +183,26 @@ def profile_points(rows: Sequence[TableRow], name: str) -> dict[str, list[Profil
         ]
         for lesion_class in LESION_CLASSES
     }
+
+
+def curve_points(rows: Sequence[TableRow], name: str) -> dict[str, list[CurvePoint]]:
+    """Arrange one map's smoothed curves by lesion class, each bin at its middle.
+
+    Parameters
+    ----------
+    rows
+        The table of curves.
+    name
+        Of the map.
+    """
+    found: dict[str, list[CurvePoint]] = {}
+    for row in rows:
+        if row["map"] == name and row["curve"] != MISSING:
+            middle = (number(row["distance_lo"]) + number(row["distance_hi"])) / 2
+            limits = number(row["curve_lo"]), number(row["curve_hi"])
+            point = CurvePoint(middle, number(row["curve"]), *limits)
+            found.setdefault(row["lesion_class"], []).append(point)
+    return found
 
 
 def has_profile(rows: Sequence[TableRow], name: str) -> bool:

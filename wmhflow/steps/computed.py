@@ -24,6 +24,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from wmhflow.steps.diffusion import average_b0, fit_tensors
+from wmhflow.steps.diffusion_models import (
+    divide_tissues,
+    fit_free_waters,
+    fit_ivims,
+    fit_kurtoses,
+)
 from wmhflow.steps.echoes import first_echo, map_decay, map_susceptibility
 from wmhflow.steps.ratios import (
     map_rate,
@@ -42,12 +49,18 @@ MAP_STEPS: dict[str, Callable[..., Any]] = {
     "susceptibility": map_susceptibility,
     "t1_over_t2": map_t1_over_t2,
     "transfer": map_transfer,
+    "tensor": fit_tensors,
+    "kurtosis": fit_kurtoses,
+    "free_water": fit_free_waters,
+    "ivim": fit_ivims,
+    "fractions": divide_tissues,
 }
 
 # By the name that the registry of series calls them: each takes a series, and gives in `image` what
 # shows the anatomy best, on the grid of the maps.
 SHOWN_STEPS: dict[str, Callable[..., Any]] = {
     "first_echo": first_echo,
+    "mean_b0": average_b0,
     "relaxation_time": relaxation_time,
     "t2w_image": t2w_image,
     "without_pulse": without_pulse,

@@ -15,7 +15,6 @@ import numpy as np
 from wmhflow.core.measure.coverage import CoverageWeights
 from wmhflow.core.measure.load import load_curve
 from wmhflow.core.measure.mirror import asymmetry_index
-from wmhflow.core.measure.penumbra import fit_penumbra
 from wmhflow.core.measure.profiles import profile
 from wmhflow.core.measure.regional import (
     covered_share,
@@ -54,6 +53,7 @@ from wmhflow.labels.edges import interval_mm
 from wmhflow.registries.quality import find_measure
 from wmhflow.steps.kinds import Facts, LabelImage, MaskImage, Rows, Table, step
 from wmhflow.steps.partition import as_partition, as_regions
+from wmhflow.steps.surroundings import AroundLesions
 from wmhflow.steps.units import unit_facts
 
 DEPTH_BINS, MM_PER_BIN, MM_BINS = 20, 1.0, 40
@@ -267,9 +267,11 @@ def _sisters(one: MapOptions, options: Sequence[MapOptions]) -> list[str]:
 
 
 class Samples(NamedTuple):
-    """Rows of the table of maps, and counts for the QC table."""
+    """Rows of the table of maps, of penumbrae and of curves, and counts for the QC table."""
 
     rows: Rows
+    penumbra: Rows
+    curves: Rows
     facts: Facts
 
 
@@ -280,6 +282,9 @@ def sample_maps(
     labels: LabelImage,
     columns: Table,
     regions: Rows,
+    distance: Grid3D,
+    n_shells: int,
+    seed: int,
     transform: Path | None = None,
     zeros: str = AUTO,
     trust: str | None = None,
@@ -292,6 +297,12 @@ def sample_maps(
         Maps on one grid, and what is known of each.
     labels, columns, regions
         The finest partition, and the tables' regions.
+    distance
+        From the lesion edge in mm, negative inside.
+    n_shells
+        Of the outer shells.
+    seed
+        Of the draws for intervals.
     transform
         From the maps to the reference, ITK; None where the headers agree.
     zeros
@@ -310,6 +321,13 @@ def sample_maps(
     weights = region_weights(found, labels.affine, shape, loaded.affine, rows)
     seen = {FIELD_OF_VIEW: (np.zeros(shape), np.ones(shape, dtype=bool))}
     sampled = statistics_of(loaded.maps | seen, weights)
+    around = AroundLesions(found, distance, n_shells, weights, loaded.affine)
+    penumbra, curves = [], []
+    for name, (values, valid) in loaded.maps.items():
+        shown = around.look_at(name, values, valid, sampled[name]["n_effective"], seed)
+        penumbra += shown.penumbra
+        curves += shown.curves
+        sampled[name]["n_effective"] = shown.samples
     table = [
         cells
         | {"map": one.name, "unit": one.unit}
@@ -325,7 +343,7 @@ def sample_maps(
             one.name, one.factor, one.plausible, median, can_be_negative=one.low < 0
         )
         facts |= _zero_facts(path, one, loaded, weights, places[WHITE["NAWM"]])
-    return Samples(table, facts)
+    return Samples(table, penumbra, curves, facts)
 
 
 def _zero_facts(
@@ -376,22 +394,29 @@ def _number(value: Any) -> int | float:
 
 
 class Profiles(NamedTuple):
-    """Rows of all maps in registry order, of their profiles, and of their penumbrae."""
+    """Rows of all maps in registry order, of their profiles, penumbrae, and curves."""
 
     maps: Rows
     profiles: Rows
     penumbra: Rows
+    curves: Rows
 
 
 @step(mem_gb=0.5)
 def arrange_profiles(
-    rows: list[Rows], names: list[str], distances: Table, width_mm: float, n_shells: int
+    rows: list[Rows],
+    penumbra: list[Rows],
+    curves: list[Rows],
+    names: list[str],
+    distances: Table,
+    width_mm: float,
+    n_shells: int,
 ) -> Profiles:
     """Arrange every map over the shells of every lesion class.
 
     Parameters
     ----------
-    rows
+    rows, penumbra, curves
         Rows of every group of maps.
     names
         All maps, in registry order.
@@ -400,17 +425,21 @@ def arrange_profiles(
     width_mm, n_shells
         Of the outer shells.
     """
-    gathered = [row for group in rows for row in group]
-    table = [row for name in names for row in gathered if row["map"] == name]
+    table = _in_order(rows, names)
     sums = {int(label): pair for label, pair in distances.items()}
-    profiles: list[dict[str, Any]] = []
-    penumbra: list[dict[str, Any]] = []
-    for name in names:
-        for lesion_class in CLASSES:
-            found = _profile_rows(table, name, lesion_class, sums, width_mm, n_shells)
-            profiles += found
-            penumbra.append({"map": name, "lesion_class": lesion_class} | fitted_penumbra(found))
-    return Profiles(table, profiles, penumbra)
+    profiles = [
+        row
+        for name in names
+        for lesion_class in CLASSES
+        for row in _profile_rows(table, name, lesion_class, sums, width_mm, n_shells)
+    ]
+    return Profiles(table, profiles, _in_order(penumbra, names), _in_order(curves, names))
+
+
+def _in_order(groups: list[Rows], names: list[str]) -> Rows:
+    """Join the rows of groups of maps, map by map."""
+    gathered = [row for group in groups for row in group]
+    return [row for name in names for row in gathered if row["map"] == name]
 
 
 def _profile_rows(
@@ -447,21 +476,6 @@ def _statistics(table: list[dict[str, Any]], name: str, of_class: int) -> dict[s
     ]
     keys = ("index", "n_effective", "mean", "sd", "median")
     return {key: np.array([row[key] for row in rows]) for key in keys}
-
-
-def fitted_penumbra(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Fit the width of the penumbra to the rows of one profile; inner shells take no part."""
-    outer = [row for row in rows if row["shell"] != "rest" and row["distance_hi"] > 0]
-    rest = next(row for row in rows if row["shell"] == "rest")
-    with_data = [row for row in outer if np.isfinite(row["mean"])]
-    columns = ("distance_mean", "mean", "n_effective", "sd")
-    found = fit_penumbra(
-        *(np.array([row[name] for row in with_data], dtype=np.float64) for name in columns),
-        plateau_mean=rest["mean"],
-        plateau_n_effective=rest["n_effective"],
-        plateau_sd=rest["sd"],
-    )
-    return dataclasses.asdict(found)
 
 
 def shell_edges(ordinal: int, width_mm: float, n_shells: int) -> dict[str, Any]:

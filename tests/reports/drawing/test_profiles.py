@@ -10,6 +10,7 @@ from tests.reports.pixels import coloured, pixels
 from wmhflow.reports.drawing.profiles import (
     CLASS_COLOURS,
     CLASS_NAMES,
+    CurvePoint,
     ProfilePoint,
     profile_figure,
     profile_png,
@@ -118,3 +119,16 @@ def test_units_are_written_as_they_are_and_bytes_are_the_same_each_time(unit, la
 def test_the_interval_needs_two_voxels():
     assert np.isnan(ProfilePoint(1.0, 0.5, 0.1, 1.0).half_interval)
     assert ProfilePoint(1.0, 0.5, 0.1, 100.0).half_interval == pytest.approx(0.0196)
+
+
+def test_a_curve_lies_at_its_values_in_its_band():
+    curve = [CurvePoint(where, 0.30, 0.28, 0.32) for where in (0.25, 2.0, 4.0)]
+    given = ("FA", "1", {"deep": points()}, {})
+    figure = profile_figure(*given, {"deep": curve})
+    axes = figure.axes[0]
+    line = next(one for one in axes.lines if len(one.get_xdata()) == len(curve))
+    assert line.get_ydata().tolist() == [0.30] * 3
+    heights = axes.collections[0].get_paths()[0].vertices[:, 1]
+    assert (heights.min(), heights.max()) == (0.28, 0.32)
+    # it changes what is seen
+    assert profile_png(*given, {"deep": curve}) != profile_png(*given)

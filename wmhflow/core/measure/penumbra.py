@@ -7,10 +7,16 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import stdtrit
 
 FEWEST_SHELLS = 4
-GRID_STEP_MM = 0.05
+GRID_STEP_MM, PAIR_STEP_MM = 0.05, 0.2
+# Steps between the smallest and the largest width of the draws, when these are looked at closely.
+FINE_STEPS, FINE_PAIR_STEPS, CLOSER_LOOKS = 200, 24, 3
+DRAWS, FAR_GAIN = 400, 80.0
+# What is flat by chance may look like a ramp as often as this.
+FLAT_P = 0.05
+LIMITS = (0.025, 0.975)
+PARAMETERS = {"flat": 1, "hinge": 3, "two hinges": 5}
 
 
 @dataclass(frozen=True)
@@ -20,8 +26,9 @@ class Penumbra:
     `width_mm`, with its 95 % confidence limits `width_lo` and `width_hi`, is where the profile
     meets its `plateau`; `peak_mm` where it turns, if it does. `amplitude` is the fitted difference
     from the plateau at the peak, or at the lesion's edge where there is none. `model` is
-    ``flat``, ``hinge``, ``two hinges`` or ``none``; `reason` says why a number is missing (NaN),
-    and is empty if none is.
+    ``flat``, ``hinge``, ``two hinges`` or ``none``; `p_flat` is the probability that a flat profile
+    looks as little flat as this one; `reason` says why a number is missing (NaN), and is empty if
+    none is.
     """
 
     width_mm: float = np.nan
@@ -30,6 +37,7 @@ class Penumbra:
     peak_mm: float = np.nan
     plateau: float = np.nan
     amplitude: float = np.nan
+    p_flat: float = np.nan
     model: str = "none"
     reason: str = ""
 
@@ -43,18 +51,21 @@ def fit_penumbra(
     plateau_mean: float,
     plateau_n_effective: float,
     plateau_sd: float,
+    seed: int = 1,
 ) -> Penumbra:
-    """Find where a profile meets its far plateau.
+    """Find where a profile of independent means meets its far plateau.
 
     Parameters
     ----------
     distance_mm : (n,) array
         Mean distance of each shell from the lesion in mm, rising.
     mean, n_effective, sd : (n,) arrays
-        The map's mean, effective number of voxels and standard deviation in each shell. Shells
+        The map's mean, number of independent samples and standard deviation in each shell. Shells
         with NaN in any are left out.
     plateau_mean, plateau_n_effective, plateau_sd : float
         The same for the tissue beyond the last shell.
+    seed : int
+        Of the draws.
 
     Returns
     -------
@@ -67,20 +78,8 @@ def fit_penumbra(
 
     Notes
     -----
-    Three models are fitted by least squares, weighted by the squared standard error of each mean:
-    a constant; one that changes linearly up to the width and is constant beyond (a hinge [1]_);
-    and one with a second hinge nearer the lesion, at which the profile turns back. The smallest
-    AICc decides [2]_. Confidence limits are those widths at which the best fit is not worse than
-    Student's t allows, with the standard errors widened where the fit is worse than they explain;
-    they are as exact as the grid of 0.05 mm. A width at the last shell is none: the plateau was
-    not reached, and nothing is said.
-
-    References
-    ----------
-    .. [1] Hinkley DV. Inference about the intersection in two-phase regression. Biometrika
-       1969;56:495-504. doi:10.1093/biomet/56.3.495
-    .. [2] Hurvich CM, Tsai CL. Regression and time series model selection in small samples.
-       Biometrika 1989;76:297-307. doi:10.1093/biomet/76.2.297
+    As `fit_shells`, for means whose errors do not depend on each other and shells that lie at one
+    distance each. Neighbouring shells of an image are no such: there `fit_shells` is right.
 
     Examples
     --------
@@ -101,115 +100,310 @@ def fit_penumbra(
     if columns.ndim != 2:
         raise ValueError("distance_mm, mean, n_effective and sd must be lists of one length")
     usable = np.isfinite(columns).all(axis=0) & (columns[2] > 0)
-    columns = columns[:, usable]
-    if (np.diff(columns[0]) <= 0).any():
-        raise ValueError("distance_mm does not rise from shell to shell")
-    if not np.isfinite([plateau_mean, plateau_n_effective, plateau_sd]).all():
-        return Penumbra(reason="there is no tissue beyond the last shell to compare with")
-    if columns.shape[1] < FEWEST_SHELLS:
-        return Penumbra(
-            plateau=plateau_mean,
-            reason=f"only {columns.shape[1]} shells have data, {FEWEST_SHELLS} are needed",
+    columns = np.column_stack(
+        [columns[:, usable], [np.inf, plateau_mean, plateau_n_effective, plateau_sd]]
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        variance = columns[3] ** 2 / columns[2]
+    if not np.isfinite(columns[1:, -1]).all():
+        columns[1, -1] = np.nan
+    return fit_shells(
+        columns[0], columns[1], np.diag(np.nan_to_num(variance)), np.eye(variance.size), seed=seed
+    )
+
+
+def fit_shells(
+    distance_mm: ArrayLike,
+    mean: ArrayLike,
+    covariance: ArrayLike,
+    composition: ArrayLike,
+    *,
+    seed: int = 1,
+) -> Penumbra:
+    """Find where a profile meets its far plateau, from the means of shells and their covariance.
+
+    Parameters
+    ----------
+    distance_mm : (S,) array
+        Mean distance from the lesion edge of what shells consist of; infinite beyond the last.
+    mean : (n,) array
+        Of each shell, by rising distance, and last of the tissue beyond. NaN for an empty one.
+    covariance : (n, n) array
+        Of these means.
+    composition : (n, S) array
+        Share of each stratum in each shell.
+    seed : int
+        Of the draws.
+
+    Returns
+    -------
+    Penumbra
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, or the shells' distances do not rise.
+
+    Notes
+    -----
+    Three models are fitted by generalised least squares: a constant; one that changes linearly up
+    to the width and is constant beyond (a hinge [1]_); and one with a second hinge nearer the
+    lesion, at which the profile turns. A model's value in a shell is its mean over the distances of
+    the shell's voxels. The smallest AICc decides [2]_. A hinge is also tested against the constant:
+    where there is no break it has no place [3]_, and so the largest improvement over all places is
+    compared with that of draws from a flat profile; above p = 0.05 it is flat. Limits are
+    percentiles of the widths of 400 profiles drawn about this one, each fitted again; where the
+    model fits worse than the covariance explains, they are widened. One at the last shell is none.
+
+    References
+    ----------
+    .. [1] Hinkley DV. Inference about the intersection in two-phase regression. Biometrika
+       1969;56:495-504. doi:10.1093/biomet/56.3.495
+    .. [2] Hurvich CM, Tsai CL. Regression and time series model selection in small samples.
+       Biometrika 1989;76:297-307. doi:10.1093/biomet/76.2.297
+    .. [3] Davies RB. Hypothesis testing when a nuisance parameter is present only under the
+       alternative. Biometrika 1987;74:33-43. doi:10.1093/biomet/74.1.33
+
+    Examples
+    --------
+    >>> distance = np.array([1.0, 3.0, 5.0, 7.0, 9.0, np.inf])
+    >>> mean = 1 + 0.1 * np.maximum(0, 6 - distance)
+    >>> fit = fit_shells(distance, mean, 1e-6 * np.eye(6), np.eye(6))
+    >>> fit.model, round(fit.width_mm, 2), fit.p_flat < 0.05
+    ('hinge', 6.0, True)
+    """
+    strata, values, spread, shares = (
+        np.asarray(one, np.float64) for one in (distance_mm, mean, covariance, composition)
+    )
+    if spread.shape != (values.size, values.size) or shares.shape != (values.size, strata.size):
+        raise ValueError(
+            f"{values.size} means, {strata.size} strata: covariance {spread.shape} or composition "
+            f"{shares.shape} has another size"
         )
-    # The plateau is one more shell, so far away that no hinge reaches it.
-    points = np.column_stack([columns, [np.inf, plateau_mean, plateau_n_effective, plateau_sd]])
-    return _best_model(points[0], points[1], _weights(points[1], points[2], points[3]))
+    if not np.isfinite(values[-1]):
+        return Penumbra(reason="there is no tissue beyond the last shell to compare with")
+    kept = np.isfinite(values)
+    profile = _Profile.of(strata, values[kept], spread[np.ix_(kept, kept)], shares[kept])
+    if (np.diff(profile.shells) <= 0).any():
+        raise ValueError("distance_mm does not rise from shell to shell")
+    if profile.shells.size < FEWEST_SHELLS:
+        reason = f"only {profile.shells.size} shells have data, {FEWEST_SHELLS} are needed"
+        return Penumbra(plateau=float(values[-1]), reason=reason)
+    noise = np.random.default_rng(seed).standard_normal((DRAWS, profile.values.size))
+    return _best_model(profile, noise)
+
+
+class _Profile(NamedTuple):
+    """Means, whitened: multiplied by what makes their errors independent and of size 1."""
+
+    strata: NDArray[np.float64]
+    shares: NDArray[np.float64]
+    shells: NDArray[np.float64]
+    values: NDArray[np.float64]
+    whitener: NDArray[np.float64]
+
+    @classmethod
+    def of(
+        cls,
+        strata: NDArray[np.float64],
+        mean: NDArray[np.float64],
+        covariance: NDArray[np.float64],
+        shares: NDArray[np.float64],
+    ) -> _Profile:
+        """Whiten means; without a floor a map without noise would have infinite weights."""
+        floor = (1e-6 * (np.ptp(mean) or 1.0)) ** 2
+        raised = covariance + np.diag(np.maximum(floor - np.diag(covariance), 0))
+        whitener = np.linalg.inv(np.linalg.cholesky(raised))
+        inside = np.isfinite(strata)
+        near = np.where(inside, strata, 0.0)
+        return cls(strata, shares, (shares @ near)[:-1], whitener @ mean, whitener)
+
+    @property
+    def constant(self) -> NDArray[np.float64]:
+        """The whitened column of a constant, of length 1."""
+        column = self.whitener.sum(axis=1)
+        unit: NDArray[np.float64] = column / np.linalg.norm(column)
+        return unit
+
+    def ramps(self, places: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the whitened shells' means of a ramp of slope 1 down to each place: a row each."""
+        heights = np.maximum(0, places[:, None] - self.strata) @ self.shares.T
+        found: NDArray[np.float64] = heights @ self.whitener.T
+        return found
 
 
 class _Fits(NamedTuple):
-    """Least-squares fits of one model for every place of its hinges."""
+    """For every place of the hinges (a row) and every profile: how much better than a constant."""
 
     places: NDArray[np.float64]
-    misfit: NDArray[np.float64]
-    coefficients: NDArray[np.float64]
+    gains: NDArray[np.float64]
 
-    def best(self) -> int:
-        """Return the row of the smallest misfit, the middle one of equally small ones."""
-        smallest = np.flatnonzero(self.misfit <= self.misfit.min() * (1 + 1e-9) + 1e-12)
-        return int(smallest[smallest.size // 2])
-
-
-def _weights(
-    mean: NDArray[np.float64], n_effective: NDArray[np.float64], sd: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Return one over the squared standard error of each mean."""
-    # Without a floor a map without noise would have infinite weights.
-    floor = 1e-6 * (np.ptp(mean) or 1.0)
-    return 1 / np.maximum(sd / np.sqrt(n_effective), floor) ** 2
+    @property
+    def best(self) -> NDArray[np.int64]:
+        """The row of the largest gain per profile; of the first, the middle one of equal rows."""
+        rows = self.gains.argmax(axis=0)
+        own = self.gains[:, 0]
+        equal = np.flatnonzero(own >= own.max() - 1e-9 * abs(own.max()) - 1e-12)
+        rows[0] = equal[equal.size // 2]
+        return rows
 
 
-def _best_model(
-    distance: NDArray[np.float64], mean: NDArray[np.float64], weights: NDArray[np.float64]
-) -> Penumbra:
-    """Fit the three models, choose one, and say what it means."""
-    shells = distance[:-1]
-    grid = np.arange(shells[0] + GRID_STEP_MM, shells[-1] + GRID_STEP_MM / 2, GRID_STEP_MM)
-    flat = _fit(np.empty((1, 0)), distance, mean, weights)
-    hinge = _fit(grid[:, None], distance, mean, weights)
+def _fit_hinges(
+    profile: _Profile, values: NDArray[np.float64], places: NDArray[np.float64]
+) -> _Fits:
+    """Fit a constant and a ramp down to each place to whitened profiles, a column each."""
+    ramps = profile.ramps(places)
+    unit = profile.constant
+    ramps = ramps - np.outer(ramps @ unit, unit)
+    length = np.linalg.norm(ramps, axis=1)
+    ramps /= np.where(length > 1e-9 * length.max(initial=0), length, np.inf)[:, None]
+    return _Fits(places[:, None], (ramps @ values) ** 2)
+
+
+def _fit_pairs(
+    profile: _Profile,
+    values: NDArray[np.float64],
+    outer: NDArray[np.float64],
+    inner: NDArray[np.float64],
+) -> _Fits:
+    """Fit a constant and two ramps to whitened profiles; those that do not turn gain nothing."""
+    unit = profile.constant
+    first, second = (
+        ramps - np.outer(ramps @ unit, unit)
+        for ramps in (profile.ramps(outer), profile.ramps(inner))
+    )
+    long = np.maximum(np.linalg.norm(first, axis=1), 1e-300)
+    first = first / long[:, None]
+    along = (first * second).sum(axis=1)
+    second = second - along[:, None] * first
+    short = np.linalg.norm(second, axis=1)
+    sound = short > 1e-9 * np.abs(along)
+    second = second / np.where(sound, short, np.inf)[:, None]
+    one, two = first @ values, second @ values
+    inner_slope = two / np.where(sound, short, np.inf)[:, None]
+    outer_slope = (one - along[:, None] * inner_slope) / long[:, None]
+    turns = outer_slope * (outer_slope + inner_slope) < 0
+    return _Fits(np.column_stack([outer, inner]), np.where(turns, one**2 + two**2, -np.inf))
+
+
+def _pairs_of(shells: NDArray[np.float64], grid: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+    """List outer and inner hinges between which a shell lies, or the slope there means nothing."""
     outer, inner = (axis.ravel() for axis in np.meshgrid(grid, grid))
-    # A shell at least must lie between the hinges, or the slope between them means nothing.
     margin = GRID_STEP_MM / 2
     apart = np.searchsorted(shells, outer - margin) > np.searchsorted(shells, inner + margin)
-    pairs = _fit(np.column_stack([outer, inner])[apart], distance, mean, weights)
-    slopes = pairs.coefficients[:, 1:]
-    turning = slopes[:, 0] * slopes.sum(axis=1) < 0
-    turned = _Fits(*(field[turning] for field in pairs))
-    models = {"flat": (flat, 1), "hinge": (hinge, 3), "two hinges": (turned, 5)}
-    name = min(models, key=lambda key: _aicc(*models[key], mean.size))
-    fits, parameters = models[name]
-    row = fits.best()
-    plateau = float(fits.coefficients[row, 0])
+    return [outer[apart], inner[apart]]
+
+
+def _grid(shells: NDArray[np.float64], step: float) -> NDArray[np.float64]:
+    """Return the places at which a hinge may lie, the last shell's included."""
+    n = max(1, int(np.ceil((shells[-1] - shells[0]) / step - 1e-9)))
+    found: NDArray[np.float64] = shells[-1] - step * np.arange(n)[::-1]
+    return found
+
+
+def _best_model(profile: _Profile, noise: NDArray[np.float64]) -> Penumbra:
+    """Fit the three models, choose one, and say what it means."""
+    unit, values = profile.constant, profile.values
+    flat = values - (values @ unit) * unit
+    misfit = float(flat @ flat)
+    grid, coarse = (_grid(profile.shells, step) for step in (GRID_STEP_MM, PAIR_STEP_MM))
+    places = {
+        "hinge": grid[:, None],
+        "two hinges": np.column_stack(_pairs_of(profile.shells, coarse)),
+    }
+    gains = {"flat": 0.0} | {
+        key: float(_refits(profile, values[:, None], rows)[1][0]) if rows.size else -np.inf
+        for key, rows in places.items()
+    }
+    chance = _fit_hinges(profile, noise.T, grid).gains.max(axis=0)
+    seen = float(_fit_hinges(profile, values[:, None], grid).gains.max())
+    p_flat = float((1 + np.count_nonzero(chance >= seen)) / (1 + chance.size))
+    name = min(gains, key=lambda key: _aicc(misfit - gains[key], PARAMETERS[key], values.size))
+    if name == "hinge" and p_flat > FLAT_P:
+        name = "flat"
     if name == "flat":
-        return Penumbra(plateau=plateau, model=name, reason="no change with distance")
-    return _described(name, fits, row, mean.size - parameters, float(grid[-1]))
+        plateau = float((values @ unit) / (profile.whitener.sum(axis=1) @ unit))
+        reason = "no change with distance"
+        return Penumbra(plateau=plateau, p_flat=p_flat, model=name, reason=reason)
+    worse = max(1.0, (misfit - gains[name]) / (values.size - PARAMETERS[name]))
+    drawn = values[:, None] + np.sqrt(worse) * noise.T
+    found, _ = _refits(profile, np.column_stack([values, drawn]), places[name], worse)
+    return _described(profile, name, found, p_flat)
 
 
-def _described(name: str, fits: _Fits, row: int, freedom: int, last: float) -> Penumbra:
-    """Turn the best fit of a model with hinges into numbers and reasons."""
-    widths, plateau = fits.places[:, 0], float(fits.coefficients[row, 0])
-    peak = float(fits.places[row, 1]) if fits.places.shape[1] > 1 else np.nan
-    at = 0.0 if np.isnan(peak) else peak
-    amplitude = float(fits.coefficients[row, 1:] @ np.maximum(0, fits.places[row] - at))
-    smallest = float(fits.misfit[row])
-    scale = max(1.0, smallest / freedom)
-    allowed = widths[fits.misfit <= smallest + scale * float(stdtrit(freedom, 0.975)) ** 2]
-    low, high = float(allowed.min()), float(allowed.max())
-    end = last - GRID_STEP_MM / 2
-    if widths[row] >= end:
+def _refits(
+    profile: _Profile,
+    values: NDArray[np.float64],
+    places: NDArray[np.float64],
+    worse: float = 1.0,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return each profile's best places of the hinges, looked at closely, and what they gain.
+
+    The first profile is the measured one, the others are drawn about it with a noise whose variance
+    is `worse`.
+    """
+    n_hinges = places.shape[1]
+    # noise of size 1 does not make up for more than this in the best of all draws
+    own = _fit_at(profile, values[:, :1], places).gains[:, 0]
+    near = places[own >= own.max() - FAR_GAIN * worse]
+    found = _fit_at(profile, values, near)
+    best, gain = near[found.best], found.gains.max(axis=0)
+    first, last = places.min(axis=0), places.max(axis=0)
+    step = np.full(n_hinges, GRID_STEP_MM if n_hinges == 1 else PAIR_STEP_MM)
+    n = FINE_STEPS if n_hinges == 1 else FINE_PAIR_STEPS
+    for _ in range(CLOSER_LOOKS):
+        # a step more than where nearly all lie, but not beyond the ends
+        low, high = (np.quantile(best, q, axis=0) for q in (0.005, 0.995))
+        low = np.maximum(np.minimum(low, best[0]) - step, first)
+        high = np.minimum(np.maximum(high, best[0]) + step, last)
+        finer = (high - low) / (n - 1)
+        if (finer >= step).all():
+            break
+        axes = [np.linspace(a, b, n) for a, b in zip(low, high, strict=True)]
+        fine = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, n_hinges)
+        if n_hinges > 1:
+            fine = fine[fine[:, 0] - fine[:, 1] > PAIR_STEP_MM]
+        found = _fit_at(profile, values, fine)
+        closer = found.gains.max(axis=0)
+        best = np.where((closer > gain)[:, None], fine[found.best], best)
+        gain, step = np.maximum(gain, closer), np.minimum(step, finer)
+    return best, gain
+
+
+def _fit_at(profile: _Profile, values: NDArray[np.float64], places: NDArray[np.float64]) -> _Fits:
+    if places.shape[1] == 1:
+        return _fit_hinges(profile, values, places[:, 0])
+    return _fit_pairs(profile, values, places[:, 0], places[:, 1])
+
+
+def _described(profile: _Profile, name: str, found: NDArray[np.float64], p_flat: float) -> Penumbra:
+    """Turn the hinges of the profile and of those drawn into numbers and reasons."""
+    own, widths = found[0], found[1:, 0]
+    end = float(profile.shells[-1]) - GRID_STEP_MM / 2
+    if own[0] >= end:
         # Then peak and amplitude rest on a plateau that was not seen.
-        return Penumbra(reason="the plateau is not reached within the shells")
+        return Penumbra(p_flat=p_flat, reason="the plateau is not reached within the shells")
+    design = np.vstack([profile.whitener.sum(axis=1), profile.ramps(own)])
+    plateau, *slopes = np.linalg.lstsq(design.T, profile.values, rcond=None)[0]
+    at = float(own[1]) if own.size > 1 else 0.0
+    low, high = (float(limit) for limit in np.quantile(widths, LIMITS))
     reached = high < end
     return Penumbra(
-        width_mm=float(widths[row]),
-        width_lo=low,
-        width_hi=high if reached else np.nan,
-        peak_mm=peak,
-        plateau=plateau,
-        amplitude=amplitude,
+        width_mm=float(own[0]),
+        width_lo=min(low, float(own[0])),
+        width_hi=max(high, float(own[0])) if reached else np.nan,
+        peak_mm=float(own[1]) if own.size > 1 else np.nan,
+        plateau=float(plateau),
+        amplitude=float(np.array(slopes) @ np.maximum(0, own - at)),
+        p_flat=p_flat,
         model=name,
         reason="" if reached else "the upper limit lies beyond the last shell",
     )
 
 
-def _fit(
-    places: NDArray[np.float64],
-    distance: NDArray[np.float64],
-    mean: NDArray[np.float64],
-    weights: NDArray[np.float64],
-) -> _Fits:
-    """Fit a constant and one ramp down to each hinge, for every row of `places`."""
-    ramps = np.maximum(0, places[:, :, None] - distance)
-    design = np.concatenate([np.ones((len(places), 1, distance.size)), ramps], axis=1)
-    normal = (design * weights) @ design.transpose(0, 2, 1)
-    moments = (design * weights) @ mean
-    coefficients = np.linalg.solve(normal, moments[..., None])[..., 0]
-    left = mean - np.einsum("rc,rcp->rp", coefficients, design)
-    return _Fits(places, (left**2 * weights).sum(axis=1), coefficients)
-
-
-def _aicc(fits: _Fits, parameters: int, points: int) -> float:
+def _aicc(misfit: float, parameters: int, points: int) -> float:
     """Return Akaike's criterion corrected for few points; infinite if there are too few."""
     spare = points - parameters - 1
-    if spare < 1 or fits.misfit.size == 0:
+    if spare < 1:
         return np.inf
-    return float(fits.misfit.min()) + 2 * parameters + 2 * parameters * (parameters + 1) / spare
+    return misfit + 2 * parameters + 2 * parameters * (parameters + 1) / spare

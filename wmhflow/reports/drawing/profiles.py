@@ -38,11 +38,22 @@ class ProfilePoint:
         return 1.96 * self.sd / float(np.sqrt(self.n_effective))
 
 
+@dataclass(frozen=True)
+class CurvePoint:
+    """One bin of a map's smoothed curve, and the limits of its 95 % band."""
+
+    distance_mm: float
+    value: float
+    low: float
+    high: float
+
+
 def profile_figure(
     name: str,
     unit: str,
     profiles: Mapping[str, Sequence[ProfilePoint]],
     widths_mm: Mapping[str, float],
+    curves: Mapping[str, Sequence[CurvePoint]] | None = None,
 ) -> Figure:
     """Draw a map against the distance from the lesion edge, a line per lesion class.
 
@@ -54,6 +65,8 @@ def profile_figure(
         Points by lesion class, in ascending distance; those without a mean are left out.
     widths_mm
         Penumbra widths by lesion class, where there is one.
+    curves
+        Smoothed curves by lesion class, in ascending distance; drawn behind the points.
 
     Returns
     -------
@@ -64,6 +77,8 @@ def profile_figure(
 
     figure = Figure(figsize=(6.0, 3.9), dpi=DPI, facecolor="white", layout="constrained")
     axes = figure.add_subplot()
+    for lesion_class, curve in (curves or {}).items():
+        _draw_curve(axes, CLASS_COLOURS[lesion_class], curve)
     outermost = _draw_profiles(axes, profiles)
     _draw_borders(axes, widths_mm)
     axes.set_xlabel("mean distance from the lesion edge (mm); inside the lesion below 0")
@@ -84,9 +99,20 @@ def profile_png(
     unit: str,
     profiles: Mapping[str, Sequence[ProfilePoint]],
     widths_mm: Mapping[str, float],
+    curves: Mapping[str, Sequence[CurvePoint]] | None = None,
 ) -> bytes:
     """Return `profile_figure` as a PNG: the same bytes for the same values."""
-    return png_bytes(profile_figure(name, unit, profiles, widths_mm))
+    return png_bytes(profile_figure(name, unit, profiles, widths_mm, curves))
+
+
+def _draw_curve(axes: Axes, colour: str, points: Sequence[CurvePoint]) -> None:
+    """Draw the band of a curve, and thin, the curve in it."""
+    known = [point for point in points if np.isfinite(point.value)]
+    at = [point.distance_mm for point in known]
+    axes.fill_between(
+        at, [p.low for p in known], [p.high for p in known], color=colour, alpha=0.15, linewidth=0
+    )
+    axes.plot(at, [p.value for p in known], color=colour, linewidth=0.8, alpha=0.7)
 
 
 def _draw_borders(axes: Axes, widths_mm: Mapping[str, float]) -> None:

@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING
 
 from wmhflow.reports.drawing.profiles import profile_png
 from wmhflow.reports.pictures.picture import Picture
-from wmhflow.reports.tables import has_profile, penumbra_widths, profile_points
+from wmhflow.reports.tables import (
+    curve_points,
+    has_profile,
+    penumbra_widths,
+    profile_points,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,16 +30,22 @@ def profiles(context: VisitContext) -> Iterator[Picture]:
 def _profile(context: VisitContext, entry: MapPlan) -> Picture:
     points = profile_points(context.table("profiles"), entry.name)
     widths = penumbra_widths(context.table("penumbra"), entry.name)
-    dotted = " Dotted lines: penumbra width of the lesions in that colour." if widths else ""
+    curves = curve_points(context.table("curves"), entry.name)
+    more = " Dotted lines: penumbra width of the lesions in that colour." if widths else ""
+    if curves:
+        more += (
+            " Thin lines with bands: the means in bins of 0.5 mm, smoothed, and their 95 % "
+            "interval at each place."
+        )
     return Picture(
         f"profile{entry.name}",
         "profile",
-        profile_png(entry.name, entry.definition.unit, points, widths),
+        profile_png(entry.name, entry.definition.unit, points, widths, curves),
         f"{entry.name} against the distance from the lesion edge",
-        f"Mean {entry.name} with its 95 % confidence interval (SD / √ effective n; neighbouring "
-        "voxels are alike, so the true interval is wider) in each shell, at the shell's mean "
+        f"Mean {entry.name} with its 95 % confidence interval (SD / √ effective n, "
+        "the independent samples that its voxels are worth) in each shell, at the shell's mean "
         "distance. Left of the red line lies the inside of the lesions. Squares at “beyond”: white "
         "matter outside the last shell, nearest to lesions of that class; grey band: its mean ± "
-        f"SD for all lesions.{dotted}",
+        f"SD for all lesions.{more}",
         map_name=entry.name,
     )

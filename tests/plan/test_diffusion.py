@@ -1,0 +1,153 @@
+"""Which maps of diffusion are planned, from which volumes and by which convention, and why."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.builders import describe, save_image
+from tests.core.diffusion.series import table
+from wmhflow.cli.parser import parse_settings
+from wmhflow.cli.run import make_plans
+from wmhflow.plan.visit import Computed, Given, VisitPlan
+from wmhflow.products.visit import visit_unit
+from wmhflow.steps.images import convert_transform
+
+TENSOR = {"FA", "MD", "AD", "RD"}
+KURTOSIS = {"MK", "AK", "RK", "KFA", "MKT"}
+WATER = {"FW", "FAt", "MDt"}
+FRACTIONS = {"WMlike", "GMlike", "CSFlike"}
+IVIM = {"IVIMD", "IVIMf"}
+ALL = TENSOR | KURTOSIS | WATER | FRACTIONS | IVIM
+
+
+class Prepared:
+    """A dataset with a series, and the plan of a run over it."""
+
+    def __init__(self, raw: Path, folder: Path) -> None:
+        self.raw, self.root = raw, describe(folder / "prep", DatasetType="derivative")
+        self.out = folder / "out"
+        self.start = self.root / "sub-01" / "dwi" / "sub-01_desc-preproc_dwi"
+
+    def write(self, *shells: tuple[float, int], n_b0: int = 2) -> None:
+        bvals, vectors = table(*shells, n_b0=n_b0)
+        save_image(self.start.with_name(f"{self.start.name}.nii"), np.ones((8, 9, 10, len(bvals))))
+        np.savetxt(f"{self.start}.bval", bvals[None], fmt="%g")
+        np.savetxt(f"{self.start}.bvec", vectors.T)
+
+    def plan(self, *more: str) -> VisitPlan:
+        words = [str(self.raw), str(self.out), "participant", "-d", f"prep={self.root}", *more]
+        settings = parse_settings([*words, "-w", str(self.out.with_name("work"))])
+        visit = next(iter(make_plans(settings))).visits[0]
+        assert visit.problem is None, visit.problem
+        unit = visit_unit(visit, settings)
+        unit.check()
+        return visit
+
+
+@pytest.fixture
+def prepared(raw: Path, tmp_path: Path) -> Prepared:
+    return Prepared(raw, tmp_path)
+
+
+def computed(visit: VisitPlan) -> dict[str, Computed]:
+    return {one.name: one.values for one in visit.maps if isinstance(one.values, Computed)}
+
+
+def why_not(visit: VisitPlan) -> dict[str, str]:
+    return {one.what: one.why for one in visit.decisions if one.why.startswith("not computed")}
+
+
+CASES = [
+    (((1000, 30), (2000, 30)), TENSOR | KURTOSIS | WATER | FRACTIONS, {"IVIMD": "IVIM needs"}),
+    (((1000, 30),), TENSOR, {"FW": "10.1002/mrm.28599", "MK": "two shells", "WMlike": "two"}),
+    (((1700, 30),), TENSOR, {"FW": "raised diffusivity"}),
+    (((900, 30), (1150, 30)), TENSOR, {"MK": "900 and 1150", "FW": "900 and 1150"}),
+    (((1000, 10), (2000, 10)), TENSOR | WATER | FRACTIONS, {"MK": "15 directions"}),
+    (((1000, 5),), set(), {"FA": "at most 5"}),
+    (
+        ((20, 3), (50, 3), (100, 3), (200, 3), (500, 3), (800, 3), (1000, 6)),
+        TENSOR | IVIM,
+        {"MK": "two shells"},
+    ),
+]
+
+
+@pytest.mark.parametrize(("shells", "names", "reasons"), CASES)
+def test_a_series_gives_what_it_can_carry_and_the_rest_has_a_reason(
+    prepared: Prepared, shells, names: set[str], reasons: dict[str, str]
+) -> None:
+    prepared.write(*shells)
+    visit = prepared.plan()
+    assert set(computed(visit)) == names
+    told = why_not(visit)
+    assert set(told) == ALL - names
+    for name, reason in reasons.items():
+        assert reason in told[name]
+
+
+def test_the_tensor_is_fitted_to_the_lower_shell_alone(prepared: Prepared) -> None:
+    prepared.write((1000, 30), (2000, 30))
+    values = computed(prepared.plan())
+    assert values["FA"].options["volumes"] == list(range(32))
+    assert values["MK"].options["volumes"] == list(range(62))
+    assert values["FA"].told["shells"] == [1000]
+    assert values["FA"].told["n_directions"] == [30]
+    assert 1 < values["FA"].told["condition_number"] < 20
+
+
+def test_a_robust_fit_is_asked_for_and_told(prepared: Prepared) -> None:
+    prepared.write((1000, 30))
+    for words, how in (((), "wls"), (("--tensor-fit", "robust"), "robust")):
+        values = computed(prepared.plan(*words))["FA"]
+        assert (values.options["fit"], values.told["fit"]) == (how, how)
+
+
+@pytest.mark.parametrize(
+    ("by", "convention"), [("FSL", "FSL"), ("QSIPrep", "voxel"), ("MRtrix's table", "world")]
+)
+def test_who_wrote_a_table_says_along_which_axes_it_is(
+    prepared: Prepared, by: str, convention: str
+) -> None:
+    prepared.write((1000, 12))
+    if by == "QSIPrep":
+        path = prepared.root / "dataset_description.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"GeneratedBy": [{"Name": by}]}))
+    if convention == "world":
+        bvals, vectors = table((1000, 12))
+        np.savetxt(f"{prepared.start}.b", np.c_[vectors, bvals])
+        Path(f"{prepared.start}.bvec").unlink()
+    values = computed(prepared.plan())["FA"]
+    assert values.options["convention"] == convention
+    assert values.told["gradient_convention"] == convention
+
+
+def test_a_given_map_is_not_computed_and_the_others_are(prepared: Prepared) -> None:
+    prepared.write((1000, 12))
+    save_image(prepared.root / "sub-01" / "dwi" / "sub-01_model-tensor_param-fa_dwimap.nii.gz")
+    visit = prepared.plan()
+    assert set(computed(visit)) == TENSOR - {"FA"}
+
+
+def test_a_transform_of_another_program_leads_from_a_series(prepared: Prepared) -> None:
+    prepared.write((1000, 12))
+    matrix = prepared.root / "sub-01" / "anat" / "sub-01_from-dwi_to-T1w_mode-image_xfm.mat"
+    matrix.parent.mkdir(parents=True)
+    np.savetxt(matrix, np.eye(4))
+    visit = prepared.plan()
+    (entry,) = (one for one in visit.maps if one.name == "FA")
+    assert isinstance(entry.transform, Given)
+    assert entry.transform.convert
+    fixed = prepared.raw / "sub-01" / "anat" / "sub-01_T1w.nii.gz"
+    assert convert_transform(matrix, entry.file.path, fixed, prepared.root).transform.is_file()
+
+
+def test_a_series_that_is_no_image_costs_its_maps_alone(prepared: Prepared) -> None:
+    prepared.write((1000, 12))
+    prepared.start.with_name(f"{prepared.start.name}.nii").write_bytes(b"no image")
+    visit = prepared.plan()
+    assert not computed(visit)
+    assert set(why_not(visit)) == ALL

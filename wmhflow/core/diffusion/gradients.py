@@ -1,0 +1,253 @@
+"""Tables of gradients: b-values, and directions along the world's axes whoever wrote them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+# How directions are written: along the image's axes with x turned round where the affine keeps
+# handedness (FSL, and so BIDS), along the image's axes as they are, or along the world's.
+FSL, VOXEL, WORLD = "FSL", "voxel", "world"
+CONVENTIONS = (FSL, VOXEL, WORLD)
+# Up to here a volume counts as without weighting, s/mm²; where there is none, up to the second.
+LARGEST_B0, LARGEST_LOWEST = 50.0, 100.0
+# b-values further apart are two shells, s/mm².
+SHELL_GAP = 100.0
+UNIT_TOLERANCE = 0.01
+# Directions closer than this are one, for a model that counts them.
+SAME_DIRECTION_DEG = 5.0
+
+
+class UnfitSeriesError(ValueError):
+    """A series cannot be what a model is fitted to; the message says why and names no file."""
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """What each volume of a series was weighted with.
+
+    Attributes
+    ----------
+    bvals : ndarray of shape (g,)
+        s/mm².
+    vectors : ndarray of shape (g, 3)
+        Unit directions along the world's axes (right, anterior, superior); 0 where b is at most
+        ``b0_limit``.
+    b0_limit : float
+        Up to which b a volume counts as without weighting, s/mm².
+    """
+
+    bvals: NDArray[np.float64]
+    vectors: NDArray[np.float64]
+    b0_limit: float = LARGEST_B0
+
+    @property
+    def b0(self) -> NDArray[np.intp]:
+        """Numbers of the volumes without weighting."""
+        return np.flatnonzero(self.bvals <= self.b0_limit)
+
+    def part(self, volumes: Sequence[int]) -> Gradients:
+        """Return what some of the volumes were weighted with."""
+        chosen = list(volumes)
+        return Gradients(self.bvals[chosen], self.vectors[chosen], self.b0_limit)
+
+
+@dataclass(frozen=True)
+class Shell:
+    """Volumes of about one b-value, which is their mean, s/mm²."""
+
+    b: float
+    volumes: tuple[int, ...]
+
+
+def read_gradients(
+    bvals: NDArray[np.float64],
+    vectors: NDArray[np.float64],
+    affine: NDArray[np.float64],
+    convention: str,
+    n_volumes: int,
+) -> Gradients:
+    """Bring a table of gradients into the world's axes.
+
+    Parameters
+    ----------
+    bvals : ndarray of shape (g,)
+        s/mm².
+    vectors : ndarray of shape (3, g) or (g, 3)
+        A row for each axis, as FSL has it, or for each volume.
+    affine : ndarray of shape (4, 4)
+        Voxel to world RAS, mm.
+    convention
+        ``FSL`` (and BIDS): along the image's axes, x turned round where the affine's determinant is
+        positive. ``voxel``: along the image's axes. ``world``: along right, anterior, superior.
+    n_volumes
+        Of the series.
+
+    Returns
+    -------
+    Gradients
+
+    Raises
+    ------
+    UnfitSeriesError
+        If the counts differ, a b-value is negative or not finite, a weighted volume has no
+        direction, lengths are not 1, or no volume is without weighting.
+
+    Examples
+    --------
+    >>> table = read_gradients(
+    ...     np.array([0.0, 1000.0]), np.array([[0, 1.0], [0, 0], [0, 0]]), np.eye(4), "FSL", 2
+    ... )
+    >>> table.vectors[1].tolist()
+    [-1.0, 0.0, 0.0]
+    """
+    listed = _listed(bvals, vectors, n_volumes)
+    if not np.isfinite(bvals).all() or bvals.min() < 0:
+        raise UnfitSeriesError("its b-values are not all finite and 0 or larger")
+    limit = _b0_limit(bvals)
+    weighted = bvals > limit
+    listed = np.where(weighted[:, None], listed, 0.0)
+    _check_lengths(bvals, listed, weighted)
+    listed[weighted] /= np.linalg.norm(listed[weighted], axis=1, keepdims=True)
+    return Gradients(np.where(weighted, bvals, 0.0), _to_world(listed, affine, convention), limit)
+
+
+def _listed(
+    bvals: NDArray[np.float64], vectors: NDArray[np.float64], n_volumes: int
+) -> NDArray[np.float64]:
+    """Return a direction for each volume in a row of its own."""
+    if vectors.ndim != 2 or 3 not in vectors.shape:
+        raise UnfitSeriesError(f"its directions are a table of {vectors.shape}, and none of three")
+    by_volume = vectors if vectors.shape[1] == 3 and vectors.shape[0] != 3 else vectors.T
+    if not len(bvals) == len(by_volume) == n_volumes:
+        raise UnfitSeriesError(
+            f"it has {n_volumes} volumes, {len(bvals)} b-values and {len(by_volume)} directions"
+        )
+    return np.asarray(by_volume, dtype=np.float64)
+
+
+def _b0_limit(bvals: NDArray[np.float64]) -> float:
+    lowest = float(bvals.min())
+    if lowest <= LARGEST_B0:
+        return LARGEST_B0
+    if lowest <= LARGEST_LOWEST:
+        return lowest
+    raise UnfitSeriesError(
+        f"none of its volumes is without diffusion weighting (its lowest b is {lowest:.0f})"
+    )
+
+
+def _check_lengths(
+    bvals: NDArray[np.float64], listed: NDArray[np.float64], weighted: NDArray[np.bool_]
+) -> None:
+    lengths = np.linalg.norm(listed[weighted], axis=1)
+    if not np.isfinite(lengths).all() or not lengths.all():
+        missing = int(np.count_nonzero(~(lengths > 0)))
+        raise UnfitSeriesError(f"{missing} of its weighted volumes have no direction")
+    off = np.abs(lengths - 1) > UNIT_TOLERANCE
+    if not off.any():
+        return
+    shares = bvals[weighted] / bvals.max()
+    if len(np.unique(np.round(bvals[weighted]))) == 1 and lengths.max() <= 1 + UNIT_TOLERANCE:
+        raise UnfitSeriesError(
+            "its directions are shorter than 1 although all of its b-values are one: their lengths "
+            "seem to say what b is (b = nominal b times length²); write b-values and unit vectors"
+        )
+    if np.allclose(lengths, np.sqrt(shares), atol=2 * UNIT_TOLERANCE):
+        raise UnfitSeriesError(
+            "its directions are as long as the root of their b-values: write unit vectors"
+        )
+    raise UnfitSeriesError(f"{int(off.sum())} of its directions are not of length 1")
+
+
+def _to_world(
+    listed: NDArray[np.float64], affine: NDArray[np.float64], convention: str
+) -> NDArray[np.float64]:
+    if convention not in CONVENTIONS:
+        raise ValueError(f"{convention!r} is none of {', '.join(CONVENTIONS)}")
+    if convention == WORLD:
+        return listed
+    turned = listed.copy()
+    if convention == FSL and np.linalg.det(affine[:3, :3]) > 0:
+        turned[:, 0] *= -1
+    # + 0.0 makes no zero negative
+    return np.asarray(turned @ image_axes(affine).T) + 0.0
+
+
+def image_axes(affine: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the directions of an image's axes in the world, as columns of length 1.
+
+    Parameters
+    ----------
+    affine : ndarray of shape (4, 4)
+        Voxel to world RAS, mm.
+    """
+    block = affine[:3, :3]
+    return np.asarray(block / np.linalg.norm(block, axis=0), dtype=np.float64)
+
+
+def shells_of(gradients: Gradients) -> tuple[Shell, ...]:
+    """Divide the weighted volumes into shells, by gaps between their b-values.
+
+    Parameters
+    ----------
+    gradients
+        The table.
+
+    Examples
+    --------
+    >>> table = Gradients(np.array([0, 990.0, 1010, 2000]), np.eye(4)[:, :3])
+    >>> [(shell.b, shell.volumes) for shell in shells_of(table)]
+    [(1000.0, (1, 2)), (2000.0, (3,))]
+    """
+    weighted = np.flatnonzero(gradients.bvals > gradients.b0_limit)
+    order = weighted[np.argsort(gradients.bvals[weighted], kind="stable")]
+    if not order.size:
+        return ()
+    breaks = np.flatnonzero(np.diff(gradients.bvals[order]) > SHELL_GAP) + 1
+    return tuple(
+        Shell(float(gradients.bvals[part].mean()), tuple(sorted(int(i) for i in part)))
+        for part in np.split(order, breaks)
+    )
+
+
+def count_directions(gradients: Gradients, volumes: Sequence[int]) -> int:
+    """Count the directions of volumes that are further apart than 5°; v and -v are one.
+
+    Parameters
+    ----------
+    gradients
+        The table.
+    volumes
+        Numbers of weighted volumes.
+    """
+    limit = np.cos(np.radians(SAME_DIRECTION_DEG))
+    kept: list[NDArray[np.float64]] = []
+    for vector in gradients.vectors[list(volumes)]:
+        if all(abs(float(vector @ other)) < limit for other in kept):
+            kept.append(vector)
+    return len(kept)
+
+
+def tensor_design(gradients: Gradients) -> NDArray[np.float64]:
+    """Return the design of the logarithm of a tensor's signal.
+
+    Parameters
+    ----------
+    gradients
+        The table.
+
+    Returns
+    -------
+    ndarray of shape (g, 7)
+        For Dxx, Dxy, Dyy, Dxz, Dyz, Dzz in µm²/ms and the logarithm of the signal without
+        weighting.
+    """
+    x, y, z = gradients.vectors.T
+    b = gradients.bvals / 1000
+    one = np.ones_like(b)
+    columns = [-b * x * x, -2 * b * x * y, -b * y * y, -2 * b * x * z, -2 * b * y * z, -b * z * z]
+    return np.stack([*columns, one], axis=1)

@@ -1,0 +1,233 @@
+"""Which volumes a model is fitted to, or why it cannot be fitted to a series."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wmhflow.core.diffusion.gradients import (
+    Gradients,
+    Shell,
+    UnfitSeriesError,
+    count_directions,
+    shells_of,
+    tensor_design,
+)
+
+# Beyond this b the logarithm of the signal is no straight line any more, s/mm² (2 % for scanners
+# that write 1510).
+LARGEST_TENSOR_B = 1500.0 * 1.02
+LEAST_DIRECTIONS = 6
+TENSOR_UNKNOWNS = 7
+# Kurtosis and free water are told apart from the tensor by how the signal bends between shells.
+LEAST_SHELL_RATIO, LEAST_KURTOSIS_DIRECTIONS = 1.5, 15
+KURTOSIS_B = (1450.0, 3060.0)
+# b-values of perfusion and of diffusion in the two parts of an IVIM fit, s/mm².
+IVIM_LOW, IVIM_HIGH, LEAST_IVIM_B = (10.0, 200.0), (200.0, 1000.0), 3
+SAME_IVIM_B = 5.0
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The volumes that a model is fitted to.
+
+    ``condition`` is the condition number of the tensor's design in units in which it is near 1;
+    ``redundancy`` says by how many volumes it is overdetermined; ``directions`` are counted for
+    each shell.
+    """
+
+    volumes: tuple[int, ...]
+    shells: tuple[Shell, ...]
+    n_b0: int
+    directions: tuple[int, ...]
+    condition: float
+    redundancy: int
+
+    @property
+    def words(self) -> str:
+        """Which volumes these are, in words."""
+        parts = [f"{len(shell.volumes)} with b = {shell.b:.0f}" for shell in self.shells]
+        return f"{self.n_b0} without weighting, " + ", ".join(parts)
+
+
+def tensor_volumes(gradients: Gradients) -> Selection:
+    """Choose the volumes for a diffusion tensor: b up to 1500, or else the lowest shell.
+
+    Parameters
+    ----------
+    gradients
+        The table.
+
+    Raises
+    ------
+    UnfitSeriesError
+        If fewer than six directions, or directions in one plane or cone, do not determine a tensor.
+    """
+    low = [shell for shell in shells_of(gradients) if shell.b <= LARGEST_TENSOR_B]
+    if _directions(gradients, low) < LEAST_DIRECTIONS:
+        enough = [
+            shell for shell in shells_of(gradients)
+            if _directions(gradients, [shell]) >= LEAST_DIRECTIONS
+        ]  # fmt: skip
+        low = enough[:1]
+    if not low:
+        counts = [_directions(gradients, [shell]) for shell in shells_of(gradients)]
+        raise UnfitSeriesError(
+            f"a tensor needs {LEAST_DIRECTIONS} directions in a shell, and there are at most "
+            f"{max(counts, default=0)}"
+        )
+    return _selected(gradients, low)
+
+
+def kurtosis_volumes(gradients: Gradients) -> Selection:
+    """Choose the volumes for diffusion kurtosis: two shells and more, up to b = 3000.
+
+    Parameters
+    ----------
+    gradients
+        The table.
+
+    Raises
+    ------
+    UnfitSeriesError
+        If there are not two shells with 15 directions each, whose b-values differ by half and of
+        which the highest is at least 1500.
+    """
+    shells = [shell for shell in shells_of(gradients) if shell.b <= KURTOSIS_B[1]]
+    full = [
+        shell for shell in shells
+        if _directions(gradients, [shell]) >= LEAST_KURTOSIS_DIRECTIONS
+    ]  # fmt: skip
+    _check_ratio("kurtosis", full, f" of {LEAST_KURTOSIS_DIRECTIONS} directions each")
+    if full[-1].b < KURTOSIS_B[0]:
+        raise UnfitSeriesError(
+            f"kurtosis needs a shell of b = 1500 to 3000, and the highest is {full[-1].b:.0f}"
+        )
+    return _selected(gradients, full)
+
+
+def free_water_volumes(gradients: Gradients) -> Selection:
+    """Choose the volumes for a tensor beside free water: two shells and more.
+
+    Parameters
+    ----------
+    gradients
+        The table.
+
+    Raises
+    ------
+    UnfitSeriesError
+        If there is one shell, from which free water cannot be told from a raised diffusivity
+        (Golub et al. 2021, doi:10.1002/mrm.28599), or the two are too close to each other.
+    """
+    shells = [shell for shell in shells_of(gradients) if shell.b <= KURTOSIS_B[1]]
+    if len(shells) < 2:
+        raise UnfitSeriesError(
+            "free water cannot be told from a raised diffusivity in one shell (Golub et al. 2021, "
+            "doi:10.1002/mrm.28599), and in WMH diffusivity is raised; give a map of it"
+        )
+    full = [shell for shell in shells if _directions(gradients, [shell]) >= LEAST_DIRECTIONS]
+    _check_ratio("free water", full, f" of {LEAST_DIRECTIONS} directions each")
+    return _selected(gradients, full)
+
+
+def fraction_volumes(gradients: Gradients) -> Selection:
+    """Choose the volumes for fractions of three tissues: two shells that differ by half.
+
+    Parameters
+    ----------
+    gradients
+        The table.
+
+    Raises
+    ------
+    UnfitSeriesError
+        If there are not two such shells: three tissues need three mean signals.
+    """
+    shells = [shell for shell in shells_of(gradients) if shell.b <= KURTOSIS_B[1]]
+    full = [shell for shell in shells if _directions(gradients, [shell]) >= LEAST_DIRECTIONS]
+    _check_ratio("fractions of three tissues", full, f" of {LEAST_DIRECTIONS} directions each")
+    return _selected(gradients, full)
+
+
+def ivim_volumes(bvals: NDArray[np.float64]) -> Selection:
+    """Choose the volumes for intravoxel incoherent motion: low b-values and moderate ones.
+
+    Parameters
+    ----------
+    bvals : ndarray of shape (g,)
+        s/mm².
+
+    Raises
+    ------
+    UnfitSeriesError
+        If there is no b = 0, if fewer than three b-values are from 10 to 200, or from 200 to 1000,
+        or if one of them has two directions, whose average is no trace.
+    """
+    if not (bvals < SAME_IVIM_B).any():
+        raise UnfitSeriesError("IVIM needs a volume of b = 0, and there is none")
+    distinct = np.unique(np.round(bvals[bvals >= SAME_IVIM_B] / SAME_IVIM_B) * SAME_IVIM_B)
+    low = distinct[(distinct >= IVIM_LOW[0]) & (distinct < IVIM_LOW[1])]
+    high = distinct[(distinct >= IVIM_HIGH[0]) & (distinct <= IVIM_HIGH[1])]
+    for found, limits in ((low, IVIM_LOW), (high, IVIM_HIGH)):
+        if len(found) < LEAST_IVIM_B:
+            raise UnfitSeriesError(
+                f"IVIM needs {LEAST_IVIM_B} b-values from {limits[0]:.0f} to {limits[1]:.0f}, and "
+                f"there are {len(found)}"
+            )
+    shells = tuple(
+        Shell(float(b), tuple(np.flatnonzero(np.abs(bvals - b) <= SAME_IVIM_B / 2).tolist()))
+        for b in (*low, *high)
+    )
+    counts = tuple(len(shell.volumes) for shell in shells)
+    if 2 in counts:
+        raise UnfitSeriesError("IVIM needs three directions of each b, or their average")
+    n_b0 = int(np.count_nonzero(bvals < SAME_IVIM_B))
+    used = tuple(np.flatnonzero(bvals <= IVIM_HIGH[1]).tolist())
+    return Selection(used, shells, n_b0, counts, 1.0, len(used) - 3)
+
+
+def _check_ratio(what: str, shells: Sequence[Shell], of: str) -> None:
+    if len(shells) < 2 or shells[-1].b / shells[0].b < LEAST_SHELL_RATIO:
+        found = " and ".join(f"{shell.b:.0f}" for shell in shells) or "none"
+        raise UnfitSeriesError(
+            f"{what}: needs two shells{of}, the higher b at least {LEAST_SHELL_RATIO:g} times the "
+            f"lower one; there are {found}"
+        )
+
+
+def _directions(gradients: Gradients, shells: Sequence[Shell]) -> int:
+    return count_directions(gradients, [i for shell in shells for i in shell.volumes])
+
+
+def _selected(gradients: Gradients, shells: Sequence[Shell]) -> Selection:
+    volumes = sorted([*gradients.b0.tolist(), *(i for shell in shells for i in shell.volumes)])
+    weighted = [i for shell in shells for i in shell.volumes]
+    if np.linalg.matrix_rank(tensor_design(gradients.part(volumes))) < TENSOR_UNKNOWNS:
+        raise UnfitSeriesError(
+            f"its {len(weighted)} directions lie so that they do not determine a tensor"
+        )
+    return Selection(
+        tuple(volumes),
+        tuple(shells),
+        len(gradients.b0),
+        tuple(_directions(gradients, [shell]) for shell in shells),
+        design_condition(gradients.part(volumes)),
+        len(volumes) - TENSOR_UNKNOWNS,
+    )
+
+
+def design_condition(gradients: Gradients) -> float:
+    """Return the condition number of a tensor's design, b in units of the mean of weighted volumes.
+
+    Parameters
+    ----------
+    gradients
+        Of the volumes that are fitted.
+    """
+    design = tensor_design(gradients)
+    design[:, :6] /= gradients.bvals[gradients.bvals > gradients.b0_limit].mean() / 1000
+    return float(np.linalg.cond(design))

@@ -1,0 +1,116 @@
+"""Which models a diffusion series can carry: its table of gradients is read when it is planned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from wmhflow.bids.query import FoundFile
+from wmhflow.bids.writer import read_object
+from wmhflow.core.diffusion.gradients import FSL, WORLD, Gradients, UnfitSeriesError
+from wmhflow.core.diffusion.selection import (
+    Selection,
+    fraction_volumes,
+    free_water_volumes,
+    ivim_volumes,
+    kurtosis_volumes,
+    tensor_volumes,
+)
+from wmhflow.files.gradients import load_bvals, load_gradients
+from wmhflow.plan.computed import Fit, FoundSeries, Judge
+from wmhflow.plan.context import Planning
+from wmhflow.registries.series import load_series_definitions
+
+SERIES = "diffusion"
+
+
+def _judge(
+    choose: Callable[[Gradients], Selection], planning: Planning, found: FoundSeries
+) -> Fit | str:
+    """Choose the volumes of a series for a model, or say why it cannot be fitted."""
+    image, convention = _one(found, "image"), _convention(found)
+    facts = planning.series_facts(image)
+    told = {name: _path(found, name) for name in ("bvec", "table")}
+    gradients = load_gradients(
+        image.path,
+        facts.n_volumes,
+        facts.affine,
+        _one(found, "bval").path,
+        told["bvec"],
+        told["table"],
+        convention,
+    )
+    try:
+        chosen = choose(gradients)
+    except UnfitSeriesError as error:
+        return str(error)
+    options = {"volumes": list(chosen.volumes), "convention": convention}
+    return Fit(chosen.words, options, _told(chosen, convention))
+
+
+def _judge_tensor(planning: Planning, found: FoundSeries) -> Fit | str:
+    """Choose the volumes for a tensor, and how it is fitted."""
+    fit = _judge(tensor_volumes, planning, found)
+    if isinstance(fit, str):
+        return fit
+    how = planning.settings.inputs.tensor_fit
+    return replace(fit, options={**fit.options, "fit": how}, told={**fit.told, "fit": how})
+
+
+def _judge_ivim(planning: Planning, found: FoundSeries) -> Fit | str:
+    """See whether a series has the b-values of an IVIM fit; its directions are averaged."""
+    image = _one(found, "image")
+    n_volumes = planning.series_facts(image).n_volumes
+    bvals = load_bvals(_one(found, "bval").path)
+    if len(bvals) != n_volumes:
+        return f"{image.path.name} has {n_volumes} volumes and {len(bvals)} b-values"
+    try:
+        chosen = ivim_volumes(bvals)
+    except UnfitSeriesError as error:
+        return str(error)
+    shells = [round(shell.b) for shell in chosen.shells]
+    counts = [chosen.n_b0, *(len(shell.volumes) for shell in chosen.shells)]
+    return Fit(chosen.words, {}, {"shells": shells, "n_volumes": counts})
+
+
+def _told(chosen: Selection, convention: str) -> dict[str, Any]:
+    return {
+        "shells": [round(shell.b) for shell in chosen.shells],
+        "n_volumes": [chosen.n_b0, *(len(shell.volumes) for shell in chosen.shells)],
+        "n_directions": list(chosen.directions),
+        "condition_number": round(chosen.condition, 3),
+        "redundancy": chosen.redundancy,
+        "gradient_convention": convention,
+    }
+
+
+def _one(found: FoundSeries, name: str) -> FoundFile:
+    file = found[name]
+    return file[0] if isinstance(file, tuple) else file
+
+
+def _path(found: FoundSeries, name: str) -> Any:
+    return _one(found, name).path if name in found else None
+
+
+def _convention(found: FoundSeries) -> str:
+    """Find out along which axes the directions lie: by the table's kind, then by who wrote it."""
+    if "table" in found:
+        return WORLD
+    known = load_series_definitions()[SERIES].directions
+    made = read_object(_one(found, "image").root / "dataset_description.json").get("GeneratedBy")
+    names = [one.get("Name") for one in made if isinstance(one, dict)] if isinstance(made, list) \
+        else []  # fmt: skip
+    return next((known[name] for name in names if isinstance(name, str) and name in known), FSL)
+
+
+# By the step that the registry of maps names.
+DIFFUSION_JUDGES: dict[str, Judge] = {
+    "tensor": _judge_tensor,
+    "kurtosis": partial(_judge, kurtosis_volumes),
+    "free_water": partial(_judge, free_water_volumes),
+    "ivim": _judge_ivim,
+    "fractions": partial(_judge, fraction_volumes),
+}
