@@ -145,13 +145,15 @@ def keys_of(kind: str) -> Iterator[dict[str, str]]:
             {"map": name, "lesion_class": lesion_class, "model": "hinge"}
             for name, lesion_class in product(MAPS, CLASSES)
         ),
+        "acute": ({"index": str(i), "is_remote": "true"} for i in range(1, 4)),
+        "perivascular": (
+            {"index": str(i), "lesion_class": "deep", "is_adjacent": "false"} for i in range(1, 31)
+        ),
+        "adjacency": ({"lesion_class": lesion_class} for lesion_class in CLASSES),
         "curves": (
             {"map": name, "lesion_class": lesion_class}
             for name, lesion_class, _ in product(MAPS, CLASSES, range(N_BINS))
         ),
-        "acute": ({"index": str(i)} for i in range(1, 4)),
-        "perivascular": ({"index": str(i), "lesion_class": "deep"} for i in range(1, 31)),
-        "adjacency": ({"lesion_class": lesion_class} for lesion_class in CLASSES),
         "qc": ({"metric": f"metric_{i}", "verdict": "ok"} for i in range(N_METRICS)),
     }
     return made[kind]
