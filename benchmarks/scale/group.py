@@ -154,6 +154,7 @@ def keys_of(kind: str) -> Iterator[dict[str, str]]:
             {"map": name, "lesion_class": lesion_class}
             for name, lesion_class, _ in product(MAPS, CLASSES, range(N_BINS))
         ),
+        "alps": ({"hemisphere": side} for side in "LRB"),
         "qc": ({"metric": f"metric_{i}", "verdict": "ok"} for i in range(N_METRICS)),
     }
     return made[kind]
