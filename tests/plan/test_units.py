@@ -18,7 +18,7 @@ from wmhflow.cli.main import main
 from wmhflow.errors import InputError
 from wmhflow.plan.judging import judge_visit
 from wmhflow.plan.units import settle_unit
-from wmhflow.plan.visit import MapPlan, VisitPlan
+from wmhflow.plan.visit import Given, MapPlan, VisitPlan
 from wmhflow.registries.maps import load_maps
 from wmhflow.registries.producers import ProducerFile
 
@@ -52,7 +52,8 @@ def give(root: Path, ending: str, typical: float, units: Any = NOT_STATED) -> Pa
 
 def the_map(visit: VisitPlan) -> MapPlan:
     assert visit.problem is None
-    (entry,) = visit.maps
+    # rates are computed from given times
+    (entry,) = [one for one in visit.maps if isinstance(one.values, Given)]
     return entry
 
 
