@@ -52,7 +52,7 @@ def give(root: Path, ending: str, typical: float, units: Any = NOT_STATED) -> Pa
 
 def the_map(visit: VisitPlan) -> MapPlan:
     assert visit.problem is None
-    # R1 is computed of a T1 that is given
+    # rates are computed from given times
     (entry,) = [one for one in visit.maps if isinstance(one.values, Given)]
     return entry
 
