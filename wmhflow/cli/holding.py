@@ -38,7 +38,7 @@ def held_persons(
             person = f"sub-{plan.subject}"
             path = settings.output_dir / "logs" / person / ".lock"
             try:
-                stack.enter_context(Lock(path).take())
+                stack.enter_context(Lock(path).take(settings.execution.wait_minutes * 60.0))
             except HeldError as error:
                 why = f"another run works on this person ({error}); wait until it has ended"
                 problems.append(Problem(person, why))
