@@ -98,7 +98,7 @@ def check(settings: Settings, chosen: Submission) -> int:
         found.well("one person", f"{estimate_text(most, learnt, len(estimates))} A task would ask "
                    f"for {needs_text(needs)}.")  # fmt: skip
         for name, mem_gb, seconds in most.steps:
-            found.lines.append(f"         {name}: {mem_gb:.1f} GB, {minutes_text(seconds / 60)}")
+            found.lines.append(f"         {name}: {mem_gb:.1f} GB, {seconds:.0f} s")
         given = settings.execution.mem_gb
         if given is not None and given < most.mem_gb * learnt.memory:
             found.bad(

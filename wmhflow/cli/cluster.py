@@ -30,6 +30,8 @@ SENDING_S = 60.0
 LOOKED_AT = 5
 # what a submission that resumes another one may be given anew; its other options are frozen
 GIVEN_ANEW = frozenset(("mem_gb", "nprocs", "dry_run", "verbose", "participant_label"))
+# what has a meaning of its own in the headers of one scheduler or another
+UNNAMEABLE = " \t\n\"'%$\\`^{}[]"
 ALL = {**st.GROUPS, **st.SUBMIT_GROUPS}
 
 
@@ -128,6 +130,7 @@ def submit(
     from wmhflow.registries.executors import load_executors
 
     check_places(settings)
+    _check_path(settings.output_dir)
     if chosen.resume:
         settings, chosen = _frozen(settings, chosen, named)
     _check_image(chosen.image)
@@ -184,6 +187,16 @@ def _frozen(
     }
     again = st.Submission(**(before | dict(named.get("submission", {}))))
     return st.build(settings.bids_dir, settings.output_dir, "participant", options), again
+
+
+def _check_path(folder: Path) -> None:
+    """Refuse an output folder that no line of a script's header could name."""
+    wrong = [letter for letter in str(folder) if letter in UNNAMEABLE]
+    if wrong:
+        raise UsageError(
+            f"OUTPUT_DIR {folder} has '{wrong[0]}' in its path, which schedulers do not read as it "
+            "is; choose another folder."
+        )
 
 
 def _check_image(image: str | None) -> None:
@@ -455,6 +468,6 @@ HELP = {
     "status": "Who waits, runs, is done, failed or is lost, and the command that mends it. "
     "Exit code 1 if somebody failed or is lost.",
     "cancel": "End everything that was submitted into a folder; what is done stays.",
-    "check": "Look at all that could end a submission, in a minute, and send nothing: plans of all, "
+    "check": "Look at all that could end a submission, in a minute, and send nothing: plans, "
     "what one person needs, the container, disks, limits. Exit code 1 if something is wrong.",
 }

@@ -18,9 +18,11 @@ from wmhflow.settings import Settings
 from wmhflow.settings import Submission as Chosen
 from wmhflow.steps.containers import DOCKER, is_file
 
+# what runs this program runs the tasks
+PYTHON = sys.executable
 # what the first job needs, which compiles kernels and draws priors, and the last one, which gathers
 CACHES = Needs(3.0, 60, 1)
-GROUP = Needs(4.0, 240, 1)
+GROUP = Needs(2.0, 240, 1)
 # of the memory that a task asked for, its steps may take so much
 SHARE_OF_STEPS = 0.9
 # how long a task waits for another one that works on another visit of its person
@@ -178,7 +180,7 @@ class Scripts:
         ])  # fmt: skip
 
     def _python(self) -> str:
-        return shlex.quote(sys.executable)
+        return shlex.quote(PYTHON)
 
     def _program(self) -> str:
         """Say in the shell what ``wmhflow`` is."""

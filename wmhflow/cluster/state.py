@@ -24,7 +24,7 @@ WHYS = {
     "time": "it reached its time limit",
     "node": "its node failed, or was taken for others",
     "cancelled": "it was cancelled",
-    "killed": "it was killed, and nothing says by whom",
+    "killed": "it was killed, and nothing says why",
     "caches": "the job that makes the caches failed, so it never began",
     "unsent": "it was never sent",
     "gone": "it ended well, but its outputs are not there any more",
@@ -204,7 +204,7 @@ def _ended(known: TaskState, log: _Log, ended_by: str, *, is_asked: bool) -> Tas
 
 
 def _lost(known: TaskState, why: str) -> TaskState:
-    during = f" during {known.step}" if known.step else ""
+    during = f" (during {known.step})" if known.step else ""
     return replace(known, state="lost", why=why, sentence=f"{WHYS[why]}{during}")
 
 

@@ -29,7 +29,8 @@ def minutes_text(minutes: float) -> str:
 
 def needs_text(needs: Needs) -> str:
     """Say what a task asks for."""
-    return f"{needs.mem_gb:g} GB, {needs.cpus} processors and {minutes_text(needs.minutes)}"
+    processors = "1 processor" if needs.cpus == 1 else f"{needs.cpus} processors"
+    return f"{needs.mem_gb:g} GB, {processors} and {minutes_text(needs.minutes)}"
 
 
 def estimate_text(estimate: Estimate, learnt: Learnt, n_looked_at: int) -> str:
