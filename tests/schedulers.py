@@ -48,14 +48,15 @@ HEADERS = {
             r"-S /bin/bash -V -j oe", rf"-N {NAME}", rf"-J 1-{NUMBER}(%{NUMBER})?",
             rf"-l select=1:ncpus={NUMBER}:mem={NUMBER}mb", rf"-l walltime={NUMBER}:\d\d:00",
             rf"-q {NAME}", rf"-A {NAME}",
-            r"-W depend=after(ok|any):\d+(\[\])?\.server(:\d+(\[\])?\.server)*", r"-o /\S+", r"-p 5",
+            r"-W depend=after(ok|any):\d+(\[\])?\.server(:\d+(\[\])?\.server)*", r"-o /\S+",
+            r"-p 5",
         ],
     ),
     "lsf": (
         "#BSUB",
         [
             rf"-J {NAME}", rf'-J "{NAME}\[1-{NUMBER}\](%{NUMBER})?"',
-            rf"-n {NUMBER} -R span\[hosts=1\]", rf"-M (\d+)MB -R rusage\[mem=\1MB\]",
+            rf"-n {NUMBER} -R span\[hosts=1\]", r"-M (\d+)MB -R rusage\[mem=\1MB\]",
             rf"-W {NUMBER}", rf"-q {NAME}", rf"-P {NAME}",
             r'-w "(done|ended)\(\d+\)( && (done|ended)\(\d+\))*"', r"-o /\S+\.log", r"-sp 5",
         ],
@@ -93,7 +94,8 @@ record = os.path.join(folder, 'sent.jsonl')
 number = 101 + (len(open(record).readlines()) if os.path.exists(record) else 0)
 is_array = any(re.match(r'(--array|-t |-J 1|-J ".*\\[)', line) for line in header)
 with open(record, 'a') as stream:
-    stream.write(json.dumps(dict(job=str(number), header=header, text=text, array=is_array)) + chr(10))
+    note = dict(job=str(number), header=header, text=text, array=is_array)
+    stream.write(json.dumps(note) + chr(10))
 extra = '.1-9:1' if executor == 'sge' and is_array else ''
 print({{
     'slurm': str(number),
@@ -122,11 +124,12 @@ while [ $# -gt 0 ]; do
     shift
 done
 echo "[0:20] 0 of 1 persons, 10 of 40 steps; now: sub-$label zones"
+say="sub-$label FAILED:"
 case $label in
-    bad*) echo "sub-$label FAILED: sub-$label inputs: it is noise."; echo "1 of 1 persons failed."; exit 1 ;;
-    full*) echo "sub-$label FAILED: No space left on /tmp (in --work-dir)"; exit 1 ;;
+    bad*) echo "$say sub-$label inputs: it is noise."; echo "1 of 1 persons failed."; exit 1 ;;
+    full*) echo "$say No space left on /tmp (in --work-dir)"; exit 1 ;;
     killed*) kill -9 $PPID; exit 1 ;;
-    worker*) echo "sub-$label FAILED: a worker process was killed while it ran this step, x"; exit 1 ;;
+    worker*) echo "$say a worker process was killed while it ran this step, x"; exit 1 ;;
     term*) exit 143 ;;
 esac
 mkdir -p "$out/logs/sub-$label"
@@ -242,7 +245,9 @@ def make_cluster(
     raw = describe(folder / "raw")
     for person in people:
         for suffix, value in (("T1w", 100), ("FLAIR", 70)):
-            save_image(raw / f"sub-{person}" / "anat" / f"sub-{person}_{suffix}.nii.gz", cube(value))
+            save_image(
+                raw / f"sub-{person}" / "anat" / f"sub-{person}_{suffix}.nii.gz", cube(value)
+            )
     programs = folder / "programs"
     directive, allowed = HEADERS[executor]
     submit, *others = PROGRAMS[executor]

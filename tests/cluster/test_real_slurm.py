@@ -65,7 +65,9 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     if os.getuid() != 0:
         pytest.skip("local-slurm needs root")
     folder = tmp_path_factory.mktemp("slurm")
-    started = subprocess.run([STARTER, "start", folder], capture_output=True, text=True, check=False)
+    started = subprocess.run(
+        [STARTER, "start", folder], capture_output=True, text=True, check=False
+    )
     if started.returncode:
         pytest.skip(f"no Slurm could be started: {started.stderr[-300:]}")
     try:

@@ -87,7 +87,7 @@ def test_what_is_shown_is_what_is_sent(made: Made, capsys: pytest.CaptureFixture
     (submission,) = read_submissions(cluster.out)
     for sent in cluster.sent():
         body = sent.text.partition("\n\n")[2].replace(submission.id, "*")
-        name = [line for line in shown.splitlines() if "# ==== " in line][0].split("/")[-2]
+        name = next(line for line in shown.splitlines() if "# ==== " in line).split("/")[-2]
         assert body in shown.replace(name, "*")
 
 
@@ -104,10 +104,12 @@ def test_tasks_run_in_a_container_that_sees_what_they_need(
     made: Made, tmp_path: Path, image: str, runtime: str, start: list[str]
 ) -> None:
     cluster = made()
-    code = f"import json, sys; open({str(tmp_path / 'call')!r}, 'w').write(json.dumps(sys.argv[1:]))"
+    code = (
+        f"import json, sys; open({str(tmp_path / 'call')!r}, 'w').write(json.dumps(sys.argv[1:]))"
+    )
     make_program(tmp_path / "programs", runtime, code)
     assert cluster.run("submit", "--image", image, "--participant-label", "01") == 0
-    array, group = cluster.sent()
+    array, _ = cluster.sent()
     # its caches lie in the image: no job makes them
     assert array.array
     assert not any("dependency" in line for line in array.header)
@@ -171,7 +173,15 @@ def test_labels_and_options_are_frozen(made: Made, tmp_path: Path) -> None:
     cluster = made()
     filters = tmp_path / "filters.json"
     filters.write_text('{"t1w": {"suffix": "T1w"}}')
-    words = ["--bids-filter-file", str(filters), "--zones", "pv10", "pv12", "--cross", "zones:lobes"]
+    words = [
+        "--bids-filter-file",
+        str(filters),
+        "--zones",
+        "pv10",
+        "pv12",
+        "--cross",
+        "zones:lobes",
+    ]
     assert cluster.run("submit", *words) == 0
     filters.write_text("{")
     (cluster.raw / "sub-99").mkdir()
@@ -187,12 +197,21 @@ def test_labels_and_options_are_frozen(made: Made, tmp_path: Path) -> None:
     assert json.loads(copy.read_text()) == {"t1w": {"suffix": "T1w"}}
 
 
-def test_frozen_options_read_back_are_the_same(raw: Path, derivatives: Path, tmp_path: Path) -> None:
+def test_frozen_options_read_back_are_the_same(
+    raw: Path, derivatives: Path, tmp_path: Path
+) -> None:
     (tmp_path / "more.toml").write_text("")
     words = [str(raw), str(tmp_path / "out"), "participant", "-d", f"masks={derivatives}"]
     words += ["--maps", str(tmp_path / "more.toml"), "--wmh-labels", "1", "--tissue-guard", "1.5"]
     words += ["--atlas", "mine=/a b/é.nii.gz", "--wmh-command", "tool '{t1w}' \"x\" {flair} {out}"]
-    words += ["--fill-holes", "--bullseye-layers", "3", "--registration-qc", "fail", "--write-graph"]
+    words += [
+        "--fill-holes",
+        "--bullseye-layers",
+        "3",
+        "--registration-qc",
+        "fail",
+        "--write-graph",
+    ]
     words += ["--session-label", "a", "--random-seed", "7", "-v", "--zeros", "data"]
     settings = parse_settings(words)
     folder = tmp_path / "frozen"
@@ -208,9 +227,7 @@ def test_frozen_options_read_back_are_the_same(raw: Path, derivatives: Path, tmp
 
 
 @pytest.mark.acts("--resume", "--grow")
-def test_only_what_is_missing_is_sent_again(
-    made: Made, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_only_what_is_missing_is_sent_again(made: Made, capsys: pytest.CaptureFixture[str]) -> None:
     cluster = made(people=("01", "02", "bad3", "killed4", "worker5", "term6"))
     assert cluster.run("submit", "--mem-gb", "4", "--time", "60", "--shell-width", "1") == 0
     (array,) = cluster.arrays()
@@ -324,7 +341,9 @@ def test_a_path_that_no_header_can_hold_is_refused(
 def test_options_of_a_submission_can_stand_in_a_file(made: Made) -> None:
     cluster = made(people=("01",))
     path = cluster.folder / "cluster.toml"
-    path.write_text('[submission]\npartition = "long"\ntime = "1:00:00"\n[regions]\nzones = "pv10"\n')
+    path.write_text(
+        '[submission]\npartition = "long"\ntime = "1:00:00"\n[regions]\nzones = "pv10"\n'
+    )
     assert cluster.run("submit", "--config-file", str(path)) == 0
     (array,) = cluster.arrays()
     assert array.option("--partition=") == "long"

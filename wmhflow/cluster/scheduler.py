@@ -207,6 +207,7 @@ def _numbers(text: str) -> Iterator[int | None]:
     found = re.findall(r"(\d+)(?:-(\d+)(?::(\d+))?)?", text)
     if not found or text == "0":
         yield None
+        return
     for first, last, step in found:
         yield from range(int(first), int(last or first) + 1, int(step or 1))
 
