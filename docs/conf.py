@@ -12,7 +12,7 @@ from wmhflow.registries.producers import load_producers, producer_page, producer
 from wmhflow.registries.quality import quality_table
 from wmhflow.registries.segmenters import segmenters_table
 from wmhflow.registries.spaces import spaces_table
-from wmhflow.settings import options_table
+from wmhflow.settings import SUBMIT_GROUPS, options_table
 
 project = "wmhflow"
 author = "The wmhflow developers"
@@ -38,6 +38,7 @@ html_copy_source = False
 _generated = Path(__file__).parent / "_generated"
 _generated.mkdir(exist_ok=True)
 (_generated / "options.md").write_text(options_table(), encoding="utf-8")
+(_generated / "submit_options.md").write_text(options_table(SUBMIT_GROUPS), encoding="utf-8")
 (_generated / "tables.md").write_text(columns_tables(), encoding="utf-8")
 (_generated / "quality.md").write_text(quality_table(), encoding="utf-8")
 (_generated / "regions.md").write_text(regions_tables(), encoding="utf-8")

@@ -69,6 +69,7 @@ INDEX = {
     "pbs": ("PBS_ARRAY_INDEX", "PBS_JOBID", "{job}[{task}].server"),
     "lsf": ("LSB_JOBINDEX", "LSB_JOBID", "{job}"),
 }
+# -S -E: a Python that begins in a hundredth of a second
 SUBMIT = """
 import json, os, re, sys
 folder, directive, allowed, executor = {folder!r}, {directive!r}, {allowed!r}, {executor!r}
@@ -104,16 +105,10 @@ print({{
     'lsf': f'Job <{{number}}> is submitted to queue <normal>.',
 }}[executor])
 """
-NOTING = """
-import json, os, sys
-folder, name = {folder!r}, {name!r}
-with open(os.path.join(folder, name + '.jsonl'), 'a') as stream:
-    stream.write(json.dumps(sys.argv[1:]) + chr(10))
-answer = os.path.join(folder, name + '.txt')
-if os.path.exists(answer):
-    print(open(answer).read(), end='')
-sys.exit(open(os.path.join(folder, name + '.err')).read()
-         if os.path.exists(os.path.join(folder, name + '.err')) else 0)
+NOTING = """#!/bin/sh
+echo "$@" >> {folder}/{name}.asked
+if [ -e {folder}/{name}.txt ]; then cat {folder}/{name}.txt; fi
+if [ -e {folder}/{name}.err ]; then cat {folder}/{name}.err >&2; exit 1; fi
 """
 # stands for Python: plays what the program says and writes for a person
 PERSON = """#!/bin/sh
@@ -200,11 +195,9 @@ class Cluster:
         """Let a program of the scheduler fail with this message."""
         (self.folder / f"{program}.err").write_text(text, encoding="utf-8")
 
-    def asked(self, program: str) -> list[list[str]]:
-        """Return how a program was called."""
-        path = self.folder / f"{program}.jsonl"
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        return [json.loads(line) for line in lines]
+    def asked(self, program: str) -> list[str]:
+        """Return how a program was called, a line each time."""
+        return (self.folder / f"{program}.asked").read_text(encoding="utf-8").splitlines()
 
     def log_of(self, sent: Sent, task: int) -> Path:
         """Return where the scheduler puts what a task says, as its header has it."""
@@ -256,10 +249,8 @@ def make_cluster(
     )
     make_program(programs, submit, filled)
     for name in others:
-        make_program(programs, name, NOTING.format(folder=str(folder), name=name))
-    player = folder / "player"
-    player.write_text(PERSON.format(folder=folder), encoding="utf-8")
-    player.chmod(0o755)
+        _make_shell(programs / name, NOTING.format(folder=folder, name=name))
+    player = _make_shell(folder / "player", PERSON.format(folder=folder))
     patch.setenv("PATH", before_path(programs))
     patch.setenv("TMPDIR", str(folder))
     patch.setattr("wmhflow.cluster.script.PYTHON", str(player))
@@ -267,3 +258,9 @@ def make_cluster(
     if executor == "slurm":
         made.fail("sacct", "Slurm accounting storage is disabled")
     return made
+
+
+def _make_shell(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    path.chmod(0o755)
+    return path

@@ -33,7 +33,7 @@ pytestmark = pytest.mark.slow
 
 STARTER = ROOT.parent / "shared" / "slurm" / "local-slurm"
 PEOPLE = [f"{number:02d}" for number in range(1, 13)]
-HUNGRY, BROKEN, FULL, KILLED, CANCELLED = "02", ("05", "08"), "07", "10", "12"
+HUNGRY, BROKEN, FULL, KILLED, CANCELLED, UNBEGUN = "02", ("05", "08"), "07", "10", "11", "12"
 # the site kills what uses more memory than it asked for, as most do, and small arrays are allowed
 SITE = """
 JobAcctGatherType=jobacct_gather/linux
@@ -86,6 +86,10 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             patch.setenv("PYTHONPATH", str(ROOT))
             yield folder
     finally:
+        # what a test that failed left behind would go on without its scheduler
+        subprocess.run(["scancel", "--user=root"], check=False, env=os.environ | {
+            "SLURM_CONF": str(folder / "slurm.conf")})  # fmt: skip
+        time.sleep(8)
         subprocess.run([STARTER, "stop", folder], check=False)
 
 
@@ -214,21 +218,19 @@ def first_round(study: Study) -> None:
     # 8 tasks an array are allowed, so there are two
     jobs = {one["participant"]: one["job"] for one in values["tasks"]}
     assert len({job.partition("_")[0] for job in jobs.values()}) == 2
-    subprocess.run(["scancel", jobs[f"sub-{CANCELLED}"]], check=True)
-
-    def runs() -> dict[str, Any] | None:
-        one = study.of(KILLED)
-        return one if one["state"] == "running" and one["step"] != "begins" else None
-
-    running = until(runs, PATIENCE_S)
+    subprocess.run(["scancel", jobs[f"sub-{UNBEGUN}"]], check=True)
+    running = until(lambda: running_in(study, KILLED), PATIENCE_S)
     assert running["since"] <= time.time()
     assert running["step"]
     assert running["limit_left"]
     kill_task(study, KILLED)
+    until(lambda: running_in(study, CANCELLED), PATIENCE_S)
+    subprocess.run(["scancel", jobs[f"sub-{CANCELLED}"]], check=True)
     values = study.wait(PATIENCE_S)
     states = {one["participant"][4:]: (one["state"], one["why"]) for one in values["tasks"]}
     assert states.pop(HUNGRY) == ("lost", "memory")
     assert states.pop(CANCELLED) == ("lost", "cancelled")
+    assert states.pop(UNBEGUN) == ("lost", "never")
     assert states.pop(KILLED) == ("lost", "killed")
     assert states.pop(FULL) == ("failed", "space")
     assert [states.pop(one) for one in BROKEN] == [("failed", None)] * 2
@@ -237,6 +239,14 @@ def first_round(study: Study) -> None:
     assert "No space left on" in sentences[FULL]
     assert "holds no value other than 0" in sentences[BROKEN[0]]
     assert values["mend"].endswith("--resume --grow 1.5")
+
+
+def running_in(study: Study, person: str) -> dict[str, Any] | None:
+    """Return what is said of a person who is in a step; nothing of others."""
+    one = study.of(person)
+    in_step = one["state"] == "running" and one["step"] not in {None, "begins"}
+    assert one["state"] in {"waiting", "running"}, one
+    return one if in_step else None
 
 
 def kill_task(study: Study, person: str) -> None:
@@ -262,7 +272,7 @@ def second_round(study: Study) -> None:
     assert {person for person, state in states.items() if state != "done"} == set(BROKEN)
     asked = {one["participant"][4:]: one["asked"]["mem_gb"] for one in values["tasks"]}
     assert (asked[HUNGRY], asked[KILLED], asked["01"]) == (2 * LIMIT_GB, LIMIT_GB, LIMIT_GB)
-    for person in (HUNGRY, CANCELLED, FULL, KILLED):
+    for person in (HUNGRY, CANCELLED, FULL, KILLED, UNBEGUN):
         assert study.seen[person][-1] == "done"
     nothing = study.submit("--resume", "--participant-label", "01")
     assert nothing.returncode == 70, nothing.stderr

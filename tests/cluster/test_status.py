@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -106,25 +106,38 @@ CASES = {
     "cancelled before it began": (None, "102|1|CANCELLED|None|1:00", "", "lost", "cancelled"),
     "killed": (BEGIN + STEP, "102|1|FAILED|None|1:00", "", "lost", "killed"),
     "forgotten by the scheduler": (BEGIN + STEP, "", "", "lost", "killed"),
-    "never begun, and forgotten": (None, "", "", "lost", "killed"),
+    "never begun, and forgotten": (None, "", "", "lost", "never"),
+    "never begun, by the account": (None, "", "102_1|CANCELLED by 0|0|", "lost", "cancelled"),
+    "ended before it said a word": (None, "102|1|FAILED|None|1:00", "", "lost", "killed"),
     "the caches' job failed": (None, "101||FAILED|None|1:00\n102|1|CANCELLED|None|1:00", "", "lost",
                                "caches"),
     "outputs gone": (BEGIN + END.format(0), "102|1|COMPLETED|None|1:00", "", "lost", "gone"),
 }  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cluster, Sent]]:
+    with pytest.MonkeyPatch.context() as patch:
+        cluster = make_cluster(tmp_path_factory.mktemp("played"), patch, people=("01",))
+        assert cluster.run("submit") == 0
+        yield cluster, cluster.arrays()[0]
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_a_state_is_told_from_log_scheduler_and_account(
-    sent: tuple[Cluster, Sent], case: str
+    played: tuple[Cluster, Sent], case: str
 ) -> None:
-    cluster, array = sent
+    cluster, array = played
     log, asked, account, state, why = CASES[case]
+    cluster.log_of(array, 1).unlink(missing_ok=True)
     if log is not None:
         say(cluster, array, log)
     cluster.answer("squeue", f"{asked}\n")
+    cluster.answer("sacct", f"{account}\n")
     if account:
-        (cluster.folder / "sacct.err").unlink()
-        cluster.answer("sacct", f"{account}\n")
+        (cluster.folder / "sacct.err").unlink(missing_ok=True)
+    else:
+        cluster.fail("sacct", "Slurm accounting storage is disabled")
     found = state_of(cluster)
     assert found[:2] == (state, why)
     if why in WHYS:
@@ -187,7 +200,7 @@ def test_everything_is_cancelled(
     cluster, _ = sent
     cluster.answer("squeue", "102|1|RUNNING|None|55:00\n")
     assert cluster.run("cancel") == 0
-    assert cluster.asked("scancel") == [["101", "102", "103"]]
+    assert cluster.asked("scancel") == ["101 102 103"]
     said = capsys.readouterr().out
     assert "1 waiting or running tasks were cancelled" in said
     assert "--resume" in said

@@ -25,6 +25,7 @@ WHYS = {
     "node": "its node failed, or was taken for others",
     "cancelled": "it was cancelled",
     "killed": "it was killed, and nothing says why",
+    "never": "it never began, and the scheduler does not know it any more: it was cancelled there",
     "caches": "the job that makes the caches failed, so it never began",
     "unsent": "it was never sent",
     "gone": "it ended well, but its outputs are not there any more",
@@ -225,7 +226,7 @@ def _not_begun(known: TaskState, answer: Answer | None, place: Place) -> TaskSta
         "node",
     }:
         return _lost(known, "caches")
-    return _lost(known, state if state in WHYS else "killed")
+    return _lost(known, state if state in WHYS else "killed" if state else "never")
 
 
 def _running(known: TaskState, log: _Log, now: Found) -> TaskState:
