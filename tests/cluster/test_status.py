@@ -246,11 +246,17 @@ def test_nothing_submitted_and_damaged_notes_are_said(
     assert "Nothing was submitted into" in capsys.readouterr().err
 
 
-def test_the_group_and_the_caches_have_a_state(sent: tuple[Cluster, Sent]) -> None:
+def test_the_group_and_the_caches_have_a_state(
+    sent: tuple[Cluster, Sent], capsys: pytest.CaptureFixture[str]
+) -> None:
     cluster, _ = sent
     cluster.answer("squeue", "101|N/A|RUNNING|None|1:00\n103|N/A|PENDING|Dependency|1:00\n")
     study = study_state(cluster.out, read_submissions(cluster.out))
     assert study.jobs == {"caches": "running", "group": "waiting"}
+    cluster.answer("squeue", "102|1|PENDING|None|1:00\n103|N/A|FAILED|None|1:00\n")
+    capsys.readouterr()
+    assert cluster.run("status") == 0
+    assert "The group level failed (log: " in capsys.readouterr().out
 
 
 def test_the_next_submission_learns_what_tasks_used(

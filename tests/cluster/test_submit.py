@@ -363,6 +363,20 @@ def test_work_on_the_node_goes_when_a_person_is_done_and_stays_otherwise(made: M
     assert left == ["sub-bad2"]
 
 
+def test_a_folder_of_the_node_can_be_chosen(
+    made: Made, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    cluster = made(people=("01", "bad2"))
+    # where one stands does not matter: nothing is written there
+    monkeypatch.chdir(cluster.raw)
+    assert cluster.run("submit", "--work-dir", str(tmp_path / "node")) == 0
+    cluster.do(cluster.arrays()[0], 1, 2)
+    assert [path.name for path in (tmp_path / "node").glob("wmhflow-*/*")] == ["sub-bad2"]
+    assert cluster.resume() == 0
+    assert f"scratch={tmp_path / 'node'}" in cluster.arrays()[-1].text
+    assert cluster.run("check", "--work-dir", str(cluster.raw / "w")) == 2
+
+
 @pytest.mark.slow
 def test_ten_thousand_are_sent_in_ten_seconds(made: Made) -> None:
     cluster = made(people=("0", "99999"))

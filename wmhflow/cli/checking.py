@@ -14,7 +14,6 @@ from pathlib import Path
 
 import wmhflow
 from wmhflow.bids.query import find_subjects
-from wmhflow.cli.places import check_places
 from wmhflow.cli.run import make_plans
 from wmhflow.cluster.estimate import (
     CPUS,
@@ -25,6 +24,7 @@ from wmhflow.cluster.estimate import (
     most_of,
     needs_from,
 )
+from wmhflow.cluster.frozen import has_work_dir
 from wmhflow.cluster.scheduler import Scheduler
 from wmhflow.cluster.state import study_state
 from wmhflow.cluster.submission import read_submissions
@@ -83,9 +83,8 @@ def check(settings: Settings, chosen: Submission) -> int:
     Raises
     ------
     UsageError
-        If the datasets or the options are wrong.
+        If the options are wrong.
     """
-    check_places(settings)
     found = Findings()
     subjects = find_subjects(settings.bids_dir, settings.inputs.participant_label)
     cpus = settings.execution.nprocs or CPUS
@@ -202,7 +201,8 @@ def _look_at_disks(settings: Settings, n_persons: int, most: Estimate, found: Fi
     size = most.voxels / HEAD_VOXELS
     folder = _there(settings.output_dir)
     _look_at_disk("OUTPUT_DIR", folder, n_persons * OUTPUT_GB * size, n_persons * N_OUTPUTS, found)
-    scratch = Path(os.environ.get("SLURM_TMPDIR") or tempfile.gettempdir())
+    given = settings.execution.work_dir if has_work_dir(settings) else None
+    scratch = _there(given or Path(os.environ.get("SLURM_TMPDIR") or tempfile.gettempdir()))
     _look_at_disk(
         "scratch, here (nodes may have other disks)", scratch, WORK_GB * size, 1000, found
     )

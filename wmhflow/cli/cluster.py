@@ -6,6 +6,7 @@ import argparse
 import json
 import shlex
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -123,13 +124,12 @@ def submit(
     named
         What of both was given, by group and name.
     """
-    from wmhflow.cli.places import check_places
     from wmhflow.cluster.scheduler import Scheduler
     from wmhflow.cluster.submission import FOLDER
     from wmhflow.files.locks import HeldError, Lock
     from wmhflow.registries.executors import load_executors
 
-    check_places(settings)
+    check_places_of(settings)
     _check_path(settings.output_dir)
     if chosen.resume:
         settings, chosen = _frozen(settings, chosen, named)
@@ -187,6 +187,17 @@ def _frozen(
     }
     again = st.Submission(**(before | dict(named.get("submission", {}))))
     return st.build(settings.bids_dir, settings.output_dir, "participant", options), again
+
+
+def check_places_of(settings: st.Settings) -> None:
+    """Refuse folders that must not be written to; without ``--work-dir`` tasks choose their own."""
+    from wmhflow.cli.places import check_places
+    from wmhflow.cluster.frozen import has_work_dir
+
+    if not has_work_dir(settings):
+        work = Path(tempfile.gettempdir()) / "wmhflow"
+        settings = replace(settings, execution=replace(settings.execution, work_dir=work))
+    check_places(settings)
 
 
 def _check_path(folder: Path) -> None:
@@ -456,7 +467,12 @@ def _check(words: Sequence[str]) -> Any:
     from wmhflow.cli.checking import check
 
     settings, chosen, _ = _parsed("check", words)
-    return lambda: check(settings, chosen)
+
+    def run() -> int:
+        check_places_of(settings)
+        return check(settings, chosen)
+
+    return run
 
 
 COMMANDS: dict[str, Any] = {

@@ -11,13 +11,12 @@ from typing import Any
 
 from wmhflow.bids.writer import write_text
 from wmhflow.errors import UsageError
-from wmhflow.settings import NamedPath, Settings, iter_options
+from wmhflow.settings import Execution, NamedPath, Settings, iter_options
 
 # What a task is told by its script, and what only whoever submits wants.
 BY_SCRIPT = frozenset(
     (
         "participant_label",
-        "work_dir",
         "clean_workdir",
         "nprocs",
         "mem_gb",
@@ -93,8 +92,17 @@ def options_toml(settings: Settings) -> str:
 def _chosen(settings: Settings) -> Iterator[tuple[str, str, Any]]:
     for group, entry, _ in iter_options():
         value = getattr(getattr(settings, group), entry.name)
-        if entry.name not in BY_SCRIPT and value != entry.default:
+        if entry.name == "work_dir":
+            is_chosen = has_work_dir(settings)
+        else:
+            is_chosen = entry.name not in BY_SCRIPT and value != entry.default
+        if is_chosen:
             yield group, entry.name, value
+
+
+def has_work_dir(settings: Settings) -> bool:
+    """Tell whether a work folder was chosen."""
+    return settings.execution.work_dir != Execution().work_dir.absolute()
 
 
 def _text(group: str, name: str, value: Any) -> str:

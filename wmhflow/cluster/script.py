@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import wmhflow
+from wmhflow.cluster.frozen import has_work_dir
 from wmhflow.cluster.submission import Cut, Needs, Submission, scratch_key
 from wmhflow.registries.atlases import atlas_directory
 from wmhflow.registries.executors import Executor
@@ -161,10 +162,11 @@ class Scripts:
         return "\n".join([*start, f"# How far it is: {state}", "", body, ""])
 
     def _shell_start(self) -> str:
-        names = self.executor.scratch
         folder = "/tmp"
-        for name in reversed(names):
+        for name in reversed(self.executor.scratch):
             folder = f"${{{name}:-{folder}}}"
+        if has_work_dir(self.settings):
+            folder = shlex.quote(str(self.settings.execution.work_dir))
         return "\n".join([
             f"submission={shlex.quote(str(self.submission.folder))}",
             "# a folder of this node",

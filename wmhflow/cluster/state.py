@@ -95,7 +95,8 @@ class TaskState:
 class Study:
     """The latest state of everybody who was submitted into an output folder.
 
-    ``problem`` says why the scheduler could not be asked, if it could not.
+    ``problem`` says why the scheduler could not be asked, if it could not; ``jobs`` holds the state
+    of the last submission's jobs beside the tasks, ``forgotten`` where the scheduler does not know.
     """
 
     output_dir: Path
@@ -137,7 +138,7 @@ def study_state(output_dir: Path, submissions: Sequence[Submission]) -> Study:
             if job is not None:
                 answer = found.get(submission.id)
                 known = answer.found if answer else {}
-                study.jobs[name] = known.get((plain(job), None), Found("ended")).state
+                study.jobs[name] = known.get((plain(job), None), Found("forgotten")).state
     return study
 
 

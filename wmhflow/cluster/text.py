@@ -11,6 +11,14 @@ from wmhflow.cluster.estimate import Estimate, Learnt
 from wmhflow.cluster.state import ACTIVE, MISSING, STATES, Study, TaskState, iter_used
 from wmhflow.cluster.submission import Needs, Submission
 
+# what is said of a job beside the tasks; anything else is a failure
+JOB_WORDS = {
+    "waiting": "waits",
+    "running": "runs",
+    "done": "is done",
+    "forgotten": "has ended",
+    "unknown": "has an unknown state",
+}
 # of a state, so many persons are named; all of them stand in the values
 MOST_NAMED = 20
 
@@ -94,9 +102,10 @@ def _closing(study: Study) -> Iterator[str]:
         asked = needs_text(used[-1].cut.needs)
         yield f"A task used at most {minutes_text(minutes)}{memory}; asked were {asked}."
     for name, state in study.jobs.items():
-        if name == "group" or state in {"waiting", "running"}:
+        if name == "group" or state in ACTIVE:
             what = "The group level" if name == "group" else "The job that makes the caches"
-            yield f"{what}: {'has ended' if state in {'ended', 'done'} else state}."
+            log = study.submissions[-1].folder / f"{name}.log"
+            yield f"{what} {JOB_WORDS.get(state, 'failed')} (log: {log})."
     if study.problem:
         yield f"The scheduler could not be asked: {study.problem}"
     command = mending(study)
