@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
@@ -16,9 +17,9 @@ from tests.schedulers import FREE, HEADERS, Cluster, make_cluster
 from tests.stubs import make_program
 from wmhflow.bids.writer import read_object
 from wmhflow.cli.parser import parse_settings
-from wmhflow.cluster.frozen import freeze, options_toml
+from wmhflow.cluster.frozen import PAIRS, freeze, options_toml
 from wmhflow.cluster.submission import read_submissions
-from wmhflow.settings import build, minutes_of, read_config_file
+from wmhflow.settings import GROUPS, build, iter_options, minutes_of, read_config_file
 
 PEOPLE = ("01", "02", "03", "04", "bad5")
 Made = Callable[..., Cluster]
@@ -212,6 +213,7 @@ def test_frozen_options_read_back_are_the_same(
         "fail",
         "--write-graph",
     ]
+    words += ["--cross", "zones:lobes", "--units", "MD=um^2/ms", "FA=1"]
     words += ["--session-label", "a", "--random-seed", "7", "-v", "--zeros", "data"]
     settings = parse_settings(words)
     folder = tmp_path / "frozen"
@@ -224,6 +226,16 @@ def test_frozen_options_read_back_are_the_same(
     assert copy is not None
     assert copy.is_relative_to(folder)
     assert "participant" not in options_toml(settings)
+
+
+def test_every_option_of_pairs_can_be_frozen() -> None:
+    hints = {name: get_type_hints(group) for name, group in GROUPS.items()}
+    pairs = {
+        entry.name
+        for group, entry, _ in iter_options()
+        if "tuple[tuple" in str(hints[group][entry.name])
+    }
+    assert pairs == set(PAIRS)
 
 
 @pytest.mark.acts("--resume", "--grow")

@@ -24,6 +24,8 @@ BY_SCRIPT = frozenset(
         "dry_run",
     )
 )
+# Options whose values are pairs, and what stands between the two on the command line.
+PAIRS = {"cross": ":", "units": "="}
 # Options that name a file which is small and can change: a copy is read.
 FILES = {"inputs": ("maps", "bids_filter_file"), "execution": ("use_plugin",)}
 
@@ -121,8 +123,8 @@ def _text(group: str, name: str, value: Any) -> str:
 
 
 def _parts(name: str, value: tuple[Any, ...]) -> tuple[Any, ...]:
-    if name == "cross":
-        return tuple(":".join(pair) for pair in value)
+    if name in PAIRS:
+        return tuple(PAIRS[name].join(pair) for pair in value)
     if name == "atlas":
         return tuple(_atlas(text) for text in value)
     return value
