@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -394,9 +394,10 @@ def test_ten_thousand_are_sent_in_ten_seconds(made: Made) -> None:
     cluster = made(people=("0", "99999"))
     for number in range(1, 9999):
         os.mkdir(cluster.raw / f"sub-{number:05d}")  # noqa: PTH102 - of thousands
-    start = time.monotonic()
+    begun = os.times()
     assert cluster.run("submit") == 0
-    seconds = time.monotonic() - start
+    # of processors, the stand-ins' own included: a machine that is busy otherwise takes longer
+    seconds = sum(os.times()[:4]) - sum(begun[:4])
     arrays = cluster.arrays()
     assert sum(len(cluster.all_tasks(one)) for one in arrays) == 10_000
     assert len(arrays) == 10
@@ -413,3 +414,32 @@ def test_the_scripts_are_plain_shell(made: Made) -> None:
         assert (done.returncode, done.stderr) == (0, b"")
         assert os.access(path, os.X_OK)
     assert read_object(submission.folder / "submission.json")["executor"] == "slurm"
+
+
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 51))]
+)
+def test_whoever_is_killed_is_sent_again_until_all_are_done(made: Made, seed: int) -> None:
+    fate = random.Random(seed)
+    people = ("01", "02", "03", "04")
+    cluster = made(people=people)
+    assert cluster.run("submit") == 0
+    for _ in range(40):
+        array = cluster.arrays()[-1]
+        submission = read_submissions(cluster.out)[-1]
+        assert cluster.all_tasks(array) == range(1, len(submission.tasks) + 1)
+        for number, task in enumerate(submission.tasks, start=1):
+            mark = cluster.folder / f"kill-{task.subject}"
+            mark.unlink(missing_ok=True)
+            what = fate.choice(("never begins", "is killed", "ends"))
+            if what == "is killed":
+                mark.touch()
+            if what != "never begins":
+                cluster.do(array, number)
+        code = cluster.resume()
+        if code == 70:
+            break
+        assert code == 0
+    # nobody was lost, and nobody processed again who was done
+    assert sorted((cluster.folder / "ended.txt").read_text().split()) == list(people)
+    assert cluster.run("status") == 0
