@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
@@ -109,7 +110,8 @@ def test_tasks_run_in_a_container_that_sees_what_they_need(
         f"import json, sys; open({str(tmp_path / 'call')!r}, 'w').write(json.dumps(sys.argv[1:]))"
     )
     make_program(tmp_path / "programs", runtime, code)
-    assert cluster.run("submit", "--image", image, "--participant-label", "01") == 0
+    words = ["--image", image, "--participant-label", "01"]
+    assert cluster.run("submit", *words, "--transform", "FA=/given/sub-{subject}/a.mat") == 0
     array, _ = cluster.sent()
     # its caches lie in the image: no job makes them
     assert array.array
@@ -119,6 +121,7 @@ def test_tasks_run_in_a_container_that_sees_what_they_need(
     assert words[: len(start)] == start
     assert f"{cluster.raw}:{cluster.raw}:ro" in words
     assert f"{cluster.out}:{cluster.out}:rw" in words
+    assert "/given:/given:ro" in words
     after = words[words.index(image) + 1 :]
     assert after[:3] == [str(cluster.raw), str(cluster.out), "participant"]
     work = after[after.index("--work-dir") + 1].removesuffix("/steps")
@@ -214,6 +217,7 @@ def test_frozen_options_read_back_are_the_same(
         "--write-graph",
     ]
     words += ["--cross", "zones:lobes", "--units", "MD=um^2/ms", "FA=1"]
+    words += ["--transform", "FA=/x/sub-{subject}_0.mat", "CBF=[rel/{session}.txt,1]"]
     words += ["--session-label", "a", "--random-seed", "7", "-v", "--zeros", "data"]
     settings = parse_settings(words)
     folder = tmp_path / "frozen"
@@ -228,8 +232,12 @@ def test_frozen_options_read_back_are_the_same(
     assert "participant" not in options_toml(settings)
 
 
-def test_every_option_of_pairs_can_be_frozen() -> None:
+def test_every_option_has_a_type_that_can_be_frozen() -> None:
     hints = {name: get_type_hints(group) for name, group in GROUPS.items()}
+    words = " ".join(str(hints[group][entry.name]) for group, entry, _ in iter_options())
+    kinds = set(re.findall(r"[A-Za-z][\w.]*", words)) - {"tuple", "class", "None"}
+    named = {kind.rpartition(".")[2] for kind in kinds}
+    assert named <= {"str", "int", "float", "bool", "Path", "NamedPath", "NamedTransform"}
     pairs = {
         entry.name
         for group, entry, _ in iter_options()
