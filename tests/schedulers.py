@@ -2,7 +2,8 @@
 
 Each scheduler's header is read by rules of its own here, as its manual has them, not by those of
 the registry. What is sent runs when a test says so, in a shell, with a program in the place of
-Python that plays the persons: ``bad…`` fails, ``full…`` finds no space, ``killed…`` is killed.
+Python that plays the persons: ``bad…`` fails, ``full…`` finds no space, ``killed…`` is killed, as
+anybody is of whom there is a file ``kill-LABEL``.
 """
 
 from __future__ import annotations
@@ -119,6 +120,7 @@ while [ $# -gt 0 ]; do
     shift
 done
 echo "[0:20] 0 of 1 persons, 10 of 40 steps; now: sub-$label zones"
+if [ -e {folder}/kill-$label ]; then kill -9 $PPID; exit 1; fi
 say="sub-$label FAILED:"
 case $label in
     bad*) echo "$say sub-$label inputs: it is noise."; echo "1 of 1 persons failed."; exit 1 ;;
@@ -127,6 +129,7 @@ case $label in
     worker*) echo "$say a worker process was killed while it ran this step, x"; exit 1 ;;
     term*) exit 143 ;;
 esac
+echo "$label" >> {folder}/ended.txt
 mkdir -p "$out/logs/sub-$label"
 echo '{{}}' > "$out/logs/sub-$label/${{session:+ses-${{session#_}}_}}record.json"
 """

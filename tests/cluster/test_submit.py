@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import random
+import re
 import subprocess
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
@@ -16,9 +18,9 @@ from tests.schedulers import FREE, HEADERS, Cluster, make_cluster
 from tests.stubs import make_program
 from wmhflow.bids.writer import read_object
 from wmhflow.cli.parser import parse_settings
-from wmhflow.cluster.frozen import freeze, options_toml
+from wmhflow.cluster.frozen import PAIRS, freeze, options_toml
 from wmhflow.cluster.submission import read_submissions
-from wmhflow.settings import build, minutes_of, read_config_file
+from wmhflow.settings import GROUPS, build, iter_options, minutes_of, read_config_file
 
 PEOPLE = ("01", "02", "03", "04", "bad5")
 Made = Callable[..., Cluster]
@@ -108,7 +110,8 @@ def test_tasks_run_in_a_container_that_sees_what_they_need(
         f"import json, sys; open({str(tmp_path / 'call')!r}, 'w').write(json.dumps(sys.argv[1:]))"
     )
     make_program(tmp_path / "programs", runtime, code)
-    assert cluster.run("submit", "--image", image, "--participant-label", "01") == 0
+    words = ["--image", image, "--participant-label", "01"]
+    assert cluster.run("submit", *words, "--transform", "FA=/given/sub-{subject}/a.mat") == 0
     array, _ = cluster.sent()
     # its caches lie in the image: no job makes them
     assert array.array
@@ -118,6 +121,7 @@ def test_tasks_run_in_a_container_that_sees_what_they_need(
     assert words[: len(start)] == start
     assert f"{cluster.raw}:{cluster.raw}:ro" in words
     assert f"{cluster.out}:{cluster.out}:rw" in words
+    assert "/given:/given:ro" in words
     after = words[words.index(image) + 1 :]
     assert after[:3] == [str(cluster.raw), str(cluster.out), "participant"]
     work = after[after.index("--work-dir") + 1].removesuffix("/steps")
@@ -212,6 +216,8 @@ def test_frozen_options_read_back_are_the_same(
         "fail",
         "--write-graph",
     ]
+    words += ["--cross", "zones:lobes", "--units", "MD=um^2/ms", "FA=1"]
+    words += ["--transform", "FA=/x/sub-{subject}_0.mat", "CBF=[rel/{session}.txt,1]"]
     words += ["--session-label", "a", "--random-seed", "7", "-v", "--zeros", "data"]
     settings = parse_settings(words)
     folder = tmp_path / "frozen"
@@ -224,6 +230,20 @@ def test_frozen_options_read_back_are_the_same(
     assert copy is not None
     assert copy.is_relative_to(folder)
     assert "participant" not in options_toml(settings)
+
+
+def test_every_option_has_a_type_that_can_be_frozen() -> None:
+    hints = {name: get_type_hints(group) for name, group in GROUPS.items()}
+    words = " ".join(str(hints[group][entry.name]) for group, entry, _ in iter_options())
+    kinds = set(re.findall(r"[A-Za-z][\w.]*", words)) - {"tuple", "class", "None"}
+    named = {kind.rpartition(".")[2] for kind in kinds}
+    assert named <= {"str", "int", "float", "bool", "Path", "NamedPath", "NamedTransform"}
+    pairs = {
+        entry.name
+        for group, entry, _ in iter_options()
+        if "tuple[tuple" in str(hints[group][entry.name])
+    }
+    assert pairs == set(PAIRS)
 
 
 @pytest.mark.acts("--resume", "--grow")
@@ -382,9 +402,10 @@ def test_ten_thousand_are_sent_in_ten_seconds(made: Made) -> None:
     cluster = made(people=("0", "99999"))
     for number in range(1, 9999):
         os.mkdir(cluster.raw / f"sub-{number:05d}")  # noqa: PTH102 - of thousands
-    start = time.monotonic()
+    begun = os.times()
     assert cluster.run("submit") == 0
-    seconds = time.monotonic() - start
+    # of processors, the stand-ins' own included: a machine that is busy otherwise takes longer
+    seconds = sum(os.times()[:4]) - sum(begun[:4])
     arrays = cluster.arrays()
     assert sum(len(cluster.all_tasks(one)) for one in arrays) == 10_000
     assert len(arrays) == 10
@@ -401,3 +422,32 @@ def test_the_scripts_are_plain_shell(made: Made) -> None:
         assert (done.returncode, done.stderr) == (0, b"")
         assert os.access(path, os.X_OK)
     assert read_object(submission.folder / "submission.json")["executor"] == "slurm"
+
+
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 51))]
+)
+def test_whoever_is_killed_is_sent_again_until_all_are_done(made: Made, seed: int) -> None:
+    fate = random.Random(seed)
+    people = ("01", "02", "03", "04")
+    cluster = made(people=people)
+    assert cluster.run("submit") == 0
+    for _ in range(40):
+        array = cluster.arrays()[-1]
+        submission = read_submissions(cluster.out)[-1]
+        assert cluster.all_tasks(array) == range(1, len(submission.tasks) + 1)
+        for number, task in enumerate(submission.tasks, start=1):
+            mark = cluster.folder / f"kill-{task.subject}"
+            mark.unlink(missing_ok=True)
+            what = fate.choice(("never begins", "is killed", "ends"))
+            if what == "is killed":
+                mark.touch()
+            if what != "never begins":
+                cluster.do(array, number)
+        code = cluster.resume()
+        if code == 70:
+            break
+        assert code == 0
+    # nobody was lost, and nobody processed again who was done
+    assert sorted((cluster.folder / "ended.txt").read_text().split()) == list(people)
+    assert cluster.run("status") == 0

@@ -11,7 +11,7 @@ from typing import Any
 
 from wmhflow.bids.writer import write_text
 from wmhflow.errors import UsageError
-from wmhflow.settings import Execution, NamedPath, Settings, iter_options
+from wmhflow.settings import Execution, NamedPath, NamedTransform, Settings, iter_options
 
 # What a task is told by its script, and what only whoever submits wants.
 BY_SCRIPT = frozenset(
@@ -24,6 +24,8 @@ BY_SCRIPT = frozenset(
         "dry_run",
     )
 )
+# Options whose values are pairs, and what stands between the two on the command line.
+PAIRS = {"cross": ":", "units": "="}
 # Options that name a file which is small and can change: a copy is read.
 FILES = {"inputs": ("maps", "bids_filter_file"), "execution": ("use_plugin",)}
 
@@ -112,17 +114,27 @@ def _text(group: str, name: str, value: Any) -> str:
         return repr(value)
     if isinstance(value, tuple):
         return "[" + ", ".join(_text(group, name, one) for one in _parts(name, value)) + "]"
-    if isinstance(value, NamedPath):
-        value = f"{value.name}={value.path.absolute()}"
-    elif isinstance(value, Path):
-        value = value.absolute()
     # a string of JSON is one of TOML, but for a sign that JSON leaves as it is
-    return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
+    return json.dumps(_word(name, value), ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _word(name: str, value: Any) -> str:
+    """Write a value as on the command line."""
+    if isinstance(value, NamedPath):
+        return f"{value.name}={value.path.absolute()}"
+    if isinstance(value, NamedTransform):
+        path = f"[{value.pattern},1]" if value.inverted else value.pattern
+        return f"{value.name}={path}"
+    if isinstance(value, Path):
+        return str(value.absolute())
+    if not isinstance(value, str):
+        raise TypeError(f"{name}: no text is known for {value!r}")
+    return value
 
 
 def _parts(name: str, value: tuple[Any, ...]) -> tuple[Any, ...]:
-    if name == "cross":
-        return tuple(":".join(pair) for pair in value)
+    if name in PAIRS:
+        return tuple(PAIRS[name].join(pair) for pair in value)
     if name == "atlas":
         return tuple(_atlas(text) for text in value)
     return value

@@ -195,7 +195,13 @@ class Scripts:
     def _mounts(self) -> list[tuple[str, str]]:
         """List the folders that the program reads or writes, and how, the outer ones first."""
         inputs, regions = self.settings.inputs, self.settings.regions
-        read = [self.settings.bids_dir, *(named.path.absolute() for named in inputs.derivatives)]
+        # of a path with places to fill in, the folder above the first of them
+        moved = [Path(one.pattern.partition("{")[0] + "x").parent for one in inputs.transform]
+        read = [
+            *moved,
+            self.settings.bids_dir,
+            *(named.path.absolute() for named in inputs.derivatives),
+        ]
         given = [text.partition("=")[2] for text in regions.atlas]
         read += [Path(path).absolute().parent for path in given if path]
         read += [

@@ -210,7 +210,7 @@ def scratch_key(output_dir: Path) -> str:
     Examples
     --------
     >>> scratch_key(Path("/study/out"))
-    'wmhflow-9a54ee40'
+    'wmhflow-8b4a9f34'
     """
     import hashlib
 
