@@ -89,4 +89,9 @@ def diffusion_dataset(
     made = coarse_dataset(folder, without=[GIVEN_FA])
     describe(folder / "prep", DatasetType="derivative", GeneratedBy=[{"Name": "by hand"}])
     write_series(folder / "prep", shells)
+    # where a series lies is told by a transform of its own dataset
+    for path in [*made.given.rglob("*from-dwi_to-*")]:
+        target = folder / "prep" / path.relative_to(made.given)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(target)
     return made

@@ -71,7 +71,10 @@ def test_the_infarct_is_written_as_given_and_kept_out_of_everything(
     made: dict[str, Coarse], kind: str
 ) -> None:
     coarse = made[kind]
-    assert run(coarse.words("--dry-run")).out.count("_label-infarct_mask.nii.gz in T1w space") == 1
+    assert (
+        run(coarse.words("--dry-run")).out.count("_label-infarct_mask.nii.gz of given in T1w space")
+        == 1
+    )
     assert np.array_equal(mask(coarse, "infarct"), ball())
     assert not (mask(coarse, "WMH") & ball()).any()
     assert away_from_the_infarct()[mask(coarse, "NAWM")].min() > VOXEL_MM

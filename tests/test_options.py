@@ -84,6 +84,7 @@ def divided(coarse: Coarse, plain: Path) -> Path:
     words += ["--zones", "pv10", "--bullseye-layers", "3", "--cross", "zones:halves"]
     words += ["--shell-width", "3", "--shell-max", "9", "--atlas-threshold", "0.6"]
     words += ["--maps", str(coarse.folder / "maps.toml"), "--clean-workdir", "on-success"]
+    words += ["--units", "FA=%", "CBF=mL/g/min"]
     succeed(coarse.words(*words, out=out))
     return out
 
@@ -209,6 +210,31 @@ def test_a_further_map_has_rows_of_its_own(coarse: Coarse, plain: Path, divided:
     # far from lesions the flow is 40 everywhere, which is above what is valid
     assert float(before["CBF"]["mean"]) == pytest.approx(40, abs=0.01)
     assert after["Flow"]["mean"] == "n/a" or float(after["Flow"]["mean"]) < 39
+
+
+@pytest.mark.acts("--units")
+def test_maps_are_shown_in_the_units_that_were_asked_for(
+    coarse: Coarse, plain: Path, divided: Path
+) -> None:
+    before, after = (
+        {
+            (row["map"], row["index"], row["tissue"]): row
+            for row in rows(coarse, out, "desc-maps_regions")
+            if row["seg"] == "tissue" and row["map"] != "Flow"
+        }
+        for out in (plain, divided)
+    )
+    assert list(before) == list(after)
+    for key, row in before.items():
+        factor, unit = {"FA": (100, "%"), "CBF": (0.01, "mL/g/min")}[key[0]]
+        assert after[key]["unit"] == unit
+        for column in ("mean", "sd", "median", "q05", "q95", "mad"):
+            if row[column] != "n/a":
+                shown, own = float(after[key][column]), float(row[column])
+                assert shown == pytest.approx(factor * own, rel=1e-5, abs=1e-9)
+    done = run(coarse.words("--units", "FA=s", out=coarse.folder / "never"))
+    assert done.code == 2
+    assert "--units FA=s: FA is measured in 1, of which s is none" in done.err
 
 
 # ---- anatomy -------------------------------------------------------------------------------------
@@ -416,6 +442,47 @@ def test_zeros_outside_a_map_count_if_asked_for(coarse: Coarse, plain: Path, kep
         assert int(quality["map_FA_zero_voxels"]) == np.count_nonzero(planted("FA") == 0)
         found.append(int(quality["map_FA_no_data_voxels"]))
     assert found == [np.count_nonzero(head().codes == 0), 0]
+
+
+@pytest.mark.slow
+@pytest.mark.acts("--min-purity", "--max-csf")
+def test_mixed_voxels_of_a_coarse_map_do_not_count_if_asked_for(tmp_path: Path) -> None:
+    made = coarse_dataset(tmp_path / "made")
+    # flow in voxels of 6 mm, of which each lies over eight of the labels'
+    path = made.find("cbf.nii.gz")
+    fine = nib.load(path)
+    shape = [2 * (size // 2) for size in fine.shape]
+    blocks = np.asanyarray(fine.dataobj)[: shape[0], : shape[1], : shape[2]]
+    mean = blocks.reshape(shape[0] // 2, 2, shape[1] // 2, 2, shape[2] // 2, 2).mean((1, 3, 5))
+    centre = np.array([[2, 0, 0, 0.5], [0, 2, 0, 0.5], [0, 0, 2, 0.5], [0, 0, 0, 1]])
+    save(path, mean.astype(np.float32), fine.affine @ centre)
+    found = {}
+    for name, words in (
+        ("all", []),
+        ("pure", ["--min-purity", "0.7"]),
+        ("dry", ["--max-csf", "0.1"]),
+    ):
+        out = tmp_path / name / "out"
+        succeed(made.words(*words, out=out))
+        table = rows(made, out, "desc-maps_regions")
+        quality = {row["metric"]: row["value"] for row in rows(made, out, "desc-wmhflow_qc")}
+        found[name] = (
+            {
+                (row["index"], row["tissue"]): float(row["coverage"])
+                for row in table
+                if (row["map"], row["seg"]) == ("CBF", "tissue") and row["coverage"] != "n/a"
+            },
+            float(quality["map_CBF_nawm_impure"]),
+        )
+    nawm, fluid, white = ("5", "NAWM"), ("2", "all"), ("5", "all")
+    for name in ("pure", "dry"):
+        lost = found["all"][0][nawm] - found[name][0][nawm]
+        assert lost > 0.005
+        assert found[name][1] == pytest.approx(lost, abs=0.01)
+    assert found["all"][1] == 0
+    # ventricles are mixed with tissue, but are no tissue that CSF could be mixed with
+    assert found["pure"][0][fluid] < found["all"][0][fluid] == found["dry"][0][fluid]
+    assert found["dry"][0][white] < found["all"][0][white]
 
 
 # ---- regions -------------------------------------------------------------------------------------
@@ -663,7 +730,8 @@ def marked(source: str) -> Iterator[tuple[str, str]]:
 
 
 def test_every_option_has_a_test_that_shows_that_it_acts() -> None:
-    options = {opt.flags[-1] for _, _, opt in st.iter_options()}
+    groups = {**st.GROUPS, **st.SUBMIT_GROUPS}
+    options = {opt.flags[-1] for _, _, opt in st.iter_options(groups)}
     assert options - set(shown()) == set()
     # an option that is no more has no test
     assert set(shown()) - options == {"--config-file"}

@@ -20,6 +20,7 @@ from wmhflow.errors import UsageError
 from wmhflow.labels.digits import MOST_SHELLS
 from wmhflow.labels.edges import DEFAULT_MAX_MM, DEFAULT_WIDTH_MM, has_whole_shells, shell_count
 from wmhflow.labels.schemes import DEFAULT_SCHEME, scheme_names
+from wmhflow.registries.executors import executor_names
 from wmhflow.registries.mask_labels import find_mask_labels
 from wmhflow.registries.reading import read_given
 from wmhflow.registries.segmenters import find_segmenter, load_segmenters, segmenters_like
@@ -198,6 +199,48 @@ PROCESSORS = Bounds(int, 1, 1024)
 MEMORY_GB = Bounds(float, 0.5, 100_000, "GB")
 
 
+# A hundred days: no site lets a job run longer.
+MINUTES = Bounds(int, 1, 144_000, "minutes")
+
+
+def minutes_of(text: str) -> int:
+    """Read a time limit: minutes, ``H:MM:SS``, or days and hours as ``D-HH:MM:SS``.
+
+    Raises
+    ------
+    ValueError
+        If it is none of these. Two numbers alone are refused: some schedulers take them for minutes
+        and seconds, others for hours and minutes.
+
+    Examples
+    --------
+    >>> minutes_of("90"), minutes_of("1:30:00"), minutes_of("2-00:00:30")
+    (90, 90, 2881)
+    """
+    if re.fullmatch(r"[0-9]+", text):
+        return int(MINUTES(text))
+    found = re.fullmatch(
+        r"(?:(?P<d>[0-9]+)-)?(?P<h>[0-9]+):(?P<m>[0-5]?[0-9]):(?P<s>[0-5]?[0-9])", text
+    )
+    if found is None:
+        raise ValueError(f"'{text[:40]}' is no time limit; write minutes, H:MM:SS or D-HH:MM:SS")
+    days, hours, minutes, seconds = (int(found[name] or 0) for name in "dhms")
+    return int(MINUTES(str((days * 24 + hours) * 60 + minutes + (seconds > 0))))
+
+
+def _directive(text: str) -> str:
+    # a second line would be a command of its own in the script
+    if not text.startswith("-") or not text.isprintable():
+        raise ValueError(f"'{text[:40]}' is no option of a scheduler; write it as '--qos=long'")
+    return text
+
+
+def _word(text: str) -> str:
+    if not re.fullmatch(r"[\w.@:,+-]+", text):
+        raise ValueError(f"'{text[:40]}' is no name that a scheduler knows")
+    return text
+
+
 def _pair(text: str) -> tuple[str, str]:
     one, colon, other = text.partition(":")
     if not colon or not one.isalnum() or not other.isalnum() or one == other:
@@ -373,6 +416,22 @@ class Inputs:
         "outside the map's mask and where a fit failed (auto); or all are data, or all are "
         "missing.",
         choices=ZERO_KINDS,
+    )
+    min_purity: float = option(
+        0.0,
+        "--min-purity",
+        help="How much of a map voxel a region must cover for the voxel to count in it, 0 to 1. "
+        "By default every part of a voxel counts as much as there is of it.",
+        parse=Bounds(float, 0, 1),
+        metavar="SHARE",
+    )
+    max_csf: float = option(
+        1.0,
+        "--max-csf",
+        help="How much of a map voxel may be CSF or ventricle for it to count in regions of "
+        "tissue, 0 to 1. By default CSF does not matter.",
+        parse=Bounds(float, 0, 1),
+        metavar="SHARE",
     )
     trust: str | None = option(
         None,
@@ -593,6 +652,14 @@ class Execution:
         parse=MEMORY_GB,
         metavar="GB",
     )
+    wait_minutes: int = option(
+        0,
+        "--wait-minutes",
+        help="How long to wait for another run that works on the same person. Default: not at all; "
+        "the person fails with a message that names that run.",
+        parse=Bounds(int, 0, 144_000),
+        metavar="N",
+    )
     use_plugin: Path | None = option(
         None,
         "--use-plugin",
@@ -669,6 +736,76 @@ class Reporting:
 
 
 @dataclass(frozen=True)
+class Submission:
+    """How a run is sent to a cluster."""
+
+    executor: str = option(
+        "slurm",
+        "--executor",
+        help="The cluster's scheduler. Slurm is tested as it is; the others by programs that stand "
+        "for theirs.",
+        choices=executor_names,
+    )
+    image: str | None = option(
+        None,
+        "--image",
+        help="The container image that each job runs: a .sif file or docker://NAME (by Apptainer "
+        "or Singularity), or a name as Docker or Podman knows it. Default: this very program.",
+        parse=_image,
+        metavar="IMAGE",
+    )
+    per: str = option(
+        "person",
+        "--per",
+        help="What one task of the job array processes. Visits of one person wait for each other.",
+        choices=("person", "visit"),
+    )
+    max_running: int | None = option(
+        None,
+        "--max-running",
+        help="How many tasks may run at once. Default: as many as the cluster lets.",
+        parse=Bounds(int, 1, 100_000),
+        metavar="N",
+    )
+    partition: str | None = option(
+        None, "--partition", help="The partition or queue.", parse=_word, metavar="NAME"
+    )
+    account: str | None = option(
+        None, "--account", help="The account or project that pays.", parse=_word, metavar="NAME"
+    )
+    time: int | None = option(
+        None,
+        "--time",
+        help="The time limit of a task: minutes, H:MM:SS or D-HH:MM:SS. "
+        "Default: estimated from the plan and from what earlier tasks used.",
+        parse=minutes_of,
+        metavar="TIME",
+    )
+    sbatch: tuple[str, ...] = option(
+        (),
+        "--sbatch",
+        help="A further option for the scheduler, put into the script's header as it is, e.g. "
+        "--sbatch='--qos=long'. It can be given several times.",
+        parse=_directive,
+        many=True,
+        metavar="TEXT",
+    )
+    resume: bool = option(
+        False,
+        "--resume",
+        help="Send only what is missing of what was submitted before, with the options frozen "
+        "then, and with more memory or time for those who lacked it.",
+    )
+    grow: float = option(
+        1.5,
+        "--grow",
+        help="With --resume: how many times the memory or time that was not enough.",
+        parse=Bounds(float, 1.0, 10.0),
+        metavar="FACTOR",
+    )
+
+
+@dataclass(frozen=True)
 class Settings:
     """The whole of what a user decided, passed explicitly to whoever needs a part of it."""
 
@@ -700,16 +837,22 @@ GROUPS: Mapping[str, type] = {
 }
 
 
-def iter_options() -> Iterator[tuple[str, dataclasses.Field[Any], Option]]:
+# what only `wmhflow submit` and `wmhflow check` take, beside every option of a run
+SUBMIT_GROUPS: Mapping[str, type] = {"submission": Submission}
+
+
+def iter_options(
+    groups: Mapping[str, type] = GROUPS,
+) -> Iterator[tuple[str, dataclasses.Field[Any], Option]]:
     """Go through all options as (group, field, option), in the order of the documentation."""
-    for group, cls in GROUPS.items():
+    for group, cls in groups.items():
         for entry in dataclasses.fields(cls):
             yield group, entry, entry.metadata["option"]
 
 
 def is_flag(group: str, name: str) -> bool:
     """Whether an option is a switch that takes no value."""
-    return get_type_hints(GROUPS[group])[name] is bool
+    return get_type_hints({**GROUPS, **SUBMIT_GROUPS}[group])[name] is bool
 
 
 def build(
@@ -812,7 +955,7 @@ def _no_segmenter(name: str) -> str:
     return f"--wmh-command: '{name}' is none of the segmenters known by name ({known}){meant}"
 
 
-def read_config_file(path: Path) -> dict[str, dict[str, Any]]:
+def read_config_file(path: Path, groups: Mapping[str, type] = GROUPS) -> dict[str, dict[str, Any]]:
     """Read options from a TOML file with a table per group of settings.
 
     Keys are the option names with ``-`` or ``_``; values are written as on the command line.
@@ -821,6 +964,8 @@ def read_config_file(path: Path) -> dict[str, dict[str, Any]]:
     ----------
     path
         The TOML file.
+    groups
+        The groups that it may hold.
 
     Returns
     -------
@@ -833,13 +978,13 @@ def read_config_file(path: Path) -> dict[str, dict[str, Any]]:
         If the file is missing, is not TOML, or names something that is no option.
     """
     content = read_given(path, "--config-file", "TOML", tomllib.loads)
-    known = {(group, entry.name): opt for group, entry, opt in iter_options()}
+    known = {(group, entry.name): opt for group, entry, opt in iter_options(groups)}
     chosen: dict[str, dict[str, Any]] = {}
     for group, table in content.items():
-        if group not in GROUPS or not isinstance(table, dict):
+        if group not in groups or not isinstance(table, dict):
             raise UsageError(
                 f"--config-file {path}: '{group}' is no table of options; "
-                f"the tables are {', '.join(GROUPS)}."
+                f"the tables are {', '.join(groups)}."
             )
         for key, value in table.items():
             name = key.replace("-", "_")
@@ -847,12 +992,12 @@ def read_config_file(path: Path) -> dict[str, dict[str, Any]]:
                 raise UsageError(f"--config-file {path}: [{group}] has no option '{key}'.")
             if name in chosen.get(group, {}):
                 raise UsageError(f"--config-file {path}: [{group}] names {key} twice; keep one.")
-            chosen.setdefault(group, {})[name] = _from_toml(path, group, name, value)
+            opt = known[group, name]
+            chosen.setdefault(group, {})[name] = _from_toml(path, group, name, opt, value)
     return chosen
 
 
-def _from_toml(path: Path, group: str, name: str, value: Any) -> Any:
-    opt = next(opt for g, entry, opt in iter_options() if (g, entry.name) == (group, name))
+def _from_toml(path: Path, group: str, name: str, opt: Option, value: Any) -> Any:
     if is_flag(group, name):
         if not isinstance(value, bool):
             raise UsageError(f"--config-file {path}: [{group}] {name} must be true or false.")
@@ -881,10 +1026,10 @@ def _from_toml(path: Path, group: str, name: str, value: Any) -> Any:
     return parsed[0]
 
 
-def options_table() -> str:
+def options_table(groups: Mapping[str, type] = GROUPS) -> str:
     """Return the options as a Markdown table for the documentation."""
     rows = ["| option | default | meaning |", "| --- | --- | --- |"]
-    for group, entry, opt in iter_options():
+    for group, entry, opt in iter_options(groups):
         flags = ", ".join(f"`{flag}`" for flag in opt.flags)
         value = "" if is_flag(group, entry.name) or opt.count else f" {_value_text(opt)}"
         rows.append(f"| {flags}{value} | {_default_text(entry.default)} | {opt.explained} |")

@@ -126,6 +126,17 @@ def keys_of(kind: str) -> Iterator[dict[str, str]]:
             for region in regions(N_REGIONS)
             for tissue in ("all", "WMH", "NAWM")
         ),
+        "contrasts": (
+            region | {"tissue": tissue, "map": name, "unit": unit}
+            for name, unit in MAPS.items()
+            for region in regions(N_REGIONS)
+            for tissue in ("all", "WMH", "NAWM")
+        ),
+        "lesionmaps": (
+            {"index": str(i + 1), "map": name, "unit": unit}
+            for name, unit in MAPS.items()
+            for i in range(N_LESIONS)
+        ),
         "profiles": (
             {"map": name, "lesion_class": lesion_class, "shell": str(shell)}
             for name, lesion_class, shell in product(MAPS, CLASSES, range(-4, 8))
@@ -143,6 +154,7 @@ def keys_of(kind: str) -> Iterator[dict[str, str]]:
             {"map": name, "lesion_class": lesion_class}
             for name, lesion_class, _ in product(MAPS, CLASSES, range(N_BINS))
         ),
+        "alps": ({"hemisphere": side} for side in "LRB"),
         "qc": ({"metric": f"metric_{i}", "verdict": "ok"} for i in range(N_METRICS)),
     }
     return made[kind]

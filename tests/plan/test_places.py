@@ -331,8 +331,8 @@ def test_a_map_400_mm_away_is_refused(raw: Path, tmp_path: Path, space: str) -> 
 def test_of_two_datasets_the_one_passed_over_is_said(raw: Path, tmp_path: Path) -> None:
     visit = plan_one(raw, *fill(tmp_path / "d", {"one": [FA], "two": [f"space-T1w_{FA}"]}))
     assert how(visit.maps[0]) == "header"
-    assert f"sub-01_{FA}.nii.gz (one) is passed over" in said(visit, "FA")
-    assert "(two) lies on the reference by its header" in said(visit, "FA")
+    assert f"sub-01_{FA}.nii.gz of one is passed over" in said(visit, "FA")
+    assert "of two lies on the reference by its header" in said(visit, "FA")
 
 
 def test_a_transform_among_functional_data_is_not_of_a_perfusion_scan(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,10 @@ from wmhflow.bids.sidecars import read_sidecar
 from wmhflow.cli.main import main
 from wmhflow.errors import InputError
 from wmhflow.plan.judging import judge_visit
+from wmhflow.plan.units import settle_unit
 from wmhflow.plan.visit import Given, MapPlan, VisitPlan
+from wmhflow.registries.maps import load_maps
+from wmhflow.registries.producers import ProducerFile
 
 NOT_STATED = object()
 DWI, ANAT, PERF, PET, FUNC = "dwi", "anat", "perf", "pet", "func"
@@ -224,6 +228,44 @@ def test_a_refused_map_is_printed_and_ends_a_run_with_1(
     words = [str(raw), str(tmp_path / "out"), "participant", "-d", f"maps={tmp_path / 'maps'}"]
     assert main([*words, "--dry-run"]) == 0
     assert "Ktrans" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("volumes", [3, 6, 30])
+def test_a_map_of_several_volumes_is_refused_and_the_others_go_on(
+    raw: Path, tmp_path: Path, volumes: int
+) -> None:
+    path = give(tmp_path / "maps", f"{TENSOR}-fa_dwimap", 0.4, "1")
+    save_image(path, np.ones((8, 9, 10, volumes)))
+    give(tmp_path / "maps", "PDmap", 70.0, "%")
+    visit = plan_one(raw, tmp_path / "maps")
+    assert the_map(visit).name == "PDmap"
+    (why,) = visit.refused
+    assert path.name in why
+    assert "it is 4D, a series of images" in why
+
+
+@pytest.mark.parametrize(
+    ("kind", "told", "factor"),
+    [
+        (ProducerFile("A program", "Ktrans", "Ktrans.nii", unit="1/s"), "producer", 60.0),
+        (ProducerFile("A program", "Ktrans", "Ktrans.nii"), None, None),
+        (None, None, None),
+    ],
+)
+def test_a_known_producer_says_it_where_no_sidecar_does(
+    raw: Path, tmp_path: Path, kind: ProducerFile | None, told: str | None, factor: float | None
+) -> None:
+    path = give(tmp_path / "maps", "Ktrans", 2e-5)
+    file = FoundFile(path, {"suffix": "Ktrans"}, "maps", tmp_path / "maps", kind)
+    planning = SimpleNamespace(say=lambda *_: None)
+    if told is None:
+        with pytest.raises(InputError, match="does not say its unit"):
+            settle_unit(planning, load_maps()["Ktrans"], file)
+        return
+    _, reading = settle_unit(planning, load_maps()["Ktrans"], file)
+    assert (reading.by, reading.factor) == (told, factor)
+    give(tmp_path / "maps", "Ktrans", 1e-3, "1/min")
+    assert settle_unit(planning, load_maps()["Ktrans"], file)[1].by == "sidecar"
 
 
 # ---- inheritance ---------------------------------------------------------------------------------

@@ -254,7 +254,7 @@ BRINGING = ("nonfinite_voxels", "given_volume_mm3", "hole_voxels", "kept_fractio
 SAMPLING = (
     *("invalid_voxels", "nonfinite_voxels", "nawm_outside_field_of_view", "nawm_invalid"),
     *(f"coverage_{part}" for part in ("white_matter", "WMH", "NAWM")),
-    *("zero_voxels", "no_data_voxels", "nawm_no_data", "unit_factor"),
+    *("zero_voxels", "no_data_voxels", "nawm_no_data", "unit_factor", "nawm_impure"),
 )
 USUAL = ("nawm_implausibility",)
 OF_VOLUMES = ("ventricle_volume_mm3", "wmh_volume_mm3", "wmh_asymmetry")
@@ -460,6 +460,7 @@ def test_what_is_given_is_not_made() -> None:
 def test_tables_follow_from_what_there_is() -> None:
     without: dict[str, Any] = {kind: set(unit_of(kind).of(Table)) for kind in ("no map", "given")}
     of_maps = {"table_maps", "table_profiles", "table_penumbra", "table_curves"}
+    of_maps |= {"table_lesionmaps", "table_contrasts"}
     assert without["given"] - without["no map"] == of_maps | {"table_weighted"}
     assert "table_weighted" not in unit_of("no atlas").products
 
@@ -471,3 +472,12 @@ def test_the_phantom_s_persons_are_the_kinds_that_they_are_taken_for() -> None:
     assert isinstance(visits()["computed"].wmh, Computed)
     assert visits()["computed"].parcellation is None
     assert visits()["FLAIR for a reference"].reference == "FLAIR"
+
+
+@KINDS
+def test_recipes_stand_in_the_order_in_which_they_can_be_carried_out(kind: str) -> None:
+    there: set[str] = set()
+    for recipe in unit_of(kind).recipes:
+        taken = parts_of((*recipe.takes.values(), *recipe.beside.values(), recipe.after))
+        assert {part for part in taken if isinstance(part, str)} <= there, recipe.name
+        there |= {product.key for product in recipe.makes.values()}

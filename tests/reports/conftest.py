@@ -16,7 +16,9 @@ from wmhflow.labels.regions import load_regions
 from wmhflow.plan.visit import Decision, Given, MapPlan, ParticipantPlan, VisitPlan
 from wmhflow.products.columns import (
     ASYMMETRY,
+    CONTRASTS,
     CURVES,
+    LESION_MAPS,
     LESIONS,
     LOAD,
     PENUMBRA,
@@ -114,6 +116,8 @@ class World:
             "qc": (names(QC), quality),
             "load": (names(LOAD), []),
             "asymmetry": (names(ASYMMETRY), []),
+            "contrasts": (names(CONTRASTS), []),
+            "lesionmaps": (names(LESION_MAPS), []),
             "maps": (["seg"], []),
             "profiles": (names(PROFILES), profile),
             "penumbra": (names(PENUMBRA), penumbra),

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,7 +28,7 @@ from wmhflow.errors import InputError
 from wmhflow.files import locks
 from wmhflow.files.locks import HeldError, Lock, scratch_folder, sweep_scratch
 from wmhflow.group.run import run_group
-from wmhflow.plan.visit import ParticipantPlan
+from wmhflow.plan.visit import ParticipantPlan, VisitPlan
 from wmhflow.products.dataset import write_dataset_files
 
 HOLD = """
@@ -70,6 +71,28 @@ def test_a_lock_keeps_others_out_and_is_given_back_by_a_kill(tmp_path: Path, num
         with Lock(path).take():
             pass
     assert not path.exists()
+
+
+@pytest.mark.acts("--wait-minutes")
+def test_a_person_whom_another_run_holds_is_waited_for_and_planned_anew(tmp_path: Path) -> None:
+    asked = replace(settings(), output_dir=tmp_path)
+    waits = replace(asked, execution=replace(asked.execution, wait_minutes=1))
+    seen = ParticipantPlan("01", ())
+    problems: list[Problem] = []
+    replanned: list[str] = []
+
+    def replan(subject: str) -> ParticipantPlan:
+        replanned.append(subject)
+        return replace(seen, visits=(VisitPlan("01", "b"),))
+
+    with holder(waits.output_dir / "logs" / "sub-01" / ".lock") as process:
+        with held_persons(asked, [seen], problems) as held:
+            assert held == []
+        assert "another run works on this person" in problems.pop().why
+        threading.Timer(0.3, process.kill).start()
+        with held_persons(waits, [seen], problems, replan) as held:
+            assert [plan.visits[0].session for plan in held] == ["b"]
+    assert (problems, replanned) == ([], ["01"])
 
 
 def test_a_lock_is_taken_again_by_the_same_process_after_its_release(tmp_path: Path) -> None:

@@ -23,7 +23,6 @@ from wmhflow.registries.producers import (
     IMAGE_ENDINGS,
     ProducerFile,
     inner_folders,
-    one_space,
     recognise_entities,
     recognise_name,
 )
@@ -293,9 +292,6 @@ def _placed(part: _Part, path: Path, entities: dict[str, Any], subject: str) -> 
     if known and known[0].is_used:
         # what the name says beside, such as a run
         entities = {**entities_of(path.name), **entities, **known[1]}
-    space = entities.get("space")
-    if space is not None and entities.get("suffix") != "xfm":
-        entities["space"] = one_space(str(space))
     return Placed(path, entities, kind, part.name)
 
 

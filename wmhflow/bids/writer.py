@@ -30,12 +30,16 @@ Kind = Literal["text", "whole", "number", "flag"]
 
 
 class Column(NamedTuple):
-    """A column of a table: what its cells mean, their unit and what kind of value they hold."""
+    """A column of a table: what its cells mean, their unit and what kind of value they hold.
+
+    ``levels`` says of texts that occur in it what each stands for.
+    """
 
     name: str
     description: str
     unit: str | None = None
     kind: Kind = "number"
+    levels: tuple[tuple[str, str], ...] = ()
 
 
 def write_bytes(path: Path, content: bytes) -> bool:
@@ -203,11 +207,12 @@ def table_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str
     return stream.getvalue()
 
 
-def dictionary_of(columns: Iterable[Column]) -> dict[str, dict[str, str]]:
-    """Make a table's data dictionary: description and unit of every column."""
+def dictionary_of(columns: Iterable[Column]) -> dict[str, dict[str, Any]]:
+    """Make a table's data dictionary: description, unit and levels of every column."""
     return {
         column.name: {"Description": column.description}
         | ({"Units": column.unit} if column.unit else {})
+        | ({"Levels": dict(column.levels)} if column.levels else {})
         for column in columns
     }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from wmhflow.bids.writer import remove_leftovers
@@ -14,7 +14,10 @@ from wmhflow.settings import Settings
 
 @contextmanager
 def held_persons(
-    settings: Settings, plans: Sequence[ParticipantPlan], problems: list[Problem]
+    settings: Settings,
+    plans: Sequence[ParticipantPlan],
+    problems: list[Problem],
+    replan: Callable[[str], ParticipantPlan] | None = None,
 ) -> Iterator[list[ParticipantPlan]]:
     """Hold persons, so that no other run into the same folder works on them meanwhile.
 
@@ -25,7 +28,10 @@ def held_persons(
     plans
         Persons.
     problems
-        Gets one for each whom another run holds.
+        Gets one for each whom another run holds, for longer than ``--wait-minutes``.
+    replan
+        Plans a person anew, by label: what the run wrote that was waited for is to be seen. One
+        without visits has nothing left to do.
 
     Returns
     -------
@@ -38,7 +44,8 @@ def held_persons(
             person = f"sub-{plan.subject}"
             path = settings.output_dir / "logs" / person / ".lock"
             try:
-                stack.enter_context(Lock(path).take())
+                lock, waited = _taken(Lock(path), settings.execution.wait_minutes * 60.0)
+                stack.enter_context(lock)
             except HeldError as error:
                 why = f"another run works on this person ({error}); wait until it has ended"
                 problems.append(Problem(person, why))
@@ -47,8 +54,21 @@ def held_persons(
                 problems.append(Problem(person, f"{path} cannot be made: {error.strerror}"))
                 continue
             _sweep(settings, person)
-            held.append(plan)
+            if not (waited and replan):
+                held.append(plan)
+            elif (now := replan(plan.subject)).visits:
+                held.append(now)
         yield held
+
+
+def _taken(lock: Lock, wait_s: float) -> tuple[Lock, bool]:
+    """Take a lock, and tell whether it had to be waited for."""
+    try:
+        return lock.take(), False
+    except HeldError:
+        if not wait_s:
+            raise
+    return lock.take(wait_s), True
 
 
 def _sweep(settings: Settings, person: str) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from wmhflow.cli.atlas import is_atlas_command, run_atlas
+from wmhflow.cli.cluster import is_cluster_command, run_cluster
 from wmhflow.cli.parser import parse_settings
 from wmhflow.cli.signals import Stopped, stopping_signals
 from wmhflow.errors import (
@@ -73,6 +74,8 @@ def _about_disk(error: OSError) -> NoSpaceError:
 def _run(words: Sequence[str]) -> int:
     if is_atlas_command(words):
         return run_atlas(words[1:])
+    if is_cluster_command(words):
+        return run_cluster(words)
     settings = parse_settings(words)
     _start_logging(settings.reporting.verbose)
     from wmhflow.cli.resources import prepare_folders

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -12,6 +12,7 @@ from wmhflow import settings as st
 from wmhflow.errors import UsageError
 
 EPILOG = """wmhflow atlas --help: atlases, and masks laid on them.
+wmhflow submit, status, cancel, check --help: runs on a cluster.
 exit codes: 0 everything promised was written; 1 a step failed (the others went on);
 2 wrong use; 70 nothing to do was found; 127 a required program is missing."""
 
@@ -35,13 +36,24 @@ def build_parser() -> argparse.ArgumentParser:
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
+    add_places(parser)
+    parser.add_argument(
+        "level", choices=st.LEVELS, help="Each person by themselves, or the study's tables."
+    )
+    add_options(parser, st.GROUPS)
+    return parser
+
+
+def add_places(parser: argparse.ArgumentParser) -> None:
+    """Let a parser take the two folders of a run."""
     parser.add_argument("bids_dir", type=Path, metavar="BIDS_DIR", help="The BIDS dataset.")
     parser.add_argument(
         "output_dir", type=Path, metavar="OUTPUT_DIR", help="Where derivatives are written."
     )
-    parser.add_argument(
-        "level", choices=st.LEVELS, help="Each person by themselves, or the study's tables."
-    )
+
+
+def add_options(parser: argparse.ArgumentParser, groups: Mapping[str, type]) -> None:
+    """Let a parser take all options of some groups, and a file of those of a run."""
     parser.add_argument("--version", action="version", version=f"wmhflow {wmhflow.__version__}")
     parser.add_argument(
         "--config-file",
@@ -49,12 +61,11 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="A TOML file of options; what the command line states as well, wins.",
     )
-    for group, cls in st.GROUPS.items():
+    for group, cls in groups.items():
         section = parser.add_argument_group(group, cls.__doc__)
-        for owner, entry, opt in st.iter_options():
+        for owner, entry, opt in st.iter_options(groups):
             if owner == group:
                 section.add_argument(*opt.flags, **_argument(group, entry.name, opt))
-    return parser
 
 
 def _argument(group: str, name: str, opt: st.Option) -> dict[str, Any]:
@@ -101,10 +112,33 @@ def parse_settings(arguments: Sequence[str] | None = None) -> st.Settings:
         If anything is wrong with them.
     """
     given = vars(build_parser().parse_args(arguments))
-    config_file = given.pop("config_file", None)
-    chosen = st.read_config_file(config_file) if config_file else {}
     positional = {key: given.pop(key) for key in ("bids_dir", "output_dir", "level")}
-    many = {f"{group}.{entry.name}" for group, entry, opt in st.iter_options() if opt.many}
+    return st.build(**positional, chosen=chosen_values(given, st.GROUPS))
+
+
+def chosen_values(given: dict[str, Any], groups: Mapping[str, type]) -> dict[str, dict[str, Any]]:
+    """Sort what a parser with :func:`add_options` found, after what its configuration file says.
+
+    Parameters
+    ----------
+    given
+        What it found, but for the positional arguments.
+    groups
+        The groups of options that it takes.
+
+    Returns
+    -------
+    dict
+        Values by group and field name.
+
+    Raises
+    ------
+    UsageError
+        If an option has no value, or the configuration file is wrong.
+    """
+    config_file = given.pop("config_file", None)
+    chosen = st.read_config_file(config_file, groups) if config_file else {}
+    many = {f"{group}.{entry.name}" for group, entry, opt in st.iter_options(groups) if opt.many}
     for key, value in given.items():
         group, name = key.split(".")
         if isinstance(value, list) and key not in many:
@@ -112,4 +146,4 @@ def parse_settings(arguments: Sequence[str] | None = None) -> st.Settings:
             raise UsageError(f"--{name.replace('_', '-')} needs a value (see wmhflow --help).")
         plain = tuple(value) if isinstance(value, list) else value
         chosen.setdefault(group, {})[name] = plain
-    return st.build(**positional, chosen=chosen)
+    return chosen

@@ -254,6 +254,11 @@ def _process(settings: Settings, plans: Iterable[ParticipantPlan], resources: Re
     """
     from wmhflow.products.dataset import write_dataset_files
 
+    def replan(subject: str) -> ParticipantPlan:
+        only = replace(settings.inputs, participant_label=(subject,))
+        (plan,) = make_plans(replace(settings, inputs=only))
+        return _unfinished(plan, settings)
+
     write_dataset_files(settings)
     tally = Tally()
     checks = settings.reporting.check_values
@@ -266,7 +271,7 @@ def _process(settings: Settings, plans: Iterable[ParticipantPlan], resources: Re
         batches = Batches(settings, resources)
         with monitor(batches.resources_table):
             while batch := list(islice(ready, batches.size)):
-                with held_persons(settings, batch, tally.problems) as held:
+                with held_persons(settings, batch, tally.problems, replan) as held:
                     tally.problems += batches.run(held) if held else []
                     explained = {problem.person for problem in tally.problems}
                     tally.problems += _unkept(settings, held, explained)

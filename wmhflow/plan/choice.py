@@ -9,10 +9,12 @@ from typing import Any
 from wmhflow.bids.query import FoundFile
 from wmhflow.errors import AmbiguousInputError
 from wmhflow.plan.context import Planning
+from wmhflow.plan.visit import REFUSED
 from wmhflow.registries.maps import MapDefinition
 from wmhflow.registries.producers import Choice, find_choice
 
 MOST_NAMED = 3
+SERIES = "it is 4D, a series of images"
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,10 @@ def choose_map(
     left = _first_by(find_choice(definition.name), definition, left, passed)
     kept = nearest(left) if len(left) > 1 else left
     for one in passed:
-        planning.say(definition.name, "note", f"{one.file.named} is ignored: {one.why}")
+        # a vector, a tensor or a time series that is all there is was meant for this map
+        is_lost = one.why == SERIES and not kept
+        state, what = (REFUSED, "not used") if is_lost else ("note", "ignored")
+        planning.say(definition.name, state, f"{one.file.named} is {what}: {one.why}")
     if len(kept) > 1:
         raise AmbiguousInputError(
             f"{len(kept)} files answer for one map {definition.name} ({named(kept)}); choose with "
@@ -129,7 +134,7 @@ def _three_dimensional(
     left = []
     for file in found:
         if planning.is_series(file):
-            passed.append(Passed(file, "it is 4D, a series of images"))
+            passed.append(Passed(file, SERIES))
         else:
             left.append(file)
     return left

@@ -62,8 +62,12 @@ def _find_map(
 def _given(
     planning: Planning, visit: VisitPlan, definition: MapDefinition, file: FoundFile
 ) -> Iterator[MapPlan]:
-    """Plan a map that is given; one whose unit cannot be told is refused, and the others go on."""
+    """Plan a map that is given; one whose unit cannot be told is refused, and the others go on.
+
+    So is one of several volumes: a vector, a tensor, a time series.
+    """
     try:
+        planning.facts(file)
         read, read_as = settle_unit(planning, definition, file)
     except InputError as error:
         planning.say(definition.name, REFUSED, str(error))

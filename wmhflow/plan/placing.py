@@ -67,9 +67,7 @@ def nearest(
             HEADER: "lies on the reference by its header",
             NATIVE: "lies where its scan does, and is measured without another interpolation",
         }[min(ranks)]
-        planning.say(
-            name, "note", f"{_with_dataset(file)} is passed over: {_with_dataset(kept[0])} {why}"
-        )
+        planning.say(name, "note", f"{file.named} is passed over: {kept[0].named} {why}")
     return kept
 
 
@@ -77,10 +75,6 @@ def _rank(planning: Planning, visit: VisitPlan, file: FoundFile) -> int:
     if is_on_reference(planning, visit, file):
         return HEADER
     return NATIVE if is_where_scanned(planning, file) else ELSEWHERE
-
-
-def _with_dataset(file: FoundFile) -> str:
-    return f"{file.path.name} ({file.dataset})"
 
 
 def place_map(
@@ -124,13 +118,13 @@ def place_map(
         return _registered(planning, definition, file, route, shown_by)
     if not route.legs and route.end == visit.reference:
         _check_meets(planning, visit, file)
-        planning.say(name, "found", f"{file.path.name}, aligned by its header")
+        planning.say(name, "found", f"{file.named}, aligned by its header")
         return None
     (first, *others) = route.legs or (None,)
     if first is not None and not others and not first.inverted and route.end == visit.reference:
         read = check_linear(planning, visit, first.file, file)
-        how = f"aligned by {first.file.path.name} ({read.program})"
-        planning.say(name, "found", f"{file.path.name}, {how}")
+        how = f"aligned by {first.file.named} ({read.program})"
+        planning.say(name, "found", f"{file.named}, {how}")
         return given_transform(first.file, read)
     return _composed(planning, visit, name, file, route)
 
@@ -139,7 +133,7 @@ def _by_named(
     planning: Planning, visit: VisitPlan, name: str, named: Given, file: FoundFile
 ) -> Given | Composed:
     """Take a map's transform of ``--transform``."""
-    how = f"{file.path.name}, aligned by {named.named} (--transform)"
+    how = f"{file.named}, aligned by {named.named} (--transform)"
     if named.inverted:
         found = Composed((named,), visit.reference_file)
         _check_chain(planning, found, file)
@@ -177,14 +171,11 @@ def _composed(
     last = visit.anatomical[route.end]
     found = Composed(tuple(legs), last, through_other=on)
     _check_chain(planning, found, file)
-    words = [
-        f"the inverse of {leg.file.path.name}" if leg.inverted else leg.file.path.name
-        for leg in legs
-    ]
+    words = [f"the inverse of {leg.file.named}" if leg.inverted else leg.file.named for leg in legs]
     if on:
         made = "registration" if isinstance(visit.other_transform, Computed) else "transform"
         words.append(f"the {made} of the {visit.other_name} to the {visit.reference}")
-    planning.say(name, "found", f"{file.path.name}, aligned by {', then '.join(words)}")
+    planning.say(name, "found", f"{file.named}, aligned by {', then '.join(words)}")
     return found
 
 
@@ -221,13 +212,11 @@ def _registered(
 ) -> Computed:
     """Register a map by an image of its scan, or by itself; say why no transform is used."""
     companion = find_companion(planning, definition, file) if shown_by is None else None
-    moved = companion.path.name if companion else "the map itself, lacking a companion image"
+    moved = companion.named if companion else "the map itself, lacking a companion image"
     if shown_by is not None:
         moved = f"its {shown_by.replace('_', ' ')}"
     because = _why_registered(planning, file, route)
-    planning.say(
-        definition.name, "found", f"{file.path.name}; registered rigidly by {moved}{because}"
-    )
+    planning.say(definition.name, "found", f"{file.named}; registered rigidly by {moved}{because}")
     return Computed("register_rigid", (companion,) if companion else ())
 
 

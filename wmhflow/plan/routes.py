@@ -280,7 +280,7 @@ def _check_one(planning: Planning, legs: tuple[Edge, ...], edges: list[Edge]) ->
     """Refuse a route if others of the same rank answer for one of its transforms."""
     for leg in legs:
         same = [
-            edge.file.path.name
+            edge.file.named
             for edge in edges
             if (edge.start, edge.end, edge.inverted, edge.rank)
             == (leg.start, leg.end, leg.inverted, leg.rank)

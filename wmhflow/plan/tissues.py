@@ -74,11 +74,14 @@ def _choose(planning: Planning, visit: VisitPlan, files: Sequence[FoundFile]) ->
     """
     placed = []
     for file in files:
+        if file.get("space") is None:
+            # a header that cannot be used is refused, as that of any image
+            planning.facts(file)
         try:
             given = choose_native(planning, "parcellation", visit, [file])
-        except AmbiguousInputError:
-            raise
         except InputError as error:
+            if file.get("space") is not None:
+                raise
             planning.say("parcellation", "not used", str(error))
         else:
             placed += [] if given is None else [given]

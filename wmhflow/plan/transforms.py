@@ -54,7 +54,7 @@ def find_transform(
         found = [file for file in found if disagreement(file, moving) is None]
     found = [file for file in found if not _of_another_t1w(planning, file, (source, target))]
     if len(found) > 1:
-        names = " and ".join(file.path.name for file in found[:3])
+        names = " and ".join(file.named for file in found[:3])
         raise AmbiguousInputError(
             f"{planning.label}: {len(found)} transforms answer for one "
             f"({names}); choose with --bids-filter-file."
@@ -70,7 +70,7 @@ def _labels(place: str) -> list[str]:
 def _of_another_t1w(planning: Planning, file: FoundFile, ends: tuple[str, str]) -> bool:
     why = planning.spaces.whose(file) if T1W in ends else None
     if why:
-        planning.say("transform", "note", f"{file.path.name} is not used: {why}")
+        planning.say("transform", "note", f"{file.named} is not used: {why}")
     return why is not None
 
 
@@ -91,7 +91,7 @@ def between_images(planning: Planning, visit: VisitPlan) -> Source | None:
         )
         read = planning.transform(given.file)
         kind = "" if read.is_linear else ", which is not linear"
-        how = f"the inverse of {given.file.path.name}" if given.inverted else given.file.path.name
+        how = f"the inverse of {given.file.named}" if given.inverted else given.file.named
         planning.say(what, "found", f"{how} ({read.program}){kind}")
         return given
     planning.say(what, "computed", "rigid registration; no transform is given")
@@ -124,7 +124,7 @@ def to_template(planning: Planning, visit: VisitPlan) -> tuple[Source, Source]:
             # a composite takes long to open, and is read when the visit's turn comes
             if given.path.suffix != ".h5":
                 check_matrix(given.path, planning.transform(given).matrix)
-        planning.say(what, "found", f"{forward.path.name} and {inverse.path.name}")
+        planning.say(what, "found", f"{forward.named} and {inverse.named}")
         return Given(forward), Given(inverse)
     why = f"no transform is given{_to_other_templates(planning)}"
     if forward or inverse:

@@ -103,7 +103,15 @@ def _stated(definition: MapDefinition, file: FoundFile) -> tuple[str | None, str
 
 
 def producers_unit(definition: MapDefinition, file: FoundFile) -> str | None:
-    """Return the unit in which the program that wrote a file always writes this map, if known."""
+    """Return the unit in which the program that wrote a file always writes this map, if known.
+
+    Parameters
+    ----------
+    definition
+        The map.
+    file
+        Its file; its ``kind`` is what the registry of producers says of such a file, if anything.
+    """
     del definition
     return file.kind.unit if file.kind else None
 

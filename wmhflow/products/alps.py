@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from wmhflow.plan.visit import Computed
+from wmhflow.plan.visit import Computed, MapPlan
 from wmhflow.products.keys import Visit
 from wmhflow.products.maps import map_groups, transform_of
 from wmhflow.products.product import Facts, Recipe
@@ -14,33 +14,34 @@ from wmhflow.steps.alps import measure_alps
 TENSOR = "tensor"
 
 
-def alps(visit: Visit) -> Iterator[Recipe]:
-    """Declare the table of DTI-ALPS, if tensors are fitted.
+def alps(visit: Visit, group: tuple[MapPlan, ...]) -> Iterator[Recipe]:
+    """Declare the table of DTI-ALPS, if this is the first group of maps of a tensor.
 
     Parameters
     ----------
     visit
         The visit.
+    group
+        Maps that are aligned together.
     """
-    for group in map_groups(visit.plan):
-        fitted = [
-            entry for entry in group
-            if isinstance(entry.values, Computed) and entry.values.step == TENSOR
-        ]  # fmt: skip
-        if not fitted:
-            continue
-        yield Recipe(
-            "alps",
-            measure_alps,
-            takes={
-                "tensors": f"{TENSOR}_tensors",
-                "tensor_facts": f"facts_{TENSOR}",
-                "wmh": "mask_WMH",
-                "forward": visit.forward,
-                "transform": transform_of(group),
-            },
-            beside={"tissue": "seg_tissue"},
-            options={"seed": visit.seed},
-            makes={"rows": ALPS_TABLE, "facts": Facts("alps_facts")},
-        )
+    fitted = [one for one in map_groups(visit.plan) if any(map(_is_of_tensor, one))]
+    if not fitted or fitted[0] != group:
         return
+    yield Recipe(
+        "alps",
+        measure_alps,
+        takes={
+            "tensors": f"{TENSOR}_tensors",
+            "tensor_facts": f"facts_{TENSOR}",
+            "wmh": "mask_WMH",
+            "forward": visit.forward,
+            "transform": transform_of(group),
+        },
+        beside={"tissue": "seg_tissue"},
+        options={"seed": visit.seed},
+        makes={"rows": ALPS_TABLE, "facts": Facts("alps_facts")},
+    )
+
+
+def _is_of_tensor(entry: MapPlan) -> bool:
+    return isinstance(entry.values, Computed) and entry.values.step == TENSOR

@@ -134,6 +134,57 @@ ASYMMETRY: tuple[Column, ...] = (
     Column("asymmetry", "(left - right) / (left + right); n/a where the two differ in sign", "1"),
 )
 
+CONTRASTS: tuple[Column, ...] = (
+    *_REGION,
+    Column("tissue", "Part of the region: all, WMH, or NAWM", kind="text"),
+    Column("map", "Name of the quantitative map", kind="text"),
+    Column("unit", "Unit of means and differences", kind="text"),
+    Column("mean", "As in the table of maps; regions without a value have no row"),
+    Column("reference_mean", "Mean in far NAWM, beyond the last shell of all lesions"),
+    Column("difference", "mean - reference_mean"),
+    Column(
+        "ratio",
+        "mean / reference_mean; n/a where they differ in sign, or the map's zero is arbitrary",
+        "1",
+    ),
+    Column(
+        "opposite_mean",
+        "Mean in the place opposite to the region, without the lesions of either side; n/a for "
+        "regions of both sides",
+    ),
+    Column("opposite_difference", "mean - opposite_mean"),
+    Column("opposite_ratio", "mean / opposite_mean, as ratio", "1"),
+)
+
+LESION_MAPS: tuple[Column, ...] = (
+    Column("index", "Number of the lesion, as in seg-lesions and in its table", kind="whole"),
+    Column("map", "Name of the quantitative map", kind="text"),
+    Column("unit", "Unit of values and differences", kind="text"),
+    Column("n", "Number of valid map voxels that overlap the lesion", kind="whole"),
+    Column("n_effective", "As in the table of maps"),
+    Column("volume_mm3", "Volume of the lesion", "mm^3"),
+    Column("coverage", "Volume covered by valid map voxels / volume of the lesion", "1"),
+    Column("mean", "Weighted mean in the lesion"),
+    Column("sd", "Weighted standard deviation in it"),
+    Column("median", "Weighted median in it"),
+    Column("reference_mean", "Mean in far NAWM, beyond the last shell of all lesions"),
+    Column("difference", "mean - reference_mean"),
+    Column(
+        "ratio",
+        "mean / reference_mean; n/a where they differ in sign, or the map's zero is arbitrary",
+        "1",
+    ),
+    Column(
+        "opposite_n",
+        "Valid map voxels in white matter that is no lesion and lies opposite to the lesion",
+        kind="whole",
+    ),
+    Column("opposite_volume_mm3", "Volume of that white matter", "mm^3"),
+    Column("opposite_mean", "Weighted mean in it"),
+    Column("opposite_difference", "mean - opposite_mean"),
+    Column("opposite_ratio", "mean / opposite_mean, as ratio", "1"),
+)
+
 MAPS: tuple[Column, ...] = (
     *_REGION,
     Column(

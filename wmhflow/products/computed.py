@@ -19,31 +19,52 @@ FACTS = "facts"
 
 
 def computed_maps(visit: Visit) -> Iterator[Recipe]:
-    """Declare the maps that are computed here.
+    """Declare the maps that are computed from single files, and what shows the anatomy of series.
 
     Parameters
     ----------
     visit
         The visit.
     """
-    fits: dict[tuple[str, str], list[tuple[MapPlan, Computed, Taken]]] = {}
     shown: dict[str, Computed] = {}
-    for group in map_groups(visit.plan):
-        for entry in group:
-            how = entry.definition.computed
-            if isinstance(entry.values, Given) or how is None:
-                continue
-            _check_step(entry, how.step)
-            if entry.values.series is None:
-                yield _single(entry, entry.values)
-                continue
-            shown.setdefault(entry.values.series, entry.values)
-            key = entry.values.series, entry.values.step
-            fits.setdefault(key, []).append((entry, entry.values, transform_of(group)))
+    for entry in visit.plan.maps:
+        how, values = entry.definition.computed, entry.values
+        if isinstance(values, Given) or how is None:
+            continue
+        _check_step(entry, how.step)
+        if values.series is None:
+            yield _single(entry, values)
+        else:
+            shown.setdefault(values.series, values)
     for values in shown.values():
         yield from _shown(visit, values)
-    for of_step in fits.values():
-        yield _fit(visit, of_step)
+
+
+def fitted_maps(visit: Visit, group: tuple[MapPlan, ...]) -> Iterator[Recipe]:
+    """Declare the steps that make the maps of a group, and of later ones, from a series.
+
+    They may take what leads from the series to the reference, so that its recipe has to stand
+    before them.
+
+    Parameters
+    ----------
+    visit
+        The visit.
+    group
+        Maps that are aligned together.
+    """
+    fits: dict[tuple[str, str], list[tuple[MapPlan, Computed]]] = {}
+    first: dict[tuple[str, str], tuple[MapPlan, ...]] = {}
+    for one in map_groups(visit.plan):
+        for entry in one:
+            values = entry.values
+            if isinstance(values, Computed) and values.series is not None:
+                key = values.series, values.step
+                first.setdefault(key, one)
+                fits.setdefault(key, []).append((entry, values))
+    for key, fitted in fits.items():
+        if first[key] == group:
+            yield _fit(visit, fitted, transform_of(group))
 
 
 def _check_step(entry: MapPlan, name: str) -> None:
@@ -76,9 +97,9 @@ def _shown(visit: Visit, values: Computed) -> Iterator[Recipe]:
     yield Recipe(key, function, takes=takes, options=visit.trusted, makes={"image": Work(key)})
 
 
-def _fit(visit: Visit, fitted: list[tuple[MapPlan, Computed, Taken]]) -> Recipe:
+def _fit(visit: Visit, fitted: list[tuple[MapPlan, Computed]], transform: Taken) -> Recipe:
     """Declare a step that makes several maps of a series, and whatever else it gives."""
-    _, values, transform = fitted[0]
+    _, values = fitted[0]
     function = MAP_STEPS[values.step]
     wanted = signature(function).parameters
     context: dict[str, Taken] = {**VISIT_PARTS, TRANSFORM: transform}
@@ -92,7 +113,7 @@ def _fit(visit: Visit, fitted: list[tuple[MapPlan, Computed, Taken]]) -> Recipe:
         how.gives: _image(
             entry, values, f"facts_{values.step}" if FACTS in _fields(function) else None
         )
-        for entry, _, _ in fitted
+        for entry, _ in fitted
         if (how := entry.definition.computed) is not None
     }
     return Recipe(

@@ -10,8 +10,11 @@ from wmhflow.labels.edges import shell_count
 from wmhflow.plan.visit import Composed, Computed, Given, MapPlan
 from wmhflow.products.alps import alps
 from wmhflow.products.anatomy import converted, judged_alignment, rigid
-from wmhflow.products.computed import computed_maps
+from wmhflow.products.computed import computed_maps, fitted_maps
+from wmhflow.products.contrasts import contrasts
+from wmhflow.products.dictionary import describing
 from wmhflow.products.keys import TEMPLATE_PRODUCT, Visit
+from wmhflow.products.lesion_maps import lesion_samples, lesion_table, mirrored_lesions
 from wmhflow.products.maps import (
     composed,
     factor_of,
@@ -49,6 +52,7 @@ from wmhflow.steps.measures import (
 )
 from wmhflow.steps.mirror import compare_sides, mirror_partition, sample_opposites
 from wmhflow.steps.partition import FinestPartition, divide_finest
+from wmhflow.steps.purity import Purity
 
 PARTITION = {name: name for name in FinestPartition._fields}
 
@@ -149,12 +153,12 @@ def _mirror(visit: Visit) -> Recipe:
 def _maps(visit: Visit) -> Iterator[Recipe]:
     """Declare every group of maps that share a grid, and what all of them tell."""
     yield from computed_maps(visit)
-    yield from alps(visit)
     groups = map_groups(visit.plan)
     if not groups:
         return
     # lesions are compared by homologues, and only maps by opposite places
     yield _mirror(visit)
+    yield mirrored_lesions(visit)
     for group in groups:
         yield from _map_group(visit, group)
     regions = visit.settings.regions
@@ -174,12 +178,14 @@ def _maps(visit: Visit) -> Iterator[Recipe]:
             "n_shells": shell_count(regions.shell_width, regions.shell_max),
         },
         makes={
-            "maps": MAPS_TABLE,
+            "maps": describing(MAPS_TABLE, visit.plan.maps),
             "profiles": PROFILES_TABLE,
             "penumbra": PENUMBRA_TABLE,
             "curves": CURVES_TABLE,
         },
     )
+    yield lesion_table(visit, groups)
+    yield contrasts(visit, groups)
 
 
 def _map_group(visit: Visit, group: tuple[MapPlan, ...]) -> Iterator[Recipe]:
@@ -193,6 +199,8 @@ def _map_group(visit: Visit, group: tuple[MapPlan, ...]) -> Iterator[Recipe]:
         yield from _registered_group(visit, group, name, aligned)
     else:
         yield from _judged_group(visit, group, name, transform)
+    yield from fitted_maps(visit, group)
+    yield from alps(visit, group)
     yield from _samples(visit, group, name, transform)
 
 
@@ -264,6 +272,7 @@ def _samples(
             for entry in group
         ],
         "zeros": visit.settings.inputs.zeros,
+        "purity": Purity(visit.settings.inputs.min_purity, visit.settings.inputs.max_csf),
         **visit.trusted,
     }
     mem_gb, regions = 1.5 + 0.3 * len(group), visit.settings.regions
@@ -282,6 +291,7 @@ def _samples(
         },
         mem_gb=mem_gb,
     )
+    yield lesion_samples(name, maps, options, mem_gb)
     yield Recipe(
         f"opposites_{name}",
         sample_opposites,

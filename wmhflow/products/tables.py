@@ -9,7 +9,9 @@ from wmhflow.products.columns import (
     ADJACENCY,
     ALPS,
     ASYMMETRY,
+    CONTRASTS,
     CURVES,
+    LESION_MAPS,
     LOAD,
     MAPS,
     PENUMBRA,
@@ -51,6 +53,18 @@ MAPS_TABLE = Table(
     "desc-maps_regions",
     "Quantitative maps sampled in every region, in their own grids",
     MAPS,
+)
+CONTRASTS_TABLE = Table(
+    "table_contrasts",
+    "desc-contrasts_regions",
+    "Quantitative maps in every region, beside far white matter and the place opposite to it",
+    CONTRASTS,
+)
+LESION_MAPS_TABLE = Table(
+    "table_lesionmaps",
+    "desc-maps_lesions",
+    "Quantitative maps in each lesion, beside far white matter and the place opposite to it",
+    LESION_MAPS,
 )
 PROFILES_TABLE = Table(
     "table_profiles",
@@ -118,6 +132,8 @@ def all_tables(schemes: tuple[str, ...]) -> tuple[Table, ...]:
         LOAD_TABLE,
         ASYMMETRY_TABLE,
         MAPS_TABLE,
+        CONTRASTS_TABLE,
+        LESION_MAPS_TABLE,
         PROFILES_TABLE,
         PENUMBRA_TABLE,
         CURVES_TABLE,

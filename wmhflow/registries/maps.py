@@ -22,7 +22,7 @@ LESION_CLASSES = ("all", "PV", "deep")
 DIRECTIONS = ("lower", "higher", "mixed")
 # what only the program itself sets
 _OWN_FIELDS = frozenset(("registry_unit",))
-_FLAGS = ("can_be_zero", "can_be_negative", "can_be_relative", "must_declare")
+_FLAGS = ("can_be_zero", "can_be_negative", "can_be_relative", "must_declare", "arbitrary_zero")
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,7 @@ class MapDefinition:
     must_declare: bool = False
     can_be_relative: bool = False
     can_be_negative: bool = False
+    arbitrary_zero: bool = False
     in_wmh: str | None = None
     published: tuple[PublishedWidth, ...] = ()
     registry_unit: str = ""

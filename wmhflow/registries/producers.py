@@ -201,17 +201,6 @@ def inner_folders() -> tuple[str, ...]:
     return tuple(one for producer in load_producers().values() for one in producer.inside)
 
 
-def one_space(space: str) -> str:
-    """Return a space by the one name that it has here.
-
-    Examples
-    --------
-    >>> one_space("flair"), one_space("ACPC")
-    ('FLAIR', 'ACPC')
-    """
-    return str(_content()["spaces"].get(space, space))
-
-
 def looks_like_wmh(name: str, suffix: str | None) -> bool:
     """Tell whether a file seems to be a mask of WMH by its name.
 

@@ -53,6 +53,7 @@ from wmhflow.labels.edges import interval_mm
 from wmhflow.registries.quality import find_measure
 from wmhflow.steps.kinds import Facts, LabelImage, MaskImage, Rows, Table, step
 from wmhflow.steps.partition import as_partition, as_regions
+from wmhflow.steps.purity import NO_GUARD, Purity, impure_share, keep_rows
 from wmhflow.steps.surroundings import AroundLesions
 from wmhflow.steps.units import unit_facts
 
@@ -288,6 +289,7 @@ def sample_maps(
     transform: Path | None = None,
     zeros: str = AUTO,
     trust: str | None = None,
+    purity: Purity = NO_GUARD,
 ) -> Samples:
     """Sample maps that share a grid in every region, each in its own grid.
 
@@ -309,6 +311,8 @@ def sample_maps(
         What zeros are: ``auto``, ``data`` or ``missing``.
     trust
         The form of their headers that is believed, ``sform`` or ``qform``.
+    purity
+        Which map voxels count for a region.
     """
     found = as_partition(labels, columns)
     described = [
@@ -320,8 +324,9 @@ def sample_maps(
     shape = next(iter(loaded.maps.values()))[0].shape
     weights = region_weights(found, labels.affine, shape, loaded.affine, rows)
     seen = {FIELD_OF_VIEW: (np.zeros(shape), np.ones(shape, dtype=bool))}
-    sampled = statistics_of(loaded.maps | seen, weights)
-    around = AroundLesions(found, distance, n_shells, weights, loaded.affine)
+    kept = keep_rows(weights, described, purity)
+    sampled = statistics_of(loaded.maps, kept) | statistics_of(seen, weights)
+    around = AroundLesions(found, distance, n_shells, kept, loaded.affine)
     penumbra, curves = [], []
     for name, (values, valid) in loaded.maps.items():
         shown = around.look_at(name, values, valid, sampled[name]["n_effective"], seed)
@@ -335,8 +340,9 @@ def sample_maps(
         for one in options
         for i, cells in enumerate(described)
     ]
-    facts = _coverage_facts(loaded.maps, sampled, described)
     places = {(row["seg"], row["index"], row["tissue"]): i for i, row in enumerate(described)}
+    impure = impure_share(weights, kept, places[WHITE["NAWM"]])
+    facts = _coverage_facts(loaded.maps, sampled, described, impure)
     for path, one in zip(maps, options, strict=True):
         median = float(sampled[one.name]["median"][places[WHITE["NAWM"]]])
         facts |= unit_facts(
@@ -371,7 +377,7 @@ def _zero_facts(
 
 
 def _coverage_facts(
-    maps: dict[str, Any], sampled: dict[str, Any], rows: list[dict[str, Any]]
+    maps: dict[str, Any], sampled: dict[str, Any], rows: list[dict[str, Any]], impure: float
 ) -> dict[str, Any]:
     """Tell how much of white matter, lesions and NAWM each map covers, and why not more."""
     places = {(row["seg"], row["index"], row["tissue"]): i for i, row in enumerate(rows)}
@@ -384,7 +390,9 @@ def _coverage_facts(
             facts[f"map_{name}_coverage_{part}"] = float(sampled[name]["coverage"][places[row]])
         facts[f"map_{name}_nawm_outside_field_of_view"] = float(1 - field["NAWM"])
         covered = float(sampled[name]["coverage"][places[WHITE["NAWM"]]])
-        facts[f"map_{name}_nawm_invalid"] = max(0.0, round(float(field["NAWM"]) - covered, 9))
+        lost = round(float(field["NAWM"]) - covered - impure, 9)
+        facts[f"map_{name}_nawm_invalid"] = max(0.0, lost)
+        facts[f"map_{name}_nawm_impure"] = impure
     return facts
 
 

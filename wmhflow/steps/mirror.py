@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from wmhflow.ants.transforms import resample_through
+from wmhflow.core.measure.coverage import CoverageWeights
 from wmhflow.core.measure.mirror import asymmetry_index, free_of_lesions
-from wmhflow.core.measure.regional import sample_regions
+from wmhflow.core.measure.regional import region_weights, statistics_of
 from wmhflow.core.measure.zeros import AUTO
 from wmhflow.core.regions.partition import Row
 from wmhflow.core.space.grids import Grid3D
@@ -20,6 +21,7 @@ from wmhflow.labels.rows import TableRegion
 from wmhflow.steps.kinds import Folder, LabelImage, Rows, Table, step
 from wmhflow.steps.measures import MapOptions, load_maps
 from wmhflow.steps.partition import as_partition, as_regions
+from wmhflow.steps.purity import NO_GUARD, Purity, fluid_rows, keep_sides
 
 TRIVIAL_LOADS = re.compile(r"tissue|continuity|majority.*|shells")
 
@@ -72,23 +74,33 @@ def sample_opposites(
     transform: Path | None = None,
     zeros: str = AUTO,
     trust: str | None = None,
+    purity: Purity = NO_GUARD,
 ) -> Opposites:
     """Sample maps in every region of one side, and in the place opposite to it.
 
     Parameters
     ----------
-    maps, options, transform, zeros, trust
+    maps, options, transform, zeros, trust, purity
         As for :func:`wmhflow.steps.measures.sample_maps`.
     own, opposite, columns
         The mirrored partition.
     regions
         The tables' regions.
     """
-    sided = one_sided(as_regions(regions))
+    every = as_regions(regions)
+    sided = one_sided(every)
     rows = [Row(region.terms) for region in sided]
     loaded = load_maps(maps, options, transform, zeros, trust)
+    shape = next(iter(loaded.maps.values()))[0].shape
+
+    def weighted(part: LabelImage, of: list[Row]) -> CoverageWeights:
+        found = as_partition(part, columns)
+        return region_weights(found, part.affine, shape, loaded.affine, of)
+
+    # the fluid that is there, on either side, rather than what lies opposite to it
+    fluid = weighted(own, fluid_rows(every)) if purity.acts else None
     sampled = [
-        sample_regions(as_partition(part, columns), part.affine, loaded.maps, loaded.affine, rows)
+        statistics_of(loaded.maps, keep_sides(weighted(part, rows), sided, fluid, purity))
         for part in (own, opposite)
     ]
     table = [

@@ -26,6 +26,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "overlap": ["Overlap", "label_overlap", "probability_overlap"],
         "penumbra": ["Penumbra", "fit_penumbra", "fit_shells"],
         "profiles": ["profile"],
+        "purity": ["keep_pure", "share_of"],
         "regional": ["covered_share", "region_volumes", "region_weights", "sample_regions"],
         "statistics": ["region_statistics"],
         "surroundings": [
@@ -38,6 +39,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "sum_map",
             "surroundings_of",
         ],
+        "typical": ["typical_size"],
         "zeros": ["NoData", "find_no_data"],
     },
 )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wmhflow.reports.drawing.common import DPI, png_bytes, pretty_unit
+from wmhflow.reports.drawing.published import draw_published
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from wmhflow.registries.maps import PublishedWidth
 
 CLASS_COLOURS = {"all": "#222222", "PV": "#d1620b", "deep": "#1c6fb0"}
 CLASS_NAMES = {"all": "all lesions", "PV": "periventricular", "deep": "deep"}
@@ -54,6 +57,7 @@ def profile_figure(
     profiles: Mapping[str, Sequence[ProfilePoint]],
     widths_mm: Mapping[str, float],
     curves: Mapping[str, Sequence[CurvePoint]] | None = None,
+    published: Sequence[PublishedWidth] = (),
 ) -> Figure:
     """Draw a map against the distance from the lesion edge, a line per lesion class.
 
@@ -67,6 +71,8 @@ def profile_figure(
         Penumbra widths by lesion class, where there is one.
     curves
         Smoothed curves by lesion class, in ascending distance; drawn behind the points.
+    published
+        Widths that others found, drawn behind.
 
     Returns
     -------
@@ -85,6 +91,7 @@ def profile_figure(
     label = f"{name} ({pretty_unit(unit)})" if pretty_unit(unit) else name
     axes.set_ylabel(label, parse_math=False)
     _name_rest(axes, outermost)
+    draw_published(axes, published, CLASS_COLOURS)
     axes.grid(visible=True, color="#e6e6e6", linewidth=0.6)
     axes.set_axisbelow(True)
     for side in ("top", "right"):
@@ -100,9 +107,10 @@ def profile_png(
     profiles: Mapping[str, Sequence[ProfilePoint]],
     widths_mm: Mapping[str, float],
     curves: Mapping[str, Sequence[CurvePoint]] | None = None,
+    published: Sequence[PublishedWidth] = (),
 ) -> bytes:
     """Return `profile_figure` as a PNG: the same bytes for the same values."""
-    return png_bytes(profile_figure(name, unit, profiles, widths_mm, curves))
+    return png_bytes(profile_figure(name, unit, profiles, widths_mm, curves, published))
 
 
 def _draw_curve(axes: Axes, colour: str, points: Sequence[CurvePoint]) -> None:

@@ -1,0 +1,413 @@
+"""How far everybody is: from logs, the scheduler's answers, and what was written."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from tests.schedulers import Cluster, Sent, make_cluster
+from wmhflow.cli import cluster as command
+from wmhflow.cli.progress import Progress
+from wmhflow.cluster.estimate import Estimate, Learnt, learn, needs_from
+from wmhflow.cluster.scheduler import Scheduler
+from wmhflow.cluster.state import PROGRESS, STEP_KILLED, WHYS, study_state
+from wmhflow.cluster.submission import read_submissions
+from wmhflow.registries.executors import load_executors
+from wmhflow.workflows.plugin import KILLED
+
+BEGIN = "=== wmhflow task begin: sub-01, job 102.1 on node7, {} ===\n"
+END = "=== wmhflow task end {}: sub-01, job 102.1 on node7, 1000600 ===\n"
+STEP = "[1:20] 0 of 1 persons, 30 of 40 steps; now: sub-01 zones\n"
+FAILED = "sub-01 FAILED: sub-01 inputs: T1w is noise. (traceback in /x)\n1 of 1 persons failed.\n"
+Made = Callable[..., Cluster]
+
+
+@pytest.fixture
+def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Made:
+    def make(executor: str = "slurm", people: tuple[str, ...] = ("01",)) -> Cluster:
+        return make_cluster(tmp_path, monkeypatch, executor, people)
+
+    return make
+
+
+@pytest.fixture
+def sent(made: Made, capsys: pytest.CaptureFixture[str]) -> tuple[Cluster, Sent]:
+    """One person, of whom everything is played."""
+    cluster = made()
+    assert cluster.run("submit", "--mem-gb", "4", "--time", "60") == 0
+    capsys.readouterr()
+    return cluster, cluster.arrays()[0]
+
+
+def state_of(cluster: Cluster) -> tuple[str, str, str]:
+    (one,) = study_state(cluster.out, read_submissions(cluster.out)).tasks
+    return one.state, one.why, one.sentence
+
+
+def say(cluster: Cluster, array: Sent, *parts: str) -> None:
+    cluster.log_of(array, 1).write_text("".join(parts).format(1000000), encoding="utf-8")
+
+
+SGE = """\
+job-ID prior name user state submit/start at queue slots ja-task-ID
+-----
+ 102 0.55500 wmhflow-ar me r 11/29/2026 20:00:00 all.q@n1 2 1
+ 102 0.00000 wmhflow-ar me qw 11/29/2026 20:00:00 2 4-6:1,9
+ 103 0.00000 wmhflow-gr me hqw 11/29/2026 20:00:00 1
+"""
+PBS = """\
+Job id            Name             User              Time Use S Queue
+----------------  ---------------- ----------------  -------- - -----
+102[].server      wmhflow-array    me                       0 B workq
+102[1].server     wmhflow-array    me                00:01:00 R workq
+102[2].server     wmhflow-array    me                       0 Q workq
+"""
+CANCEL = "slurmstepd: error: *** JOB 102 ON n CANCELLED AT 2026 ***\n"
+CASES = {
+    # the log, the line of squeue, the line of sacct: state and why
+    "not begun": (None, "102|1|PENDING|Resources|1:00:00", "", "waiting", ""),
+    "begins": (None, "102|1|RUNNING|None|59:00", "", "running", ""),
+    "runs": (BEGIN + STEP, "102|1|RUNNING|None|59:00", "", "running", ""),
+    "put back": (BEGIN + STEP, "102|1|PENDING|BeginTime|1:00:00", "", "waiting", ""),
+    "failed": (BEGIN + FAILED + END.format(1), "102|1|FAILED|None|1:00", "", "failed", ""),
+    "no space": (
+        BEGIN + "sub-01 FAILED: No space left on /tmp; free\n" + END.format(1),
+        "102|1|FAILED|None|1:00", "", "failed", "space",
+    ),
+    "memory, by its log": (
+        BEGIN + STEP + "slurmstepd: error: StepId=102.batch exceeded memory limit (3 > 2)\n"
+        + CANCEL, "102|1|FAILED|JobLaunchFailure|1:00", "", "lost", "memory",
+    ),
+    "memory, by the account": (
+        BEGIN + STEP, "", "102_1|OUT_OF_MEMORY|60|\n102_1.batch|OUT_OF_MEMORY|60|4194304K",
+        "lost", "memory",
+    ),
+    "memory of a worker": (
+        BEGIN + f"sub-01 FAILED: zones: {KILLED}\n" + END.format(1), "102|1|FAILED|None|1:00", "",
+        "lost", "memory",
+    ),
+    "memory, and cancelled by that": (
+        BEGIN + STEP + "Exceeded job memory limit\n" + CANCEL, "102|1|CANCELLED|None|1:00", "",
+        "lost", "memory",
+    ),
+    "time, by its log": (
+        BEGIN + STEP + "slurmstepd: *** JOB 102 ON n CANCELLED AT x DUE TO TIME LIMIT ***\n"
+        + END.format(143), "", "", "lost", "time",
+    ),
+    "time, by squeue": (BEGIN + STEP, "102|1|TIMEOUT|TimeLimit|0:00", "", "lost", "time"),
+    "node": (BEGIN + STEP, "102|1|NODE_FAIL|NodeDown|1:00", "", "lost", "node"),
+    "cancelled": (BEGIN + CANCEL + END.format(143), "102|1|CANCELLED|None|1:00", "", "lost",
+                  "cancelled"),
+    "cancelled before it began": (None, "102|1|CANCELLED|None|1:00", "", "lost", "cancelled"),
+    "killed": (BEGIN + STEP, "102|1|FAILED|None|1:00", "", "lost", "killed"),
+    "forgotten by the scheduler": (BEGIN + STEP, "", "", "lost", "killed"),
+    "never begun, and forgotten": (None, "", "", "lost", "never"),
+    "never begun, by the account": (None, "", "102_1|CANCELLED by 0|0|", "lost", "cancelled"),
+    "ended before it said a word": (None, "102|1|FAILED|None|1:00", "", "lost", "killed"),
+    "the caches' job failed": (None, "101||FAILED|None|1:00\n102|1|CANCELLED|None|1:00", "", "lost",
+                               "caches"),
+    "outputs gone": (BEGIN + END.format(0), "102|1|COMPLETED|None|1:00", "", "lost", "gone"),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cluster, Sent]]:
+    with pytest.MonkeyPatch.context() as patch:
+        cluster = make_cluster(tmp_path_factory.mktemp("played"), patch, people=("01",))
+        assert cluster.run("submit") == 0
+        yield cluster, cluster.arrays()[0]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_state_is_told_from_log_scheduler_and_account(
+    played: tuple[Cluster, Sent], case: str
+) -> None:
+    cluster, array = played
+    log, asked, account, state, why = CASES[case]
+    cluster.log_of(array, 1).unlink(missing_ok=True)
+    if log is not None:
+        say(cluster, array, log)
+    cluster.answer("squeue", f"{asked}\n")
+    cluster.answer("sacct", f"{account}\n")
+    if account:
+        (cluster.folder / "sacct.err").unlink(missing_ok=True)
+    else:
+        cluster.fail("sacct", "Slurm accounting storage is disabled")
+    found = state_of(cluster)
+    assert found[:2] == (state, why)
+    if why in WHYS:
+        assert found[2].startswith(WHYS[why])
+    if case == "failed":
+        assert found[2] == "sub-01 inputs: T1w is noise. (traceback in /x)"
+
+
+def test_done_is_who_has_a_record(sent: tuple[Cluster, Sent]) -> None:
+    cluster, array = sent
+    say(cluster, array, BEGIN, END.format(0))
+    record = cluster.out / "logs" / "sub-01" / "record.json"
+    record.parent.mkdir(parents=True)
+    record.write_text("{}")
+    assert state_of(cluster)[0] == "done"
+    record.unlink()
+    assert state_of(cluster)[:2] == ("lost", "gone")
+
+
+def test_what_runs_says_its_step_and_the_time_left(
+    sent: tuple[Cluster, Sent], capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster, array = sent
+    began = int(time.time()) - 300
+    text = BEGIN.replace("{}", str(began)) + STEP
+    cluster.log_of(array, 1).write_text(text, encoding="utf-8")
+    cluster.answer("squeue", "102|1|RUNNING|None|55:00\n")
+    assert cluster.run("status") == 0
+    said = capsys.readouterr().out
+    assert "sub-01: sub-01 zones, since " in said
+    # 30 of 40 steps took five minutes
+    assert "(5 min), about 2 min left, its limit ends in 55:00" in said
+    assert cluster.run("status", "--json") == 0
+    (one,) = json.loads(capsys.readouterr().out)["tasks"]
+    assert (one["step"], one["since"], one["job"]) == ("sub-01 zones", began, "102_1")
+    assert 95 < one["left_s"] < 110
+    assert one["asked"] == {"mem_gb": 4.0, "minutes": 60, "cpus": 2}
+
+
+def test_a_scheduler_that_does_not_answer_is_said(
+    sent: tuple[Cluster, Sent], capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster, array = sent
+    say(cluster, array, BEGIN)
+    cluster.fail("squeue", "slurm_load_jobs error: Unable to contact slurm controller")
+    assert state_of(cluster)[0] == "unknown"
+    assert cluster.run("status") == 0
+    assert "squeue does not answer: slurm_load_jobs error" in capsys.readouterr().out
+    # nothing is sent or ended on a guess
+    assert cluster.resume() == 2
+    assert cluster.run("cancel") == 1
+    assert cluster.run("submit") == 2
+    cluster.fail("squeue", "slurm_load_jobs error: Invalid job id specified")
+    assert state_of(cluster)[:2] == ("lost", "killed")
+
+
+def test_everything_is_cancelled(
+    sent: tuple[Cluster, Sent], capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster, _ = sent
+    cluster.answer("squeue", "102|1|RUNNING|None|55:00\n")
+    assert cluster.run("cancel") == 0
+    assert cluster.asked("scancel") == ["101 102 103"]
+    said = capsys.readouterr().out
+    assert "1 waiting or running tasks were cancelled" in said
+    assert "--resume" in said
+    cluster.fail("scancel", "Access denied")
+    assert cluster.run("cancel") == 1
+    assert "Access denied" in capsys.readouterr().err
+
+
+def test_watching_ends_when_nobody_runs(
+    sent: tuple[Cluster, Sent],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    cluster, _ = sent
+    cluster.answer("squeue", "102|1|PENDING|Priority|1:00\n")
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == 3:
+            cluster.answer("squeue", "102|1|CANCELLED|None|1:00\n")
+
+    # the module's own alone: subprocess sleeps, too
+    monkeypatch.setattr(command, "time", SimpleNamespace(sleep=sleep))
+    assert cluster.run("status", "--watch") == 1
+    said = capsys.readouterr().out
+    # what did not change is not said again
+    assert (len(slept), said.count("the last is")) == (3, 2)
+    assert "it was cancelled" in said
+
+
+def test_nothing_submitted_and_damaged_notes_are_said(
+    sent: tuple[Cluster, Sent], capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster, _ = sent
+    note = read_submissions(cluster.out)[0].folder / "submission.json"
+    note.write_text('{"cuts": 3}')
+    assert cluster.run("status") == 1
+    assert "is not as it was written" in capsys.readouterr().err
+    cluster.out = cluster.folder / "other"
+    assert cluster.run("status") == 70
+    assert cluster.run("cancel") == 70
+    assert "Nothing was submitted into" in capsys.readouterr().err
+
+
+def test_the_group_and_the_caches_have_a_state(
+    sent: tuple[Cluster, Sent], capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster, _ = sent
+    cluster.answer("squeue", "101|N/A|RUNNING|None|1:00\n103|N/A|PENDING|Dependency|1:00\n")
+    study = study_state(cluster.out, read_submissions(cluster.out))
+    assert study.jobs == {"caches": "running", "group": "waiting"}
+    cluster.answer("squeue", "102|1|PENDING|None|1:00\n103|N/A|FAILED|None|1:00\n")
+    capsys.readouterr()
+    assert cluster.run("status") == 0
+    assert "The group level failed (log: " in capsys.readouterr().out
+
+
+def test_the_next_submission_learns_what_tasks_used(
+    made: Made, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster = made(people=("01", "02", "03", "04"))
+    assert cluster.run("submit", "--participant-label", "01", "02", "03") == 0
+    (array,) = cluster.arrays()
+    cluster.do(array, 1, 2, 3)
+    (submission,) = read_submissions(cluster.out)
+    expected = submission.estimate
+    (cluster.folder / "sacct.err").unlink()
+    used_kb = int(expected["mem_gb"] * 3 * 1024**2)
+    seconds = int(expected["minutes"] * 60 * 20)
+    cluster.answer(
+        "sacct",
+        "".join(
+            f"{array.job}_{n}|COMPLETED|{seconds}|\n{array.job}_{n}.batch|COMPLETED|9|{used_kb}K\n"
+            for n in (1, 2, 3)
+        ),
+    )
+    study = study_state(cluster.out, [submission])
+    assert [one.state for one in study.tasks] == ["done"] * 3
+    learnt = learn(study.tasks, 2)
+    assert (learnt.n_memory, learnt.n_minutes) == (3, 3)
+    assert learnt.memory == pytest.approx(3, rel=0.01)
+    assert learnt.minutes == pytest.approx(20, rel=0.1)
+    capsys.readouterr()
+    assert cluster.run("submit", "--participant-label", "04") == 0
+    assert "earlier tasks used at most 3.00 times that memory (3 tasks)" in capsys.readouterr().out
+    before, after = (one.cuts[0].needs for one in read_submissions(cluster.out))
+    assert after.mem_gb >= 2.5 * before.mem_gb
+    assert after.minutes > before.minutes
+    # other numbers of processors tell nothing
+    assert learn(study.tasks, 4) == Learnt()
+
+
+def test_few_tasks_teach_nothing() -> None:
+    assert needs_from(Estimate(1.0, 5.0, 1), learn([], 2), 2).mem_gb == 1.5
+
+
+def test_what_the_kernel_measured_is_read(sent: tuple[Cluster, Sent]) -> None:
+    cluster, array = sent
+    end = END.format(0).replace(" ===", f", peak {3 * 1024**3} ===")
+    say(cluster, array, BEGIN, end)
+    (one,) = study_state(cluster.out, read_submissions(cluster.out)).tasks
+    assert (one.mem_gb, one.minutes) == (3.0, 10.0)
+
+
+@pytest.mark.parametrize(
+    ("executor", "answer", "expected"),
+    [
+        ("slurm", "102|4|RUNNING|None|1:00", {("102", 4): "running"}),
+        (
+            "sge",
+            SGE,
+            {("102", 1): "running", ("102", 4): "waiting", ("102", 5): "waiting",
+             ("102", 6): "waiting", ("102", 9): "waiting", ("103", None): "waiting"},
+        ),
+        (
+            "pbs",
+            PBS,
+            {("102", None): "waiting", ("102", 1): "running", ("102", 2): "waiting"},
+        ),
+        (
+            "lsf", "102|1|RUN\n102|2|PEND\n102|3|EXIT\n103|0|PEND\n",
+            {("102", 1): "running", ("102", 2): "waiting", ("102", 3): "ended",
+             ("103", None): "waiting"},
+        ),
+    ],
+)  # fmt: skip
+def test_each_schedulers_list_is_read(
+    made: Made, executor: str, answer: str, expected: dict[tuple[str, int | None], str]
+) -> None:
+    cluster = made(executor)
+    scheduler = Scheduler(load_executors()[executor])
+    cluster.answer(scheduler.executor.ask[0], answer)
+    found = scheduler.tasks(["102[].server" if executor == "pbs" else "102", "103"])
+    assert {place: one.state for place, one in found.items()} == expected
+
+
+@pytest.mark.parametrize(
+    ("limit", "partition", "minutes"),
+    [("main* 1-02:00:00", None, 1560), ("main* 8:00:00\nlong 2-00:00:00", "long", 2880),
+     ("main* infinite", None, None), ("main* 8:00:00", "none", None)],
+)  # fmt: skip
+def test_a_partitions_time_limit_is_read(
+    made: Made, limit: str, partition: str | None, minutes: int | None
+) -> None:
+    made().answer("sinfo", f"{limit}\n")
+    assert Scheduler(load_executors()["slurm"]).longest_minutes(partition) == minutes
+
+
+def test_what_other_parts_of_the_program_say_is_understood() -> None:
+    assert STEP_KILLED in KILLED
+    progress = Progress({"sub-01": 7}, "batch 2: ")
+    progress.running = ["sub-01 zones", "sub-01 shells"]
+    found = PROGRESS.search(progress.line())
+    assert found
+    told = (found["done"], found["total"], found["now"])
+    assert told == ("0", "7", "sub-01 zones, sub-01 shells")
+
+
+# ---- check ---------------------------------------------------------------------------------------
+
+
+def test_a_study_that_can_be_sent_is_found_well(
+    made: Made, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster = made(people=("01", "02", "03"))
+    cluster.answer("sinfo", "main* 2:00:00\n")
+    assert cluster.run("check") == 0
+    said = capsys.readouterr().out
+    for words in ("3 of 3 visits can be processed", "A task would ask for", "15 min of 2 h 00",
+                  "arrays of up to 1000", "free", "Nothing is wrong."):  # fmt: skip
+        assert words in said
+    assert not cluster.out.exists()
+    assert cluster.sent() == []
+
+
+def test_what_would_end_tasks_is_found(
+    made: Made, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = made(people=("01", "02"))
+    (cluster.raw / "sub-03").mkdir()
+    cut = cluster.raw / "sub-02" / "anat" / "sub-02_T1w.nii.gz"
+    cut.write_bytes(b"")
+    cluster.answer("sinfo", "main* 0:10:00\n")
+    assert cluster.run("check", "--mem-gb", "0.5", "--image", "/none.sif") == 1
+    said = capsys.readouterr().out
+    wrong = [line.split()[1].rstrip(":") for line in said.splitlines() if line.startswith("WRONG")]
+    assert wrong == ["plans", "memory", "time", "container"]
+    assert "sub-02_T1w.nii.gz" in said
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert cluster.run("check") == 1
+    assert "sbatch is not installed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("printed", "state"),
+    [("wmhflow {version}", "ok"), ("wmhflow 99", "?"), ("no such image", "WRONG")],
+)
+def test_the_container_is_asked_for_its_version(
+    made: Made, printed: str, state: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tests.stubs import make_program
+    from wmhflow import __version__
+
+    cluster = made()
+    code = f"print({printed.format(version=__version__)!r})"
+    make_program(cluster.folder / "programs", "docker", code)
+    assert cluster.run("check", "--image", "lab/wmhflow") == (state == "WRONG")
+    (line,) = [one for one in capsys.readouterr().out.splitlines() if " container: " in one]
+    assert line.startswith(state)

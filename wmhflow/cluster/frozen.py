@@ -1,0 +1,133 @@
+"""The options of a run as a file that nobody changes: what every task of a submission reads."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from wmhflow.bids.writer import write_text
+from wmhflow.errors import UsageError
+from wmhflow.settings import Execution, NamedPath, Settings, iter_options
+
+# What a task is told by its script, and what only whoever submits wants.
+BY_SCRIPT = frozenset(
+    (
+        "participant_label",
+        "clean_workdir",
+        "nprocs",
+        "mem_gb",
+        "wait_minutes",
+        "dry_run",
+    )
+)
+# Options that name a file which is small and can change: a copy is read.
+FILES = {"inputs": ("maps", "bids_filter_file"), "execution": ("use_plugin",)}
+
+
+def freeze(settings: Settings, folder: Path) -> Settings:
+    """Write the options of a run, and copies of the files that they name.
+
+    Parameters
+    ----------
+    settings
+        The run's settings.
+    folder
+        The submission's; it gets ``options.toml`` and ``files``.
+
+    Returns
+    -------
+    Settings
+        Those that ``options.toml`` holds: files are the copies, and every path is a whole one.
+
+    Raises
+    ------
+    UsageError
+        If a file cannot be read.
+    """
+    for group, names in FILES.items():
+        owner = getattr(settings, group)
+        for name in names:
+            path = getattr(owner, name)
+            if path is not None:
+                copy = _copied(path, folder / "files" / name)
+                owner = dataclasses.replace(owner, **{name: copy})
+        settings = dataclasses.replace(settings, **{group: owner})
+    write_text(folder / "options.toml", options_toml(settings))
+    return settings
+
+
+def _copied(path: Path, folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    copy = folder / path.name
+    try:
+        shutil.copyfile(path, copy)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}; check the path.") from None
+    return copy
+
+
+def options_toml(settings: Settings) -> str:
+    """Write the options that are not as by default as the file of ``--config-file``.
+
+    Parameters
+    ----------
+    settings
+        The run's settings; what differs from task to task is left out.
+    """
+    lines = ["# The options of this submission, frozen when it was sent."]
+    groups: dict[str, list[str]] = {}
+    for group, name, value in _chosen(settings):
+        groups.setdefault(group, []).append(
+            f"{name.replace('_', '-')} = {_text(group, name, value)}"
+        )
+    for group, entries in groups.items():
+        lines += ["", f"[{group}]", *entries]
+    return "\n".join(lines) + "\n"
+
+
+def _chosen(settings: Settings) -> Iterator[tuple[str, str, Any]]:
+    for group, entry, _ in iter_options():
+        value = getattr(getattr(settings, group), entry.name)
+        if entry.name == "work_dir":
+            is_chosen = has_work_dir(settings)
+        else:
+            is_chosen = entry.name not in BY_SCRIPT and value != entry.default
+        if is_chosen:
+            yield group, entry.name, value
+
+
+def has_work_dir(settings: Settings) -> bool:
+    """Tell whether a work folder was chosen."""
+    return settings.execution.work_dir != Execution().work_dir.absolute()
+
+
+def _text(group: str, name: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_text(group, name, one) for one in _parts(name, value)) + "]"
+    if isinstance(value, NamedPath):
+        value = f"{value.name}={value.path.absolute()}"
+    elif isinstance(value, Path):
+        value = value.absolute()
+    # a string of JSON is one of TOML, but for a sign that JSON leaves as it is
+    return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _parts(name: str, value: tuple[Any, ...]) -> tuple[Any, ...]:
+    if name == "cross":
+        return tuple(":".join(pair) for pair in value)
+    if name == "atlas":
+        return tuple(_atlas(text) for text in value)
+    return value
+
+
+def _atlas(text: str) -> str:
+    name, equals, path = text.partition("=")
+    return f"{name}={Path(path).absolute()}" if equals else text

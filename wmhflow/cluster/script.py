@@ -1,0 +1,285 @@
+"""The scripts that a scheduler gets: plain shell, each of them whole, to be read and kept."""
+
+from __future__ import annotations
+
+import math
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import wmhflow
+from wmhflow.cluster.frozen import has_work_dir
+from wmhflow.cluster.submission import Cut, Needs, Submission, scratch_key
+from wmhflow.registries.atlases import atlas_directory
+from wmhflow.registries.executors import Executor
+from wmhflow.settings import Settings
+from wmhflow.settings import Submission as Chosen
+from wmhflow.steps.containers import DOCKER, is_file
+
+# what runs this program runs the tasks
+PYTHON = sys.executable
+# what the first job needs, which compiles kernels and draws priors, and the last one, which gathers
+CACHES = Needs(3.0, 60, 1)
+GROUP = Needs(2.0, 240, 1)
+# of the memory that a task asked for, its steps may take so much
+SHARE_OF_STEPS = 0.9
+# how long a task waits for another one that works on another visit of its person
+WAIT_MINUTES = 1440
+
+
+@dataclass(frozen=True)
+class Scripts:
+    """Writes the scripts of a submission.
+
+    Parameters
+    ----------
+    submission
+        Of which the folder and its place are known.
+    settings
+        The run's settings, as they were frozen.
+    chosen
+        The options of ``wmhflow submit``.
+    executor
+        What the registry says of the scheduler.
+    """
+
+    submission: Submission
+    settings: Settings
+    chosen: Chosen
+    executor: Executor
+
+    @property
+    def makes_caches(self) -> bool:
+        """Whether caches are to be made; a container image holds its own."""
+        return self.chosen.image is None
+
+    def caches(self) -> str:
+        """Write the script that makes once what all tasks read."""
+        header = self._header("caches", CACHES)
+        return self._text(
+            header,
+            "makes once what all tasks read: the template's priors and compiled kernels.",
+            f"{self._cache_lines()}\n"
+            f"{self._python()} -P -m wmhflow.files.template &&\n"
+            f"    {self._python()} -P -m wmhflow.core.warm",
+        )
+
+    def array(self, cut: Cut, after: Sequence[str] = (), after_any: Sequence[str] = ()) -> str:
+        """Write the script of an array.
+
+        Parameters
+        ----------
+        cut
+            The array.
+        after, after_any
+            Jobs that have to end well before, and jobs that have to end.
+        """
+        header = self._header("array", cut.needs, after, after_any, cut)
+        last, what = cut.first + cut.count, "visits" if self.chosen.per == "visit" else "persons"
+        return self._text(
+            header,
+            f"{what} {cut.first + 1} to {last} of {self.submission.folder / 'labels.txt'}, one a "
+            "task.",
+            self._task_lines(cut),
+        )
+
+    def group(self, after: Sequence[str]) -> str:
+        """Write the script of the group level, for when the jobs before it have ended."""
+        words = ["wmhflow", self._at("bids_dir"), self._at("output_dir"), "group"]
+        words += ["--config-file", '"$submission/options.toml"', "--work-dir", '"$work"']
+        body = [
+            self._shell_start(),
+            f"work=$scratch/{scratch_key(self.settings.output_dir)}-$(id -u)-group",
+            "export TMPDIR=$work",
+            'mkdir -p "$work"',
+            "",
+            self._program(),
+            "",
+            " ".join(words),
+            "code=$?",
+            'rm -rf "$work"',
+            "exit $code",
+        ]
+        header = self._header("group", GROUP, after_any=after)
+        return self._text(header, "gathers the tables of all persons.", "\n".join(body))
+
+    def _at(self, name: str) -> str:
+        return shlex.quote(str(getattr(self.settings, name)))
+
+    def _header(
+        self,
+        kind: str,
+        needs: Needs,
+        after: Sequence[str] = (),
+        after_any: Sequence[str] = (),
+        cut: Cut | None = None,
+    ) -> list[str]:
+        executor, chosen, folder = self.executor, self.chosen, self.submission.folder
+        mb = math.ceil(needs.mem_gb * 1024)
+        name = f"wmhflow-{kind}"
+        memory = {"mb": mb, "mb_per_cpu": math.ceil(mb / needs.cpus)}
+        values: dict[str, Mapping[str, Any] | None] = {
+            "shell": {},
+            "name": None if cut and "{name}" in executor.header["array"] else {"name": name},
+            "array": None,
+            "cpus": {"n": needs.cpus},
+            "mem": memory,
+            "cpus_mem": {"n": needs.cpus, **memory},
+            "time": {
+                "hours": needs.minutes // 60,
+                "minutes": needs.minutes % 60,
+                "all_minutes": needs.minutes,
+            },
+            "partition": {"name": chosen.partition} if chosen.partition else None,
+            "account": {"name": chosen.account} if chosen.account else None,
+            "after_ok": self._waits(executor.one_ok, after),
+            "after_any": self._waits(executor.one_any, after_any),
+            "task_log": {"folder": folder / "tasks"} if cut else None,
+            "job_log": None if cut else {"path": folder / f"{kind}.log"},
+        }
+        if cut:
+            most = chosen.max_running
+            throttle = executor.header["throttle"].format(n=most) if most else ""
+            values["array"] = {"name": name, "first": 1, "last": cut.count, "throttle": throttle}
+        lines = [
+            template.format(**given)
+            for key, template in executor.header.items()
+            if (given := values.get(key)) is not None
+        ]
+        return [f"{executor.directive} {line}" for line in [*lines, *chosen.sbatch]]
+
+    def _waits(self, one: str, jobs: Sequence[str]) -> dict[str, str] | None:
+        if not jobs:
+            return None
+        return {"ids": self.executor.between_ids.join(one.format(id=job) for job in jobs)}
+
+    def _text(self, header: Sequence[str], what: str, body: str) -> str:
+        start = ["#!/bin/bash", *header, "", f"# wmhflow {wmhflow.__version__}: {what}"]
+        state = f"wmhflow status {self._at('output_dir')}"
+        return "\n".join([*start, f"# How far it is: {state}", "", body, ""])
+
+    def _shell_start(self) -> str:
+        folder = "/tmp"
+        for name in reversed(self.executor.scratch):
+            folder = f"${{{name}:-{folder}}}"
+        if has_work_dir(self.settings):
+            folder = shlex.quote(str(self.settings.execution.work_dir))
+        return "\n".join([
+            f"submission={shlex.quote(str(self.submission.folder))}",
+            "# a folder of this node",
+            f"scratch={folder}",
+        ])  # fmt: skip
+
+    def _cache_lines(self) -> str:
+        caches = shlex.quote(str(self.submission.folder.parent / "caches"))
+        return "\n".join([
+            "# what is made once for all tasks lies here",
+            f"export WMHFLOW_CACHE_DIR={caches}/template",
+            f"export NUMBA_CACHE_DIR={caches}/numba-{wmhflow.__version__}",
+        ])  # fmt: skip
+
+    def _python(self) -> str:
+        return shlex.quote(PYTHON)
+
+    def _program(self) -> str:
+        """Say in the shell what ``wmhflow`` is."""
+        image = self.chosen.image
+        if image is None:
+            start = f"{self._cache_lines()}\n" if self.makes_caches else ""
+            return f'{start}wmhflow() {{ {self._python()} -P -m wmhflow "$@"; }}'
+        return _in_image(image, self._mounts())
+
+    def _mounts(self) -> list[tuple[str, str]]:
+        """List the folders that the program reads or writes, and how, the outer ones first."""
+        inputs, regions = self.settings.inputs, self.settings.regions
+        read = [self.settings.bids_dir, *(named.path.absolute() for named in inputs.derivatives)]
+        given = [text.partition("=")[2] for text in regions.atlas]
+        read += [Path(path).absolute().parent for path in given if path]
+        read += [
+            named.path.absolute().parent for named in regions.atlas_template if named.path.exists()
+        ]
+        if regions.atlas and atlas_directory().is_dir():
+            read.append(atlas_directory())
+        written = [self.settings.output_dir]
+        if inputs.bids_database_dir is not None:
+            written.append(inputs.bids_database_dir.absolute())
+        ways = {str(path): "ro" for path in read} | {str(path): "rw" for path in written}
+        return sorted(ways.items())
+
+    def _task_lines(self, cut: Cut) -> str:
+        executor = self.executor
+        scratch = scratch_key(self.settings.output_dir)
+        waits = ["    --wait-minutes", str(WAIT_MINUTES)] if self.chosen.per == "visit" else []
+        lines = [
+            self._shell_start(),
+            f"job=${{{executor.job}%%[^0-9]*}} task=${executor.index}",
+        ]
+        if not executor.keeps_log:
+            lines.append('exec >"$submission/tasks/$job.$task.log" 2>&1')
+        lines += [
+            "",
+            "# whose turn it is: a line of a list that nobody changes",
+            f'line=$(sed -n "$((task + {cut.first}))p" "$submission/labels.txt")',
+            'read -r label session <<<"$line"',
+            "person=sub-$label${session:+_ses-$session}",
+            f"work=$scratch/{scratch}-$(id -u)/$person",
+            "",
+            "# wmhflow status reads these lines",
+            "note() {",
+            '    local where; where="job $job.$task on $(hostname), $(date +%s)"',
+            '    echo "=== wmhflow task $1: $person, $where$2 ==="',
+            "}",
+            "peak() {",
+            "    # what the kernel measured, where it counts this job by itself",
+            '    local group; group=$(sed -n "s/^0:://p" /proc/self/cgroup)',
+            '    [[ $group == *job_* ]] && cat "/sys/fs/cgroup$group/memory.peak" 2>/dev/null',
+            "}",
+            "note begin",
+            "# a signal ends the program, and this script notes it",
+            "trap : TERM",
+            'mkdir -p "$work/tmp" || { note "end 1"; exit 1; }',
+            "export TMPDIR=$work/tmp",
+            "",
+            self._program(),
+            "",
+            f"wmhflow {self._at('bids_dir')} {self._at('output_dir')} participant \\",
+            '    --config-file "$submission/options.toml" \\',
+            '    --participant-label "$label" ${session:+--session-label "$session"} \\',
+            *([f"{' '.join(waits)} \\"] if waits else []),
+            f"    --nprocs {cut.needs.cpus} --mem-gb {cut.needs.mem_gb * SHARE_OF_STEPS:.2f} \\",
+            '    --work-dir "$work/steps"',
+            "code=$?",
+            "# kept where it failed: it goes on from there if it comes to this node again",
+            '((code == 0)) && rm -rf "$work"',
+            'note "end $code" "$(peak | sed "s/^/, peak /")"',
+            "exit $code",
+        ]
+        return "\n".join(lines)
+
+
+def _in_image(image: str, mounts: Sequence[tuple[str, str]]) -> str:
+    """Say in the shell that ``wmhflow`` is run in a container image, with nothing of the host's."""
+    places = [f"{shlex.quote(f'{path}:{path}:{how}')}" for path, how in mounts]
+    if is_file(image) or "://" in image:
+        source = image if is_file(image) else f"{DOCKER}{image.removeprefix(DOCKER)}"
+        programs, option = ("apptainer", "singularity"), "--bind"
+        start = 'run --cleanenv --env "TMPDIR=$TMPDIR"'
+    else:
+        source = image
+        programs, option = ("docker", "podman"), "--volume"
+        start = 'run --rm --network none --user "$(id -u):$(id -g)" --env "TMPDIR=$TMPDIR"'
+    one, other = programs
+    lines = [
+        f"run=$(command -v {one} || command -v {other}) ||",
+        f'    {{ echo "wmhflow: neither {one} nor {other} is on $(hostname)."; exit 127; }}',
+        "wmhflow() {",
+        f'    "$run" {start} \\',
+        *(f"        {option} {place} \\" for place in places),
+        f'        {option} "$work:$work:rw" \\',
+        f'        {shlex.quote(source)} "$@"',
+        "}",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,248 @@
+"""Sending people to a scheduler: one job array a cut, with what comes before and after them."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from wmhflow.bids.query import find_subjects
+from wmhflow.bids.scan import is_folder
+from wmhflow.bids.writer import write_text
+from wmhflow.cluster.scheduler import Scheduler
+from wmhflow.cluster.script import Scripts
+from wmhflow.cluster.state import ACTIVE, MISSING, Study, TaskState
+from wmhflow.cluster.submission import Cut, Needs, Submission, Task
+from wmhflow.errors import InputError, NothingToDoError, UsageError
+from wmhflow.settings import Settings
+
+# the stages of memory that are asked for after one was not enough
+GROWN_STEP_GB = 0.5
+
+
+def find_tasks(settings: Settings, per: str) -> list[Task]:
+    """List whom to send: persons or visits, by the names of folders alone.
+
+    Visits of one person, who wait for each other, stand far apart.
+
+    Parameters
+    ----------
+    settings
+        The run's settings.
+    per
+        ``person`` or ``visit``.
+
+    Raises
+    ------
+    UsageError
+        If somebody asked for does not exist, or nobody has a visit asked for.
+    NothingToDoError
+        If the dataset has no persons.
+    """
+    subjects = find_subjects(settings.bids_dir, settings.inputs.participant_label)
+    wanted = settings.inputs.session_label
+    if per == "person" and not wanted:
+        return [Task(subject) for subject in subjects]
+    ordered: list[tuple[int, Task]] = []
+    for subject in subjects:
+        sessions = _sessions(settings.bids_dir / f"sub-{subject}")
+        kept = [one for one in sessions if not wanted or one in wanted]
+        if (per == "person" and kept) or (per == "visit" and not sessions and not wanted):
+            ordered.append((0, Task(subject)))
+        elif per == "visit":
+            ordered += [(number, Task(subject, one)) for number, one in enumerate(kept)]
+    if not ordered:
+        raise UsageError(f"--session-label: none of the persons has a ses-{wanted[0]}.")
+    return [task for _, task in sorted(ordered, key=lambda one: one[0])]
+
+
+def _sessions(folder: Path) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in entries if is_folder(entry)]
+    except OSError:
+        # the task says what is wrong with the folder
+        return []
+    return sorted(name.removeprefix("ses-") for name in names if name.startswith("ses-"))
+
+
+def refuse_active(study: Study, tasks: Iterable[Task]) -> None:
+    """Refuse to send somebody whom an earlier submission still works on.
+
+    Raises
+    ------
+    UsageError
+        Naming that submission, and what to do.
+    """
+    busy = {one.task: one for one in study.of(ACTIVE | {"unknown"})}
+    again = [busy[task] for task in tasks if task in busy]
+    # a visit and its person are the same work
+    if not again:
+        persons = {one.task.subject: one for one in busy.values()}
+        mixed = [task for task in tasks if task.subject in persons]
+        again = [
+            persons[task.subject]
+            for task in mixed
+            if (task.session is None) != (persons[task.subject].task.session is None)
+        ]
+    if again:
+        one = again[0]
+        if one.state == "unknown":
+            raise UsageError(
+                f"It is not known whether {one.task.name} still runs ({study.problem}) "
+                "Nothing was sent."
+            )
+        raise UsageError(
+            f"{len(again)} of them are {one.state} already, {one.task.name} in submission "
+            f"{one.submission.id}: wait until they have ended (wmhflow status "
+            f"{study.output_dir}), or end them (wmhflow cancel {study.output_dir})."
+        )
+
+
+def missing_tasks(study: Study, grow: float) -> list[tuple[Task, Needs]]:
+    """List what is missing of all that was submitted, with what each task is to ask for now.
+
+    Parameters
+    ----------
+    study
+        The state of everybody.
+    grow
+        How many times the memory, or the time, that was not enough.
+
+    Raises
+    ------
+    NothingToDoError
+        If nothing is missing.
+    UsageError
+        If the scheduler could not be asked.
+    """
+    if study.problem:
+        raise UsageError(f"It is not known what is missing: {study.problem}")
+    missing = study.of(MISSING)
+    if not missing:
+        n_active = len(study.of(ACTIVE))
+        raise NothingToDoError(
+            f"Nothing is missing in {study.output_dir}: {study.count('done')} are done, and "
+            f"{n_active} are waiting or running."
+        )
+    return sorted(((one.task, grown(one, grow)) for one in missing), key=lambda pair: pair[1])
+
+
+def grown(state: TaskState, grow: float) -> Needs:
+    """Say what a task asks for when it is sent again: more of what was not enough."""
+    needs = state.cut.needs
+    if state.why == "memory":
+        stages = -(-needs.mem_gb * grow // GROWN_STEP_GB)
+        return needs._replace(mem_gb=stages * GROWN_STEP_GB)
+    if state.why == "time":
+        return needs._replace(minutes=max(needs.minutes + 1, round(needs.minutes * grow)))
+    return needs
+
+
+def cuts_of(needs: Sequence[Needs], most: int) -> tuple[Cut, ...]:
+    """Divide tasks into arrays: of equal needs, and none larger than the site allows.
+
+    Parameters
+    ----------
+    needs
+        Of every task, in the order of the list; equal ones stand together.
+    most
+        Tasks that an array may have.
+
+    Examples
+    --------
+    >>> one, other = Needs(4, 60, 2), Needs(6, 60, 2)
+    >>> [(cut.first, cut.count) for cut in cuts_of([one] * 5 + [other], 3)]
+    [(0, 3), (3, 2), (5, 1)]
+    """
+    cuts: list[Cut] = []
+    for number, one in enumerate(needs):
+        last = cuts[-1] if cuts else None
+        if last is not None and last.needs == one and last.count < most:
+            cuts[-1] = replace(last, count=last.count + 1)
+        else:
+            cuts.append(Cut(number, 1, one))
+    return tuple(cuts)
+
+
+def preview(scripts: Scripts) -> Iterator[tuple[str, str]]:
+    """Go through the scripts as they would be sent; what the scheduler will say is in capitals."""
+    cuts = scripts.submission.cuts
+    caches = ["JOB_OF_CACHES"] if scripts.makes_caches else []
+    if caches:
+        yield "caches.sh", scripts.caches()
+    before: list[str] = []
+    for number, cut in enumerate(cuts, start=1):
+        yield _array_name(number, len(cuts)), _array(scripts, cut, caches, before)
+        before = [f"JOB_OF_ARRAY_{number}"]
+    yield "group.sh", scripts.group([f"JOB_OF_ARRAY_{n}" for n in range(1, len(cuts) + 1)])
+
+
+def _array_name(number: int, count: int) -> str:
+    return "array.sh" if count == 1 else f"array-{number}.sh"
+
+
+def _array(scripts: Scripts, cut: Cut, caches: Sequence[str], before: Sequence[str]) -> str:
+    """Write an array's script; where only so many may run at once, arrays follow each other."""
+    if before and scripts.chosen.max_running:
+        return scripts.array(cut, after_any=before)
+    return scripts.array(cut, after=caches)
+
+
+def send(scripts: Scripts, scheduler: Scheduler) -> Submission:
+    """Write the scripts of a submission and send them; what was sent is noted after each.
+
+    Parameters
+    ----------
+    scripts
+        Of a submission whose folder holds its labels and options.
+    scheduler
+        Who gets them.
+
+    Returns
+    -------
+    Submission
+        With the numbers of its jobs.
+
+    Raises
+    ------
+    InputError
+        If the scheduler refuses one; what was sent before stays, and ``--resume`` sends the rest.
+    """
+    submission = replace(scripts.submission, created=time.time())
+    folder = submission.folder
+    submission.write()
+    caches: list[str] = []
+    if scripts.makes_caches:
+        caches = [_sent(folder / "caches.sh", scripts.caches(), scheduler)]
+        submission = replace(submission, caches=caches[0])
+        submission.write()
+    before: list[str] = []
+    for number, cut in enumerate(submission.cuts):
+        name = _array_name(number + 1, len(submission.cuts))
+        try:
+            job = _sent(folder / name, _array(scripts, cut, caches, before), scheduler)
+        except InputError as error:
+            n_sent = sum(one.count for one in submission.cuts[:number])
+            raise InputError(
+                f"{error} Sent were {n_sent} of {len(submission.tasks)} tasks; wmhflow submit "
+                f"{submission.bids_dir} {submission.output_dir} --resume sends the others."
+            ) from None
+        cuts = list(submission.cuts)
+        cuts[number] = replace(cut, job=job)
+        submission = replace(submission, cuts=tuple(cuts))
+        submission.write()
+        before = [job]
+    jobs = [cut.job for cut in submission.cuts if cut.job is not None]
+    group = _sent(folder / "group.sh", scripts.group(jobs), scheduler)
+    submission = replace(submission, group=group)
+    submission.write()
+    return submission
+
+
+def _sent(path: Path, text: str, scheduler: Scheduler) -> str:
+    write_text(path, text)
+    path.chmod(0o755)
+    return scheduler.submit(path)

@@ -1,0 +1,333 @@
+"""What became of every task: told from what its log says, the scheduler, and what was written."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from wmhflow.cluster.scheduler import Found, Place, Scheduler, Used
+from wmhflow.cluster.submission import Cut, Submission, Task, plain
+from wmhflow.errors import InputError, MissingProgramError
+from wmhflow.products.product import Place as PersonPlace
+from wmhflow.products.record import visit_record_path
+from wmhflow.registries.executors import load_executors
+
+STATES = ("waiting", "running", "done", "failed", "lost", "unknown")
+ACTIVE = frozenset(("waiting", "running"))
+MISSING = frozenset(("failed", "lost"))
+# why a task is lost, in words
+WHYS = {
+    "memory": "it needed more memory than it had asked for",
+    "time": "it reached its time limit",
+    "node": "its node failed, or was taken for others",
+    "cancelled": "it was cancelled",
+    "killed": "it was killed, and nothing says why",
+    "never": "it never began, and the scheduler does not know it any more: it was cancelled there",
+    "caches": "the job that makes the caches failed, so it never began",
+    "unsent": "it was never sent",
+    "gone": "it ended well, but its outputs are not there any more",
+}
+NOTE = re.compile(
+    r"^=== wmhflow task (?P<what>begin|end)(?: (?P<code>\d+))?: (?P<person>\S+), job \S+ on "
+    r"(?P<host>\S+), (?P<at>\d+)(?:, peak (?P<peak>\d+))? ===$",
+    re.MULTILINE,
+)
+PROGRESS = re.compile(
+    r"^\[(?P<elapsed>[\d:]+)\] .*?(?P<done>\d+) of (?P<total>\d+) steps; now: (?P<now>.+)$",
+    re.MULTILINE,
+)
+SAID = re.compile(r"^(?:sub-\S+(?: ses-\S+)? FAILED|wmhflow): (.+)$", re.MULTILINE)
+# what the program says of a step whose process was killed
+STEP_KILLED = "a worker process was killed while it ran this step"
+NO_SPACE = re.compile(r"No space left on|[Dd]isk quota exceeded")
+# of a log, so much is looked at: its begin, and its end
+MOST_BYTES = 2**16
+GB = 1024**3
+# exit codes from here on are of signals
+SIGNALS = 128
+
+
+@dataclass(frozen=True)
+class TaskState:
+    """What is known of a task.
+
+    Attributes
+    ----------
+    task
+        Whom it processes.
+    submission, cut, number
+        Where it was sent.
+    state
+        One of :data:`STATES`.
+    why
+        Of one that is missing: a key of :data:`WHYS`, ``space`` for a full disk, else empty.
+    sentence
+        What to tell of it.
+    log
+        Where its messages are, if it began.
+    step, since, left_s, limit_left
+        Of one that runs: what it does, when it began (seconds since 1970), how many seconds it may
+        still take, and what the scheduler still gives it.
+    minutes, mem_gb
+        What it used, as far as that is known.
+    """
+
+    task: Task
+    submission: Submission
+    cut: Cut
+    number: int
+    state: str
+    why: str = ""
+    sentence: str = ""
+    log: Path | None = None
+    step: str = ""
+    since: float | None = None
+    left_s: float | None = None
+    limit_left: str = ""
+    minutes: float | None = None
+    mem_gb: float | None = None
+
+
+@dataclass
+class Study:
+    """The latest state of everybody who was submitted into an output folder.
+
+    ``problem`` says why the scheduler could not be asked, if it could not; ``jobs`` holds the state
+    of the last submission's jobs beside the tasks, ``forgotten`` where the scheduler does not know.
+    """
+
+    output_dir: Path
+    submissions: list[Submission]
+    tasks: list[TaskState]
+    problem: str = ""
+    jobs: dict[str, str] = field(default_factory=dict)
+
+    def count(self, state: str) -> int:
+        """Count the tasks in a state."""
+        return sum(one.state == state for one in self.tasks)
+
+    def of(self, states: frozenset[str]) -> list[TaskState]:
+        """List the tasks in any of some states."""
+        return [one for one in self.tasks if one.state in states]
+
+
+def study_state(output_dir: Path, submissions: Sequence[Submission]) -> Study:
+    """Say what became of everybody who was submitted, each by the latest task for them.
+
+    Parameters
+    ----------
+    output_dir
+        Of the run.
+    submissions
+        The oldest first.
+    """
+    latest: dict[Task, tuple[Submission, Cut, int]] = {}
+    for submission in submissions:
+        for task, cut, number in submission.places():
+            latest[task] = (submission, cut, number)
+    found, problem = _asked(submissions)
+    study = Study(output_dir, list(submissions), [], problem)
+    for task, (submission, cut, number) in latest.items():
+        study.tasks.append(_state(task, submission, cut, number, found.get(submission.id)))
+    for submission in submissions[-1:]:
+        jobs = (("caches", submission.caches), ("group", submission.group))
+        for name, job in jobs:
+            if job is not None:
+                answer = found.get(submission.id)
+                known = answer.found if answer else {}
+                study.jobs[name] = known.get((plain(job), None), Found("forgotten")).state
+    return study
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the scheduler said of a submission; ``None`` in its place where it did not answer."""
+
+    found: Mapping[Place, Found]
+    used: Mapping[Place, Used]
+
+
+def _asked(submissions: Sequence[Submission]) -> tuple[dict[str, Answer], str]:
+    """Ask each scheduler once about all jobs that were sent to it."""
+    answers: dict[str, Answer] = {}
+    problem = ""
+    for name in dict.fromkeys(submission.executor for submission in submissions):
+        own = [one for one in submissions if one.executor == name]
+        scheduler = Scheduler(load_executors()[name])
+        jobs = [job for one in own for job in one.jobs]
+        try:
+            answer = Answer(scheduler.tasks(jobs), scheduler.used(jobs))
+        except (InputError, MissingProgramError) as error:
+            problem = str(error)
+            continue
+        answers |= {one.id: answer for one in own}
+    return answers, problem
+
+
+def _state(
+    task: Task, submission: Submission, cut: Cut, number: int, answer: Answer | None
+) -> TaskState:
+    known = TaskState(task, submission, cut, number, "unknown")
+    if cut.job is None:
+        return _lost(known, "unsent")
+    place = (plain(cut.job), number)
+    log = _Log.read(submission.log(cut, number))
+    if log is None:
+        return _not_begun(known, answer, place)
+    used = answer.used.get(place) if answer else None
+    now = answer.found.get(place) if answer else None
+    known = replace(
+        known,
+        log=submission.log(cut, number),
+        since=log.began,
+        minutes=used.minutes if used else log.minutes,
+        mem_gb=(used.mem_gb if used else None) or log.peak_gb,
+        step=log.step,
+    )
+    if log.code == 0:
+        is_there = _is_recorded(submission.output_dir, task)
+        return replace(known, state="done", step="") if is_there else _lost(known, "gone")
+    if log.code is None and now is not None and now.state in ACTIVE:
+        return _running(known, log, now)
+    return _ended(known, log, _ended_by(log, now, used, submission), is_asked=answer is not None)
+
+
+def _ended(known: TaskState, log: _Log, ended_by: str, *, is_asked: bool) -> TaskState:
+    """Say of a task that does not run any more, and did not end well, what ended it."""
+    if log.code is None and not (is_asked or ended_by):
+        return replace(known, sentence="the scheduler cannot be asked")
+    if log.code is not None and log.code < SIGNALS and not ended_by:
+        why = "space" if NO_SPACE.search(log.text) else ""
+        return replace(known, state="failed", why=why, sentence=log.said)
+    return _lost(known, ended_by or "killed")
+
+
+def _lost(known: TaskState, why: str) -> TaskState:
+    during = f" (during {known.step})" if known.step else ""
+    return replace(known, state="lost", why=why, sentence=f"{WHYS[why]}{during}")
+
+
+def _not_begun(known: TaskState, answer: Answer | None, place: Place) -> TaskState:
+    if answer is None:
+        return replace(known, sentence="the scheduler cannot be asked")
+    now = answer.found.get(place)
+    used = answer.used.get(place)
+    if now is not None and now.state in ACTIVE:
+        # a task that begins has no log for a moment
+        return replace(known, state=now.state, sentence=now.why, limit_left=now.left)
+    state = now.state if now is not None else used.state if used is not None else ""
+    caches = known.submission.caches
+    if caches and answer.found.get((plain(caches), None), Found("")).state in {
+        "ended",
+        "memory",
+        "time",
+        "node",
+    }:
+        return _lost(known, "caches")
+    return _lost(known, state if state in WHYS else "killed" if state else "never")
+
+
+def _running(known: TaskState, log: _Log, now: Found) -> TaskState:
+    if now.state == "waiting":
+        return replace(known, state="waiting", sentence="it is to begin again", since=None)
+    left = None
+    if log.began is not None and log.n_done >= 5:
+        spent = max(0.0, time.time() - log.began)
+        left = spent * (log.n_steps - log.n_done) / log.n_done
+    return replace(
+        known, state="running", step=log.step or "begins", left_s=left, limit_left=now.left
+    )
+
+
+def _ended_by(log: _Log, now: Found | None, used: Used | None, submission: Submission) -> str:
+    """Say why the scheduler, or the system, ended a task; nothing if neither did."""
+    if STEP_KILLED in log.text:
+        return "memory"
+    executor = load_executors()[submission.executor]
+    signs = [why for why, sign in executor.signs.items() if re.search(sign, log.text)]
+    for state in (used.state if used else "", now.state if now else "", *signs):
+        # what was killed for its memory is also called cancelled
+        if state in WHYS and not (state == "cancelled" and "memory" in signs):
+            return state
+    return ""
+
+
+def _is_recorded(output_dir: Path, task: Task) -> bool:
+    """Tell whether the outputs note that a person, or the visit of a task, is finished."""
+    if task.session is not None:
+        return (output_dir / visit_record_path(PersonPlace(task.subject, task.session))).is_file()
+    folder = output_dir / visit_record_path(PersonPlace(task.subject, None)).parent
+    try:
+        names = [path.name for path in folder.iterdir()]
+    except OSError:
+        return False
+    return any(name == "record.json" or (name.endswith("_record.json") and name.startswith("ses-"))
+               for name in names)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Log:
+    """What a task's log says.
+
+    ``code`` is its exit code, None if it has not ended.
+    """
+
+    text: str
+    began: float | None = None
+    code: int | None = None
+    minutes: float | None = None
+    peak_gb: float | None = None
+    step: str = ""
+    n_done: int = 0
+    n_steps: int = 0
+
+    @classmethod
+    def read(cls, path: Path) -> _Log | None:
+        """Read a log; None if the task did not begin."""
+        try:
+            with path.open("rb") as stream:
+                content = stream.read(MOST_BYTES)
+                size = stream.seek(0, 2)
+                if size > MOST_BYTES:
+                    stream.seek(max(MOST_BYTES, size - MOST_BYTES))
+                    content += b"\n" + stream.read()
+        except OSError:
+            return None
+        text = content.decode("utf-8", "replace")
+        notes = list(NOTE.finditer(text))
+        if not notes:
+            return None
+        # one that was put back into the queue begins again in the same log
+        begin = next((note for note in reversed(notes) if note["what"] == "begin"), notes[0])
+        last = notes[-1]
+        text = text[begin.start() :]
+        ended = last if last["what"] == "end" else None
+        steps = list(PROGRESS.finditer(text))
+        now = steps[-1] if steps else None
+        return cls(
+            text=text,
+            began=float(begin["at"]),
+            code=int(ended["code"]) if ended else None,
+            minutes=(int(ended["at"]) - int(begin["at"])) / 60 if ended else None,
+            peak_gb=int(ended["peak"]) / GB if ended and ended["peak"] else None,
+            step=now["now"] if now and now["now"] != "–" else "",
+            n_done=int(now["done"]) if now else 0,
+            n_steps=int(now["total"]) if now else 0,
+        )
+
+    @property
+    def said(self) -> str:
+        """The sentence that says why it failed: the program's own, else the log's last line."""
+        found = SAID.findall(self.text)
+        if found:
+            return str(found[0])
+        lines = [line for line in self.text.splitlines() if line.strip() and "=== wm" not in line]
+        return lines[-1].strip()[:300] if lines else f"it ended with {self.code} and said nothing"
+
+
+def iter_used(tasks: Sequence[TaskState]) -> Iterator[TaskState]:
+    """Go through the tasks that ended well and of which it is known what they used."""
+    return (one for one in tasks if one.state == "done" and one.minutes is not None)

@@ -1,0 +1,125 @@
+"""Which map voxels count for a region, by how much of it and of CSF they hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from wmhflow.core.measure.coverage import CoverageWeights
+from wmhflow.core.measure.purity import keep_pure, share_of
+from wmhflow.core.regions.partition import ALL, Row
+from wmhflow.labels.digits import CSF, VENTRICLES, class_of
+from wmhflow.labels.rows import TableRegion
+
+TISSUE = "tissue"
+FLUID = (CSF, VENTRICLES)
+
+
+@dataclass(frozen=True)
+class Purity:
+    """How much of a map voxel a region must cover, and how much of it may be CSF, 0 to 1."""
+
+    least: float = 0.0
+    most_csf: float = 1.0
+
+    @property
+    def acts(self) -> bool:
+        """Whether it leaves anything out."""
+        return self.least > 0 or self.most_csf < 1
+
+
+NO_GUARD = Purity()
+
+
+def fluid_rows(regions: Sequence[TableRegion]) -> list[Row]:
+    """Return the rows of CSF and ventricles, both sides together, by which CSF is measured.
+
+    Parameters
+    ----------
+    regions
+        The tables' regions.
+    """
+    wanted = [one for one in regions if one.seg == TISSUE and one.index in FLUID]
+    return [Row(one.terms) for one in wanted]
+
+
+def is_fluid(region: TableRegion) -> bool:
+    """Tell whether a region is made of CSF, which the guard against CSF leaves as it is."""
+    return any(
+        name == TISSUE and all(class_of(label) in FLUID for label in labels)
+        for name, labels in region.terms
+    )
+
+
+def keep_rows(
+    weights: CoverageWeights, rows: Sequence[Mapping[str, Any]], purity: Purity
+) -> CoverageWeights:
+    """Apply a guard to the rows of the table of maps.
+
+    Parameters
+    ----------
+    weights
+        A region per row.
+    rows
+        The rows' ``seg``, ``index`` and ``tissue``.
+    purity
+        The guard.
+    """
+    if not purity.acts:
+        return weights
+    of_tissue = [i for i, row in enumerate(rows) if row["seg"] == TISSUE]
+    fluid = [i for i in of_tissue if rows[i]["index"] in FLUID and rows[i]["tissue"] == ALL]
+    exempt = [i for i in of_tissue if class_of(int(rows[i]["index"])) in FLUID]
+    too_wet = None
+    if purity.most_csf < 1:
+        too_wet = share_of(weights, fluid) > purity.most_csf
+    return keep_pure(weights, purity.least, too_wet, exempt)
+
+
+def keep_sides(
+    weights: CoverageWeights,
+    regions: Sequence[TableRegion],
+    fluid: CoverageWeights | None,
+    purity: Purity,
+) -> CoverageWeights:
+    """Apply a guard to regions of one side, or to the places opposite to them.
+
+    Parameters
+    ----------
+    weights
+        A place per region.
+    regions
+        The regions.
+    fluid
+        What :func:`fluid_rows` cover; None where nothing is left out.
+    purity
+        The guard.
+    """
+    if not purity.acts or fluid is None:
+        return weights
+    too_wet = None
+    if purity.most_csf < 1:
+        too_wet = share_of(fluid, range(fluid.index.size)) > purity.most_csf
+    exempt = [i for i, region in enumerate(regions) if is_fluid(region)]
+    return keep_pure(weights, purity.least, too_wet, exempt)
+
+
+def impure_share(weights: CoverageWeights, kept: CoverageWeights, place: int) -> float:
+    """Return the share of a region's volume that a guard left out, whatever the map holds there.
+
+    Parameters
+    ----------
+    weights, kept
+        Before and after the guard.
+    place
+        The region's, from 0 on.
+    """
+    volume = float(weights.volume_mm3[place])
+    if kept is weights or not volume:
+        return 0.0
+    lost = sum(
+        sign * float(one.fractions[one.regions == place].sum())
+        for sign, one in ((1, weights), (-1, kept))
+    )
+    return round(max(0.0, lost * weights.map_voxel_mm3 / volume), 9)
