@@ -161,7 +161,6 @@ LESION_MAPS: tuple[Column, ...] = (
     Column("map", "Name of the quantitative map", kind="text"),
     Column("unit", "Unit of values and differences", kind="text"),
     Column("n", "Number of valid map voxels that overlap the lesion", kind="whole"),
-    Column("n_effective", "As in the table of maps"),
     Column("volume_mm3", "Volume of the lesion", "mm^3"),
     Column("coverage", "Volume covered by valid map voxels / volume of the lesion", "1"),
     Column("mean", "Weighted mean in the lesion"),

@@ -21,7 +21,7 @@ from wmhflow.steps.kinds import Folder, LabelImage, MaskImage, Rows, step
 from wmhflow.steps.measures import MapOptions, load_maps
 from wmhflow.steps.purity import FLUID, NO_GUARD, Purity
 
-CELLS = ("n", "n_effective", "volume_mm3", "coverage", "mean", "sd", "median")
+CELLS = ("n", "volume_mm3", "coverage", "mean", "sd", "median")
 FAR = ("all", "rest")
 
 
