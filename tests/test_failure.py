@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import shutil
 from pathlib import Path
 
 import nibabel as nib
@@ -77,9 +78,9 @@ def test_outputs_follow_what_is_asked_and_are_repaired(tmp_path: Path) -> None:
     succeed(words)
     assert outputs(coarse.out) == whole
 
-    without_maps = tmp_path / "filters.json"
-    without_maps.write_text('{"map": {"suffix": "none"}}')
-    succeed([*words, "--bids-filter-file", str(without_maps)])
+    without_maps = tmp_path / "without_maps"
+    shutil.copytree(coarse.given, without_maps, ignore=shutil.ignore_patterns("dwi", "perf"))
+    succeed([word.replace(str(coarse.given), str(without_maps)) for word in words])
     assert not list(coarse.anat().glob("*desc-maps*"))
     succeed(words)
     assert outputs(coarse.out) == whole

@@ -84,7 +84,8 @@ def text_of(visit: VisitPlan) -> str:
 def read_as(visit: VisitPlan) -> dict[str, str]:
     """Say what was taken for what, by the names of the files."""
     # of PET there is a map of every tracer
-    found = {one.name.replace("FDG", ""): one.file.path.name for one in visit.maps}
+    given = [one for one in visit.maps if isinstance(one.values, Given)]
+    found = {one.name.replace("FDG", ""): one.file.path.name for one in given}
     if isinstance(visit.wmh, Given):
         found["WMH"] = visit.wmh.file.path.name
     if visit.parcellation is not None:
@@ -455,8 +456,8 @@ def test_a_folder_of_the_study_does_not_give_the_raw_data_once_more(
 
 def test_what_is_used_as_raw_data_is_not_said_to_be_unused(raw: Path) -> None:
     put(raw / f"{ANAT}_T1map.nii.gz")
-    put(raw / f"{ANAT}_T2w.nii.gz")
-    assert "scanner | note | not used: sub-01_T2w.nii.gz" in text_of(planned(raw, f"scanner={raw}"))
+    put(raw / f"{ANAT}_PDw.nii.gz")
+    assert "scanner | note | not used: sub-01_PDw.nii.gz" in text_of(planned(raw, f"scanner={raw}"))
 
 
 def test_the_inner_datasets_of_raw_data_are_named_one_by_one(raw: Path) -> None:

@@ -232,6 +232,8 @@ query = {suffix = "dwimap", model = "tensor", param = "fa"}
 transform_from = ["dwi"]
 description = "fractional anisotropy"
 """
+# another file, whose values are of another size and unit
+ELSEWHERE = MAP.replace('"fa"', '"md"').replace('"1"', '"mm^2/s"').replace("1.0]", "0.01]")
 
 
 @pytest.mark.parametrize(
@@ -240,7 +242,7 @@ description = "fractional anisotropy"
         ("[0.0, 1.0]", "[0.0, 0.9]", True),
         ('unit = "1"', 'unit = "%"', True),
         ("fractional", "Fractional", True),
-        ('param = "fa"', 'param = "md"', True),
+        (MAP, ELSEWHERE, True),
         ("[[map]]", "# a remark\n[[map]]", False),
         ("[0.0, 1.0]", "[0, 1.00]", False),
     ],
@@ -286,7 +288,8 @@ def test_the_same_options_from_a_file_give_the_same_record(tmp_path: Path) -> No
 UNDER_ANOTHER_NAME = {
     "derivatives": "parts", "maps": "maps", "bids_filter_file": "parts", "wmh_source": "wmh",
     "wmh_command": "wmh", "segmenter_image": "segmenter_image", "atlas": "atlases",
-    "atlas_template": "atlases", "transform": "maps",
+    "atlas_template": "atlases", "transform": "maps", "units": "maps", "tensor_fit": "maps",
+    "allow_raw_dwi": "maps",
 }  # fmt: skip
 # Options that only refuse or choose persons, or say where an index is kept.
 OF_NO_RESULT = {

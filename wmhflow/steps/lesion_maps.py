@@ -208,7 +208,7 @@ def contrast(value: float, reference: float, *, has_ratio: bool) -> dict[str, fl
 
     Examples
     --------
-    >>> contrast(0.3, 0.4, has_ratio=True)["ratio"]
+    >>> round(contrast(0.3, 0.4, has_ratio=True)["ratio"], 3)
     0.75
     >>> contrast(-0.016, -0.008, has_ratio=False)["ratio"]
     nan

@@ -27,9 +27,11 @@ def test_bands_lie_where_the_widths_are() -> None:
 
 def test_a_map_of_which_nothing_is_published_looks_as_before() -> None:
     given = ("FA", "1", {"all": points(rest=0.4)}, {"all": 4.0})
-    assert profile_png(*given) == profile_png(*given, ())
-    assert profile_png(*given) != profile_png(*given, WIDTHS)
-    bands = profile_figure("FA", "1", {"all": points()}, {"all": NAN}, WIDTHS).axes[0].patches
+    assert profile_png(*given) == profile_png(*given, published=())
+    assert profile_png(*given) != profile_png(*given, published=WIDTHS)
+    bands = (
+        profile_figure("FA", "1", {"all": points()}, {"all": NAN}, published=WIDTHS).axes[0].patches
+    )
     assert len(bands) == 2
 
 

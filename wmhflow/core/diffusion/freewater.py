@@ -20,6 +20,8 @@ LARGEST_WITH_TENSOR = 0.7
 # How often the share is refined, and how many shares are tried the first time and then.
 ROUNDS, FIRST, THEN = 3, 9, 19
 LEAST_SIGNAL = 1e-6
+# The fit of a voxel is worth so many turns of a plain loop, when work is divided among threads.
+WORK_OF_A_VOXEL = 1000
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def fit_free_water(signals: NDArray[np.float32], gradients: Gradients) -> FreeWa
     over_ranges(
         lambda start, stop: _fit(data, design, weighted, is_b0, out, start, stop),
         len(data),
-        len(data) * 1000,
+        len(data) * WORK_OF_A_VOXEL,
     )
     out[:, 7] *= 1e-3
     unknown = out[:, 10] > LARGEST_WITH_TENSOR

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from wmhflow.core.arrays.threads import over_ranges
 from wmhflow.core.diffusion.gradients import Gradients, tensor_design
 
+# The fit of a voxel is worth so many turns of a plain loop, when work is divided among threads.
+WORK_OF_A_VOXEL = 100
 # Where D's parts stand in a 3 × 3 tensor: xx, xy, yy, xz, yz, zz, as dipy keeps them.
 ROWS, COLUMNS = (0, 0, 1, 0, 1, 2), (0, 1, 1, 2, 2, 2)
 
@@ -76,8 +78,7 @@ def fit_tensor(signals: NDArray[np.float32], gradients: Gradients) -> TensorFit:
     negative = over_ranges(
         lambda start, stop: _fit(data, design, inverse, products, out, start, stop),
         len(data),
-        # a voxel is worth as much as a hundred of a plain loop
-        len(data) * 100,
+        len(data) * WORK_OF_A_VOXEL,
     )
     out *= np.array([*[1e-3] * 6, 1, *[1e-3] * 3])
     return TensorFit(out[:, :6], out[:, 6], out[:, 7], out[:, 8], out[:, 9], int(sum(negative)))

@@ -82,7 +82,7 @@ def share_of(weights: CoverageWeights, places: Sequence[int]) -> NDArray[np.floa
     --------
     >>> from wmhflow.core.measure.coverage import coverage_weights
     >>> weights = coverage_weights([[[1, 2, 0, 0]]], np.eye(4), (1, 1, 1), np.diag([1, 1, 8, 1.0]))
-    >>> share_of(weights, [0, 1]).tolist()
+    >>> share_of(weights, [0, 1]).round(3).tolist()
     [[[0.25]]]
     """
     image = np.zeros(int(np.prod(weights.map_shape)))
