@@ -21,7 +21,8 @@ copyright = author
 version = release = wmhflow.__version__
 
 extensions = ["myst_parser", "numpydoc", "sphinx.ext.autodoc", "sphinx.ext.autosummary"]
-exclude_patterns = ["_build"]
+# what a page includes is no page
+exclude_patterns = ["_build", "_generated/*.md"]
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,10 @@ from wmhflow.labels.digits import class_of
 LABELS = DATA / "labels"
 VENTRICLE_MEAN, VENTRICLE_WORST, WHITE_MEAN, CORTEX_MEAN = 0.90, 0.85, 0.88, 0.80
 SHARE_OF_CORTEX = 0.5
+
+
+# Lays an image over the template.
+Warped = Callable[[Grid3D], NDArray[np.floating]]
 
 
 @dataclass(frozen=True)
@@ -83,8 +88,8 @@ def measured(path: Path) -> Person:
                 "cortex": dice(tissue == CORTEX_LABEL, np.isin(codes, CORTEX)),
             },
             warp={
-                "wmhflow": _overlap(chain, codes, [str(chain.warp.forward)]),
-                "antsRegistrationSyNQuick[s]": _overlap(chain, codes, _syn_quick(chain, folder)),
+                "wmhflow": _overlap(chain, codes, *_own_warp(chain)),
+                "antsRegistrationSyNQuick[s]": _overlap(chain, codes, *_syn_quick(chain, folder)),
             },
             false_wmh_ml=float(wmh.sum() * voxel_ml),
         )
@@ -107,20 +112,39 @@ def simulated_pair(
     return files
 
 
-def _syn_quick(chain: Chain, folder: Path) -> list[str]:
+def _own_warp(chain: Chain) -> tuple[Warped, NDArray[np.floating]]:
+    """Return how an image is laid over the template by our own warp, and its Jacobian."""
+    template, path = chain.template.grid("t1w"), str(chain.warp.forward)
+    return (
+        lambda moving: resample_through(moving, template, [path], "nearest"),
+        jacobian_determinant(template, path, SEED),
+    )
+
+
+def _syn_quick(chain: Chain, folder: Path) -> tuple[Warped, NDArray[np.floating]]:
     """Register the same brain to the same template with antspyx's default quick SyN."""
     ants = single_threaded_ants(SEED)
     person, brain = chain.reference, chain.brain.data
     moving = Grid3D(robust_range(np.where(brain, person.data, 0)), person.affine)
+    fixed = ants_image(chain.template.grid("t1w"), SEED)
     found = ants.registration(
-        ants_image(chain.template.grid("t1w"), SEED), ants_image(moving, SEED),
-        "antsRegistrationSyNQuick[s]",
+        fixed, ants_image(moving, SEED), "antsRegistrationSyNQuick[s]",
         outprefix=str(folder / "quick"), random_seed=SEED,
     )  # fmt: skip
-    return [str(path) for path in found["fwdtransforms"]]
+    (field,) = [path for path in found["fwdtransforms"] if not path.endswith(".mat")]
+
+    def warped(image: Grid3D) -> NDArray[np.floating]:
+        laid = ants.apply_transforms(
+            fixed, ants_image(image, SEED), found["fwdtransforms"], interpolator="nearestNeighbor"
+        )
+        return np.asarray(laid.numpy())
+
+    return warped, ants.create_jacobian_determinant_image(fixed, field).numpy()
 
 
-def _overlap(chain: Chain, codes: NDArray, transforms: list[str]) -> dict[str, float]:
+def _overlap(
+    chain: Chain, codes: NDArray[np.integer], warped: Warped, jacobian: NDArray[np.floating]
+) -> dict[str, float]:
     """Warp a person's labels to the template and compare with the template's own."""
     template, affine = chain.template.grid("t1w"), chain.reference.affine
     csf = chain.template.grid("csf").data
@@ -132,14 +156,8 @@ def _overlap(chain: Chain, codes: NDArray, transforms: list[str]) -> dict[str, f
     found = {}
     for name, mask in own.items():
         moving = Grid3D(np.isin(codes, members[name]).astype(np.float32), affine)
-        warped = resample_through(moving, template, transforms, "nearest")
-        found[name] = dice(warped > 0, mask)
-    inside = chain.template.mask("brain_mask")
-    found["jacobian"] = min(
-        float(jacobian_determinant(template, path, SEED)[inside].min())
-        for path in transforms
-        if not path.endswith(".mat")
-    )
+        found[name] = dice(warped(moving) > 0, mask)
+    found["jacobian"] = float(jacobian[chain.template.mask("brain_mask")].min())
     return found
 
 

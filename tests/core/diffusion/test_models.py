@@ -127,6 +127,7 @@ def test_directions_of_one_b_are_averaged_to_the_trace() -> None:
     assert fit.fraction[0] == pytest.approx(0, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_planted_fractions_come_back_through_noise() -> None:
     bvals, vectors = table((1000, 30), (2000, 30), n_b0=6)
     rng = np.random.default_rng(3)

@@ -139,6 +139,7 @@ def test_units_do_not_matter():
     assert other.amplitude == pytest.approx(1000 * one.amplitude)
 
 
+@pytest.mark.slow
 def test_the_confidence_interval_holds_the_truth_as_often_as_it_says():
     fits = [fitted(ramp(6.4), noise=1, seed=seed) for seed in range(100)]
     assert sum(fit.width_lo <= 6.4 <= fit.width_hi for fit in fits) >= 90

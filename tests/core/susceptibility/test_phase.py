@@ -67,6 +67,7 @@ def scan() -> tuple[list[np.ndarray], list[np.ndarray], np.ndarray, np.ndarray]:
     return [np.angle(s) for s in signals], [np.abs(s) for s in signals], brain, chi
 
 
+@pytest.mark.slow
 def test_susceptibility_comes_back_from_noisy_wrapped_phases() -> None:
     phases, magnitudes, brain, chi = scan()
     found = quantify_susceptibility(phases, magnitudes, TIMES, brain, AFFINE, 3.0)
