@@ -49,6 +49,8 @@ BRIGHTNESS = {
     "FLAIR": {"csf": 60, "cortex": 330, "deep_grey": 300, "white": 260, "infratentorial": 290},
 }
 FLAIR_TRANSFORM = "from-FLAIR_to-T1w_mode-image_xfm.txt"
+# without both, the FLAIR is registered: the inverse of one stands for it
+BETWEEN_IMAGES = (FLAIR_TRANSFORM, "from-T1w_to-FLAIR_mode-image_xfm.txt")
 LESION_BRIGHTNESS = {"T1w": 330, "FLAIR": 600}
 # values by distance from the lesions: inside, and at 0, 6 and 12 mm, with lines between these
 PROFILES = {"FA": (0.2, 0.3, 0.42, 0.42), "CBF": (15.0, 20.0, 30.0, 40.0)}
@@ -189,7 +191,7 @@ def coarse_dataset(
 ) -> Coarse:
     """Write the dataset: a raw one, and a derivative with masks, parcellations, maps, transforms.
 
-    ``without`` names endings of files that are left out, such as :data:`FLAIR_TRANSFORM` for one
+    ``without`` names endings of files that are left out, such as :data:`BETWEEN_IMAGES` for one
     that has to be registered, or ``aparcaseg_dseg.nii.gz``. Of the voxels ``every`` second or third
     is kept: registrations take the longer the more there are.
     """

@@ -24,6 +24,7 @@ from scipy import ndimage
 
 from tests.builders import ROOT, made_atlases
 from tests.coarse import (
+    BETWEEN_IMAGES,
     FLAIR_TRANSFORM,
     MOTIONS,
     VOXEL_MM,
@@ -336,7 +337,7 @@ def test_a_segmenter_in_an_image_finds_the_lesions(
 @pytest.fixture(scope="module")
 def unregistered(tmp_path_factory: pytest.TempPathFactory) -> Coarse:
     """A FLAIR that has to be registered, and no maps; of 6 mm voxels, or it would take a minute."""
-    left_out = [FLAIR_TRANSFORM, "cbf.nii.gz", "dwimap.nii.gz"]
+    left_out = [*BETWEEN_IMAGES, "cbf.nii.gz", "dwimap.nii.gz"]
     return coarse_dataset(tmp_path_factory.mktemp("unregistered"), without=left_out, every=2)
 
 

@@ -21,7 +21,7 @@ import psutil
 import pytest
 
 from tests.builders import ROOT
-from tests.coarse import FLAIR_TRANSFORM, Coarse, coarse_dataset
+from tests.coarse import BETWEEN_IMAGES, Coarse, coarse_dataset
 from tests.runs import outputs, wmhflow
 
 pytestmark = pytest.mark.slow
@@ -149,7 +149,7 @@ def results(coarse: Coarse) -> dict[str, int]:
 def test_two_visits_side_by_side_give_the_bytes_of_one_after_the_other(tmp_path: Path) -> None:
     """Also what a registration found, which processes beside it must not change."""
     visits = [("01", "a"), ("01", "b")]
-    coarse = coarse_dataset(tmp_path, visits, every=2, without=[FLAIR_TRANSFORM])
+    coarse = coarse_dataset(tmp_path, visits, every=2, without=BETWEEN_IMAGES)
     made = []
     for n in ("1", "2"):
         done = wmhflow(coarse.words("--nprocs", n, out=tmp_path / f"out{n}"))
