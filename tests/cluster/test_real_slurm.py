@@ -185,7 +185,9 @@ def study(slurm: Path, tmp_path_factory: pytest.TempPathFactory) -> Study:
 def fill_caches(study: Study) -> None:
     """Let the first job find what these tests made before: it is another test's matter."""
     caches = study.out / "logs" / "submissions" / "caches"
-    shutil.copytree(os.environ["NUMBA_CACHE_DIR"], caches / f"numba-{package.__version__}")
+    caches.mkdir(parents=True)
+    # not a copy, which would be of different moments where other tests fill it meanwhile
+    (caches / f"numba-{package.__version__}").symlink_to(os.environ["NUMBA_CACHE_DIR"])
     template = cached_template().folder
     shutil.copytree(template, caches / "template" / template.name)
 
@@ -245,7 +247,7 @@ def running_in(study: Study, person: str) -> dict[str, Any] | None:
     """Return what is said of a person who is in a step; nothing of others."""
     one = study.of(person)
     in_step = one["state"] == "running" and one["step"] not in {None, "begins"}
-    assert one["state"] in {"waiting", "running"}, one
+    assert one["state"] in {"waiting", "running"}, json.dumps(one)
     return one if in_step else None
 
 
