@@ -216,7 +216,9 @@ def first_round(study: Study) -> None:
     assert again.returncode == 2, again.stdout + again.stderr
     assert "already" in again.stderr
     values = study.state()
-    assert values["counts"]["waiting"] + values["counts"]["running"] == len(PEOPLE)
+    assert values["counts"]["waiting"] + values["counts"]["running"] == len(PEOPLE), json.dumps(
+        values
+    )
     # 8 tasks an array are allowed, so there are two
     jobs = {one["participant"]: one["job"] for one in values["tasks"]}
     assert len({job.partition("_")[0] for job in jobs.values()}) == 2

@@ -12,6 +12,7 @@ from nipype import Workflow
 from nipype import logging as nipype_logging
 
 from wmhflow.errors import UsageError
+from wmhflow.files.children import keep_sockets_short
 from wmhflow.settings import MEMORY_GB, PROCESSORS, Resources, Settings
 from wmhflow.workflows.plugin import LONGEST_CHAIN, Failure, ResilientMultiProcPlugin
 
@@ -96,6 +97,7 @@ def _make_plugin(
 ) -> ResilientMultiProcPlugin:
     import multiprocessing
 
+    keep_sockets_short()
     multiprocessing.set_forkserver_preload(PRELOADED)
     arguments: dict[str, Any] = {
         "n_procs": resources.nprocs,
