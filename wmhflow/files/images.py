@@ -6,9 +6,9 @@ import gzip
 import math
 import operator
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import nibabel as nib
 import numpy as np
@@ -37,6 +37,7 @@ from wmhflow.files.streams import (
     said_of,
 )
 
+Lengths = TypeVar("Lengths")
 # So many slices are copied at once. At 256 voxels a side this took a quarter of numpy's own copy;
 # other numbers of slices were not tried.
 SLAB = 16
@@ -102,17 +103,7 @@ def read_header(path: Path) -> tuple[tuple[int, int, int], NDArray[np.float64], 
     InputError, GridError
         As :func:`load_volume`; what is wrong with the voxels is not seen.
     """
-    with said_of(path):
-        if path.name.lower().endswith(NIFTI_ENDINGS):
-            header = _header_of(path)
-            shape = _three(path, header.shape)
-            _check_real(path, header.dtype)
-            _check_placed(path, header.is_placed)
-            return shape, _checked_affine(path, header.affine), header.unit
-        image = open_image(path)
-        shape = _three(path, image.shape)
-        _check_real(path, image.get_data_dtype())
-    return shape, _valid_affine(path, image.header, image.affine), "unknown"
+    return _read_header(path, _three)
 
 
 def read_series_header(path: Path) -> tuple[tuple[int, ...], NDArray[np.float64], str]:
@@ -138,15 +129,22 @@ def read_series_header(path: Path) -> tuple[tuple[int, ...], NDArray[np.float64]
         As :func:`load_volume`, but for the number of dimensions; what is wrong with the voxels is
         not seen.
     """
+    return _read_header(path, _four)
+
+
+def _read_header(
+    path: Path, shape_of: Callable[[Path, tuple[int, ...]], Lengths]
+) -> tuple[Lengths, NDArray[np.float64], str]:
+    """Read and check a header; `shape_of` refuses what has not the dimensions that are meant."""
     with said_of(path):
         if path.name.lower().endswith(NIFTI_ENDINGS):
             header = _header_of(path)
-            shape = _four(path, header.shape)
+            shape = shape_of(path, header.shape)
             _check_real(path, header.dtype)
             _check_placed(path, header.is_placed)
             return shape, _checked_affine(path, header.affine), header.unit
         image = open_image(path)
-        shape = _four(path, image.shape)
+        shape = shape_of(path, image.shape)
         _check_real(path, image.get_data_dtype())
     return shape, _valid_affine(path, image.header, image.affine), "unknown"
 
