@@ -72,7 +72,8 @@ def _judge_ivim(planning: Planning, found: FoundSeries) -> Fit | str:
         return str(error)
     shells = [round(shell.b) for shell in chosen.shells]
     counts = [chosen.n_b0, *(len(shell.volumes) for shell in chosen.shells)]
-    return Fit(chosen.words, {}, {"shells": shells, "n_volumes": counts})
+    volumes = {"volumes": list(chosen.volumes)}
+    return Fit(chosen.words, volumes, {"shells": shells, "n_volumes": counts})
 
 
 def _told(chosen: Selection, convention: str) -> dict[str, Any]:

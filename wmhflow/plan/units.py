@@ -99,21 +99,7 @@ def _stated(definition: MapDefinition, file: FoundFile) -> tuple[str | None, str
         )
     if units is not None and units.strip():
         return units.strip(), SIDECAR
-    return producers_unit(definition, file), PRODUCER
-
-
-def producers_unit(definition: MapDefinition, file: FoundFile) -> str | None:
-    """Return the unit in which the program that wrote a file always writes this map, if known.
-
-    Parameters
-    ----------
-    definition
-        The map.
-    file
-        Its file; its ``kind`` is what the registry of producers says of such a file, if anything.
-    """
-    del definition
-    return file.kind.unit if file.kind else None
+    return file.kind.unit if file.kind else None, PRODUCER
 
 
 def _stated_factor(definition: MapDefinition, file: FoundFile, stated: str, by: str) -> float:

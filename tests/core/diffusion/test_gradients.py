@@ -11,6 +11,7 @@ from wmhflow.core.diffusion import (
     Gradients,
     UnfitSeriesError,
     count_directions,
+    fit_ivim,
     fraction_volumes,
     free_water_volumes,
     image_axes,
@@ -126,6 +127,14 @@ def test_two_shells_carry_every_model_of_two() -> None:
         chosen = selected(model, (1000, 30), (2000, 30))
         assert [shell.b for shell in chosen.shells] == [1000, 2000]
         assert chosen.words == "2 without weighting, 30 with b = 1000, 30 with b = 2000"
+
+
+def test_what_scanners_write_for_a_b_value_of_ivim_counts() -> None:
+    """Volumes that count for a b-value are those that are fitted."""
+    bvals = np.repeat([0.0, 22, 49, 101, 198, 502, 1003, 1012, 2000], 3)
+    chosen = ivim_volumes(bvals)
+    assert chosen.volumes == tuple(np.flatnonzero(bvals < 1020).tolist())
+    assert fit_ivim(np.exp(-bvals[None] * 1e-3), bvals).diffusivity[0] == pytest.approx(1e-3)
 
 
 def test_b_values_of_ivim_are_chosen() -> None:

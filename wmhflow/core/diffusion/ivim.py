@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-# From this b on perfusion has gone from the signal, s/mm².
-LEAST_SLOW_B, LARGEST_SLOW_B = 200.0, 1000.0
+# From this b on perfusion has gone from the signal, and up to this one its logarithm is a straight
+# line, s/mm² (2 % for scanners that write 1010).
+LEAST_SLOW_B, LARGEST_SLOW_B = 200.0, 1000.0 * 1.02
 # b-values this close are one, s/mm².
 SAME_B = 2.5
 

@@ -16,6 +16,7 @@ from wmhflow.core.diffusion.gradients import (
     shells_of,
     tensor_design,
 )
+from wmhflow.core.diffusion.ivim import LARGEST_SLOW_B
 
 # Beyond this b the logarithm of the signal is no straight line any more, s/mm² (2 % for scanners
 # that write 1510).
@@ -96,12 +97,7 @@ def kurtosis_volumes(gradients: Gradients) -> Selection:
         If there are not two shells with 15 directions each, whose b-values differ by half and of
         which the highest is at least 1500.
     """
-    shells = [shell for shell in shells_of(gradients) if shell.b <= KURTOSIS_B[1]]
-    full = [
-        shell for shell in shells
-        if _directions(gradients, [shell]) >= LEAST_KURTOSIS_DIRECTIONS
-    ]  # fmt: skip
-    _check_ratio("kurtosis", full, f" of {LEAST_KURTOSIS_DIRECTIONS} directions each")
+    full = _full_shells("kurtosis", gradients, LEAST_KURTOSIS_DIRECTIONS)
     if full[-1].b < KURTOSIS_B[0]:
         raise UnfitSeriesError(
             f"kurtosis needs a shell of b = 1500 to 3000, and the highest is {full[-1].b:.0f}"
@@ -123,15 +119,12 @@ def free_water_volumes(gradients: Gradients) -> Selection:
         If there is one shell, from which free water cannot be told from a raised diffusivity
         (Golub et al. 2021, doi:10.1002/mrm.28599), or the two are too close to each other.
     """
-    shells = [shell for shell in shells_of(gradients) if shell.b <= KURTOSIS_B[1]]
-    if len(shells) < 2:
+    if len(_lower_shells(gradients)) < 2:
         raise UnfitSeriesError(
             "free water cannot be told from a raised diffusivity in one shell (Golub et al. 2021, "
             "doi:10.1002/mrm.28599), and in WMH diffusivity is raised; give a map of it"
         )
-    full = [shell for shell in shells if _directions(gradients, [shell]) >= LEAST_DIRECTIONS]
-    _check_ratio("free water", full, f" of {LEAST_DIRECTIONS} directions each")
-    return _selected(gradients, full)
+    return _selected(gradients, _full_shells("free water", gradients, LEAST_DIRECTIONS))
 
 
 def fraction_volumes(gradients: Gradients) -> Selection:
@@ -147,9 +140,7 @@ def fraction_volumes(gradients: Gradients) -> Selection:
     UnfitSeriesError
         If there are not two such shells: three tissues need three mean signals.
     """
-    shells = [shell for shell in shells_of(gradients) if shell.b <= KURTOSIS_B[1]]
-    full = [shell for shell in shells if _directions(gradients, [shell]) >= LEAST_DIRECTIONS]
-    _check_ratio("fractions of three tissues", full, f" of {LEAST_DIRECTIONS} directions each")
+    full = _full_shells("fractions of three tissues", gradients, LEAST_DIRECTIONS)
     return _selected(gradients, full)
 
 
@@ -171,7 +162,7 @@ def ivim_volumes(bvals: NDArray[np.float64]) -> Selection:
         raise UnfitSeriesError("IVIM needs a volume of b = 0, and there is none")
     distinct = np.unique(np.round(bvals[bvals >= SAME_IVIM_B] / SAME_IVIM_B) * SAME_IVIM_B)
     low = distinct[(distinct >= IVIM_LOW[0]) & (distinct < IVIM_LOW[1])]
-    high = distinct[(distinct >= IVIM_HIGH[0]) & (distinct <= IVIM_HIGH[1])]
+    high = distinct[(distinct >= IVIM_HIGH[0]) & (distinct <= LARGEST_SLOW_B)]
     for found, limits in ((low, IVIM_LOW), (high, IVIM_HIGH)):
         if len(found) < LEAST_IVIM_B:
             raise UnfitSeriesError(
@@ -185,18 +176,25 @@ def ivim_volumes(bvals: NDArray[np.float64]) -> Selection:
     counts = tuple(len(shell.volumes) for shell in shells)
     if 2 in counts:
         raise UnfitSeriesError("IVIM needs three directions of each b, or their average")
-    n_b0 = int(np.count_nonzero(bvals < SAME_IVIM_B))
-    used = tuple(np.flatnonzero(bvals <= IVIM_HIGH[1]).tolist())
-    return Selection(used, shells, n_b0, counts, 1.0, len(used) - 3)
+    b0 = np.flatnonzero(bvals < SAME_IVIM_B).tolist()
+    used = tuple(sorted([*b0, *(i for shell in shells for i in shell.volumes)]))
+    return Selection(used, shells, len(b0), counts, 1.0, len(used) - 3)
 
 
-def _check_ratio(what: str, shells: Sequence[Shell], of: str) -> None:
-    if len(shells) < 2 or shells[-1].b / shells[0].b < LEAST_SHELL_RATIO:
-        found = " and ".join(f"{shell.b:.0f}" for shell in shells) or "none"
+def _lower_shells(gradients: Gradients) -> list[Shell]:
+    return [shell for shell in shells_of(gradients) if shell.b <= KURTOSIS_B[1]]
+
+
+def _full_shells(what: str, gradients: Gradients, least: int) -> list[Shell]:
+    """List the shells of so many directions; two of them have to lie apart."""
+    full = [one for one in _lower_shells(gradients) if _directions(gradients, [one]) >= least]
+    if len(full) < 2 or full[-1].b / full[0].b < LEAST_SHELL_RATIO:
+        found = " and ".join(f"{shell.b:.0f}" for shell in full) or "none"
         raise UnfitSeriesError(
-            f"{what}: needs two shells{of}, the higher b at least {LEAST_SHELL_RATIO:g} times the "
-            f"lower one; there are {found}"
+            f"{what}: needs two shells of {least} directions each, the higher b at least "
+            f"{LEAST_SHELL_RATIO:g} times the lower one; there are {found}"
         )
+    return full
 
 
 def _directions(gradients: Gradients, shells: Sequence[Shell]) -> int:
