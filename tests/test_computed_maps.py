@@ -15,6 +15,7 @@ from tests.coarse import Coarse, coarse_dataset, head
 from wmhflow.bids.writer import read_table
 from wmhflow.cli.parser import parse_settings
 from wmhflow.cli.run import make_plans
+from wmhflow.errors import UsageError
 from wmhflow.plan.visit import VisitPlan
 
 WITHOUT = ("fa_dwimap.nii.gz", "cbf.nii.gz")
@@ -68,6 +69,7 @@ def sidecars(dataset: Coarse, change: dict[str, object], pattern: str) -> None:
         ({"EchoTime": 19}, "*echo-4*.json", "R2starmap", "are no seconds"),
         ({"EchoTime": 0.01}, "*echo-2_part-mag*.json", "Chimap", "other echo times"),
         ({"MagneticFieldStrength": None}, "*phase*.json", "Chimap", "MagneticFieldStrength"),
+        ({"MagneticFieldStrength": 30000}, "*phase*.json", "Chimap", "a main field of 30000"),
         ({"Units": "rad"}, "*echo-2_part-phase*.json", "Chimap", ""),
         ({"InversionTime": 2.5}, "*T2w.json", "T1wT2w", "it is a FLAIR"),
         ({"FlipAngle": 9}, "*mt-on*.json", "MTRmap", "not taken alike (FlipAngle 9 and 6)"),
@@ -97,6 +99,17 @@ def test_missing_phases_and_too_few_echoes_are_said(dataset: Coarse) -> None:
     visit = planned(dataset)
     assert "it has 2 echoes: at least 3" in said(visit, "R2starmap")
     assert not {"R2starmap", "Chimap"} & {one.name for one in visit.maps}
+
+
+@pytest.mark.acts("--no-compute")
+def test_a_map_is_left_out_if_asked_for(dataset: Coarse) -> None:
+    visit = planned(dataset, "--no-compute", "Chimap", "T1wT2w")
+    names = {one.name for one in visit.maps}
+    assert names >= {"R2starmap", "MTRmap", "R1map"}
+    assert not names & {"Chimap", "T1wT2w"}
+    assert said(visit, "Chimap") == "not computed: --no-compute"
+    with pytest.raises(UsageError, match="--no-compute CBF names no map that is computed"):
+        planned(dataset, "--no-compute", "CBF")
 
 
 def test_a_given_map_is_never_computed_again(dataset: Coarse) -> None:
@@ -186,6 +199,10 @@ def test_a_flair_is_no_t2w(tmp_path: Path) -> None:
     done = inprocess.run(dataset.words())
     assert done.code == 1
     assert "look whether it is a FLAIR" in done.out + done.err
+    assert "or leave the map out with --no-compute T1wT2w" in done.out + done.err
+    # and the others go on
+    inprocess.succeed(dataset.words("--no-compute", "T1wT2w"))
+    assert (dataset.anat() / "sub-01_desc-volumes_regions.tsv").is_file()
 
 
 @pytest.mark.slow
@@ -203,4 +220,5 @@ def test_a_phase_of_the_other_sign_is_refused_with_a_sentence(tmp_path: Path) ->
     echoes.add_echoes(dataset, turn=-1)
     done = inprocess.run(dataset.words())
     assert done.code == 1
+    assert "Chimap cannot be computed" in done.out + done.err
     assert "opposite sign" in done.out + done.err

@@ -365,6 +365,14 @@ class Inputs:
         help="Compute maps from a raw diffusion series, too. By default only one of a derivative "
         "dataset is used: one that was corrected for motion and distortion.",
     )
+    no_compute: tuple[str, ...] = option(
+        (),
+        "--no-compute",
+        help="Maps that are not computed although what they are computed from is there, "
+        "e.g. Chimap T1wT2w.",
+        many=True,
+        metavar="MAP",
+    )
     units: tuple[tuple[str, str], ...] = option(
         (),
         "--units",

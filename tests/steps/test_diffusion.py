@@ -156,10 +156,31 @@ def test_ivim_of_a_series_of_low_b_values(made, tmp_path: Path) -> None:
     data[2:8, 2:8, 2:8] = 800 * (0.92 * np.exp(-bvals * 0.8e-3) + 0.08 * np.exp(-bvals * 0.03))
     path = save_image(tmp_path / "i_dwi.nii", data, AFFINE)
     np.savetxt(tmp_path / "i.bval", bvals[None], fmt="%g")
-    found = fit_ivims(path, tmp_path / "i.bval")
+    found = fit_ivims(path, tmp_path / "i.bval", list(range(len(bvals))))
     assert np.allclose(found.d.data[2:8, 2:8, 2:8], 0.8e-3, rtol=0.01)
     assert np.allclose(found.f.data[2:8, 2:8, 2:8], 0.08, atol=0.01)
     assert np.isnan(found.d.data[0, 0, 0])
+
+
+@pytest.mark.parametrize("fit", [fit_tensors, fit_free_waters, fit_kurtoses, fit_ivims])
+@pytest.mark.parametrize(
+    ("signal", "masked"), [(0, 1), (np.nan, 1), (-5, 1), (0, None), (np.nan, None), (100, 0)]
+)
+def test_a_series_that_gives_no_value_gives_no_map(
+    made, tmp_path: Path, fit, signal: float, masked: int | None
+) -> None:
+    files = made()
+    save_image(files["image"], np.full((*SHAPE, len(files["volumes"])), signal), AFFINE)
+    if masked is not None:
+        files["mask"] = save_image(tmp_path / "mask.nii", np.full(SHAPE, masked), AFFINE)
+    if fit is fit_ivims:
+        files = {
+            name: files[name] for name in ("image", "bval", "volumes", "mask") if name in files
+        }
+    elif fit is not fit_tensors:
+        files["tissue"] = tissue()
+    with pytest.raises(InputError, match=r"no voxel to fit a model to|no white matter"):
+        fit(**files)
 
 
 def test_fractions_know_each_tissue_by_itself(made) -> None:

@@ -20,6 +20,7 @@ from wmhflow.cli.resources import find_resources, monitor, prepare_environment
 from wmhflow.errors import InputError, MissingProgramError, UsageError
 from wmhflow.files.locks import scratch_folder
 from wmhflow.plan.atlases import PlannedAtlases
+from wmhflow.plan.computed import check_uncomputed
 from wmhflow.plan.filters import check_filter_maps
 from wmhflow.plan.judging import judged
 from wmhflow.plan.named import check_named
@@ -164,6 +165,7 @@ def make_plans(settings: Settings) -> Iterator[ParticipantPlan]:
     check_crosses(settings.regions)
     maps = load_maps(settings.inputs.maps, settings.inputs.units)
     check_named(settings.inputs.transform, maps)
+    check_uncomputed(settings.inputs.no_compute, maps)
     atlases = PlannedAtlases(settings.regions)
     subjects = find_subjects(settings.bids_dir, settings.inputs.participant_label)
     query = open_query(settings.bids_dir, settings.inputs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -14,6 +14,30 @@ from wmhflow.plan.visit import Composed, Computed, MapPlan, Source, VisitPlan
 from wmhflow.registries.maps import MapComputation, MapDefinition
 from wmhflow.registries.series import SeriesDefinition, SeriesFile, load_series_definitions
 from wmhflow.settings import Inputs
+
+
+def check_uncomputed(names: Collection[str], maps: Mapping[str, MapDefinition]) -> None:
+    """Refuse names of maps that would not be computed anyway.
+
+    Parameters
+    ----------
+    names
+        Of ``--no-compute``.
+    maps
+        The registry of maps.
+
+    Raises
+    ------
+    UsageError
+        With the name, and those that can be meant.
+    """
+    known = [one.name for one in maps.values() if one.computed is not None]
+    for name in names:
+        if name not in known:
+            raise UsageError(
+                f"--no-compute {name} names no map that is computed; there are: {', '.join(known)}."
+            )
+
 
 # By the name that the registry of series gives it: whether an option asks for raw series, too.
 ASKED_FOR: Mapping[str, Callable[[Inputs], bool]] = {
@@ -100,9 +124,13 @@ class Computing:
             The map.
         """
         how = definition.computed
-        if how is not None and how.series is None:
+        if how is None:
+            return
+        if definition.name in self.planning.settings.inputs.no_compute:
+            self.planning.say(definition.name, "note", "not computed: --no-compute")
+        elif how.series is None:
             yield from self._from_files(definition, how)
-        elif how is not None and how.series is not None:
+        else:
             yield from self._from_series(definition, how, how.series)
 
     def _from_series(

@@ -8,6 +8,7 @@ from typing import Any
 
 from wmhflow.bids.query import FoundFile
 from wmhflow.bids.sidecars import read_sidecar
+from wmhflow.core.susceptibility.quantify import FIELD_T
 from wmhflow.plan.computed import Fit, FoundSeries
 from wmhflow.plan.context import Planning
 from wmhflow.plan.units import settle_unit
@@ -65,6 +66,11 @@ def judge_phase(planning: Planning, found: FoundSeries) -> Fit | str:
     elif strengths == {None} or len(strengths) > 1:
         fault = (
             "its JSON files do not say the strength of the main field (MagneticFieldStrength, T)"
+        )
+    elif not FIELD_T[0] <= max(one or 0.0 for one in strengths) <= FIELD_T[1]:
+        fault = (
+            f"its JSON files state a main field of {max(one or 0.0 for one in strengths):g}, where "
+            f"{FIELD_T[0]:g} to {FIELD_T[1]:g} T can be true"
         )
     elif len(units) > 1:
         fault = f"its phase images have other units ({', '.join(sorted(units))})"

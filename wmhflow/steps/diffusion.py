@@ -99,12 +99,30 @@ def load_part(
     gradients = gradients.part(volumes)
     data, _ = load_series(image, volumes)
     counted = head_mask(data[..., gradients.b0]) if mask is None else load_volume(mask)[0] != 0
-    if not counted.any():
-        raise InputError(f"{mask or image} leaves no voxel to fit a model to; look at it.")
+    check_left(counted, mask or image)
     signals = np.empty((int(counted.sum()), len(volumes)), dtype=np.float32)
     for number in range(len(volumes)):
         signals[:, number] = data[..., number][counted]
     return Part(signals, counted, gradients, affine)
+
+
+def check_left(counted: NDArray[np.bool_], file: Path) -> None:
+    """Refuse a series of which no voxel counts, or has a fit.
+
+    Parameters
+    ----------
+    counted
+        Voxels that count, or that a model was fitted to.
+    file
+        The mask that leaves none, or the series.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    if not counted.any():
+        raise InputError(f"{file} leaves no voxel to fit a model to; look at it.")
 
 
 def head_mask(b0: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -230,6 +248,7 @@ def fit_tensors(
         near = near_white(part, tissue, transform)[part.mask]
         found = fit_tensor_robustly(found, part.signals, part.gradients, near)
     fitted = np.isfinite(found.fa)
+    check_left(fitted, image)
     coherence = _coherence(part, found, fitted)
     _say_table(image, coherence)
     return TensorMaps(

@@ -13,7 +13,7 @@ from scipy import ndimage
 from wmhflow.core.diffusion.fractions import LEAST_RESPONSE_VOXELS, shell_means, tissue_fractions
 from wmhflow.core.diffusion.freewater import fit_free_water
 from wmhflow.core.diffusion.gradients import shells_of
-from wmhflow.core.diffusion.ivim import LARGEST_SLOW_B, fit_ivim
+from wmhflow.core.diffusion.ivim import fit_ivim
 from wmhflow.core.diffusion.kurtosis import fit_kurtosis
 from wmhflow.core.diffusion.selection import tensor_volumes
 from wmhflow.core.diffusion.tensor import fit_tensor
@@ -23,7 +23,14 @@ from wmhflow.files.forms import trusted_affine
 from wmhflow.files.gradients import load_bvals
 from wmhflow.files.images import load_series, load_volume
 from wmhflow.labels.digits import CORTEX, VENTRICLES, WHITE_MATTER
-from wmhflow.steps.diffusion import Part, head_mask, load_part, near_white, tissue_on
+from wmhflow.steps.diffusion import (
+    Part,
+    check_left,
+    head_mask,
+    load_part,
+    near_white,
+    tissue_on,
+)
 from wmhflow.steps.kinds import Facts, LabelImage, step
 
 # Voxels of one bundle, and of cortex, that show what the tissue's signal is.
@@ -79,6 +86,7 @@ def fit_free_waters(
     whole = load_part(image, bval, bvec, table, mask, volumes, convention, trust)
     part = _near_white(whole, tissue, transform, image)
     fit = fit_free_water(part.signals, part.gradients)
+    check_left(np.isfinite(fit.fraction), image)
     facts = _counted(fit.fraction) | {
         "tensorless_fraction": _share(np.isnan(fit.md), np.isfinite(fit.fraction)),
     }
@@ -127,6 +135,7 @@ def fit_kurtoses(
     whole = load_part(image, bval, bvec, table, mask, volumes, convention, trust)
     part = _near_white(whole, tissue, transform, image)
     fit = fit_kurtosis(part.signals, part.gradients)
+    check_left(np.isfinite(fit.mkt) | np.isfinite(fit.mk), image)
     facts = _counted(fit.mk) | {"bounded_fraction": fit.bounded_fraction}
     maps = (fit.mk, fit.ak, fit.rk, fit.kfa)
     mk, ak, rk, kfa = (part.grid(values) for values in maps)
@@ -143,7 +152,11 @@ class IvimMaps(NamedTuple):
 
 @step(mem_gb=2.0, seconds=10)
 def fit_ivims(
-    image: Path, bval: Path, mask: Path | None = None, trust: str | None = None
+    image: Path,
+    bval: Path,
+    volumes: list[int],
+    mask: Path | None = None,
+    trust: str | None = None,
 ) -> IvimMaps:
     """Fit slow diffusion and the share of perfusion.
 
@@ -151,17 +164,19 @@ def fit_ivims(
     ----------
     image, bval, mask
         The files of the series; the directions of each b are averaged.
+    volumes
+        Numbers of the volumes that are fitted.
     trust
         The form of the header that is believed.
     """
-    bvals = load_bvals(bval)
-    volumes = np.flatnonzero(bvals <= LARGEST_SLOW_B * 1.02)
-    data, affine = load_series(image, volumes.tolist())
-    used = bvals[volumes]
+    used = load_bvals(bval)[volumes]
+    data, affine = load_series(image, volumes)
     counted = (
         head_mask(data[..., used == used.min()]) if mask is None else load_volume(mask)[0] != 0
     )
+    check_left(counted, mask or image)
     fit = fit_ivim(data[counted], used)
+    check_left(np.isfinite(fit.fraction), image)
     laid = []
     for values in (fit.diffusivity, fit.fraction):
         grid = np.full(counted.shape, np.nan, dtype=np.float32)

@@ -18,7 +18,7 @@ from wmhflow.core.susceptibility import (
     reference_offset,
 )
 from wmhflow.labels.digits import DEEP_GREY, VENTRICLES, WHITE_MATTER, class_of
-from wmhflow.steps.kinds import Facts, LabelImage, step
+from wmhflow.steps.kinds import Facts, LabelImage, check_values, computing, step
 
 # The share of a voxel that has to lie in the brain, or in a tissue to stand for it.
 IN_BRAIN, WHOLLY = 0.5, 0.95
@@ -69,7 +69,9 @@ def map_decay(magnitude: list[Grid3D], echo_times_s: list[float]) -> Decay:
     """
     last = magnitude[int(np.argmax(echo_times_s))]
     noise = background_noise(last.data)
-    fit = fit_decay([echo.data for echo in magnitude], echo_times_s, noise=noise)
+    with computing("R2starmap"):
+        fit = fit_decay([echo.data for echo in magnitude], echo_times_s, noise=noise)
+        check_values(fit.rate)
     facts = {
         "echoes": len(magnitude),
         "noise": noise,
@@ -105,19 +107,22 @@ def map_susceptibility(
     grid = magnitude[0]
     classes = class_of(tissue.data)
     brain = share_on(grid, tissue.data > 0, tissue, transform) > IN_BRAIN
-    found = quantify_susceptibility(
-        phases_in_radians([echo.data for echo in phase], phase_unit),
-        [echo.data for echo in magnitude],
-        echo_times_s,
-        brain,
-        grid.affine,
-        field_strength_t,
-    )
-    fluid, grey, white = (
-        reference_offset(found.chi_ppm, share_on(grid, classes == one, tissue, transform) >= WHOLLY)
-        for one in (VENTRICLES, DEEP_GREY, WHITE_MATTER)
-    )
-    check_sign(grey, white)
+    with computing("Chimap"):
+        found = quantify_susceptibility(
+            phases_in_radians([echo.data for echo in phase], phase_unit),
+            [echo.data for echo in magnitude],
+            echo_times_s,
+            brain,
+            grid.affine,
+            field_strength_t,
+        )
+        fluid, grey, white = (
+            reference_offset(
+                found.chi_ppm, share_on(grid, classes == one, tissue, transform) >= WHOLLY
+            )
+            for one in (VENTRICLES, DEEP_GREY, WHITE_MATTER)
+        )
+        check_sign(grey, white)
     facts = {
         "reference_offset_ppm": fluid,
         "deep_grey_ppm": grey,

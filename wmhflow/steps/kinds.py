@@ -202,3 +202,43 @@ def about(file: str) -> Iterator[None]:
         yield
     except UnfitImageError as error:
         raise InputError(f"{file}: {error}") from error
+
+
+@contextmanager
+def computing(name: str) -> Iterator[None]:
+    """Say of which map it is that it cannot be computed, and how to go on without it.
+
+    Parameters
+    ----------
+    name
+        The map's.
+
+    Raises
+    ------
+    InputError
+        If the images that it is computed from are not what they should be.
+    """
+    try:
+        yield
+    except UnfitImageError as error:
+        raise InputError(
+            f"{name} cannot be computed: {error}; correct the images, or leave the map out with "
+            f"--no-compute {name}."
+        ) from error
+
+
+def check_values(values: NDArray[np.floating]) -> None:
+    """Refuse a map that was computed and holds no value at all.
+
+    Parameters
+    ----------
+    values
+        The map; NaN where it has no value.
+
+    Raises
+    ------
+    UnfitImageError
+        If it is so everywhere.
+    """
+    if not np.isfinite(values).any():
+        raise UnfitImageError("no voxel of the images gives a value")

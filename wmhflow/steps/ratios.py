@@ -22,7 +22,7 @@ from wmhflow.core.space.grids import Grid3D
 from wmhflow.core.tissue.bias import correct_bias
 from wmhflow.labels.digits import VENTRICLES, WHITE_MATTER, class_of
 from wmhflow.steps.echoes import IN_BRAIN, WHOLLY, Shown, share_on
-from wmhflow.steps.kinds import Facts, LabelImage, MaskImage, step
+from wmhflow.steps.kinds import Facts, LabelImage, MaskImage, check_values, computing, step
 
 
 class Transfer(NamedTuple):
@@ -61,7 +61,9 @@ def map_transfer(off: Grid3D, on: Grid3D) -> Transfer:
         The images without and with the pulse, on one grid.
     """
     noise = background_noise(off.data)
-    ratio = transfer_ratio(on.data, off.data, noise=noise)
+    with computing("MTRmap"):
+        ratio = transfer_ratio(on.data, off.data, noise=noise)
+        check_values(ratio)
     facts = {"noise": noise, "unfitted_voxels": int(np.count_nonzero(np.isnan(ratio)))}
     return Transfer(Grid3D(ratio, off.affine), facts)
 
@@ -89,7 +91,8 @@ def map_rate(time: Grid3D, seconds_per_unit: float) -> Relaxation:
     seconds_per_unit
         What it is multiplied with to be in seconds.
     """
-    found = rate_from_time(time.data * np.float32(seconds_per_unit))
+    with computing("R1map"):
+        found = rate_from_time(time.data * np.float32(seconds_per_unit))
     facts = {"seconds_per_unit": seconds_per_unit * found.seconds_per_unit}
     return Relaxation(Grid3D(found.rate, time.affine), facts)
 
@@ -145,15 +148,17 @@ def map_t1_over_t2(
         share_on(image, mask, tissue, transform)
         for mask in (tissue.data > 0, classes == VENTRICLES, far, white)
     )
-    check_fluid_is_bright(image.data, fluid >= WHOLLY, inner >= WHOLLY)
+    with computing("T1wT2w"):
+        check_fluid_is_bright(image.data, fluid >= WHOLLY, inner >= WHOLLY)
     through = [] if transform is None else [str(transform)]
     moved = average_through(t1w, image, through, [True] * len(through))
     inside = brain > IN_BRAIN
-    top, bottom = (
-        correct_bias(values.astype(np.float32), inside, image.voxel_sizes_mm)
-        for values in (moved, image.data)
-    )
-    ratio, middle = relative_ratio(top, bottom, reference >= WHOLLY)
+    with computing("T1wT2w"):
+        top, bottom = (
+            correct_bias(values.astype(np.float32), inside, image.voxel_sizes_mm)
+            for values in (moved, image.data)
+        )
+        ratio, middle = relative_ratio(top, bottom, reference >= WHOLLY)
     facts = {
         "reference_ratio": middle,
         "reference_voxels": int(np.count_nonzero(reference >= WHOLLY)),

@@ -21,6 +21,7 @@ import numpy as np
 
 from wmhflow.core.arrays.distance import distance_to
 from wmhflow.core.arrays.validation import (
+    UnfitImageError,
     check_same_shape,
     checked_mask,
     checked_spacing,
@@ -164,7 +165,7 @@ def spheres_within(
             blur = forward(_sphere(shape, sizes, radius), shape).real
             yield Sphere(where, (1 - blur).astype(np.float32))
     if not done.any():
-        raise ValueError("mask is too thin: no sphere of a voxel's radius fits into it")
+        raise UnfitImageError("mask is too thin: no sphere of a voxel's radius fits into it")
 
 
 def _sphere(

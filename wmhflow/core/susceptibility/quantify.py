@@ -107,6 +107,9 @@ def quantify_susceptibility(
     check_series(turns, bright, times[order], brain, sizes.tolist())
     seen = brain & np.all([image > 0 for image in bright], axis=0)
     seen = largest_component(seen & np.all([np.isfinite(image) for image in turns], axis=0))
+    if not brain.any():
+        raise UnfitImageError("no voxel of the brain lies in the images")
+    _check_share(int(np.count_nonzero(seen)) / int(np.count_nonzero(brain)))
     fit = combine_echoes(turns, bright, times[order], seen, sizes.tolist())
     steady = largest_component(seen & (fit.residual_rad <= LARGEST_RESIDUAL))
     steady = without_holes(steady) & seen
