@@ -1,4 +1,4 @@
-"""Images from which no map can be computed: one sentence for each kind, and no empty map."""
+"""Images from which no map can be computed: a sentence for each kind, and an empty map."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from tests.coarse import head
-from wmhflow.errors import InputError
 from wmhflow.labels.digits import CORTEX, DEEP_GREY, VENTRICLES, WHITE_MATTER
 from wmhflow.steps.echoes import map_decay, map_susceptibility
 from wmhflow.steps.kinds import Grid3D, LabelImage, MaskImage
@@ -91,12 +90,24 @@ SLICE = slice(20, 21)
     ],
 )
 @pytest.mark.filterwarnings("ignore:All-NaN", "ignore:Mean of empty", "ignore:invalid value")
-def test_what_is_wrong_is_said_with_the_map_and_the_way_on(
-    compute: Callable[[], Any], name: str, why: str
+def test_a_map_that_cannot_be_computed_is_empty_and_it_is_said(
+    compute: Callable[[], Any], name: str, why: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with pytest.raises(InputError) as caught:
-        compute()
-    said = str(caught.value)
-    assert said.startswith(f"{name} cannot be computed: ")
-    assert why in said
-    assert said.endswith(f"or leave the map out with --no-compute {name}.")
+    values, facts = compute()
+    assert np.isnan(values.data).all()
+    assert facts.pop("refused") == 1
+    assert set(facts.values()) == {None}
+    assert caplog.text.count(f"{name} is not computed, and is n/a: ") == 1
+    assert why in caplog.text
+    assert f"or leave the map out with --no-compute {name}." in caplog.text
+
+
+def test_what_can_be_computed_has_the_same_facts_as_what_cannot() -> None:
+    for can, cannot in (
+        (lambda: map_decay(magnitudes(), TIMES_S), lambda: map_decay(BLANK, TIMES_S)),
+        (lambda: map_rate(image(0.9), 1.0), lambda: map_rate(image(0), 1.0)),
+        (lambda: map_transfer(image(5), image(4)), lambda: map_transfer(image(0), image(0))),
+    ):
+        (_, done), (_, refused) = can(), cannot()
+        assert list(done) == list(refused)
+        assert (done["refused"], refused["refused"]) == (0, 1)

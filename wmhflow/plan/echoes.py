@@ -8,13 +8,12 @@ from typing import Any
 
 from wmhflow.bids.query import FoundFile
 from wmhflow.bids.sidecars import read_sidecar
-from wmhflow.core.susceptibility.quantify import FIELD_T
+from wmhflow.core.susceptibility.limits import FIELD_T, LEAST_ECHOES
 from wmhflow.plan.computed import Fit, FoundSeries
 from wmhflow.plan.context import Planning
 from wmhflow.plan.units import settle_unit
 from wmhflow.registries.maps import load_maps
 
-LEAST_ECHOES = 3
 # The map that R1 is the reciprocal of.
 GIVEN_TIME = "T1map"
 # Settings that have to be one for a ratio of images with and without magnetisation transfer.

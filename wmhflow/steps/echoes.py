@@ -18,10 +18,15 @@ from wmhflow.core.susceptibility import (
     reference_offset,
 )
 from wmhflow.labels.digits import DEEP_GREY, VENTRICLES, WHITE_MATTER, class_of
-from wmhflow.steps.kinds import Facts, LabelImage, check_values, computing, step
+from wmhflow.steps.kinds import Facts, LabelImage, computed_or_nothing, step
 
 # The share of a voxel that has to lie in the brain, or in a tissue to stand for it.
 IN_BRAIN, WHOLLY = 0.5, 0.95
+# What is found out of a map, by its step.
+DECAY_FACTS = ("echoes", "noise", "fewer_echoes_voxels", "unfitted_voxels")
+CHI_FACTS = (
+    *("reference_offset_ppm", "deep_grey_ppm", "white_matter_ppm", "residual_rad", "brain_share"),
+)
 
 
 class Decay(NamedTuple):
@@ -69,16 +74,17 @@ def map_decay(magnitude: list[Grid3D], echo_times_s: list[float]) -> Decay:
     """
     last = magnitude[int(np.argmax(echo_times_s))]
     noise = background_noise(last.data)
-    with computing("R2starmap"):
+
+    def compute() -> tuple[NDArray[np.floating], Facts]:
         fit = fit_decay([echo.data for echo in magnitude], echo_times_s, noise=noise)
-        check_values(fit.rate)
-    facts = {
-        "echoes": len(magnitude),
-        "noise": noise,
-        "fewer_echoes_voxels": int(np.count_nonzero(fit.n_echoes < len(magnitude))),
-        "unfitted_voxels": int(np.count_nonzero(np.isnan(fit.rate))),
-    }
-    return Decay(Grid3D(fit.rate, magnitude[0].affine), facts)
+        return fit.rate, {
+            "echoes": len(magnitude),
+            "noise": noise,
+            "fewer_echoes_voxels": int(np.count_nonzero(fit.n_echoes < len(magnitude))),
+            "unfitted_voxels": int(np.count_nonzero(np.isnan(fit.rate))),
+        }
+
+    return Decay(*computed_or_nothing("R2starmap", magnitude[0], compute, DECAY_FACTS))
 
 
 @step(mem_gb=6.0, seconds=200)
@@ -106,13 +112,13 @@ def map_susceptibility(
     """
     grid = magnitude[0]
     classes = class_of(tissue.data)
-    brain = share_on(grid, tissue.data > 0, tissue, transform) > IN_BRAIN
-    with computing("Chimap"):
+
+    def compute() -> tuple[NDArray[np.floating], Facts]:
         found = quantify_susceptibility(
             phases_in_radians([echo.data for echo in phase], phase_unit),
             [echo.data for echo in magnitude],
             echo_times_s,
-            brain,
+            share_on(grid, tissue.data > 0, tissue, transform) > IN_BRAIN,
             grid.affine,
             field_strength_t,
         )
@@ -123,14 +129,15 @@ def map_susceptibility(
             for one in (VENTRICLES, DEEP_GREY, WHITE_MATTER)
         )
         check_sign(grey, white)
-    facts = {
-        "reference_offset_ppm": fluid,
-        "deep_grey_ppm": grey,
-        "white_matter_ppm": white,
-        "residual_rad": found.residual_rad,
-        "brain_share": found.share_left,
-    }
-    return Magnetic(Grid3D(found.chi_ppm, grid.affine), facts)
+        return found.chi_ppm, {
+            "reference_offset_ppm": fluid,
+            "deep_grey_ppm": grey,
+            "white_matter_ppm": white,
+            "residual_rad": found.residual_rad,
+            "brain_share": found.share_left,
+        }
+
+    return Magnetic(*computed_or_nothing("Chimap", grid, compute, CHI_FACTS))
 
 
 def share_on(

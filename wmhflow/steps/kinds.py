@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+import logging
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from wmhflow.errors import InputError
 from wmhflow.files.images import load_grid, load_image, read_header, save_work_image
 from wmhflow.files.template import Template
 
+log = logging.getLogger("wmhflow")
 Step = TypeVar("Step", bound=Callable[..., Any])
 
 
@@ -204,41 +206,40 @@ def about(file: str) -> Iterator[None]:
         raise InputError(f"{file}: {error}") from error
 
 
-@contextmanager
-def computing(name: str) -> Iterator[None]:
-    """Say of which map it is that it cannot be computed, and how to go on without it.
+def computed_or_nothing(
+    name: str,
+    like: Grid3D,
+    compute: Callable[[], tuple[NDArray[np.floating], Facts]],
+    facts: Sequence[str],
+) -> tuple[Grid3D, Facts]:
+    """Compute a map; images of which that is not possible cost the map, and nothing else.
 
     Parameters
     ----------
     name
         The map's.
+    like
+        An image on its grid.
+    compute
+        Gives the map's values and what was found out.
+    facts
+        The names of that, which is n/a where there is no map.
 
-    Raises
-    ------
-    InputError
-        If the images that it is computed from are not what they should be.
+    Returns
+    -------
+    tuple of Grid3D and Facts
+        NaN everywhere, with ``refused`` 1 and a warning, where the images are not what they should
+        be, or no voxel has a value; else ``refused`` is 0.
     """
     try:
-        yield
+        values, found = compute()
+        if not np.isfinite(values).any():
+            raise UnfitImageError("no voxel of the images gives a value")
     except UnfitImageError as error:
-        raise InputError(
-            f"{name} cannot be computed: {error}; correct the images, or leave the map out with "
-            f"--no-compute {name}."
-        ) from error
-
-
-def check_values(values: NDArray[np.floating]) -> None:
-    """Refuse a map that was computed and holds no value at all.
-
-    Parameters
-    ----------
-    values
-        The map; NaN where it has no value.
-
-    Raises
-    ------
-    UnfitImageError
-        If it is so everywhere.
-    """
-    if not np.isfinite(values).any():
-        raise UnfitImageError("no voxel of the images gives a value")
+        log.warning(
+            "%s is not computed, and is n/a: %s. Correct the images, or leave the map out with "
+            "--no-compute %s.", name, error, name,
+        )  # fmt: skip
+        empty = np.full(like.data.shape, np.nan, dtype=np.float32)
+        return Grid3D(empty, like.affine), {"refused": 1, **dict.fromkeys(facts)}
+    return Grid3D(values.astype(np.float32), like.affine), {"refused": 0, **found}

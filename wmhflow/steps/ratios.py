@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wmhflow.ants.transforms import average_through
 from wmhflow.core.arrays.distance import distance_to
@@ -22,7 +23,12 @@ from wmhflow.core.space.grids import Grid3D
 from wmhflow.core.tissue.bias import correct_bias
 from wmhflow.labels.digits import VENTRICLES, WHITE_MATTER, class_of
 from wmhflow.steps.echoes import IN_BRAIN, WHOLLY, Shown, share_on
-from wmhflow.steps.kinds import Facts, LabelImage, MaskImage, check_values, computing, step
+from wmhflow.steps.kinds import Facts, LabelImage, MaskImage, computed_or_nothing, step
+
+# What is found out of a map, by its step.
+TRANSFER_FACTS = ("noise", "unfitted_voxels")
+RATE_FACTS = ("seconds_per_unit",)
+RATIO_FACTS = ("reference_ratio", "reference_voxels")
 
 
 class Transfer(NamedTuple):
@@ -60,12 +66,13 @@ def map_transfer(off: Grid3D, on: Grid3D) -> Transfer:
     off, on
         The images without and with the pulse, on one grid.
     """
-    noise = background_noise(off.data)
-    with computing("MTRmap"):
+
+    def compute() -> tuple[NDArray[np.floating], Facts]:
+        noise = background_noise(off.data)
         ratio = transfer_ratio(on.data, off.data, noise=noise)
-        check_values(ratio)
-    facts = {"noise": noise, "unfitted_voxels": int(np.count_nonzero(np.isnan(ratio)))}
-    return Transfer(Grid3D(ratio, off.affine), facts)
+        return ratio, {"noise": noise, "unfitted_voxels": int(np.count_nonzero(np.isnan(ratio)))}
+
+    return Transfer(*computed_or_nothing("MTRmap", off, compute, TRANSFER_FACTS))
 
 
 @step(mem_gb=1.0)
@@ -91,10 +98,12 @@ def map_rate(time: Grid3D, seconds_per_unit: float) -> Relaxation:
     seconds_per_unit
         What it is multiplied with to be in seconds.
     """
-    with computing("R1map"):
+
+    def compute() -> tuple[NDArray[np.floating], Facts]:
         found = rate_from_time(time.data * np.float32(seconds_per_unit))
-    facts = {"seconds_per_unit": seconds_per_unit * found.seconds_per_unit}
-    return Relaxation(Grid3D(found.rate, time.affine), facts)
+        return found.rate, {"seconds_per_unit": seconds_per_unit * found.seconds_per_unit}
+
+    return Relaxation(*computed_or_nothing("R1map", time, compute, RATE_FACTS))
 
 
 class Ratio(NamedTuple):
@@ -148,19 +157,20 @@ def map_t1_over_t2(
         share_on(image, mask, tissue, transform)
         for mask in (tissue.data > 0, classes == VENTRICLES, far, white)
     )
-    with computing("T1wT2w"):
+
+    def compute() -> tuple[NDArray[np.floating], Facts]:
         check_fluid_is_bright(image.data, fluid >= WHOLLY, inner >= WHOLLY)
-    through = [] if transform is None else [str(transform)]
-    moved = average_through(t1w, image, through, [True] * len(through))
-    inside = brain > IN_BRAIN
-    with computing("T1wT2w"):
+        through = [] if transform is None else [str(transform)]
+        moved = average_through(t1w, image, through, [True] * len(through))
+        inside = brain > IN_BRAIN
         top, bottom = (
             correct_bias(values.astype(np.float32), inside, image.voxel_sizes_mm)
             for values in (moved, image.data)
         )
         ratio, middle = relative_ratio(top, bottom, reference >= WHOLLY)
-    facts = {
-        "reference_ratio": middle,
-        "reference_voxels": int(np.count_nonzero(reference >= WHOLLY)),
-    }
-    return Ratio(Grid3D(np.where(inside, ratio, np.nan).astype(np.float32), image.affine), facts)
+        return np.where(inside, ratio, np.nan), {
+            "reference_ratio": middle,
+            "reference_voxels": int(np.count_nonzero(reference >= WHOLLY)),
+        }
+
+    return Ratio(*computed_or_nothing("T1wT2w", image, compute, RATIO_FACTS))

@@ -11,6 +11,7 @@ from wmhflow.core.arrays.validation import UnfitImageError, check_same_shape, ch
 from wmhflow.core.susceptibility.dipole import main_field_direction
 from wmhflow.core.susceptibility.echoes import combine_echoes
 from wmhflow.core.susceptibility.inversion import WEIGHT, invert_whole_field
+from wmhflow.core.susceptibility.limits import FIELD_T, LEAST_ECHOES
 from wmhflow.core.susceptibility.phase import check_series
 
 if TYPE_CHECKING:
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 GYROMAGNETIC_HZ_PER_T = 42.577_478e6
-LEAST_ECHOES = 3
-# Field strengths at which heads are scanned.
-FIELD_T = (0.05, 14.0)
 # Radians that the phases of a voxel may be off a line; beyond, it is no phase.
 LARGEST_RESIDUAL = 1.0
 FEWEST_VOXELS = 30
