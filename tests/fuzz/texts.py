@@ -27,7 +27,7 @@ from tests.fuzz.mutate import (
     disturbed_text,
     pick,
 )
-from tests.fuzz.verdicts import AS_IT_SAYS, OTHER_NUMBERS, REFUSED, SAME, Verdict
+from tests.fuzz.verdicts import AS_IT_SAYS, LEFT_OUT, OTHER_NUMBERS, REFUSED, SAME, Verdict
 from tests.fuzz.world import Look, World, disturbed, heard, look_at
 from wmhflow.cli.parser import parse_settings
 from wmhflow.errors import InputError, UsageError
@@ -105,7 +105,7 @@ def texts(world: World, rng: Random) -> Verdict:
     """Disturb one of the files of text."""
     return pick(rng, (config, config, maps, maps, filters, filters, descriptions, atlases,
     atlases,
-                      bystanders))(world, rng)  # fmt: skip
+                      bystanders, sidecars))(world, rng)  # fmt: skip
 
 
 def _disturbed_toml(rng: Random, text: str) -> tuple[bytes, str]:
@@ -339,8 +339,6 @@ def bystanders(world: World, rng: Random) -> Verdict:
         world.coarse.raw / "participants.tsv": disturbed_text(rng, text),
         world.coarse.raw / "participants.json": disturbed_json(rng, {"age": {"Units": "year"}}),
         world.images["T1w"].with_name("sub-01_T1w.json"): disturbed_json(rng, sidecar),
-        world.images["FA"].with_name("sub-01_model-tensor_param-fa_dwimap.json"): disturbed_json(
-            rng, sidecar),
         world.images["parcellation"].with_name("sub-01_space-T1w_seg-aparcaseg_dseg.tsv"):
             disturbed_text(rng, "index\tname\n2\tLeft-White\n41\tRight-White\n1001\tctx\n"),
         world.coarse.raw / ".bidsignore": disturbed_text(rng, "*_bold.nii.gz\n"),
@@ -357,6 +355,47 @@ def bystanders(world: World, rng: Random) -> Verdict:
         return Verdict(SAME, "", about)
 
     return look.stopped(about) or taken()
+
+
+# what means that FA is a fraction, which it is anyway; nothing is as good
+_NO_UNIT = ("", "1", "unitless", "dimensionless", "fraction", "arbitrary", "a.u.", "n/a")
+
+
+def sidecars(world: World, rng: Random) -> Verdict:
+    """Disturb what a map's JSON file says: another unit costs the map, nothing else counts."""
+    unit = pick(rng, ("1", "dimensionless", "arbitrary", "n/a", "mm", "mm2/s", "%", "per cent"))
+    sidecar = {"EchoTime": 0.1, "SliceTiming": [0.0, 1.0], "Units": unit}
+    path = world.images["FA"].with_name("sub-01_model-tensor_param-fa_dwimap.json")
+    content, what = disturbed_json(rng, sidecar)
+    about = f"{path.name}: {what}"
+    with disturbed({path: content}):
+        look = look_at(world.words)
+
+    def taken() -> Verdict:
+        states = {state for name, state, _ in look.decided if name == "FA"}
+        says = _units_of(content)
+        if "refused" in states and "found" not in states and says not in _NO_UNIT:
+            return Verdict(LEFT_OUT, "", about)
+        same = _without_notes(look) == _without_notes(world.sound)
+        if same and (says is None or says in _NO_UNIT):
+            return Verdict(SAME, "", about)
+        return Verdict(OTHER_NUMBERS, f"FA in {says!r} is {sorted(states)}", about)
+
+    return look.stopped(about) or taken()
+
+
+def _units_of(content: bytes) -> Any:
+    """Read ``Units``; None where the file says nothing."""
+    try:
+        read = json.loads(content.decode())
+    except (ValueError, RecursionError):
+        return None
+    said = read.get("Units") if isinstance(read, dict) else None
+    return said.strip() if isinstance(said, str) else said
+
+
+def _without_notes(look: Look) -> list[tuple[str, str, str]]:
+    return [line for line in look.decided if line[1] != "note"]
 
 
 def atlases(world: World, rng: Random) -> Verdict:
