@@ -17,7 +17,7 @@ import pytest
 from scipy import ndimage
 
 from tests.builders import PHANTOM, save_image
-from wmhflow.core.measure.zeros import find_no_data
+from wmhflow.core.measure.zeros import find_no_data, holds_data
 from wmhflow.registries.maps import load_maps as load_registry
 from wmhflow.steps.measures import LoadedMaps, MapOptions, load_maps
 
@@ -190,7 +190,7 @@ def test_where_no_map_of_a_fit_holds_data_nobody_measured() -> None:
     fw, fa = np.full((9, 9, 9), 0.3), np.full((9, 9, 9), 0.4)
     fw[4, 4, 4:6] = 0
     fa[4, 4, 4] = 0
-    found = find_no_data(fw, [fa], can_be_zero=True)
+    found = find_no_data(fw, [holds_data(fa)], can_be_zero=True)
     assert np.argwhere(found.missing).tolist() == [[4, 4, 4]]
     fa[4, 4, 4] = np.nan
-    assert find_no_data(fw, [fa], can_be_zero=True).missing.sum() == 1
+    assert find_no_data(fw, [holds_data(fa)], can_be_zero=True).missing.sum() == 1

@@ -22,7 +22,7 @@ from wmhflow.core.measure.regional import (
     region_weights,
     statistics_of,
 )
-from wmhflow.core.measure.zeros import AUTO, NoData, find_no_data
+from wmhflow.core.measure.zeros import AUTO, NoData, find_no_data, holds_data
 from wmhflow.core.regions.lesions import lesion_centres
 from wmhflow.core.regions.partition import ALL, IN_NAWM, IN_WMH, TISSUES, Row
 from wmhflow.core.space.geometry import voxel_mm3
@@ -233,10 +233,12 @@ def load_maps(
         data, affine = load_volume(path)
         affine = trusted_affine(path, affine, trust)
         values[one.name] = np.asarray(data, dtype=np.float64)
+    told_by = {name for one in options for name in _sisters(one, options)}
+    holding = {name: holds_data(values[name]) for name in values if name in told_by}
     no_data = {
         one.name: find_no_data(
             values[one.name],
-            [values[name] for name in _sisters(one, options)],
+            [holding[name] for name in _sisters(one, options)],
             can_be_zero=one.can_be_zero,
             zeros=zeros,
         )

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from wmhflow.core.arrays.boxes import bounding_box
 from wmhflow.core.arrays.components import without_holes
 
 AUTO, DATA, MISSING = "auto", "data", "missing"
@@ -47,7 +48,7 @@ class NoData:
 
 def find_no_data(
     values: NDArray[np.floating],
-    sisters: Sequence[NDArray[np.floating]] = (),
+    holding: Sequence[NDArray[np.bool_]] = (),
     *,
     can_be_zero: bool = False,
     zeros: str = AUTO,
@@ -73,8 +74,9 @@ def find_no_data(
     ----------
     values : (I, J, K) array
         The map. Non-finite voxels hold no data, and are not reported as missing.
-    sisters : sequence of (I, J, K) arrays
-        Other maps of the same fit on the same grid, of quantities that are not 0 in tissue.
+    holding : sequence of (I, J, K) arrays of bool
+        What :func:`holds_data` says of other maps of the same fit on the same grid, of quantities
+        that are not 0 in tissue.
     can_be_zero
         Whether methods give exactly 0 in tissue.
     zeros
@@ -102,16 +104,18 @@ def find_no_data(
     if zeros == MISSING:
         return NoData(zero, zero, {"all": int(np.count_nonzero(zero))})
     void = zero | fill | ~np.isfinite(values)
-    holding = [np.isfinite(one) & ~_zero(one) & ~_filled(one) for one in sisters]
     is_floor = can_be_zero and not np.any(values[~void] < 0)
     reasons = {"planes": _whole_planes(void)}
     reasons["outside"] = _outside(void, holding if is_floor else None)
     missing = (zero | fill) & (reasons["planes"] | reasons["outside"])
     rest = zero & ~missing
-    # where there is data, how far it is from 0
-    strength = np.where(np.isfinite(values) & ~zero & ~fill, np.abs(values), np.inf)
-    reasons["failures"] = _failures(strength, rest, holding, is_floor)
-    reasons["holes"] = none if is_floor else _holes(strength, rest & ~reasons["failures"])
+    reasons["failures"] = reasons["holes"] = none
+    if rest.any():
+        # where there is data, how far it is from 0
+        strength = np.where(void, np.inf, np.abs(values))
+        reasons["failures"] = _failures(strength, rest, holding, is_floor)
+        if not is_floor:
+            reasons["holes"] = _holes(strength, rest & ~reasons["failures"])
     missing |= reasons["failures"] | reasons["holes"]
     counts, counted = {}, none.copy()
     for reason, where in reasons.items():
@@ -119,6 +123,26 @@ def find_no_data(
         counts[reason] = int(np.count_nonzero(new))
         counted |= new
     return NoData(zero, missing, counts)
+
+
+def holds_data(values: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Find the voxels of a map that hold something other than 0 or a filling.
+
+    Parameters
+    ----------
+    values : (I, J, K) array
+        The map.
+
+    Returns
+    -------
+    (I, J, K) array of bool
+
+    Examples
+    --------
+    >>> holds_data(np.array([0.4, 0, np.nan]).reshape(3, 1, 1)).ravel().tolist()
+    [True, False, False]
+    """
+    return np.isfinite(values) & ~_zero(values) & ~_filled(values)
 
 
 def _zero(values: NDArray[Any]) -> NDArray[np.bool_]:
@@ -172,9 +196,14 @@ def _outside(
     closed, and what a map with an outside of its own holds as inside stays.
     """
     if inside is None:
-        found = ~without_holes(~void)
-        beside = ndimage.convolve(void.astype(np.uint8), FACES.astype(np.uint8), mode="constant")
-        return np.asarray(found & (beside > 1))
+        box = bounding_box(~void)
+        if box is None:
+            return void & _beside(void)
+        # all beyond the box of the data reaches the border
+        near = tuple(slice(max(0, side.start - 1), side.stop + 1) for side in box)
+        found = void.copy()
+        found[near] = ~without_holes(~void[near])
+        return np.asarray(found & _beside(void))
     core = ndimage.binary_erosion(void, FACES, border_value=1)
     found = ndimage.binary_dilation(~without_holes(~core) & core, FACES) & void
     for holds in inside:
@@ -183,6 +212,16 @@ def _outside(
         if np.any(found & ~holds) and np.count_nonzero(rim & found) * 2 <= np.count_nonzero(rim):
             found &= ~holds
     return np.asarray(found)
+
+
+def _beside(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Find the voxels that share a face with a voxel of a mask."""
+    found = np.zeros(mask.shape, dtype=bool)
+    for axis in range(mask.ndim):
+        here, there = np.moveaxis(found, axis, 0), np.moveaxis(mask, axis, 0)
+        here[1:] |= there[:-1]
+        here[:-1] |= there[1:]
+    return found
 
 
 def _failures(
