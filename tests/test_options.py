@@ -474,6 +474,7 @@ def test_mixed_voxels_of_a_coarse_map_do_not_count_if_asked_for(tmp_path: Path) 
                 if (row["map"], row["seg"]) == ("CBF", "tissue") and row["coverage"] != "n/a"
             },
             float(quality["map_CBF_nawm_impure"]),
+            [row["mean"] for row in rows(made, out, "desc-maps_curves") if row["map"] == "CBF"],
         )
     nawm, fluid, white = ("5", "NAWM"), ("2", "all"), ("5", "all")
     for name in ("pure", "dry"):
@@ -481,6 +482,8 @@ def test_mixed_voxels_of_a_coarse_map_do_not_count_if_asked_for(tmp_path: Path) 
         assert lost > 0.005
         assert found[name][1] == pytest.approx(lost, abs=0.01)
     assert found["all"][1] == 0
+    # the curves around lesions follow
+    assert len({tuple(one[2]) for one in found.values()}) == 3
     # ventricles are mixed with tissue, but are no tissue that CSF could be mixed with
     assert found["pure"][0][fluid] < found["all"][0][fluid] == found["dry"][0][fluid]
     assert found["dry"][0][white] < found["all"][0][white]

@@ -53,7 +53,7 @@ from wmhflow.labels.edges import interval_mm
 from wmhflow.registries.quality import find_measure
 from wmhflow.steps.kinds import Facts, LabelImage, MaskImage, Rows, Table, step
 from wmhflow.steps.partition import as_partition, as_regions
-from wmhflow.steps.purity import NO_GUARD, Purity, impure_share, keep_rows
+from wmhflow.steps.purity import NO_GUARD, Purity, impure_share, keep_rows, wet_voxels
 from wmhflow.steps.surroundings import AroundLesions
 from wmhflow.steps.units import unit_facts
 
@@ -328,7 +328,8 @@ def sample_maps(
     seen = {FIELD_OF_VIEW: (np.zeros(shape), np.ones(shape, dtype=bool))}
     kept = keep_rows(weights, described, purity)
     sampled = statistics_of(loaded.maps, kept) | statistics_of(seen, weights)
-    around = AroundLesions(found, distance, n_shells, kept, loaded.affine)
+    wet = wet_voxels(weights, described, purity)
+    around = AroundLesions(found, distance, n_shells, kept, loaded.affine, purity.least, wet)
     penumbra, curves = [], []
     for name, (values, valid) in loaded.maps.items():
         shown = around.look_at(name, values, valid, sampled[name]["n_effective"], seed)

@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from wmhflow.core.measure.coverage import CoverageWeights
 from wmhflow.core.measure.purity import keep_pure, share_of
 from wmhflow.core.regions.partition import ALL, Row
@@ -68,13 +71,28 @@ def keep_rows(
     """
     if not purity.acts:
         return weights
-    of_tissue = [i for i, row in enumerate(rows) if row["seg"] == TISSUE]
-    fluid = [i for i in of_tissue if rows[i]["index"] in FLUID and rows[i]["tissue"] == ALL]
-    exempt = [i for i in of_tissue if class_of(int(rows[i]["index"])) in FLUID]
-    too_wet = None
-    if purity.most_csf < 1:
-        too_wet = share_of(weights, fluid) > purity.most_csf
-    return keep_pure(weights, purity.least, too_wet, exempt)
+    exempt = [i for i in _of_tissue(rows) if class_of(int(rows[i]["index"])) in FLUID]
+    return keep_pure(weights, purity.least, wet_voxels(weights, rows, purity), exempt)
+
+
+def wet_voxels(
+    weights: CoverageWeights, rows: Sequence[Mapping[str, Any]], purity: Purity
+) -> NDArray[np.bool_] | None:
+    """Find map voxels of which more is CSF than may be; None where any share may be.
+
+    Parameters
+    ----------
+    weights, rows, purity
+        As for :func:`keep_rows`.
+    """
+    if purity.most_csf >= 1:
+        return None
+    fluid = [i for i in _of_tissue(rows) if rows[i]["index"] in FLUID and rows[i]["tissue"] == ALL]
+    return np.asarray(share_of(weights, fluid) > purity.most_csf)
+
+
+def _of_tissue(rows: Sequence[Mapping[str, Any]]) -> list[int]:
+    return [i for i, row in enumerate(rows) if row["seg"] == TISSUE]
 
 
 def keep_sides(

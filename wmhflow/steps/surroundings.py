@@ -65,6 +65,8 @@ class AroundLesions:
         What every region of the table covers on the maps' grid.
     map_affine
         Map voxel to the partition's world mm.
+    least_purity, excluded
+        How much of a map voxel a shell must cover, and voxels that count for none.
     """
 
     def __init__(
@@ -74,6 +76,8 @@ class AroundLesions:
         n_shells: int,
         weights: CoverageWeights,
         map_affine: NDArray[np.float64],
+        least_purity: float = 0.0,
+        excluded: NDArray[np.bool_] | None = None,
     ) -> None:
         shell, lesion_class = _numbered(found, n_shells)
         self.around: Surroundings = surroundings_of(
@@ -84,6 +88,8 @@ class AroundLesions:
             distance.affine,
             weights.map_shape,
             map_affine,
+            least_purity=least_purity,
+            excluded=excluded,
         )
         self.shares = pair_shares(weights, gather_cells(weights, map_affine))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -9,6 +11,7 @@ from numpy.typing import NDArray
 from wmhflow.core.measure.coverage import CoverageWeights, coverage_weights
 from wmhflow.core.measure.purity import keep_pure, share_of
 from wmhflow.core.measure.statistics import region_statistics
+from wmhflow.core.measure.surroundings import bin_means, shell_means, sum_map, surroundings_of
 
 # a row of labels, four to a voxel of the map: 1 covers 1, 0.75 and 0.25 of three voxels
 LABELS = np.array([1, 1, 1, 1, 1, 1, 1, 2, 1, 2, 2, 2, 2, 2, 2, 2]).reshape(1, 1, -1)
@@ -70,3 +73,38 @@ def test_what_excludes_nothing_changes_nothing(weights: CoverageWeights) -> None
 def test_shares_of_regions_add_up(weights: CoverageWeights) -> None:
     assert np.allclose(share_of(weights, [0, 1]), 1)
     assert np.allclose(share_of(weights, []), 0)
+
+
+def test_parts_of_one_thing_count_together(weights: CoverageWeights) -> None:
+    apart, joined = keep_pure(weights, 0.8), keep_pure(weights, 0.8, together=[0, 0])
+    assert apart.voxels.size == 2
+    assert np.array_equal(joined.fractions, weights.fractions)
+
+
+def test_means_of_shells_and_bins_are_free_of_what_the_guard_leaves_out() -> None:
+    # steps of 4 mm from a wall, and CSF from 23 mm on, in a map of 3 mm
+    fine = np.broadcast_to(np.arange(36.0)[:, None, None], (36, 12, 12))
+    shell = np.where(fine < 23, 1 + fine.astype(int) // 4, 0)
+    values = np.where(shell > 0, 1.0 + shell, 60.0)
+    mixed = values.reshape(12, 3, 4, 3, 4, 3).mean(axis=(1, 3, 5))
+    to_map = np.diag([3.0, 3, 3, 1]) + np.pad(np.ones((3, 1)), ((0, 1), (3, 0)))
+    fluid = coverage_weights(np.where(shell == 0, 1, 0), np.eye(4), mixed.shape, to_map)
+
+    def seen(**guard: Any) -> tuple[NDArray[np.float64], set[float]]:
+        around = surroundings_of(
+            shell, np.zeros_like(shell), fine + 0.5, (6, 1), np.eye(4), mixed.shape, to_map, **guard
+        )
+        sums = sum_map(mixed, np.ones(mixed.shape, bool), around)
+        shells = shell_means(sums, around, [0])
+        bins = bin_means(sums, around, [0], shells).mean
+        return shells.mean, set(bins[np.isfinite(bins)].round(9))
+
+    # shells that hold no voxel of 3 mm wholly are empty; beyond the last one there are no bins
+    pure, bins = seen(least_purity=0.99)
+    assert pure == pytest.approx([2, np.nan, 4, 5, np.nan, np.nan], nan_ok=True)
+    assert bins == {2.0, 4.0, 5.0}
+    every, _ = seen()
+    dry, _ = seen(excluded=share_of(fluid, [0]) > 0)
+    assert dry[:-1] == pytest.approx(every[:-1])
+    assert every[-1] > 15
+    assert dry[-1] == pytest.approx((6 + 6 + 7) / 3)

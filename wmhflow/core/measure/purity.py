@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from wmhflow.core.measure.coverage import CoverageWeights
 
@@ -16,6 +16,7 @@ def keep_pure(
     least_purity: float = 0.0,
     excluded: NDArray[np.bool_] | None = None,
     exempt: Sequence[int] = (),
+    together: ArrayLike | None = None,
 ) -> CoverageWeights:
     """Keep of every region the map voxels that it covers enough of.
 
@@ -29,6 +30,10 @@ def keep_pure(
         Map voxels that count for no region, shape (I, J, K), such as those with too much CSF.
     exempt
         Places of regions, from 0 on, for which excluded voxels count all the same.
+    together
+        A number from 0 on for each region, shape (R,). Regions of one number, which must not
+        overlap, are parts of one: what they cover of a voxel is added up before it is looked at.
+        By default each region stands for itself.
 
     Returns
     -------
@@ -44,10 +49,18 @@ def keep_pure(
     >>> keep_pure(weights, 0.2).fractions.round(3).tolist()
     [0.375]
     """
-    kept = weights.fractions >= least_purity
+    entries = np.diff(weights.starts)
+    covered: NDArray[np.floating] = weights.fractions
+    if together is not None:
+        of_region = np.asarray(together, dtype=np.int64)
+        places = np.repeat(np.arange(entries.size), entries)
+        key = places * (int(of_region.max(initial=0)) + 1) + of_region[weights.regions]
+        _, whole = np.unique(key, return_inverse=True)
+        covered = np.asarray(np.bincount(whole, weights.fractions), np.float64)[whole]
+    kept = covered >= least_purity
     if excluded is not None:
         # an entry belongs to a voxel, and so do as many entries as lie between its starts
-        out = np.repeat(excluded.ravel()[weights.voxels], np.diff(weights.starts))
+        out = np.repeat(excluded.ravel()[weights.voxels], entries)
         is_exempt = np.zeros(weights.index.size, dtype=bool)
         is_exempt[list(exempt)] = True
         kept &= ~out | is_exempt[weights.regions]

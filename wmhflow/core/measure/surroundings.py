@@ -17,6 +17,7 @@ from wmhflow.core.measure.independence import (
     gather_cells,
     pair_shares_between,
 )
+from wmhflow.core.measure.purity import keep_pure
 
 BIN_MM = 0.5
 # What differs by less than this part of the map's means does so by rounding to single precision.
@@ -95,6 +96,9 @@ def surroundings_of(
     label_affine: ArrayLike,
     map_shape: Sequence[int],
     map_affine: ArrayLike,
+    *,
+    least_purity: float = 0.0,
+    excluded: NDArray[np.bool_] | None = None,
 ) -> Surroundings:
     """Divide what lies around lesions by shell and by fine distance, for maps on one grid.
 
@@ -113,6 +117,9 @@ def surroundings_of(
         Voxel of these images to world mm.
     map_shape, map_affine
         The grid of the maps.
+    least_purity, excluded
+        Which map voxels count, as in :func:`~wmhflow.core.measure.purity.keep_pure`; a shell must
+        cover so much of a voxel, whatever the lesion class.
 
     Returns
     -------
@@ -144,6 +151,8 @@ def surroundings_of(
     labels[inside] = stratum + 1
     weights = coverage_weights(labels.reshape(numbers.shape), label_affine, map_shape, map_affine)
     ordinal = found // width % (n_shells + 1)
+    if least_purity > 0 or excluded is not None:
+        weights = keep_pure(weights, least_purity, excluded, together=ordinal)
     mean = np.bincount(stratum, away, found.size) / np.maximum(np.bincount(stratum), 1)
     return Surroundings(
         weights=weights,
