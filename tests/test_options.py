@@ -51,6 +51,14 @@ valid_range = [0.0, 39.0]
 query = { suffix = "cbf" }
 transform_from = ["asl"]
 description = "Flow that is no more than 39"
+
+[[map]]
+name = "Second"
+unit = "1"
+valid_range = [0.0, 1.0]
+query = { suffix = "dwimap", model = "parts" }
+family = "diffusion"
+component = 2
 """
 
 
@@ -59,6 +67,12 @@ def coarse(tmp_path_factory: pytest.TempPathFactory) -> Coarse:
     """The dataset, whose mask of lesions has a hole."""
     made = coarse_dataset(tmp_path_factory.mktemp("coarse"))
     save(made.find("WMH_mask.nii.gz"), with_hole().astype(np.uint8), head().affine)
+    # the map of anisotropy in percent, between two others, in one file
+    fa = made.find("param-fa_dwimap.nii.gz")
+    parts = [np.full_like(planted("FA"), 7), 100 * planted("FA"), -planted("FA")]
+    vector = fa.with_name("sub-01_model-parts_dwimap.nii.gz")
+    save(vector, np.stack(parts, axis=-1), nib.load(fa).affine)
+    vector.with_name("sub-01_model-parts_dwimap.json").write_text('{"Units": "percent"}')
     return made
 
 
@@ -207,10 +221,33 @@ def test_a_further_map_has_rows_of_its_own(coarse: Coarse, plain: Path, divided:
         }
         for out in (plain, divided)
     )
-    assert set(after) - set(before) == {"Flow"}
+    assert set(after) - set(before) == {"Flow", "Second"}
     # far from lesions the flow is 40 everywhere, which is above what is valid
     assert float(before["CBF"]["mean"]) == pytest.approx(40, abs=0.01)
     assert after["Flow"]["mean"] == "n/a" or float(after["Flow"]["mean"]) < 39
+
+
+def test_a_component_of_a_series_is_sampled_as_a_map_of_its_own(
+    coarse: Coarse, divided: Path
+) -> None:
+    alone, part = (
+        {
+            (row["seg"], row["index"], row["tissue"]): row
+            for row in rows(coarse, divided, "desc-maps_regions")
+            if row["map"] == name
+        }
+        for name in ("FA", "Second")
+    )
+    assert alone.keys() == part.keys()
+    for key, row in alone.items():
+        assert row["n"] == part[key]["n"]
+        if row["mean"] != "n/a":
+            # the tables have FA in percent here
+            assert float(part[key]["mean"]) == pytest.approx(float(row["mean"]) / 100, rel=1e-5)
+    written = json.loads(
+        next(divided.rglob("sub-01_*desc-Second*.json")).read_text(encoding="utf-8")
+    )
+    assert (written["Units"], written["Parameters"]["Component"]) == ("1", 2)
 
 
 @pytest.mark.acts("--units")
@@ -221,7 +258,7 @@ def test_maps_are_shown_in_the_units_that_were_asked_for(
         {
             (row["map"], row["index"], row["tissue"]): row
             for row in rows(coarse, out, "desc-maps_regions")
-            if row["seg"] == "tissue" and row["map"] != "Flow"
+            if row["seg"] == "tissue" and row["map"] in ("FA", "CBF")
         }
         for out in (plain, divided)
     )

@@ -18,7 +18,7 @@ from wmhflow.cli.main import main
 from wmhflow.errors import InputError
 from wmhflow.plan.judging import judge_visit
 from wmhflow.plan.units import settle_unit
-from wmhflow.plan.visit import Given, MapPlan, VisitPlan
+from wmhflow.plan.visit import Computed, Given, MapPlan, VisitPlan
 from wmhflow.registries.maps import load_maps
 from wmhflow.registries.producers import ProducerFile
 
@@ -242,6 +242,48 @@ def test_a_map_of_several_volumes_is_refused_and_the_others_go_on(
     (why,) = visit.refused
     assert path.name in why
     assert "it is 4D, a series of images" in why
+
+
+VECTOR = """
+[[map]]
+name = "Part"
+unit = "1"
+valid_range = [0, 1]
+query = { suffix = "dwimap", param = "fa" }
+component = NUMBER
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "volumes", "units", "said"),
+    [
+        (1, 3, NOT_STATED, None),
+        (3, 3, "1", None),
+        (3, 3, "a.u.", None),
+        (2, 3, "%", None),
+        (1, 1, NOT_STATED, None),
+        (4, 3, NOT_STATED, "has 3 volumes, and the definition of Part names component 4"),
+        (2, 1, NOT_STATED, "has 1 volume, and the definition of Part names component 2"),
+        (2, 3, "mm2/s", "is in 'mm2/s' by its sidecar; Part is measured in '1'"),
+    ],
+)
+def test_a_component_is_a_map_if_the_series_has_it(
+    raw: Path, tmp_path: Path, number: int, volumes: int, units: Any, said: str | None
+) -> None:
+    path = give(tmp_path / "maps", f"{TENSOR}-fa_dwimap", 0.4, units)
+    save_image(path, np.ones((8, 9, 10, volumes)))
+    give(tmp_path / "maps", "PDmap", 70.0, "%")
+    (tmp_path / "more.toml").write_text(VECTOR.replace("NUMBER", str(number)), encoding="utf-8")
+    visit = plan_one(raw, tmp_path / "maps", more=("--maps", str(tmp_path / "more.toml")))
+    found = {one.name: one for one in visit.maps}
+    assert set(found) - {"FA"} == ({"PDmap"} if said else {"PDmap", "Part"})
+    if said is None:
+        values = found["Part"].values
+        assert isinstance(values, Computed)
+        factor = 0.01 if units == "%" else 1.0
+        assert values.options == {"name": "Part", "number": number, "factor": factor}
+    else:
+        assert any(said in why for why in visit.refused)
 
 
 @pytest.mark.parametrize(

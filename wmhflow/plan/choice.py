@@ -64,7 +64,8 @@ def choose_map(
         if not is_usable(file)
     ]
     left = [file for file in left if is_usable(file)]
-    left = _three_dimensional(planning, left, passed)
+    if definition.component is None:
+        left = _three_dimensional(planning, left, passed)
     left = _first_by(find_choice(definition.name), definition, left, passed)
     kept = nearest(left) if len(left) > 1 else left
     for one in passed:

@@ -10,6 +10,7 @@ from wmhflow.bids.query import FoundFile
 from wmhflow.errors import AmbiguousInputError, InputError
 from wmhflow.plan.answering import answering, known_maps
 from wmhflow.plan.choice import choose_map
+from wmhflow.plan.components import component_of
 from wmhflow.plan.computed import Computing
 from wmhflow.plan.context import Planning
 from wmhflow.plan.judges import JUDGES
@@ -64,9 +65,13 @@ def _given(
 ) -> Iterator[MapPlan]:
     """Plan a map that is given; one whose unit cannot be told is refused, and the others go on.
 
-    So is one of several volumes: a vector, a tensor, a time series.
+    So is one of several volumes (a vector, a tensor, a time series), unless its definition names
+    one of them.
     """
     try:
+        if definition.component is not None:
+            yield from _component(planning, visit, definition, file)
+            return
         planning.facts(file)
         read, read_as = settle_unit(planning, definition, file)
     except InputError as error:
@@ -76,6 +81,16 @@ def _given(
     shown_by = _shown_by(planning, read, file, transform)
     grid = _grid(planning, file)
     yield MapPlan(read, Given(file), transform, grid, shown_by, read_as)
+
+
+def _component(
+    planning: Planning, visit: VisitPlan, definition: MapDefinition, file: FoundFile
+) -> Iterator[MapPlan]:
+    """Plan one volume of a series as a map."""
+    read, values = component_of(planning, definition, file)
+    transform = place_map(planning, visit, read, file)
+    shown_by = _shown_by(planning, read, file, transform)
+    yield MapPlan(read, values, transform, _grid(planning, file), shown_by)
 
 
 def _shown_by(

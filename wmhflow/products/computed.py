@@ -33,7 +33,7 @@ def computed_maps(visit: Visit) -> Iterator[Recipe]:
             continue
         _check_step(entry, how.step)
         if values.series is None:
-            yield _single(entry, values)
+            yield _single(visit, entry, values)
         else:
             shown.setdefault(values.series, values)
     for values in shown.values():
@@ -75,12 +75,15 @@ def _check_step(entry: MapPlan, name: str) -> None:
         )
 
 
-def _single(entry: MapPlan, values: Computed) -> Recipe:
+def _single(visit: Visit, entry: MapPlan, values: Computed) -> Recipe:
     """Declare a map that a step makes from single files."""
+    wanted = signature(MAP_STEPS[values.step]).parameters
+    fixed = {**values.options, **visit.trusted}
     return Recipe(
         f"map_{entry.name}",
         MAP_STEPS[values.step],
         takes=dict(values.takes),
+        options={name: value for name, value in fixed.items() if name in wanted},
         makes={"map": _image(entry, values)},
     )
 

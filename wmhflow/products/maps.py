@@ -91,7 +91,7 @@ def shown_of(entry: MapPlan) -> Taken:
     It is the map itself, or of a series the image that a step makes of it.
     """
     values = entry.values
-    return entry.file if isinstance(values, Given) else series_image(values) or entry.file
+    return entry.file if isinstance(values, Given) else series_image(values) or values_of(entry)
 
 
 def series_image(values: Computed) -> str | None:

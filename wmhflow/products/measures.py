@@ -230,14 +230,13 @@ def _judged_group(
     visit: Visit, group: tuple[MapPlan, ...], name: str, transform: Taken
 ) -> Iterator[Recipe]:
     """Declare the verdict on how given maps lie, by the image that shows most of the anatomy."""
-    told = [entry for entry in group if isinstance(entry.values, Given) or entry.values.series]
-    if visit.settings.anatomy.registration_qc == "off" or not told:
+    if visit.settings.anatomy.registration_qc == "off":
         return
-    shown = next((entry.shown_by for entry in told if entry.shown_by), None)
+    shown = next((entry.shown_by for entry in group if entry.shown_by), None)
     yield Recipe(
         f"image_{name}",
         prepare_image,
-        takes={"in_file": shown or shown_of(told[0])},
+        takes={"in_file": shown or shown_of(group[0])},
         options={"judged": False} | visit.trusted,
         makes={"image": Work(f"image_{name}")},
     )
@@ -246,7 +245,7 @@ def _judged_group(
         visit,
         f"judged_{name}",
         f"image_{name}",
-        str((shown or told[0].file).path),
+        str((shown or group[0].file).path),
         None if isinstance(aligned, Computed) else aligned,
         transform,
         Facts(f"alignment_{name}", f"map_{name}_registration_"),

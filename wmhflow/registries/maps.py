@@ -82,6 +82,7 @@ class MapDefinition:
     in_wmh: str | None = None
     published: tuple[PublishedWidth, ...] = ()
     registry_unit: str = ""
+    component: int | None = None
 
     @property
     def queries(self) -> tuple[Mapping[str, Any], ...]:
@@ -211,6 +212,7 @@ def _definition(table: Mapping[str, Any], families: Mapping[str, Any]) -> MapDef
         other_units=tuple(table.get("other_units", ())),
         plausible=None if usual is None else _edges(usual),
         in_wmh=table.get("in_wmh"),
+        component=table.get("component"),
         published=tuple(_published(one) for one in table.get("published", ())),
         **flags,
     )
@@ -283,6 +285,9 @@ def _check_choices(table: Mapping[str, Any], families: Mapping[str, Any]) -> Non
     for unit in table.get("other_units", ()):
         if factor_between(unit, table["unit"]) is None and not is_reciprocal(unit, table["unit"]):
             raise ValueError(f"other_units, of which {unit!r} cannot become {table['unit']!r}")
+    component = table.get("component", 1)
+    if not isinstance(component, int) or isinstance(component, bool) or component < 1:
+        raise ValueError(f"component = {component!r}, which is no number of a volume, from 1 on")
     usual = table.get("plausible", [0.0, 1.0])
     if len(usual) != 2 or not 0 <= usual[0] < usual[1]:
         raise ValueError("plausible, which is no pair of sizes of which the first is the smaller")
