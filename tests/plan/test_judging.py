@@ -38,6 +38,14 @@ def notes_of(visit: VisitPlan) -> list[tuple[str, str]]:
     return [(note.what, note.why) for note in judge_visit(visit)]
 
 
+def lost_of(visit: VisitPlan, name: str) -> str:
+    """The sentence with which the one map of a visit is left without values."""
+    assert visit.problem is None
+    (line,) = judge_visit(visit)
+    assert (line.what, line.state) == (name, "unusable")
+    return line.why
+
+
 def parcellation(derivatives: Path, name: str, codes: tuple[int, ...], **how: Any) -> Path:
     data = np.zeros((8, 9, 10))
     for layer, code in enumerate(codes):
@@ -104,8 +112,12 @@ def test_what_is_no_number_is_counted_beside_its_image(raw: Path) -> None:
     assert lines[:4] == ["T1w", "FLAIR", "FLAIR", "reference"]
 
 
-@pytest.mark.parametrize("name", ["T1w", "WMH", "map", "companion"])
-def test_an_image_that_was_cut_short_is_refused(raw: Path, derivatives: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "is_map"), [("T1w", False), ("WMH", False), ("map", True), ("companion", True)]
+)
+def test_an_image_that_was_cut_short_is_refused(
+    raw: Path, derivatives: Path, name: str, is_map: bool
+) -> None:
     noise = np.random.default_rng(0).uniform(size=(8, 9, 10))
     perf = derivatives / "sub-01" / "perf"
     paths = {
@@ -120,7 +132,10 @@ def test_an_image_that_was_cut_short_is_refused(raw: Path, derivatives: Path, na
     assert judge_visit(visit) == ()
     path = paths[name]
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 3 // 4])
-    assert f"{path.name} cannot be read to its end" in problem_of(plan_one(raw, derivatives))
+    visit = plan_one(raw, derivatives)
+    # a map costs itself, and not the visit
+    said = lost_of(visit, "CBF") if is_map else problem_of(visit)
+    assert f"{path.name} cannot be read to its end" in said
 
 
 def test_an_empty_mask_is_no_error(raw: Path, derivatives: Path) -> None:
@@ -130,13 +145,13 @@ def test_an_empty_mask_is_no_error(raw: Path, derivatives: Path) -> None:
     assert notes_of(visit) == [("WMH", said)]
 
 
-def test_a_map_out_of_its_valid_range_is_refused(raw: Path, derivatives: Path) -> None:
+def test_a_map_out_of_its_valid_range_costs_itself(raw: Path, derivatives: Path) -> None:
     name = "sub-01_space-T1w_model-tensor_param-md_dwimap.nii.gz"
     save_image(derivatives / "sub-01" / "dwi" / name, np.full((8, 9, 10), 0.8))
     mask(derivatives)
-    problem = problem_of(plan_one(raw, derivatives))
-    assert "valid range 0 to 0.01 mm^2/s" in problem
-    assert "--maps" in problem
+    said = lost_of(plan_one(raw, derivatives), "MD")
+    assert "valid range 0 to 0.01 mm^2/s" in said
+    assert "--maps" in said
 
 
 @pytest.mark.parametrize(("side", "codes"), [("left", (2, 4)), ("right", (41, 43))])

@@ -180,11 +180,13 @@ def test_a_sidecar_is_not_believed_against_the_values(
 ) -> None:
     give(tmp_path / "maps", ending, typical, units)
     visit = plan_one(raw, tmp_path / "maps")
-    with pytest.raises(InputError) as refused:
-        judge_visit(visit)
-    assert "by its sidecar" in str(refused.value) or "valid range" in str(refused.value)
-    if "by its sidecar" in str(refused.value):
-        assert fits in str(refused.value)
+    # it costs the map, and what would be computed from it, and not the visit
+    lines = [line for line in judge_visit(visit) if line.state == "unusable"]
+    assert lines[0].what == the_map(visit).name
+    assert "by its sidecar" in lines[0].why or "valid range" in lines[0].why
+    if "by its sidecar" in lines[0].why:
+        assert fits in lines[0].why
+    assert [line.what for line in lines[1:]] == (["R1map"] if ending == "T1map" else [])
 
 
 def test_unusual_tissue_is_no_other_unit(raw: Path, tmp_path: Path) -> None:

@@ -26,8 +26,10 @@ from wmhflow.products.writing import with_writing, written_by
 from wmhflow.registries.quality import find_measure, load_quality_measures
 from wmhflow.steps.adapter import input_ports, output_ports
 from wmhflow.steps.kinds import needs_of
+from wmhflow.steps.map_images import align_maps
 from wmhflow.steps.outputs import write_images, write_tables
 from wmhflow.steps.placement import WORDS
+from wmhflow.steps.registration import align_rigidly
 from wmhflow.workflows.units import units_of
 
 STORED = ("labels", "mask", "scalars", "probabilities", "scan", "distance", "depth")
@@ -196,18 +198,14 @@ JUDGED = (
     *("field_of_view_overlap", "displacement_mm", "misalignment_mm"),
 )
 # what the steps count, where that depends on nothing
+RIGID = (
+    *("mutual_information", "mutual_information_identity", "rotation_deg", "translation_mm"),
+    *("start", "search_displacement_mm", "retries", "displacement_mm", *ACCEPTABLE),
+)
 COUNTED: dict[str, tuple[str, ...]] = {
     "prepare_image": ("nonfinite_voxels", "distinct_values", "foreground_l", "smoothness"),
-    "align_rigidly": (
-        *("mutual_information", "mutual_information_identity", "rotation_deg", "translation_mm"),
-        *(
-            "start",
-            "search_displacement_mm",
-            "retries",
-            "displacement_mm",
-            *ACCEPTABLE,
-        ),
-    ),
+    "align_rigidly": RIGID,
+    "align_maps": RIGID,
     "judge_alignment": JUDGED,
     "judge_warp": (*JUDGED, "jacobian_min", "jacobian_max", "round_trip_mm"),
     "map_decay": ("refused", "echoes", "noise", "fewer_echoes_voxels", "unfitted_voxels"),
@@ -272,6 +270,9 @@ def counted_by(recipe: Recipe) -> tuple[str, ...]:
             for one in recipe.options["options"]
             for name in (*SAMPLING, counted[one.can_be_zero], *USUAL[: bool(one.plausible)])
         )
+    if function == "judge_inputs":
+        given = [one for one in recipe.options["visit"].maps if isinstance(one.values, Given)]
+        return tuple(f"{one.name}_refused" for one in given)
     if function == "check_anatomy":
         seen = list(recipe.options["sources"])
         names = [f"{image}_{name}" for image in seen for name in CONTRAST]
@@ -441,7 +442,7 @@ def test_the_verdict_on_registrations_follows_the_settings(wanted: str) -> None:
         ("maps are registered", {"other_registration", "registration_FAMD"}),
     ):
         recipes = visit_unit(visits()[kind], chosen).recipes
-        aligned = [one for one in recipes if one.function.__name__ == "align_rigidly"]
+        aligned = [one for one in recipes if one.function in (align_rigidly, align_maps)]
         assert names <= {recipe.name for recipe in aligned}
         for recipe in aligned:
             assert recipe.options["quality"] == wanted

@@ -15,10 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wmhflow.core.align.plausible import field_fault, is_still
-from wmhflow.core.measure.typical import typical_size
 from wmhflow.core.space.grids import apply_affine
 from wmhflow.errors import InputError
-from wmhflow.files.images import load_volume
 from wmhflow.files.inspection import inspect_image
 from wmhflow.files.transforms import read_transform
 from wmhflow.files.values import (
@@ -26,25 +24,21 @@ from wmhflow.files.values import (
     check_contrast,
     check_freesurfer,
     check_parcels,
-    check_range,
     check_two_images,
     has_parcels,
     inspect_values,
     present_codes,
     read_lesions,
 )
+from wmhflow.plan.judging_maps import judge_maps
 from wmhflow.plan.participant import sentence
 from wmhflow.plan.transforms import check_matrix
-from wmhflow.plan.units import contradiction
 from wmhflow.plan.visit import (
     Composed,
-    Computed,
     Decision,
     Given,
-    MapPlan,
     ParticipantPlan,
     Source,
-    UnitReading,
     VisitPlan,
 )
 
@@ -68,19 +62,18 @@ def judge_visit(visit: VisitPlan) -> tuple[Decision, ...]:
     Returns
     -------
     tuple of Decision
-        What is to be said and refuses nothing.
+        What is to be said and does not fail the visit; maps that cannot be used are among it.
 
     Raises
     ------
     InputError
-        If an image is not what its name says.
+        If an anatomical image, a mask, a parcellation or a transform is not what its name says.
     """
     # it knows compiled functions, whose folder is chosen after this module is imported
     from wmhflow.files.itk import check_whole
 
     notes = [*_judge_anatomical(visit), *_judge_parcellation(visit), *_judge_masks(visit)]
-    for entry in visit.maps:
-        _judge_map(entry)
+    notes += judge_maps(visit)
     given = (visit.other_transform, visit.forward, visit.inverse, *_of_maps(visit))
     # many maps share one
     for path in dict.fromkeys(one.file.path for one in given if isinstance(one, Given)):
@@ -177,21 +170,6 @@ def _judge_masks(visit: VisitPlan) -> Iterator[Decision]:
             yield Decision(
                 what, "note", f"{name} is EMPTY: {EMPTY_MEANS.get(what, NONE_LIES_NEAR)}"
             )
-
-
-def _judge_map(entry: MapPlan) -> None:
-    if not isinstance(entry.values, Given):
-        return
-    definition, read_as = entry.definition, entry.read_as or UnitReading(entry.definition.unit)
-    path, factor = entry.file.path, read_as.factor
-    data = check_range(path, entry.name, definition.unit, definition.valid_range, factor)
-    if definition.plausible is not None:
-        fault = contradiction(entry.file, definition, read_as, typical_size(data))
-        if fault is not None:
-            raise InputError(fault)
-    if isinstance(entry.transform, Computed):
-        for companion in entry.transform.files:
-            load_volume(companion.path)
 
 
 def judged_visit(visit: VisitPlan) -> VisitPlan:

@@ -176,14 +176,17 @@ def how_wmh(visit: VisitPlan) -> str:
     return visit.wmh.command or "computed"
 
 
-REFUSED = "refused"
+REFUSED, UNUSABLE = "refused", "unusable"
 
 
 @dataclass(frozen=True)
 class Decision:
-    """One line of the plan: a thing, its state (found, missing, computed, note, refused) and why.
+    """One line of the plan: a thing, its state and why.
 
-    What is refused costs itself and not the visit: all else is made, and the run ends with 1.
+    States are found, missing, computed, note, refused and unusable. What is refused costs itself
+    and not the visit: all else is made, and the run ends with 1. So does a map that its voxels show
+    to be unusable, but it is made, with n/a in every table, and a row of the QC table says `check`:
+    the run ends with 0.
     """
 
     what: str

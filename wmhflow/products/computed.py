@@ -9,6 +9,7 @@ from typing import Any, get_type_hints
 from wmhflow.core.space.grids import Grid3D
 from wmhflow.errors import UsageError
 from wmhflow.plan.visit import Computed, Given, MapPlan
+from wmhflow.products.inputs import WITHOUT
 from wmhflow.products.keys import Visit
 from wmhflow.products.maps import map_groups, series_image, transform_of
 from wmhflow.products.product import Facts, Image, Product, Recipe, Taken, Work
@@ -105,7 +106,7 @@ def _fit(visit: Visit, fitted: list[tuple[MapPlan, Computed]], transform: Taken)
     _, values = fitted[0]
     function = MAP_STEPS[values.step]
     wanted = signature(function).parameters
-    context: dict[str, Taken] = {**VISIT_PARTS, TRANSFORM: transform}
+    context: dict[str, Taken] = {**VISIT_PARTS, TRANSFORM: transform, "without": WITHOUT}
     takes: dict[str, Taken] = {
         name: taken for name, taken in {**values.takes, **SOURCE_PARTS}.items() if name in wanted
     }

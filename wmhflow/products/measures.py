@@ -9,12 +9,20 @@ from wmhflow.ants.priors import LESION_PRIORS
 from wmhflow.labels.edges import shell_count
 from wmhflow.plan.visit import Composed, Computed, Given, MapPlan
 from wmhflow.products.alps import alps
-from wmhflow.products.anatomy import converted, judged_alignment, rigid
+from wmhflow.products.anatomy import converted, judged_alignment
 from wmhflow.products.computed import computed_maps, fitted_maps
 from wmhflow.products.contrasts import contrasts
 from wmhflow.products.dictionary import describing
+from wmhflow.products.inputs import WITHOUT
 from wmhflow.products.keys import TEMPLATE_PRODUCT, Visit
 from wmhflow.products.lesion_maps import lesion_samples, lesion_table, mirrored_lesions
+from wmhflow.products.map_images import (
+    aligned_maps,
+    given_files,
+    map_image,
+    named_by_image,
+    needs_alignment,
+)
 from wmhflow.products.maps import (
     composed,
     factor_of,
@@ -25,7 +33,7 @@ from wmhflow.products.maps import (
     transform_of,
     values_of,
 )
-from wmhflow.products.product import Facts, Recipe, Taken, Transform, Work
+from wmhflow.products.product import Facts, Recipe, Taken, Work
 from wmhflow.products.regions import NEAR
 from wmhflow.products.rows import atlas_regions, table_regions, tabulated_images
 from wmhflow.products.tables import (
@@ -40,7 +48,7 @@ from wmhflow.products.tables import (
     WEIGHTED_TABLE,
 )
 from wmhflow.steps.atlases import weigh_volumes
-from wmhflow.steps.images import find_intracranial, prepare_image
+from wmhflow.steps.images import find_intracranial
 from wmhflow.steps.lesions import judge_lesions, judge_lesions_by_priors
 from wmhflow.steps.measures import (
     MapOptions,
@@ -209,21 +217,10 @@ def _registered_group(
 ) -> Iterator[Recipe]:
     """Declare the alignment of maps by an image on their grid."""
     moved = next(iter(aligned.files), None)
-    yield Recipe(
-        f"image_{name}",
-        prepare_image,
-        takes={"in_file": moved or shown_of(group[0])},
-        options={"judged": False} | visit.trusted,
-        makes={"image": Work(f"image_{name}")},
-    )
-    yield rigid(
-        visit,
-        f"registration_{name}",
-        f"image_{name}",
-        str((moved or group[0].file).path),
-        Transform(f"transform_{name}", name, visit.plan.reference, ".txt"),
-        Facts(f"alignment_{name}", f"map_{name}_registration_"),
-    )
+    files = [moved] if moved else given_files(group)
+    shown = moved or shown_of(group[0])
+    yield map_image(visit, name, shown, str((moved or group[0].file).path), files)
+    yield aligned_maps(visit, name, needs_alignment(visit.plan, group))
 
 
 def _judged_group(
@@ -233,30 +230,31 @@ def _judged_group(
     if visit.settings.anatomy.registration_qc == "off":
         return
     shown = next((entry.shown_by for entry in group if entry.shown_by), None)
-    yield Recipe(
-        f"image_{name}",
-        prepare_image,
-        takes={"in_file": shown or shown_of(group[0])},
-        options={"judged": False} | visit.trusted,
-        makes={"image": Work(f"image_{name}")},
-    )
+    files = [*([shown] if shown else []), *given_files(group)]
+    source = str((shown or group[0].file).path)
+    yield map_image(visit, name, shown or shown_of(group[0]), source, files)
     aligned = group[0].transform
-    yield from judged_alignment(
+    for recipe in judged_alignment(
         visit,
         f"judged_{name}",
         f"image_{name}",
-        str((shown or group[0].file).path),
+        source,
         None if isinstance(aligned, Computed) else aligned,
         transform,
         Facts(f"alignment_{name}", f"map_{name}_registration_"),
-    )
+    ):
+        yield named_by_image(recipe, name)
 
 
 def _samples(
     visit: Visit, group: tuple[MapPlan, ...], name: str, transform: Taken
 ) -> Iterator[Recipe]:
     """Declare the samples of maps on one grid, in every region and in the opposite places."""
-    maps: dict[str, Taken] = {"maps": [values_of(entry) for entry in group], "transform": transform}
+    maps: dict[str, Taken] = {
+        "maps": [values_of(entry) for entry in group],
+        "transform": transform,
+        "without": WITHOUT,
+    }
     options: dict[str, Any] = {
         "options": [
             MapOptions(

@@ -10,7 +10,7 @@ from typing import Any
 from wmhflow.files.checksums import checksum
 from wmhflow.plan.visit import Composed, Given, MapPlan, Source, VisitPlan, how_wmh
 from wmhflow.products.anatomy import anatomy
-from wmhflow.products.inputs import judged_first
+from wmhflow.products.inputs import REFUSALS, judged_first
 from wmhflow.products.keys import Visit
 from wmhflow.products.measures import measures, quality
 from wmhflow.products.others import other_lesions
@@ -51,7 +51,8 @@ def _recipes(visit: Visit) -> Iterator[Recipe]:
     found = [*anatomy(visit), *regions(visit), *other_lesions(visit), *measures(visit)]
     yield from found
     made = [product for recipe in found for product in recipe.makes.values()]
-    yield from quality(visit, [one for one in made if isinstance(one, Facts)])
+    judged = [REFUSALS] if visit.plan.maps else []
+    yield from quality(visit, [*judged, *(one for one in made if isinstance(one, Facts))])
 
 
 def visit_choices(visit: VisitPlan, settings: Settings) -> dict[str, Any]:

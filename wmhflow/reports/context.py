@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from wmhflow.bids.writer import read_table
+from wmhflow.plan.judging_maps import unusable_maps
 from wmhflow.plan.visit import Composed, Given
 from wmhflow.products.maps import group_name, map_groups
 from wmhflow.products.product import Image, Table, page_path
@@ -124,9 +125,13 @@ class VisitContext:
         return self._written(self.unit.path("inverse"))
 
     def aligned_maps(self) -> Iterator[AlignedMap]:
-        """Go through the maps, those on one grid together, with what leads to the reference."""
+        """Go through the maps, those on one grid together, with what leads to the reference.
+
+        Those that cannot be used are left out: there is nothing to see.
+        """
+        lost = unusable_maps(self.visit)
         for group in map_groups(self.visit):
-            for entry in group:
+            for entry in (one for one in group if one.name not in lost):
                 image = self._values_of(entry)
                 if isinstance(entry.transform, Given):
                     path = entry.transform.file.path

@@ -110,6 +110,11 @@ class _Json:
     """Marks what is kept as a JSON file."""
 
 
+class _Given:
+    """Marks a map that was given and may not be readable: this costs the map."""
+
+
+GivenMap = Annotated[Grid3D, _Given]
 Rows = Annotated[list[dict[str, Any]], _Json]
 Table = Annotated[dict[str, Any], _Json]
 Facts = dict[str, Any]
@@ -129,6 +134,15 @@ def load_mask(path: str | Path) -> MaskImage:
     """Read a mask as booleans."""
     data, affine = load_image(path)
     return MaskImage(data != 0, affine)
+
+
+def load_given_map(path: str | Path) -> Grid3D:
+    """Read a given map; one that cannot be read, as was said before, is NaN on its grid."""
+    try:
+        return load_grid(path)
+    except InputError:
+        shape, affine, _ = read_header(Path(path))
+        return Grid3D(np.full(shape, np.nan, dtype=np.float32), affine)
 
 
 def load_space(path: str | Path) -> Space:
@@ -182,6 +196,7 @@ KINDS: dict[Any, Kind] = {
     Grid3D: Kind(load_grid, _save_grid, ".nii"),
     Space: Kind(load_space),
     Columns: Kind(load_columns, save_columns, ".npz"),
+    _Given: Kind(load_given_map),
     _Json: Kind(load_json, save_json, ".json"),
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -81,12 +82,13 @@ def sample_lesions(
     zeros: str = AUTO,
     trust: str | None = None,
     purity: Purity = NO_GUARD,
+    without: Sequence[str] = (),
 ) -> LesionSamples:
     """Sample maps that share a grid in each lesion, and in the white matter opposite to it.
 
     Parameters
     ----------
-    maps, options, transform, zeros, trust, purity
+    maps, options, transform, zeros, trust, purity, without
         As for :func:`wmhflow.steps.measures.sample_maps`.
     lesions, opposite
         seg-lesions, and what lies opposite to each.
@@ -94,7 +96,7 @@ def sample_lesions(
         seg-tissue.
     """
     count = int(lesions.data.max(initial=0))
-    loaded = load_maps(maps, options, transform, zeros, trust)
+    loaded = load_maps(maps, options, transform, zeros, trust, without)
     shape = next(iter(loaded.maps.values()))[0].shape
     too_wet = _too_wet(tissue, shape, loaded.affine, purity)
     sides = []

@@ -28,7 +28,7 @@ from wmhflow.core.regions.partition import ALL, IN_NAWM, IN_WMH, TISSUES, Row
 from wmhflow.core.space.geometry import voxel_mm3
 from wmhflow.core.space.grids import Grid3D
 from wmhflow.files.forms import trusted_affine
-from wmhflow.files.images import load_volume
+from wmhflow.files.images import load_volume, read_header
 from wmhflow.files.itk import read_itk_affine
 from wmhflow.labels.digits import (
     ALL_LESIONS,
@@ -214,6 +214,7 @@ def load_maps(
     transform: Path | None,
     zeros: str = AUTO,
     trust: str | None = None,
+    without: Sequence[str] = (),
 ) -> LoadedMaps:
     """Load maps on one grid and what is valid of each, and their affine.
 
@@ -227,18 +228,24 @@ def load_maps(
         What zeros are: ``auto``, ``data`` or ``missing``.
     trust
         The form of their headers that is believed, ``sform`` or ``qform``.
+    without
+        Names of maps that cannot be used: they are NaN everywhere.
     """
     values, affine = {}, np.eye(4)
     for path, one in zip(files, options, strict=True):
-        data, affine = load_volume(path)
+        if one.name in without:
+            shape, affine, _ = read_header(path)
+            values[one.name] = np.full(shape, np.nan)
+        else:
+            data, affine = load_volume(path)
+            values[one.name] = np.asarray(data, dtype=np.float64)
         affine = trusted_affine(path, affine, trust)
-        values[one.name] = np.asarray(data, dtype=np.float64)
-    told_by = {name for one in options for name in _sisters(one, options)}
+    told_by = {name for one in options for name in _sisters(one, options)} - set(without)
     holding = {name: holds_data(values[name]) for name in values if name in told_by}
     no_data = {
         one.name: find_no_data(
             values[one.name],
-            [holding[name] for name in _sisters(one, options)],
+            [holding[name] for name in _sisters(one, options) if name in holding],
             can_be_zero=one.can_be_zero,
             zeros=zeros,
         )
@@ -251,7 +258,8 @@ def load_maps(
         one.name: (values[one.name], _is_valid(values[one.name], one) & ~no_data[one.name].missing)
         for one in options
     }
-    if transform is not None:
+    # where no map can be used, there may be none
+    if transform is not None and not all(one.name in without for one in options):
         affine = np.linalg.inv(read_itk_affine(transform)) @ affine
     return LoadedMaps(maps, affine, no_data)
 
@@ -292,6 +300,7 @@ def sample_maps(
     zeros: str = AUTO,
     trust: str | None = None,
     purity: Purity = NO_GUARD,
+    without: Sequence[str] = (),
 ) -> Samples:
     """Sample maps that share a grid in every region, each in its own grid.
 
@@ -315,6 +324,8 @@ def sample_maps(
         The form of their headers that is believed, ``sform`` or ``qform``.
     purity
         Which map voxels count for a region.
+    without
+        Names of maps that cannot be used: their samples are n/a.
     """
     found = as_partition(labels, columns)
     described = [
@@ -322,7 +333,7 @@ def sample_maps(
         for tissue in TISSUES
     ]  # fmt: skip
     rows = [Row(region.terms, tissue) for region in as_regions(regions) for tissue in TISSUES]
-    loaded = load_maps(maps, options, transform, zeros, trust)
+    loaded = load_maps(maps, options, transform, zeros, trust, without)
     shape = next(iter(loaded.maps.values()))[0].shape
     weights = region_weights(found, labels.affine, shape, loaded.affine, rows)
     seen = {FIELD_OF_VIEW: (np.zeros(shape), np.ones(shape, dtype=bool))}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -75,12 +76,13 @@ def sample_opposites(
     zeros: str = AUTO,
     trust: str | None = None,
     purity: Purity = NO_GUARD,
+    without: Sequence[str] = (),
 ) -> Opposites:
     """Sample maps in every region of one side, and in the place opposite to it.
 
     Parameters
     ----------
-    maps, options, transform, zeros, trust, purity
+    maps, options, transform, zeros, trust, purity, without
         As for :func:`wmhflow.steps.measures.sample_maps`.
     own, opposite, columns
         The mirrored partition.
@@ -90,7 +92,7 @@ def sample_opposites(
     every = as_regions(regions)
     sided = one_sided(every)
     rows = [Row(region.terms) for region in sided]
-    loaded = load_maps(maps, options, transform, zeros, trust)
+    loaded = load_maps(maps, options, transform, zeros, trust, without)
     shape = next(iter(loaded.maps.values()))[0].shape
 
     def weighted(part: LabelImage, of: list[Row]) -> CoverageWeights:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from wmhflow.ants.transforms import average_through
 from wmhflow.core.arrays.distance import distance_to
 from wmhflow.core.arrays.masks import deeper
+from wmhflow.core.arrays.validation import UnfitImageError
 from wmhflow.core.contrasts import (
     background_noise,
     check_fluid_is_bright,
@@ -23,7 +25,14 @@ from wmhflow.core.space.grids import Grid3D
 from wmhflow.core.tissue.bias import correct_bias
 from wmhflow.labels.digits import VENTRICLES, WHITE_MATTER, class_of
 from wmhflow.steps.echoes import IN_BRAIN, WHOLLY, Shown, share_on
-from wmhflow.steps.kinds import Facts, LabelImage, MaskImage, computed_or_nothing, step
+from wmhflow.steps.kinds import (
+    Facts,
+    GivenMap,
+    LabelImage,
+    MaskImage,
+    computed_or_nothing,
+    step,
+)
 
 # What is found out of a map, by its step.
 TRANSFER_FACTS = ("noise", "unfitted_voxels")
@@ -76,7 +85,7 @@ def map_transfer(off: Grid3D, on: Grid3D) -> Transfer:
 
 
 @step(mem_gb=1.0)
-def relaxation_time(time: Grid3D) -> Shown:
+def relaxation_time(time: GivenMap) -> Shown:
     """Show a map of a time by itself.
 
     Parameters
@@ -88,7 +97,7 @@ def relaxation_time(time: Grid3D) -> Shown:
 
 
 @step(mem_gb=1.0)
-def map_rate(time: Grid3D, seconds_per_unit: float) -> Relaxation:
+def map_rate(time: GivenMap, seconds_per_unit: float, without: Sequence[str] = ()) -> Relaxation:
     """Compute R1 from a map of T1.
 
     Parameters
@@ -97,9 +106,13 @@ def map_rate(time: Grid3D, seconds_per_unit: float) -> Relaxation:
         T1.
     seconds_per_unit
         What it is multiplied with to be in seconds.
+    without
+        Names of maps that cannot be used; where R1map is among them, the T1 is not to be believed.
     """
 
     def compute() -> tuple[NDArray[np.floating], Facts]:
+        if "R1map" in without:
+            raise UnfitImageError("the T1map that it would be computed from cannot be used")
         found = rate_from_time(time.data * np.float32(seconds_per_unit))
         return found.rate, {"seconds_per_unit": seconds_per_unit * found.seconds_per_unit}
 
