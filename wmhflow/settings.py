@@ -671,7 +671,8 @@ class Execution:
     use_plugin: Path | None = option(
         None,
         "--use-plugin",
-        help="A YAML file with nipype's 'plugin' and 'plugin_args' to run the graph with.",
+        help="A YAML or JSON file with nipype's 'plugin' (MultiProc, or Linear: one step after the "
+        "other in one process) and its 'plugin_args', to run the graph with.",
         parse=Path,
         metavar="FILE",
     )
@@ -740,6 +741,17 @@ class Reporting:
         help="Say more; twice for debugging messages.",
         parse=Bounds(int, 0, 9),
         count=True,
+    )
+    quiet: bool = option(
+        False,
+        "--quiet",
+        help="Say only what went wrong: no progress, no warnings, no closing line.",
+    )
+    log_json: bool = option(
+        False,
+        "--log-json",
+        help="Say everything as JSON on standard output, one object a line (time, level, person, "
+        "step, message), and at last the exit code and how the run ended.",
     )
 
 
@@ -900,6 +912,7 @@ def _check(settings: Settings) -> None:
         value = getattr(getattr(settings, group), entry.name)
         if opt.bounds and value is not None and not opt.bounds.holds(value):
             raise UsageError(f"{opt.flags[-1]} {value:g} cannot be meant; {opt.bounds} can.")
+    _check_said(settings.reporting)
     regions = settings.regions
     shells = regions.shell_width, regions.shell_max
     if not has_whole_shells(*shells) or not 1 <= shell_count(*shells) <= MOST_SHELLS:
@@ -928,6 +941,13 @@ def _check(settings: Settings) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise UsageError(f"--derivatives names '{twice[0]}' twice; give each dataset its own name.")
+
+
+def _check_said(reporting: Reporting) -> None:
+    if reporting.quiet and reporting.verbose:
+        raise UsageError("--quiet says less and --verbose more; choose one of them.")
+    if reporting.quiet and reporting.log_json:
+        raise UsageError("--quiet says errors alone and --log-json all; choose one of them.")
 
 
 def _check_command(anatomy: Anatomy) -> None:

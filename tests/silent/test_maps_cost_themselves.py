@@ -23,6 +23,7 @@ from wmhflow.errors import InputError
 from wmhflow.files.itk import read_itk_affine
 from wmhflow.plan.judging import judge_visit
 from wmhflow.steps.map_images import align_maps, choose_map_image
+from wmhflow.steps.measures import MapOptions, load_maps
 from wmhflow.steps.ratios import map_rate
 
 SHAPE = (8, 9, 10)
@@ -125,10 +126,14 @@ def test_the_first_image_is_taken_if_it_shows_anything(tmp_path: Path) -> None:
     assert made.source == "a"
 
 
-def test_nothing_is_aligned_nowhere(tmp_path: Path) -> None:
+def nothing_to_align(folder: Path) -> Any:
     fixed = Grid3D(NOISE.astype(np.float32), np.eye(4))
     nothing = Grid3D(np.zeros(SHAPE, np.float32), np.eye(4))
-    given = (fixed, nothing, "flag", "a", "b", 1, tmp_path)
+    return fixed, nothing, "flag", "a", "b", 1, folder
+
+
+def test_nothing_is_aligned_nowhere(tmp_path: Path) -> None:
+    given = nothing_to_align(tmp_path)
     found = align_maps(*given)
     assert found.metrics == {}
     assert not np.isfinite(read_itk_affine(found.transform)[:3]).any()
@@ -142,6 +147,22 @@ def test_no_rate_comes_from_a_time_that_is_not_believed() -> None:
     lost = map_rate(time, 1.0, ["T1map", "R1map"])
     assert np.isnan(lost.rate.data).all()
     assert lost.facts["refused"] == 1
+
+
+def test_a_map_that_cannot_be_used_is_not_even_read(tmp_path: Path) -> None:
+    """It has no values, on its own grid; its sisters are judged without it."""
+    sound, lost = head_like(tmp_path / "a.nii.gz"), cut_short(tmp_path / "b.nii.gz")
+    options = [MapOptions(name, "1", 0, 9, fit="one") for name in ("FA", "MD")]
+    alone = load_maps([sound], options[:1], None)
+    both = load_maps([sound, lost], options, None, without=["MD"])
+    for part in (0, 1):
+        assert np.array_equal(both.maps["FA"][part], alone.maps["FA"][part])
+    values, valid = both.maps["MD"]
+    assert values.shape == SHAPE
+    assert np.isnan(values).all()
+    assert not valid.any()
+    nowhere = align_maps(*nothing_to_align(tmp_path)).transform
+    assert np.isfinite(load_maps([lost], options[1:], nowhere, without=["MD"]).affine).all()
 
 
 # ---- a whole run ---------------------------------------------------------------------------------
@@ -192,6 +213,7 @@ def rows(dataset: Coarse, ending: str) -> list[dict[str, str]]:
     return read_table(dataset.anat() / f"sub-01_{ending}.tsv")
 
 
+@pytest.mark.slow
 def test_the_samples_of_the_maps_are_missing_and_never_zero(runs: Any) -> None:
     _, bad, _ = runs
     sampled = rows(bad, "desc-maps_regions")
@@ -206,6 +228,7 @@ def test_the_samples_of_the_maps_are_missing_and_never_zero(runs: Any) -> None:
     assert {row["width_mm"] for row in widths} == {"n/a"}
 
 
+@pytest.mark.slow
 def test_the_other_maps_are_as_they_would_be(runs: Any) -> None:
     good, bad, _ = runs
     for ending in ("regions", "profiles", "penumbra", "curves"):
@@ -220,6 +243,7 @@ def test_the_other_maps_are_as_they_would_be(runs: Any) -> None:
         assert paths[0].read_bytes() == paths[1].read_bytes()
 
 
+@pytest.mark.slow
 def test_the_quality_table_says_which(runs: Any) -> None:
     good, bad, _ = runs
     for dataset, lost in ((good, set()), (bad, {"MD", "T1map", "MTRmap"})):
@@ -231,6 +255,7 @@ def test_the_quality_table_says_which(runs: Any) -> None:
         assert told["relaxation_rate_refused"]["verdict"] == ("check" if lost else "ok")
 
 
+@pytest.mark.slow
 def test_the_page_and_the_plan_say_why(runs: Any) -> None:
     _, bad, done = runs
     assert "1 of 1 persons done" in done.out

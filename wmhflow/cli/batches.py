@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wmhflow.cli.progress import Progress, person_of, short_name
+from wmhflow.cli.steptimes import StepTimes, expected_steps
 from wmhflow.errors import InputError, NoSpaceError, WmhflowError
+from wmhflow.files.messages import how_said
 from wmhflow.files.space import full_folder, no_space
 from wmhflow.plan.visit import ParticipantPlan
 from wmhflow.settings import Resources, Settings
@@ -56,6 +58,7 @@ class Batches:
         self.name = time.strftime("%Y%m%d-%H%M%S") + f"-{os.getpid()}"
         self.logs = settings.output_dir.resolve() / "logs"
         self.size = max(LEAST_BATCH, 4 * resources.nprocs)
+        self.times = StepTimes.of_this_machine()
         self.n_run = 0
         self.is_stopped = False
         # who names the steps that all batches share
@@ -98,7 +101,14 @@ class Batches:
             begin_again(unit, self.settings.output_dir)
         workflow = init_study_wf(plans, self.settings, log_dirs, self._first)
         is_all = self.n_run == 1 and len(plans) < self.size
-        progress = Progress(_count_steps(workflow), "" if is_all else f"batch {self.n_run}: ")
+        progress = Progress(
+            _count_steps(workflow),
+            "" if is_all else f"batch {self.n_run}: ",
+            expected_steps(plans, self.settings),
+            self.times,
+            self.resources.nprocs,
+            how=how_said(self.settings.reporting),
+        )
         number = "" if self.n_run == 1 else f"_{self.n_run}"
         log_file = self.logs / f"{self.name}{number}.log"
         with progress.shown():

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import logging
 import sys
+import traceback
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from wmhflow.cli.atlas import is_atlas_command, run_atlas
@@ -19,9 +21,18 @@ from wmhflow.errors import (
     UsageError,
     WmhflowError,
 )
+from wmhflow.files.messages import (
+    JsonStream,
+    how_said,
+    start_messages,
+    streams_of,
+    write_json,
+)
 from wmhflow.files.space import is_full, no_space
 
 FAILED, WRONG_USE, NOTHING_TO_DO, MISSING_PROGRAM, INTERRUPTED = 1, 2, 70, 127, 130
+ENDED = {0: "done", FAILED: "failed", WRONG_USE: "wrong use", NOTHING_TO_DO: "nothing to do",
+         MISSING_PROGRAM: "program missing"}  # fmt: skip
 CODES: dict[type[WmhflowError], int] = {
     UsageError: WRONG_USE,
     NothingToDoError: NOTHING_TO_DO,
@@ -49,9 +60,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     # a log that cannot be written to, such as on a full disk, is no reason for a traceback
     logging.raiseExceptions = False
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    with ExitStack() as streams:
+        code = _guarded(words, streams)
+        if isinstance(sys.stdout, JsonStream):
+            level = "error" if code else "info"
+            write_json(
+                level, f"Ended with {code}.", state=ENDED.get(code, "stopped"), exit_code=code
+            )
+    return code
+
+
+def _guarded(words: Sequence[str], streams: ExitStack) -> int:
+    """Run the program, and say in a sentence whatever ends it."""
     try:
         with stopping_signals():
-            code = _run(sys.argv[1:] if arguments is None else list(arguments))
+            code = _run(words, streams)
             sys.stdout.flush()
             return code
     except WmhflowError as error:
@@ -62,6 +86,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _say("interrupted; the same command goes on from here.", INTERRUPTED)
     except Stopped as stop:
         return _say(f"stopped by {stop.name}; the same command goes on from here.", stop.code)
+    except Exception:
+        if not isinstance(sys.stdout, JsonStream):
+            raise
+        # Python would write lines that are no JSON
+        write_json("error", traceback.format_exc())
+        return FAILED
 
 
 def _about_disk(error: OSError) -> NoSpaceError:
@@ -71,13 +101,14 @@ def _about_disk(error: OSError) -> NoSpaceError:
     return no_space(Path(error.filename).parent if error.filename else "the disk")
 
 
-def _run(words: Sequence[str]) -> int:
+def _run(words: Sequence[str], streams: ExitStack) -> int:
     if is_atlas_command(words):
         return run_atlas(words[1:])
     if is_cluster_command(words):
         return run_cluster(words)
     settings = parse_settings(words)
-    _start_logging(settings.reporting.verbose)
+    start_messages(how_said(settings.reporting), settings.reporting.verbose)
+    streams.enter_context(streams_of(settings.reporting))
     from wmhflow.cli.resources import prepare_folders
 
     prepare_folders()
@@ -95,11 +126,3 @@ def _run(words: Sequence[str]) -> int:
 def _say(error: Exception | str, code: int) -> int:
     print(f"wmhflow: {error}", file=sys.stderr)
     return code
-
-
-def _start_logging(verbose: int) -> None:
-    level = [logging.WARNING, logging.INFO, logging.DEBUG][min(verbose, 2)]
-    logging.basicConfig(level=level, format="%(name)s: %(message)s", stream=sys.stderr)
-    if verbose < 2:
-        for name in ("nipype", "bids", "numba", "matplotlib", "PIL"):
-            logging.getLogger(name).setLevel(logging.ERROR)

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TextIO
 
-PLAIN_INTERVAL_S = 20.0
+from wmhflow.cli.steptimes import Expected, StepTimes, time_text
+from wmhflow.cli.terminal import Block
+from wmhflow.files.messages import JSON_LINES, PLAIN, QUIET, write_json
+
+# of lines in a log, and of drawings on a terminal
+PLAIN_INTERVAL_S, TICK_S = 60.0, 0.5
+SHOWN_PERSONS = 12
+LONGEST_BAR, SHORTEST_BAR = 30, 5
+# As `cluster.estimate`: chains of steps leave more than two processors of a person idle.
+AT_ONCE_PER_PERSON = 2
 
 
 class Progress:
@@ -20,83 +30,216 @@ class Progress:
         Number of steps of each person, by the person's label.
     title
         What these persons are of the run, if they are not all.
+    expected
+        What is known of steps before they run, by their full names.
+    times
+        How long such steps took on this machine.
+    at_once
+        How many steps run at the same time.
+    how
+        ``plain``, ``quiet`` (nothing is shown) or ``json``.
+    stream
+        Where it is shown; standard output by default.
+    clock
+        Seconds since any moment.
     """
 
-    def __init__(self, totals: dict[str, int], title: str = "") -> None:
+    def __init__(
+        self,
+        totals: dict[str, int],
+        title: str = "",
+        expected: Mapping[str, Expected] | None = None,
+        times: StepTimes | None = None,
+        at_once: int = 1,
+        *,
+        how: str = PLAIN,
+        stream: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.totals = totals
         self.title = title
+        self.times = times or StepTimes()
+        self.at_once = at_once
+        self.how = how
         self.done = dict.fromkeys(totals, 0)
         self.failed: set[str] = set()
         self.ended: set[str] = set()
-        self.running: list[str] = []
-        self.started = time.monotonic()
-        self._last_line = 0.0
-        self._live: Any = None
+        self._clock = clock
+        self.started = clock()
+        self._left = dict(expected or {})
+        self._since: dict[str, float] = {}
+        self._told_at: float | None = None
+        self._stream = stream or sys.stdout
+        self._block: Block | None = None
+        # the display is drawn by a thread of its own, too
+        self._lock = threading.RLock()
+
+    @property
+    def running(self) -> list[str]:
+        """The steps that run now, as a user would say them."""
+        return [short_name(fullname) for fullname in self._since]
 
     def step(self, node: Any, status: str) -> None:
         """Take note that a step started, ended or failed."""
-        person, name = person_of(node.fullname), short_name(node.fullname)
-        if status == "start":
-            self.running.append(name)
-        else:
-            self.running = [other for other in self.running if other != name]
-            if status == "exception":
-                self.failed.add(person)
-            else:
-                self.ended.add(node.fullname)
-            if person in self.done:
-                self.done[person] += 1
-        self._show()
+        with self._lock:
+            self._note(node.fullname, status)
+            if self.how == JSON_LINES:
+                _tell_step(node.fullname, status)
+            self.tick()
 
-    def _show(self) -> None:
-        if self._live is not None:
-            self._live.update(self.table())
-        elif self.running and time.monotonic() - self._last_line >= PLAIN_INTERVAL_S:
-            # between one step's end and the next one's start there is nothing to name
-            self._last_line = time.monotonic()
-            print(self.line(), flush=True)
+    def _note(self, fullname: str, status: str) -> None:
+        person = person_of(fullname)
+        if status == "start":
+            self._since[fullname] = self._clock()
+            return
+        began, expected = self._since.pop(fullname, None), self._left.pop(fullname, None)
+        if status == "exception":
+            self.failed.add(person)
+        else:
+            self.ended.add(fullname)
+            # one that was done before did not begin
+            if began is not None and expected is not None:
+                self.times.add(expected, self._clock() - began)
+        if person in self.done:
+            self.done[person] += 1
+
+    def tick(self) -> None:
+        """Draw the display, or write the line of a log if it is time for one."""
+        with self._lock:
+            if self._block is not None:
+                self._block.draw(self.lines(self._block.size()[0] - 1))
+            elif self.how != QUIET and self._is_time():
+                self._told_at = self._clock()
+                self._tell()
+
+    def _is_time(self) -> bool:
+        # between one step's end and the next one's start there is nothing to name
+        if not self._since:
+            return False
+        return self._told_at is None or self._clock() - self._told_at >= PLAIN_INTERVAL_S
+
+    def _tell(self) -> None:
+        """Write where the run is as a line of a log."""
+        if self.how == JSON_LINES:
+            steps, total = self.counts()
+            left = self.seconds_left()
+            told = {"done": steps, "total": total, "seconds_left": left and round(left)}
+            write_json("info", self.line(), **told)
+        else:
+            print(self.line(), file=self._stream, flush=True)
+
+    def counts(self) -> tuple[int, int]:
+        """Return how many steps are done, and how many there are."""
+        return sum(self.done.values()), sum(self.totals.values())
+
+    def seconds_left(self) -> float | None:
+        """Estimate the time to the end; None if too little of what is left was seen before."""
+        waiting = sum(self.done[person] < self.totals[person] for person in self.totals)
+        if not waiting:
+            return None
+        now = self._clock()
+        steps = (
+            (step, now - self._since.get(fullname, now))
+            for fullname, step in self._left.items()
+            if person_of(fullname) not in self.failed
+        )
+        return self.times.seconds_left(steps, min(self.at_once, AT_ONCE_PER_PERSON * waiting))
 
     def line(self) -> str:
         """One line of state for a log."""
-        steps, total = sum(self.done.values()), sum(self.totals.values())
+        return f"{self._states()[0]}; now: {', '.join(self.running) or '–'}"
+
+    def _states(self) -> tuple[str, ...]:
+        """Say where the run is, in ever fewer columns."""
+        steps, total = self.counts()
         finished = sum(self.done[person] >= self.totals[person] for person in self.totals)
-        now = ", ".join(self.running) or "–"
+        persons, seconds = len(self.totals), self.seconds_left()
+        left = "" if seconds is None else f", {time_text(seconds)} left"
+        about = left.replace(", ", ", about ") if left[2:3].isdigit() else left
+        short, head = f"{steps}/{total}{left}", f"[{self.elapsed()}]"
+        whole = f"{self.title}{finished} of {persons} persons, {steps} of {total} steps{about}"
         return (
-            f"[{self.elapsed()}] {self.title}{finished} of {len(self.totals)} persons, "
-            f"{steps} of {total} steps; now: {now}"
+            f"{head} {whole}",
+            f"{head} {finished}/{persons} persons, {steps}/{total} steps{left}",
+            f"{finished}/{persons}, {short}",
+            short,
+            f"{steps}/{total}",
         )
 
     def elapsed(self) -> str:
         """Time since the start as m:ss."""
-        seconds = int(time.monotonic() - self.started)
+        seconds = int(self._clock() - self.started)
         return f"{seconds // 60}:{seconds % 60:02d}"
 
-    def table(self) -> Any:
-        """Draw the live display: a bar per person (the busy ones, if there are many)."""
-        from rich.progress_bar import ProgressBar
-        from rich.table import Table
+    def lines(self, columns: int) -> list[str]:
+        """Return the lines of the display: counts, what runs, and the busy persons.
 
-        grid = Table.grid(padding=(0, 2))
+        Parameters
+        ----------
+        columns
+            So many are there; counts are never cut.
+        """
+        states = self._states()
+        state = next((one for one in states if len(one) <= columns), states[-1])
         busy = [p for p in self.totals if self.done[p] < self.totals[p]] or list(self.totals)
-        for person in busy[:12]:
-            state = "failed" if person in self.failed else ""
-            bar = ProgressBar(total=self.totals[person], completed=self.done[person], width=30)
-            grid.add_row(person, bar, f"{self.done[person]}/{self.totals[person]}", state)
-        grid.add_row("", self.line())
-        return grid
+        # who waits says nothing
+        begun = [p for p in busy if self.done[p] or p in self.failed] or busy
+        now = f"now: {', '.join(self.running) or '–'}"
+        return [state, now, *(self._row(person, columns) for person in begun[:SHOWN_PERSONS])]
+
+    def _row(self, person: str, columns: int) -> str:
+        """Return a person's line: label, bar and counts, of which the counts always fit."""
+        done, total = self.done[person], self.totals[person]
+        count = f"{done}/{total}" + (" failed" if person in self.failed else "")
+        label = max(map(len, self.totals))
+        bar = min(LONGEST_BAR, columns - label - len(count) - 4)
+        if bar >= SHORTEST_BAR:
+            full = bar * done // max(total, 1)
+            return f"{person:<{label}}  {'█' * full}{'░' * (bar - full)}  {count}"
+        room = max(columns - len(count) - 1, 0)
+        name = person if len(person) <= room else f"{person[: room - 1]}…" if room > 1 else ""
+        return f"{name} {count}".lstrip()
 
     @contextmanager
     def shown(self) -> Iterator[None]:
         """Show the display while the run goes on."""
-        if not sys.stdout.isatty():
+        if self.how == PLAIN and self._stream.isatty():
+            self._block = Block(self._stream)
+        stop = threading.Event()
+        thread = threading.Thread(target=self._keep_telling, args=(stop,), daemon=True)
+        thread.start()
+        try:
             yield
-            print(self.line(), flush=True)
-            return
-        from rich.live import Live
+            self.tick()
+        finally:
+            stop.set()
+            thread.join()
+            self._finish()
 
-        with Live(self.table(), refresh_per_second=4) as self._live:
-            yield
-        self._live = None
+    def _keep_telling(self, stop: threading.Event) -> None:
+        """Show that the run goes on also while no step begins or ends."""
+        while not stop.wait(TICK_S):
+            self.tick()
+
+    def _finish(self) -> None:
+        with self._lock:
+            self.times.save()
+            if self._block is not None:
+                self._block.leave(self.lines(self._block.size()[0] - 1))
+                self._block = None
+            elif self.how != QUIET:
+                self._tell()
+
+
+def _tell_step(fullname: str, status: str) -> None:
+    """Write as JSON that a step started, ended or failed."""
+    words = {"start": "started", "exception": "failed"}
+    person, name = person_of(fullname), short_name(fullname)
+    said = words.get(status, "ended")
+    write_json(
+        "error" if status == "exception" else "info", f"{name} {said}", person=person,
+        step=fullname.rpartition(".")[2], state=said,
+    )  # fmt: skip
 
 
 def person_of(fullname: str) -> str:

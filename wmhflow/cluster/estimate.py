@@ -63,7 +63,7 @@ def estimate_person(plan: ParticipantPlan, settings: Settings, cpus: int) -> Est
     cpus
         How many steps run at once.
     """
-    sizes = {visit.label: _voxels(visit) for visit in plan.visits if visit.problem is None}
+    sizes = {visit.label: reference_voxels(visit) for visit in plan.visits if visit.problem is None}
     steps: list[tuple[str, float, float]] = []
     for unit in units_of(plan, settings):
         scale = sizes.get(unit.name, max(sizes.values())) / HEAD_VOXELS
@@ -78,7 +78,14 @@ def estimate_person(plan: ParticipantPlan, settings: Settings, cpus: int) -> Est
     return Estimate(mem_gb, seconds / 60, max(sizes.values()), longest)
 
 
-def _voxels(visit: VisitPlan) -> int:
+def reference_voxels(visit: VisitPlan) -> int:
+    """Count the voxels of the image whose grid holds all label images.
+
+    Parameters
+    ----------
+    visit
+        A plan without a problem.
+    """
     shape, _, _ = read_header(visit.reference_file.path)
     return math.prod(shape)
 

@@ -22,6 +22,9 @@ BY_SCRIPT = frozenset(
         "mem_gb",
         "wait_minutes",
         "dry_run",
+        # `wmhflow status` reads a task's log
+        "quiet",
+        "log_json",
     )
 )
 # Options whose values are pairs, and what stands between the two on the command line.

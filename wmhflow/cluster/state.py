@@ -36,7 +36,8 @@ NOTE = re.compile(
     re.MULTILINE,
 )
 PROGRESS = re.compile(
-    r"^\[(?P<elapsed>[\d:]+)\] .*?(?P<done>\d+) of (?P<total>\d+) steps; now: (?P<now>.+)$",
+    r"^\[(?P<elapsed>[\d:]+)\] .*?(?P<done>\d+) of (?P<total>\d+) steps"
+    r"(?:, [^;]* left)?; now: (?P<now>.+)$",
     re.MULTILINE,
 )
 SAID = re.compile(r"^(?:sub-\S+(?: ses-\S+)? FAILED|wmhflow): (.+)$", re.MULTILINE)
