@@ -17,7 +17,7 @@ from wmhflow.cli.atlas import run_atlas
 from wmhflow.cli.parser import parse_settings
 from wmhflow.cli.resources import usable_memory_gb
 from wmhflow.errors import UsageError
-from wmhflow.workflows.execute import PLUGIN_NUMBERS, _plugin_arguments
+from wmhflow.workflows.plugins import PLUGIN_NUMBERS, read_plugin
 
 BASE = ["in", "out", "participant"]
 NOT_NUMBERS = ["", " ", "x", "1e", "0x10", "1,5", "²", "true", "9" * 5000, "1" + "0" * 400]
@@ -134,9 +134,9 @@ def test_the_file_of_a_plugin_has_the_bounds_of_the_options(
     for text in ["0", "-1", ".nan", ".inf", "1.0e+300", "x", "[1]", "{a: 1}", "", "1e-320"]:
         path.write_text(f"plugin: MultiProc\nplugin_args:\n  {name}: {text}\n")
         with pytest.raises(UsageError, match=f"{name}: .* {bounds.in_words}"):
-            _plugin_arguments(path)
+            read_plugin(path)
     path.write_text(f"plugin: MultiProc\nplugin_args:\n  {name}: 2\n")
-    assert _plugin_arguments(path) == {name: 2}
+    assert read_plugin(path).arguments == {name: 2}
 
 
 @pytest.mark.parametrize("text", [*NOT_NUMBERS, *NEVER, "0", "1.0001"])

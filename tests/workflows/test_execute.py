@@ -5,14 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import pytest
-
 from tests.runs import phantom_words
 from wmhflow.cli.parser import parse_settings
 from wmhflow.cli.run import make_plans
-from wmhflow.errors import UsageError
 from wmhflow.products.product import From, parts_of
-from wmhflow.workflows.execute import _plugin_arguments, write_graph
+from wmhflow.workflows.execute import write_graph
 from wmhflow.workflows.study import init_study_wf
 from wmhflow.workflows.units import units_of
 
@@ -38,18 +35,3 @@ def test_the_written_graph_has_every_step_and_its_way(tmp_path: Path) -> None:
                 keys = [part for part in parts_of(taken) if isinstance(part, str)]
                 for key in keys:
                     assert (unit.makers[key].name, taker) in drawn
-
-
-def test_plugin_arguments_are_read(tmp_path: Path) -> None:
-    path = tmp_path / "plugin.yml"
-    path.write_text("plugin: MultiProc\nplugin_args: {n_procs: 3}\n")
-    assert _plugin_arguments(path) == {"n_procs": 3}
-
-
-@pytest.mark.parametrize("text", ["plugin: SLURM", "- 1", "a: [", "plugin_args: [1]", None])
-def test_another_plugin_or_no_yaml_is_refused(tmp_path: Path, text: str | None) -> None:
-    path = tmp_path / "plugin.yml"
-    if text is not None:
-        path.write_text(text)
-    with pytest.raises(UsageError, match="--use-plugin"):
-        _plugin_arguments(path)

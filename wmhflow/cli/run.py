@@ -109,6 +109,14 @@ def _check_programs(settings: Settings) -> None:
         )
 
 
+def _check_plugin(settings: Settings) -> None:
+    """Read the file of ``--use-plugin`` before anything is planned, if it is given."""
+    if settings.execution.use_plugin is not None:
+        from wmhflow.workflows.plugins import read_plugin
+
+        read_plugin(settings.execution.use_plugin)
+
+
 def _how_to_get(known: Segmenter, missing: Sequence[str]) -> str:
     """Say what of a segmenter is missing, where it comes from, and the image that holds it."""
     image = f"--segmenter-image {known.image}" if known.image else "with --segmenter-image"
@@ -162,6 +170,7 @@ def make_plans(settings: Settings) -> Iterator[ParticipantPlan]:
     from wmhflow.products.rows import check_crosses
 
     _check_programs(settings)
+    _check_plugin(settings)
     check_crosses(settings.regions)
     maps = load_maps(settings.inputs.maps, settings.inputs.units)
     check_named(settings.inputs.transform, maps)

@@ -11,14 +11,18 @@ from typing import Any
 from nipype import Workflow
 from nipype import logging as nipype_logging
 
-from wmhflow.errors import UsageError
 from wmhflow.files.children import keep_sockets_short
-from wmhflow.settings import MEMORY_GB, PROCESSORS, Resources, Settings
-from wmhflow.workflows.plugin import LONGEST_CHAIN, Failure, ResilientMultiProcPlugin
+from wmhflow.files.messages import how_said
+from wmhflow.settings import Resources, Settings
+from wmhflow.workflows.plugin import (
+    LONGEST_CHAIN,
+    MESSAGES,
+    Failure,
+    ResilientMultiProcPlugin,
+)
+from wmhflow.workflows.plugins import MULTIPROC, PluginChoice, make_plugin, read_plugin
 
 LOGGERS = ("nipype.workflow", "nipype.utils", "nipype.interface", "nipype.filemanip")
-# the numbers that MultiProc reads, bounded as the options that mean the same
-PLUGIN_NUMBERS = {"n_procs": PROCESSORS, "memory_gb": MEMORY_GB}
 # what workers import once, before they are forked
 PRELOADED = ["wmhflow.workflows.study", "ants"]
 
@@ -74,6 +78,8 @@ def _configure(workflow: Workflow, settings: Settings) -> None:
             "hash_method": "content",
             "poll_sleep_duration": "0.05",
             "check_version": "false",
+            # how long a file that a job wrote on another machine may take to be seen here
+            "job_finished_timeout": "60",
             "remove_unnecessary_outputs": "false",
             "create_report": "false",
             "parameterize_dirs": "false",
@@ -94,49 +100,24 @@ def _send_messages_to(log_file: Path, verbose: int) -> None:
 
 def _make_plugin(
     settings: Settings, resources: Resources, on_step: Callable[[Any, str], None]
-) -> ResilientMultiProcPlugin:
+) -> Any:
     import multiprocessing
 
-    keep_sockets_short()
-    multiprocessing.set_forkserver_preload(PRELOADED)
     arguments: dict[str, Any] = {
         "n_procs": resources.nprocs,
         "memory_gb": resources.mem_gb,
         "raise_insufficient": False,
         "status_callback": on_step,
         "scheduler": LONGEST_CHAIN,
+        MESSAGES: (how_said(settings.reporting), settings.reporting.verbose),
     }
     path = settings.execution.use_plugin
-    return ResilientMultiProcPlugin(arguments | (_plugin_arguments(path) if path else {}))
-
-
-def _plugin_arguments(path: Path) -> dict[str, Any]:
-    """Read the plugin's arguments; another plugin than MultiProc could hang or hide failures."""
-    import yaml
-
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UsageError(f"--use-plugin {path} does not exist.") from None
-    except RecursionError:
-        raise UsageError(f"--use-plugin {path} cannot be read as YAML: it is too deep.") from None
-    except (yaml.YAMLError, OSError, ValueError) as error:
-        why = " ".join(str(error).split())
-        raise UsageError(f"--use-plugin {path} cannot be read as YAML: {why}.") from None
-    if not isinstance(content, dict) or content.get("plugin", "MultiProc") != "MultiProc":
-        raise UsageError(
-            f"--use-plugin {path}: only 'plugin: MultiProc' with 'plugin_args' is supported."
-        )
-    arguments = content.get("plugin_args") or {}
-    if not isinstance(arguments, dict):
-        raise UsageError(f"--use-plugin {path}: 'plugin_args' must be names with values.")
-    for name, bounds in PLUGIN_NUMBERS.items():
-        if name in arguments:
-            try:
-                arguments[name] = bounds(str(arguments[name]))
-            except ValueError as error:
-                raise UsageError(f"--use-plugin {path}: {name}: {error}.") from None
-    return arguments
+    choice = read_plugin(path) if path else PluginChoice(MULTIPROC, {})
+    if choice.name != MULTIPROC:
+        return make_plugin(choice, arguments)
+    keep_sockets_short()
+    multiprocessing.set_forkserver_preload(PRELOADED)
+    return ResilientMultiProcPlugin(arguments | choice.arguments)
 
 
 def write_graph(workflow: Workflow, path: Path) -> None:

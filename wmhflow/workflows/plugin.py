@@ -25,9 +25,11 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from nipype.pipeline.plugins.base import DistributedPluginBase
 from nipype.pipeline.plugins.multiproc import MultiProcPlugin, process_initializer, run_node
 
 from wmhflow.files.children import die_with_parent
+from wmhflow.files.messages import PLAIN, start_messages
 
 log = logging.getLogger("wmhflow")
 KILLED = (
@@ -40,13 +42,16 @@ ENDING_S = 3.0
 DYING_S = 1.0
 # The scheduler's name among the plugin's arguments, beside nipype's own.
 LONGEST_CHAIN = "longest_chain"
+# How workers say their messages, among the plugin's arguments: see `start_messages`.
+MESSAGES = "messages"
 # of a step that does not say how long it takes
 USUAL_S = 1.0
 
 
-def _start_worker(folder: str) -> None:
-    """Prepare a worker; what its steps have to say goes into their results, not to the terminal."""
+def _start_worker(folder: str, how: str, verbose: int) -> None:
+    """Prepare a worker; what nipype has to say goes into results, not to the terminal."""
     process_initializer(folder)
+    start_messages(how, verbose, "%(message)s")
     die_with_parent()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     for name in ("nipype.workflow", "nipype.utils", "nipype.interface"):
@@ -144,7 +149,47 @@ def longest_chains(seconds: Sequence[float], followers: Sequence[Sequence[int]])
     return chains
 
 
-class ResilientMultiProcPlugin(MultiProcPlugin):
+class RecordsFailures(DistributedPluginBase):
+    """What a plugin of nipype's that runs steps elsewhere has in addition: what failed, and why."""
+
+    procs: list[Any]
+    proc_done: Any
+    proc_pending: Any
+
+    @property
+    def failures(self) -> list[Failure]:
+        """The steps that failed, in order."""
+        found: list[Failure] = self.__dict__.setdefault("_failures", [])
+        return found
+
+    def _clean_queue(self, jobid: int, graph: Any, result: Any = None) -> Any:
+        lines = "".join((result or {}).get("traceback") or ["unknown"]).strip().splitlines()
+        reason = said_by(lines[-1]) if lines else "unknown"
+        self.failures.append(Failure(self.procs[jobid].fullname, reason))
+        left = super()._clean_queue(jobid, graph, result=result)
+        self._give_up_visit(self.procs[jobid].fullname.rpartition(".")[0])
+        return left
+
+    def _give_up_visit(self, visit: str) -> None:
+        """Do not begin the other steps of a visit of which one failed: it cannot be complete."""
+        for number, node in enumerate(self.procs):
+            if node.fullname.rpartition(".")[0] == visit and not self.proc_done[number]:
+                self.proc_done[number] = True
+                self.proc_pending[number] = False
+
+    def _report_crash(self, node: Any, result: Any = None) -> Any:
+        try:
+            return super()._report_crash(node, result=result)
+        except OSError as error:
+            # a full disk: what failed is said all the same, and the others go on
+            log.warning("No traceback can be kept of %s (%s).", node.fullname, error.strerror)
+            return ""
+
+    def close(self) -> None:
+        """Do nothing: what was sent is the scheduler's."""
+
+
+class ResilientMultiProcPlugin(RecordsFailures, MultiProcPlugin):
     """Nipype's process pool, made to survive the death of a worker.
 
     Parameters
@@ -162,7 +207,6 @@ class ResilientMultiProcPlugin(MultiProcPlugin):
 
     def __init__(self, plugin_args: dict[str, Any] | None = None) -> None:
         super().__init__(plugin_args=plugin_args)
-        self.failures: list[Failure] = []
         self._notes = tempfile.mkdtemp(prefix="wmhflow-")
         self._retries: dict[int, int] = {}
         self._to_retry: set[int] = set()
@@ -176,7 +220,7 @@ class ResilientMultiProcPlugin(MultiProcPlugin):
         return ProcessPoolExecutor(
             max_workers=self.processors,
             initializer=_start_worker,
-            initargs=(self._cwd,),
+            initargs=(self._cwd, *self.plugin_args.get(MESSAGES, (PLAIN, 0))),
             mp_context=get_context(self.plugin_args.get("mp_context", "forkserver")),
         )
 
@@ -237,21 +281,6 @@ class ResilientMultiProcPlugin(MultiProcPlugin):
             self._send(taskid)
         return self._taskresult.get(taskid)
 
-    def _clean_queue(self, jobid: int, graph: Any, result: Any = None) -> Any:
-        lines = "".join((result or {}).get("traceback") or ["unknown"]).strip().splitlines()
-        reason = said_by(lines[-1]) if lines else "unknown"
-        self.failures.append(Failure(self.procs[jobid].fullname, reason))
-        left = super()._clean_queue(jobid, graph, result=result)
-        self._give_up_visit(self.procs[jobid].fullname.rpartition(".")[0])
-        return left
-
-    def _give_up_visit(self, visit: str) -> None:
-        """Do not begin the other steps of a visit of which one failed: it cannot be complete."""
-        for number, node in enumerate(self.procs):
-            if node.fullname.rpartition(".")[0] == visit and not self.proc_done[number]:
-                self.proc_done[number] = True
-                self.proc_pending[number] = False
-
     def _generate_dependency_list(self, graph: Any) -> None:
         super()._generate_dependency_list(graph)
         seconds = [getattr(node.interface, "seconds", USUAL_S) for node in self.procs]
@@ -276,14 +305,6 @@ class ResilientMultiProcPlugin(MultiProcPlugin):
         super()._postrun_check()
         self._is_run = True
         shutil.rmtree(self._notes, ignore_errors=True)
-
-    def _report_crash(self, node: Any, result: Any = None) -> Any:
-        try:
-            return super()._report_crash(node, result=result)
-        except OSError as error:
-            # a full disk: what failed is said all the same, and the others go on
-            log.warning("No traceback can be kept of %s (%s).", node.fullname, error.strerror)
-            return ""
 
     def close(self) -> None:
         """Stop the workers and the programs that they run, also when the run was interrupted."""

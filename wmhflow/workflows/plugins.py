@@ -1,0 +1,209 @@
+"""The ways of running a graph that ``--use-plugin`` can ask for: nipype's, made to say what failed.
+
+MultiProc is the usual one (:mod:`wmhflow.workflows.plugin`). Linear runs one step after the other
+in the program's own process, such as under a debugger. SLURM, SGE, PBS and LSF send each step to
+the scheduler as a job of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import traceback
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import networkx as nx
+from nipype.pipeline.plugins.base import PluginBase
+from nipype.pipeline.plugins.tools import report_crash
+
+from wmhflow.errors import MissingProgramError, UsageError
+from wmhflow.registries.executors import load_executors
+from wmhflow.settings import MEMORY_GB, PROCESSORS
+from wmhflow.workflows.plugin import Failure, RecordsFailures, said_by
+
+MULTIPROC, LINEAR = "MultiProc", "Linear"
+# the numbers that MultiProc reads, bounded as the options that mean the same
+PLUGIN_NUMBERS = {"n_procs": PROCESSORS, "memory_gb": MEMORY_GB}
+# These come from the program.
+OWN_ARGUMENTS = ("status_callback",)
+log = logging.getLogger("wmhflow")
+
+
+class PluginChoice(NamedTuple):
+    """A plugin's name, as nipype calls it, and what it is told."""
+
+    name: str
+    arguments: dict[str, Any]
+
+
+class LinearPlugin(PluginBase):
+    """One step after the other in this process; a step that fails is noted, and others go on.
+
+    Parameters
+    ----------
+    plugin_args
+        With ``status_callback`` for the progress display.
+
+    Attributes
+    ----------
+    failures
+        The steps that failed, in order.
+    """
+
+    def __init__(self, plugin_args: dict[str, Any] | None = None) -> None:
+        super().__init__(plugin_args=plugin_args)
+        self.failures: list[Failure] = []
+
+    def run(self, graph: Any, config: Any, updatehash: bool = False) -> None:
+        """Run a graph; the rest of a visit of which a step failed, and what waits, is left out."""
+        folder = Path.cwd()
+        left_out: set[Any] = set()
+        for node in nx.lexicographical_topological_sort(graph, key=lambda one: one.fullname):
+            if node in left_out:
+                continue
+            error = self._run_step(node, updatehash)
+            os.chdir(folder)
+            if error is None:
+                continue
+            self.failures.append(Failure(node.fullname, said_by(error)))
+            if str(config["execution"]["stop_on_first_crash"]).lower() == "true":
+                break
+            visit = node.fullname.rpartition(".")[0]
+            left_out |= nx.descendants(graph, node)
+            left_out |= {one for one in graph if one.fullname.rpartition(".")[0] == visit}
+
+    def _run_step(self, node: Any, updatehash: bool) -> str | None:
+        """Run a step, and return the last line of its traceback if it fails."""
+        told: Callable[[Any, str], None] = self._status_callback or (lambda *_: None)
+        cached, updated = node.is_cached()
+        if not (cached and updated):
+            told(node, "start")
+        try:
+            node.run(updatehash=updatehash)
+        except Exception:  # noqa: BLE001 - whatever a step does fails it alone
+            lines = traceback.format_exc().strip().splitlines()
+            report_crash(node, traceback=[f"{line}\n" for line in lines])
+            told(node, "exception")
+            return lines[-1].strip()
+        told(node, "end")
+        return None
+
+    def close(self) -> None:
+        """Do nothing: no process was started."""
+
+
+def read_plugin(path: Path) -> PluginChoice:
+    """Read the file of ``--use-plugin``, and check that what it names can be used here.
+
+    Parameters
+    ----------
+    path
+        YAML or JSON, with ``plugin`` and ``plugin_args`` as nipype has them.
+
+    Raises
+    ------
+    UsageError
+        If it cannot be read, or names a plugin that is not known, or one that does not say how
+        steps ended.
+    MissingProgramError
+        If the scheduler's programs are not there.
+    """
+    content = _content(path)
+    if not isinstance(content, Mapping):
+        raise UsageError(f"--use-plugin {path}: it has to be names with values, such as 'plugin'.")
+    name, arguments = content.get("plugin", MULTIPROC), content.get("plugin_args") or {}
+    unknown = [str(key) for key in content if key not in ("plugin", "plugin_args")]
+    if unknown:
+        raise UsageError(
+            f"--use-plugin {path}: '{unknown[0]}' is neither 'plugin' nor 'plugin_args'."
+        )
+    if not isinstance(arguments, dict) or not all(isinstance(key, str) for key in arguments):
+        raise UsageError(f"--use-plugin {path}: 'plugin_args' must be names with values.")
+    own = [key for key in OWN_ARGUMENTS if key in arguments]
+    if own:
+        raise UsageError(f"--use-plugin {path}: {own[0]} cannot be set.")
+    _check_name(path, name)
+    for key, bounds in PLUGIN_NUMBERS.items():
+        if key in arguments:
+            try:
+                arguments[key] = bounds(str(arguments[key]))
+            except ValueError as error:
+                raise UsageError(f"--use-plugin {path}: {key}: {error}.") from None
+    return PluginChoice(name, arguments)
+
+
+def _content(path: Path) -> Any:
+    import yaml
+
+    try:
+        text = path.read_text(encoding="utf-8")
+        return json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+    except FileNotFoundError:
+        raise UsageError(f"--use-plugin {path} does not exist.") from None
+    except RecursionError:
+        raise UsageError(f"--use-plugin {path} cannot be read as YAML: it is too deep.") from None
+    except (yaml.YAMLError, OSError, ValueError) as error:
+        why = " ".join(str(error).split())
+        kind = "JSON" if path.suffix == ".json" else "YAML"
+        raise UsageError(f"--use-plugin {path} cannot be read as {kind}: {why}.") from None
+
+
+def schedulers() -> dict[str, tuple[str, ...]]:
+    """List nipype's plugins that send each step to a scheduler, with the programs they call.
+
+    Examples
+    --------
+    >>> schedulers()["SLURM"]
+    ('sbatch', 'squeue')
+    """
+    return {name.upper(): (one.submit[0], one.ask[0]) for name, one in load_executors().items()}
+
+
+def _check_name(path: Path, name: Any) -> None:
+    sent = schedulers()
+    if name not in (MULTIPROC, LINEAR, *sent):
+        can = ", ".join((MULTIPROC, LINEAR, *sent))
+        why = "is none that can be used"
+        if str(name).removesuffix("Graph") in sent:
+            why = "does not say how its steps ended, so it cannot be used"
+        raise UsageError(
+            f"--use-plugin {path}: '{str(name)[:40]}' {why}; {can} can, and 'wmhflow submit' sends "
+            "whole persons to a cluster."
+        )
+    missing = [program for program in sent.get(name, ()) if shutil.which(program) is None]
+    if missing:
+        raise MissingProgramError(
+            f"--use-plugin {path}: {name} needs {missing[0]}, which is not on PATH; run this where "
+            "jobs can be sent from."
+        )
+
+
+def make_plugin(choice: PluginChoice, usual: Mapping[str, Any]) -> Any:
+    """Make a plugin other than MultiProc.
+
+    Parameters
+    ----------
+    choice
+        What :func:`read_plugin` gave.
+    usual
+        What MultiProc would be told; the callback is for all.
+
+    Returns
+    -------
+    nipype plugin
+        With ``failures``, and ``close``.
+    """
+    arguments = {"status_callback": usual["status_callback"], **choice.arguments}
+    if choice.name == LINEAR:
+        return LinearPlugin(arguments)
+    # its jobs are named after whoever sends them
+    os.environ.setdefault("LOGNAME", f"uid{os.getuid()}")
+    module = import_module(f"nipype.pipeline.plugins.{choice.name.lower()}")
+    base = getattr(module, f"{choice.name}Plugin")
+    kind = type(f"Recording{choice.name}Plugin", (RecordsFailures, base), {})
+    return kind(plugin_args=arguments)
