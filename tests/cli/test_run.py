@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path, PurePosixPath
 from types import SimpleNamespace
 from typing import Any
@@ -213,3 +217,116 @@ def test_a_persons_folder_that_cannot_be_read_is_the_persons_problem(
 def test_a_batch_says_which_it_is() -> None:
     assert "] 0 of 1 persons" in Progress({"sub-01": 2}).line()
     assert "] batch 2: 0 of 1 persons" in Progress({"sub-01": 2}, "batch 2: ").line()
+
+
+# ---- how it is said ------------------------------------------------------------------------------
+
+
+def few(people: Path, *more: str) -> list[str]:
+    return words(people, "--participant-label", "01", "02", "03", *more)
+
+
+def objects(text: str) -> list[dict[str, Any]]:
+    """Read lines of JSON, each an object of its own."""
+    return [json.loads(line) for line in text.splitlines()]
+
+
+@pytest.mark.acts("--quiet")
+def test_quiet_says_errors_alone(
+    people: Path, fake: Run, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(few(people, "--quiet")) == 0
+    assert capfd.readouterr() == ("", "")
+    fake.fails.add("02")
+    (fake.out / "sub-02.html").unlink()
+    assert main(few(people, "--quiet")) == 1
+    said = capfd.readouterr()
+    assert said.out == ""
+    first, last = said.err.splitlines()
+    assert first.startswith("sub-02 FAILED: sub-02 zones: it failed")
+    assert last == "1 of 3 persons failed."
+    # a plan is what was asked for
+    assert main(few(people, "--quiet", "--dry-run")) == 0
+    assert "sub-01" in capfd.readouterr().out
+
+
+@pytest.mark.acts("--log-json")
+def test_every_line_of_json_parses_and_the_last_says_how_it_ended(
+    people: Path, fake: Run, capfd: pytest.CaptureFixture[str]
+) -> None:
+    fake.fails.add("02")
+    assert main(few(people, "--log-json")) == 1
+    said = capfd.readouterr()
+    assert said.err == ""
+    lines = objects(said.out)
+    for line in lines:
+        assert {"time", "level", "person", "step", "message"} <= set(line)
+        assert datetime.fromisoformat(line["time"]).tzinfo is not None
+        assert line["level"] in ("debug", "info", "warning", "error")
+    steps = [line for line in lines if line["step"] == "inputs"]
+    assert {(line["person"], line["state"]) for line in steps} == {
+        ("sub-01", "ended"), ("sub-03", "ended"),
+    }  # fmt: skip
+    (failed,) = [line for line in lines if "FAILED" in line["message"]]
+    assert (failed["level"], failed["person"]) == ("error", "sub-02")
+    counted = [line for line in lines if "total" in line][-1]
+    assert counted["done"] > 0
+    last = lines[-1]
+    assert (last["level"], last["state"], last["exit_code"]) == ("error", "failed", 1)
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "state"),
+    [
+        ((), 0, "done"),
+        (("--dry-run",), 0, "done"),
+        (("--participant-label", "99"), 2, "wrong use"),
+        (("-d", "maps=/there/is/none"), 2, "wrong use"),
+    ],
+)
+def test_json_says_every_end(
+    people: Path, fake: Run, capfd: pytest.CaptureFixture[str], more: tuple[str, ...], code: int,
+    state: str,
+) -> None:  # fmt: skip
+    assert main(words(people, "--log-json", *more)) == code
+    said = capfd.readouterr()
+    last = objects(said.out)[-1]
+    assert (last["exit_code"], last["state"]) == (code, state)
+    assert said.err == ""
+
+
+def test_what_nobody_foresaw_is_json_too(
+    people: Path, fake: Run, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise ValueError("nobody foresaw this")
+
+    monkeypatch.setattr(execute, "execute", fail)
+    assert main(few(people, "--log-json")) == 1
+    lines = objects(capfd.readouterr().out)
+    assert "nobody foresaw this" in lines[-2]["message"]
+    assert lines[-1]["exit_code"] == 1
+
+
+@pytest.mark.parametrize("more", [("--quiet", "-v"), ("--quiet", "--log-json")])
+def test_ways_of_saying_that_contradict_each_other_are_refused(
+    people: Path, more: tuple[str, ...], capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words(people, *more)) == 2
+    assert "choose one of them" in capfd.readouterr().err
+
+
+def test_messages_of_workers_come_as_the_user_wants(capfd: pytest.CaptureFixture[str]) -> None:
+    """A process of its own says them; those of a quiet run are errors alone."""
+    text = (
+        "import logging, sys; from wmhflow.files.messages import start_messages; "
+        "start_messages(sys.argv[1], 0, '%(message)s'); log = logging.getLogger('wmhflow'); "
+        "log.warning('sub-01: a warning'); log.error('an error'); log.info('no'); "
+    )
+    for how, said in (("plain", "sub-01: a warning\nan error\n"), ("quiet", "an error\n")):
+        subprocess.run([sys.executable, "-c", text, how], check=True)
+        assert capfd.readouterr() == ("", said)
+    subprocess.run([sys.executable, "-c", text, "json"], check=True)
+    told = [(line["level"], line["person"], line["message"]) for line in
+            objects(capfd.readouterr().out)]  # fmt: skip
+    assert told == [("warning", "sub-01", "sub-01: a warning"), ("error", None, "an error")]
