@@ -13,6 +13,7 @@ import pytest
 from tests.schedulers import Cluster, Sent, make_cluster
 from wmhflow.cli import cluster as command
 from wmhflow.cli.progress import Progress
+from wmhflow.cli.steptimes import Expected, StepTimes
 from wmhflow.cluster.estimate import Estimate, Learnt, learn, needs_from
 from wmhflow.cluster.scheduler import Scheduler
 from wmhflow.cluster.state import PROGRESS, STEP_KILLED, WHYS, study_state
@@ -350,10 +351,19 @@ def test_a_partitions_time_limit_is_read(
     assert Scheduler(load_executors()["slurm"]).longest_minutes(partition) == minutes
 
 
-def test_what_other_parts_of_the_program_say_is_understood() -> None:
+@pytest.mark.parametrize(("seconds", "said"), [(None, ""), (9.0, "less than"), (90.0, "about")])
+def test_what_other_parts_of_the_program_say_is_understood(
+    seconds: float | None, said: str
+) -> None:
     assert STEP_KILLED in KILLED
-    progress = Progress({"sub-01": 7}, "batch 2: ")
-    progress.running = ["sub-01 zones", "sub-01 shells"]
+    names = [f"wf.sub_01_wf.{name}" for name in ("zones", "shells")]
+    times, step = StepTimes(), Expected("a", 1_000_000, 1.0)
+    if seconds is not None:
+        times.add(step, seconds)
+    progress = Progress({"sub-01": 7}, "batch 2: ", dict.fromkeys(names, step), times)
+    for name in names:
+        progress.step(SimpleNamespace(fullname=name), "start")
+    assert (said + " 1 min left" if seconds == 9 else said) in progress.line()
     found = PROGRESS.search(progress.line())
     assert found
     told = (found["done"], found["total"], found["now"])
