@@ -374,7 +374,8 @@ def sidecars(world: World, rng: Random) -> Verdict:
     def taken() -> Verdict:
         states = {state for name, state, _ in look.decided if name == "FA"}
         says = _units_of(content)
-        if "refused" in states and "found" not in states and says not in _NO_UNIT:
+        left_out = "unusable" in states or ("refused" in states and "found" not in states)
+        if left_out and says not in _NO_UNIT:
             return Verdict(LEFT_OUT, "", about)
         same = _without_notes(look) == _without_notes(world.sound)
         if same and (says is None or says in _NO_UNIT):
