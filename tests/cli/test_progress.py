@@ -17,9 +17,13 @@ from typing import Any, TextIO
 
 import pytest
 
+from tests.runs import phantom_words
+from wmhflow.cli.parser import parse_settings
 from wmhflow.cli.progress import Progress
-from wmhflow.cli.steptimes import MOST_BYTES, Expected, StepTimes
+from wmhflow.cli.run import make_plans
+from wmhflow.cli.steptimes import MOST_BYTES, Expected, StepTimes, expected_steps
 from wmhflow.cli.terminal import Block
+from wmhflow.cluster.estimate import reference_voxels
 
 
 def node(name: str, person: str = "01") -> SimpleNamespace:
@@ -141,9 +145,36 @@ def test_of_unknown_kinds_the_stated_times_are_scaled() -> None:
     times = StepTimes()
     known, unknown = Expected("a", MILLION, 10.0), Expected("b", MILLION, 5.0)
     times.add(known, 20.0)
-    assert times.seconds_left([(known, 0.0), (unknown, 0.0)], 1) == pytest.approx(30)
+    left = {"one": (known, 0.0), "two": (unknown, 0.0)}
+    assert times.seconds_left(left, 1) == pytest.approx(30)
     # too little is known of what is left
-    assert times.seconds_left([(known, 0.0), *[(unknown, 0.0)] * 3], 1) is None
+    left |= {"three": (unknown, 0.0), "four": (unknown, 0.0)}
+    assert times.seconds_left(left, 1) is None
+
+
+def test_steps_that_wait_for_each_other_take_their_time_however_many_can_run() -> None:
+    times = StepTimes()
+    times.add(Expected("a", MILLION, 1.0), 10.0)
+    names = ("one", "two", "three")
+    chain = {name: (Expected("a", MILLION, 1.0, names[max(i - 1, 0) : i]), 0.0)
+             for i, name in enumerate(names)}  # fmt: skip
+    assert times.seconds_left(chain, 8) == pytest.approx(30)
+    free = {name: (Expected("a", MILLION, 1.0), 0.0) for name in names}
+    assert times.seconds_left(free, 3) == pytest.approx(10)
+    # a step that takes longer than ever is not over yet
+    assert times.seconds_left({"one": (Expected("a", MILLION, 1.0), 500.0)}, 1) == pytest.approx(1)
+
+
+def test_what_is_expected_knows_every_step_of_a_plan_and_what_it_waits_for(tmp_path: Path) -> None:
+    settings = parse_settings(phantom_words(tmp_path / "out", tmp_path / "work"))
+    plan = next(iter(make_plans(settings)))
+    expected = expected_steps([plan], settings)
+    names = {name.rpartition(".")[2]: name for name in expected}
+    assert {"inputs", "partition", "volumes", "report"} <= set(names)
+    assert names["partition"] in expected[names["volumes"]].after
+    places = {name: place for place, name in enumerate(expected)}
+    assert all(places[one] < places[name] for name, step in expected.items() for one in step.after)
+    assert {step.voxels for step in expected.values()} == set(map(reference_voxels, plan.visits))
 
 
 @pytest.mark.parametrize(

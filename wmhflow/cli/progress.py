@@ -124,7 +124,7 @@ class Progress:
             steps, total = self.counts()
             left = self.seconds_left()
             told = {"done": steps, "total": total, "seconds_left": left and round(left)}
-            write_json("info", self.line(), **told)
+            write_json("info", self.line(), person=None, **told)
         else:
             print(self.line(), file=self._stream, flush=True)
 
@@ -138,12 +138,12 @@ class Progress:
         if not waiting:
             return None
         now = self._clock()
-        steps = (
-            (step, now - self._since.get(fullname, now))
+        left = {
+            fullname: (step, now - self._since.get(fullname, now))
             for fullname, step in self._left.items()
             if person_of(fullname) not in self.failed
-        )
-        return self.times.seconds_left(steps, min(self.at_once, AT_ONCE_PER_PERSON * waiting))
+        }
+        return self.times.seconds_left(left, min(self.at_once, AT_ONCE_PER_PERSON * waiting))
 
     def line(self) -> str:
         """One line of state for a log."""

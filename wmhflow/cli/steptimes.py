@@ -38,12 +38,13 @@ log = logging.getLogger("wmhflow")
 class Expected:
     """A step that will run: its kind, the voxels of its image, and the seconds that it states.
 
-    ``stated_s`` is by the program, not by this machine.
+    ``stated_s`` is by the program, not by this machine; ``after`` are the steps that it waits for.
     """
 
     kind: str
     voxels: int
     stated_s: float
+    after: tuple[str, ...] = ()
 
 
 def expected_steps(plans: Iterable[ParticipantPlan], settings: Settings) -> dict[str, Expected]:
@@ -56,6 +57,7 @@ def expected_steps(plans: Iterable[ParticipantPlan], settings: Settings) -> dict
     settings
         The run's settings.
     """
+    from wmhflow.products.product import parts_of
     from wmhflow.products.writing import with_writing
     from wmhflow.steps.kinds import needs_of
     from wmhflow.workflows.study import study_name
@@ -72,10 +74,14 @@ def expected_steps(plans: Iterable[ParticipantPlan], settings: Settings) -> dict
         for unit in units_of(plan, settings):
             voxels = sizes.get(unit.name, max(sizes.values()))
             folder = ".".join([study_name(settings), *unit.folders])
-            for recipe in with_writing(unit, settings).recipes:
+            written = with_writing(unit, settings)
+            for recipe in written.recipes:
                 stated = EACH_S + needs_of(recipe.function).seconds * voxels / HEAD_VOXELS
                 kind = f"{recipe.function.__module__}.{recipe.function.__qualname__}"
-                expected[f"{folder}.{recipe.name}"] = Expected(kind, voxels, stated)
+                taken = (*recipe.takes.values(), *recipe.beside.values(), recipe.after)
+                makers = (written.makers.get(part) for part in parts_of(taken) if type(part) is str)
+                after = tuple(f"{folder}.{one.name}" for one in makers if one is not None)
+                expected[f"{folder}.{recipe.name}"] = Expected(kind, voxels, stated, after)
     return expected
 
 
@@ -111,33 +117,40 @@ class StepTimes:
         known = self._known.get(step.kind)
         return None if known is None else known[0] * step.voxels / MILLION
 
-    def seconds_left(self, steps: Iterable[tuple[Expected, float]], at_once: int) -> float | None:
+    def seconds_left(
+        self, steps: Mapping[str, tuple[Expected, float]], at_once: int
+    ) -> float | None:
         """Estimate how long steps will take together.
 
         Parameters
         ----------
         steps
-            Those that are not done yet, with the seconds for which each one runs already.
+            Those that are not done yet, by name, with the seconds for which each one runs already;
+            a step stands after those that it waits for.
         at_once
             How many run at the same time.
 
         Returns
         -------
         float or None
-            None where too little of it was seen before. Steps of an unknown kind take so many times
-            the time that they state as the known ones do.
+            What is left of all of them, divided by how many run at once, but at least the longest
+            chain of steps that wait for each other. None where too little of it was seen before.
+            Steps of an unknown kind take so many times the time that they state as the known ones.
         """
-        known = known_stated = stated = gone = 0.0
-        for step, since in steps:
-            stated += step.stated_s
-            expected = self.expect(step)
-            if expected is not None:
-                known += expected
-                known_stated += step.stated_s
-                gone += min(since, 0.9 * expected)
+        expected = {name: self.expect(step) for name, (step, _) in steps.items()}
+        stated = sum(step.stated_s for step, _ in steps.values())
+        known = {name: seconds for name, seconds in expected.items() if seconds is not None}
+        known_stated = sum(steps[name][0].stated_s for name in known)
         if stated == 0 or known_stated < LEAST_KNOWN * stated:
             return None
-        return max(0.0, known * stated / known_stated - gone) / max(at_once, 1)
+        scale = sum(known.values()) / known_stated
+        total, ends = 0.0, dict[str, float]()
+        for name, (step, since) in steps.items():
+            whole = known.get(name, scale * step.stated_s)
+            left = max(whole - since, 0.1 * whole)
+            total += left
+            ends[name] = left + max((ends.get(one, 0.0) for one in step.after), default=0.0)
+        return max(total / max(at_once, 1), *ends.values())
 
     def save(self) -> None:
         """Keep the times for later runs, whole or not at all."""
