@@ -78,9 +78,10 @@ def _run(words: Sequence[str]) -> int:
         return run_cluster(words)
     settings = parse_settings(words)
     _start_logging(settings.reporting.verbose)
+    from wmhflow.cli.image import folder_in_image
     from wmhflow.cli.resources import prepare_folders
 
-    prepare_folders()
+    prepare_folders(folder_in_image(settings))
     if settings.level == "group":
         from wmhflow.cli.places import check_places
         from wmhflow.group.run import run_group
