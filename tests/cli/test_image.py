@@ -91,6 +91,16 @@ def test_a_work_folder_among_the_inputs_is_refused_before_anything_is_written(
     assert not inside.exists()
 
 
+def test_a_work_folder_that_cannot_be_written_to_is_said_before_anything_is_written_elsewhere(
+    words: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "work").symlink_to("/proc/nowhere")
+    with pytest.raises(UsageError, match=r"--work-dir .* cannot be written to"):
+        folder_in_image(parse_settings(words))
+    # the group level needs none
+    assert folder_in_image(parse_settings([*words[:2], "group", *words[3:]])) is not None
+
+
 def test_outside_the_image_nothing_is_different(
     words: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from wmhflow.errors import UsageError
+from wmhflow.files.caches import is_writable
 from wmhflow.settings import Settings
 
 # set by the image's entry, tools/entry.sh
@@ -31,7 +33,7 @@ def folder_in_image(settings: Settings) -> Path | None:
     Raises
     ------
     UsageError
-        If the work folder lies where nothing may be written.
+        If the work folder lies where nothing may be written, or cannot be written to.
     """
     if not os.environ.get(IMAGE_VARIABLE):
         return None
@@ -41,4 +43,11 @@ def folder_in_image(settings: Settings) -> Path | None:
     telling = settings.reporting
     work = settings.execution.work_dir
     only_tells = telling.dry_run or telling.boilerplate_only or telling.reports_only
-    return None if only_tells and not work.is_dir() else work
+    if only_tells:
+        return work if work.is_dir() else None
+    if settings.level == "participant" and not is_writable(work):
+        raise UsageError(
+            f"--work-dir {work} cannot be written to; choose another folder. In a container it has "
+            "to be mounted from outside."
+        )
+    return work
