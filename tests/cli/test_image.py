@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import tempfile
 from pathlib import Path
@@ -71,15 +72,41 @@ def test_a_folder_that_the_user_names_for_temporary_files_is_taken(
     assert tempfile.gettempdir() == str(tmp_path / "work/tmp")
 
 
+@pytest.fixture
+def removed(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Folders that are removed when the program ends."""
+    found: list[Path] = []
+    monkeypatch.setattr(atexit, "register", lambda _, path, **_how: found.append(path))
+    return found
+
+
 @pytest.mark.parametrize("option", ["--dry-run", "--boilerplate-only", "--reports-only"])
 def test_what_only_tells_makes_no_work_folder_and_uses_one(
-    words: list[str], tmp_path: Path, option: str
+    words: list[str], tmp_path: Path, removed: list[Path], option: str
 ) -> None:
     settings = parse_settings([*words, option])
-    assert folder_in_image(settings) is None
+    found = folder_in_image(settings)
+    assert [found] == removed
+    assert found is not None
+    assert found.is_dir()
     assert not (tmp_path / "work").exists()
+    found.rmdir()
     (tmp_path / "work").mkdir()
     assert folder_in_image(settings) == tmp_path / "work"
+
+
+def test_a_command_without_a_work_folder_keeps_nothing(
+    words: list[str], tmp_path: Path, removed: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert words
+    (tmp_path / "scratch").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "scratch"))
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    resources.prepare_folders(folder_in_image())
+    assert [path.parent for path in removed] == [tmp_path / "scratch"]
+    for name in (*CHOSEN, "HOME"):
+        assert Path(os.environ[name]).parent == removed[0] / "caches"
+    assert list((tmp_path / "scratch").iterdir()) == removed
 
 
 def test_a_work_folder_among_the_inputs_is_refused_before_anything_is_written(
@@ -92,13 +119,15 @@ def test_a_work_folder_among_the_inputs_is_refused_before_anything_is_written(
 
 
 def test_a_work_folder_that_cannot_be_written_to_is_said_before_anything_is_written_elsewhere(
-    words: list[str], tmp_path: Path
+    words: list[str], tmp_path: Path, removed: list[Path]
 ) -> None:
     (tmp_path / "work").symlink_to("/proc/nowhere")
     with pytest.raises(UsageError, match=r"--work-dir .* cannot be written to"):
         folder_in_image(parse_settings(words))
+    assert removed == []
     # the group level needs none
-    assert folder_in_image(parse_settings([*words[:2], "group", *words[3:]])) is not None
+    assert [folder_in_image(parse_settings([*words[:2], "group", *words[3:]]))] == removed
+    removed[0].rmdir()
 
 
 def test_outside_the_image_nothing_is_different(

@@ -151,6 +151,10 @@ CASES = {
     "no output folder that can be written to": Case(
         ("/data/raw", "/data/elsewhere", "participant", "-w", "/work"), 2, "cannot be written to"
     ),
+    "the atlases, without variables": Case(("atlas", "list"), says="arterial", variables={}),
+    "a plan, without a work folder": Case(
+        ("/data/raw", "/out", "participant", "--dry-run"), says="sub-01", variables={}
+    ),
     "nobody to gather": Case(("/data/raw", "/out", "group", "-w", "/work"), 70),
 }
 
@@ -247,6 +251,7 @@ def test_the_group_level_in_a_read_only_image_without_a_work_folder(
         os.chown(path, STRANGER, STRANGER)
     done = place.run("group", "/data/raw", "/out", "group", keep=True)
     assert done.code == 0, done.out + done.said
+    assert done.left == []
     assert list(place.out("group").glob("group/*.parquet"))
 
 

@@ -106,7 +106,7 @@ def prepare_folders(own: Path | None = None) -> None:
     set_temporary_folder(None if own is None else own / "tmp")
     if not os.path.isabs(os.path.expanduser("~")):  # noqa: PTH111, PTH117
         # nobody knows this user: what libraries ask for "~" would end the run, or lie in "./~"
-        os.environ["HOME"] = str(cache_folder("home"))
+        os.environ["HOME"] = str(_writable_cache(None, "home", own))
     os.environ["NIPYPE_NO_ET"] = "1"
     os.environ["MPLBACKEND"] = "Agg"
     for variable, name in (
