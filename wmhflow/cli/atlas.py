@@ -45,9 +45,10 @@ def run_atlas(arguments: Sequence[str]) -> int:
         With one sentence that says what is wrong.
     """
     given = vars(_parser().parse_args(arguments))
+    from wmhflow.cli.image import folder_in_image
     from wmhflow.cli.resources import prepare_folders
 
-    prepare_folders()
+    prepare_folders(folder_in_image())
     return given.pop("run")(**given)
 
 

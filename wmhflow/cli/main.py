@@ -109,9 +109,10 @@ def _run(words: Sequence[str], streams: ExitStack) -> int:
     settings = parse_settings(words)
     start_messages(how_said(settings.reporting), settings.reporting.verbose)
     streams.enter_context(streams_of(settings.reporting))
+    from wmhflow.cli.image import folder_in_image
     from wmhflow.cli.resources import prepare_folders
 
-    prepare_folders()
+    prepare_folders(folder_in_image(settings))
     if settings.level == "group":
         from wmhflow.cli.places import check_places
         from wmhflow.group.run import run_group

@@ -89,18 +89,24 @@ def prepare_environment(resources: Resources) -> None:
     os.environ["NUMBA_NUM_THREADS"] = str(resources.omp_nthreads)
 
 
-def prepare_folders() -> None:
+def prepare_folders(own: Path | None = None) -> None:
     """Let libraries keep what they keep where this process may write, before they are imported.
+
+    Parameters
+    ----------
+    own
+        A folder that caches and temporary files go to rather than to the user's home and the
+        system's folder for temporary files; None for these.
 
     Raises
     ------
     UsageError
         If no folder can be written to.
     """
-    set_temporary_folder()
+    set_temporary_folder(None if own is None else own / "tmp")
     if not os.path.isabs(os.path.expanduser("~")):  # noqa: PTH111, PTH117
         # nobody knows this user: what libraries ask for "~" would end the run, or lie in "./~"
-        os.environ["HOME"] = str(cache_folder("home"))
+        os.environ["HOME"] = str(_writable_cache(None, "home", own))
     os.environ["NIPYPE_NO_ET"] = "1"
     os.environ["MPLBACKEND"] = "Agg"
     for variable, name in (
@@ -109,17 +115,19 @@ def prepare_folders() -> None:
         ("MPLCONFIGDIR", "matplotlib"),
         ("NIPYPE_CONFIG_DIR", "nipype"),
     ):
-        os.environ[variable] = str(_writable_cache(os.environ.get(variable), name))
+        os.environ[variable] = str(_writable_cache(os.environ.get(variable), name, own))
 
 
-def _writable_cache(given: str | None, name: str) -> Path:
+def _writable_cache(given: str | None, name: str, own: Path | None = None) -> Path:
     """Return the given folder, or one of the user's that starts as a copy of it.
 
     The container's cache of compiled kernels cannot be written to; numba uses no such folder.
     """
-    if given and is_writable(Path(given)):
+    # what is given inside the image is the image's, and stays as it was built
+    if given and own is None and is_writable(Path(given)):
         return Path(given)
-    folder = cache_folder(name)
+    wanted = own and own / "caches" / name
+    folder = wanted if wanted and is_writable(wanted) else cache_folder(name)
     log.debug("%s cannot be written to; the cache of %s is %s", given or "no folder", name, folder)
     if given and Path(given).is_dir():
         for source in Path(given).rglob("*"):

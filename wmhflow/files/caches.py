@@ -28,11 +28,16 @@ def is_writable(folder: Path) -> bool:
         return False
 
 
-def set_temporary_folder() -> Path:
+def set_temporary_folder(own: Path | None = None) -> Path:
     """Choose where this process and its children make temporary files.
 
     Python's own choice ends with the folder in which the user stands, which may be a dataset that
     is never written to.
+
+    Parameters
+    ----------
+    own
+        A folder that comes before the system's, and is made; one that the user named comes first.
 
     Raises
     ------
@@ -40,8 +45,8 @@ def set_temporary_folder() -> Path:
         If no folder can be written to.
     """
     named = [os.environ[name] for name in TEMPORARY_VARIABLES if os.environ.get(name)]
-    found = [Path(name) for name in (*named, *TEMPORARY) if Path(name).is_dir()]
-    for folder in (*found, Path(IN_MEMORY)):
+    there = [[Path(name) for name in names if Path(name).is_dir()] for names in (named, TEMPORARY)]
+    for folder in (*there[0], *([own] if own else []), *there[1], Path(IN_MEMORY)):
         if folder.is_absolute() and is_writable(folder):
             tempfile.tempdir = os.environ["TMPDIR"] = str(folder)
             return folder
