@@ -11,6 +11,7 @@ from wmhflow.bids.query import IMAGE_EXTENSIONS, FoundFile
 from wmhflow.plan.choice import queries_of
 from wmhflow.plan.context import Planning
 from wmhflow.registries.maps import MapDefinition
+from wmhflow.registries.series import load_series_definitions
 
 
 def answering(planning: Planning, definition: MapDefinition) -> list[FoundFile]:
@@ -54,17 +55,30 @@ def known_maps(planning: Planning, maps: Mapping[str, MapDefinition]) -> Iterato
     ------
     MapDefinition
         In the registry's order. One per tracer is called after both: the SUVR of ``trc-FDG`` is
-        SUVRFDG; files that name no tracer are SUVR.
+        SUVRFDG; files that name no tracer are SUVR. What a series of a tracer is there for counts
+        as well, if the map is computed from it.
     """
     for definition in maps.values():
         if definition.per is None:
             yield definition
             continue
-        values = sorted(
-            {str(file.get(definition.per) or "") for file in answering(planning, definition)}
-        )
-        for value in values or [""]:
+        given = {str(file.get(definition.per) or "") for file in answering(planning, definition)}
+        # one that names no tracer may be of any, so that nothing is computed beside it
+        series = set() if "" in given else _in_series(planning, definition)
+        for value in sorted(given | series) or [""]:
             yield _of_one(definition, definition.per, value)
+
+
+def _in_series(planning: Planning, definition: MapDefinition) -> set[str]:
+    """Return the values of the entity ``per`` in the series that a map may be computed from."""
+    how = definition.computed
+    series = load_series_definitions().get(how.series) if how and how.series else None
+    if series is None or series.per != definition.per or series.per is None:
+        return set()
+    query = series.files[series.lead].query
+    derived = planning.query.derived("series", planning.subject, **query)
+    raw = planning.query.raw_images("series", planning.subject, **query)
+    return {str(file.get(series.per) or "") for file in planning.of_visit([*derived, *raw])}
 
 
 def _of_one(definition: MapDefinition, entity: str, value: str) -> MapDefinition:

@@ -54,7 +54,8 @@ class Computed:
     what the registry says of that program, if it knows it, and ``image`` the container image that
     holds it, if one does. A step that takes more than one file gets them by parameter as ``takes``
     says, and fixed values as ``options`` say; ``told`` is what the products' JSON files say of it,
-    and ``series`` the name of the series that it is computed from, if it is one.
+    ``series`` the name of the series that it is computed from, if it is one, and ``which`` tells
+    series of one kind apart, such as those of tracers.
     """
 
     step: str
@@ -66,6 +67,7 @@ class Computed:
     options: Mapping[str, Any] = field(default_factory=dict)
     told: Mapping[str, Any] = field(default_factory=dict)
     series: str | None = None
+    which: str = ""
 
     @property
     def command_lines(self) -> tuple[str, ...]:
