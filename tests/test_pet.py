@@ -63,7 +63,7 @@ def test_the_plan_says_from_which_frames_and_relative_to_what(dataset: Coarse) -
     unit.check()
     assert {"fit_uptakeFDG", "fit_uptakePIB", "reference_pons", "reference_cerebellar_grey",
             "shown_petFDG"} <= {one.name for one in unit.recipes}  # fmt: skip
-    assert unit.path("map_SUVRFDG").name == "sub-01_desc-SUVRFDG_mimap.nii.gz"
+    assert unit.path("map_SUVRFDG").name == "sub-01_trc-FDG_desc-SUVR_mimap.nii.gz"
 
 
 FRAMED = {"frames": True}
@@ -317,11 +317,11 @@ def test_a_whole_visit_finds_the_planted_uptake(dataset: Coarse) -> None:
     assert quality["uptakePIB_reference_mm3"]["verdict"] == "ok"
     assert quality["uptakePIB_refused"]["value"] == "0"
     told = json.loads(
-        (dataset.anat() / "sub-01_desc-SUVRPIB_mimap.json").read_text(encoding="utf-8")
+        (dataset.anat() / "sub-01_trc-PIB_desc-SUVR_mimap.json").read_text(encoding="utf-8")
     )
     assert told["Parameters"]["Frames"] == [3, 4, 5, 6]
     assert told["Parameters"]["MinutesAfterInjection"] == [50, 70]
     assert told["Parameters"]["reference_mean"] == pytest.approx(5000, rel=1e-3)
     assert any("pet.nii.gz" in uri for uri in told["Sources"])
-    ratio = nib.load(dataset.anat() / "sub-01_desc-SUVRPIB_mimap.nii.gz")
+    ratio = nib.load(dataset.anat() / "sub-01_trc-PIB_desc-SUVR_mimap.nii.gz")
     assert np.allclose(ratio.affine, MOTION @ head().affine, atol=1e-4)

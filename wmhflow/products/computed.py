@@ -12,9 +12,16 @@ from wmhflow.plan.visit import Computed, Given, MapPlan
 from wmhflow.products.keys import Visit
 from wmhflow.products.maps import map_groups, series_image, transform_of
 from wmhflow.products.product import Facts, Image, Product, Recipe, Taken, Work
-from wmhflow.products.uptake import reference_regions, uptake_parts
+from wmhflow.products.uptake import damaged, reference_regions, region_of_uptake
 from wmhflow.registries.series import load_series_definitions
-from wmhflow.steps.computed import MAP_STEPS, SHOWN_STEPS, SOURCE_PARTS, TRANSFORM, VISIT_PARTS
+from wmhflow.steps.computed import (
+    DAMAGED,
+    MAP_STEPS,
+    SHOWN_STEPS,
+    SOURCE_PARTS,
+    TRANSFORM,
+    VISIT_PARTS,
+)
 
 FACTS = "facts"
 
@@ -107,8 +114,12 @@ def _fit(visit: Visit, fitted: list[tuple[MapPlan, Computed]], transform: Taken)
     _, values = fitted[0]
     function, name = MAP_STEPS[values.step], values.step + values.which
     wanted = signature(function).parameters
-    context: dict[str, Taken] = {**VISIT_PARTS, TRANSFORM: transform}
-    sources: dict[str, Taken] = {**values.takes, **SOURCE_PARTS, **uptake_parts(visit, values)}
+    context: dict[str, Taken] = {
+        **VISIT_PARTS,
+        DAMAGED: damaged(visit),
+        TRANSFORM: transform,
+    }
+    sources: dict[str, Taken] = {**values.takes, **SOURCE_PARTS, **region_of_uptake(values)}
     takes = {part: taken for part, taken in sources.items() if part in wanted}
     beside = {part: taken for part, taken in context.items() if part in wanted}
     fixed = {**values.options, **visit.trusted}
@@ -157,10 +168,13 @@ def _image(entry: MapPlan, values: Computed, told_by: str | None = None) -> Imag
     definition = entry.definition
     suffix = definition.query["suffix"]
     space = entry.file.get("space")
+    # one of a tracer is told from others by trc-, so that desc- is the registry's name
+    desc = entry.name.removesuffix(values.which)
+    entities = {"trc": values.which, "space": str(space or ""), "desc": desc}
     return Image(
         f"map_{entry.name}",
         suffix if isinstance(suffix, str) else suffix[0],
-        ({"space": str(space)} if space else {}) | {"desc": entry.name},
+        {name: value for name, value in entities.items() if value},
         definition.description or f"{entry.name}, computed by {values.step}",
         "scalars",
         {"Units": definition.own_unit, "SpatialReference": entry.file.uri},

@@ -43,21 +43,27 @@ def reference_regions(visit: Visit) -> Iterator[Recipe]:
         )
 
 
-def uptake_parts(visit: Visit, values: Computed) -> Mapping[str, Taken]:
-    """Return what an uptake ratio takes beside its PET, by parameter; nothing for other maps.
+def region_of_uptake(values: Computed) -> Mapping[str, Taken]:
+    """Return the region that an uptake ratio is made with, by parameter; nothing for other maps.
+
+    Parameters
+    ----------
+    values
+        How the map is computed.
+    """
+    return {"region": _key(reference_of(values.options))} if values.step == UPTAKE else {}
+
+
+def damaged(visit: Visit) -> list[Taken] | None:
+    """Return the masks of what is no reference beside WMH: infarcts, acute lesions, bleeds.
 
     Parameters
     ----------
     visit
         The visit.
-    values
-        How the map is computed.
     """
-    if values.step != UPTAKE:
-        return {}
-    bleeds = [f"mask_{kind}" for kind in (ACUTE, BLEED) if kind in visit.plan.others]
-    damaged = [*([visit.infarct] if visit.infarct else []), *bleeds]
-    return {"region": _key(reference_of(values.options)), "damaged": damaged or None}
+    acute = [f"mask_{kind}" for kind in (ACUTE, BLEED) if kind in visit.plan.others]
+    return [*([visit.infarct] if visit.infarct else []), *acute] or None
 
 
 def _key(name: str) -> str:

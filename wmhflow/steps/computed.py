@@ -75,5 +75,7 @@ SHOWN_STEPS: dict[str, Callable[..., Any]] = {
 VISIT_PARTS = {"tissue": "seg_tissue", "wmh": "mask_WMH"}
 # The same, where the map is made of it, so that it is one of its sources.
 SOURCE_PARTS = {"t1w": "preproc_T1w"}
+# The parameter that is fed with masks of infarcts and other lesions that are no WMH.
+DAMAGED = "damaged"
 # The parameter that is fed with what leads from the series to the reference.
 TRANSFORM = "transform"

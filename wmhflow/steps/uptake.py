@@ -174,7 +174,7 @@ def _inner_region(
     share = float(np.count_nonzero(hurt & whole) / np.count_nonzero(whole))
     if share > MOST_LESION:
         raise UnfitImageError(
-            f"{100 * share:.0f} % of the region of reference ({name}) are WMH or other lesions"
+            f"{100.0 * share:.0f} % of the region of reference ({name}) are WMH or other lesions"
         )
     inner = reference_region(whole, [hurt], sizes, erode_mm=float(max(sizes)))
     code = int(region.data[whole].min())
