@@ -162,6 +162,21 @@ def test_the_registry_is_whole_and_no_reference_holds_white_matter_of_the_brain(
     assert not held & {2, 41, 77, 251, 5001, 5002}
 
 
+def test_of_two_pet_of_a_tracer_one_is_chosen_by_a_filter(dataset: Coarse, tmp_path: Path) -> None:
+    add_pet(dataset, "trc-PIB_rec-acdyn_pet", frames=True)
+    add_pet(dataset, "trc-PIB_rec-acstat_pet")
+    why = said(planned(dataset), "SUVRPIB")
+    assert "2 files answer for one PET of PIB" in why
+    assert 'choose with "series.pet" in --bids-filter-file' in why
+    path = tmp_path / "filter.json"
+    path.write_text('{"series.pet": {"reconstruction": "acstat"}}', encoding="utf-8")
+    (entry,) = planned(dataset, "--bids-filter-file", str(path)).maps
+    assert entry.file.path.name == "sub-01_trc-PIB_rec-acstat_pet.nii.gz"
+    path.write_text('{"series.spect": {"run": 1}}', encoding="utf-8")
+    with pytest.raises(UsageError, match=r"'series\.spect' names no series; known are diffusion"):
+        planned(dataset, "--bids-filter-file", str(path))
+
+
 # ---- the step ------------------------------------------------------------------------------------
 
 CEREBELLUM = "grey matter of the cerebellum"

@@ -420,7 +420,7 @@ class Inputs:
         None,
         "--bids-filter-file",
         help="A JSON file of BIDS entities that narrow what is used, per kind of input (map.FA, "
-        f"map.CBF … for one map): {', '.join(FILTER_KINDS)}.",
+        f"map.CBF … for one map, series.pet … for one series): {', '.join(FILTER_KINDS)}.",
         parse=Path,
         metavar="FILE",
     )

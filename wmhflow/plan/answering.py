@@ -76,8 +76,8 @@ def _in_series(planning: Planning, definition: MapDefinition) -> set[str]:
     if series is None or series.per != definition.per or series.per is None:
         return set()
     query = series.files[series.lead].query
-    derived = planning.query.derived("series", planning.subject, **query)
-    raw = planning.query.raw_images("series", planning.subject, **query)
+    derived = planning.query.derived(f"series.{series.name}", planning.subject, **query)
+    raw = planning.query.raw_images(f"series.{series.name}", planning.subject, **query)
     return {str(file.get(series.per) or "") for file in planning.of_visit([*derived, *raw])}
 
 

@@ -254,10 +254,11 @@ def find_series(
         is no such series; or None where there is nothing like it.
     """
     lead = definition.files[definition.lead]
-    derived = planning.of_visit(planning.query.derived("series", planning.subject, **lead.query))
+    kind = f"series.{definition.name}"
+    derived = planning.of_visit(planning.query.derived(kind, planning.subject, **lead.query))
     leads = [file for file in derived if is_unmoved(file)]
     if not leads:
-        raw = planning.query.raw_images("series", planning.subject, **lead.query)
+        raw = planning.query.raw_images(kind, planning.subject, **lead.query)
         leads = planning.of_visit(raw)
         if leads and not _takes_raw(planning, definition):
             return (
@@ -273,7 +274,7 @@ def find_series(
         names = " and ".join(file.named for file in leads[:3])
         return (
             f"{len(leads)} files answer for one {definition.title} ({names}); choose with "
-            '"series" in --bids-filter-file'
+            f'"{kind}" in --bids-filter-file'
         )
     return _with_companions(planning, definition, leads)
 
