@@ -130,6 +130,19 @@ def test_a_preprocessed_pet_comes_before_the_raw_one_and_unmoved_before_moved(
     assert "is passed over" in said(planned(dataset), "pet")
 
 
+def test_times_that_a_program_did_not_copy_are_those_of_the_raw_pet(dataset: Coarse) -> None:
+    raw = add_pet(dataset, frames=True)
+    path = dataset.given / "sub-01" / "pet" / "sub-01_trc-PIB_desc-preproc_pet.nii.gz"
+    path.parent.mkdir()
+    shutil.copy(raw, path)
+    assert "the mean of 4 frames, 50 to 70 min" in said(planned(dataset), "SUVRPIB")
+    # of two scans nobody can tell which
+    for ending in (".nii.gz", ".json"):
+        first = raw.with_name(raw.name.replace(".nii.gz", ending))
+        first.rename(first.with_name(first.name.replace("_pet", "_run-1_pet")))
+    assert "FrameTimesStart, FrameDuration" in said(planned(dataset), "SUVRPIB")
+
+
 @pytest.mark.acts("--suvr-reference")
 def test_the_region_of_reference_can_be_chosen(dataset: Coarse) -> None:
     add_pet(dataset, "trc-raclopride_pet")

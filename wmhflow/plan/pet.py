@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from wmhflow.bids.query import FoundFile
+from wmhflow.bids.query import IMAGE_EXTENSIONS, FoundFile
 from wmhflow.bids.sidecars import read_sidecar
 from wmhflow.plan.computed import Fit, FoundSeries
 from wmhflow.plan.context import Planning
@@ -16,6 +16,10 @@ from wmhflow.registries.tracers import Tracer, find_tracer, load_references
 BY_TRACER = "tracer"
 # A frame that reaches out of a window by no more than this still lies in it, s.
 ROUNDING_S = 1.0
+
+
+# What a PET has in common with the raw one that it was made of.
+SCAN = ("tracer", "reconstruction", "task", "run")
 
 
 class Frames(NamedTuple):
@@ -40,7 +44,7 @@ def judge_uptake(planning: Planning, found: FoundSeries) -> Fit | str:
     file = found["activity"]
     if not isinstance(file, FoundFile):
         return "it is more than one file"
-    told = read_sidecar(file)
+    told = _raw_sidecar(planning, file) | read_sidecar(file)
     name = str(file.get("tracer") or told.get("TracerName") or "")
     tracer = find_tracer(name)
     chosen = planning.settings.inputs.suvr_reference
@@ -72,6 +76,22 @@ def reference_of(options: Mapping[str, Any]) -> str:
     """Return the name of the region that the options of a fit are relative to."""
     title = options["reference_name"]
     return next(name for name, one in load_references().items() if one.title == title)
+
+
+def _raw_sidecar(planning: Planning, file: FoundFile) -> dict[str, Any]:
+    """Read what the raw PET's JSON file says that another was made of, if it is plain which.
+
+    Not every program copies the times of frames.
+    """
+    if file.dataset == planning.query.raw.name:
+        return {}
+    raw = planning.of_visit(
+        planning.query.raw_images(
+            "series.pet", planning.subject, suffix="pet", extension=list(IMAGE_EXTENSIONS)
+        )
+    )
+    same = [one for one in raw if all(one.get(name) == file.get(name) for name in SCAN)]
+    return read_sidecar(same[0]) if len(same) == 1 else {}
 
 
 def _label(file: FoundFile) -> str:

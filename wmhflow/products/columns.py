@@ -306,7 +306,12 @@ _NO_VOXEL = Column(
 SPECTRA: tuple[Column, ...] = (
     Column("voxel", "Name of the voxel: entities of its file's name", kind="text"),
     *_REGION,
-    Column("share", "Share of the voxel that lies in the region, lesions included", "1"),
+    Column(
+        "share",
+        "Share of the voxel that lies in the region, lesions included; the voxel as it was "
+        "planned: chemical shift displacement and saturation bands are not known",
+        "1",
+    ),
     Column("wmh_share", "Share of the voxel that is WMH in the region", "1"),
     Column("nawm_share", "Share of the voxel that is NAWM in the region", "1"),
     Column("volume_mm3", "Volume of the voxel in the region", "mm^3"),
