@@ -9,9 +9,10 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from tests import inprocess
-from tests.coarse import Coarse, coarse_dataset, head, save
+from tests.coarse import VOXEL_MM, Coarse, coarse_dataset, head, save
 from tests.pet import LESIONS, MOTION, add_pet, codes, uptake
 from wmhflow.bids.writer import read_table
 from wmhflow.cli.parser import parse_settings
@@ -233,6 +234,16 @@ def test_the_planted_ratio_is_found_whatever_the_unit(tmp_path: Path) -> None:
         again, told = computed(tmp_path, scale * uptake())
         assert np.allclose(again.data, first.data, rtol=1e-5)
         assert told["reference_mean"] == pytest.approx(scale, rel=1e-5)
+
+
+def test_without_its_border_the_reference_is_little_mixed_with_what_surrounds_it(
+    tmp_path: Path,
+) -> None:
+    # a PET that resolves 6 mm
+    blurred = ndimage.gaussian_filter(uptake(), 6 / 2.355 / VOXEL_MM)
+    _, facts = computed(tmp_path, blurred)
+    assert facts["reference_mean"] == pytest.approx(1, abs=0.02)
+    assert blurred[np.isin(codes(), (8, 47))].mean() < 0.95
 
 
 def test_frames_are_averaged_by_how_long_they_last(tmp_path: Path) -> None:
