@@ -212,6 +212,16 @@ def test_a_given_transform_leads_it(dataset: Coarse) -> None:
     assert "aligned by sub-01_from-mrs_to-T1w_mode-image_xfm.txt of given" in lines(visit)[0][1]
 
 
+def test_a_transform_of_another_voxel_does_not_lead_it(dataset: Coarse) -> None:
+    for name in ("voi-a", "voi-b"):
+        save_voxel(voxel_path(dataset, f"{name}_svs"), box(lesion_middle()))
+    path = dataset.given / "sub-01" / "anat" / "sub-01_voi-a_from-mrs_to-T1w_mode-image_xfm.txt"
+    write_itk_affine(MOTIONS["asl"], path)
+    visit = planned(dataset)
+    assert [len(one.legs) for one in visit.spectra] == [1, 0]
+    assert "is of another volume of interest (a, not b)" in lines(visit, "mrs voi-b")[0][1]
+
+
 @pytest.mark.parametrize(
     ("how", "told", "why"),
     [
