@@ -116,6 +116,15 @@ def test_a_given_map_of_the_tracer_is_never_computed_again(dataset: Coarse) -> N
     assert [one.name for one in planned(dataset).maps] == ["SUVR"]
 
 
+@pytest.mark.parametrize("name", ["trc-18FFDG_pet", "pet"])
+def test_a_tracer_is_known_by_its_other_names(dataset: Coarse, name: str) -> None:
+    add_pet(dataset, name, TracerName="fludeoxyglucose")
+    assert len(planned(dataset).maps) == 1
+    given = dataset.given / "sub-01" / "pet" / "sub-01_trc-FDG_meas-SUVR_mimap.nii.gz"
+    save(given, (1.0 + uptake()).astype(np.float32), head().affine)
+    assert [one.file.path.name for one in planned(dataset).maps] == [given.name]
+
+
 def test_a_preprocessed_pet_comes_before_the_raw_one_and_unmoved_before_moved(
     dataset: Coarse,
 ) -> None:
