@@ -24,6 +24,7 @@ from wmhflow.registries.executors import executor_names
 from wmhflow.registries.mask_labels import find_mask_labels
 from wmhflow.registries.reading import read_given
 from wmhflow.registries.segmenters import find_segmenter, load_segmenters, segmenters_like
+from wmhflow.registries.tracers import reference_names
 from wmhflow.registries.units import parse_unit
 
 LEVELS = ("participant", "group")
@@ -199,6 +200,8 @@ PROCESSORS = Bounds(int, 1, 1024)
 MEMORY_GB = Bounds(float, 0.5, 100_000, "GB")
 
 
+# Nobody is scanned a day after injection.
+LONGEST_SCAN_MIN = 1440.0
 # A hundred days: no site lets a job run longer.
 MINUTES = Bounds(int, 1, 144_000, "minutes")
 
@@ -257,6 +260,13 @@ def _unit_of(text: str) -> tuple[str, str]:
     except ValueError as error:
         raise ValueError(f"{text}: {error}") from None
     return name, unit.strip()
+
+
+def _window(text: str) -> tuple[float, float]:
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)-([0-9]+(?:\.[0-9]+)?)", text)
+    if found is None or not float(found[1]) < float(found[2]) <= LONGEST_SCAN_MIN:
+        raise ValueError(f"'{text[:40]}' is not LO-HI, two times in minutes such as 50-70")
+    return float(found[1]), float(found[2])
 
 
 def _atlas(text: str) -> str:
@@ -390,11 +400,27 @@ class Inputs:
         "which takes minutes.",
         choices=TENSOR_FITS,
     )
+    suvr_reference: str = option(
+        "tracer",
+        "--suvr-reference",
+        help="The region that an SUVR computed here is relative to, of a parcellation with "
+        "FreeSurfer's codes and without WMH and infarcts: the tracer's own (tracer: the pons for "
+        "FDG, the grey matter of the cerebellum for amyloid and tau), or one for all tracers.",
+        choices=reference_names,
+    )
+    suvr_window: tuple[float, float] | None = option(
+        None,
+        "--suvr-window",
+        help="Minutes after injection of which an SUVR is computed from a PET of several frames, "
+        "e.g. 50-70; frames that lie wholly within count. Default: the tracer's.",
+        parse=_window,
+        metavar="LO-HI",
+    )
     bids_filter_file: Path | None = option(
         None,
         "--bids-filter-file",
         help="A JSON file of BIDS entities that narrow what is used, per kind of input (map.FA, "
-        f"map.CBF … for one map): {', '.join(FILTER_KINDS)}.",
+        f"map.CBF … for one map, series.pet … for one series): {', '.join(FILTER_KINDS)}.",
         parse=Path,
         metavar="FILE",
     )

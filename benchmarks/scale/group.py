@@ -31,6 +31,7 @@ from wmhflow.products.tables import TABLES
 MAPS = {"FA": "1", "MD": "mm^2/s", "CBF": "mL/100 g/min", "Chi": "ppm"}
 CLASSES = ("all", "PV", "deep")
 N_REGIONS, N_WEIGHTED, N_PAIRS, N_LESIONS, N_METRICS, N_BINS = 250, 126, 140, 30, 86, 40
+N_OF_VOXEL, N_METABOLITES = 20, 17
 N_VARIANTS = 64  # in a row group of Parquet most numbers differ then, as they do in people
 MISSING = 0.2  # of the numbers; about the share on the example dataset
 GB_PER_KB = 1024 / 1e9
@@ -155,6 +156,10 @@ def keys_of(kind: str) -> Iterator[dict[str, str]]:
             for name, lesion_class, _ in product(MAPS, CLASSES, range(N_BINS))
         ),
         "alps": ({"hemisphere": side} for side in "LRB"),
+        "mrs": (region | {"voxel": "svs"} for region in regions(N_OF_VOXEL)),
+        "metabolites": (
+            {"voxel": "svs", "metabolite": f"metabolite_{i}"} for i in range(N_METABOLITES)
+        ),
         "qc": ({"metric": f"metric_{i}", "verdict": "ok"} for i in range(N_METRICS)),
     }
     return made[kind]

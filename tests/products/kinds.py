@@ -14,9 +14,10 @@ from wmhflow.bids.query import FoundFile
 from wmhflow.cli.parser import parse_settings
 from wmhflow.cli.run import make_plans
 from wmhflow.plan.others import LABELS
-from wmhflow.plan.visit import Composed, Computed, Given, MapPlan, VisitPlan
+from wmhflow.plan.visit import Composed, Computed, Given, MapPlan, SpectrumPlan, VisitPlan
 from wmhflow.registries.maps import load_maps
 from wmhflow.registries.segmenters import load_segmenters
+from wmhflow.registries.tracers import load_references
 from wmhflow.settings import Settings
 
 # files that only have to be there; it goes when the tests end
@@ -85,6 +86,35 @@ def made_maps(visit: VisitPlan) -> Iterator[MapPlan]:
         ]
         values = Computed(how.step, tuple(files), takes=held, options=options, series=how.series)
         yield MapPlan(definition, values, Computed("register_rigid"), (str(files[0].path),))
+
+
+def uptake_maps(visit: VisitPlan) -> Iterator[MapPlan]:
+    """SUVR of two tracers, relative to two regions."""
+    names = {"FDG": "pons", "PIB": "cerebellar-grey"}
+    for tracer, reference in names.items():
+        definition = replace(load_maps()["SUVR"], name=f"SUVR{tracer}")
+        takes = {"activity": found(f"trc-{tracer}_pet.nii.gz", visit)}
+        options = {
+            "name": definition.name,
+            "reference_name": load_references()[reference].title,
+            "volumes": [0, 1],
+            "starts_s": [0.0, 60.0],
+            "durations_s": [60.0, 60.0],
+        }
+        values = Computed(
+            "uptake", tuple(takes.values()), takes=takes, options=options, series="pet",
+            which=tracer,
+        )  # fmt: skip
+        yield MapPlan(definition, values, Computed("register_rigid"), (tracer,))
+
+
+def spectra(visit: VisitPlan) -> tuple[SpectrumPlan, ...]:
+    """Two voxels: one by its header with values, one by transforms and the other image."""
+    leg = Given(found("m.txt", visit), inverted=True)
+    return (
+        SpectrumPlan("svs", found("svs.nii.gz", visit), values=found("svs.csv", visit)),
+        SpectrumPlan("voi-a", found("voi-a_svs.nii.gz", visit), (leg,), through_other=True),
+    )
 
 
 def others(visit: VisitPlan) -> dict[str, Given]:
@@ -197,6 +227,9 @@ def visits() -> dict[str, VisitPlan]:
             given, maps=tuple(replace(entry, transform=None) for entry in given.maps)
         ),
         "echoes and pairs of images": replace(given, maps=tuple(made_maps(given))),
+        "a PET": replace(
+            given, maps=tuple(uptake_maps(given)), others=others(given), spectra=spectra(given)
+        ),
         "other lesions": replace(given, others=others(given)),
         "a diffusion series": replace(given, maps=(*given.maps, *diffusion_maps(given))),
         "a diffusion series with a transform": replace(

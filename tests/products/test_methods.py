@@ -45,3 +45,13 @@ def test_how_maps_of_diffusion_are_computed_is_told_and_cited() -> None:
     robust = parse_settings([*words, "--tensor-fit", "robust"])
     assert "leave out volumes that do not agree [@rwls]" in methods_text(robust)
     assert "doi:10.1002/mrm.25351" in citation_files(robust)["CITATION.md"]
+
+
+def test_what_uptake_is_relative_to_is_told_and_cited() -> None:
+    words = ["in", "out", "participant"]
+    plain = parse_settings(words)
+    assert "the pons (FDG) [@pons] or the grey matter" in methods_text(plain)
+    assert "doi:10.1002/mrm.29418" in citation_files(plain)["CITATION.md"]
+    whole = methods_text(parse_settings([*words, "--suvr-reference", "cerebellum"]))
+    assert "by its mean in the whole cerebellum, without" in whole
+    assert "[@pons]" not in whole

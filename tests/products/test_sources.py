@@ -101,11 +101,14 @@ def by_hand(visit: VisitPlan, unit: Unit) -> dict[str, set[str]]:
     for atlas in visit.atlases:
         kind = "atlasprob" if atlas.is_probabilistic else "seg"
         told[f"{kind}_{atlas.name}"] = [of.inverse, of["mask_brain"], tissue]
-    for kind, given in visit.others.items():
-        told[f"mask_{kind}"] = of.brought(given)
+    for kind, other_given in visit.others.items():
+        told[f"mask_{kind}"] = of.brought(other_given)
     for entry in visit.maps:
         if isinstance(entry.values, Computed):
             told[f"map_{entry.name}"] = list(_of_map(entry.values, of))
+            if entry.values.step == "uptake" and given:
+                # the region that it is relative to
+                told[f"map_{entry.name}"] += of.brought(given)
     return {key: set(sources) for key, sources in told.items()}
 
 

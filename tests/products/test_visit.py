@@ -216,6 +216,11 @@ COUNTED: dict[str, tuple[str, ...]] = {
         *("refused", "reference_offset_ppm", "deep_grey_ppm", "white_matter_ppm"),
         *("residual_rad", "brain_share"),
     ),
+    "map_uptake": (
+        *("refused", "reference_code", "reference_mm3", "reference_mean", "reference_coverage"),
+        "reference_lesion_share",
+    ),
+    "join_voxel": ("brain_share", "wmh_share", "voxel_mm3"),
     "tabulate_acute": ("lesions", "remote_lesions"),
     "keep_infarct_out": (
         *("wmh_removed_infarct_voxels", "wmh_removed_infarct_rim_voxels", "infarct_volume_mm3"),

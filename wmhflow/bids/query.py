@@ -270,11 +270,11 @@ def read_filters(path: Path | None) -> dict[str, dict[str, Any]]:
     if not isinstance(content, dict) or not all(isinstance(v, dict) for v in content.values()):
         raise UsageError(f"--bids-filter-file {path} must hold an object of objects.")
     unknown = sorted(set(content) - set(FILTER_KINDS))
-    unknown = [section for section in unknown if not re.fullmatch(r"map\.\w+", section)]
+    unknown = [section for section in unknown if not re.fullmatch(r"(map|series)\.\w+", section)]
     if unknown:
         raise UsageError(
             f"--bids-filter-file {path} names '{unknown[0]}'; known are {', '.join(FILTER_KINDS)}, "
-            "and map.NAME for one map."
+            "and map.NAME or series.NAME for one of them."
         )
     for kind, wanted in content.items():
         wrong = wrong_entity(wanted)

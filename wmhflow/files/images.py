@@ -132,6 +132,32 @@ def read_series_header(path: Path) -> tuple[tuple[int, ...], NDArray[np.float64]
     return _read_header(path, _four)
 
 
+def read_box(path: Path) -> tuple[tuple[int, ...], NDArray[np.float64]]:
+    """Read how many voxels a NIfTI file of any kind of numbers has, and where they lie.
+
+    Parameters
+    ----------
+    path
+        A NIfTI file, such as one of spectroscopy, which holds complex numbers.
+
+    Returns
+    -------
+    shape : tuple of int
+        Voxels along all axes that there are.
+    affine : ndarray of shape (4, 4)
+        Voxel to world RAS, mm.
+
+    Raises
+    ------
+    InputError, GridError
+        As :func:`read_header`, but for the kind of numbers and the number of dimensions.
+    """
+    with said_of(path):
+        header = _header_of(path)
+        _check_placed(path, header.is_placed)
+        return header.shape, _checked_affine(path, header.affine)
+
+
 def _read_header(
     path: Path, shape_of: Callable[[Path, tuple[int, ...]], Lengths]
 ) -> tuple[Lengths, NDArray[np.float64], str]:

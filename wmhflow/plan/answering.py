@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from wmhflow.bids.query import IMAGE_EXTENSIONS, FoundFile
+from wmhflow.bids.sidecars import read_sidecar
 from wmhflow.plan.choice import queries_of
 from wmhflow.plan.context import Planning
 from wmhflow.registries.maps import MapDefinition
+from wmhflow.registries.series import load_series_definitions
+from wmhflow.registries.tracers import find_tracer
 
 
 def answering(planning: Planning, definition: MapDefinition) -> list[FoundFile]:
@@ -54,17 +57,44 @@ def known_maps(planning: Planning, maps: Mapping[str, MapDefinition]) -> Iterato
     ------
     MapDefinition
         In the registry's order. One per tracer is called after both: the SUVR of ``trc-FDG`` is
-        SUVRFDG; files that name no tracer are SUVR.
+        SUVRFDG; files that name no tracer are SUVR. What a series of a tracer is there for counts
+        as well, if the map is computed from it.
     """
     for definition in maps.values():
         if definition.per is None:
             yield definition
             continue
-        values = sorted(
-            {str(file.get(definition.per) or "") for file in answering(planning, definition)}
-        )
-        for value in values or [""]:
+        given = {str(file.get(definition.per) or "") for file in answering(planning, definition)}
+        # one that names no tracer may be of any, so that nothing is computed beside it
+        series = set() if "" in given else _in_series(planning, definition, given)
+        for value in sorted(given | series) or [""]:
             yield _of_one(definition, definition.per, value)
+
+
+def _in_series(planning: Planning, definition: MapDefinition, given: Collection[str]) -> set[str]:
+    """Return the values of the entity ``per`` in the series that a map may be computed from.
+
+    Those of a tracer of which the map is given, by whatever name, are left out.
+    """
+    how = definition.computed
+    series = load_series_definitions().get(how.series) if how and how.series else None
+    if series is None or series.per != definition.per or series.per is None:
+        return set()
+    query = series.files[series.lead].query
+    derived = planning.query.derived(f"series.{series.name}", planning.subject, **query)
+    raw = planning.query.raw_images(f"series.{series.name}", planning.subject, **query)
+    files = planning.of_visit([*derived, *raw])
+    left = [file for file in files if not _is_one_of(file, series.per, given)]
+    return {str(file.get(series.per) or "") for file in left}
+
+
+def _is_one_of(file: FoundFile, entity: str, given: Collection[str]) -> bool:
+    """Tell whether a PET is of a tracer that is called so, or by another of its names."""
+    value = str(file.get(entity) or "")
+    if value in given or not given:
+        return value in given
+    tracer = find_tracer(value or str(read_sidecar(file).get("TracerName") or ""))
+    return tracer is not None and any(find_tracer(one) is tracer for one in given)
 
 
 def _of_one(definition: MapDefinition, entity: str, value: str) -> MapDefinition:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -31,17 +32,37 @@ def check_uncomputed(names: Collection[str], maps: Mapping[str, MapDefinition]) 
     UsageError
         With the name, and those that can be meant.
     """
-    known = [one.name for one in maps.values() if one.computed is not None]
+    computed = [one for one in maps.values() if one.computed is not None]
+    known = [one.name for one in computed]
     for name in names:
-        if name not in known:
+        if not any(_is_meant(name, one) for one in computed):
             raise UsageError(
                 f"--no-compute {name} names no map that is computed; there are: {', '.join(known)}."
             )
 
 
+def _is_meant(name: str, definition: MapDefinition) -> bool:
+    """Tell whether a name is a map's, or that of one of its tracers."""
+    if definition.per is None:
+        return name == definition.name
+    return name.startswith(definition.name)
+
+
+def _is_left_out(definition: MapDefinition, names: Collection[str]) -> bool:
+    """Tell whether a map is named, or, of one per tracer, the map of all tracers."""
+    is_one = definition.per is not None
+    own = definition.name
+    return own in names or (is_one and any(own.startswith(name) for name in names))
+
+
 # By the name that the registry of series gives it: whether an option asks for raw series, too.
 ASKED_FOR: Mapping[str, Callable[[Inputs], bool]] = {
     "allow_raw_dwi": lambda inputs: inputs.allow_raw_dwi
+}
+# Steps that need label images which only a parcellation has, and what is said without one.
+OF_PARCELLATION: Mapping[str, str] = {
+    "uptake": "its region of reference is read from a parcellation with FreeSurfer's codes, and "
+    "none is given with -d"
 }
 # The files of a series, by parameter.
 FoundSeries = Mapping[str, FoundFile | tuple[FoundFile, ...]]
@@ -126,7 +147,7 @@ class Computing:
         how = definition.computed
         if how is None:
             return
-        if definition.name in self.planning.settings.inputs.no_compute:
+        if _is_left_out(definition, self.planning.settings.inputs.no_compute):
             self.planning.say(definition.name, "note", "not computed: --no-compute")
         elif how.series is None:
             yield from self._from_files(definition, how)
@@ -142,10 +163,12 @@ class Computing:
                 f"The registry of maps computes {definition.name} from a series {name!r}, and "
                 f"there is no such series; there are: {', '.join(known)}."
             )
-        found = self._found(known[name])
+        value = definition.query.get(known[name].per or "")
+        which = re.sub(r"[^A-Za-z0-9]", "", value or "")
+        found = self._found(known[name].narrowed(value), which)
         if found is None:
             return
-        fit = found if isinstance(found, str) else self._fit(how.step, found)
+        fit = found if isinstance(found, str) else self._fit(how.step, found, which)
         if isinstance(found, str) or isinstance(fit, str):
             self.planning.say(definition.name, "note", f"not computed by {how.step}: {fit}")
             return
@@ -156,25 +179,28 @@ class Computing:
             self.planning, self.visit, definition, files[0], known[name].shown_by
         )
         source = Computed(
-            how.step, files, takes=found, options=fit.options, told=fit.told, series=name
-        )
+            how.step, files, takes=found, options=fit.options, told=fit.told, series=name,
+            which=which,
+        )  # fmt: skip
         yield MapPlan(definition, source, transform, (str(files[0].path),))
 
-    def _found(self, definition: SeriesDefinition) -> FoundSeries | str | None:
-        if definition.name not in self._series:
-            self._series[definition.name] = find_series(
-                self.planning, self.visit, definition, self.is_unmoved
-            )
-        return self._series[definition.name]
+    def _found(self, definition: SeriesDefinition, which: str) -> FoundSeries | str | None:
+        key = definition.name + which
+        if key not in self._series:
+            self._series[key] = find_series(self.planning, self.visit, definition, self.is_unmoved)
+        return self._series[key]
 
-    def _fit(self, step: str, found: FoundSeries) -> Fit | str:
-        if step not in self._fits:
+    def _fit(self, step: str, found: FoundSeries, which: str) -> Fit | str:
+        if step in OF_PARCELLATION and self.visit.parcellation is None:
+            return OF_PARCELLATION[step]
+        key = step + which
+        if key not in self._fits:
             judge = self.judges.get(step)
             try:
-                self._fits[step] = judge(self.planning, found) if judge else Fit("all volumes")
+                self._fits[key] = judge(self.planning, found) if judge else Fit("all volumes")
             except InputError as error:
-                self._fits[step] = str(error)
-        return self._fits[step]
+                self._fits[key] = str(error)
+        return self._fits[key]
 
     def _from_files(self, definition: MapDefinition, how: MapComputation) -> Iterator[MapPlan]:
         """Plan a map from single files, if there is one of each."""
@@ -228,10 +254,11 @@ def find_series(
         is no such series; or None where there is nothing like it.
     """
     lead = definition.files[definition.lead]
-    derived = planning.of_visit(planning.query.derived("series", planning.subject, **lead.query))
+    kind = f"series.{definition.name}"
+    derived = planning.of_visit(planning.query.derived(kind, planning.subject, **lead.query))
     leads = [file for file in derived if is_unmoved(file)]
     if not leads:
-        raw = planning.query.raw_images("series", planning.subject, **lead.query)
+        raw = planning.query.raw_images(kind, planning.subject, **lead.query)
         leads = planning.of_visit(raw)
         if leads and not _takes_raw(planning, definition):
             return (
@@ -240,14 +267,30 @@ def find_series(
             )
     if not leads:
         return None
+    if definition.per is not None:
+        leads = _unmoved_first(planning, definition, leads)
     several = len(leads) > 1 and lead.along is None
     if several or len({_apart_from(file, lead.along) for file in leads}) > 1:
         names = " and ".join(file.named for file in leads[:3])
         return (
             f"{len(leads)} files answer for one {definition.title} ({names}); choose with "
-            '"series" in --bids-filter-file'
+            f'"{kind}" in --bids-filter-file'
         )
     return _with_companions(planning, definition, leads)
+
+
+def _unmoved_first(
+    planning: Planning, definition: SeriesDefinition, leads: list[FoundFile]
+) -> list[FoundFile]:
+    """Keep files that lie where they were acquired, if there are any, and say the others."""
+    kept = [file for file in leads if file.get("space") is None]
+    if not kept or kept == leads:
+        return leads
+    for file in leads:
+        if file not in kept:
+            why = f"{kept[0].named} lies where its scan does"
+            planning.say(definition.name, "note", f"{file.named} is passed over: {why}")
+    return kept
 
 
 def _with_companions(

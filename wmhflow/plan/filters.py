@@ -24,7 +24,7 @@ RAW_KINDS = ("t1w", "flair")
 
 
 def check_filter_maps(query: Query, maps: Mapping[str, MapDefinition]) -> None:
-    """Refuse a filter of a map that there is not, and a map's query of no entity.
+    """Refuse a filter of a map or series that there is not, and a map's query of no entity.
 
     Parameters
     ----------
@@ -43,6 +43,11 @@ def check_filter_maps(query: Query, maps: Mapping[str, MapDefinition]) -> None:
         if kind == "map" and name and name not in maps:
             raise UsageError(
                 f"--bids-filter-file: '{section}' names no map; known are {', '.join(maps)}."
+            )
+        if kind == "series" and name and name not in load_series_definitions():
+            raise UsageError(
+                f"--bids-filter-file: '{section}' names no series; known are "
+                f"{', '.join(load_series_definitions())}."
             )
     for definition in maps.values():
         for entity in (entity for query in queries_of(definition) for entity in query):
@@ -90,7 +95,9 @@ def _files_of(
     kind, _, name = section.partition(".")
     files = query.raw.of(subject) if kind in RAW_KINDS else query.given(subject)
     if kind == "series":
-        leads = [one.files[one.lead].query for one in load_series_definitions().values()]
+        known = load_series_definitions()
+        chosen = [known[name]] if name else list(known.values())
+        leads = [one.files[one.lead].query for one in chosen]
         both = (*files, *query.raw.of(subject))
         return [file for file in both if any(matches(file, lead) for lead in leads)]
     if kind == "map":

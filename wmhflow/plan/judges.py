@@ -13,6 +13,7 @@ from wmhflow.plan.echoes import (
     judge_t1_over_t2,
     judge_transfer,
 )
+from wmhflow.plan.pet import judge_uptake
 
 # By the step that the registry of maps names. A step that is not here takes every series.
 JUDGES: Mapping[str, Judge] = {
@@ -22,4 +23,5 @@ JUDGES: Mapping[str, Judge] = {
     "susceptibility": judge_phase,
     "t1_over_t2": judge_t1_over_t2,
     "transfer": judge_transfer,
+    "uptake": judge_uptake,
 }

@@ -22,6 +22,7 @@ from wmhflow.plan.masks import find_infarct, find_wmh
 from wmhflow.plan.named import say_unused
 from wmhflow.plan.others import find_others
 from wmhflow.plan.raw import choose_reference, find_raw
+from wmhflow.plan.spectra import find_spectra
 from wmhflow.plan.tissues import find_tissues, lay_atlases, with_lobes
 from wmhflow.plan.transforms import between_images, to_template
 from wmhflow.plan.unused import say_left_over
@@ -129,6 +130,7 @@ def _plan(planning: Planning, maps: Mapping[str, MapDefinition]) -> VisitPlan:
     visit = replace(visit, infarct=find_infarct(planning, visit))
     visit = replace(visit, others=find_others(planning, visit))
     visit = replace(visit, maps=tuple(find_maps(planning, visit, maps)))
+    visit = replace(visit, spectra=find_spectra(planning, visit))
     say_left_over(planning, visit, maps)
     say_unused(planning, visit)
     return replace(visit, decisions=tuple(planning.decisions))

@@ -24,6 +24,7 @@ MATCHED = {
     "task": "task",
     "tracer": "tracer",
     "ceagent": "contrast agent",
+    "volume": "volume of interest",
 }
 ANATOMICAL = (T1W, ANAT, ACPC)
 # Folders that say of which kind a scan is.

@@ -54,7 +54,8 @@ class Computed:
     what the registry says of that program, if it knows it, and ``image`` the container image that
     holds it, if one does. A step that takes more than one file gets them by parameter as ``takes``
     says, and fixed values as ``options`` say; ``told`` is what the products' JSON files say of it,
-    and ``series`` the name of the series that it is computed from, if it is one.
+    ``series`` the name of the series that it is computed from, if it is one, and ``which`` tells
+    series of one kind apart, such as those of tracers.
     """
 
     step: str
@@ -66,6 +67,7 @@ class Computed:
     options: Mapping[str, Any] = field(default_factory=dict)
     told: Mapping[str, Any] = field(default_factory=dict)
     series: str | None = None
+    which: str = ""
 
     @property
     def command_lines(self) -> tuple[str, ...]:
@@ -151,6 +153,28 @@ class MapPlan:
         return how_aligned(self.transform)
 
 
+@dataclass(frozen=True)
+class SpectrumPlan:
+    """A single voxel of spectroscopy, and the table of its metabolites, if one is given.
+
+    ``legs`` are linear transforms of ITK that lead from it on, and none where the header says the
+    place; ``through_other`` says that they end at the T1w or FLAIR that is not the reference, from
+    where its own transform leads to the reference.
+    """
+
+    name: str
+    file: FoundFile
+    legs: tuple[Given, ...] = ()
+    through_other: bool = False
+    values: FoundFile | None = None
+
+    @property
+    def files(self) -> tuple[FoundFile, ...]:
+        """What is read."""
+        given = [self.values] if self.values else []
+        return (self.file, *given, *(leg.file for leg in self.legs))
+
+
 def how_aligned(transform: Source | Composed | None) -> str:
     """Say in a word how an image comes to lie on the reference.
 
@@ -219,6 +243,7 @@ class VisitPlan:
     infarct: Given | None = None
     others: Mapping[str, Given] = field(default_factory=dict)
     maps: tuple[MapPlan, ...] = ()
+    spectra: tuple[SpectrumPlan, ...] = ()
     zones: tuple[str, ...] = (DEFAULT_SCHEME,)
     lobes: str | None = None
     lobes_atlas: AtlasPlan | None = None
@@ -305,6 +330,7 @@ class VisitPlan:
         parts += [part for one in self.maps for part in (one.values, one.transform)]
         found += [file for part in parts if part is not None for file in part.files]
         found += [one.shown_by for one in self.maps]
+        found += [file for one in self.spectra for file in one.files]
         unique = {file.path: file for file in found if file is not None}
         return tuple(unique.values())
 

@@ -299,6 +299,42 @@ ALPS: tuple[Column, ...] = (
     *_alps_region("association", "association fibres (superior longitudinal fasciculus)"),
 )
 
+_NO_VOXEL = Column(
+    "reason", "Why nothing is told of the voxel: less than half of it in the brain", kind="text"
+)
+
+SPECTRA: tuple[Column, ...] = (
+    Column("voxel", "Name of the voxel: entities of its file's name", kind="text"),
+    *_REGION,
+    Column(
+        "share",
+        "Share of the voxel that lies in the region, lesions included; the voxel as it was "
+        "planned: chemical shift displacement and saturation bands are not known",
+        "1",
+    ),
+    Column("wmh_share", "Share of the voxel that is WMH in the region", "1"),
+    Column("nawm_share", "Share of the voxel that is NAWM in the region", "1"),
+    Column("volume_mm3", "Volume of the voxel in the region", "mm^3"),
+    _NO_VOXEL,
+)
+
+METABOLITES: tuple[Column, ...] = (
+    Column("voxel", "Name of the voxel: entities of its file's name", kind="text"),
+    Column("metabolite", "Its name in the table that was given", kind="text"),
+    Column("unit", "Unit of the value; arbitrary where the table tells none", kind="text"),
+    Column("value", "As it was given: not corrected for the voxel's tissues"),
+    Column("sd_percent", "Uncertainty of the value as it was given", "%"),
+    Column("voxel_mm3", "Volume of the voxel", "mm^3"),
+    Column("brain_share", "Share of the voxel in the brain, CSF included", "1"),
+    Column("wmh_share", "Share of the voxel that is WMH", "1"),
+    Column("nawm_share", "Share of the voxel that is NAWM", "1"),
+    Column("white_share", "Share of the voxel that is white matter, WMH included", "1"),
+    Column("grey_share", "Share of the voxel that is cortex or deep grey matter", "1"),
+    Column("csf_share", "Share of the voxel that is CSF or ventricle", "1"),
+    Column("infratentorial_share", "Share of the voxel in cerebellum and brain stem", "1"),
+    _NO_VOXEL,
+)
+
 QC: tuple[Column, ...] = (
     Column("metric", "What was measured", kind="text"),
     Column("value", "Its value"),

@@ -13,8 +13,16 @@ from wmhflow.products.inputs import WITHOUT
 from wmhflow.products.keys import Visit
 from wmhflow.products.maps import map_groups, series_image, transform_of
 from wmhflow.products.product import Facts, Image, Product, Recipe, Taken, Work
+from wmhflow.products.uptake import damaged, reference_regions, region_of_uptake
 from wmhflow.registries.series import load_series_definitions
-from wmhflow.steps.computed import MAP_STEPS, SHOWN_STEPS, SOURCE_PARTS, TRANSFORM, VISIT_PARTS
+from wmhflow.steps.computed import (
+    DAMAGED,
+    MAP_STEPS,
+    SHOWN_STEPS,
+    SOURCE_PARTS,
+    TRANSFORM,
+    VISIT_PARTS,
+)
 
 FACTS = "facts"
 
@@ -27,7 +35,7 @@ def computed_maps(visit: Visit) -> Iterator[Recipe]:
     visit
         The visit.
     """
-    shown: dict[str, Computed] = {}
+    shown: dict[tuple[str, str], Computed] = {}
     for entry in visit.plan.maps:
         how, values = entry.definition.computed, entry.values
         if isinstance(values, Given) or how is None:
@@ -36,9 +44,10 @@ def computed_maps(visit: Visit) -> Iterator[Recipe]:
         if values.series is None:
             yield _single(visit, entry, values)
         else:
-            shown.setdefault(values.series, values)
+            shown.setdefault((values.series, values.which), values)
     for values in shown.values():
         yield from _shown(visit, values)
+    yield from reference_regions(visit)
 
 
 def fitted_maps(visit: Visit, group: tuple[MapPlan, ...]) -> Iterator[Recipe]:
@@ -54,13 +63,13 @@ def fitted_maps(visit: Visit, group: tuple[MapPlan, ...]) -> Iterator[Recipe]:
     group
         Maps that are aligned together.
     """
-    fits: dict[tuple[str, str], list[tuple[MapPlan, Computed]]] = {}
-    first: dict[tuple[str, str], tuple[MapPlan, ...]] = {}
+    fits: dict[tuple[str, str, str], list[tuple[MapPlan, Computed]]] = {}
+    first: dict[tuple[str, str, str], tuple[MapPlan, ...]] = {}
     for one in map_groups(visit.plan):
         for entry in one:
             values = entry.values
             if isinstance(values, Computed) and values.series is not None:
-                key = values.series, values.step
+                key = (values.series, values.which, values.step)
                 first.setdefault(key, one)
                 fits.setdefault(key, []).append((entry, values))
     for key, fitted in fits.items():
@@ -104,29 +113,31 @@ def _shown(visit: Visit, values: Computed) -> Iterator[Recipe]:
 def _fit(visit: Visit, fitted: list[tuple[MapPlan, Computed]], transform: Taken) -> Recipe:
     """Declare a step that makes several maps of a series, and whatever else it gives."""
     _, values = fitted[0]
-    function = MAP_STEPS[values.step]
+    function, name = MAP_STEPS[values.step], values.step + values.which
     wanted = signature(function).parameters
-    context: dict[str, Taken] = {**VISIT_PARTS, TRANSFORM: transform, "without": WITHOUT}
-    takes: dict[str, Taken] = {
-        name: taken for name, taken in {**values.takes, **SOURCE_PARTS}.items() if name in wanted
+    context: dict[str, Taken] = {
+        **VISIT_PARTS,
+        DAMAGED: damaged(visit),
+        TRANSFORM: transform,
+        "without": WITHOUT,
     }
-    beside = {name: taken for name, taken in context.items() if name in wanted}
+    sources: dict[str, Taken] = {**values.takes, **SOURCE_PARTS, **region_of_uptake(values)}
+    takes = {part: taken for part, taken in sources.items() if part in wanted}
+    beside = {part: taken for part, taken in context.items() if part in wanted}
     fixed = {**values.options, **visit.trusted}
-    options = {name: value for name, value in fixed.items() if name in wanted}
+    options = {part: value for part, value in fixed.items() if part in wanted}
     images = {
-        how.gives: _image(
-            entry, values, f"facts_{values.step}" if FACTS in _fields(function) else None
-        )
+        how.gives: _image(entry, values, f"facts_{name}" if FACTS in _fields(function) else None)
         for entry, _ in fitted
         if (how := entry.definition.computed) is not None
     }
     return Recipe(
-        f"fit_{values.step}",
+        f"fit_{name}",
         function,
         takes=takes,
         beside=beside,
         options=options,
-        makes=_makes(function, values.step, images),
+        makes=_makes(function, name, images),
     )
 
 
@@ -159,10 +170,13 @@ def _image(entry: MapPlan, values: Computed, told_by: str | None = None) -> Imag
     definition = entry.definition
     suffix = definition.query["suffix"]
     space = entry.file.get("space")
+    # one of a tracer is told from others by trc-, so that desc- is the registry's name
+    desc = entry.name.removesuffix(values.which)
+    entities = {"trc": values.which, "space": str(space or ""), "desc": desc}
     return Image(
         f"map_{entry.name}",
         suffix if isinstance(suffix, str) else suffix[0],
-        ({"space": str(space)} if space else {}) | {"desc": entry.name},
+        {name: value for name, value in entities.items() if value},
         definition.description or f"{entry.name}, computed by {values.step}",
         "scalars",
         {"Units": definition.own_unit, "SpatialReference": entry.file.uri},

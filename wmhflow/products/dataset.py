@@ -44,6 +44,8 @@ IGNORED = (
     "*_curves.*",
     "*_qc.*",
     "*_dwimap.*",
+    "*_metabolites.*",
+    "*_mimap.*",
     "*_T1wT2w.*",
 )
 README = """# wmhflow derivatives

@@ -96,7 +96,7 @@ def shown_of(entry: MapPlan) -> Taken:
 
 def series_image(values: Computed) -> str | None:
     """Name the product that shows the anatomy of a series; None for what is of no series."""
-    return f"shown_{values.series}" if values.series else None
+    return f"shown_{values.series}{values.which}" if values.series else None
 
 
 def composed(visit: Visit, key: str, transform: Composed, name: str, moving: FoundFile) -> Recipe:

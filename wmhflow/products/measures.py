@@ -36,6 +36,7 @@ from wmhflow.products.maps import (
 from wmhflow.products.product import Facts, Recipe, Taken, Work
 from wmhflow.products.regions import NEAR
 from wmhflow.products.rows import atlas_regions, table_regions, tabulated_images
+from wmhflow.products.spectra import spectra
 from wmhflow.products.tables import (
     ASYMMETRY_TABLE,
     CURVES_TABLE,
@@ -73,6 +74,7 @@ def measures(visit: Visit) -> Iterator[Recipe]:
     yield _load()
     yield from _maps(visit)
     yield _asymmetry(visit)
+    yield from spectra(visit)
 
 
 def _partition(visit: Visit) -> Recipe:

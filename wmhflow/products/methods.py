@@ -16,6 +16,7 @@ from wmhflow.plan.atlases import LOBES_ATLAS
 from wmhflow.registries.atlases import AtlasDefinition, cached_path, load_atlases
 from wmhflow.registries.bibliography import bibliography
 from wmhflow.registries.segmenters import find_segmenter
+from wmhflow.registries.tracers import load_references
 from wmhflow.settings import Settings
 from wmhflow.steps.containers import is_file
 
@@ -41,6 +42,7 @@ def methods_text(settings: Settings) -> str:
             _region_text(settings),
             *_atlas_text(settings),
             _diffusion_text(settings),
+            _uptake_text(settings),
             _map_text(),
         ]
     )
@@ -187,6 +189,21 @@ def _diffusion_text(settings: Settings) -> str:
         "[@coherence]. DTI-ALPS [@alps] was read from tensors that were averaged in each region "
         "and then turned into the frame of the head. The JSON file of each map tells which volumes "
         "were used."
+    )
+
+
+def _uptake_text(settings: Settings) -> str:
+    chosen = load_references().get(settings.inputs.suvr_reference)
+    region = (
+        f"the {chosen.title}"
+        if chosen
+        else "the pons (FDG) [@pons] or the grey matter of the cerebellum (amyloid and tau)"
+    )
+    return (
+        "Where a PET was there and no map of uptake, it was divided by its mean in "
+        f"{region}, without the region's border, WMH and other lesions (SUVR); the JSON file of "
+        "the map tells the region and the frames. Single voxels of spectroscopy [@niftimrs] were "
+        "joined to tissues and zones by the exact volumes that they share."
     )
 
 

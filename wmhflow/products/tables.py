@@ -14,10 +14,12 @@ from wmhflow.products.columns import (
     LESION_MAPS,
     LOAD,
     MAPS,
+    METABOLITES,
     PENUMBRA,
     PROFILES,
     QC,
     SPACES,
+    SPECTRA,
     VOLUMES,
     WEIGHTED,
     lesion_columns,
@@ -108,6 +110,18 @@ ALPS_TABLE = Table(
     "Diffusion along the perivascular space (DTI-ALPS), with and without WMH",
     ALPS,
 )
+SPECTRA_TABLE = Table(
+    "table_mrs",
+    "desc-mrs_regions",
+    "How much of each single voxel of spectroscopy lies in each region",
+    SPECTRA,
+)
+METABOLITES_TABLE = Table(
+    "table_metabolites",
+    "desc-mrs_metabolites",
+    "Metabolites of each single voxel of spectroscopy, as they were given, beside its tissues",
+    METABOLITES,
+)
 QC_TABLE = Table("table_qc", "desc-wmhflow_qc", "Quality control of the whole run", QC)
 
 
@@ -141,6 +155,8 @@ def all_tables(schemes: tuple[str, ...]) -> tuple[Table, ...]:
         SPACES_TABLE,
         ADJACENCY_TABLE,
         ALPS_TABLE,
+        SPECTRA_TABLE,
+        METABOLITES_TABLE,
         QC_TABLE,
     )
 

@@ -111,6 +111,7 @@ def visit_choices(visit: VisitPlan, settings: Settings) -> dict[str, Any]:
             }
             for entry in visit.maps
         },
+        **_spectra(visit),
         "atlases": {
             atlas.name: {
                 "template": atlas.template,
@@ -119,6 +120,23 @@ def visit_choices(visit: VisitPlan, settings: Settings) -> dict[str, Any]:
             }
             for atlas in visit.laid_atlases
         },
+    }
+
+
+def _spectra(visit: VisitPlan) -> dict[str, Any]:
+    """State the voxels of spectroscopy, and what leads them to the reference; none if none are."""
+    if not visit.spectra:
+        return {}
+    return {
+        "spectra": {
+            one.name: {
+                "file": one.file.uri,
+                "transform": [uri for leg in one.legs for uri in _uris(leg)],
+                "through_other": one.through_other,
+                "values": one.values.uri if one.values else None,
+            }
+            for one in visit.spectra
+        }
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -26,8 +26,8 @@ class SeriesDefinition:
     """What belongs to a series, by the parameters of the steps that take it; the lead comes first.
 
     ``raw`` says whether it is also taken from the raw dataset; a text names the setting that asks
-    for it. ``directions`` says for programs that write gradients otherwise than BIDS has it along
-    which axes they lie.
+    for it. ``per`` is an entity of whose every value there is a series. ``directions`` says for
+    programs that write gradients otherwise than BIDS has it along which axes they lie.
     """
 
     name: str
@@ -35,12 +35,22 @@ class SeriesDefinition:
     files: Mapping[str, SeriesFile]
     shown_by: str | None = None
     raw: bool | str = False
+    per: str | None = None
     directions: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def lead(self) -> str:
         """The parameter of the file that all others belong to."""
         return next(iter(self.files))
+
+    def narrowed(self, value: str | None) -> SeriesDefinition:
+        """Return the series of one value of the entity ``per``, or of files without it."""
+        if self.per is None:
+            return self
+        lead = self.files[self.lead]
+        one = replace(lead, query={**lead.query, self.per: value})
+        title = f"{self.title} of {value}" if value else self.title
+        return replace(self, title=title, files={**self.files, self.lead: one})
 
 
 @cache

@@ -41,6 +41,7 @@ from wmhflow.steps.ratios import (
     t2w_image,
     without_pulse,
 )
+from wmhflow.steps.uptake import map_uptake, mean_activity
 
 # By the name that the registry of maps calls them: each takes paths, and gives a named tuple of
 # maps on their own grid.
@@ -51,6 +52,7 @@ MAP_STEPS: dict[str, Callable[..., Any]] = {
     "susceptibility": map_susceptibility,
     "t1_over_t2": map_t1_over_t2,
     "transfer": map_transfer,
+    "uptake": map_uptake,
     "tensor": fit_tensors,
     "kurtosis": fit_kurtoses,
     "free_water": fit_free_waters,
@@ -62,6 +64,7 @@ MAP_STEPS: dict[str, Callable[..., Any]] = {
 # shows the anatomy best, on the grid of the maps.
 SHOWN_STEPS: dict[str, Callable[..., Any]] = {
     "first_echo": first_echo,
+    "mean_activity": mean_activity,
     "mean_b0": average_b0,
     "relaxation_time": relaxation_time,
     "t2w_image": t2w_image,
@@ -72,5 +75,7 @@ SHOWN_STEPS: dict[str, Callable[..., Any]] = {
 VISIT_PARTS = {"tissue": "seg_tissue", "wmh": "mask_WMH"}
 # The same, where the map is made of it, so that it is one of its sources.
 SOURCE_PARTS = {"t1w": "preproc_T1w"}
+# The parameter that is fed with masks of infarcts and other lesions that are no WMH.
+DAMAGED = "damaged"
 # The parameter that is fed with what leads from the series to the reference.
 TRANSFORM = "transform"

@@ -40,6 +40,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "surroundings_of",
         ],
         "typical": ["typical_size"],
+        "voxels": ["voxel_shares"],
         "zeros": ["NoData", "find_no_data"],
     },
 )
