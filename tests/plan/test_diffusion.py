@@ -21,7 +21,8 @@ KURTOSIS = {"MK", "AK", "RK", "KFA", "MKT"}
 WATER = {"FW", "FAt", "MDt"}
 FRACTIONS = {"WMlike", "GMlike", "CSFlike"}
 IVIM = {"IVIMD", "IVIMf"}
-ALL = TENSOR | KURTOSIS | WATER | FRACTIONS | IVIM
+ADC = {"ADC"}
+ALL = TENSOR | KURTOSIS | WATER | FRACTIONS | IVIM | ADC
 
 
 class Prepared:
@@ -62,15 +63,19 @@ def why_not(visit: VisitPlan) -> dict[str, str]:
 
 
 CASES = [
-    (((1000, 30), (2000, 30)), TENSOR | KURTOSIS | WATER | FRACTIONS, {"IVIMD": "IVIM needs"}),
-    (((1000, 30),), TENSOR, {"FW": "10.1002/mrm.28599", "MK": "two shells", "WMlike": "two"}),
-    (((1700, 30),), TENSOR, {"FW": "raised diffusivity"}),
-    (((900, 30), (1150, 30)), TENSOR, {"MK": "900 and 1150", "FW": "900 and 1150"}),
-    (((1000, 10), (2000, 10)), TENSOR | WATER | FRACTIONS, {"MK": "15 directions"}),
-    (((1000, 5),), set(), {"FA": "at most 5"}),
+    (
+        ((1000, 30), (2000, 30)),
+        ADC | TENSOR | KURTOSIS | WATER | FRACTIONS,
+        {"IVIMD": "IVIM needs"},
+    ),
+    (((1000, 30),), ADC | TENSOR, {"FW": "10.1002/mrm.28599", "MK": "two shells", "WMlike": "two"}),
+    (((1700, 30),), TENSOR, {"FW": "raised diffusivity", "ADC": "its b-values: 1700"}),
+    (((900, 30), (1150, 30)), ADC | TENSOR, {"MK": "900 and 1150", "FW": "900 and 1150"}),
+    (((1000, 10), (2000, 10)), ADC | TENSOR | WATER | FRACTIONS, {"MK": "15 directions"}),
+    (((1000, 5),), set(), {"FA": "at most 5", "ADC": "not spread evenly"}),
     (
         ((20, 3), (50, 3), (100, 3), (200, 3), (500, 3), (800, 3), (1000, 6)),
-        TENSOR | IVIM,
+        ADC | TENSOR | IVIM,
         {"MK": "two shells"},
     ),
 ]
@@ -129,7 +134,20 @@ def test_a_given_map_is_not_computed_and_the_others_are(prepared: Prepared) -> N
     prepared.write((1000, 12))
     save_image(prepared.root / "sub-01" / "dwi" / "sub-01_model-tensor_param-fa_dwimap.nii.gz")
     visit = prepared.plan()
-    assert set(computed(visit)) == TENSOR - {"FA"}
+    assert set(computed(visit)) == (TENSOR | ADC) - {"FA"}
+
+
+def test_an_adc_is_computed_from_a_trace_image_without_directions(prepared: Prepared) -> None:
+    prepared.write((1000, 1), n_b0=1)
+    Path(f"{prepared.start}.bvec").unlink()
+    visit = prepared.plan()
+    assert set(computed(visit)) == ADC
+    values = computed(visit)["ADC"]
+    assert (values.options["volumes"], values.told["n_directions"]) == ([0, 1], None)
+    (said,) = (one.why for one in visit.decisions if (one.what, one.state) == ("ADC", "computed"))
+    assert "1 without weighting, 1 with b = 1000 (trace image, taken for the trace" in said
+    save_image(prepared.root / "sub-01" / "dwi" / "sub-01_ADC.nii", np.full((8, 9, 10), 0.8e-3))
+    assert not computed(prepared.plan())
 
 
 def test_a_transform_of_another_program_leads_from_a_series(prepared: Prepared) -> None:

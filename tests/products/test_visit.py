@@ -239,6 +239,7 @@ COUNTED: dict[str, tuple[str, ...]] = {
         *("condition_number", "redundancy", "n_voxels", "n_without_fit", "negative_fraction"),
         *("directions_follow_fibres", "second_best_table"),
     ),
+    "map_adc": ("refused", "n_voxels", "n_without_fit"),
     "fit_kurtoses": ("n_voxels", "n_without_fit", "bounded_fraction"),
     "fit_free_waters": ("n_voxels", "n_without_fit", "tensorless_fraction"),
     "fit_ivims": ("n_voxels", "n_without_fit"),

@@ -24,6 +24,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from wmhflow.steps.apparent import map_adc
 from wmhflow.steps.components import take_component
 from wmhflow.steps.diffusion import average_b0, fit_tensors
 from wmhflow.steps.diffusion_models import (
@@ -45,6 +46,7 @@ from wmhflow.steps.ratios import (
 # By the name that the registry of maps calls them: each takes paths, and gives a named tuple of
 # maps on their own grid.
 MAP_STEPS: dict[str, Callable[..., Any]] = {
+    "adc": map_adc,
     "component": take_component,
     "decay": map_decay,
     "relaxation_rate": map_rate,
