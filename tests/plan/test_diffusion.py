@@ -169,3 +169,69 @@ def test_a_series_that_is_no_image_costs_its_maps_alone(prepared: Prepared) -> N
     visit = prepared.plan()
     assert not computed(visit)
     assert set(why_not(visit)) == ALL
+
+
+# ---- inheritance ---------------------------------------------------------------------------------
+
+
+INHERITED = [
+    "dwi",
+    "desc-preproc_dwi",
+    "sub-01/sub-01_dwi",
+    "sub-01/sub-01_desc-preproc_dwi",
+    "sub-01/dwi/sub-01_dwi",
+]
+
+
+@pytest.mark.parametrize("ending", [".bval", ".bvec"])
+@pytest.mark.parametrize("where", INHERITED)
+def test_a_table_of_gradients_is_inherited_from_above(
+    prepared: Prepared, where: str, ending: str
+) -> None:
+    prepared.write((1000, 12))
+    own, above = Path(f"{prepared.start}{ending}"), prepared.root / f"{where}{ending}"
+    own.rename(above)
+    taken = computed(prepared.plan())["FA"].takes
+    assert taken[ending[1:]].path == above
+    assert taken[ending[1:]].uri == f"bids:prep:{where}{ending}"
+
+
+def test_the_nearest_table_counts_and_what_is_of_another_scan_does_not(prepared: Prepared) -> None:
+    prepared.write((1000, 12))
+    own = Path(f"{prepared.start}.bval")
+    text = own.read_text()
+    # farther away, of another person, of another description
+    for name in ("dwi", "sub-01/sub-01_dwi", "sub-02_dwi", "desc-other_dwi"):
+        (prepared.root / f"{name}.bval").write_text("0 3000")
+    assert computed(prepared.plan())["FA"].takes["bval"].path == own
+    nearer = own.with_name("sub-01_dwi.bval")
+    own.rename(nearer)
+    assert nearer.read_text() == text
+    assert computed(prepared.plan())["FA"].takes["bval"].path == nearer
+    nearer.unlink()
+    told = why_not(prepared.plan())["FA"]
+    assert "14 volumes, 2 b-values" in told
+    (prepared.root / "sub-01" / "sub-01_dwi.bval").unlink()
+    (prepared.root / "dwi.bval").unlink()
+    # what is left is of another person or scan
+    assert "0 files answer for" in why_not(prepared.plan())["FA"]
+
+
+def test_tables_that_say_equally_much_are_refused(prepared: Prepared) -> None:
+    prepared.write((1000, 12))
+    text = Path(f"{prepared.start}.bval").read_text()
+    Path(f"{prepared.start}.bval").unlink()
+    for name in ("sub-01_dwi", "desc-preproc_dwi"):
+        (prepared.root / f"{name}.bval").write_text(text)
+    assert "2 files answer for" in why_not(prepared.plan())["FA"]
+
+
+def test_a_raw_series_inherits_its_table_from_the_root(prepared: Prepared) -> None:
+    prepared.write((1000, 12))
+    for ending in (".nii", ".bval", ".bvec"):
+        folder = "sub-01/dwi/sub-01_" if ending == ".nii" else ""
+        target = prepared.raw / f"{folder}dwi{ending}"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        Path(f"{prepared.start}{ending}").rename(target)
+    visit = prepared.plan("--allow-raw-dwi")
+    assert computed(visit)["FA"].takes["bval"].path == prepared.raw / "dwi.bval"

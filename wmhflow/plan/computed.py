@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from wmhflow.bids.query import FoundFile
+from wmhflow.bids.sidecars import inherited_files
 from wmhflow.errors import InputError, UsageError
 from wmhflow.files.inspection import same_lattice
 from wmhflow.plan.context import Planning
@@ -283,9 +284,7 @@ def _belonging(
     datasets = (planning.query.raw, *planning.query.derivatives)
     dataset = next(one for one in datasets if one.name == lead.dataset)
     if wanted.beside is not None:
-        start = lead.path.name.split(".", maxsplit=1)[0]
-        path = lead.path.with_name(f"{start}{wanted.beside}")
-        return [file for file in dataset.of(planning.subject) if file.path == path]
+        return inherited_files(lead, wanted.beside)
     ask = planning.query.raw_images if dataset is planning.query.raw else planning.query.derived
     own = planning.of_visit(ask("", planning.subject, **wanted.query))
     here = [file for file in own if file.root == lead.root]

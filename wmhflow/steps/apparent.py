@@ -1,4 +1,4 @@
-"""Steps on the trace of a diffusion series: the apparent diffusion coefficient, and b about 1000."""
+"""Steps on the trace of a diffusion series: ADC, and the image of one b."""
 
 from __future__ import annotations
 
