@@ -45,3 +45,14 @@ def test_how_maps_of_diffusion_are_computed_is_told_and_cited() -> None:
     robust = parse_settings([*words, "--tensor-fit", "robust"])
     assert "leave out volumes that do not agree [@rwls]" in methods_text(robust)
     assert "doi:10.1002/mrm.25351" in citation_files(robust)["CITATION.md"]
+
+
+def test_the_rule_of_acute_lesions_is_told_with_its_numbers_if_it_was_used() -> None:
+    words = ["in", "out", "participant"]
+    assert "Acute lesions" not in methods_text(parse_settings(words))
+    settings = parse_settings([*words, "--acute-source", "dwi", "--remote-mm", "15"])
+    text = methods_text(settings)
+    for number in ("by 4 of its robust", "0.62 × 10⁻³", "5 mm from", "10 mm³", "from 15 mm on"):
+        assert number in text
+    assert "doi:10.1111/ijs.12068" in citation_files(settings)["CITATION.md"]
+    assert "doi:10.3389/fneur.2018.00209" in citation_files(settings)["CITATION.md"]

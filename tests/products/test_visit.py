@@ -24,6 +24,7 @@ from wmhflow.products.unit import Unit
 from wmhflow.products.visit import visit_unit
 from wmhflow.products.writing import with_writing, written_by
 from wmhflow.registries.quality import find_measure, load_quality_measures
+from wmhflow.steps.acute import FOUND
 from wmhflow.steps.adapter import input_ports, output_ports
 from wmhflow.steps.kinds import needs_of
 from wmhflow.steps.outputs import write_images, write_tables
@@ -219,6 +220,7 @@ COUNTED: dict[str, tuple[str, ...]] = {
         *("residual_rad", "brain_share"),
     ),
     "tabulate_acute": ("lesions", "remote_lesions"),
+    "find_acute_lesions": ("refused", *FOUND),
     "keep_infarct_out": (
         *("wmh_removed_infarct_voxels", "wmh_removed_infarct_rim_voxels", "infarct_volume_mm3"),
     ),

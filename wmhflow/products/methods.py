@@ -8,10 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from wmhflow.bids.naming import TEMPLATE
+from wmhflow.core.diffusion.acute import RULE
 from wmhflow.core.wmh.filling import LEAST_AGAIN_ML
 from wmhflow.core.wmh.model import THICK_MM, LesionModel
 from wmhflow.files.versions import software_versions
 from wmhflow.labels.schemes import zone_schemes
+from wmhflow.plan.acute import ACUTE_B
 from wmhflow.plan.atlases import LOBES_ATLAS
 from wmhflow.registries.atlases import AtlasDefinition, cached_path, load_atlases
 from wmhflow.registries.bibliography import bibliography
@@ -41,6 +43,7 @@ def methods_text(settings: Settings) -> str:
             _region_text(settings),
             *_atlas_text(settings),
             _diffusion_text(settings),
+            *_acute_text(settings),
             _map_text(),
         ]
     )
@@ -188,6 +191,25 @@ def _diffusion_text(settings: Settings) -> str:
         "and then turned into the frame of the head. The JSON file of each map tells which volumes "
         "were used."
     )
+
+
+def _acute_text(settings: Settings) -> list[str]:
+    """Say by which rule acute lesions were found; one paragraph, or none."""
+    if settings.anatomy.acute_source != "dwi":
+        return []
+    text = (
+        "Acute lesions were looked for by a rule on the trace of a diffusion series (its b nearest "
+        f"to 1000 s/mm², from {ACUTE_B[0]:.0f} on) and the apparent diffusion coefficient (ADC), "
+        "both brought to the reference linearly. A voxel of the brain counted if it was brighter "
+        f"than the median of NAWM by {RULE.least_spreads:g} of its robust standard deviations "
+        f"(1.4826 times the median absolute deviation), its ADC was at most "
+        f"{1e3 * RULE.largest_adc:g} × 10⁻³ mm²/s [@acuteadc], and it lay more than "
+        f"{RULE.rim_mm:g} mm from a given haemorrhage; 26-connected components of at least "
+        f"{RULE.least_mm3:g} mm³, and of {RULE.least_voxels:g} voxel of the series, were kept. A "
+        "lesion was called remote from a haemorrhage from "
+        f"{settings.regions.remote_mm:g} mm on, from edge to edge [@remote]."
+    )
+    return [text]
 
 
 def _map_text() -> str:

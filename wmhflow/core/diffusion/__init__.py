@@ -8,6 +8,7 @@ from wmhflow.core.exports import lazy_exports
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
+        "acute": ["AcuteFound", "AcuteRule", "find_acute"],
         "alps": [
             "Alps",
             "AlpsRegion",
