@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,46 @@ def test_what_is_missing_costs_these_lesions_alone_and_is_said(
     assert state == REFUSED
     assert why in said
     assert any(why in one for one in visit.refused)
+
+
+@pytest.mark.parametrize("place", ["raw", "prepared"])
+@pytest.mark.parametrize(
+    ("b", "why"), [(None, "taken for one of b about 1000"), (1000, "of b = 1000"), (500, "is 500"),
+                   ("high", "is high")],
+)  # fmt: skip
+def test_a_scanners_trace_image_stands_for_a_series(
+    prepared: Prepared, place: str, b: object, why: str
+) -> None:
+    write_adc(prepared)
+    root = prepared.raw if place == "raw" else prepared.root
+    path = save_image(root / "sub-01" / "dwi" / "sub-01_trace.nii")
+    if b is not None:
+        path.with_suffix(".json").write_text(json.dumps({"DiffusionBValue": b}))
+    visit = prepared.plan(*BY_RULE)
+    ((state, said),) = told(visit)
+    assert why in said
+    is_taken = b in (None, 1000)
+    assert (state, visit.acute_image is not None) == (
+        ("computed", True) if is_taken else (REFUSED, False)
+    )
+    if visit.acute_image is not None:
+        assert visit.acute_image.file.path == path
+
+
+def test_a_trace_image_of_several_volumes_is_refused(prepared: Prepared) -> None:
+    write_adc(prepared)
+    save_image(prepared.root / "sub-01" / "dwi" / "sub-01_trace.nii", np.ones((8, 9, 10, 3)))
+    ((state, said),) = told(prepared.plan(*BY_RULE))
+    assert state == REFUSED
+    assert "sub-01_trace.nii" in said
+
+
+def test_a_series_is_taken_before_a_trace_image(prepared: Prepared) -> None:
+    save_image(prepared.root / "sub-01" / "dwi" / "sub-01_trace.nii")
+    prepared.write((1000, 12))
+    visit = prepared.plan(*BY_RULE)
+    assert visit.acute_image is not None
+    assert visit.acute_image.file.path.name == "sub-01_desc-preproc_dwi.nii"
 
 
 def test_a_raw_series_is_taken_only_if_that_is_asked_for(prepared: Prepared) -> None:

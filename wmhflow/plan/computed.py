@@ -150,7 +150,7 @@ class Computing:
         if isinstance(found, str) or isinstance(fit, str):
             self.planning.say(definition.name, "note", f"not computed by {how.step}: {fit}")
             return
-        files = tuple(_listed(found))
+        files = tuple(listed_files(found))
         why = f"by {how.step} from {files[0].named}: {fit.volumes}"
         self.planning.say(definition.name, "computed", why)
         transform = self.place(
@@ -326,7 +326,8 @@ def _in_order(files: list[FoundFile], along: str | None) -> tuple[FoundFile, ...
     return tuple(sorted(files, key=number))
 
 
-def _listed(found: FoundSeries) -> Iterator[FoundFile]:
+def listed_files(found: FoundSeries) -> Iterator[FoundFile]:
+    """List the files of a series, its lead first."""
     for one in found.values():
         yield from one if isinstance(one, tuple) else (one,)
 

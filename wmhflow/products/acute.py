@@ -41,14 +41,16 @@ def acute_by_rule(visit: Visit) -> Iterator[Recipe]:
         if series_image(values) not in shown:
             yield from shown_series(visit, values)
         yield from aligned_group(visit, (entry,))
-    wanted = ("image", "bval", "bvec", "table")
-    yield Recipe(
-        IMAGE,
-        average_weighted,
-        takes={name: taken for name, taken in values.takes.items() if name in wanted},
-        options={"volumes": values.options["volumes"], **visit.trusted},
-        makes={"image": Work(IMAGE)},
-    )
+    if "volumes" in values.options:
+        yield Recipe(
+            IMAGE,
+            average_weighted,
+            takes={name: taken for name, taken in values.takes.items() if name != "mask"},
+            options={"volumes": values.options["volumes"], **visit.trusted},
+            makes={"image": Work(IMAGE)},
+        )
+    # a scanner's own trace is the image that shows the anatomy, too
+    image = IMAGE if "volumes" in values.options else series_image(values)
     mask = visit.image(
         f"mask_{ACUTE}",
         "mask",
@@ -65,7 +67,7 @@ def acute_by_rule(visit: Visit) -> Iterator[Recipe]:
         "acute_rule",
         find_acute_lesions,
         takes={
-            "dwi": IMAGE,
+            "dwi": image,
             "adc": values_of(adc),
             "nawm": "mask_NAWM",
             "haemorrhage": mask_of(visit, BLEED),

@@ -70,11 +70,13 @@ def find_acute_lesions(
     """
     data, affine = load_volume(adc)
     values = np.asarray(data, dtype=np.float32) * np.float32(adc_factor)
+    # 0 is the outside of a mask, or a failed fit
     given = Grid3D(np.where(values != 0, values, np.nan), trusted_affine(adc, affine, trust))
+    shown = Grid3D(np.where(dwi.data > 0, dwi.data, np.float32(np.nan)), dwi.affine)
     to = Grid3D(np.zeros(tissue.data.shape, np.float32), tissue.affine)
     try:
         found = find_acute(
-            _brought(dwi, to, dwi_transform),
+            _brought(shown, to, dwi_transform),
             _brought(given, to, adc_transform),
             brain.data,
             nawm.data,

@@ -98,6 +98,18 @@ def average_weighted(
     return TraceImage(Grid3D(flat.reshape(data.shape[:3]).astype(np.float32), affine))
 
 
+@step(mem_gb=1.0)
+def trace_image(image: Grid3D) -> TraceImage:
+    """Show a scanner's own trace image by itself.
+
+    Parameters
+    ----------
+    image
+        The image.
+    """
+    return TraceImage(image)
+
+
 def _load_trace(
     image: Path,
     bval: Path,

@@ -173,9 +173,7 @@ def find_acute(
     return AcuteFound(mask, facts)
 
 
-def _with_core(
-    mask: NDArray[np.bool_], core: NDArray[np.bool_], least: float
-) -> NDArray[np.bool_]:
+def _with_core(mask: NDArray[np.bool_], core: NDArray[np.bool_], least: float) -> NDArray[np.bool_]:
     """Keep the components that hold a core of so many voxels, and of two in any case."""
 
     def holds_core(labels: NDArray[np.int32], counts: NDArray[np.int64]) -> NDArray[np.bool_]:
