@@ -89,6 +89,7 @@ def visit_choices(visit: VisitPlan, settings: Settings) -> dict[str, Any]:
             "shell_width": regions.shell_width,
             "shell_max": regions.shell_max,
             "remote_mm": regions.remote_mm,
+            "acute_source": anatomy.acute_source,
             **_acute_rule(visit),
             "lobes": visit.lobes,
             "atlases": [atlas.name for atlas in visit.atlases],
