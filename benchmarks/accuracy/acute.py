@@ -112,16 +112,17 @@ def choose() -> None:
     rules = [replace(RULE, **dict(zip(TRIED, numbers, strict=True)))
              for numbers in itertools.product(*TRIED.values())]  # fmt: skip
     outcomes = measured(rules, 2, CHOSEN_ON)
-    print("| spreads | ADC (1e-3 mm²/s) | ADC at the edge | voxels | "
-          + " | ".join(f"found, {r:g} mm" for r in RADII_MM) + " | volume / planted | false in a scan |")  # fmt: skip
-    print("| ---: | ---: | ---: | ---: |" + " ---: |" * (len(RADII_MM) + 2))
+    found = [f"found, {r:g} mm" for r in RADII_MM]
+    titles = [*TRIED, *found, "volume / planted", "false lesions in a scan"]
+    print(f"| {' | '.join(titles)} |\n|{' ---: |' * len(titles)}")
     for rule in rules:
         mine = [one for one in outcomes if one.rule == rule]
         shares = [sum(o.found[r] for o in mine) / sum(o.planted[r] for o in mine) for r in RADII_MM]
         n_false = sum(one.n_false for one in mine) / len(mine)
-        print(f"| {rule.least_spreads:g} | {1e3 * rule.largest_adc:g} | {1e3 * rule.edge_adc:g} | {rule.least_voxels:g} | "
-              + " | ".join(f"{100 * share:.0f} %" for share in shares)
-              + f" | {sum(one.volume_ratio for one in mine) / len(mine):.2f} | {n_false:.2f} |")  # fmt: skip
+        ratio = sum(one.volume_ratio for one in mine) / len(mine)
+        numbers = [f"{getattr(rule, name):g}" for name in TRIED]
+        cells = [*numbers, *(f"{100 * share:.0f} %" for share in shares)]
+        print(f"| {' | '.join(cells)} | {ratio:.2f} | {n_false:.2f} |")
 
 
 def measured(rules: Sequence[AcuteRule], n_seeds: int, first: int) -> list[Outcome]:

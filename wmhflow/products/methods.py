@@ -200,12 +200,14 @@ def _acute_text(settings: Settings) -> list[str]:
     text = (
         "Acute lesions were looked for by a rule on the trace of a diffusion series (its b nearest "
         f"to 1000 s/mm², from {ACUTE_B[0]:.0f} on) and the apparent diffusion coefficient (ADC), "
-        "both brought to the reference linearly. A voxel of the brain counted if it was brighter "
+        "both brought to the reference linearly. A voxel of the brain was core if it was brighter "
         f"than the median of NAWM by {RULE.least_spreads:g} of its robust standard deviations "
         f"(1.4826 times the median absolute deviation), its ADC was at most "
         f"{1e3 * RULE.largest_adc:g} × 10⁻³ mm²/s [@acuteadc], and it lay more than "
-        f"{RULE.rim_mm:g} mm from a given haemorrhage; 26-connected components of at least "
-        f"{RULE.least_mm3:g} mm³, and of {RULE.least_voxels:g} voxel of the series, were kept. A "
+        f"{RULE.rim_mm:g} mm from a given haemorrhage. A lesion was a 26-connected component with at "
+        f"least {RULE.least_mm3:g} mm³ of core, and {RULE.least_voxels:g} voxel of the series, in "
+        f"which all voxels were core or brighter by {RULE.edge_spreads:g} standard deviations with "
+        f"an ADC of at most {1e3 * RULE.edge_adc:g} × 10⁻³ mm²/s. A "
         "lesion was called remote from a haemorrhage from "
         f"{settings.regions.remote_mm:g} mm on, from edge to edge [@remote]."
     )

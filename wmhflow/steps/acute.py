@@ -87,8 +87,8 @@ def find_acute_lesions(
         )
     except UnfitImageError as error:
         log.warning(
-            "%s: acute lesions are not looked for, and their number is n/a: %s. Correct the images, "
-            "or leave --acute-source dwi out.", source, error,
+            "%s: acute lesions are not looked for, and their number is n/a: %s. Correct the "
+            "images, or leave --acute-source dwi out.", source, error,
         )  # fmt: skip
         nothing = MaskImage(np.zeros(tissue.data.shape, bool), tissue.affine)
         return AcuteMask(nothing, {"refused": 1, **dict.fromkeys(FOUND)})

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.builders import ROOT
 from wmhflow.core.arrays.validation import UnfitImageError
 from wmhflow.core.diffusion import AcuteRule, find_acute
 
@@ -76,6 +77,18 @@ def test_what_is_bright_for_its_t2_or_dark_for_blood_is_no_lesion() -> None:
     made["dwi"][shine], made["adc"][shine] = 120, 1.1e-3
     made["dwi"][blood], made["adc"][blood] = 15, 0.3e-3
     assert np.array_equal(find_acute(**made).mask, box(LESION))
+
+
+def test_the_edge_of_a_core_belongs_to_its_lesion_and_is_none_alone() -> None:
+    made = scan(snr=200)
+    around, alone, diffuse = np.s_[8:9, 4:8, 4:7], np.s_[20:24, 4:8, 4:8], np.s_[4:8, 8:9, 4:7]
+    for part in (around, alone):
+        made["dwi"][part], made["adc"][part] = 60, 0.67e-3
+    # bright for its T2, beside a core
+    made["dwi"][diffuse], made["adc"][diffuse] = 60, 0.8e-3
+    assert np.array_equal(find_acute(**made).mask, box(LESION, around))
+    strict = replace(AcuteRule(), edge_adc=0.0)
+    assert np.array_equal(find_acute(**made, rule=strict).mask, box(LESION))
 
 
 def test_nothing_counts_outside_the_brain_and_a_lesion_is_cut_at_its_edge() -> None:
@@ -178,3 +191,17 @@ def test_numbers_of_the_rule_act() -> None:
     made = scan(snr=200)
     for other in ({"largest_adc": 0.3e-3}, {"least_spreads": 1e4}, {"least_mm3": 100}):
         assert not find_acute(**made, rule=replace(AcuteRule(), **other)).mask.any()
+
+
+def test_the_definitions_say_the_numbers_of_the_rule() -> None:
+    told = " ".join((ROOT / "docs" / "definitions.md").read_text(encoding="utf-8").split())
+    rule = AcuteRule()
+    for words in (
+        f"by {rule.least_spreads:g} of its robust spreads",
+        f"at most {1e3 * rule.largest_adc:g} × 10⁻³ mm²/s (Purushotham",
+        f"brighter by {rule.edge_spreads:g} spreads with an ADC of at most {1e3 * rule.edge_adc:g}",
+        f"at least {rule.least_mm3:g} mm³ of core, and one voxel",
+        f"more than {rule.rim_mm:g} mm from a given haemorrhage",
+    ):
+        assert words in told
+    assert rule.least_voxels == 1
