@@ -94,7 +94,7 @@ def test_planted_lesions_come_back_with_their_distances(made: Coarse) -> None:
 def test_the_numbers_of_the_rule_stand_beside_the_mask_and_in_the_texts(made: Coarse) -> None:
     sidecar = json.loads((made.anat() / "sub-01_space-T1w_label-acute_mask.json").read_text())
     told = sidecar["Parameters"]
-    assert (told["largest_adc"], told["least_spreads"], told["rim_mm"]) == (0.62e-3, 5, 5)
+    assert (told["largest_adc"], told["least_spreads"], told["rim_mm"]) == (0.62e-3, 6, 5)
     assert told["refused"] == 0
     assert told["shells"] == [1000]
     sources = {uri.rsplit("/", 1)[-1] for uri in sidecar["Sources"]}

@@ -29,7 +29,11 @@ TISSUES = {
     "cortex": (1.3, 0.85e-3),
     "deep_grey": (1.05, 0.75e-3),
     "csf": (3.0, 3.0e-3),
+    "infratentorial": (1.3, 0.7e-3),
 }
+KINDS = tuple(TISSUES)
+# Tissue varies from place to place: spread of signal and ADC, at each of two grains.
+TEXTURE, GRAINS_MM = 0.06, (1.5, 4.0)
 B = 1000.0
 RADII_MM, N_EACH = (2.0, 3.0, 4.0, 6.0), 3
 LESION_ADC, LESION_S0 = (0.35e-3, 0.5e-3), (1.0, 1.3)
@@ -37,14 +41,13 @@ BLEED_MM, BLEED_RIM_MM = 14.0, 3.0
 BLOCKS = {"2 mm": (2, 2, 2), "2 x 2 x 5 mm": (2, 2, 5)}
 # Of white matter without weighting.
 SNRS = (15, 25, 50)
-SEEDS = 3
+SEEDS = 2
 # Numbers were chosen on the seeds from here on; those that measure begin with 0.
 CHOSEN_ON = 1_000_000
 TRIED = {
-    "least_spreads": (3.0, 4.0, 5.0),
-    "largest_adc": (0.55e-3, 0.62e-3),
-    "edge_adc": (0.0, 0.7e-3, 0.75e-3),
-    "least_voxels": (0.5, 1.0, 2.0),
+    "least_spreads": (5.0, 6.0),
+    "edge_mm": (2.0, 3.0),
+    "least_voxels": (2.0, 3.0, 4.0),
 }
 # Asked: false lesions in a scan, and the share found of lesions of 4 mm radius and more.
 FALSE_ASKED, FOUND_ASKED, LARGE_MM = 0.1, 0.95, 4.0
@@ -69,6 +72,9 @@ def _anatomy() -> dict[str, NDArray[np.float32]]:
     brain = template.mask("brain_mask")
     box = box_of(brain, [6, 6, 6])
     shares = {name: template.grid(name).data[box].astype(np.float32) for name in TISSUES}
+    for name in ("white", "cortex", "deep_grey"):
+        # cerebellum and brain stem have priors of grey and white matter as well
+        shares[name] = shares[name] * (1 - shares["infratentorial"])
     held = sum(shares.values())
     shares["csf"] += np.clip(1 - held, 0, 1) * brain[box]
     ventricles = (template.grid("ventricles").data[box] > 0) & (shares["csf"] > 0.8)
@@ -111,7 +117,7 @@ def choose() -> None:
     """Print what each rule finds on the seeds on which numbers are chosen."""
     rules = [replace(RULE, **dict(zip(TRIED, numbers, strict=True)))
              for numbers in itertools.product(*TRIED.values())]  # fmt: skip
-    outcomes = measured(rules, 2, CHOSEN_ON)
+    outcomes = measured(rules, 1, CHOSEN_ON)
     found = [f"found, {r:g} mm" for r in RADII_MM]
     titles = [*TRIED, *found, "volume / planted", "false lesions in a scan"]
     print(f"| {' | '.join(titles)} |\n|{' ---: |' * len(titles)}")
@@ -141,11 +147,12 @@ def _scan(item: tuple[tuple[AcuteRule, ...], str, float, int]) -> list[Outcome]:
     dwi, found_adc = _acquired(s0, adc, BLOCKS[voxels], snr, rng)
     brain = made["brain"] > 0
     white = (made["white"] > 0.9) & ~wmh & ~(bleed > 0)
+    kinds = (1 + np.argmax([made[name] for name in KINDS], axis=0)) * brain
     outcomes = []
     for rule in rules:
         mask = find_acute(
             dwi, found_adc, brain, white, made["ventricles"], (1, 1, 1),
-            float(np.prod(BLOCKS[voxels])), bleed, rule,
+            float(np.prod(BLOCKS[voxels])), kinds, bleed, rule,
         ).mask  # fmt: skip
         labels, n = ndimage.label(mask, np.ones((3, 3, 3)))
         # the blur of a voxel and of interpolation is the lesion's
@@ -181,8 +188,9 @@ def _tissue(made: dict[str, NDArray[np.float32]], rng: np.random.Generator) -> L
     total = sum(made[name] for name in TISSUES) + 1e-6
     s0 = sum(made[name] * TISSUES[name][0] for name in TISSUES) / total
     adc = sum(made[name] * TISSUES[name][1] for name in TISSUES) / total
-    s0 = s0 * (1 + 0.05 * _smooth(shape, 3, rng))
-    adc = adc * (1 + 0.05 * _smooth(shape, 3, rng))
+    for grain in GRAINS_MM:
+        s0 = s0 * (1 + TEXTURE * _smooth(shape, grain, rng))
+        adc = adc * (1 + TEXTURE * _smooth(shape, grain, rng))
     depth = np.asarray(distance_to(made["ventricles"] > 0, (1, 1, 1)))
     white = made["white"] > 0.9
     grid = np.indices(shape, dtype=np.float32)

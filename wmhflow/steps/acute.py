@@ -83,6 +83,7 @@ def find_acute_lesions(
             class_of(tissue.data) == VENTRICLES,
             spacing_of(tissue.affine),
             dwi.voxel_mm3,
+            class_of(tissue.data),
             None if haemorrhage is None else haemorrhage.data,
         )
     except UnfitImageError as error:

@@ -91,6 +91,29 @@ def test_the_edge_of_a_core_belongs_to_its_lesion_and_is_none_alone() -> None:
     assert np.array_equal(find_acute(**made, rule=strict).mask, box(LESION))
 
 
+def test_a_bright_tissue_is_compared_with_itself() -> None:
+    # a cerebellum as bright as a weak lesion, with a low ADC here and there
+    made = scan(snr=200)
+    low = np.zeros(SHAPE, bool)
+    low[18:28, 4:28, 2:9] = True
+    made["dwi"][low], made["white"][low] = made["dwi"][low] * 1.35, False
+    made["adc"][20:23, 5:9, 4:7] = 0.55e-3
+    assert find_acute(**made).mask[20:23, 5:9, 4:7].all()
+    kinds = np.where(low, 2, 1)
+    assert np.array_equal(find_acute(**made, tissue=kinds).mask, box(LESION))
+    # too few voxels of a kind have no brightness of their own
+    assert find_acute(**made, tissue=kinds * 0).mask[20:23, 5:9, 4:7].all()
+
+
+def test_an_edge_reaches_no_farther_than_it_may() -> None:
+    made = scan(snr=200)
+    along = np.s_[8:20, 4:8, 4:7]
+    made["dwi"][along], made["adc"][along] = 60, 0.67e-3
+    found = find_acute(**made).mask
+    reach = int(AcuteRule().edge_mm)
+    assert np.array_equal(found, box(LESION, np.s_[8 : 8 + reach, 4:8, 4:7]))
+
+
 def test_nothing_counts_outside_the_brain_and_a_lesion_is_cut_at_its_edge() -> None:
     made = scan(snr=200, lesions=(np.s_[0:6, 4:8, 4:8],))
     assert np.array_equal(find_acute(**made).mask, box(np.s_[2:6, 4:8, 4:8]))
@@ -197,11 +220,11 @@ def test_the_definitions_say_the_numbers_of_the_rule() -> None:
     told = " ".join((ROOT / "docs" / "definitions.md").read_text(encoding="utf-8").split())
     rule = AcuteRule()
     for words in (
-        f"by {rule.least_spreads:g} of its robust spreads",
+        f"in `seg-tissue`, by {rule.least_spreads:g} robust spreads of NAWM",
         f"at most {1e3 * rule.largest_adc:g} × 10⁻³ mm²/s (Purushotham",
-        f"brighter by {rule.edge_spreads:g} spreads with an ADC of at most {1e3 * rule.edge_adc:g}",
-        f"at least {rule.least_mm3:g} mm³ of core, and one voxel",
+        f"up to {rule.edge_mm:g} mm from it that are brighter by {rule.edge_spreads:g} spreads",
+        f"an ADC of at most {1e3 * rule.edge_adc:g} × 10⁻³ mm²/s: at a lesion's border",
+        f"at least {rule.least_mm3:g} mm³ of core, and the volume of {rule.least_voxels:g} voxels",
         f"more than {rule.rim_mm:g} mm from a given haemorrhage",
     ):
         assert words in told
-    assert rule.least_voxels == 1
