@@ -39,9 +39,11 @@ WHITE = LabelImage(np.full(SHAPE, 15, np.uint8), AFFINE)
 ZONES = LabelImage(np.full(SHAPE, 13, np.uint8), AFFINE)
 
 
-def acute(bleed: MaskImage | None, wmh: MaskImage = BLEED, remote_mm: float = 20.0):
+def acute(bleed: MaskImage | None, wmh: MaskImage = BLEED, remote_mm: float = 20.0, **more):
     near = {"depth": grid(0.25), "ventricle_distance": grid(9), "cortex_distance": grid(27)}
-    return tabulate_acute(ACUTE, wmh, WHITE, ZONES, **near, remote_mm=remote_mm, haemorrhage=bleed)
+    return tabulate_acute(
+        ACUTE, wmh, WHITE, ZONES, **near, remote_mm=remote_mm, haemorrhage=bleed, **more
+    )
 
 
 @pytest.mark.parametrize(("remote_mm", "remote"), [(20, [False, False]), (19, [False, True]),
@@ -60,6 +62,26 @@ def test_an_acute_lesion_has_its_place_and_the_load_of_wmh() -> None:
     assert first["depth"] == pytest.approx(0.25)
     assert first["wmh_distance"] == 5
     assert first["wmh_volume_mm3"] == 4 * 2 * 2 * 2
+
+
+def test_distances_from_the_oedema_stand_beside_those_from_the_haemorrhage() -> None:
+    # three voxels of oedema on the right of the haemorrhage, without the haemorrhage in its mask
+    found = acute(BLEED, oedema=mask(np.s_[12:15, 5:7, 5:7])).table
+    assert [row["haemorrhage_distance"] for row in found] == [5, 19]
+    assert [row["oedema_distance"] for row in found] == [5, 16]
+    assert [row["is_remote_from_oedema"] for row in found] == [False, False]
+    near = acute(BLEED, oedema=mask(np.s_[12:15, 5:7, 5:7]), remote_mm=16).table
+    assert [row["is_remote"] for row in near] == [False, True]
+    assert [row["is_remote_from_oedema"] for row in near] == [False, True]
+    for without in (None, mask()):
+        (first, _) = acute(BLEED, oedema=without).table
+        assert (first["oedema_distance"], first["is_remote_from_oedema"]) == (None, None)
+
+
+def test_where_the_rule_was_refused_the_number_of_lesions_is_not_known() -> None:
+    for refused, expected in ((1, (0, None)), (0, (2, 2))):
+        found = acute(BLEED, rule={"refused": refused})
+        assert (len(found.table), found.facts["lesions"]) == expected
 
 
 def test_without_haemorrhage_or_wmh_a_distance_is_missing_and_no_number() -> None:

@@ -30,13 +30,14 @@ from wmhflow.registries.units import parse_unit
 LEVELS = ("participant", "group")
 LESION_RULES = ("continuity", "majority")
 MOST_LAYERS = 8
+ACUTE_SOURCES = ("given", "dwi")
 ZERO_KINDS = ("auto", "data", "missing")
 FORMS = ("sform", "qform")
 TENSOR_FITS = ("wls", "robust")
 # The kinds of input that --bids-filter-file can narrow.
 FILTER_KINDS = (
-    "t1w", "flair", "wmh", "infarct", "acute", "haemorrhage", "perivascular", "parcellation",
-    "transform", "map", "series",
+    "t1w", "flair", "wmh", "infarct", "acute", "haemorrhage", "oedema", "perivascular",
+    "parcellation", "transform", "map", "series",
 )  # fmt: skip
 
 
@@ -528,6 +529,14 @@ class Anatomy:
         "freesurfer; samseg). Without it a mask with several numbers is refused.",
         many=True,
         metavar="NAME|N",
+    )
+    acute_source: str = option(
+        "given",
+        "--acute-source",
+        help="Where acute lesions come from: masks, if there are any (given), or a diffusion "
+        "series and the ADC, by a rule: bright at b of about 1000 and an ADC of at most 0.62e-3 "
+        "mm²/s, outside of a haemorrhage (dwi). A given mask is passed over then.",
+        choices=ACUTE_SOURCES,
     )
     registration_qc: str = option(
         "flag",

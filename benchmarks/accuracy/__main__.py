@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 
 from benchmarks.accuracy import (
+    acute,
     anatomy,
     brain,
     cost,
@@ -24,6 +25,7 @@ from benchmarks.accuracy.gauntlet import table as gauntlet
 # Each prints its tables and returns what was missed, in words.
 SECTIONS: dict[str, Callable[[], list[str]]] = {
     "wmh": wmh.main,
+    "acute": acute.main,
     "anatomy": anatomy.main,
     "brain": brain.main,
     "filling": filling.main,

@@ -21,7 +21,8 @@ KURTOSIS = {"MK", "AK", "RK", "KFA", "MKT"}
 WATER = {"FW", "FAt", "MDt"}
 FRACTIONS = {"WMlike", "GMlike", "CSFlike"}
 IVIM = {"IVIMD", "IVIMf"}
-ALL = TENSOR | KURTOSIS | WATER | FRACTIONS | IVIM
+ADC = {"ADC"}
+ALL = TENSOR | KURTOSIS | WATER | FRACTIONS | IVIM | ADC
 
 
 class Prepared:
@@ -62,15 +63,19 @@ def why_not(visit: VisitPlan) -> dict[str, str]:
 
 
 CASES = [
-    (((1000, 30), (2000, 30)), TENSOR | KURTOSIS | WATER | FRACTIONS, {"IVIMD": "IVIM needs"}),
-    (((1000, 30),), TENSOR, {"FW": "10.1002/mrm.28599", "MK": "two shells", "WMlike": "two"}),
-    (((1700, 30),), TENSOR, {"FW": "raised diffusivity"}),
-    (((900, 30), (1150, 30)), TENSOR, {"MK": "900 and 1150", "FW": "900 and 1150"}),
-    (((1000, 10), (2000, 10)), TENSOR | WATER | FRACTIONS, {"MK": "15 directions"}),
-    (((1000, 5),), set(), {"FA": "at most 5"}),
+    (
+        ((1000, 30), (2000, 30)),
+        ADC | TENSOR | KURTOSIS | WATER | FRACTIONS,
+        {"IVIMD": "IVIM needs"},
+    ),
+    (((1000, 30),), ADC | TENSOR, {"FW": "10.1002/mrm.28599", "MK": "two shells", "WMlike": "two"}),
+    (((1700, 30),), TENSOR, {"FW": "raised diffusivity", "ADC": "its b-values: 1700"}),
+    (((900, 30), (1150, 30)), ADC | TENSOR, {"MK": "900 and 1150", "FW": "900 and 1150"}),
+    (((1000, 10), (2000, 10)), ADC | TENSOR | WATER | FRACTIONS, {"MK": "15 directions"}),
+    (((1000, 5),), set(), {"FA": "at most 5", "ADC": "not spread evenly"}),
     (
         ((20, 3), (50, 3), (100, 3), (200, 3), (500, 3), (800, 3), (1000, 6)),
-        TENSOR | IVIM,
+        ADC | TENSOR | IVIM,
         {"MK": "two shells"},
     ),
 ]
@@ -129,7 +134,20 @@ def test_a_given_map_is_not_computed_and_the_others_are(prepared: Prepared) -> N
     prepared.write((1000, 12))
     save_image(prepared.root / "sub-01" / "dwi" / "sub-01_model-tensor_param-fa_dwimap.nii.gz")
     visit = prepared.plan()
-    assert set(computed(visit)) == TENSOR - {"FA"}
+    assert set(computed(visit)) == (TENSOR | ADC) - {"FA"}
+
+
+def test_an_adc_is_computed_from_a_trace_image_without_directions(prepared: Prepared) -> None:
+    prepared.write((1000, 1), n_b0=1)
+    Path(f"{prepared.start}.bvec").unlink()
+    visit = prepared.plan()
+    assert set(computed(visit)) == ADC
+    values = computed(visit)["ADC"]
+    assert (values.options["volumes"], values.told["n_directions"]) == ([0, 1], None)
+    (said,) = (one.why for one in visit.decisions if (one.what, one.state) == ("ADC", "computed"))
+    assert "1 without weighting, 1 with b = 1000 (trace image, taken for the trace" in said
+    save_image(prepared.root / "sub-01" / "dwi" / "sub-01_ADC.nii", np.full((8, 9, 10), 0.8e-3))
+    assert not computed(prepared.plan())
 
 
 def test_a_transform_of_another_program_leads_from_a_series(prepared: Prepared) -> None:
@@ -151,3 +169,69 @@ def test_a_series_that_is_no_image_costs_its_maps_alone(prepared: Prepared) -> N
     visit = prepared.plan()
     assert not computed(visit)
     assert set(why_not(visit)) == ALL
+
+
+# ---- inheritance ---------------------------------------------------------------------------------
+
+
+INHERITED = [
+    "dwi",
+    "desc-preproc_dwi",
+    "sub-01/sub-01_dwi",
+    "sub-01/sub-01_desc-preproc_dwi",
+    "sub-01/dwi/sub-01_dwi",
+]
+
+
+@pytest.mark.parametrize("ending", [".bval", ".bvec"])
+@pytest.mark.parametrize("where", INHERITED)
+def test_a_table_of_gradients_is_inherited_from_above(
+    prepared: Prepared, where: str, ending: str
+) -> None:
+    prepared.write((1000, 12))
+    own, above = Path(f"{prepared.start}{ending}"), prepared.root / f"{where}{ending}"
+    own.rename(above)
+    taken = computed(prepared.plan())["FA"].takes
+    assert taken[ending[1:]].path == above
+    assert taken[ending[1:]].uri == f"bids:prep:{where}{ending}"
+
+
+def test_the_nearest_table_counts_and_what_is_of_another_scan_does_not(prepared: Prepared) -> None:
+    prepared.write((1000, 12))
+    own = Path(f"{prepared.start}.bval")
+    text = own.read_text()
+    # farther away, of another person, of another description
+    for name in ("dwi", "sub-01/sub-01_dwi", "sub-02_dwi", "desc-other_dwi"):
+        (prepared.root / f"{name}.bval").write_text("0 3000")
+    assert computed(prepared.plan())["FA"].takes["bval"].path == own
+    nearer = own.with_name("sub-01_dwi.bval")
+    own.rename(nearer)
+    assert nearer.read_text() == text
+    assert computed(prepared.plan())["FA"].takes["bval"].path == nearer
+    nearer.unlink()
+    told = why_not(prepared.plan())["FA"]
+    assert "14 volumes, 2 b-values" in told
+    (prepared.root / "sub-01" / "sub-01_dwi.bval").unlink()
+    (prepared.root / "dwi.bval").unlink()
+    # what is left is of another person or scan
+    assert "0 files answer for" in why_not(prepared.plan())["FA"]
+
+
+def test_tables_that_say_equally_much_are_refused(prepared: Prepared) -> None:
+    prepared.write((1000, 12))
+    text = Path(f"{prepared.start}.bval").read_text()
+    Path(f"{prepared.start}.bval").unlink()
+    for name in ("sub-01_dwi", "desc-preproc_dwi"):
+        (prepared.root / f"{name}.bval").write_text(text)
+    assert "2 files answer for" in why_not(prepared.plan())["FA"]
+
+
+def test_a_raw_series_inherits_its_table_from_the_root(prepared: Prepared) -> None:
+    prepared.write((1000, 12))
+    for ending in (".nii", ".bval", ".bvec"):
+        folder = "sub-01/dwi/sub-01_" if ending == ".nii" else ""
+        target = prepared.raw / f"{folder}dwi{ending}"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        Path(f"{prepared.start}{ending}").rename(target)
+    visit = prepared.plan("--allow-raw-dwi")
+    assert computed(visit)["FA"].takes["bval"].path == prepared.raw / "dwi.bval"

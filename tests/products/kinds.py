@@ -137,6 +137,22 @@ def diffusion_maps(visit: VisitPlan, transform: Given | None = None) -> Iterator
             yield MapPlan(definition, values, moved, ("x_dwi.image",))
 
 
+def with_acute(visit: VisitPlan, *, beside_maps: bool) -> VisitPlan:
+    """A visit whose acute lesions are looked for on a series; of it maps are computed, or not."""
+    computed = tuple(diffusion_maps(visit))
+    (adc,) = (entry for entry in computed if entry.name == "ADC")
+    options = {"volumes": [0, 1]}
+    image = replace(
+        adc,
+        definition=replace(adc.definition, name="acuteDWI"),
+        values=replace(adc.values, step="weighted", options=options),
+    )
+    given = replace(adc, values=Given(found("x_ADC.nii.gz", visit)), transform=None, grid=("x",))
+    masks = {kind: one for kind, one in others(visit).items() if kind != "acute"}
+    maps = computed if beside_maps else (given,)
+    return replace(visit, maps=maps, acute_image=image, others=masks)
+
+
 @cache
 def visits() -> dict[str, VisitPlan]:
     """Visits of every kind, by what is special about them."""
@@ -231,6 +247,8 @@ def visits() -> dict[str, VisitPlan]:
             given, maps=tuple(uptake_maps(given)), others=others(given), spectra=spectra(given)
         ),
         "other lesions": replace(given, others=others(given)),
+        "acute lesions by rule": with_acute(given, beside_maps=True),
+        "acute lesions by rule, ADC given": with_acute(given, beside_maps=False),
         "a diffusion series": replace(given, maps=(*given.maps, *diffusion_maps(given))),
         "a diffusion series with a transform": replace(
             given, maps=tuple(diffusion_maps(given, Given(other)))

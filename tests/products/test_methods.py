@@ -55,3 +55,15 @@ def test_what_uptake_is_relative_to_is_told_and_cited() -> None:
     whole = methods_text(parse_settings([*words, "--suvr-reference", "cerebellum"]))
     assert "by its mean in the whole cerebellum, without" in whole
     assert "[@pons]" not in whole
+
+
+def test_the_rule_of_acute_lesions_is_told_with_its_numbers_if_it_was_used() -> None:
+    words = ["in", "out", "participant"]
+    assert "Acute lesions" not in methods_text(parse_settings(words))
+    settings = parse_settings([*words, "--acute-source", "dwi", "--remote-mm", "15"])
+    text = methods_text(settings)
+    for number in ("by 6 robust standard", "0.62 × 10⁻³", "5 mm from", "10 mm³", "from 15 mm on",
+                   "by 3 standard", "0.7 × 10⁻³"):  # fmt: skip
+        assert number in text
+    assert "doi:10.1111/ijs.12068" in citation_files(settings)["CITATION.md"]
+    assert "doi:10.3389/fneur.2018.00209" in citation_files(settings)["CITATION.md"]

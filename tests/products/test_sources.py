@@ -7,11 +7,12 @@ fails here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pytest
 
 from tests.products.kinds import settings, visits
+from wmhflow.bids.query import FoundFile
 from wmhflow.plan.visit import Computed, Given, VisitPlan
 from wmhflow.products.product import Image
 from wmhflow.products.rows import zone_images
@@ -103,6 +104,8 @@ def by_hand(visit: VisitPlan, unit: Unit) -> dict[str, set[str]]:
         told[f"{kind}_{atlas.name}"] = [of.inverse, of["mask_brain"], tissue]
     for kind, other_given in visit.others.items():
         told[f"mask_{kind}"] = of.brought(other_given)
+    if visit.acute_image is not None:
+        told["mask_acute"] = list(_of_acute(visit, visit.acute_image.values.files, of))
     for entry in visit.maps:
         if isinstance(entry.values, Computed):
             told[f"map_{entry.name}"] = list(_of_map(entry.values, of))
@@ -110,6 +113,14 @@ def by_hand(visit: VisitPlan, unit: Unit) -> dict[str, set[str]]:
                 # the region that it is relative to
                 told[f"map_{entry.name}"] += of.brought(given)
     return {key: set(sources) for key, sources in told.items()}
+
+
+def _of_acute(visit: VisitPlan, files: Iterable[FoundFile], of: Names) -> Iterator[str]:
+    """What acute lesions are made of: the series, the ADC, and where they are not looked for."""
+    yield from (file.uri for file in files)
+    (adc,) = (entry for entry in visit.maps if entry.name == "ADC")
+    yield adc.file.uri if isinstance(adc.values, Given) else of["map_ADC"]
+    yield from (of["mask_NAWM"], of["mask_haemorrhage"])
 
 
 def _of_map(values: Computed, of: Names) -> Iterator[str]:

@@ -24,6 +24,7 @@ from wmhflow.products.unit import Unit
 from wmhflow.products.visit import visit_unit
 from wmhflow.products.writing import with_writing, written_by
 from wmhflow.registries.quality import find_measure, load_quality_measures
+from wmhflow.steps.acute import FOUND
 from wmhflow.steps.adapter import input_ports, output_ports
 from wmhflow.steps.kinds import needs_of
 from wmhflow.steps.map_images import align_maps
@@ -222,6 +223,7 @@ COUNTED: dict[str, tuple[str, ...]] = {
     ),
     "join_voxel": ("brain_share", "wmh_share", "voxel_mm3"),
     "tabulate_acute": ("lesions", "remote_lesions"),
+    "find_acute_lesions": ("refused", *FOUND),
     "keep_infarct_out": (
         *("wmh_removed_infarct_voxels", "wmh_removed_infarct_rim_voxels", "infarct_volume_mm3"),
     ),
@@ -242,6 +244,7 @@ COUNTED: dict[str, tuple[str, ...]] = {
         *("condition_number", "redundancy", "n_voxels", "n_without_fit", "negative_fraction"),
         *("directions_follow_fibres", "second_best_table"),
     ),
+    "map_adc": ("refused", "n_voxels", "n_without_fit"),
     "fit_kurtoses": ("n_voxels", "n_without_fit", "bounded_fraction"),
     "fit_free_waters": ("n_voxels", "n_without_fit", "tensorless_fraction"),
     "fit_ivims": ("n_voxels", "n_without_fit"),

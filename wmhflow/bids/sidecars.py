@@ -1,8 +1,9 @@
-"""What JSON files say of an image: the one beside it, and those above it (BIDS inheritance)."""
+"""What files beside an image tell of it, and those above it (BIDS inheritance)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -28,13 +29,50 @@ def read_sidecar(file: FoundFile) -> dict[str, Any]:
         Empty where no JSON file tells of it. One that is damaged is said, and counts as absent.
     """
     found: dict[str, Any] = {}
-    for path in _above(file):
+    for path in _above(file, ".json"):
         found |= read_object(path)
     return found
 
 
-def _above(file: FoundFile) -> Iterator[Path]:
-    """List the JSON files that may tell of an image, the farthest first.
+def inherited_files(file: FoundFile, ending: str) -> list[FoundFile]:
+    """List the files of an ending that tell of an image and stand nearest to it.
+
+    Unlike JSON files, they are not joined: the nearest folder counts, and in it the names that say
+    most.
+
+    Parameters
+    ----------
+    file
+        An image.
+    ending
+        With its dot, such as ``.bval``.
+
+    Returns
+    -------
+    list of FoundFile
+        One; several where names of one folder say equally much; none where there is none.
+    """
+    nearest: list[Path] = []
+    for path in _above(file, ending):
+        says = len(path.name.split("_"))
+        if nearest and (path.parent, says) == (nearest[0].parent, len(nearest[0].name.split("_"))):
+            nearest.append(path)
+        else:
+            # what comes later is nearer, or says more
+            nearest = [path]
+    return [replace(file, path=path, entities=_told_by(file, path, ending)) for path in nearest]
+
+
+def _told_by(file: FoundFile, path: Path, ending: str) -> dict[str, Any]:
+    """Return which of an image's entities an inherited file's name has."""
+    words = path.name.removesuffix(ending).split("_")
+    values = {word.partition("-")[2] for word in words[:-1]}
+    kept = {name: value for name, value in file.entities.items() if str(value) in values}
+    return {**kept, "suffix": words[-1], "extension": ending}
+
+
+def _above(file: FoundFile, ending: str) -> Iterator[Path]:
+    """List the files of an ending that may tell of an image, the farthest first.
 
     Every entity and the suffix of such a file's name are the image's; folders are not listed, since
     the uppermost one holds as many entries as there are persons.
@@ -52,9 +90,9 @@ def _above(file: FoundFile) -> Iterator[Path]:
             for some in combinations(free, size):
                 names = {*own, *some}
                 stem = "_".join([*(part for part in entities if part in names), suffix])
-                path = folder / f"{stem}.json"
+                path = folder / f"{stem}{ending}"
                 if path.is_file():
                     yield path
-    beside = file.path.parent / f"{'_'.join([*entities, suffix])}.json"
+    beside = file.path.parent / f"{'_'.join([*entities, suffix])}{ending}"
     if len(entities) > MOST_ENTITIES and beside.is_file():
         yield beside

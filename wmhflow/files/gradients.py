@@ -47,11 +47,7 @@ def load_gradients(
         If a file is no such table, or the table does not fit the series.
     """
     if table is not None:
-        rows = _numbers(table)
-        if rows.ndim != 2 or rows.shape[1] != 4:
-            raise InputError(
-                f"{table} has no four columns x y z b; give the table as MRtrix has it."
-            )
+        rows = _rows_of_four(table)
         bvals, vectors, by, convention = rows[:, 3], rows[:, :3].T, table, WORLD
     elif bvec is not None:
         bvals, vectors, by = np.atleast_1d(_numbers(bval)).ravel(), _numbers(bvec), bvec
@@ -63,6 +59,33 @@ def load_gradients(
         return read_gradients(bvals, np.atleast_2d(vectors), affine, convention, n_volumes)
     except UnfitSeriesError as error:
         raise InputError(f"{image} with {by.name}: {error}") from error
+
+
+def load_directions(
+    bval: Path, bvec: Path | None, table: Path | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+    """Read b-values, and directions as they are written, along whatever axes.
+
+    Parameters
+    ----------
+    bval, bvec, table
+        As for :func:`load_gradients`.
+
+    Returns
+    -------
+    tuple of ndarray and ndarray or None
+        b-values (g,), s/mm², and directions (3, g) or (g, 3); None without a table of them.
+
+    Raises
+    ------
+    InputError
+        If a file is no such table.
+    """
+    if table is not None:
+        rows = _rows_of_four(table)
+        return rows[:, 3], rows[:, :3].T
+    bvals = load_bvals(bval)
+    return bvals, None if bvec is None else np.atleast_2d(_numbers(bvec))
 
 
 def load_bvals(path: Path) -> NDArray[np.float64]:
@@ -79,6 +102,13 @@ def load_bvals(path: Path) -> NDArray[np.float64]:
         If it holds anything but numbers.
     """
     return np.atleast_1d(_numbers(path)).ravel()
+
+
+def _rows_of_four(table: Path) -> NDArray[np.float64]:
+    rows = _numbers(table)
+    if rows.ndim != 2 or rows.shape[1] != 4:
+        raise InputError(f"{table} has no four columns x y z b; give the table as MRtrix has it.")
+    return rows
 
 
 def _numbers(path: Path) -> NDArray[np.float64]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from wmhflow.bids.query import FoundFile
+from wmhflow.bids.sidecars import inherited_files
 from wmhflow.errors import InputError, UsageError
 from wmhflow.files.inspection import same_lattice
 from wmhflow.plan.context import Planning
@@ -172,7 +173,7 @@ class Computing:
         if isinstance(found, str) or isinstance(fit, str):
             self.planning.say(definition.name, "note", f"not computed by {how.step}: {fit}")
             return
-        files = tuple(_listed(found))
+        files = tuple(listed_files(found))
         why = f"by {how.step} from {files[0].named}: {fit.volumes}"
         self.planning.say(definition.name, "computed", why)
         transform = self.place(
@@ -326,9 +327,7 @@ def _belonging(
     datasets = (planning.query.raw, *planning.query.derivatives)
     dataset = next(one for one in datasets if one.name == lead.dataset)
     if wanted.beside is not None:
-        start = lead.path.name.split(".", maxsplit=1)[0]
-        path = lead.path.with_name(f"{start}{wanted.beside}")
-        return [file for file in dataset.of(planning.subject) if file.path == path]
+        return inherited_files(lead, wanted.beside)
     ask = planning.query.raw_images if dataset is planning.query.raw else planning.query.derived
     own = planning.of_visit(ask("", planning.subject, **wanted.query))
     here = [file for file in own if file.root == lead.root]
@@ -370,7 +369,8 @@ def _in_order(files: list[FoundFile], along: str | None) -> tuple[FoundFile, ...
     return tuple(sorted(files, key=number))
 
 
-def _listed(found: FoundSeries) -> Iterator[FoundFile]:
+def listed_files(found: FoundSeries) -> Iterator[FoundFile]:
+    """List the files of a series, its lead first."""
     for one in found.values():
         yield from one if isinstance(one, tuple) else (one,)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from wmhflow.bids.query import FoundFile
 from wmhflow.bids.writer import read_object
+from wmhflow.core.diffusion.apparent import ADC_B, adc_volumes
 from wmhflow.core.diffusion.gradients import FSL, WORLD, Gradients, UnfitSeriesError
 from wmhflow.core.diffusion.selection import (
     Selection,
@@ -18,7 +19,7 @@ from wmhflow.core.diffusion.selection import (
     kurtosis_volumes,
     tensor_volumes,
 )
-from wmhflow.files.gradients import load_bvals, load_gradients
+from wmhflow.files.gradients import load_bvals, load_directions, load_gradients
 from wmhflow.plan.computed import Fit, FoundSeries, Judge
 from wmhflow.plan.context import Planning
 from wmhflow.registries.series import load_series_definitions
@@ -76,6 +77,37 @@ def _judge_ivim(planning: Planning, found: FoundSeries) -> Fit | str:
     return Fit(chosen.words, volumes, {"shells": shells, "n_volumes": counts})
 
 
+def judge_trace(
+    planning: Planning, found: FoundSeries, within: tuple[float, float] = ADC_B
+) -> Fit | str:
+    """See whether a series has volumes of one b whose mean is that of all directions.
+
+    Parameters
+    ----------
+    planning
+        The visit's.
+    found
+        The files of the series.
+    within
+        The b-values that will do, s/mm².
+    """
+    image, paths = _one(found, "image"), [_path(found, name) for name in ("bvec", "table")]
+    n_volumes = planning.series_facts(image).n_volumes
+    try:
+        chosen, trace = adc_volumes(
+            *load_directions(_one(found, "bval").path, *paths), n_volumes, within
+        )
+    except UnfitSeriesError as error:
+        return str(error)
+    words = f"{chosen.n_b0} without weighting, {trace.words}"
+    told = {
+        "shells": [round(trace.shell.b)],
+        "n_volumes": [chosen.n_b0, len(trace.shell.volumes)],
+        "n_directions": trace.n_directions,
+    }
+    return Fit(words, {"volumes": list(chosen.volumes)}, told)
+
+
 def _told(chosen: Selection, convention: str) -> dict[str, Any]:
     return {
         "shells": [round(shell.b) for shell in chosen.shells],
@@ -109,6 +141,7 @@ def _convention(found: FoundSeries) -> str:
 
 # By the step that the registry of maps names.
 DIFFUSION_JUDGES: dict[str, Judge] = {
+    "adc": judge_trace,
     "tensor": _judge_tensor,
     "kurtosis": partial(_judge, kurtosis_volumes),
     "free_water": partial(_judge, free_water_volumes),

@@ -9,6 +9,7 @@ from wmhflow.bids.entities import meant_entity
 from wmhflow.bids.query import FoundFile, Query, matches
 from wmhflow.errors import InputError, UsageError
 from wmhflow.plan.choice import named, queries_of
+from wmhflow.plan.others import LABELS
 from wmhflow.registries.maps import MapDefinition
 from wmhflow.registries.series import load_series_definitions
 
@@ -16,11 +17,12 @@ OF_KINDS: Mapping[str, Mapping[str, Any]] = {
     "t1w": {"suffix": "T1w"},
     "flair": {"suffix": "FLAIR"},
     "wmh": {"suffix": ["mask", "probseg"]},
-    "infarct": {"suffix": ["mask", "probseg"]},
     "parcellation": {"suffix": "dseg"},
     "transform": {"suffix": "xfm"},
 }
 RAW_KINDS = ("t1w", "flair")
+# Lesions that not every person has: a filter that leaves none is no mistake.
+NOT_OF_ALL = ("infarct", *LABELS)
 
 
 def check_filter_maps(query: Query, maps: Mapping[str, MapDefinition]) -> None:
@@ -77,8 +79,7 @@ def check_filters(query: Query, subject: str, maps: Mapping[str, MapDefinition])
         With the filter and the files that it leaves out.
     """
     for section, narrowing in query.filters.items():
-        if section == "infarct" or not narrowing:
-            # a person without infarcts is no mistake
+        if section in NOT_OF_ALL or not narrowing:
             continue
         files = _files_of(query, subject, section, maps)
         if files and not any(matches(file, narrowing) for file in files):

@@ -1,4 +1,4 @@
-"""Masks of other lesions that WMH are set against: acute ones, a bleed, perivascular spaces."""
+"""Masks of other lesions that WMH are set against: acute ones, a bleed and its oedema, spaces."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from wmhflow.plan.context import Planning
 from wmhflow.plan.masks import find_mask
 from wmhflow.plan.visit import Given, VisitPlan
 
-ACUTE, BLEED, SPACES = "acute", "haemorrhage", "perivascular"
+ACUTE, BLEED, OEDEMA, SPACES = "acute", "haemorrhage", "oedema", "perivascular"
 # What label- their masks have, by what they are; the filter file may choose otherwise.
 LABELS: Mapping[str, tuple[str, ...]] = {
     ACUTE: ("acute", "Acute", "DWI", "acuteDWI"),
     BLEED: ("haemorrhage", "hemorrhage", "haematoma", "hematoma", "ICH"),
+    OEDEMA: ("oedema", "edema", "PHE", "PHO"),
     SPACES: ("PVS", "EPVS", "perivascular"),
 }
 
@@ -33,4 +34,7 @@ def find_others(planning: Planning, visit: VisitPlan) -> dict[str, Given]:
         If there are two masks of a kind.
     """
     found = {kind: find_mask(planning, kind, visit, labels) for kind, labels in LABELS.items()}
+    if planning.settings.anatomy.acute_source == "dwi" and (passed := found.pop(ACUTE)):
+        why = f"{passed.file.named} is passed over: --acute-source dwi"
+        planning.say(ACUTE, "note", why)
     return {kind: given for kind, given in found.items() if given is not None}

@@ -14,6 +14,7 @@ from dataclasses import replace
 
 from wmhflow.bids.query import IMAGE_EXTENSIONS, Query
 from wmhflow.errors import InputError
+from wmhflow.plan.acute import find_acute_image
 from wmhflow.plan.atlases import PlannedAtlases
 from wmhflow.plan.context import NATIVE_SPACES, Planning
 from wmhflow.plan.filters import check_filters
@@ -131,6 +132,7 @@ def _plan(planning: Planning, maps: Mapping[str, MapDefinition]) -> VisitPlan:
     visit = replace(visit, others=find_others(planning, visit))
     visit = replace(visit, maps=tuple(find_maps(planning, visit, maps)))
     visit = replace(visit, spectra=find_spectra(planning, visit))
+    visit = replace(visit, acute_image=find_acute_image(planning, visit))
     say_left_over(planning, visit, maps)
     say_unused(planning, visit)
     return replace(visit, decisions=tuple(planning.decisions))

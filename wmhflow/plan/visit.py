@@ -226,7 +226,8 @@ class VisitPlan:
     ``forward`` from the reference to the template and ``inverse`` back. ``tissues`` are given by a
     parcellation, or computed. ``zones`` are the schemes that divide white matter; ``lobes`` says
     where lobes come from (``parcellation``, or the name of ``lobes_atlas``), or None. ``atlases``
-    are those asked for.
+    are those asked for. ``acute_image`` is the diffusion-weighted image on which acute lesions are
+    looked for, if they are.
     ``problem`` is the one sentence why the visit cannot be processed; then nothing else counts.
     """
 
@@ -244,6 +245,7 @@ class VisitPlan:
     others: Mapping[str, Given] = field(default_factory=dict)
     maps: tuple[MapPlan, ...] = ()
     spectra: tuple[SpectrumPlan, ...] = ()
+    acute_image: MapPlan | None = None
     zones: tuple[str, ...] = (DEFAULT_SCHEME,)
     lobes: str | None = None
     lobes_atlas: AtlasPlan | None = None
@@ -327,7 +329,8 @@ class VisitPlan:
         """Every file that the visit reads."""
         found: list[FoundFile | None] = [self.t1w, self.flair]
         parts: list[Source | Composed | None] = list(self.parts.values())
-        parts += [part for one in self.maps for part in (one.values, one.transform)]
+        images = (*self.maps, *([self.acute_image] if self.acute_image else []))
+        parts += [part for one in images for part in (one.values, one.transform)]
         found += [file for part in parts if part is not None for file in part.files]
         found += [one.shown_by for one in self.maps]
         found += [file for one in self.spectra for file in one.files]

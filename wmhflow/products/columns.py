@@ -376,6 +376,16 @@ ACUTE: tuple[Column, ...] = (
         "Whether haemorrhage_distance is --remote-mm or more; n/a without a haemorrhage",
         kind="flag",
     ),
+    Column(
+        "oedema_distance",
+        "The same from the edge of the oedema, the haemorrhage in it; n/a without a mask of oedema",
+        "mm",
+    ),
+    Column(
+        "is_remote_from_oedema",
+        "Whether oedema_distance is --remote-mm or more; n/a without a mask of oedema",
+        kind="flag",
+    ),
     Column("wmh_distance", "To the nearest WMH, from edge to edge; n/a without WMH", "mm"),
     Column("wmh_volume_mm3", "Volume of all WMH of the person", "mm^3"),
 )

@@ -46,7 +46,7 @@ def computed_maps(visit: Visit) -> Iterator[Recipe]:
         else:
             shown.setdefault((values.series, values.which), values)
     for values in shown.values():
-        yield from _shown(visit, values)
+        yield from shown_series(visit, values)
     yield from reference_regions(visit)
 
 
@@ -98,8 +98,16 @@ def _single(visit: Visit, entry: MapPlan, values: Computed) -> Recipe:
     )
 
 
-def _shown(visit: Visit, values: Computed) -> Iterator[Recipe]:
-    """Declare the image by which all maps of a series are aligned, if it has its own."""
+def shown_series(visit: Visit, values: Computed) -> Iterator[Recipe]:
+    """Declare the image by which all maps of a series are aligned, if it has its own.
+
+    Parameters
+    ----------
+    visit
+        The visit.
+    values
+        What is computed from the series.
+    """
     key = series_image(values)
     by = load_series_definitions()[values.series or ""].shown_by
     if key is None or by is None:

@@ -26,6 +26,13 @@ def map_groups(visit: VisitPlan) -> list[tuple[MapPlan, ...]]:
     return [tuple(group) for group in groups.values()]
 
 
+def group_of(visit: VisitPlan, entry: MapPlan) -> tuple[MapPlan, ...] | None:
+    """Return the group of maps that an image moves with; None if it moves by itself."""
+    return next(
+        (group for group in map_groups(visit) if _group_key(group[0]) == _group_key(entry)), None
+    )
+
+
 def _group_key(entry: MapPlan) -> tuple[Any, ...]:
     if isinstance(entry.transform, Given):
         return ("transform", entry.transform.file.path, entry.grid)

@@ -199,6 +199,22 @@ def _maps(visit: Visit) -> Iterator[Recipe]:
 
 
 def _map_group(visit: Visit, group: tuple[MapPlan, ...]) -> Iterator[Recipe]:
+    yield from aligned_group(visit, group)
+    yield from fitted_maps(visit, group)
+    yield from alps(visit, group)
+    yield from _samples(visit, group, group_name(group), transform_of(group))
+
+
+def aligned_group(visit: Visit, group: tuple[MapPlan, ...]) -> Iterator[Recipe]:
+    """Declare what brings a group of maps to the reference, and the verdict on that.
+
+    Parameters
+    ----------
+    visit
+        The visit.
+    group
+        Maps that are aligned together.
+    """
     name, aligned = group_name(group), group[0].transform
     transform = transform_of(group)
     if isinstance(aligned, Given):
@@ -209,9 +225,6 @@ def _map_group(visit: Visit, group: tuple[MapPlan, ...]) -> Iterator[Recipe]:
         yield from _registered_group(visit, group, name, aligned)
     else:
         yield from _judged_group(visit, group, name, transform)
-    yield from fitted_maps(visit, group)
-    yield from alps(visit, group)
-    yield from _samples(visit, group, name, transform)
 
 
 def _registered_group(

@@ -8,10 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from wmhflow.bids.naming import TEMPLATE
+from wmhflow.core.diffusion.acute import RULE
 from wmhflow.core.wmh.filling import LEAST_AGAIN_ML
 from wmhflow.core.wmh.model import THICK_MM, LesionModel
 from wmhflow.files.versions import software_versions
 from wmhflow.labels.schemes import zone_schemes
+from wmhflow.plan.acute import ACUTE_B
 from wmhflow.plan.atlases import LOBES_ATLAS
 from wmhflow.registries.atlases import AtlasDefinition, cached_path, load_atlases
 from wmhflow.registries.bibliography import bibliography
@@ -43,6 +45,7 @@ def methods_text(settings: Settings) -> str:
             *_atlas_text(settings),
             _diffusion_text(settings),
             _uptake_text(settings),
+            *_acute_text(settings),
             _map_text(),
         ]
     )
@@ -205,6 +208,30 @@ def _uptake_text(settings: Settings) -> str:
         "the map tells the region and the frames. Single voxels of spectroscopy [@niftimrs] were "
         "joined to tissues and zones by the exact volumes that they share."
     )
+
+
+def _acute_text(settings: Settings) -> list[str]:
+    """Say by which rule acute lesions were found; one paragraph, or none."""
+    if settings.anatomy.acute_source != "dwi":
+        return []
+    text = (
+        "Acute lesions were looked for by a rule on the trace of a diffusion series (its b nearest "
+        f"to 1000 s/mm², from {ACUTE_B[0]:.0f} on) and the apparent diffusion coefficient (ADC), "
+        "both brought to the reference linearly. A voxel of the brain was core if it was brighter "
+        f"than the median of NAWM, and of its own tissue, by {RULE.least_spreads:g} robust "
+        "standard deviations of NAWM (1.4826 times the median absolute deviation), its ADC was at "
+        "most "
+        f"{1e3 * RULE.largest_adc:g} × 10⁻³ mm²/s [@acuteadc], and it lay more than "
+        f"{RULE.rim_mm:g} mm from a given haemorrhage. A lesion was a 26-connected component with "
+        f"at least {RULE.least_mm3:g} mm³ of core, and the volume of {RULE.least_voxels:g} voxels "
+        f"of the series, of core and of voxels up to {RULE.edge_mm:g} mm from it that were "
+        "brighter by "
+        f"{RULE.edge_spreads:g} standard deviations with an ADC of at most "
+        f"{1e3 * RULE.edge_adc:g} × 10⁻³ mm²/s. A "
+        "lesion was called remote from a haemorrhage from "
+        f"{settings.regions.remote_mm:g} mm on, from edge to edge [@remote]."
+    )
+    return [text]
 
 
 def _map_text() -> str:

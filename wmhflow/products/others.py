@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from wmhflow.plan.others import ACUTE, BLEED, SPACES
+from wmhflow.plan.others import ACUTE, BLEED, OEDEMA, SPACES
 from wmhflow.products.anatomy import meaning_of
 from wmhflow.products.keys import Visit
 from wmhflow.products.product import Facts, Recipe
@@ -18,10 +18,13 @@ from wmhflow.steps.others import tabulate_acute, tabulate_adjacency
 CAPTIONS = {
     ACUTE: "Acute lesions",
     BLEED: "Haemorrhage",
+    OEDEMA: "Oedema around a haemorrhage",
     SPACES: "Perivascular spaces",
 }
+# what was found out where a rule found the acute lesions
+RULE_FACTS = "acute_rule_facts"
 # label- of the written masks
-WRITTEN = {ACUTE: "acute", BLEED: "haemorrhage", SPACES: "PVS"}
+WRITTEN = {ACUTE: "acute", BLEED: "haemorrhage", OEDEMA: "oedema", SPACES: "PVS"}
 
 
 def other_lesions(visit: Visit) -> Iterator[Recipe]:
@@ -48,12 +51,24 @@ def other_lesions(visit: Visit) -> Iterator[Recipe]:
             },
         )  # fmt: skip
     if ACUTE in visit.plan.others:
-        yield _acute(visit)
+        yield acute_table(visit)
     if SPACES in visit.plan.others:
         yield _adjacency(visit)
 
 
-def _acute(visit: Visit) -> Recipe:
+def mask_of(visit: Visit, kind: str) -> str | None:
+    """Name the mask of other lesions on the reference, if one is given."""
+    return f"mask_{kind}" if kind in visit.plan.others else None
+
+
+def acute_table(visit: Visit) -> Recipe:
+    """Declare the table of acute lesions, given or found by a rule.
+
+    Parameters
+    ----------
+    visit
+        The visit.
+    """
     atlas = visit.plan.territories
     options: dict[str, Any] = {"remote_mm": visit.settings.regions.remote_mm}
     if atlas is not None:
@@ -67,12 +82,14 @@ def _acute(visit: Visit) -> Recipe:
         takes={
             "acute": f"mask_{ACUTE}",
             "wmh": "mask_WMH",
-            "haemorrhage": f"mask_{BLEED}" if BLEED in visit.plan.others else None,
+            "haemorrhage": mask_of(visit, BLEED),
+            "oedema": mask_of(visit, OEDEMA),
         },
         beside={
             "tissue": "seg_tissue",
             "zones": f"seg_{next(iter(zone_images(visit.plan.zones)))}",
             "depth": "distance_depth",
+            "rule": RULE_FACTS if visit.plan.acute_image is not None else None,
             "territories": f"seg_{atlas.name}" if atlas is not None else None,
             **NEAR,
         },

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
+from wmhflow.core.diffusion.acute import RULE
 from wmhflow.files.checksums import checksum
 from wmhflow.plan.visit import Composed, Given, MapPlan, Source, VisitPlan, how_wmh
+from wmhflow.products.acute import acute_by_rule
 from wmhflow.products.anatomy import anatomy
 from wmhflow.products.inputs import REFUSALS, judged_first
 from wmhflow.products.keys import Visit
@@ -49,6 +52,7 @@ def visit_unit(plan: VisitPlan, settings: Settings) -> Unit:
 
 def _recipes(visit: Visit) -> Iterator[Recipe]:
     found = [*anatomy(visit), *regions(visit), *other_lesions(visit), *measures(visit)]
+    found += acute_by_rule(visit)
     yield from found
     made = [product for recipe in found for product in recipe.makes.values()]
     judged = [REFUSALS] if visit.plan.maps else []
@@ -86,6 +90,8 @@ def visit_choices(visit: VisitPlan, settings: Settings) -> dict[str, Any]:
             "shell_width": regions.shell_width,
             "shell_max": regions.shell_max,
             "remote_mm": regions.remote_mm,
+            "acute_source": anatomy.acute_source,
+            **_acute_rule(visit),
             "lobes": visit.lobes,
             "atlases": [atlas.name for atlas in visit.atlases],
             "atlas_threshold": regions.atlas_threshold,
@@ -149,6 +155,15 @@ def _program(visit: VisitPlan) -> dict[str, Any]:
         return known | {"segmenter_image": image_facts(visit.wmh.image)}
     held = program_files(visit.wmh.command_lines)
     return known | ({"program_files": held} if held else {})
+
+
+def _acute_rule(visit: VisitPlan) -> dict[str, Any]:
+    """State where acute lesions are looked for, and the numbers of the rule, if they are."""
+    entry = visit.acute_image
+    if entry is None or isinstance(entry.values, Given):
+        return {}
+    files = {"files": [file.uri for file in entry.values.files], "options": entry.values.options}
+    return {"acute": {**asdict(RULE), **files, "transform": _uris(entry.transform)}}
 
 
 def _uris(source: Source | Composed | None) -> list[str]:

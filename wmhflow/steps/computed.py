@@ -24,6 +24,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from wmhflow.steps.apparent import map_adc, trace_image
 from wmhflow.steps.components import take_component
 from wmhflow.steps.diffusion import average_b0, fit_tensors
 from wmhflow.steps.diffusion_models import (
@@ -46,6 +47,7 @@ from wmhflow.steps.uptake import map_uptake, mean_activity
 # By the name that the registry of maps calls them: each takes paths, and gives a named tuple of
 # maps on their own grid.
 MAP_STEPS: dict[str, Callable[..., Any]] = {
+    "adc": map_adc,
     "component": take_component,
     "decay": map_decay,
     "relaxation_rate": map_rate,
@@ -68,6 +70,7 @@ SHOWN_STEPS: dict[str, Callable[..., Any]] = {
     "mean_b0": average_b0,
     "relaxation_time": relaxation_time,
     "t2w_image": t2w_image,
+    "trace_image": trace_image,
     "without_pulse": without_pulse,
 }
 

@@ -50,8 +50,10 @@ def tabulate_acute(
     cortex_distance: Grid3D,
     remote_mm: float,
     haemorrhage: MaskImage | None = None,
+    oedema: MaskImage | None = None,
     territories: LabelImage | None = None,
     territory_names: dict[int, str] | None = None,
+    rule: Facts | None = None,
 ) -> AcuteLesions:
     """Describe every acute lesion, and how far it lies from a haemorrhage and from WMH.
 
@@ -67,8 +69,12 @@ def tabulate_acute(
         From how far on a lesion is remote from the haemorrhage.
     haemorrhage
         The haemorrhage, if a mask of it is given.
+    oedema
+        The oedema around it, if a mask of it is given; the haemorrhage is taken to be in it.
     territories, territory_names
         An atlas of arteries laid over, and its regions.
+    rule
+        What was found out where a rule found the lesions: if it was refused, they are not none.
     """
     labels, count = label_lesions(acute.data, acute.affine)
     sizes = spacing_of(acute.affine)
@@ -84,9 +90,11 @@ def tabulate_acute(
     if territories is not None:
         named = np.isin(territories.data, list(territory_names or {}))
         artery = list(lesion_label(labels, count, np.where(named, territories.data, 0)))
-    apart = [math.inf] * count
-    if haemorrhage is not None:
-        apart = nearness(labels, count, haemorrhage.data, sizes).distance_mm.tolist()
+    apart, from_oedema = (
+        [math.inf] * count if edge is None
+        else nearness(labels, count, edge, sizes).distance_mm.tolist()
+        for edge in (_edge(haemorrhage), _edge(oedema, haemorrhage))
+    )  # fmt: skip
     from_wmh = nearness(labels, count, wmh.data, sizes).distance_mm.tolist()
     names = {index: region.abbreviation for index, region in load_regions("zones").items()}
     load = float(np.count_nonzero(wmh.data) * voxel_mm3(wmh.affine))
@@ -98,14 +106,29 @@ def tabulate_acute(
             "depth": _finite(depths[i]),
             "territory": (territory_names or {}).get(int(artery[i])),
             "haemorrhage_distance": _finite(apart[i]),
-            "is_remote": apart[i] >= remote_mm if math.isfinite(apart[i]) else None,
+            "is_remote": _is_remote(apart[i], remote_mm),
+            "oedema_distance": _finite(from_oedema[i]),
+            "is_remote_from_oedema": _is_remote(from_oedema[i], remote_mm),
             "wmh_distance": _finite(from_wmh[i]),
             "wmh_volume_mm3": load,
         }
         for i in range(count)
     ]
+    if rule is not None and rule["refused"]:
+        return AcuteLesions([], {"lesions": None, "remote_lesions": None})
     n_remote = sum(row["is_remote"] is True for row in rows)
     return AcuteLesions(rows, {"lesions": count, "remote_lesions": n_remote})
+
+
+def _edge(first: MaskImage | None, more: MaskImage | None = None) -> Any:
+    """Return where something lies, with what it holds; None where it is not given or empty."""
+    if first is None or not first.data.any():
+        return None
+    return first.data if more is None else first.data | more.data
+
+
+def _is_remote(distance_mm: float, remote_mm: float) -> bool | None:
+    return distance_mm >= remote_mm if math.isfinite(distance_mm) else None
 
 
 @step(mem_gb=2.0, seconds=20)

@@ -8,6 +8,7 @@ from wmhflow.core.exports import lazy_exports
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
+        "acute": ["AcuteFound", "AcuteRule", "find_acute"],
         "alps": [
             "Alps",
             "AlpsRegion",
@@ -17,6 +18,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "measure_side",
             "middles_of",
         ],
+        "apparent": ["Trace", "adc_volumes", "apparent_diffusion", "trace_signal"],
         "coherence": ["Coherence", "conventions", "fibre_coherence", "name_of", "tissue_fa"],
         "fractions": ["shell_means", "tissue_fractions"],
         "freewater": ["FreeWaterFit", "fit_free_water"],
@@ -24,7 +26,9 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "Gradients",
             "Shell",
             "UnfitSeriesError",
+            "b0_limit",
             "count_directions",
+            "directions_by_volume",
             "image_axes",
             "read_gradients",
             "shells_of",

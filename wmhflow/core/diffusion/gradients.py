@@ -104,10 +104,10 @@ def read_gradients(
     >>> table.vectors[1].tolist()
     [-1.0, 0.0, 0.0]
     """
-    listed = _listed(bvals, vectors, n_volumes)
+    listed = directions_by_volume(bvals, vectors, n_volumes)
     if not np.isfinite(bvals).all() or bvals.min() < 0:
         raise UnfitSeriesError("its b-values are not all finite and 0 or larger")
-    limit = _b0_limit(bvals)
+    limit = b0_limit(bvals)
     weighted = bvals > limit
     listed = np.where(weighted[:, None], listed, 0.0)
     _check_lengths(bvals, listed, weighted)
@@ -115,10 +115,25 @@ def read_gradients(
     return Gradients(np.where(weighted, bvals, 0.0), _to_world(listed, affine, convention), limit)
 
 
-def _listed(
+def directions_by_volume(
     bvals: NDArray[np.float64], vectors: NDArray[np.float64], n_volumes: int
 ) -> NDArray[np.float64]:
-    """Return a direction for each volume in a row of its own."""
+    """Return a direction for each volume in a row of its own.
+
+    Parameters
+    ----------
+    bvals : ndarray of shape (g,)
+        s/mm².
+    vectors : ndarray of shape (3, g) or (g, 3)
+        A row for each axis, as FSL has it, or for each volume.
+    n_volumes
+        Of the series.
+
+    Raises
+    ------
+    UnfitSeriesError
+        If it is no such table, or the counts differ.
+    """
     if vectors.ndim != 2 or 3 not in vectors.shape:
         raise UnfitSeriesError(f"its directions are a table of {vectors.shape}, and none of three")
     by_volume = vectors if vectors.shape[1] == 3 and vectors.shape[0] != 3 else vectors.T
@@ -129,7 +144,19 @@ def _listed(
     return np.asarray(by_volume, dtype=np.float64)
 
 
-def _b0_limit(bvals: NDArray[np.float64]) -> float:
+def b0_limit(bvals: NDArray[np.float64]) -> float:
+    """Return up to which b a volume counts as without weighting, s/mm².
+
+    Parameters
+    ----------
+    bvals : ndarray of shape (g,)
+        s/mm².
+
+    Raises
+    ------
+    UnfitSeriesError
+        If no volume is.
+    """
     lowest = float(bvals.min())
     if lowest <= LARGEST_B0:
         return LARGEST_B0
