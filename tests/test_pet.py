@@ -19,7 +19,7 @@ from wmhflow.cli.parser import parse_settings
 from wmhflow.cli.run import make_plans
 from wmhflow.errors import UsageError
 from wmhflow.plan.visit import VisitPlan
-from wmhflow.products.visit import visit_unit
+from wmhflow.products.visit import visit_choices, visit_unit
 from wmhflow.registries.tracers import find_tracer, load_references, load_tracers
 from wmhflow.steps.kinds import LabelImage, MaskImage, Space
 from wmhflow.steps.uptake import lay_reference, map_uptake, mean_activity
@@ -158,6 +158,15 @@ def test_the_region_of_reference_can_be_chosen(dataset: Coarse) -> None:
     add_pet(dataset, "trc-raclopride_pet")
     visit = planned(dataset, "--suvr-reference", "cerebellum")
     assert "relative to the whole cerebellum" in said(visit, "SUVRraclopride")
+
+
+def test_another_region_or_other_frames_are_another_record(dataset: Coarse) -> None:
+    add_pet(dataset, frames=True)
+    records = [
+        visit_choices(planned(dataset, *more), parse_settings(dataset.words(*more)))["maps"]
+        for more in ((), ("--suvr-reference", "pons"), ("--suvr-window", "40-50"))
+    ]
+    assert all(records.count(one) == 1 for one in records)
 
 
 @pytest.mark.acts("--suvr-window")

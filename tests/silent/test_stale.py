@@ -290,6 +290,7 @@ UNDER_ANOTHER_NAME = {
     "wmh_command": "wmh", "segmenter_image": "segmenter_image", "atlas": "atlases",
     "atlas_template": "atlases", "transform": "maps", "units": "maps", "tensor_fit": "maps",
     "allow_raw_dwi": "maps", "no_compute": "maps",
+    "suvr_reference": "maps", "suvr_window": "maps",
 }  # fmt: skip
 # Options that only refuse or choose persons, or say where an index is kept.
 OF_NO_RESULT = {
