@@ -116,6 +116,7 @@ def find_acute(
     haemorrhage : (I, J, K) array of booleans or numbers, optional
         Intracerebral haemorrhage.
     rule : AcuteRule, optional
+        The numbers.
 
     Returns
     -------
@@ -142,20 +143,19 @@ def find_acute(
     (27, True)
     """
     bright, dark = checked_volume(dwi, "dwi"), checked_volume(adc, "adc")
-    inside, normal = checked_mask(brain, "brain"), checked_mask(white, "white")
-    wet = checked_mask(fluid, "fluid")
-    check_same_shape(dwi=bright, adc=dark, brain=inside, white=normal, fluid=wet)
+    masks = {"brain": brain, "white": white, "fluid": fluid}
+    inside, normal, wet = (checked_mask(mask, name) for name, mask in masks.items())
+    kinds = np.zeros(inside.shape, np.uint8) if tissue is None else checked_labels(tissue, "tissue")
+    check_same_shape(dwi=bright, adc=dark, brain=inside, white=normal, fluid=wet, tissue=kinds)
     sizes = checked_spacing(spacing)
     voxel_mm3, of_dwi = float(np.prod(sizes)), checked_positive(dwi_voxel_mm3, "dwi_voxel_mm3")
     least = max(rule.least_mm3, rule.least_voxels * of_dwi) / voxel_mm3
     seen = np.isfinite(bright) & np.isfinite(dark)
     rim = _rim(haemorrhage, inside, sizes, rule.rim_mm)
     look = _looks(bright, dark, normal & seen & ~rim, wet & seen & ~rim)
-    kinds = np.zeros(seen.shape, np.uint8) if tissue is None else checked_labels(tissue, "tissue")
-    check_same_shape(dwi=bright, tissue=kinds)
     core, edge = _met(bright, dark, inside & seen, kinds, look, rule)
     edge &= distance_to(core & ~rim, sizes, limit=rule.edge_mm) <= rule.edge_mm * (1 + ROUNDING)
-    mask = _with_core((core | edge) & ~rim, core, least)
+    mask = _with_core((core | edge) & ~rim, core & ~rim, least)
     facts = {
         "coverage": _count(inside & seen) / max(_count(inside), 1),
         "rim_mm3": _count(core & rim) * voxel_mm3,
