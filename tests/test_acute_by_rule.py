@@ -60,6 +60,20 @@ def write_series(made: Coarse, *, inverted: bool = False) -> None:
     save(anat, bleed.astype(np.uint8), head().affine)
 
 
+def write_trace(made: Coarse) -> None:
+    """The scanner's own trace image and ADC, in µm²/ms, in the place of the series."""
+    path = made.folder / "prep" / "sub-01" / "dwi" / "sub-01_dwi.nii"
+    image = nib.load(path)
+    plain, weighted = np.moveaxis(image.get_fdata(), 3, 0)
+    inside = plain > 0
+    adc = np.zeros(plain.shape, np.float32)
+    adc[inside] = np.log(plain[inside] / weighted[inside])
+    save(path.with_name("sub-01_trace.nii"), weighted.astype(np.float32), image.affine)
+    save(path.with_name("sub-01_ADC.nii"), adc, image.affine)
+    path.with_name("sub-01_ADC.json").write_text(json.dumps({"Units": "um^2/ms"}))
+    path.unlink()
+
+
 def words(made: Coarse, *more: str) -> list[str]:
     given = made.words("--acute-source", "dwi", *more)
     place = given.index("-d") + 1
@@ -98,9 +112,8 @@ def test_the_numbers_of_the_rule_stand_beside_the_mask_and_in_the_texts(made: Co
     assert told["refused"] == 0
     assert told["shells"] == [1000]
     sources = {uri.rsplit("/", 1)[-1] for uri in sidecar["Sources"]}
-    assert sources >= {"sub-01_dwi.nii", "bids:prep:dwi.bval", "sub-01_desc-ADC_dwimap.nii.gz"} or (
-        sources >= {"sub-01_dwi.nii", "bids:prep:dwi.bval"}
-    )
+    assert sources >= {"sub-01_dwi.nii", "bids:prep:dwi.bval"}
+    assert any(name.startswith("sub-01_desc-ADC") for name in sources)
     assert "0.62 × 10⁻³" in (made.out / "logs" / "CITATION.md").read_text()
     qc = {row["metric"]: row for row in read_table(made.anat() / "sub-01_desc-wmhflow_qc.tsv")}
     assert qc["acute_refused"]["verdict"] == "ok"
@@ -114,6 +127,20 @@ def test_the_computed_adc_is_the_planted_one(made: Coarse) -> None:
     white = np.isin(head().codes, (2, 41)) & ~places()[1] & ~places()[2] & ~places()[0]
     assert np.allclose(found[white], 0.8e-3, rtol=1e-4)
     assert np.allclose(found[places()[2]], 0.4e-3, rtol=1e-4)
+
+
+def test_a_scanners_trace_and_adc_give_the_same(made: Coarse, tmp_path: Path) -> None:
+    other = coarse_dataset(tmp_path, without=WITHOUT)
+    write_series(other)
+    write_trace(other)
+    succeed(words(other, "--units", "ADC=um^2/s"))
+    masks = [
+        nib.load(one.anat() / "sub-01_space-T1w_label-acute_mask.nii.gz") for one in (made, other)
+    ]
+    assert np.array_equal(masks[0].get_fdata(), masks[1].get_fdata())
+    sidecar = json.loads((other.anat() / "sub-01_space-T1w_label-acute_mask.json").read_text())
+    names = {uri.rsplit("/", 1)[-1] for uri in sidecar["Sources"]}
+    assert {"sub-01_trace.nii", "sub-01_ADC.nii"} <= names
 
 
 def test_an_inverted_image_costs_these_lesions_and_nothing_else(

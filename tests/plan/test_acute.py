@@ -155,3 +155,17 @@ def test_a_given_mask_is_passed_over_and_that_is_said(prepared: Prepared) -> Non
     visit = prepared.plan(*BY_RULE)
     assert set(visit.others) == set()
     assert ("note", f"{path.name} of prep is passed over: --acute-source dwi") in told(visit)
+
+
+@pytest.mark.parametrize(
+    ("label", "kinds"), [("blood", {"haemorrhage"}), ("ICH", set()), (None, set())]
+)
+def test_a_filter_says_how_other_lesions_are_called_and_none_is_no_mistake(
+    prepared: Prepared, tmp_path: Path, label: str | None, kinds: set[str]
+) -> None:
+    filters = tmp_path / "filters.json"
+    filters.write_text(json.dumps({"haemorrhage": {"label": "blood"}, "oedema": {"label": "x"}}))
+    if label is not None:
+        path = prepared.root / "sub-01" / "anat" / f"sub-01_space-T1w_label-{label}_mask.nii"
+        save_image(path, np.zeros((8, 9, 10), np.uint8))
+    assert set(prepared.plan("--bids-filter-file", str(filters)).others) == kinds

@@ -145,15 +145,14 @@ def find_acute(
     bright, dark = checked_volume(dwi, "dwi"), checked_volume(adc, "adc")
     masks = {"brain": brain, "white": white, "fluid": fluid}
     inside, normal, wet = (checked_mask(mask, name) for name, mask in masks.items())
-    check_same_shape(dwi=bright, adc=dark, brain=inside, white=normal, fluid=wet)
+    kinds = np.zeros(inside.shape, np.uint8) if tissue is None else checked_labels(tissue, "tissue")
+    check_same_shape(dwi=bright, adc=dark, brain=inside, white=normal, fluid=wet, tissue=kinds)
     sizes = checked_spacing(spacing)
     voxel_mm3, of_dwi = float(np.prod(sizes)), checked_positive(dwi_voxel_mm3, "dwi_voxel_mm3")
     least = max(rule.least_mm3, rule.least_voxels * of_dwi) / voxel_mm3
     seen = np.isfinite(bright) & np.isfinite(dark)
     rim = _rim(haemorrhage, inside, sizes, rule.rim_mm)
     look = _looks(bright, dark, normal & seen & ~rim, wet & seen & ~rim)
-    kinds = np.zeros(seen.shape, np.uint8) if tissue is None else checked_labels(tissue, "tissue")
-    check_same_shape(dwi=bright, tissue=kinds)
     core, edge = _met(bright, dark, inside & seen, kinds, look, rule)
     edge &= distance_to(core & ~rim, sizes, limit=rule.edge_mm) <= rule.edge_mm * (1 + ROUNDING)
     mask = _with_core((core | edge) & ~rim, core & ~rim, least)
