@@ -131,7 +131,7 @@ class Image:
                    *(f"{name}={value}" for name, value in given.items()),
                    *(entry or self.config["Entrypoint"]), *words]  # fmt: skip
         began = time.monotonic()
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
         # a run that did not begin has no report, and its own time counts
         lines = report.read_text().splitlines() if report.exists() else []
         report.unlink(missing_ok=True)

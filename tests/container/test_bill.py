@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import json
 from pathlib import Path
 
@@ -165,6 +166,12 @@ def test_sizes_add_up_to_the_files_of_the_image(places: bill.Places, tmp_path: P
     assert named["Debian with its Python"] == 2
     assert sum(megabytes for _, megabytes in rows) == pytest.approx(17, abs=0.1)
     assert list(bill.size_lines(rows))[-1] == "| all | 17 |"
+
+
+def test_the_examples_hold() -> None:
+    found = doctest.testmod(bill)
+    assert found.attempted >= 3
+    assert found.failed == 0
 
 
 def test_a_link_counts_once(tmp_path: Path) -> None:
