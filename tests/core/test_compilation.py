@@ -143,11 +143,12 @@ for dtype in (np.uint8, np.int16, np.int32):
         return run(step, cwd=os.path.abspath(name), **given).distance
 
     far = {
-        "ventricle_distance": distance("ventricle", regions.measure_distance, target=ventricles),
+        "ventricle_distance": distance("ventricle", regions.measure_distance,
+                                       target=ventricles, tissue=tissue),
         "cortex_distance": distance("cortex", regions.measure_cortex_distance, tissue=tissue),
     }
     depth = distance("depth", regions.measure_depth, **far)
-    run(regions.measure_edge_distance, target=wmh)
+    run(regions.measure_edge_distance, target=wmh, tissue=tissue)
     zones = run(regions.divide_into_zones, tissue=tissue, scheme="jv3-pv13-jc4", **far).zones
     lobes = run(regions.divide_into_lobes, tissue=tissue, cortex_lobes=parcels).lobes
     run(regions.divide_into_bullseye, depth=depth, lobes=lobes, layers=4)

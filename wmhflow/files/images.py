@@ -28,6 +28,13 @@ from wmhflow.files.headers import (
     read_plain,
     usable_memory,
 )
+from wmhflow.files.packed import (
+    affine_of,
+    is_packed,
+    load_packed,
+    read_packed_header,
+    save_packed,
+)
 from wmhflow.files.streams import (
     first_bytes,
     first_line,
@@ -41,6 +48,9 @@ Lengths = TypeVar("Lengths")
 # So many slices are copied at once. At 256 voxels a side this took a quarter of numpy's own copy;
 # other numbers of slices were not tried.
 SLAB = 16
+# How hard images are compressed. Of 6, which is gzip's own choice, a scan of 256 voxels a side takes
+# three times as long, and is not smaller.
+PACKING = 4
 # Axes are at right angles if no cosine between two of them is larger.
 MOST_SKEW = 1e-3
 # Where FreeSurfer's images say whether their axes and centre count: goodRASFlag, two bytes.
@@ -71,6 +81,9 @@ def load_volume(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
     GridError
         If its header says nothing valid about where it lies.
     """
+    if is_packed(path):
+        data, affine = load_packed(path)
+        return data.reshape(_three(path, data.shape)), affine
     with said_of(path):
         image = open_image(path)
         shape = _three(path, image.shape)
@@ -136,6 +149,9 @@ def _read_header(
     path: Path, shape_of: Callable[[Path, tuple[int, ...]], Lengths]
 ) -> tuple[Lengths, NDArray[np.float64], str]:
     """Read and check a header; `shape_of` refuses what has not the dimensions that are meant."""
+    if is_packed(path):
+        packed = read_packed_header(path)
+        return shape_of(path, packed.shape), affine_of(packed), "mm"
     with said_of(path):
         if path.name.lower().endswith(NIFTI_ENDINGS):
             header = _header_of(path)
@@ -223,6 +239,8 @@ def open_image(path: Path) -> Any:
     InputError
         If there is no such file, its header says what cannot be, or the two differ.
     """
+    if is_packed(path):
+        return make_image(*load_packed(path))
     if not path.name.lower().endswith(NIFTI_ENDINGS):
         return _open_other(path)
     header = _header_of(path)
@@ -374,13 +392,16 @@ def load_image(
 def map_image(
     path: str | os.PathLike[str], dtype: DTypeLike | None = None
 ) -> tuple[NDArray[Any], NDArray[np.float64]]:
-    """Read an image of the program's own to write it again: its voxels lie as in the file.
+    """Read an image of the program's own: its voxels lie as in the file.
 
     Parameters
     ----------
     path, dtype
         As for :func:`load_image`.
     """
+    if is_packed(path):
+        data, affine = load_packed(Path(path))
+        return (data if dtype is None else data.astype(dtype, copy=False)), affine
     with said_of(Path(path)):
         # a file of the program's own that is not compressed may stay where it is
         image: Any = open_image(Path(path)) if is_compressed(Path(path)) else nib.load(path)
@@ -458,7 +479,7 @@ def load_grid(path: str | os.PathLike[str]) -> Grid3D:
 
 def image_bytes(image: nib.Nifti1Image) -> bytes:
     """Return the gzipped bytes of an image, the same for the same image."""
-    return gzip.compress(image.to_bytes(), compresslevel=6, mtime=0)
+    return gzip.compress(image.to_bytes(), compresslevel=PACKING, mtime=0)
 
 
 def make_image(
@@ -491,9 +512,37 @@ def make_image(
 def save_work_image(
     path: Path, data: NDArray[Any], affine: NDArray[np.float64], dtype: DTypeLike | None = None
 ) -> str:
-    """Save an intermediate image in the work folder and return its path as text."""
+    """Save an intermediate image in the work folder and return its path as text.
+
+    Parameters
+    ----------
+    path
+        With the ending of :mod:`wmhflow.files.packed` it is packed, else it is an image for other
+        programs.
+    data, affine, dtype
+        As for :func:`make_image`.
+    """
+    if is_packed(path):
+        return save_packed(path, data, affine, dtype)
     make_image(data, affine, dtype).to_filename(path)
     return str(path)
+
+
+def for_others(path: Path, folder: Path) -> Path:
+    """Return an image as other programs can read it: itself, or a copy of one that is packed.
+
+    Parameters
+    ----------
+    path
+        An image that was given, or one of the work folder.
+    folder
+        Where a copy is made; it keeps the name.
+    """
+    if not is_packed(path):
+        return path
+    copy = folder / f"{path.stem}.nii"
+    make_image(*load_packed(path)).to_filename(copy)
+    return copy
 
 
 def smallest_label_type(labels: NDArray[Any]) -> np.dtype[Any]:

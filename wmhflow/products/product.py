@@ -65,6 +65,8 @@ class Image:
         The look-up table beside it: its text, or ``numbered`` where labels count lesions.
     told_by
         The facts that are added to the parameters in the sidecar: what the step found out.
+    in_brain
+        Whether it is written for voxels of the brain alone, those of ``seg_tissue``.
     """
 
     key: str
@@ -77,6 +79,7 @@ class Image:
     measured: Mapping[str, Callable[[], Any]] = field(default_factory=dict)
     look_up: str | None = None
     told_by: str | None = None
+    in_brain: bool = False
 
     def path(self, place: Place) -> PurePosixPath:
         """Return where it lies, relative to the output folder."""

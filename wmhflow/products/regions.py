@@ -49,6 +49,7 @@ DISTANCES = {
     "cortex": "Euclidean distance to the nearest voxel of the cerebral cortex",
     "depth": "Ventricle distance / (ventricle distance + cortex distance)",
 }
+NOT_MEASURED = "; the largest number, outside of the brain, stands for no measurement"
 NEAR = {"ventricle_distance": "distance_ventricles", "cortex_distance": "distance_cortex"}
 
 
@@ -208,12 +209,16 @@ def _distances(visit: Visit) -> Iterator[Recipe]:
         image = visit.image(
             f"distance_{name}",
             "distance",
-            DISTANCES[name],
+            DISTANCES[name] + NOT_MEASURED,
             "depth" if name == "depth" else "distance",
             unit,
             desc=name,
         )
-        yield Recipe(f"distance_{name}", function, takes=takes, makes={"distance": image})
+        kept = replace(image, in_brain=True)
+        beside = {"tissue": "seg_tissue"} if "target" in takes else {}
+        yield Recipe(
+            f"distance_{name}", function, takes=takes, beside=beside, makes={"distance": kept}
+        )
 
 
 def _lobes(visit: Visit) -> Iterator[Recipe]:

@@ -53,7 +53,11 @@ def _writing(unit: Unit, settings: Settings) -> Iterator[Recipe]:
         targets = [_image_target(unit, image, told, settings) for image in group.values()]
         mem_gb = 1 + MEM_GB_PER_VOLUME * n_volumes
         sink = _sink(f"{name}_sink", write_images, group, targets, f"written_{name}s", mem_gb)
-        yield replace(sink, takes={**sink.takes, "facts": told}) if told else sink
+        if told:
+            sink = replace(sink, takes={**sink.takes, "facts": told})
+        if any(image.in_brain for image in group.values()):
+            sink = replace(sink, beside={"tissue": "seg_tissue"})
+        yield sink
     if tables:
         rows = [TableTarget(out / table.path(place), table.columns) for table in tables.values()]
         yield _sink("table_sink", write_tables, tables, rows, WRITTEN_TABLES)
@@ -77,7 +81,9 @@ def _image_target(
     path = settings.output_dir / image.path(unit.place)
     told = sidecar(unit, image, settings)
     number = None if image.told_by is None else facts.index(image.told_by)
-    return ImageTarget(path, image.kind, told, image.measured, image.look_up, number)
+    return ImageTarget(
+        path, image.kind, told, image.measured, image.look_up, number, image.in_brain
+    )
 
 
 def _sink(

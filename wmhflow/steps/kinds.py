@@ -17,6 +17,7 @@ from wmhflow.core.arrays.validation import UnfitImageError
 from wmhflow.core.space.grids import Grid3D
 from wmhflow.errors import InputError
 from wmhflow.files.images import load_grid, load_image, read_header, save_work_image
+from wmhflow.files.packed import ENDING
 from wmhflow.files.template import Template
 
 log = logging.getLogger("wmhflow")
@@ -177,9 +178,9 @@ class Kind(NamedTuple):
 KINDS: dict[Any, Kind] = {
     Path: Kind(Path),
     Template: Kind(lambda folder: Template(Path(folder))),
-    LabelImage: Kind(load_labels, _save_image, ".nii"),
-    MaskImage: Kind(load_mask, _save_image, ".nii"),
-    Grid3D: Kind(load_grid, _save_grid, ".nii"),
+    LabelImage: Kind(load_labels, _save_image, ENDING),
+    MaskImage: Kind(load_mask, _save_image, ENDING),
+    Grid3D: Kind(load_grid, _save_grid, ENDING),
     Space: Kind(load_space),
     Columns: Kind(load_columns, save_columns, ".npz"),
     _Json: Kind(load_json, save_json, ".json"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,15 +25,17 @@ from wmhflow.core.arrays.threads import thread_count
 from wmhflow.core.regions.lookup import as_volumes
 from wmhflow.core.regions.probabilities import STEPS
 from wmhflow.files.images import image_bytes, make_image, map_image, smallest_label_type
-from wmhflow.steps.kinds import load_columns, load_json, step
+from wmhflow.steps.kinds import LabelImage, load_columns, load_json, step
 
 # What is written in 16 bits is off by half of this at most: in mm, and in shares of the way from
 # the ventricle to the cortex.
 COARSEST_STEPS = {"distance": 0.01, "depth": 1e-4}
+# The largest number stands for no measurement outside of the brain.
 MOST_STEPS = 2**15 - 1
-# What is bright in a scan has at least so many steps, or a few voxels far brighter would leave the
-# brain with hardly any; the brain is at least a tenth of what is not 0.
-LEAST_STEPS_OF_SCAN, BRIGHT_PERCENTILE = 500, 90.0
+# What is bright in a scan has so many steps, a tenth of what its noise is and less: finer ones are
+# noise that cannot be compressed. It has at least the second number, or a few voxels far brighter
+# would leave the brain with hardly any; the brain is at least a tenth of what is not 0.
+STEPS_OF_SCAN, LEAST_STEPS_OF_SCAN, BRIGHT_PERCENTILE = 1000, 500, 90.0
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,8 @@ class ImageTarget:
 
     ``measured`` are fields of the JSON file, present in ``sidecar`` in their place, that have
     to be found out; ``look_up`` is the text of the table beside it, or ``numbered``. ``facts`` is
-    the number of the facts that are added to its parameters.
+    the number of the facts that are added to its parameters. ``in_brain``: outside of the brain
+    nothing was measured.
     """
 
     path: Path
@@ -50,6 +54,7 @@ class ImageTarget:
     measured: Mapping[str, Callable[[], Any]] = field(default_factory=dict)
     look_up: str | None = None
     facts: int | None = None
+    in_brain: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,10 @@ class WrittenFiles(NamedTuple):
 
 @step(mem_gb=1.0, always=True)
 def write_images(
-    files: list[Path], targets: list[ImageTarget], facts: list[dict[str, Any]] | None = None
+    files: list[Path],
+    targets: list[ImageTarget],
+    facts: list[dict[str, Any]] | None = None,
+    tissue: LabelImage | None = None,
 ) -> WrittenFiles:
     """Write images with their sidecars and look-up tables.
 
@@ -78,11 +86,14 @@ def write_images(
         Work files, and what becomes of each.
     facts
         What steps found out about images, which the targets name by number.
+    tissue
+        seg-tissue, for images that are limited to the brain.
     """
+    brain = None if tissue is None else tissue.data > 0
     targets = [_with_facts(target, facts or []) for target in targets]
     # compression is most of the work, and lets other threads run
     with ThreadPoolExecutor(thread_count()) as pool:
-        written = list(pool.map(_write_image, files, targets))
+        written = list(pool.map(partial(_write_image, brain=brain), files, targets))
     return WrittenFiles(written)
 
 
@@ -94,11 +105,11 @@ def _with_facts(target: ImageTarget, facts: Sequence[Any]) -> ImageTarget:
     return replace(target, sidecar={**target.sidecar, "Parameters": parameters})
 
 
-def _write_image(work: Path, target: ImageTarget) -> str:
+def _write_image(work: Path, target: ImageTarget, brain: NDArray[np.bool_] | None = None) -> str:
     """Write an image with what belongs to it."""
     found = {name: tell() for name, tell in target.measured.items()}
     sidecar = {name: found.get(name, value) for name, value in target.sidecar.items()}
-    image = final_image(target.kind, work)
+    image = final_image(target.kind, work, brain if target.in_brain else None)
     write_bytes(target.path, image_bytes(image))
     start = target.path.name.split(".", maxsplit=1)[0]
     write_json(target.path.with_name(f"{start}.json"), sidecar)
@@ -115,7 +126,9 @@ def lesion_names(image: nib.Nifti1Image) -> str:
     return table_text(["index", "name"], rows)
 
 
-def final_image(kind: str, work: Path) -> nib.Nifti1Image:
+def final_image(
+    kind: str, work: Path, brain: NDArray[np.bool_] | None = None
+) -> nib.Nifti1Image:
     """Give a work image the type that it has on disk.
 
     Parameters
@@ -125,6 +138,9 @@ def final_image(kind: str, work: Path) -> nib.Nifti1Image:
         hold: ``scan``, ``distance`` or ``depth``.
     work
         The work file.
+    brain
+        Where a distance or depth was measured; everywhere by default. What lies outside is written
+        as the largest number of 16 bits, in single precision as infinity.
     """
     if kind == "probabilities":
         steps, mask, affine = load_columns(work)
@@ -139,16 +155,24 @@ def final_image(kind: str, work: Path) -> nib.Nifti1Image:
     step = COARSEST_STEPS.get(kind)
     if kind == "scan":
         step = _scan_step(data)
-    return make_image(data, affine, np.float32) if step is None else _in_steps(data, affine, step)
+    if step is None:
+        return make_image(data, affine, np.float32)
+    if brain is not None:
+        return _in_brain(data, affine, step, brain)
+    return _in_steps(data, affine, step)
 
 
 def _scan_step(data: NDArray[Any]) -> float | None:
     """Return the step that lets 16 bits hold a scan, None if the step would be seen."""
     values = np.abs(data[data != 0])
-    step = float(values.max(initial=0)) / MOST_STEPS
-    if not 0 < step < np.inf:
+    most = float(values.max(initial=0))
+    if not 0 < most < np.inf:
         return None
+    if most <= MOST_STEPS and np.array_equal(values, np.rint(values)):
+        # as scanners write them, so that nothing is lost
+        return 1.0
     bright = float(np.percentile(values, BRIGHT_PERCENTILE))
+    step = max(most / MOST_STEPS, bright / STEPS_OF_SCAN)
     return step if step * LEAST_STEPS_OF_SCAN < bright else None
 
 
@@ -157,6 +181,20 @@ def _in_steps(data: NDArray[Any], affine: NDArray[np.float64], step: float) -> n
     if not np.abs(data).max(initial=0) < (MOST_STEPS + 0.5) * step:
         return make_image(data, affine, np.float32)
     image = make_image(np.rint(data / np.float32(step)), affine, np.int16)
+    image.header.set_slope_inter(step, 0)
+    return image
+
+
+def _in_brain(
+    data: NDArray[Any], affine: NDArray[np.float64], step: float, brain: NDArray[np.bool_]
+) -> nib.Nifti1Image:
+    """Make an image as :func:`_in_steps` does, of what lies in the brain."""
+    inside = data[brain]
+    if not np.abs(inside).max(initial=0) < (MOST_STEPS - 0.5) * step:
+        return make_image(np.where(brain, data, np.inf), affine, np.float32)
+    steps = np.full(data.shape, MOST_STEPS, np.int16, order="F")
+    steps[brain] = np.rint(inside / np.float32(step))
+    image = make_image(steps, affine)
     image.header.set_slope_inter(step, 0)
     return image
 

@@ -19,7 +19,7 @@ from wmhflow.core.space.geometry import same_grid
 from wmhflow.errors import InputError
 from wmhflow.files.checksums import checksum
 from wmhflow.files.children import die_with_parent
-from wmhflow.files.images import load_volume, read_header, save_work_image
+from wmhflow.files.images import for_others, load_volume, read_header, save_work_image
 from wmhflow.files.inspection import ImageFacts, boxes_meet, inspect_image, same_lattice
 from wmhflow.registries.segmenters import IMAGES, OUT
 from wmhflow.steps.containers import words_in_image
@@ -74,7 +74,11 @@ def run_program(
     """
     _check_unchanged([command], files)
     out = folder / "external_wmh.nii.gz"
-    given = {name: str(path) for name, path in (("t1w", t1w), ("flair", flair)) if path}
+    given = {
+        name: str(_readable(path, folder / name))
+        for name, path in (("t1w", t1w), ("flair", flair))
+        if path
+    }
     words = fill_command(command, out=str(out), **given)
     inputs = [Path(path).parent for path in given.values()]
     said = call_program(_in_image(image, words, folder, inputs), folder, words[0])
@@ -148,15 +152,25 @@ def run_segmenter(
     return ProgramMask(path, [other_transform] if moved and other_transform else [])
 
 
+def _readable(path: Path, folder: Path) -> Path:
+    """Return an image that the user's program can read, in a folder of its own if it is a copy."""
+    folder.mkdir(exist_ok=True)
+    return for_others(path, folder)
+
+
 def _copies(images: Mapping[str, Path], folder: Path) -> dict[str, Path]:
     """Give a program images of its own, compressed, as some demand; the originals stay unseen."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     copies = {name: folder / f"{IMAGES[name]}.nii.gz" for name in images}
     for name, copy in copies.items():
-        content = images[name].read_bytes()
-        packed = content if images[name].suffix == ".gz" else gzip.compress(content, 1, mtime=0)
-        copy.write_bytes(packed)
+        if images[name].suffix == ".gz":
+            shutil.copyfile(images[name], copy)
+            continue
+        plain = for_others(images[name], folder)
+        copy.write_bytes(gzip.compress(plain.read_bytes(), 1, mtime=0))
+        if plain != images[name]:
+            plain.unlink()
     return copies
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from wmhflow.core.arrays.distance import distance_to, signed_distance
+from wmhflow.core.arrays.distance import distance_to, subtract_inner_distance
 from wmhflow.core.regions.bullseye import bullseye_labels, depth
 from wmhflow.core.regions.lobes import propagate_lobes
 from wmhflow.core.regions.shells import shell_labels
@@ -27,6 +28,9 @@ from wmhflow.labels.digits import (
 from wmhflow.labels.schemes import zone_schemes
 from wmhflow.steps.kinds import LabelImage, MaskImage, Table, step
 
+# Farther from the brain than this no distance is measured; masks of other lesions may reach out.
+BESIDE_BRAIN_MM = 10.0
+
 
 class Distance(NamedTuple):
     """Distance of every voxel, in mm; a depth has no unit."""
@@ -35,16 +39,25 @@ class Distance(NamedTuple):
 
 
 @step(mem_gb=1.0)
-def measure_distance(target: MaskImage) -> Distance:
+def measure_distance(target: MaskImage, tissue: LabelImage) -> Distance:
     """Measure the exact distance to a mask in mm, 0 inside.
 
     Parameters
     ----------
     target
         Such as the lateral ventricles.
+    tissue
+        seg-tissue: far from the brain the distance is infinite.
     """
-    found = distance_to(target.data, spacing_of(target.affine))
+    sizes = spacing_of(target.affine)
+    found = distance_to(target.data, sizes, within=_near_brain(tissue))
     return Distance(Grid3D(found, target.affine))
+
+
+def _near_brain(tissue: LabelImage) -> NDArray[np.bool_]:
+    """Mark the brain and what lies beside it: lesions of other kinds may reach out of it."""
+    sizes = spacing_of(tissue.affine)
+    return np.isfinite(distance_to(tissue.data > 0, sizes, limit=BESIDE_BRAIN_MM))
 
 
 @step(mem_gb=1.0)
@@ -56,20 +69,23 @@ def measure_cortex_distance(tissue: LabelImage) -> Distance:
     tissue
         seg-tissue with lesions in it.
     """
-    return measure_distance(MaskImage(class_of(tissue.data) == CORTEX, tissue.affine))
+    return measure_distance(MaskImage(class_of(tissue.data) == CORTEX, tissue.affine), tissue)
 
 
 @step(mem_gb=1.0)
-def measure_edge_distance(target: MaskImage) -> Distance:
+def measure_edge_distance(target: MaskImage, tissue: LabelImage) -> Distance:
     """Measure the exact distance to the edge of a mask in mm, negative inside.
 
     Parameters
     ----------
     target
         Lesions.
+    tissue
+        seg-tissue: far from the brain the distance is infinite.
     """
-    found = signed_distance(target.data, spacing_of(target.affine))
-    return Distance(Grid3D(found, target.affine))
+    found = measure_distance(target, tissue).distance
+    subtract_inner_distance(found.data, target.data, spacing_of(target.affine))
+    return Distance(found)
 
 
 @step(mem_gb=1.0)

@@ -18,6 +18,7 @@ from wmhflow.steps.adapter import AFTER, interface_of, is_intact
 from wmhflow.steps.kinds import needs_of
 
 log = logging.getLogger("wmhflow")
+NEVER_READ = ("_node.pklz", "_inputs.pklz")
 
 
 class Output(NamedTuple):
@@ -28,7 +29,23 @@ class Output(NamedTuple):
     name: str
 
 
-class WatchedNode(Node):
+class LeanNode(Node):
+    """A step that leaves only what somebody reads in its folder.
+
+    Half of the files of a work folder were pickles of the step and of its inputs, which nothing
+    reads again: file systems of clusters allow so many files, and look each of them up.
+    """
+
+    def run(self, updatehash: bool = False) -> Any:
+        """Run the step, and remove nipype's notes that nothing reads."""
+        try:
+            return super().run(updatehash)
+        finally:
+            for name in NEVER_READ:
+                Path(self.output_dir(), name).unlink(missing_ok=True)
+
+
+class WatchedNode(LeanNode):
     """A step that runs again where the files that it made are not what they were.
 
     Nipype looks at what a step reads alone: a damaged file of the work folder would be the next
@@ -123,7 +140,7 @@ class Graph:
         parts = [part for part in taken if part is not None]
         if not parts:
             return
-        merge = Node(Merge(len(parts)), name=f"{node.name}_{parameter}", mem_gb=0.1)
+        merge = LeanNode(Merge(len(parts)), name=f"{node.name}_{parameter}", mem_gb=0.1)
         merge.run_without_submitting = True
         folders[-1].add_nodes([merge])
         for number, part in enumerate(parts, start=1):

@@ -1,0 +1,1 @@
+"""What a run costs: time, memory, and the files that it makes."""
