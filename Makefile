@@ -18,7 +18,7 @@ bin := $(VENV)/bin
 typed := wmhflow tools
 code := wmhflow tests benchmarks bids_examples tools examples
 
-.PHONY: help demo test test-slow fuzz bench accuracy lint format docs lock clean
+.PHONY: help demo test test-slow fuzz bench bench-run accuracy lint format docs lock clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -27,6 +27,7 @@ help:
 	@echo 'make test    run the tests (those marked slow: make test-slow)'
 	@echo 'make fuzz    disturb inputs at random for two minutes (make fuzz N=100000: so many cases)'
 	@echo 'make bench   measure the kernels beside other packages (about 10 minutes)'
+	@echo 'make bench-run  measure time, memory and files of whole runs (about 10 minutes)'
 	@echo 'make accuracy  measure masks and alignments on people whose truth is known (an hour)'
 	@echo 'make lint    check format, style, types, arrows and dependencies (make format mends what can be mended)'
 	@echo 'make docs    build the documentation into docs/_build/html'
@@ -81,6 +82,10 @@ docs: $(VENV)/.installed-dev
 # The table goes to standard output; exit 1 where a figure is missed.
 bench: $(VENV)/.installed-bench
 	$(bin)/python -m benchmarks.kernels
+
+# Nothing else should run on the machine. Only some runs: `make bench-run RUNS="start demo"`.
+bench-run: $(VENV)/.installed-bench
+	$(bin)/python -m benchmarks.run $(if $(RUNS),--only $(RUNS))
 
 # Only sections that are named, e.g. `make accuracy SECTIONS=rigid`.
 accuracy: $(VENV)/.installed-bench

@@ -41,7 +41,6 @@ SUBJECT = "sub-01"
 HEAD, SEED = "training_seg_04.nii.gz", 4
 # Scanners write whole numbers up to some thousand; white matter of the T1w is 100 before.
 STEPS_OF_SCAN = 8
-LESIONS_MM3 = 30_000.0
 # Superior frontal, superior parietal, lateral occipital and superior temporal cortex.
 PARCELS = {"frontal": 28, "parietal": 29, "occipital": 11, "temporal": 30}
 # Codes that stand for the template's tissues, left and right.
@@ -89,6 +88,16 @@ VALUES: dict[str, tuple[float, float, float, float]] = {
     "ATT": (1.4, 1.1, 1.5, 1.7),
     "Chi": (-0.02, 0.02, 0.005, -0.005),
     "R2star": (20.0, 17.0, 3.0, 15.0),
+}
+# A map whose JSON file does not say its unit would be read already to be planned.
+UNITS = {
+    "MD": "mm^2/s",
+    "AD": "mm^2/s",
+    "RD": "mm^2/s",
+    "CBF": "mL/100g/min",
+    "ATT": "s",
+    "Chi": "ppm",
+    "R2star": "1/s",
 }
 # of a map's value: its noise, as smooth as a scan's
 NOISE, GRAIN_VOXELS = 0.08, 0.7
@@ -173,6 +182,10 @@ def write_given(folder: Path, outputs: Path) -> Path:
     for name, values, affine in _maps(made):
         _save(root / SUBJECT / name, values, affine)
     for scan, grid in GRIDS.items():
+        for name in MAPS[scan]:
+            sidecar = root / SUBJECT / FOLDERS[scan] / f"{SUBJECT}_{NAMES[name]}.json"
+            about = json.dumps({"Units": UNITS.get(name, "1")})
+            sidecar.write_text(about, encoding="utf-8")
         path = root / SUBJECT / FOLDERS[scan] / f"{SUBJECT}_from-{scan}_to-T1w_mode-image_xfm.txt"
         write_itk_affine(_motion(grid), path)
     return root
@@ -233,9 +246,7 @@ def _maps(made: Head) -> Iterator[tuple[str, NDArray[np.floating], NDArray[np.fl
             yield f"{folder}/{SUBJECT}_{NAMES[name]}.nii.gz", values, affine
 
 
-def _values(
-    name: str, codes: NDArray[np.int16], rng: np.random.Generator
-) -> NDArray[np.float32]:
+def _values(name: str, codes: NDArray[np.int16], rng: np.random.Generator) -> NDArray[np.float32]:
     """Give every voxel of the brain a map's value with some noise; outside it is 0."""
     white, grey, fluid, lesion = VALUES[name]
     kinds: Mapping[float, tuple[int, ...]] = {

@@ -32,6 +32,16 @@ LINEAR = (
     "#Insight Transform File V1.0\n#Transform 0\nTransform: Euler3DTransform_double_3_3\n"
     "Parameters: 0.1 0 0 1 2 3\nFixedParameters: 0 0 0\n"
 )
+UNITS = {
+    **{f"_model-tensor_param-{scalar}_dwimap": "mm^2/s" for scalar in ("md", "ad", "rd")},
+    **{f"_model-tensor_param-{scalar}_dwimap": "1" for scalar in ("fa", "mk")},
+    "_model-fwdti_param-fwf_dwimap": "1",
+    "_cbf": "mL/100g/min",
+    "_att": "s",
+    "_Chimap": "ppm",
+    "_R2starmap": "1/s",
+    "_space-T1w_T1map": "s",
+}
 N_FILES = 40
 SPACE = "MNI152NLin2009aSym"
 MOST_S, MOST_S_OF_ONE, MOST_GB = 60.0, 2.0, 1.0
@@ -150,7 +160,11 @@ def templates(folder: Path) -> dict[tuple[tuple[str, str], str], Path]:
         (("maps", anat), "_from-megre_to-T1w_mode-image_xfm.txt"): LINEAR,
         (("maps", anat), "_from-FLAIR_to-T1w_mode-image_xfm.txt"): LINEAR,
     }
-    texts |= {(where, f"{ending}.json"): "{}" for where, ending in list(images)}
+    # a map whose JSON file does not say its unit would be read to its end
+    texts |= {
+        (where, f"{ending}.json"): json.dumps({"Units": UNITS[ending]} if ending in UNITS else {})
+        for where, ending in list(images)
+    }
     fields = [(("maps", anat), f"_from-{a}_to-{b}_mode-image_xfm.h5") for a, b in _both_ways()]
     folder.mkdir(parents=True)
     files = {}

@@ -15,8 +15,8 @@ from wmhflow.cli.parser import parse_settings
 from wmhflow.cli.run import make_plans
 from wmhflow.core.space.grids import Grid3D
 from wmhflow.errors import UsageError
-from wmhflow.plan.visit import Computed, Given, VisitPlan
 from wmhflow.files.images import load_image
+from wmhflow.plan.visit import Computed, Given, VisitPlan
 from wmhflow.products.product import Image
 from wmhflow.products.visit import visit_choices, visit_unit
 from wmhflow.products.writing import sidecar

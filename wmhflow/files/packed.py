@@ -205,4 +205,3 @@ def _unpacked(
     where = tuple(slice(a, a + n) for a, n in zip(header.start, header.box, strict=True))
     data[where][marked] = values
     return data
-

@@ -126,9 +126,7 @@ def lesion_names(image: nib.Nifti1Image) -> str:
     return table_text(["index", "name"], rows)
 
 
-def final_image(
-    kind: str, work: Path, brain: NDArray[np.bool_] | None = None
-) -> nib.Nifti1Image:
+def final_image(kind: str, work: Path, brain: NDArray[np.bool_] | None = None) -> nib.Nifti1Image:
     """Give a work image the type that it has on disk.
 
     Parameters
