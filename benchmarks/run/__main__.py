@@ -167,7 +167,7 @@ def table(runs: list[Measured]) -> str:
     lines = [
         f"{cores} processors, {PROCESSES} steps at once; load when the last run ended: {load:.1f}.",
         "",
-        "| run | wall (s) | processor (s) | peak (GB) | work (files) | (MB) | output (files) | (MB) |",
+        "| run | wall (s) | processor (s) | peak (GB) | work (files) | (MB) | out (files) | (MB) |",
         f"| --- |{' ---: |' * 7}",
     ]
     for one in runs:

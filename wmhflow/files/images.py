@@ -48,8 +48,8 @@ Lengths = TypeVar("Lengths")
 # So many slices are copied at once. At 256 voxels a side this took a quarter of numpy's own copy;
 # other numbers of slices were not tried.
 SLAB = 16
-# How hard images are compressed. Of 6, which is gzip's own choice, a scan of 256 voxels a side takes
-# three times as long, and is not smaller.
+# How hard files are compressed. By 6, gzip's own choice, a scan of 256 voxels a side takes three
+# times as long, and is not smaller.
 PACKING = 4
 # Axes are at right angles if no cosine between two of them is larger.
 MOST_SKEW = 1e-3

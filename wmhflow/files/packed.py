@@ -22,8 +22,8 @@ ENDING = ".packed"
 MAGIC = b"wmhflow packed image 1\n"
 # An image of which fewer voxels have the value of the first one is stored as it is.
 LEAST_SAVED = 0.4
-# Whole numbers of single precision and wide labels are stored in the first of these that holds them.
-NARROW = (np.uint8, np.int16)
+# Whole numbers, also of single precision, are stored in the first of these that holds them.
+NARROW: tuple[type[np.integer[Any]], ...] = (np.uint8, np.int16)
 
 
 class PackedHeader(NamedTuple):
@@ -126,8 +126,8 @@ def _narrowest(values: NDArray[Any]) -> np.dtype[Any]:
     if values.dtype.kind not in "iuf" or values.dtype.itemsize == 1 or not values.size:
         return values.dtype
     low, high = values.min(), values.max()
-    for narrow in map(np.dtype, NARROW):
-        bounds = np.iinfo(narrow)
+    for kind in NARROW:
+        narrow, bounds = np.dtype(kind), np.iinfo(kind)
         # a comparison with NaN is false
         if narrow.itemsize < values.dtype.itemsize and bounds.min <= low <= high <= bounds.max:
             whole = values.astype(narrow)
