@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import ndimage, sparse
 
+# scipy's image functions are imported where they are used: every plan would wait for them
 from wmhflow.core.space.geometry import voxel_mm3
 
 if TYPE_CHECKING:
@@ -64,6 +64,8 @@ def box_of(mask: NDArray[np.bool_], margins: Sequence[int] | None = None) -> tup
     >>> box_of(np.array([False, False, True, True]), [1])
     (slice(1, 4, None),)
     """
+    from scipy import ndimage
+
     boxes = ndimage.find_objects(mask.astype(np.uint8))
     if not boxes:
         raise ValueError("an empty mask has no box")
@@ -214,6 +216,8 @@ def resample_isotropic(grid: Grid3D, spacing_mm: float) -> Grid3D:
 
 def _coarser(n_voxels: int, factor: float) -> NDArray[np.float64]:
     """Return the weights of old voxels (columns) in new ones, `factor` times as wide."""
+    from scipy import ndimage
+
     # Half of the wider voxel's width, less what the voxel itself already averages.
     sigma = 0.5 * np.sqrt(max(factor**2 - 1, 0))
     smooth = ndimage.gaussian_filter(np.eye(n_voxels), (sigma, 0))
@@ -248,6 +252,8 @@ def along_axis(
     >>> along_axis(np.array([[0.5, 0.5, 0]]), np.array([[1, 3, 5]], np.float32), 1).tolist()
     [[2.0]]
     """
+    from scipy import sparse
+
     first = np.moveaxis(data, axis, 0)
     columns = np.ascontiguousarray(first, dtype=np.float32).reshape(len(first), -1)
     summed = sparse.csr_array(weights).astype(np.float32) @ columns
@@ -312,6 +318,8 @@ def centroid_mm(grid: Grid3D) -> NDArray[np.float64]:
     ndarray, (3,)
         The centre of mass; the centre of the grid if the image is empty.
     """
+    from scipy import ndimage
+
     centre = (np.array(grid.data.shape) - 1) / 2
     if grid.data.sum() > 0:
         centre = np.array(ndimage.center_of_mass(grid.data))
