@@ -159,16 +159,20 @@ def edge_segments(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
 
 
 def _draw_outline(axes: Axes, panel: Panel, mask: NDArray[np.bool_], outline: Outline) -> None:
-    from matplotlib.collections import LineCollection
+    from matplotlib.collections import PathCollection
+    from matplotlib.path import Path
 
     if not mask.any():
         return
     scale = np.array([panel.width / mask.shape[1], panel.height / mask.shape[0]])
     lines = edge_segments(mask) * scale + (panel.left, panel.bottom)
+    # one path for all: matplotlib would spend half of a picture's time on a path for each line
+    codes = np.tile([Path.MOVETO, Path.LINETO], len(lines))
     axes.add_collection(
-        LineCollection(
-            list(lines),
-            colors=outline.colour,
+        PathCollection(
+            [Path(lines.reshape(-1, 2), codes)],
+            facecolors="none",
+            edgecolors=outline.colour,
             linewidths=outline.width,
             capstyle="projecting",
             zorder=3,
