@@ -173,3 +173,12 @@ def test_a_users_map_can_be_of_a_family_and_say_no_desc(tmp_path: Path) -> None:
     flow = load_maps(path)["Flow"]
     assert flow.query == {"suffix": "flow", "desc": None}
     assert flow.transform_from == MAPS["CBF"].transform_from
+
+
+def test_the_registry_is_read_once_and_nobody_changes_it_for_others():
+    first = load_maps()
+    count = len(first)
+    first.clear()
+    again = load_maps()
+    assert len(again) == count
+    assert again["FA"] is load_maps()["FA"]

@@ -6,6 +6,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -134,9 +135,8 @@ def load_maps(
     UsageError
         If the user's file cannot be read or lacks something, or a unit cannot be a map's.
     """
-    own = tomllib.loads((files("wmhflow") / "data" / "maps.toml").read_text(encoding="utf-8"))
-    families = own["family"]
-    maps = _parse_maps(own["map"], families, "data/maps.toml")
+    families, own = _own_maps()
+    maps = dict(own)
     if user_file is not None:
         theirs = read_given(user_file, "--maps", "TOML", tomllib.loads)
         tables = theirs.get("map")
@@ -149,6 +149,13 @@ def load_maps(
             )
         maps |= _parse_maps(tables, families, f"--maps {user_file}")
     return _in_units(maps, units)
+
+
+@cache
+def _own_maps() -> tuple[dict[str, Any], dict[str, MapDefinition]]:
+    """Read the program's own registry, once: every plan asks for it."""
+    own = tomllib.loads((files("wmhflow") / "data" / "maps.toml").read_text(encoding="utf-8"))
+    return own["family"], _parse_maps(own["map"], own["family"], "data/maps.toml")
 
 
 def _in_units(
