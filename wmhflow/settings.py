@@ -706,8 +706,8 @@ class Execution:
     use_plugin: Path | None = option(
         None,
         "--use-plugin",
-        help="A YAML or JSON file with nipype's 'plugin' (MultiProc, or Linear: one step after the "
-        "other in one process) and its 'plugin_args', to run the graph with.",
+        help="A YAML or JSON file with nipype's 'plugin' (MultiProc; Linear, one step after the "
+        "other; SLURM, SGE, PBS, LSF) and its 'plugin_args', to run the graph with.",
         parse=Path,
         metavar="FILE",
     )

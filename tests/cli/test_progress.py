@@ -359,16 +359,18 @@ def busy(stream: TextIO, clock: Clock, n_persons: int = 3) -> Progress:
 @pytest.mark.parametrize(
     ("columns", "first"),
     [
-        (120, "[0:00] 0 of 3 persons, 36 of 420 steps, about 3 h 12 min left"),
-        (80, "[0:00] 0 of 3 persons, 36 of 420 steps, about 3 h 12 min left"),
+        (120, "[0:01] 0 of 3 persons, 36 of 420 steps, about 3 h 12 min left"),
+        (80, "[0:01] 0 of 3 persons, 36 of 420 steps, about 3 h 12 min left"),
         (40, "0/3, 36/420, 3 h 12 min left"),
         (20, "36/420"),
     ],
 )
 def test_counts_are_whole_at_every_width(columns: int, first: str) -> None:
+    clock = Clock()
     with terminal(columns) as shown:
-        progress = busy(shown.stream, Clock())
+        progress = busy(shown.stream, clock)
         progress.tick()
+        clock.now += 1
         progress.tick()
         text = shown.read()
     assert text[0] == first
@@ -410,6 +412,17 @@ def test_many_persons_fit_a_low_terminal() -> None:
         text = shown.read()
     assert len(text) == 4
     assert "360 of 4200 steps" in text[0]
+
+
+def test_thousands_of_steps_that_end_at_once_are_not_all_drawn() -> None:
+    drawn = io.StringIO()
+    progress = Progress({"sub-01": 5000}, stream=drawn, clock=Clock())
+    progress._block = Block(drawn)
+    for number in range(5000):
+        progress.step(node(f"step{number}"), "end")
+    assert drawn.getvalue().count("now: ") == 1
+    progress._finish()
+    assert "5000 of 5000 steps" in drawn.getvalue()
 
 
 def test_a_message_beside_the_display_stays_and_leaves_nothing_of_it() -> None:

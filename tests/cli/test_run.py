@@ -278,8 +278,8 @@ def test_every_line_of_json_parses_and_the_last_says_how_it_ended(
 @pytest.mark.parametrize(
     ("more", "code", "state"),
     [
-        ((), 0, "done"),
-        (("--dry-run",), 0, "done"),
+        (("--participant-label", "01"), 0, "done"),
+        (("--participant-label", "01", "--dry-run"), 0, "done"),
         (("--participant-label", "99"), 2, "wrong use"),
         (("-d", "maps=/there/is/none"), 2, "wrong use"),
     ],

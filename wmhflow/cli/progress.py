@@ -15,6 +15,8 @@ from wmhflow.files.messages import JSON_LINES, PLAIN, QUIET, write_json
 
 # of lines in a log, and of drawings on a terminal
 PLAIN_INTERVAL_S, TICK_S = 60.0, 0.5
+# A drawing takes milliseconds, and thousands of steps may end at once; so does the time left.
+LEAST_TICK_S, LEFT_S = 0.1, 1.0
 SHOWN_PERSONS = 12
 LONGEST_BAR, SHORTEST_BAR = 30, 5
 # As `cluster.estimate`: chains of steps leave more than two processors of a person idle.
@@ -69,6 +71,9 @@ class Progress:
         self._left = dict(expected or {})
         self._since: dict[str, float] = {}
         self._told_at: float | None = None
+        self._drawn_at = -LEAST_TICK_S
+        # when the time left was estimated, and what it was
+        self._estimated: tuple[float, float | None] | None = None
         self._stream = stream or sys.stdout
         self._block: Block | None = None
         # the display is drawn by a thread of its own, too
@@ -85,7 +90,8 @@ class Progress:
             self._note(node.fullname, status)
             if self.how == JSON_LINES:
                 _tell_step(node.fullname, status)
-            self.tick()
+            if self._block is None or self._clock() - self._drawn_at >= LEAST_TICK_S:
+                self.tick()
 
     def _note(self, fullname: str, status: str) -> None:
         person = person_of(fullname)
@@ -107,6 +113,7 @@ class Progress:
         """Draw the display, or write the line of a log if it is time for one."""
         with self._lock:
             if self._block is not None:
+                self._drawn_at = self._clock()
                 self._block.draw(self.lines(self._block.size()[0] - 1))
             elif self.how != QUIET and self._is_time():
                 self._told_at = self._clock()
@@ -145,6 +152,13 @@ class Progress:
         }
         return self.times.seconds_left(left, min(self.at_once, AT_ONCE_PER_PERSON * waiting))
 
+    def _left_lately(self) -> float | None:
+        """Return the time left as it was a second ago at most; None if all is done."""
+        now, (steps, total) = self._clock(), self.counts()
+        if self._estimated is None or now - self._estimated[0] >= LEFT_S:
+            self._estimated = now, self.seconds_left()
+        return self._estimated[1] if steps < total else None
+
     def line(self) -> str:
         """One line of state for a log."""
         return f"{self._states()[0]}; now: {', '.join(self.running) or '–'}"
@@ -153,7 +167,7 @@ class Progress:
         """Say where the run is, in ever fewer columns."""
         steps, total = self.counts()
         finished = sum(self.done[person] >= self.totals[person] for person in self.totals)
-        persons, seconds = len(self.totals), self.seconds_left()
+        persons, seconds = len(self.totals), self._left_lately()
         left = "" if seconds is None else f", {time_text(seconds)} left"
         about = left.replace(", ", ", about ") if left[2:3].isdigit() else left
         short, head = f"{steps}/{total}{left}", f"[{self.elapsed()}]"

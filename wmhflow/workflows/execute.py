@@ -14,12 +14,7 @@ from nipype import logging as nipype_logging
 from wmhflow.files.children import keep_sockets_short
 from wmhflow.files.messages import how_said
 from wmhflow.settings import Resources, Settings
-from wmhflow.workflows.plugin import (
-    LONGEST_CHAIN,
-    MESSAGES,
-    Failure,
-    ResilientMultiProcPlugin,
-)
+from wmhflow.workflows.plugin import LONGEST_CHAIN, MESSAGES, Failure
 from wmhflow.workflows.plugins import MULTIPROC, PluginChoice, make_plugin, read_plugin
 
 LOGGERS = ("nipype.workflow", "nipype.utils", "nipype.interface", "nipype.filemanip")
@@ -113,11 +108,9 @@ def _make_plugin(
     }
     path = settings.execution.use_plugin
     choice = read_plugin(path) if path else PluginChoice(MULTIPROC, {})
-    if choice.name != MULTIPROC:
-        return make_plugin(choice, arguments)
     keep_sockets_short()
     multiprocessing.set_forkserver_preload(PRELOADED)
-    return ResilientMultiProcPlugin(arguments | choice.arguments)
+    return make_plugin(choice, arguments)
 
 
 def write_graph(workflow: Workflow, path: Path) -> None:

@@ -1,37 +1,30 @@
 """The ways of running a graph that ``--use-plugin`` can ask for: nipype's, made to say what failed.
 
-MultiProc is the usual one (:mod:`wmhflow.workflows.plugin`). Linear runs one step after the other
-in the program's own process, such as under a debugger. SLURM, SGE, PBS and LSF send each step to
-the scheduler as a job of its own.
+MultiProc is the usual one (:mod:`wmhflow.workflows.plugin`). Linear is that with one process: in
+the program's own, numeric libraries would take as many threads as they like, and give other last
+digits. SLURM, SGE, PBS and LSF send each step to the scheduler as a job of its own.
 """
 
 from __future__ import annotations
 
 import json
-import logging
 import os
 import shutil
-import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import networkx as nx
-from nipype.pipeline.plugins.base import PluginBase
-from nipype.pipeline.plugins.tools import report_crash
-
 from wmhflow.errors import MissingProgramError, UsageError
 from wmhflow.registries.executors import load_executors
 from wmhflow.settings import MEMORY_GB, PROCESSORS
-from wmhflow.workflows.plugin import Failure, RecordsFailures, said_by
+from wmhflow.workflows.plugin import RecordsFailures, ResilientMultiProcPlugin
 
 MULTIPROC, LINEAR = "MultiProc", "Linear"
 # the numbers that MultiProc reads, bounded as the options that mean the same
 PLUGIN_NUMBERS = {"n_procs": PROCESSORS, "memory_gb": MEMORY_GB}
 # These come from the program.
 OWN_ARGUMENTS = ("status_callback",)
-log = logging.getLogger("wmhflow")
 
 
 class PluginChoice(NamedTuple):
@@ -39,62 +32,6 @@ class PluginChoice(NamedTuple):
 
     name: str
     arguments: dict[str, Any]
-
-
-class LinearPlugin(PluginBase):
-    """One step after the other in this process; a step that fails is noted, and others go on.
-
-    Parameters
-    ----------
-    plugin_args
-        With ``status_callback`` for the progress display.
-
-    Attributes
-    ----------
-    failures
-        The steps that failed, in order.
-    """
-
-    def __init__(self, plugin_args: dict[str, Any] | None = None) -> None:
-        super().__init__(plugin_args=plugin_args)
-        self.failures: list[Failure] = []
-
-    def run(self, graph: Any, config: Any, updatehash: bool = False) -> None:
-        """Run a graph; the rest of a visit of which a step failed, and what waits, is left out."""
-        folder = Path.cwd()
-        left_out: set[Any] = set()
-        for node in nx.lexicographical_topological_sort(graph, key=lambda one: one.fullname):
-            if node in left_out:
-                continue
-            error = self._run_step(node, updatehash)
-            os.chdir(folder)
-            if error is None:
-                continue
-            self.failures.append(Failure(node.fullname, said_by(error)))
-            if str(config["execution"]["stop_on_first_crash"]).lower() == "true":
-                break
-            visit = node.fullname.rpartition(".")[0]
-            left_out |= nx.descendants(graph, node)
-            left_out |= {one for one in graph if one.fullname.rpartition(".")[0] == visit}
-
-    def _run_step(self, node: Any, updatehash: bool) -> str | None:
-        """Run a step, and return the last line of its traceback if it fails."""
-        told: Callable[[Any, str], None] = self._status_callback or (lambda *_: None)
-        cached, updated = node.is_cached()
-        if not (cached and updated):
-            told(node, "start")
-        try:
-            node.run(updatehash=updatehash)
-        except Exception:  # noqa: BLE001 - whatever a step does fails it alone
-            lines = traceback.format_exc().strip().splitlines()
-            report_crash(node, traceback=[f"{line}\n" for line in lines])
-            told(node, "exception")
-            return lines[-1].strip()
-        told(node, "end")
-        return None
-
-    def close(self) -> None:
-        """Do nothing: no process was started."""
 
 
 def read_plugin(path: Path) -> PluginChoice:
@@ -184,23 +121,25 @@ def _check_name(path: Path, name: Any) -> None:
 
 
 def make_plugin(choice: PluginChoice, usual: Mapping[str, Any]) -> Any:
-    """Make a plugin other than MultiProc.
+    """Make the plugin that was chosen.
 
     Parameters
     ----------
     choice
         What :func:`read_plugin` gave.
     usual
-        What MultiProc would be told; the callback is for all.
+        What MultiProc is told; the callback is for all.
 
     Returns
     -------
     nipype plugin
         With ``failures``, and ``close``.
     """
-    arguments = {"status_callback": usual["status_callback"], **choice.arguments}
+    if choice.name == MULTIPROC:
+        return ResilientMultiProcPlugin({**usual, **choice.arguments})
     if choice.name == LINEAR:
-        return LinearPlugin(arguments)
+        return ResilientMultiProcPlugin({**usual, **choice.arguments, "n_procs": 1})
+    arguments = {"status_callback": usual["status_callback"], **choice.arguments}
     # its jobs are named after whoever sends them
     os.environ.setdefault("LOGNAME", f"uid{os.getuid()}")
     module = import_module(f"nipype.pipeline.plugins.{choice.name.lower()}")
