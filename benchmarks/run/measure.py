@@ -16,7 +16,7 @@ from typing import Any
 
 import psutil
 
-GB, KB = 1e9, 1024
+GB = 1e9
 # How often memory is looked at; what a process used of processors is told exactly when it ends.
 EVERY_S = 0.25
 ADOPT_ORPHANS = 36  # PR_SET_CHILD_SUBREAPER of Linux
@@ -89,8 +89,8 @@ def cost_of(words: Sequence[str], log: Path) -> Cost:
             cpu += orphan.ru_utime + orphan.ru_stime
     if run.returncode:
         raise subprocess.CalledProcessError(run.returncode, words)
-    # a command can end before anybody looks
-    return Cost(wall, cpu, max(peak, used.ru_maxrss * KB / GB))
+    # what the system tells of the peak is no use: a process inherits it from who started it
+    return Cost(wall, cpu, peak)
 
 
 def held_gb(pid: int) -> float:

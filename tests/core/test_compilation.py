@@ -115,6 +115,7 @@ STEPS = """
 import json, os
 import nibabel as nib
 import numpy as np
+from wmhflow.files.images import load_image
 from wmhflow.steps import lesions, regions
 from wmhflow.steps.adapter import interface_of
 
@@ -165,7 +166,7 @@ for dtype in (np.uint8, np.int16, np.int32):
         regions.divide_into_shells, lesions=found.lesions, nawm=nawm, tissue=tissue, width_mm=2.0,
         max_mm=14.0, is_periventricular=found.is_periventricular,
     ).shells
-    assert nib.load(shells).get_fdata().any() and nib.load(lobes).get_fdata().any()
+    assert load_image(shells)[0].any() and load_image(lobes)[0].any()
     os.chdir("..")
 print(json.dumps(compiled.names))
 """
