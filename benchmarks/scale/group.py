@@ -146,7 +146,10 @@ def keys_of(kind: str) -> Iterator[dict[str, str]]:
             {"map": name, "lesion_class": lesion_class, "model": "hinge"}
             for name, lesion_class in product(MAPS, CLASSES)
         ),
-        "acute": ({"index": str(i), "is_remote": "true"} for i in range(1, 4)),
+        "acute": (
+            {"index": str(i), "is_remote": "true", "is_remote_from_oedema": "false"}
+            for i in range(1, 4)
+        ),
         "perivascular": (
             {"index": str(i), "lesion_class": "deep", "is_adjacent": "false"} for i in range(1, 31)
         ),

@@ -164,7 +164,7 @@ def test_a_full_disk_ends_any_command_with_a_sentence(
 ) -> None:
     for error in (OSError(errno.ENOSPC, "full", "/a/b.tsv"), no_space("/a")):
 
-        def fail(_: object, error: OSError = error) -> int:
+        def fail(*_: object, error: OSError = error) -> int:
             raise error
 
         monkeypatch.setattr(program, "_run", fail)

@@ -15,7 +15,7 @@ from wmhflow.errors import InputError, UsageError
 from wmhflow.files.transforms import read_transform
 from wmhflow.registries.maps import load_maps
 from wmhflow.settings import read_config_file
-from wmhflow.workflows.execute import _plugin_arguments
+from wmhflow.workflows.plugins import read_plugin
 
 DEEP = 200_000
 FLOW = 'name = "Flow"\nunit = "1"\nvalid_range = [0.0, 1.0]\nquery = { suffix = "cbf" }\n'
@@ -114,11 +114,11 @@ def test_options(tmp_path: Path, text: str, said: str) -> None:
         pytest.param("[" * 5000, "it is too deep", id="deep"),
         ("plugin: [", "cannot be read as YAML"),
         ("plugin: \x01", "cannot be read as YAML"),
-        ("[]", "only 'plugin: MultiProc'"),
+        ("[]", "it has to be names with values"),
     ],
 )
 def test_plugins(tmp_path: Path, text: str, said: str) -> None:
-    assert said in refusal(_plugin_arguments, tmp_path / "plugin.yml", text)
+    assert said in refusal(read_plugin, tmp_path / "plugin.yml", text)
 
 
 ITK = (

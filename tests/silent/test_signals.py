@@ -25,7 +25,7 @@ import subprocess, sys, time
 from wmhflow.cli import main
 from wmhflow.workflows.plugin import stop_processes
 
-def run(words):
+def run(words, streams):
     grandchild = "import time; time.sleep(600)"
     child = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {grandchild!r}])"
     process = subprocess.Popen([sys.executable, "-c", child])
@@ -123,7 +123,7 @@ def test_every_command_says_what_stopped_it(
     raised: BaseException, code: int, words: list[str], monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    def stop(_: object) -> int:
+    def stop(*_: object) -> int:
         raise raised
 
     monkeypatch.setattr(program, "_run", stop)

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wmhflow.cluster.estimate import EACH_S, HEAD_VOXELS, reference_voxels
 from wmhflow.errors import InputError
 from wmhflow.files.caches import cache_folder
 from wmhflow.plan.visit import ParticipantPlan
@@ -57,6 +56,8 @@ def expected_steps(plans: Iterable[ParticipantPlan], settings: Settings) -> dict
     settings
         The run's settings.
     """
+    # they know compiled functions, whose folder is chosen after this module is imported
+    from wmhflow.cluster.estimate import EACH_S, HEAD_VOXELS, reference_voxels
     from wmhflow.products.product import parts_of
     from wmhflow.products.writing import with_writing
     from wmhflow.steps.kinds import needs_of

@@ -12,9 +12,9 @@ import logging
 import os
 import re
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -84,10 +84,7 @@ def write_json(level: str, message: str, **more: Any) -> None:
 
 def _now() -> str:
     """Return the time with its zone, to the millisecond (ISO 8601)."""
-    now = time.time()
-    zone = time.strftime("%z", time.localtime(now))
-    whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(now))
-    return f"{whole}.{int(now % 1 * 1000):03d}{zone[:3]}:{zone[3:]}"
+    return datetime.now(UTC).astimezone().isoformat(timespec="milliseconds")
 
 
 class JsonStream(io.TextIOBase):
