@@ -38,7 +38,9 @@ REGIONS = [
 ]
 
 
-def opposites(folder: Path, wmh: Any, values: Any, turn: Any = None) -> dict[int, Any]:
+def opposites(
+    folder: Path, wmh: Any, values: Any, turn: Any = None, *, arbitrary: bool = False
+) -> dict[int, Any]:
     """Compare a map in both sides; the head may lie turned in the world."""
     turn = np.eye(4) if turn is None else turn
     world = turn @ AFFINE
@@ -54,7 +56,7 @@ def opposites(folder: Path, wmh: Any, values: Any, turn: Any = None) -> dict[int
     )
     sampled = sample_opposites(
         [save_image(folder / "map.nii", values, world)],
-        [MapOptions("FA", "1", -10.0, 10.0)],
+        [MapOptions("FA", "1", -10.0, 10.0, arbitrary_zero=arbitrary)],
         mirrored.own,
         mirrored.opposite,
         columns,
@@ -68,6 +70,13 @@ def test_a_symmetric_map_has_no_asymmetry(tmp_path: Path) -> None:
     for row in opposites(tmp_path, nothing, np.abs(X) / 20).values():
         assert row["asymmetry"] == pytest.approx(0, abs=1e-6)
         assert row["volume_mm3"] == row["opposite_volume_mm3"]
+
+
+def test_an_arbitrary_zero_has_differences_and_no_index(tmp_path: Path) -> None:
+    rows = opposites(tmp_path, np.zeros(SHAPE, bool), np.where(X < 0, 3.0, 1.0), arbitrary=True)
+    for row in rows.values():
+        assert np.isnan(row["asymmetry"])
+        assert row["difference"] == pytest.approx(2.0)
 
 
 def test_the_index_has_the_sign_of_the_higher_side(tmp_path: Path) -> None:

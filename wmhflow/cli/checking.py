@@ -117,11 +117,13 @@ def _look_at_plans(
     deadline = time.monotonic() + PLANNING_S
     estimates: list[Estimate] = []
     problems: list[tuple[str, str]] = []
+    refused: list[tuple[str, str]] = []
     n_seen = n_visits = 0
     for plan in _spread(settings, subjects):
         n_seen += 1
         n_visits += len(plan.visits)
         problems += [(one.label, one.problem) for one in plan.visits if one.problem is not None]
+        refused += [(one.label, why) for one in plan.visits for why in one.refused]
         if any(visit.problem is None for visit in plan.visits):
             estimates.append(estimate_person(plan, settings, cpus))
         if time.monotonic() > deadline:
@@ -130,11 +132,14 @@ def _look_at_plans(
     text = (
         f"{n_seen} persons{some}: {n_visits - len(problems)} of {n_visits} visits can be processed"
     )
-    (found.bad if problems or not estimates else found.well)("plans", text)
-    for why, (label, sentence) in _by_sentence(problems)[:MOST_PROBLEMS]:
-        found.lines.append(
-            f"         {label}: {sentence}" + (f" (and {why - 1} like it)" if why > 1 else "")
-        )
+    if refused:
+        text += f"; {len(refused)} things that were given or asked for are refused, and end with 1"
+    sound = estimates and not (problems or refused)
+    (found.well if sound else found.bad)("plans", text)
+    for group in (problems, refused):
+        for count, (label, sentence) in _by_sentence(group)[:MOST_PROBLEMS]:
+            more = f" (and {count - 1} like it)" if count > 1 else ""
+            found.lines.append(f"         {label}: {sentence}{more}")
     return estimates
 
 
@@ -172,6 +177,7 @@ def _look_at_limits(chosen: Submission, minutes: int, most: Estimate, found: Fin
     scheduler = Scheduler(load_executors()[chosen.executor])
     try:
         scheduler.check_programs()
+        scheduler.check_answer()
         limit = scheduler.longest_minutes(chosen.partition)
         found.well(
             "scheduler", f"{chosen.executor}, arrays of up to {scheduler.most_tasks()} tasks"

@@ -100,6 +100,23 @@ class Scheduler:
         ):
             raise InputError(f"{self.executor.cancel[0]} failed: {_said(done)}; try it again.")
 
+    def check_answer(self) -> None:
+        """See whether the scheduler answers from here.
+
+        Raises
+        ------
+        InputError
+            With what its program said.
+        """
+        asked = self.executor.ask_most
+        if shutil.which(asked[0]):
+            done = _run(asked)
+            if done.returncode:
+                raise InputError(
+                    f"{' '.join(asked)} failed: {_said(done)}; jobs cannot be sent from here. Ask "
+                    "on a machine from which they can."
+                )
+
     def most_tasks(self) -> int:
         """Return how many tasks an array of this site may have."""
         executor = self.executor

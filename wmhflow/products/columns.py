@@ -83,7 +83,11 @@ WEIGHTED: tuple[Column, ...] = (
 
 VOLUMES: tuple[Column, ...] = (
     *_REGION,
-    Column("volume_mm3", "Volume of the region, lesions included", "mm^3"),
+    Column(
+        "volume_mm3",
+        "Volume of the region, lesions included; in seg-tissue they are a tissue by themselves",
+        "mm^3",
+    ),
     Column("wmh_volume_mm3", "Volume of white matter hyperintensities in the region", "mm^3"),
     Column("wmh_fraction", "wmh_volume_mm3 / volume_mm3; n/a if the region is empty", "1"),
     Column("n_lesions", "Number of lesions with at least one voxel in the region", kind="whole"),
@@ -131,7 +135,12 @@ ASYMMETRY: tuple[Column, ...] = (
     Column("opposite_volume_mm3", "Its volume", "mm^3"),
     Column("opposite_value", "Its value"),
     Column("difference", "Left minus right"),
-    Column("asymmetry", "(left - right) / (left + right); n/a where the two differ in sign", "1"),
+    Column(
+        "asymmetry",
+        "(left - right) / (left + right); n/a where the two differ in sign or both are 0, and of "
+        "maps whose zero is chosen (susceptibility, delays)",
+        "1",
+    ),
 )
 
 CONTRASTS: tuple[Column, ...] = (
@@ -195,7 +204,8 @@ MAPS: tuple[Column, ...] = (
     Column("unit", "Unit of mean, sd, median, quantiles and mad", kind="text"),
     Column(
         "n",
-        "Number of valid map voxels that overlap the region by more than 1e-4 of the smaller voxel",
+        "Valid map voxels that overlap a piece of the region (of the finest partition) by "
+        "more than 1e-4 of the smaller voxel",
         kind="whole",
     ),
     _SAMPLES,
@@ -223,8 +233,12 @@ PROFILES: tuple[Column, ...] = (
         "1 is the first outside the lesion edge, -1 the first inside, rest beyond",
         kind="text",
     ),
-    Column("distance_lo", "Open lower edge; negative inside the lesion", "mm"),
-    Column("distance_hi", "Closed upper edge", "mm"),
+    Column(
+        "distance_lo",
+        "Lower edge, negative inside the lesion: open outside it, closed inside it",
+        "mm",
+    ),
+    Column("distance_hi", "Upper edge: closed outside the lesion, open inside it", "mm"),
     Column("distance_mean", "Mean true distance of the shell's reference voxels", "mm"),
     _SAMPLES,
     Column("mean", "Weighted mean of the map in the shell"),
@@ -232,6 +246,7 @@ PROFILES: tuple[Column, ...] = (
     Column("median", "Weighted median"),
     Column("reference_mean", "Mean in NAWM beyond the last shell"),
     Column("difference", "mean - reference_mean"),
+    Column("unit", "Unit of means, sd, median and difference", kind="text"),
 )
 
 PENUMBRA: tuple[Column, ...] = (
@@ -256,6 +271,7 @@ PENUMBRA: tuple[Column, ...] = (
         kind="text",
     ),
     Column("reason", "Why the width or one of its limits is missing", kind="text"),
+    Column("unit", "Unit of plateau and amplitude", kind="text"),
 )
 
 CURVES: tuple[Column, ...] = (
@@ -270,6 +286,7 @@ CURVES: tuple[Column, ...] = (
     ),
     Column("curve_lo", "Lower end of the curve's 95 % band, at each place by itself"),
     Column("curve_hi", "Upper end"),
+    Column("unit", "Unit of mean and curve", kind="text"),
 )
 
 

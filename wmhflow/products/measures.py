@@ -280,6 +280,7 @@ def _samples(
                 fit_of(entry),
                 factor_of(entry),
                 entry.definition.plausible,
+                entry.definition.arbitrary_zero,
             )
             for entry in group
         ],

@@ -87,7 +87,8 @@ def measure_alps(
             found[side] = measure_side(field, named, rotation)
     rows = [_row(side, one) for side, one in found.items()]
     rows.append(_both(rows))
-    spacing = float(max(spacing_of(tensors.affine)))
+    # an affine holds 3 mm as 3.00000005
+    spacing = round(float(max(spacing_of(tensors.affine))), 3)
     return AlpsTable(rows, {"alps_voxel_mm": spacing, "alps_mean": rows[-1]["alps"]})
 
 

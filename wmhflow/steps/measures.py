@@ -185,6 +185,7 @@ class MapOptions:
     ``can_be_zero`` says that methods give exactly 0 in tissue. Maps of one ``fit`` were made
     together, and tell of each other where there are no data; an empty one is no fit. The file's
     values times ``factor`` are in ``unit``, in which white matter is typically ``plausible``.
+    ``arbitrary_zero`` says that only differences mean something.
     """
 
     name: str
@@ -195,6 +196,7 @@ class MapOptions:
     fit: str = ""
     factor: float = 1.0
     plausible: tuple[float, float] | None = None
+    arbitrary_zero: bool = False
 
 
 class LoadedMaps(NamedTuple):
@@ -455,7 +457,10 @@ def arrange_profiles(
         for lesion_class in CLASSES
         for row in _profile_rows(table, name, lesion_class, sums, width_mm, n_shells)
     ]
-    return Profiles(table, profiles, _in_order(penumbra, names), _in_order(curves, names))
+    units = {row["map"]: row["unit"] for row in table}
+    kinds = (profiles, _in_order(penumbra, names), _in_order(curves, names))
+    profiles, widths, bins = ([one | {"unit": units[one["map"]]} for one in kind] for kind in kinds)
+    return Profiles(table, profiles, widths, bins)
 
 
 def _in_order(groups: list[Rows], names: list[str]) -> Rows:

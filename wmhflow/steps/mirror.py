@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -107,7 +108,11 @@ def sample_opposites(
     ]
     table = [
         described(region, one.name, one.unit)
-        | compared(region, *(_cells(side[one.name], i) for side in sampled))
+        | compared(
+            region,
+            *(_cells(side[one.name], i) for side in sampled),
+            has_ratio=not one.arbitrary_zero,
+        )
         for one in options
         for i, region in enumerate(sided)
     ]
@@ -133,15 +138,22 @@ def described(region: TableRegion, measure: str, unit: str) -> dict[str, Any]:
 
 
 def compared(
-    region: TableRegion, own: dict[str, float], opposite: dict[str, float]
+    region: TableRegion,
+    own: dict[str, float],
+    opposite: dict[str, float],
+    *,
+    has_ratio: bool = True,
 ) -> dict[str, Any]:
-    """Set a region beside its opposite; the index is left against right for either side's row."""
+    """Set a region beside its opposite; the index is left against right for either side's row.
+
+    There is none where the quantity's 0 does not mean that there is none of it.
+    """
     left, right = (own, opposite) if region.hemisphere == LETTER_LEFT else (opposite, own)
     return {
         **own,
         **{f"opposite_{name}": value for name, value in opposite.items()},
         "difference": left["value"] - right["value"],
-        "asymmetry": asymmetry_index(left["value"], right["value"]),
+        "asymmetry": asymmetry_index(left["value"], right["value"]) if has_ratio else math.nan,
     }
 
 

@@ -189,10 +189,11 @@ def _full_shells(what: str, gradients: Gradients, least: int) -> list[Shell]:
     """List the shells of so many directions; two of them have to lie apart."""
     full = [one for one in _lower_shells(gradients) if _directions(gradients, [one]) >= least]
     if len(full) < 2 or full[-1].b / full[0].b < LEAST_SHELL_RATIO:
-        found = " and ".join(f"{shell.b:.0f}" for shell in full) or "none"
+        found = " and ".join(f"{shell.b:.0f}" for shell in full)
+        there = f"b = {found} alone" if full else "none of so many"
         raise UnfitSeriesError(
-            f"{what}: needs two shells of {least} directions each, the higher b at least "
-            f"{LEAST_SHELL_RATIO:g} times the lower one; there are {found}"
+            f"{what} needs two shells of {least} directions each, the higher b at least "
+            f"{LEAST_SHELL_RATIO:g} times the lower one, and there is {there}"
         )
     return full
 

@@ -33,7 +33,6 @@ def _profile(context: VisitContext, entry: MapPlan) -> Picture:
     widths = penumbra_widths(context.table("penumbra"), entry.name)
     others = published_text(entry.definition)
     curves = curve_points(context.table("curves"), entry.name)
-    others = published_text(entry.definition)
     more = " Dotted lines: penumbra width of the lesions in that colour." if widths else ""
     if curves:
         more += (
@@ -54,6 +53,6 @@ def _profile(context: VisitContext, entry: MapPlan) -> Picture:
         "the independent samples that its voxels are worth) in each shell, at the shell's mean "
         "distance. Left of the red line lies the inside of the lesions. Squares at “beyond”: white "
         "matter outside the last shell, nearest to lesions of that class; grey band: its mean ± "
-        f"SD for all lesions.{more}{others and f' {others}'}",
+        f"SD for all lesions.{more}",
         map_name=entry.name,
     )
