@@ -68,6 +68,7 @@ def test_the_plan_says_from_which_frames_and_relative_to_what(dataset: Coarse) -
 
 
 FRAMED = {"frames": True}
+EARLY = {"FrameTimesStart": [0], "FrameDuration": [600], "InjectionStart": 0}
 
 
 @pytest.mark.parametrize(
@@ -78,7 +79,16 @@ FRAMED = {"frames": True}
         ("trc-PIB_pet", FRAMED | {"FrameDuration": [0] * 6}, "last no time"),
         ("trc-PIB_pet", FRAMED | {"FrameTimesStart": [6, 5, 4, 3, 2, 1]}, "do not follow"),
         ("trc-PIB_pet", FRAMED | {"InjectionStart": 0}, "0 to 30 min after injection, lies wholly"),
+        ("trc-PIB_pet", FRAMED | {"FrameDuration": [900] * 6}, "do not follow"),
+        ("trc-PIB_pet", FRAMED | {"FrameTimesStart": [0] * 6}, "do not follow"),
+        ("trc-PIB_pet", FRAMED | {"InjectionStart": "-2400"}, "'-2400', is no number"),
         ("trc-PIB_pet", FRAMED | {"ImageDecayCorrected": False}, "not corrected for decay"),
+        ("trc-PIB_pet", FRAMED | {"ImageDecayCorrected": "false"}, "not corrected for decay"),
+        ("trc-PIB_pet", FRAMED | {"ImageDecayCorrected": 0}, "not corrected for decay"),
+        ("trc-PIB_pet", {"AttenuationCorrection": ["none"]}, "not corrected for attenuation"),
+        ("trc-PIB_pet", {"AttenuationCorrection": "no"}, "not corrected for attenuation"),
+        ("trc-PIB_pet", {"TracerName": "FDG"}, "its name says PIB, and its JSON file FDG"),
+        ("trc-PIB_pet", EARLY, "its one frame is from 0 to 10 min after injection"),
         ("trc-PIB_pet", {"AttenuationCorrection": "none"}, "not corrected for attenuation"),
         ("trc-PIB_rec-nacstat_pet", {}, "not corrected for attenuation"),
         ("trc-raclopride_pet", {}, "'raclopride' is none of which"),
@@ -106,7 +116,7 @@ def test_without_a_parcellation_there_is_no_region_of_reference(dataset: Coarse)
 
 def test_a_given_map_of_the_tracer_is_never_computed_again(dataset: Coarse) -> None:
     add_pet(dataset, "trc-PIB_pet")
-    add_pet(dataset, "trc-FDG_pet")
+    add_pet(dataset, "trc-FDG_pet", TracerName="FDG")
     given = dataset.given / "sub-01" / "pet" / "sub-01_trc-PIB_meas-SUVR_mimap.nii.gz"
     save(given, (1.0 + uptake()).astype(np.float32), head().affine)
     maps = {one.name: one.file.path.name for one in planned(dataset).maps}
@@ -114,6 +124,26 @@ def test_a_given_map_of_the_tracer_is_never_computed_again(dataset: Coarse) -> N
     # one of which nobody says the tracer may be of any
     given.rename(given.with_name("sub-01_meas-SUVR_mimap.nii.gz"))
     assert [one.name for one in planned(dataset).maps] == ["SUVR"]
+
+
+@pytest.mark.parametrize("edge_mm", [3e-3, 0.3, 30.0, 3000.0])
+def test_a_pet_whose_affine_is_in_another_unit_is_not_computed_from(
+    dataset: Coarse, edge_mm: float
+) -> None:
+    path = add_pet(dataset)
+    image = nib.load(path)
+    scale = np.diag([edge_mm / 3] * 3 + [1.0])
+    save(path, np.asanyarray(image.dataobj), image.affine @ scale)
+    visit = planned(dataset)
+    assert not visit.maps
+    assert "write the affine in mm" in said(visit, "SUVRPIB")
+
+
+def test_the_name_that_the_program_itself_writes_is_a_given_map(dataset: Coarse) -> None:
+    add_pet(dataset)
+    given = dataset.given / "sub-01" / "pet" / "sub-01_trc-PIB_space-T1w_desc-SUVR_mimap.nii.gz"
+    save(given, (1.0 + uptake()).astype(np.float32), head().affine)
+    assert [one.file.path.name for one in planned(dataset).maps] == [given.name]
 
 
 @pytest.mark.parametrize("name", ["trc-18FFDG_pet", "pet"])

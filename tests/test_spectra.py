@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests import inprocess
-from tests.coarse import MOTIONS, Coarse, coarse_dataset, head
+from tests.coarse import MOTIONS, Coarse, coarse_dataset, head, save
 from wmhflow.bids.writer import read_table
 from wmhflow.cli.parser import parse_settings
 from wmhflow.cli.run import make_plans
@@ -202,7 +202,14 @@ def test_voxels_are_found_and_how_they_lie_is_said(dataset: Coarse) -> None:
     assert "by its header, whose place nothing judges; values in" in why
 
 
-def test_a_given_transform_leads_it(dataset: Coarse) -> None:
+@pytest.mark.parametrize("beside_maps", [False, True])
+def test_a_given_transform_leads_it(dataset: Coarse, beside_maps: bool) -> None:
+    if beside_maps:
+        save(
+            dataset.given / "sub-01" / "dwi" / "sub-01_model-tensor_param-fa_dwimap.nii.gz",
+            np.full(head().codes.shape, 0.4, np.float32) * (head().codes > 0),
+            head().affine,
+        )
     save_voxel(voxel_path(dataset), MOTIONS["asl"] @ box(lesion_middle()))
     path = dataset.given / "sub-01" / "anat" / "sub-01_from-mrs_to-T1w_mode-image_xfm.txt"
     write_itk_affine(MOTIONS["asl"], path)
@@ -231,6 +238,7 @@ def test_a_transform_of_another_voxel_does_not_lead_it(dataset: Coarse) -> None:
         ({"edge": 0.5}, {}, "edges of 2 to 250 mm can be meant"),
         ({}, {"AcquisitionVoxelSize": [20, 20, 30]}, "its JSON file says 20×20×30 mm"),
         ({}, {"AnatomicalImage": "bids::sub-01/ses-2/anat/sub-02_T1w.nii.gz"}, "another person"),
+        ({}, {"AnatomicalImage": "bids::sub-011/anat/sub-011_T1w.nii.gz"}, "another person"),
     ],
 )
 def test_what_is_no_voxel_of_the_head_costs_the_voxel_alone(

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 import pytest
 
@@ -285,6 +286,41 @@ def test_a_component_is_a_map_if_the_series_has_it(
         factor = 0.01 if units == "%" else 1.0
         assert values.options == {"name": "Part", "number": number, "factor": factor}
     else:
+        assert any(said in why for why in visit.refused)
+
+
+@pytest.mark.parametrize(
+    ("typical", "units", "factor", "said"),
+    [
+        (0.4, NOT_STATED, 1.0, None),
+        (40.0, NOT_STATED, 0.01, None),
+        (40.0, "%", 0.01, None),
+        (40.0, "1", None, "are those of '%'"),
+        (0.4, "%", None, "are those of '1'"),
+        (3.0, NOT_STATED, None, "'1'"),
+        (None, NOT_STATED, None, "sub-01_space-T1w_model-tensor_param-fa_dwimap.nii.gz"),
+    ],
+)
+def test_the_unit_of_a_component_is_told_as_that_of_a_map(
+    raw: Path, tmp_path: Path, typical: float | None, units: Any, factor: float | None,
+    said: str | None,
+) -> None:  # fmt: skip
+    path = give(tmp_path / "maps", f"{TENSOR}-fa_dwimap", typical or 0.4, units)
+    values = np.asanyarray(nib.load(path).dataobj)
+    save_image(path, np.stack([0 * values + 7, values], axis=-1), dtype=np.float64)
+    if typical is None:
+        path.write_bytes(path.read_bytes()[:-2000])
+    more = 'other_units = ["%"]\nplausible = [0.1, 0.9]\n'
+    text = VECTOR.replace("NUMBER", "2") + more
+    (tmp_path / "more.toml").write_text(text.replace("[0, 1]", "[0, 200]"), encoding="utf-8")
+    visit = plan_one(raw, tmp_path / "maps", more=("--maps", str(tmp_path / "more.toml")))
+    parts = [one.values for one in visit.maps if one.name == "Part"]
+    if said is None:
+        (values_of,) = parts
+        assert isinstance(values_of, Computed)
+        assert values_of.options["factor"] == factor
+    else:
+        assert not parts
         assert any(said in why for why in visit.refused)
 
 

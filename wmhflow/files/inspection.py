@@ -114,6 +114,26 @@ def check_anatomical(facts: ImageFacts) -> None:
     )
 
 
+def odd_size(facts: ImageFacts) -> str | None:
+    """Say why the volumes of a series cannot be of a head, by their header; None if they can.
+
+    A slab is enough, so that only what no unit but mm explains is told.
+
+    Parameters
+    ----------
+    facts
+        Facts of the series.
+    """
+    extent, size = facts.extent_mm, facts.voxel_size_mm
+    if extent.max() < LEAST_EXTENT_MM or extent.max() > LARGEST_EXTENT_MM:
+        wide = "×".join(f"{length:.3g}" for length in extent)
+        return f"it spans {wide} mm by its affine, which no head does; write the affine in mm"
+    if size.max() > COARSEST_VOXEL_MM:
+        coarse = "×".join(f"{length:.3g}" for length in size)
+        return f"it has voxels of {coarse} mm by its affine; write the affine in mm"
+    return None
+
+
 def _is_heads(extent_mm: NDArray[np.float64]) -> bool:
     return bool(extent_mm.min() >= LEAST_EXTENT_MM and extent_mm.max() <= LARGEST_EXTENT_MM)
 

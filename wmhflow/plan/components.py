@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from wmhflow.bids.query import FoundFile
-from wmhflow.bids.sidecars import read_sidecar
+from wmhflow.core.measure.typical import typical_size
 from wmhflow.errors import InputError
 from wmhflow.plan.context import Planning
+from wmhflow.plan.units import contradiction, settle_unit, values_of
 from wmhflow.plan.visit import Computed
 from wmhflow.registries.maps import MapComputation, MapDefinition
-from wmhflow.registries.units import factor_between, is_arbitrary
+from wmhflow.registries.units import factor_between
 
 STEP = "component"
 
@@ -37,7 +38,7 @@ def component_of(
     Raises
     ------
     InputError
-        If there is no such volume, or the unit in the JSON file is of another quantity.
+        If there is no such volume, it cannot be read, or its unit cannot be told.
     """
     wanted = definition.component or 1
     held = planning.series_facts(file).n_volumes
@@ -46,23 +47,15 @@ def component_of(
             f"{file.path} has {held} volume{'s' if held > 1 else ''}, and the definition of "
             f"{definition.name} names component {wanted}; correct it in --maps."
         )
+    read, reading = settle_unit(planning, definition, file)
+    fault = contradiction(file, read, reading, typical_size(values_of(definition, file)))
+    if fault is not None:
+        raise InputError(fault)
     planning.say(definition.name, "note", f"component {wanted} of {held} of {file.named}")
-    options = {"name": definition.name, "number": wanted, "factor": _factor(definition, file)}
-    takes = {"in_file": file}
+    # what is computed here is written in the registry's unit
+    factor = reading.factor * (factor_between(read.unit, read.own_unit) or 1.0)
+    options = {"name": definition.name, "number": wanted, "factor": factor}
     how = MapComputation(STEP, {"in_file": definition.query})
-    told = {"Component": wanted}
-    read = replace(definition, computed=how)
-    return read, Computed(STEP, (file,), takes=takes, options=options, told=told)
-
-
-def _factor(definition: MapDefinition, file: FoundFile) -> float:
-    stated = read_sidecar(file).get("Units")
-    if not isinstance(stated, str) or not stated.strip() or is_arbitrary(stated):
-        return 1.0
-    factor = factor_between(stated, definition.own_unit)
-    if factor is None:
-        raise InputError(
-            f"{file.path} is in '{stated}' by its sidecar; {definition.name} is measured in "
-            f"'{definition.own_unit}', of which that cannot become one: correct one of the two."
-        )
-    return factor
+    told = {"Component": wanted, "UnitOfFile": reading.unit}
+    values = Computed(STEP, (file,), takes={"in_file": file}, options=options, told=told)
+    return replace(read, computed=how), values

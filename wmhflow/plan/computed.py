@@ -7,10 +7,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from wmhflow.bids.query import FoundFile
+from wmhflow.bids.query import IMAGE_EXTENSIONS, FoundFile
 from wmhflow.bids.sidecars import inherited_files
 from wmhflow.errors import InputError, UsageError
-from wmhflow.files.inspection import same_lattice
+from wmhflow.files.inspection import odd_size, same_lattice
 from wmhflow.plan.context import Planning
 from wmhflow.plan.visit import Composed, Computed, MapPlan, Source, VisitPlan
 from wmhflow.registries.maps import MapComputation, MapDefinition
@@ -188,8 +188,22 @@ class Computing:
     def _found(self, definition: SeriesDefinition, which: str) -> FoundSeries | str | None:
         key = definition.name + which
         if key not in self._series:
-            self._series[key] = find_series(self.planning, self.visit, definition, self.is_unmoved)
+            found = find_series(self.planning, self.visit, definition, self.is_unmoved)
+            odd = None if found is None or isinstance(found, str) else self._odd_size(found)
+            self._series[key] = odd or found
         return self._series[key]
+
+    def _odd_size(self, found: FoundSeries) -> str | None:
+        """Say why the header of a series cannot be right; what cannot be read is said by others."""
+        for file in listed_files(found):
+            if file.path.name.endswith(IMAGE_EXTENSIONS):
+                try:
+                    odd = odd_size(self.planning.series_facts(file))
+                except InputError:
+                    continue
+                if odd is not None:
+                    return f"{file.named}: {odd}"
+        return None
 
     def _fit(self, step: str, found: FoundSeries, which: str) -> Fit | str:
         if step in OF_PARCELLATION and self.visit.parcellation is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 from wmhflow.bids.query import IMAGE_EXTENSIONS, FoundFile
@@ -46,7 +45,9 @@ def judge_uptake(planning: Planning, found: FoundSeries) -> Fit | str:
         return "it is more than one file"
     told = _raw_sidecar(planning, file) | read_sidecar(file)
     name = str(file.get("tracer") or told.get("TracerName") or "")
-    tracer = find_tracer(name)
+    tracer, other = find_tracer(name), find_tracer(str(told.get("TracerName") or name))
+    if tracer is not None and other is not None and tracer is not other and tracer != other:
+        return f"its name says {name}, and its JSON file {told['TracerName']} (TracerName)"
     chosen = planning.settings.inputs.suvr_reference
     if chosen == BY_TRACER and tracer is None:
         which = f"its tracer '{name}' is none" if name else "its name and JSON file tell no tracer"
@@ -99,8 +100,8 @@ def _label(file: FoundFile) -> str:
 
 
 def _is_uncorrected(file: FoundFile, told: Mapping[str, Any]) -> bool:
-    says = str(told.get("AttenuationCorrection") or "").strip().lower()
-    return says == "none" or str(file.get("reconstruction") or "").lower().startswith("nac")
+    is_denied = _denies(told.get("AttenuationCorrection"))
+    return is_denied or str(file.get("reconstruction") or "").lower().startswith("nac")
 
 
 def _frames(
@@ -109,18 +110,50 @@ def _frames(
     """Choose frames, or say why none can be."""
     starts = _numbers(told.get("FrameTimesStart"), n_volumes)
     lasting = _numbers(told.get("FrameDuration"), n_volumes)
-    injected = _numbers(told.get("InjectionStart", 0), 1)
-    since = injected[0] if injected else 0.0
-    if starts is None or lasting is None:
-        if n_volumes == 1:
-            return Frames([], [], [], None)
-        return (
-            f"it has {n_volumes} frames, and its JSON file does not say of each when it begins "
-            "and how long it lasts (FrameTimesStart, FrameDuration)"
-        )
+    given = told.get("InjectionStart")
+    injected = [0.0] if given is None else _numbers(given, 1)
+    if injected is None:
+        return f"its InjectionStart, {given!r}, is no number of seconds"
+    if starts is not None and lasting is not None:
+        if n_volumes > 1:
+            return _chosen(told, starts, lasting, injected[0], window_min)
+        return _static(starts, lasting, given, window_min)
     if n_volumes == 1:
-        return Frames([], [], [], _span(starts, lasting, [0], since))
-    fault = _fault(told, starts, lasting)
+        return Frames([], [], [], None)
+    return (
+        f"it has {n_volumes} frames, and its JSON file does not say of each when it begins "
+        "and how long it lasts (FrameTimesStart, FrameDuration)"
+    )
+
+
+def _static(
+    starts: list[float],
+    lasting: list[float],
+    injected: float | None,
+    window_min: tuple[float, float] | None,
+) -> Frames | str:
+    """Take the one frame there is, unless it is known to lie outside of the tracer's time."""
+    begin, end = _span(starts, lasting, [0], injected or 0.0)
+    if injected is None or window_min is None:
+        return Frames([], [], [], (begin, end))
+    if end <= window_min[0] or begin >= window_min[1]:
+        return (
+            f"its one frame is from {begin:g} to {end:g} min after injection, and its uptake is "
+            f"told between {window_min[0]:g} and {window_min[1]:g} min; correct FrameTimesStart "
+            "and InjectionStart, or choose with --suvr-window"
+        )
+    return Frames([], [], [], (begin, end))
+
+
+def _chosen(
+    told: Mapping[str, Any],
+    starts: list[float],
+    lasting: list[float],
+    since: float,
+    window_min: tuple[float, float] | None,
+) -> Frames | str:
+    """Choose the frames that lie wholly within the tracer's time."""
+    n_volumes, fault = len(starts), _fault(told, starts, lasting)
     if fault is not None or window_min is None:
         return fault or (
             f"it has {n_volumes} frames, and its tracer tells not which to average; "
@@ -150,11 +183,26 @@ def _fault(
     told: Mapping[str, Any], starts: Sequence[float], lasting: Sequence[float]
 ) -> str | None:
     """Say why frames cannot be averaged."""
-    if min(lasting) <= 0 or any(later < earlier for earlier, later in pairwise(starts)):
-        return "its frames last no time, or do not follow each other (FrameTimesStart)"
-    if told.get("ImageDecayCorrected") is False:
+    ends = [start + last for start, last in zip(starts, lasting, strict=True)]
+    if min(lasting) <= 0 or any(
+        later < end - ROUNDING_S for end, later in zip(ends, starts[1:], strict=False)
+    ):
+        return (
+            "its frames last no time, or do not follow each other (FrameTimesStart and "
+            "FrameDuration, in seconds)"
+        )
+    if _denies(told.get("ImageDecayCorrected")):
         return "its frames are not corrected for decay, so that they cannot be averaged"
     return None
+
+
+def _denies(value: Any) -> bool:
+    """Tell whether a field says no, in whichever type."""
+    words = value if isinstance(value, list) else [value]
+    return any(
+        one is not None and str(one).strip().lower() in {"false", "no", "none", "0"}
+        for one in words
+    )
 
 
 def _numbers(value: Any, count: int) -> list[float] | None:

@@ -207,14 +207,16 @@ def _end(
 def _stranger(planning: Planning, file: FoundFile, image: FoundFile) -> str | None:
     """Say why a transform of another dataset does not belong to an image; None if it may.
 
-    It may if its dataset holds no scan, or an image on the same grid in the same place.
+    It may if its dataset holds no scan, or an image on the same grid in the same place; and for a
+    raw image if it holds no scan of that kind, of which it could be instead.
     """
     spaces = planning.spaces
     if spaces.family(file) == spaces.family(image) or file.root not in spaces.with_scans:
         return None
     others = planning.query.derived("", planning.subject, datatype=image.get("datatype"))
     beside = [other for other in planning.of_visit(others) if other.root == file.root]
-    if any(_may_lie_beside(planning, other, image) for other in beside):
+    is_raw = image.root.resolve() == planning.settings.bids_dir.resolve()
+    if (is_raw and not beside) or any(_may_lie_beside(planning, other, image) for other in beside):
         return None
     return (
         f"{file.path.name} is of the dataset {file.dataset}, which has no image on the grid of "

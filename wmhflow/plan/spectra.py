@@ -186,9 +186,9 @@ def _by_anatomical(visit: VisitPlan, file: FoundFile, told: Mapping[str, Any]) -
         if any(re.split(r"[:/]", one)[-1] == image.path.name for one in names):
             return suffix, f"by its header with the {suffix} that it was planned on"
     for name in names:
-        start = "_".join(part for part in file.path.name.split("_")
-                         if part.startswith(("sub-", "ses-")))  # fmt: skip
-        if not re.split(r"[:/]", name)[-1].startswith(start):
+        parts = re.split(r"[:/]", name)[-1].split("_")
+        own = [part for part in file.path.name.split("_") if part.startswith(("sub-", "ses-"))]
+        if parts[: len(own)] != own:
             raise InputError(
                 f"{file.path} was planned on {name} (AnatomicalImage), which is of another person "
                 "or visit; give the transform that leads to the reference (from-mrs_to-T1w)."

@@ -13,12 +13,13 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wmhflow.bids.query import FoundFile
 from wmhflow.bids.sidecars import read_sidecar
 from wmhflow.core.measure.typical import typical_size
 from wmhflow.errors import InputError
-from wmhflow.files.images import load_volume
+from wmhflow.files.images import load_series, load_volume
 from wmhflow.plan.context import Planning
 from wmhflow.plan.visit import UnitReading
 from wmhflow.registries.maps import MapDefinition
@@ -123,7 +124,7 @@ def _by_values(definition: MapDefinition, file: FoundFile) -> UnitReading:
             raise InputError(_undeclared(definition, file, []))
         return own
     try:
-        size = typical_size(np.asarray(load_volume(file.path)[0], dtype=np.float64))
+        size = typical_size(values_of(definition, file))
     except InputError:
         # what is wrong with it is said when all files are judged
         size = math.nan
@@ -137,6 +138,25 @@ def _by_values(definition: MapDefinition, file: FoundFile) -> UnitReading:
         raise InputError(_undecided(definition, file, size, found))
     factor = factor_between(fitting[0].unit, definition.unit)
     return UnitReading(fitting[0].unit, factor if factor is not None else 1.0, VALUES, size)
+
+
+def values_of(definition: MapDefinition, file: FoundFile) -> NDArray[np.float64]:
+    """Load a map's values as they are stored, or those of its component.
+
+    Parameters
+    ----------
+    definition, file
+        The map, and its file.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read to its end.
+    """
+    if definition.component is None:
+        return np.asarray(load_volume(file.path)[0], dtype=np.float64)
+    data, _ = load_series(file.path, [definition.component - 1])
+    return np.asarray(data[..., 0], dtype=np.float64)
 
 
 def readings(definition: MapDefinition, size: float) -> Iterator[Reading]:
