@@ -49,6 +49,7 @@ def test_a_truncated_image_and_a_step_that_fails_are_each_persons_own(tmp_path: 
     assert not list(coarse.out.rglob("*.part"))
 
 
+@pytest.mark.slow
 def test_a_run_that_was_cut_is_not_finished_and_the_next_one_finishes_it(tmp_path: Path) -> None:
     coarse = coarse_dataset(tmp_path, every=2)
     whole = tmp_path / "whole" / "out"

@@ -278,6 +278,7 @@ def test_maps_are_shown_in_the_units_that_were_asked_for(
 # ---- anatomy -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.acts("--reference")
 def test_with_the_flair_as_reference_every_voxel_keeps_its_label(
     coarse: Coarse, plain: Path
@@ -301,6 +302,7 @@ def test_with_the_flair_as_reference_every_voxel_keeps_its_label(
                     assert float(text) == pytest.approx(float(other[column]), rel=1e-3, abs=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.acts("--wmh-source")
 @pytest.mark.usefixtures("few_iterations")
 def test_lesions_are_computed_although_given_or_demanded_to_be_given(
@@ -330,6 +332,7 @@ nibabel.save(nibabel.Nifti1Image(mask.astype("uint8"), image.affine), sys.argv[2
 """
 
 
+@pytest.mark.slow
 @pytest.mark.acts("--wmh-command")
 def test_a_program_of_the_users_own_finds_the_lesions(coarse: Coarse, tmp_path: Path) -> None:
     out = tmp_path / "out"
@@ -648,6 +651,7 @@ def wait(number: int = 0) -> int:
     return number + 1
 
 
+@pytest.mark.slow
 @pytest.mark.acts("--stop-on-first-crash")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("stop", [False, True])
@@ -721,6 +725,7 @@ def test_the_methods_text_alone_is_written(coarse: Coarse, tmp_path: Path) -> No
     assert not list(out.glob("sub-*"))
 
 
+@pytest.mark.slow
 @pytest.mark.acts("--reports-only")
 def test_a_report_is_made_anew_from_what_is_finished(coarse: Coarse, plain: Path) -> None:
     page, tables = plain / "sub-01.html", coarse.anat(plain).glob("*.tsv")

@@ -16,6 +16,7 @@ DKT = DATA / "atlases" / "mindboggle_dkt"
 CORTEX, REACH_MM = 3, 30.0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not DKT.is_dir(), reason="the DKT atlas is not on this machine")
 def test_white_matter_of_the_dkt_atlas_has_the_lobe_of_the_nearest_cortex() -> None:
     """What the atlas leaves without a label beside cortex stands for white matter."""

@@ -49,6 +49,7 @@ def test_flat_ends_of_thick_slices_are_no_end_in_the_brain(t1w: Grid3D, inner: n
     assert np.array_equal(found[1], inner & thick)
 
 
+@pytest.mark.slow
 def test_a_neck_left_on_a_brain_is_taken_off_whichever_way_the_grid_runs(
     t1w: Grid3D, inner: np.ndarray
 ) -> None:

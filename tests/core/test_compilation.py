@@ -337,6 +337,7 @@ def test_voxel_sizes_that_need_wide_keys_compile_nothing(warm):
     assert answered(calls((0.48828125, 0.48828125, 1.2)), NUMBA_CACHE_DIR=str(warm)) == []
 
 
+@pytest.mark.slow
 def test_many_processes_fill_one_empty_folder(tmp_path, answer):
     code = COUNTER + FEW_CALLS + "print(json.dumps([found, compiled.names]))"
     folder = str(tmp_path / "cold")

@@ -172,6 +172,7 @@ def tables(draw: st.DrawFn) -> list[tuple[list[str], list[list[str]]]]:
     return made
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(tables(), st.integers(1, 200))
 def test_it_is_what_row_by_row_in_python_gives(

@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 from urllib.parse import unquote
 
 import numpy as np
+import pytest
 
 from wmhflow.plan.visit import Decision, ParticipantPlan, VisitPlan
 from wmhflow.reports import person
@@ -89,6 +90,7 @@ def test_hostile_names_stay_text(world):
     assert not any("onerror" in attrs for _, attrs in page.tags)
 
 
+@pytest.mark.slow
 def test_two_runs_give_the_same_bytes_and_the_second_writes_nothing(world):
     world.save()
     path = write_report(world.settings, world.plan)

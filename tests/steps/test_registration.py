@@ -135,6 +135,7 @@ def test_what_cannot_be_aligned_is_searched_anew_and_told(
     assert verdicts["mutual_information_ratio"] == "check"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_turns")
 def test_what_cannot_be_aligned_fails_with_both_names(tmp_path: Path) -> None:
     tiny_head = head_of(8.0)
@@ -185,6 +186,7 @@ def template(small_head: Grid3D, tmp_path: Path) -> Template:
     return Template(folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "finest_mm", [3.0, pytest.param(warp.COARSEST_SYN_MM, marks=pytest.mark.slow)]
 )

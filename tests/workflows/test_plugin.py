@@ -102,6 +102,7 @@ def test_a_run_without_failures_has_none(tmp_path: Path) -> None:
     assert run(tmp_path, good=["add", "add"]).failures == []
 
 
+@pytest.mark.slow
 def test_the_program_itself_idles_while_its_steps_run(tmp_path: Path) -> None:
     started = time.process_time()
     run(tmp_path, one=["slow", "slow"])

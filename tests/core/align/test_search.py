@@ -145,6 +145,7 @@ def test_turns_leave_no_direction_far_from_one() -> None:
     assert every_turn()[0] == (0.0, 0.0, 0.0)
 
 
+@pytest.mark.slow
 def test_verdict_tells_truth_from_everything_else(heads) -> None:
     fixed, moving = heads
     good = alignment_quality(fixed, moving, np.eye(4), seed=1)

@@ -52,6 +52,7 @@ def brute_force(labels, spacing):
     return distance.reshape(labels.shape), owner.reshape(labels.shape)
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(label_volumes(), SPACINGS)
 def test_distance_and_owner_agree_with_brute_force(labels, spacing):

@@ -176,6 +176,7 @@ def test_the_field_of_normal_white_matter_ignores_lesions() -> None:
     assert np.abs(field / truth - 1).max() < 0.01
 
 
+@pytest.mark.slow
 def test_volume_in_thick_slices_does_not_depend_on_how_bright_a_lesion_is() -> None:
     _, labels, _ = person()
     cover = np.zeros(SHAPE, np.float32)
