@@ -37,7 +37,7 @@ ROUND = ("headers", "streams", "transforms", "records", "texts", "options", "hea
          "transforms", "texts")  # fmt: skip
 WHOLE_EVERY, COMMAND_EVERY = 300, 2500
 # seconds after which a case hangs; where all is run, kernels may have to be compiled first
-HANG_S = {"wholes": 600.0, "commands": 600.0, "transforms": 600.0}
+HANG_S = dict.fromkeys(("wholes", "commands", "transforms", "records", "groups"), 600.0)
 USUAL_HANG_S = 60.0
 
 
