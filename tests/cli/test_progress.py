@@ -436,3 +436,13 @@ def test_a_message_beside_the_display_stays_and_leaves_nothing_of_it() -> None:
         text = shown.read()
     assert "".join(text[:2]).startswith("sub-01: a map cannot be used")
     assert len([line for line in text if "12/140" in line]) == 3
+
+
+def test_in_the_image_times_lie_with_the_caches_in_the_work_folder(tmp_path: Path) -> None:
+    (tmp_path / "caches").mkdir()
+    times = StepTimes.of_this_machine(tmp_path)
+    times.add(Expected("a step", 1_000_000, 1.0), 3.0)
+    times.save()
+    assert [path.parent for path in tmp_path.rglob("*.json")] == [tmp_path / "caches"]
+    again = StepTimes.of_this_machine(tmp_path)
+    assert again.expect(Expected("a step", 2_000_000, 1.0)) == pytest.approx(6.0)

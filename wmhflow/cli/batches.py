@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wmhflow.cli.image import folder_in_image
 from wmhflow.cli.progress import Progress, person_of, short_name
 from wmhflow.cli.steptimes import StepTimes, expected_steps
 from wmhflow.errors import InputError, NoSpaceError, WmhflowError
@@ -58,7 +59,7 @@ class Batches:
         self.name = time.strftime("%Y%m%d-%H%M%S") + f"-{os.getpid()}"
         self.logs = settings.output_dir.resolve() / "logs"
         self.size = max(LEAST_BATCH, 4 * resources.nprocs)
-        self.times = StepTimes.of_this_machine()
+        self.times = StepTimes.of_this_machine(folder_in_image(settings))
         self.n_run = 0
         self.is_stopped = False
         # who names the steps that all batches share

@@ -100,9 +100,10 @@ class StepTimes:
         self._known = _read(path) if path is not None else {}
 
     @classmethod
-    def of_this_machine(cls) -> StepTimes:
-        """Return what is kept beside the caches."""
-        return cls(cache_folder("steps") / FILE)
+    def of_this_machine(cls, own: Path | None = None) -> StepTimes:
+        """Return what is kept beside the caches, which lie in ``own`` inside the image."""
+        folder = cache_folder("steps") if own is None else own / "caches"
+        return cls(folder / FILE)
 
     def add(self, step: Expected, seconds: float) -> None:
         """Take note that a step took so long."""
