@@ -133,12 +133,9 @@ def nothing_to_align(folder: Path) -> Any:
 
 
 def test_nothing_is_aligned_nowhere(tmp_path: Path) -> None:
-    given = nothing_to_align(tmp_path)
-    found = align_maps(*given)
+    found = align_maps(*nothing_to_align(tmp_path))
     assert found.metrics == {}
     assert not np.isfinite(read_itk_affine(found.transform)[:3]).any()
-    with pytest.raises(InputError, match="a shows nothing by which maps could be aligned"):
-        align_maps(*given, needed=True)
 
 
 def test_no_rate_comes_from_a_time_that_is_not_believed() -> None:
@@ -163,6 +160,10 @@ def test_a_map_that_cannot_be_used_is_not_even_read(tmp_path: Path) -> None:
     assert not valid.any()
     nowhere = align_maps(*nothing_to_align(tmp_path)).transform
     assert np.isfinite(load_maps([lost], options[1:], nowhere, without=["MD"]).affine).all()
+    # a sound map that nothing shows the place of has no values, either
+    loaded = load_maps([sound], options[:1], nowhere)
+    assert np.isfinite(loaded.affine).all()
+    assert not loaded.maps["FA"][1].any()
 
 
 # ---- a whole run ---------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from wmhflow.bids.query import FoundFile
-from wmhflow.plan.visit import Computed, Given, MapPlan, VisitPlan
+from wmhflow.plan.visit import Given, MapPlan
 from wmhflow.products.anatomy import rigid
 from wmhflow.products.keys import Visit
 from wmhflow.products.product import Facts, Recipe, Taken, Transform, Work
@@ -17,26 +17,6 @@ from wmhflow.steps.map_images import align_maps, choose_map_image
 def given_files(group: tuple[MapPlan, ...]) -> list[FoundFile]:
     """List the files of a group's given maps."""
     return [entry.file for entry in group if isinstance(entry.values, Given)]
-
-
-def needs_alignment(plan: VisitPlan, group: tuple[MapPlan, ...]) -> bool:
-    """Tell whether a map of a group has values even if no image shows where it lies.
-
-    A given map without an image is without values, and so is one that is computed from it.
-
-    Parameters
-    ----------
-    plan
-        The visit's.
-    group
-        Maps that are aligned together.
-    """
-    given = {file.path for file in given_files(plan.maps)}
-    return any(
-        isinstance(entry.values, Computed)
-        and not any(file.path in given for file in entry.values.files)
-        for entry in group
-    )
 
 
 def map_image(
@@ -66,7 +46,7 @@ def map_image(
     )
 
 
-def aligned_maps(visit: Visit, name: str, needed: bool) -> Recipe:
+def aligned_maps(visit: Visit, name: str) -> Recipe:
     """Declare the alignment of a group of maps by their image, judged as the user asked.
 
     Parameters
@@ -75,14 +55,11 @@ def aligned_maps(visit: Visit, name: str, needed: bool) -> Recipe:
         The visit.
     name
         Of the group.
-    needed
-        Whether maps that can be used have to be aligned by it.
     """
     transform = Transform(f"transform_{name}", name, visit.plan.reference, ".txt")
     facts = Facts(f"alignment_{name}", f"map_{name}_registration_")
     recipe = rigid(visit, f"registration_{name}", f"image_{name}", "", transform, facts)
-    options = {**recipe.options, **({"needed": True} if needed else {})}
-    return named_by_image(replace(recipe, function=align_maps, options=options), name)
+    return named_by_image(replace(recipe, function=align_maps), name)
 
 
 def named_by_image(recipe: Recipe, name: str) -> Recipe:

@@ -21,7 +21,6 @@ from wmhflow.products.map_images import (
     given_files,
     map_image,
     named_by_image,
-    needs_alignment,
 )
 from wmhflow.products.maps import (
     composed,
@@ -235,7 +234,7 @@ def _registered_group(
     files = [moved] if moved else given_files(group)
     shown = moved or shown_of(group[0])
     yield map_image(visit, name, shown, str((moved or group[0].file).path), files)
-    yield aligned_maps(visit, name, needs_alignment(visit.plan, group))
+    yield aligned_maps(visit, name)
 
 
 def _judged_group(

@@ -13,6 +13,7 @@ from wmhflow.core.arrays.validation import UnfitImageError
 from wmhflow.core.diffusion.acute import find_acute
 from wmhflow.core.space.geometry import spacing_of
 from wmhflow.core.space.grids import Grid3D
+from wmhflow.errors import InputError
 from wmhflow.files.forms import trusted_affine
 from wmhflow.files.images import load_volume
 from wmhflow.labels.digits import VENTRICLES, class_of
@@ -68,13 +69,13 @@ def find_acute_lesions(
     trust
         The form of the map's header that is believed.
     """
-    data, affine = load_volume(adc)
-    values = np.asarray(data, dtype=np.float32) * np.float32(adc_factor)
-    # 0 is the outside of a mask, or a failed fit
-    given = Grid3D(np.where(values != 0, values, np.nan), trusted_affine(adc, affine, trust))
     shown = Grid3D(np.where(dwi.data > 0, dwi.data, np.float32(np.nan)), dwi.affine)
     to = Grid3D(np.zeros(tissue.data.shape, np.float32), tissue.affine)
     try:
+        data, affine = load_volume(adc)
+        values = np.asarray(data, dtype=np.float32) * np.float32(adc_factor)
+        # 0 is the outside of a mask, or a failed fit
+        given = Grid3D(np.where(values != 0, values, np.nan), trusted_affine(adc, affine, trust))
         found = find_acute(
             _brought(shown, to, dwi_transform),
             _brought(given, to, adc_transform),
@@ -86,7 +87,7 @@ def find_acute_lesions(
             class_of(tissue.data),
             None if haemorrhage is None else haemorrhage.data,
         )
-    except UnfitImageError as error:
+    except (InputError, UnfitImageError) as error:
         log.warning(
             "%s: acute lesions are not looked for, and their number is n/a: %s. Correct the "
             "images, or leave --acute-source dwi out.", source, error,

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin, get_type_hints
 
+import numpy as np
 from nipype.interfaces.base import (
     BaseInterfaceInputSpec,
     File,
@@ -23,17 +25,23 @@ from nipype.interfaces.base import (
 )
 
 from wmhflow.bids.writer import read_object
+from wmhflow.core.arrays.validation import UnfitImageError
+from wmhflow.core.diffusion.gradients import UnfitSeriesError
+from wmhflow.core.space.geometry import GeometryError
+from wmhflow.core.space.grids import Grid3D
 from wmhflow.errors import InputError, NoSpaceError
 from wmhflow.files.checksums import checksum
+from wmhflow.files.images import read_series_header
 from wmhflow.files.space import full_folder, is_full, no_space
 from wmhflow.files.template import Template
-from wmhflow.steps.kinds import KINDS, Kind, Needs, needs_of, save_json
+from wmhflow.steps.kinds import KINDS, Columns, Kind, Needs, needs_of, save_json
 
 # a name that pickle finds in this module: the function's module and name
 _SEPARATOR = ":"
 AFTER = "after"
 # what the files that a step made held, in the step's own folder
 MADE = "made.json"
+log = logging.getLogger("wmhflow")
 
 
 class Port(NamedTuple):
@@ -100,13 +108,19 @@ def _class_of(function: Callable[..., Any]) -> type[SimpleInterface]:
 
     def carry_out(self: SimpleInterface, runtime: Any) -> Any:
         values = {port.name: getattr(self.inputs, port.name) for port in inputs}
-        given = {port.name: _loaded(port, values[port.name]) for port in inputs
-                 if isdefined(values[port.name])}  # fmt: skip
-        if folder:
-            given[folder] = Path(runtime.cwd)
-        made = function(**given)
+        values = {name: value for name, value in values.items() if isdefined(value)}
+        try:
+            given = {port.name: _loaded(port, values[port.name]) for port in inputs
+                     if port.name in values}  # fmt: skip
+            if folder:
+                given[folder] = Path(runtime.cwd)
+            made = function(**given)._asdict()
+        except (InputError, GeometryError, UnfitImageError, UnfitSeriesError) as error:
+            if not needs.gives_maps:
+                raise
+            made = _without_maps(outputs, values, error)
         for port in outputs:
-            value = getattr(made, port.name)
+            value = made[port.name]
             if value is not None:
                 self._results[port.name] = _saved(port, Path(runtime.cwd), value)
         _note_made(Path(runtime.cwd), self._results.values())
@@ -120,6 +134,27 @@ def _class_of(function: Callable[..., Any]) -> type[SimpleInterface]:
         "output_spec": _spec(function, "Outputs"),
     }
     return type(_pickled_name(function, "Interface"), (SimpleInterface,), _located(members))
+
+
+def _without_maps(
+    outputs: Iterable[Port], values: Mapping[str, Any], error: Exception
+) -> dict[str, Any]:
+    """Say why a step makes no maps of an image, and give NaN on the image's grid in their place.
+
+    The image is what the step takes first. One that is gone since is another matter: the visit's.
+    """
+    first = next(iter(values.values()))
+    path = Path(first[0] if isinstance(first, list) else first)
+    if not path.is_file():
+        raise error
+    shape, affine, _ = read_series_header(path)
+    log.warning("No map is made of %s, and what would be is n/a: %s", path, error)
+    nothing: dict[Kind | None, Any] = {
+        KINDS[Grid3D]: Grid3D(np.full(shape[:3], np.nan, np.float32), affine),
+        KINDS[Columns]: Columns(np.empty((0, 6)), np.zeros(shape[:3], bool), affine),
+        None: {"refused": 1},
+    }
+    return {port.name: nothing[port.kind] for port in outputs}
 
 
 @cache

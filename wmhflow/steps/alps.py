@@ -33,6 +33,8 @@ NO_DIRECTIONS = (
     "nobody can tell whether the table of gradients fits the fibres",
 )
 
+NO_TENSORS = "no tensor could be fitted to the series"
+
 
 class AlpsTable(NamedTuple):
     """A row for each side and one for both, and measures for the QC table."""
@@ -68,8 +70,10 @@ def measure_alps(
     seed
         Of ANTs.
     """
-    right = tensor_facts["directions_follow_fibres"]
-    if right != 1:
+    right = tensor_facts.get("directions_follow_fibres")
+    if tensor_facts.get("refused"):
+        found = {side: _none(NO_TENSORS) for side in SIDES}
+    elif right != 1:
         found = {side: _none(NO_DIRECTIONS[right is None]) for side in SIDES}
     else:
         to_series = np.eye(4) if transform is None else read_itk_affine(transform)

@@ -31,7 +31,7 @@ class AdcMap(NamedTuple):
     facts: Facts
 
 
-@step(mem_gb=2.0, seconds=5)
+@step(mem_gb=2.0, seconds=5, gives_maps=True)
 def map_adc(
     image: Path,
     bval: Path,
@@ -73,7 +73,7 @@ class TraceImage(NamedTuple):
     image: Grid3D
 
 
-@step(mem_gb=2.0, seconds=5)
+@step(mem_gb=2.0, seconds=5, gives_maps=True)
 def average_weighted(
     image: Path,
     bval: Path,
@@ -98,7 +98,7 @@ def average_weighted(
     return TraceImage(Grid3D(flat.reshape(data.shape[:3]).astype(np.float32), affine))
 
 
-@step(mem_gb=1.0)
+@step(mem_gb=1.0, gives_maps=True)
 def trace_image(image: Grid3D) -> TraceImage:
     """Show a scanner's own trace image by itself.
 

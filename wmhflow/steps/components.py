@@ -22,7 +22,7 @@ class Component(NamedTuple):
     map: Grid3D
 
 
-@step(mem_gb=1.0)
+@step(mem_gb=1.0, gives_maps=True)
 def take_component(
     in_file: Path, name: str, number: int, factor: float = 1.0, trust: str | None = None
 ) -> Component:

@@ -182,7 +182,7 @@ class Shown(NamedTuple):
     image: Grid3D
 
 
-@step(mem_gb=1.5, seconds=5)
+@step(mem_gb=1.5, seconds=5, gives_maps=True)
 def average_b0(image: Path, bval: Path, trust: str | None = None) -> Shown:
     """Average the volumes without diffusion weighting.
 
@@ -211,7 +211,7 @@ class TensorMaps(NamedTuple):
     facts: Facts
 
 
-@step(mem_gb=3.0, seconds=10)
+@step(mem_gb=3.0, seconds=10, gives_maps=True)
 def fit_tensors(
     image: Path,
     bval: Path,

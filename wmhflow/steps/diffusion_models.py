@@ -55,7 +55,7 @@ class FreeWaterMaps(NamedTuple):
     facts: Facts
 
 
-@step(mem_gb=3.0, seconds=40)
+@step(mem_gb=3.0, seconds=40, gives_maps=True)
 def fit_free_waters(
     image: Path,
     bval: Path,
@@ -104,7 +104,7 @@ class KurtosisMaps(NamedTuple):
     facts: Facts
 
 
-@step(mem_gb=4.0, seconds=120)
+@step(mem_gb=4.0, seconds=120, gives_maps=True)
 def fit_kurtoses(
     image: Path,
     bval: Path,
@@ -150,7 +150,7 @@ class IvimMaps(NamedTuple):
     facts: Facts
 
 
-@step(mem_gb=2.0, seconds=10)
+@step(mem_gb=2.0, seconds=10, gives_maps=True)
 def fit_ivims(
     image: Path,
     bval: Path,
@@ -194,7 +194,7 @@ class FractionMaps(NamedTuple):
     facts: Facts
 
 
-@step(mem_gb=3.0, seconds=10)
+@step(mem_gb=3.0, seconds=10, gives_maps=True)
 def divide_tissues(
     image: Path,
     bval: Path,

@@ -49,7 +49,7 @@ class Shown(NamedTuple):
     image: Grid3D
 
 
-@step(mem_gb=1.0)
+@step(mem_gb=1.0, gives_maps=True)
 def first_echo(magnitude: list[Grid3D]) -> Shown:
     """Show a series of echoes by its first.
 
@@ -61,7 +61,7 @@ def first_echo(magnitude: list[Grid3D]) -> Shown:
     return Shown(magnitude[0])
 
 
-@step(mem_gb=3.0, seconds=5)
+@step(mem_gb=3.0, seconds=5, gives_maps=True)
 def map_decay(magnitude: list[Grid3D], echo_times_s: list[float]) -> Decay:
     """Fit R2* to the magnitudes of a gradient echo.
 
@@ -87,7 +87,7 @@ def map_decay(magnitude: list[Grid3D], echo_times_s: list[float]) -> Decay:
     return Decay(*computed_or_nothing("R2starmap", magnitude[0], compute, DECAY_FACTS))
 
 
-@step(mem_gb=6.0, seconds=200)
+@step(mem_gb=6.0, seconds=200, gives_maps=True)
 def map_susceptibility(
     magnitude: list[Grid3D],
     phase: list[Grid3D],

@@ -30,23 +30,30 @@ class Needs:
 
     ``mem_gb`` and ``seconds`` are for a head of 256 voxels along each axis; seconds only order the
     steps that could begin, so a rough figure will do. ``always`` is for steps that write or read
-    what nipype does not watch.
+    what nipype does not watch. ``gives_maps`` is for steps that make maps of images: images of
+    which they cannot be made cost these maps, and not the visit.
     """
 
     mem_gb: float = 0.5
     threads: int = 1
     always: bool = False
     seconds: float = 1.0
+    gives_maps: bool = False
 
 
 def step(
-    mem_gb: float = 0.5, threads: int = 1, *, always: bool = False, seconds: float = 1.0
+    mem_gb: float = 0.5,
+    threads: int = 1,
+    *,
+    always: bool = False,
+    seconds: float = 1.0,
+    gives_maps: bool = False,
 ) -> Callable[[Step], Step]:
     """State what a step needs, beside its function.
 
     Parameters
     ----------
-    mem_gb, threads, always, seconds
+    mem_gb, threads, always, seconds, gives_maps
         As in :class:`Needs`.
 
     Examples
@@ -59,7 +66,7 @@ def step(
     """
 
     def stated(function: Step) -> Step:
-        setattr(function, "needs", Needs(mem_gb, threads, always, seconds))  # noqa: B010 - mypy
+        setattr(function, "needs", Needs(mem_gb, threads, always, seconds, gives_maps))  # noqa: B010 - mypy
         return function
 
     return stated
@@ -111,11 +118,6 @@ class _Json:
     """Marks what is kept as a JSON file."""
 
 
-class _Given:
-    """Marks a map that was given and may not be readable: this costs the map."""
-
-
-GivenMap = Annotated[Grid3D, _Given]
 Rows = Annotated[list[dict[str, Any]], _Json]
 Table = Annotated[dict[str, Any], _Json]
 Facts = dict[str, Any]
@@ -135,15 +137,6 @@ def load_mask(path: str | Path) -> MaskImage:
     """Read a mask as booleans."""
     data, affine = load_image(path)
     return MaskImage(data != 0, affine)
-
-
-def load_given_map(path: str | Path) -> Grid3D:
-    """Read a given map; one that cannot be read, as was said before, is NaN on its grid."""
-    try:
-        return load_grid(path)
-    except InputError:
-        shape, affine, _ = read_header(Path(path))
-        return Grid3D(np.full(shape, np.nan, dtype=np.float32), affine)
 
 
 def load_space(path: str | Path) -> Space:
@@ -197,7 +190,6 @@ KINDS: dict[Any, Kind] = {
     Grid3D: Kind(load_grid, _save_grid, ENDING),
     Space: Kind(load_space),
     Columns: Kind(load_columns, save_columns, ".npz"),
-    _Given: Kind(load_given_map),
     _Json: Kind(load_json, save_json, ".json"),
 }
 

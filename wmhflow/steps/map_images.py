@@ -78,7 +78,6 @@ def align_maps(
     seed: int,
     folder: Folder,
     trust: str | None = None,
-    needed: bool = False,
 ) -> RigidAlignment:
     """Align maps by an image on their grid; one that shows nothing leads nowhere.
 
@@ -86,8 +85,6 @@ def align_maps(
     ----------
     fixed, moving, quality, moving_name, fixed_name, seed, folder, trust
         As for :func:`wmhflow.steps.registration.align_rigidly`.
-    needed
-        Whether maps that can be used have to be aligned by it.
 
     Returns
     -------
@@ -98,14 +95,9 @@ def align_maps(
     Raises
     ------
     InputError
-        As :func:`wmhflow.steps.registration.align_rigidly`, or if maps that can be used are left
-        without an alignment.
+        As :func:`wmhflow.steps.registration.align_rigidly`.
     """
     if np.ptp(moving.data) > 0:
         return align_rigidly(fixed, moving, quality, moving_name, fixed_name, seed, folder, trust)
-    if needed:
-        raise InputError(
-            f"{moving_name} shows nothing by which maps could be aligned; give the image itself."
-        )
     nowhere = np.full((4, 4), np.nan)
     return RigidAlignment(Path(write_itk_affine(nowhere, folder / "rigid.txt")), {})

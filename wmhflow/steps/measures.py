@@ -225,7 +225,8 @@ def load_maps(
     files, options
         The maps.
     transform
-        From the maps to the reference, ITK; None where the headers agree.
+        From the maps to the reference, ITK; None where the headers agree. One of NaN leads nowhere,
+        and none of the maps has values then.
     zeros
         What zeros are: ``auto``, ``data`` or ``missing``.
     trust
@@ -234,8 +235,11 @@ def load_maps(
         Names of maps that cannot be used: they are NaN everywhere.
     """
     values, affine = {}, np.eye(4)
+    to_maps = np.eye(4) if transform is None else read_itk_affine(transform)
+    # nothing showed where they lie
+    nowhere = not np.isfinite(to_maps[:3]).all()
     for path, one in zip(files, options, strict=True):
-        if one.name in without:
+        if nowhere or one.name in without:
             shape, affine, _ = read_header(path)
             values[one.name] = np.full(shape, np.nan)
         else:
@@ -260,9 +264,8 @@ def load_maps(
         one.name: (values[one.name], _is_valid(values[one.name], one) & ~no_data[one.name].missing)
         for one in options
     }
-    # where no map can be used, there may be none
-    if transform is not None and not all(one.name in without for one in options):
-        affine = np.linalg.inv(read_itk_affine(transform)) @ affine
+    if transform is not None and not nowhere:
+        affine = np.linalg.inv(to_maps) @ affine
     return LoadedMaps(maps, affine, no_data)
 
 

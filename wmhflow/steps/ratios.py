@@ -27,7 +27,6 @@ from wmhflow.labels.digits import VENTRICLES, WHITE_MATTER, class_of
 from wmhflow.steps.echoes import IN_BRAIN, WHOLLY, Shown, share_on
 from wmhflow.steps.kinds import (
     Facts,
-    GivenMap,
     LabelImage,
     MaskImage,
     computed_or_nothing,
@@ -54,7 +53,7 @@ class Relaxation(NamedTuple):
     facts: Facts
 
 
-@step(mem_gb=1.0)
+@step(mem_gb=1.0, gives_maps=True)
 def without_pulse(off: Grid3D) -> Shown:
     """Show a pair of images by the one without the pulse, which is the brighter one.
 
@@ -66,7 +65,7 @@ def without_pulse(off: Grid3D) -> Shown:
     return Shown(off)
 
 
-@step(mem_gb=1.0)
+@step(mem_gb=1.0, gives_maps=True)
 def map_transfer(off: Grid3D, on: Grid3D) -> Transfer:
     """Compute the magnetisation transfer ratio.
 
@@ -84,8 +83,8 @@ def map_transfer(off: Grid3D, on: Grid3D) -> Transfer:
     return Transfer(*computed_or_nothing("MTRmap", off, compute, TRANSFER_FACTS))
 
 
-@step(mem_gb=1.0)
-def relaxation_time(time: GivenMap) -> Shown:
+@step(mem_gb=1.0, gives_maps=True)
+def relaxation_time(time: Grid3D) -> Shown:
     """Show a map of a time by itself.
 
     Parameters
@@ -96,8 +95,8 @@ def relaxation_time(time: GivenMap) -> Shown:
     return Shown(time)
 
 
-@step(mem_gb=1.0)
-def map_rate(time: GivenMap, seconds_per_unit: float, without: Sequence[str] = ()) -> Relaxation:
+@step(mem_gb=1.0, gives_maps=True)
+def map_rate(time: Grid3D, seconds_per_unit: float, without: Sequence[str] = ()) -> Relaxation:
     """Compute R1 from a map of T1.
 
     Parameters
@@ -126,7 +125,7 @@ class Ratio(NamedTuple):
     facts: Facts
 
 
-@step(mem_gb=1.0)
+@step(mem_gb=1.0, gives_maps=True)
 def t2w_image(image: Grid3D) -> Shown:
     """Show a T2w image by itself.
 
@@ -138,7 +137,7 @@ def t2w_image(image: Grid3D) -> Shown:
     return Shown(image)
 
 
-@step(mem_gb=4.0, seconds=30)
+@step(mem_gb=4.0, seconds=30, gives_maps=True)
 def map_t1_over_t2(
     image: Grid3D,
     t1w: Grid3D,

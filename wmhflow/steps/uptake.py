@@ -47,7 +47,7 @@ class Uptake(NamedTuple):
     facts: Facts
 
 
-@step(mem_gb=4.0, seconds=5)
+@step(mem_gb=4.0, seconds=5, gives_maps=True)
 def mean_activity(activity: Path, trust: str | None = None) -> Shown:
     """Show a PET by the mean of its frames.
 
@@ -100,7 +100,7 @@ def lay_reference(
     return Region(LabelImage(np.rint(found).astype(np.int32), space.affine))
 
 
-@step(mem_gb=5.0, seconds=10)
+@step(mem_gb=5.0, seconds=10, gives_maps=True)
 def map_uptake(
     activity: Path,
     region: LabelImage,
