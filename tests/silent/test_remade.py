@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
@@ -123,3 +123,23 @@ def test_a_damaged_file_of_the_work_folder_is_made_anew_before_it_is_read(
     ]  # fmt: skip
     after = {name: total(tmp_path, name).stat().st_mtime_ns for name in others}
     assert after == others
+
+
+def test_a_picture_that_the_page_shows_no_more_is_removed(tmp_path: Path) -> None:
+    page = PurePosixPath("sub-01.html")
+    kept, gone, other = (
+        PurePosixPath(f"sub-0{who}/figures/sub-0{who}_desc-{what}_profile.png")
+        for who, what in ((1, "profileFA"), (1, "profileMD"), (2, "profileMD"))
+    )
+    for name in (page, kept, gone, other):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("something", encoding="utf-8")
+    note_page("01", tmp_path, [page, kept, gone])
+    note_page("01", tmp_path, [page, kept])
+    left = {path.name for path in tmp_path.rglob("*.png")}
+    assert left == {kept.name, other.name}
+    assert is_page_whole("01", tmp_path, page)
+    # what an edited record names besides is not this page's to remove
+    note_page("01", tmp_path, [page, kept, other])
+    note_page("01", tmp_path, [page, kept])
+    assert (tmp_path / other).is_file()

@@ -216,7 +216,9 @@ def _held(names: Iterable[PurePosixPath], output_dir: Path) -> dict[str, Any]:
 
 
 def note_page(subject: str, output_dir: Path, names: Iterable[PurePosixPath]) -> None:
-    """Note what a person's page and its pictures hold.
+    """Note what a person's page and its pictures hold, and remove pictures that it had before.
+
+    A picture that the page does not show any more is of a map or a region that was withdrawn.
 
     Parameters
     ----------
@@ -227,7 +229,12 @@ def note_page(subject: str, output_dir: Path, names: Iterable[PurePosixPath]) ->
     names
         The page and its pictures.
     """
-    write_json(output_dir / page_record_path(subject), _held(names, output_dir))
+    path, shown = output_dir / page_record_path(subject), list(names)
+    for name in set(_outputs_of(read_object(path), path) or {}) - set(shown):
+        found = output_dir / name
+        if _is_of(name, Place(subject)) and _lies_below(found.parent, output_dir):
+            found.unlink(missing_ok=True)
+    write_json(path, _held(shown, output_dir))
 
 
 def is_page_whole(subject: str, output_dir: Path, page: PurePosixPath) -> bool:
