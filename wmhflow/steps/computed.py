@@ -15,6 +15,7 @@ needs of a series, a row of ``JUDGES`` in ``plan/judges.py`` tells.
 
 A step of a series may also take what the visit has anyway, by the parameters of ``VISIT_PARTS``
 and ``SOURCE_PARTS``.
+It states ``gives_maps``, so that images of which it cannot make the maps cost these alone.
 Beside maps it may give ``facts``, which go to the QC table and to the JSON files of the maps; any
 other field stays in the work folder for other steps.
 """
