@@ -42,10 +42,37 @@ FORMS = {
             ("Ins/Cr+PCr", 0.6, "1", None),
         ],
     ),
-    "Osprey (a table of one row)": (
+    "Osprey (.csv)": (
+        "svs.csv",
+        "ConC,MetaboliteNumber,MetaboliteString\n1.31,1,NAA\n0.19,2,GPC\n",
+        [("NAA", 1.31, "arbitrary", None), ("GPC", 0.19, "arbitrary", None)],
+    ),
+    "TARQUIN (.csv)": (
+        "svs.csv",
+        (
+            "Signal amplitudes\nRow,Col,Slice,-CrCH2,NAA\n1,1,1,0.0,8.0e+00\n"
+            "CRLBs (standard deviation)\nRow,Col,Slice,-CrCH2,NAA\n1,1,1,0.1,4.0e-01\n"
+            "Fit diagnostics\nRow,Col,Slice,Q,SNR,version\n1,1,1,1.1,30,4.3.11\n"
+            "Geometry parameters\nRows,1\nVoiDim,20\\20\\20\n"
+        ),
+        [("-CrCH2", 0.0, "arbitrary", None), ("NAA", 8.0, "arbitrary", 5.0)],
+    ),
+    "spant (.csv)": (
+        "svs.csv",
+        (
+            "X,Y,Z,Dynamic,Coil,NAA,tCho,NAA.sd,tCho.sd,phase,lw,SNR\n"
+            "1,1,1,1,NA,8.0,2.0,0.4,0.2,12.5,0.05,40\n"
+        ),
+        [("NAA", 8.0, "arbitrary", 5.0), ("tCho", 2.0, "arbitrary", 10.0)],
+    ),
+    "Osprey (.tsv) and others": (
         "svs.tsv",
-        "tNAA\ttCho\n1.31\t0.19\n",
-        [("tNAA", 1.31, "arbitrary", None), ("tCho", 0.19, "arbitrary", None)],
+        "tNAA\tCr_PCr\tMM09\n1.31\t0.19\t0.5\n",
+        [
+            ("tNAA", 1.31, "arbitrary", None),
+            ("Cr_PCr", 0.19, "arbitrary", None),
+            ("MM09", 0.5, "arbitrary", None),
+        ],
     ),
 }
 
@@ -63,7 +90,57 @@ def test_each_form_is_read(tmp_path: Path, program: str) -> None:
 
 
 def test_every_form_of_the_registry_has_an_example() -> None:
-    assert [form.program for form in load_table_forms()] == list(FORMS)
+    assert sorted(form.program for form in load_table_forms()) == sorted(FORMS)
+
+
+ALIKE = {
+    "another separator": ("svs.csv", "metabolite\tvalue\tunit\nNAA\t8.5\tmM\n"),
+    "commas in a .tsv": ("svs.tsv", "metabolite,value,unit\nNAA,8.5,mM\n"),
+    "semicolons and decimal commas": ("svs.csv", "metabolite;value;unit\nNAA;8,5;mM\n"),
+    "capital letters": ("svs.tsv", "Metabolite\tConcentration\tUnit\nNAA\t8.5\tmM\n"),
+    "a column without anything": ("svs.csv", "metabolite,value,unit,\nNAA,8.5,mM,\n"),
+    "a byte order mark": ("svs.tsv", "\ufeffmetabolite\tvalue\tunit\nNAA\t8.5\tmM\n"),
+}
+
+
+@pytest.mark.parametrize(("name", "text"), ALIKE.values(), ids=ALIKE)
+def test_a_table_is_read_however_it_is_written(tmp_path: Path, name: str, text: str) -> None:
+    (one,) = read_metabolites(write(tmp_path, name, text))
+    assert one == ("NAA", 8.5, "mM", None)
+
+
+def test_ratios_to_any_reference_and_what_a_table_of_lcmodel_says_are_read(tmp_path: Path) -> None:
+    text = "Metab,/NAA+NAAG,/NAA+NAAG CRLB,%CRLB\nCr,0.7,0.1,4\n"
+    assert read_metabolites(write(tmp_path, "svs.csv", text)) == [("Cr", 0.7, "/NAA+NAAG", 4.0)]
+    text = "Conc.\t%SD\t/Cr+PCr\tMetabolite\n7.9\t4%\t1.2\tNAA\n"
+    assert read_metabolites(write(tmp_path, "svs.tsv", text)) == [
+        ("NAA", 7.9, "arbitrary", 4.0), ("NAA", 1.2, "/Cr+PCr", 4.0)
+    ]  # fmt: skip
+
+
+# what would be read as amounts of metabolites and is none
+OTHER = {
+    "quality of spectra": ("svs.tsv", "Cr_SNR\tCr_FWHM\n40\t6.1\n", "Cr_SNR, Cr_FWHM are called"),
+    "a column beside": ("svs.csv", "NAA,phase\n8,12\n", "of which phase is called as no"),
+    "TARQUIN's first table": ("svs.csv", "Row,Col,Slice,NAA,Q\n1,1,1,8,1\n", "Slice, Q are called"),
+    "spectra of LCModel": ("svs.csv", "Row,Col,Slice,NAA,NAA %SD\n1,1,1,8,4\n", "Slice is called"),
+    "no values": ("svs.tsv", "Metabolite\tSNR\nNAA\t40\n", "has the columns Metabolite, SNR, which"),
+    "no names": ("svs.csv", "1,2\n3,4\n", "of which 1, 2 are called as no metabolite is"),
+    "jMRUI": ("svs.csv", "jMRUI Results Textfile\n\nAmplitudes (-)\n8.1\t2.2\n", "the columns jMRUI"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "text", "why"), OTHER.values(), ids=OTHER)
+def test_other_tables_are_refused_with_their_columns_and_those_that_are_known(
+    tmp_path: Path, name: str, text: str, why: str
+) -> None:
+    with pytest.raises(InputError) as refused:
+        read_metabolites(write(tmp_path, name, text))
+    said = str(refused.value)
+    assert why in said or "is no table" in said
+    if "is no table" not in said:
+        assert "metabolite and value or concentration" in said
+        assert "Row, Col and one for each metabolite (LCModel (.csv))" in said
 
 
 @pytest.mark.parametrize(
@@ -77,6 +154,9 @@ def test_every_form_of_the_registry_has_an_example() -> None:
         ("svs.tsv", "value\tvalue\n1\t2\n", "two columns of one name"),
         ("svs.csv", "Row,Col,NAA,NAA %SD\n1,1,2,3\n1,2,2,3\n", "2 rows of values"),
         ("svs.csv", "Row,Col\n1,1\n", "no metabolite"),
+        ("svs.tsv", "metabolite\tvalue\nNAA\t8.5%\n", "'8.5%' where a number is meant"),
+        ("svs.tsv", "metabolite\tvalue\n\t8.5\n", "a value without a metabolite's name"),
+        ("svs.csv", "ConC,MetaboliteString\n1,NAA\n2,NAA\n", "of this voxel alone"),
     ],
 )
 def test_what_is_no_table_of_a_voxel_is_refused(

@@ -13,6 +13,10 @@ from wmhflow.files.streams import open_file
 
 # A table of a few hundred volumes is a few kilobytes.
 LARGEST_TABLE = 2**20
+# How MRtrix's table ends.
+TABLE = ".b"
+# Programs write 0 for 5 s/mm², and 1000 for what the scanner calls 995.
+ROUNDED_B, ROUNDED_SHARE = 50.0, 0.05
 
 
 def load_gradients(
@@ -94,14 +98,36 @@ def load_bvals(path: Path) -> NDArray[np.float64]:
     Parameters
     ----------
     path
-        FSL's file.
+        FSL's file, or MRtrix's table (``.b``), whose fourth column they are.
 
     Raises
     ------
     InputError
-        If it holds anything but numbers.
+        If it holds anything but numbers, or a table has no four columns.
     """
+    if path.suffix == TABLE:
+        return _rows_of_four(path)[:, 3]
     return np.atleast_1d(_numbers(path)).ravel()
+
+
+def same_bvals(one: Path, other: Path) -> bool:
+    """Tell whether two files hold the same b-values, but for how programs round them.
+
+    Parameters
+    ----------
+    one, other
+        As of :func:`load_bvals`.
+
+    Raises
+    ------
+    InputError
+        As :func:`load_bvals`.
+    """
+    first, second = load_bvals(one), load_bvals(other)
+    if len(first) != len(second):
+        return False
+    near = np.abs(first - second) <= np.maximum(ROUNDED_B, ROUNDED_SHARE * np.abs(first))
+    return bool(near.all())
 
 
 def _rows_of_four(table: Path) -> NDArray[np.float64]:

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from wmhflow.errors import InputError
-from wmhflow.registries.spectroscopy import TableForm, form_of
+from wmhflow.registries.spectroscopy import (
+    TableForm,
+    form_in_sections,
+    form_of,
+    is_metabolite,
+    load_table_forms,
+)
 
-MISSING = ("", "n/a", "nan", "NaN", "inf", "-inf")
+MISSING = ("", "n/a", "N/A", "NA", "nan", "NaN", "inf", "-inf")
 # A table of one voxel has some dozens of metabolites.
 MOST_BYTES = 2**20
 NO_UNIT = "arbitrary"
+SEPARATORS = ("\t", ",", ";")
+# Where columns are parted by semicolons, a comma stands in numbers.
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
+MOST_NAMED = 12
 
 
 class Metabolite(NamedTuple):
@@ -32,7 +43,8 @@ def read_metabolites(path: Path) -> list[Metabolite]:
     Parameters
     ----------
     path
-        Separated by tabs (``.tsv``) or commas (``.csv``); its first line names the columns.
+        Separated by tabs, commas or semicolons; its first line names the columns, but for files of
+        several tables.
 
     Returns
     -------
@@ -42,32 +54,87 @@ def read_metabolites(path: Path) -> list[Metabolite]:
     Raises
     ------
     InputError
-        If it is no table of a known form, or holds what is no number.
+        If it is no table of a known form (with the columns that it has and those that are known),
+        or holds what is no number.
     """
+    lines = _lines(path)
+    form = form_in_sections(lines[0][0]) if lines else None
+    if form is not None:
+        return _checked(path, _by_section(path, form, lines))
+    names, body = _table(path, lines)
+    form = form_of(names)
+    if form is None:
+        raise InputError(f"{path} {_unknown(names)}")
+    read = _by_row if form.metabolite else _by_column
+    return _checked(path, list(read(path, form, names, body)))
+
+
+def _lines(path: Path) -> list[list[str]]:
+    """Read the cells of every line that is not empty."""
     try:
         if path.stat().st_size > MOST_BYTES:
             raise InputError(f"{path} is too large for a table of one voxel's metabolites.")
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read as text ({error}); write it anew.") from None
-    separator = "\t" if path.name.endswith(".tsv") else ","
-    lines = [line for line in csv.reader(text.splitlines(), delimiter=separator) if line]
+    first = text.split("\n", maxsplit=1)[0]
+    separator = next((one for one in SEPARATORS if one in first), ",")
+    try:
+        lines = [line for line in csv.reader(text.splitlines(), delimiter=separator) if line]
+    except csv.Error as error:
+        raise InputError(f"{path} is no table ({error}); write it anew.") from None
     rows = [[cell.strip() for cell in line] for line in lines]
+    if separator != ";":
+        return rows
+    return [
+        [cell.replace(",", ".") if _DECIMAL_COMMA.fullmatch(cell) else cell for cell in row]
+        for row in rows
+    ]
+
+
+def _table(path: Path, lines: Sequence[Sequence[str]]) -> tuple[list[str], list[list[str]]]:
+    """Part the names of columns from what stands below; a last column without anything is none."""
+    rows = [list(line) for line in lines]
+    while rows and len(rows[0]) > 1 and not any(row[-1] for row in rows if len(row) == len(rows[0])):
+        width = len(rows[0]) - 1
+        rows = [row[:width] for row in rows]
     if len(rows) < 2 or any(len(row) != len(rows[0]) for row in rows):
         raise InputError(
             f"{path} is no table: it needs a line of names of columns, and as many cells in each "
             "line after it."
         )
     names, *body = rows
-    if len(set(names)) < len(names):
+    if len({name.lower() for name in names}) < len(names):
         raise InputError(f"{path} has two columns of one name; name each differently.")
-    form = form_of(names)
-    found = list(_by_row(path, form, names, body) if form.metabolite else
-                 _by_column(path, form, names, body))  # fmt: skip
+    return names, body
+
+
+def _unknown(names: Sequence[str], other: Sequence[str] = ()) -> str:
+    """Say which columns a table has that is of no known form, and which would be read."""
+    shown, called = (
+        ", ".join(part[:MOST_NAMED]) + (" …" if len(part) > MOST_NAMED else "")
+        for part in (names, other)
+    )
+    why = "which no table of metabolites has that is known"
+    if other:
+        why = f"of which {called} {'are' if len(other) > 1 else 'is'} called as no metabolite is"
+    known = "; ".join(f"{form.columns} ({form.program})" for form in load_table_forms())
+    return (
+        f"has the columns {shown}, {why}. Known tables have: {known}. Write a table of the columns "
+        "metabolite and value."
+    )
+
+
+def _checked(path: Path, found: list[Metabolite]) -> list[Metabolite]:
+    """Refuse a table without any metabolite, without a name, or with one twice."""
     if not found:
         raise InputError(f"{path} holds no metabolite; give its columns the names of a known form.")
+    if not all(one.name for one in found):
+        raise InputError(f"{path} has a value without a metabolite's name; name it, or leave it out.")
     if len({(one.name, one.unit) for one in found}) < len(found):
-        raise InputError(f"{path} has a metabolite twice in one unit; keep one row of each.")
+        raise InputError(
+            f"{path} has a metabolite twice in one unit; keep one row of each, of this voxel alone."
+        )
     return found
 
 
@@ -75,34 +142,92 @@ def _by_row(
     path: Path, form: TableForm, names: Sequence[str], body: Sequence[Sequence[str]]
 ) -> Iterator[Metabolite]:
     """Go through a table of a row for each metabolite, which may be in several units."""
+    low = [name.lower() for name in names]
+    spread_in = next((name for name in form.sd_percent if name.lower() in low), "")
     for cells in body:
-        row = dict(zip(names, cells, strict=True))
-        told = row.get(form.unit or "", "")
-        spread = _number(path, row.get(form.sd_percent or "", ""))
-        for column, unit in form.values.items():
-            if column in row:
-                value = _number(path, row[column])
-                own = unit or ("" if told in MISSING else told)
-                yield Metabolite(row[form.metabolite or ""], value, own or NO_UNIT, spread)
+        row = dict(zip(low, cells, strict=True))
+        told = row.get((form.unit or "").lower(), "")
+        spread = _percent(path, row.get(spread_in.lower(), ""))
+        for column, unit in form.values_of(names):
+            value = _number(path, row[column.lower()])
+            own = unit or ("" if told in MISSING else told)
+            name = row[(form.metabolite or "").lower()]
+            yield Metabolite(name, value, own or NO_UNIT, spread)
 
 
 def _by_column(
     path: Path, form: TableForm, names: Sequence[str], body: Sequence[Sequence[str]]
 ) -> Iterator[Metabolite]:
-    """Go through a table of one row, which has a column for each metabolite."""
+    """Go through a table of one row, which has a column for each metabolite.
+
+    A column is a metabolite if it has an uncertainty, is a ratio of one that has, or is called as
+    one; and any other column shows that the table is something else.
+    """
+    endings = [*form.sd_percent, *([form.sd] if form.sd else [])]
+    spreads = {f"{name}{ending}" for name in names for ending in endings} & set(names)
+    sure = {name for name in names for ending in endings if f"{name}{ending}" in spreads}
+    ignored = {name.lower() for name in form.ignored}
+    rest = [name for name in names if name not in spreads and name.lower() not in ignored]
+    taken = [name for name in rest if name in sure or name.partition("/")[0] in sure]
+    if not form.paired:
+        other = [name for name in rest if name not in taken and not is_metabolite(name)]
+        if other:
+            raise InputError(f"{path} {_unknown(names, other)}")
+        taken = rest
     if len(body) != 1:
         raise InputError(
             f"{path} has {len(body)} rows of values, where one voxel has one; give each voxel a "
             "table of its own."
         )
     row = dict(zip(names, body[0], strict=True))
-    for name, cell in row.items():
-        is_spread = form.sd_percent is not None and name.endswith(form.sd_percent)
-        if name in form.ignored or is_spread:
-            continue
-        spread = row.get(f"{name} {form.sd_percent}", "")
+    for name in taken:
+        value = _number(path, row[name])
         unit = "1" if "/" in name else NO_UNIT
-        yield Metabolite(name, _number(path, cell), unit, _number(path, spread))
+        yield Metabolite(name, value, unit, _spread(path, form, row, name, value))
+
+
+def _spread(
+    path: Path, form: TableForm, row: Mapping[str, str], name: str, value: float | None
+) -> float | None:
+    """Return the uncertainty of a column in percent, if it has one."""
+    for ending in form.sd_percent:
+        if f"{name}{ending}" in row:
+            return _percent(path, row[f"{name}{ending}"])
+    if form.sd is None or f"{name}{form.sd}" not in row:
+        return None
+    return _share(_number(path, row[f"{name}{form.sd}"]), value)
+
+
+def _share(spread: float | None, value: float | None) -> float | None:
+    """Return an uncertainty as percent of its value; None of 0."""
+    return None if spread is None or not value else 100.0 * abs(spread / value)
+
+
+def _by_section(
+    path: Path, form: TableForm, lines: Sequence[Sequence[str]]
+) -> list[Metabolite]:
+    """Go through a file of several tables, each below a line that names it."""
+    parts: dict[str, list[Sequence[str]]] = {}
+    under = ""
+    for line in lines:
+        if len(line) == 1:
+            under = line[0]
+        parts.setdefault(under, []).extend([] if len(line) == 1 else [line])
+    values, spreads = (parts.get(title, []) for title in form.sections)
+    names, body = _table(path, values)
+    amounts = {one.name: one for one in _by_column(path, form, names, body)}
+    apart: dict[str, float | None] = {}
+    if spreads:
+        names, body = _table(path, spreads)
+        apart = {one.name: one.value for one in _by_column(path, form, names, body)}
+    return [
+        one._replace(sd_percent=_share(apart.get(name), one.value)) for name, one in amounts.items()
+    ]
+
+
+def _percent(path: Path, cell: str) -> float | None:
+    """Read an uncertainty in percent, which may end with the sign."""
+    return _number(path, cell.removesuffix("%").strip())
 
 
 def _number(path: Path, cell: str) -> float | None:
@@ -110,7 +235,7 @@ def _number(path: Path, cell: str) -> float | None:
     if cell in MISSING:
         return None
     try:
-        number = float(cell.rstrip("%"))
+        number = float(cell)
     except ValueError:
         raise InputError(
             f"{path} holds '{cell[:40]}' where a number is meant; write n/a for what is missing."

@@ -12,6 +12,7 @@ from wmhflow.bids.sidecars import inherited_files
 from wmhflow.errors import InputError, UsageError
 from wmhflow.files.inspection import odd_size, same_lattice
 from wmhflow.plan.context import Planning
+from wmhflow.plan.nearest import FoundSeries, what_stands_nearer
 from wmhflow.plan.visit import Composed, Computed, MapPlan, Source, VisitPlan
 from wmhflow.registries.maps import MapComputation, MapDefinition
 from wmhflow.registries.series import SeriesDefinition, SeriesFile, load_series_definitions
@@ -65,8 +66,6 @@ OF_PARCELLATION: Mapping[str, str] = {
     "uptake": "its region of reference is read from a parcellation with FreeSurfer's codes, and "
     "none is given with -d"
 }
-# The files of a series, by parameter.
-FoundSeries = Mapping[str, FoundFile | tuple[FoundFile, ...]]
 
 
 @dataclass(frozen=True)
@@ -316,6 +315,7 @@ def _with_companions(
     found: dict[str, FoundFile | tuple[FoundFile, ...]] = {
         definition.lead: _in_order(leads, lead.along) if lead.along else leads[0]
     }
+    missing: dict[str, int] = {}
     for parameter, wanted in definition.files.items():
         if parameter == definition.lead:
             continue
@@ -324,14 +324,24 @@ def _with_companions(
             found[parameter] = _in_order(answers, wanted.along)
         elif len(answers) == 1:
             found[parameter] = answers[0]
-        elif not wanted.optional:
-            what = f"{leads[0].path.name.split('.')[0]}{wanted.beside}" if wanted.beside else (
-                f"{parameter} ({dict(wanted.query)})"
-            )  # fmt: skip
-            return (
-                f"{len(answers)} files answer for {what}, which belongs to the {definition.title}"
-            )
-    return found
+        elif not wanted.optional or (wanted.beside and answers):
+            missing[parameter] = len(answers)
+        elif answers:
+            names = " and ".join(file.named for file in answers[:3])
+            why = f"no {parameter} is used: {len(answers)} files answer for one ({names})"
+            planning.say(definition.name, "note", why)
+    nearest = what_stands_nearer(definition, found)
+    if isinstance(nearest, str):
+        return nearest
+    for parameter in (name for name in missing if name not in nearest):
+        wanted = definition.files[parameter]
+        what = f"{leads[0].path.name.split('.')[0]}{wanted.beside}" if wanted.beside else (
+            f"{parameter} ({dict(wanted.query)})"
+        )  # fmt: skip
+        return (
+            f"{missing[parameter]} files answer for {what}, which belongs to the {definition.title}"
+        )
+    return nearest
 
 
 def _belonging(

@@ -19,6 +19,7 @@ class SeriesFile:
     beside: str | None = None
     optional: bool = False
     on_grid: bool = False
+    instead: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,10 @@ def load_series_definitions() -> dict[str, SeriesDefinition]:
 
 
 def _definition(table: Mapping[str, Any]) -> SeriesDefinition:
-    held = {name: SeriesFile(**_with_absence(one)) for name, one in table["files"].items()}
+    held = {
+        name: SeriesFile(**_with_absence(one) | {"instead": tuple(one.get("instead", ()))})
+        for name, one in table["files"].items()
+    }
     return SeriesDefinition(**{**table, "files": held})
 
 
