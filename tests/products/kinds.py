@@ -14,7 +14,18 @@ from wmhflow.bids.query import FoundFile
 from wmhflow.cli.parser import parse_settings
 from wmhflow.cli.run import make_plans
 from wmhflow.plan.others import LABELS
-from wmhflow.plan.visit import Composed, Computed, Given, MapPlan, SpectrumPlan, VisitPlan
+from wmhflow.plan.visit import (
+    PASSED,
+    REFUSED,
+    UNUSABLE,
+    Composed,
+    Computed,
+    Decision,
+    Given,
+    MapPlan,
+    SpectrumPlan,
+    VisitPlan,
+)
 from wmhflow.registries.maps import load_maps
 from wmhflow.registries.segmenters import load_segmenters
 from wmhflow.registries.tracers import load_references
@@ -115,6 +126,14 @@ def spectra(visit: VisitPlan) -> tuple[SpectrumPlan, ...]:
         SpectrumPlan("svs", found("svs.nii.gz", visit), values=found("svs.csv", visit)),
         SpectrumPlan("voi-a", found("voi-a_svs.nii.gz", visit), (leg,), through_other=True),
     )
+
+
+def left_out() -> Iterator[Decision]:
+    """What a plan refuses or passes over, of every kind."""
+    for what in ("SUVRFDG", "mrs svs", "series diffusion", "acute"):
+        yield Decision(what, REFUSED, "it cannot be used")
+    yield Decision("series echoes", UNUSABLE, "it cannot be used")
+    yield Decision("series pet", PASSED, "another one stands before it")
 
 
 def others(visit: VisitPlan) -> dict[str, Given]:
@@ -247,6 +266,8 @@ def visits() -> dict[str, VisitPlan]:
             given, maps=tuple(uptake_maps(given)), others=others(given), spectra=spectra(given)
         ),
         "other lesions": replace(given, others=others(given)),
+        "much is left out": replace(given, decisions=tuple(left_out())),
+        "no map but what is left out": replace(plain, maps=(), decisions=tuple(left_out())),
         "acute lesions by rule": with_acute(given, beside_maps=True),
         "acute lesions by rule, ADC given": with_acute(given, beside_maps=False),
         "a diffusion series": replace(given, maps=(*given.maps, *diffusion_maps(given))),

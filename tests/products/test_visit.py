@@ -16,6 +16,7 @@ from bidsschematools.schema import load_schema
 from tests.products.kinds import found, known, phantom, settings, visits
 from wmhflow.bids.writer import Kind
 from wmhflow.core.align.quality import ACCEPTABLE
+from wmhflow.plan.refusals import left_out_measures
 from wmhflow.plan.visit import Computed, Given, ParticipantPlan, VisitPlan
 from wmhflow.products.dataset import IGNORED, described
 from wmhflow.products.product import Facts, Image, Recipe, Table, Transform, Work, parts_of
@@ -279,8 +280,9 @@ def counted_by(recipe: Recipe) -> tuple[str, ...]:
             for name in (*SAMPLING, counted[one.can_be_zero], *USUAL[: bool(one.plausible)])
         )
     if function == "judge_inputs":
-        given = [one for one in recipe.options["visit"].maps if isinstance(one.values, Given)]
-        return tuple(f"{one.name}_refused" for one in given)
+        visit = recipe.options["visit"]
+        given = [one for one in visit.maps if isinstance(one.values, Given)]
+        return (*left_out_measures(visit), *(f"map_{one.name}_refused" for one in given))
     if function == "check_anatomy":
         seen = list(recipe.options["sources"])
         names = [f"{image}_{name}" for image in seen for name in CONTRAST]

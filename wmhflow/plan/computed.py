@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -13,7 +13,18 @@ from wmhflow.errors import InputError, UsageError
 from wmhflow.files.inspection import odd_size, same_lattice
 from wmhflow.plan.context import Planning
 from wmhflow.plan.nearest import FoundSeries, what_stands_nearer
-from wmhflow.plan.visit import Composed, Computed, MapPlan, Source, VisitPlan
+from wmhflow.plan.refusals import SERIES
+from wmhflow.plan.visit import (
+    PASSED,
+    REFUSED,
+    UNUSABLE,
+    Composed,
+    Computed,
+    Decision,
+    MapPlan,
+    Source,
+    VisitPlan,
+)
 from wmhflow.registries.maps import MapComputation, MapDefinition
 from wmhflow.registries.series import SeriesDefinition, SeriesFile, load_series_definitions
 from wmhflow.settings import Inputs
@@ -109,6 +120,35 @@ class Placing(Protocol):
         """Return what leads from the file to the reference; None where the headers agree."""
 
 
+@dataclass(frozen=True)
+class Unmade:
+    """A series, the name of its first file if it is whole, and why maps are not made of it."""
+
+    series: SeriesDefinition
+    lead: str | None
+    said: list[Decision] = field(default_factory=list)
+
+    def of_one(self) -> str:
+        """Say why the one map that it is there for is not computed, and the way out."""
+        (line,) = self.said
+        step, _, why = line.why.partition(": ")
+        source = f" from {self.lead}" if self.lead else ""
+        return f"{step}{source}: {why} (--no-compute {line.what} leaves it out)"
+
+    def of_several(self) -> str:
+        """Say why none of its maps is computed: every reason once."""
+        reasons: dict[str, list[str]] = {}
+        for line in self.said:
+            reasons.setdefault(line.why.partition(": ")[2], []).append(line.what)
+        told = [f"{', '.join(names)}: {why}" for why, names in reasons.items()]
+        source = self.lead or f"the {self.series.title}"
+        names = " ".join(line.what for line in self.said)
+        return (
+            f"no map is computed from {source} ({'; '.join(told)}); correct it, or leave its maps "
+            f"out with --no-compute {names}"
+        )
+
+
 @dataclass
 class Computing:
     """Plans a visit's maps that are not given; every series is looked for and judged once.
@@ -135,6 +175,8 @@ class Computing:
     is_unmoved: Callable[[FoundFile], bool]
     _series: dict[str, FoundSeries | str | None] = field(default_factory=dict)
     _fits: dict[str, Fit | str] = field(default_factory=dict)
+    _made: set[str] = field(default_factory=set)
+    _unmade: dict[str, Unmade] = field(default_factory=dict)
 
     def plan(self, definition: MapDefinition) -> Iterator[MapPlan]:
         """Plan a map that is not given, if what it is computed from is there.
@@ -163,15 +205,20 @@ class Computing:
                 f"The registry of maps computes {definition.name} from a series {name!r}, and "
                 f"there is no such series; there are: {', '.join(known)}."
             )
-        value = definition.query.get(known[name].per or "")
-        which = re.sub(r"[^A-Za-z0-9]", "", value or "")
-        found = self._found(known[name].narrowed(value), which)
+        value = _value_of(definition, known[name])
+        which = _word(value)
+        series = known[name].narrowed(value)
+        found = self._found(series, which)
         if found is None:
             return
         fit = found if isinstance(found, str) else self._fit(how.step, found, which)
         if isinstance(found, str) or isinstance(fit, str):
-            self.planning.say(definition.name, "note", f"not computed by {how.step}: {fit}")
+            said = Decision(definition.name, "note", f"not computed by {how.step}: {fit}")
+            self.planning.decisions.append(said)
+            lead = None if isinstance(found, str) else next(listed_files(found)).named
+            self._unmade.setdefault(name + which, Unmade(series, lead)).said.append(said)
             return
+        self._made.add(name + which)
         files = tuple(listed_files(found))
         why = f"by {how.step} from {files[0].named}: {fit.volumes}"
         self.planning.say(definition.name, "computed", why)
@@ -183,6 +230,44 @@ class Computing:
             which=which,
         )  # fmt: skip
         yield MapPlan(definition, source, transform, (str(files[0].path),))
+
+    def note_given(self, definition: MapDefinition) -> None:
+        """Note that a map is given, so that a series that could give it need not.
+
+        Parameters
+        ----------
+        definition
+            The map.
+        """
+        name = definition.computed.series if definition.computed else None
+        if name in (known := load_series_definitions()):
+            self._made.add(f"{name}{_word(_value_of(definition, known[name]))}")
+
+    def say_unmade(self) -> None:
+        """Refuse the series of which no map could be made, where maps were to be expected of them.
+
+        Notes of single maps stay as they are, but of a series of one map, whose note it becomes.
+        """
+        for key, unmade in self._unmade.items():
+            state = None if key in self._made else self._state_of(unmade.series)
+            if state is None:
+                continue
+            lines = self.planning.decisions
+            if len(unmade.said) == 1:
+                at = next(n for n, line in enumerate(lines) if line is unmade.said[0])
+                lines[at] = Decision(lines[at].what, state, unmade.of_one())
+            else:
+                lines.append(Decision(f"{SERIES} {unmade.series.name}", state, unmade.of_several()))
+
+    def _state_of(self, series: SeriesDefinition) -> str | None:
+        """Return what the plan calls a series without any map, by where it lies."""
+        query, kind = series.files[series.lead].query, f"series.{series.name}"
+        planning = self.planning
+        if planning.of_visit(planning.query.derived(kind, planning.subject, **query)):
+            return series.unmade.get("given")
+        if isinstance(series.raw, str):
+            return series.unmade.get("given") if _takes_raw(planning, series) else None
+        return series.unmade.get("raw")
 
     def _found(self, definition: SeriesDefinition, which: str) -> FoundSeries | str | None:
         key = definition.name + which
@@ -225,10 +310,12 @@ class Computing:
             found = planning.of_visit([*raw, *derived])
             if len(found) != 1:
                 if takes or found:
+                    # of several nobody can tell which is meant; one may be missing in a visit
+                    state = REFUSED if found else UNUSABLE
                     why = (
                         f"not computed by {how.step}: {len(found)} files answer for {dict(wanted)}"
                     )
-                    planning.say(definition.name, "note", why)
+                    planning.say(definition.name, state, why)
                 return
             takes[parameter] = found[0]
         files = tuple(takes.values())
@@ -240,6 +327,16 @@ class Computing:
 
 
 # ---- series --------------------------------------------------------------------------------------
+
+
+def _value_of(definition: MapDefinition, series: SeriesDefinition) -> str | None:
+    """Return the value of the entity by which series of one kind are told apart, of a map."""
+    value = definition.query.get(series.per or "")
+    return None if value is None else str(value)
+
+
+def _word(value: str | None) -> str:
+    return re.sub(r"[^A-Za-z0-9]", "", value or "")
 
 
 def find_series(
@@ -280,7 +377,8 @@ def find_series(
                 f"for motion and distortion with -d, or take it as it is with {_flag(definition)}"
             )
     if not leads:
-        return None
+        moved = [file for file in derived if file.get("space") is not None]
+        return _moved_away(definition, moved) if moved else None
     if definition.per is not None:
         leads = _unmoved_first(planning, definition, leads)
     several = len(leads) > 1 and lead.along is None
@@ -293,6 +391,13 @@ def find_series(
     return _with_companions(planning, definition, leads)
 
 
+def _moved_away(definition: SeriesDefinition, files: Sequence[FoundFile]) -> str:
+    return (
+        f"the {definition.title} {files[0].named} lies in space-{files[0].get('space')}, where no "
+        "map is computed; give it where its scan lies"
+    )
+
+
 def _unmoved_first(
     planning: Planning, definition: SeriesDefinition, leads: list[FoundFile]
 ) -> list[FoundFile]:
@@ -303,7 +408,8 @@ def _unmoved_first(
     for file in leads:
         if file not in kept:
             why = f"{kept[0].named} lies where its scan does"
-            planning.say(definition.name, "note", f"{file.named} is passed over: {why}")
+            what = f"{SERIES} {definition.name}"
+            planning.say(what, PASSED, f"{file.named} is passed over: {why}")
     return kept
 
 

@@ -41,6 +41,7 @@ def find_maps(
         except AmbiguousInputError as error:
             why = str(error).removeprefix(f"{planning.label}: ")
             planning.say(definition.name, REFUSED, f"not used: {why}")
+    computing.say_unmade()
 
 
 def _find_map(
@@ -55,6 +56,7 @@ def _find_map(
         partial(nearest, planning, visit, definition.name),
     )
     if chosen is not None:
+        computing.note_given(definition)
         yield from _given(planning, visit, definition, chosen)
     else:
         yield from computing.plan(definition)

@@ -17,12 +17,15 @@ from wmhflow.files.forms import check_forms, trusted_affine
 from wmhflow.files.images import read_box
 from wmhflow.files.metabolites import read_metabolites
 from wmhflow.plan.context import Planning
+from wmhflow.plan.refusals import SPECTRA
 from wmhflow.plan.routes import Edge, find_route
 from wmhflow.plan.transforms import check_matrix
-from wmhflow.plan.visit import REFUSED, Given, SpectrumPlan, VisitPlan
+from wmhflow.plan.visit import PASSED, REFUSED, Given, SpectrumPlan, VisitPlan
 
 SUFFIX, GRID_SUFFIX = "svs", "mrsi"
 TABLES = (".tsv", ".csv")
+# How programs call tables that are not read.
+OTHER_TABLES = (".txt", ".table", ".coord", ".xls", ".xlsx", ".html")
 # What the place of a voxel may be called in transforms.
 PLACES = ("mrs", "svs")
 # Edges of a voxel, mm: the shortest that is measured in a head, and what is longer than a head.
@@ -44,12 +47,13 @@ def find_spectra(planning: Planning, visit: VisitPlan) -> tuple[SpectrumPlan, ..
         What is decided so far.
     """
     found: dict[str, SpectrumPlan] = {}
-    for file in _images(planning, SUFFIX):
+    voxels = _images(planning, SUFFIX)
+    for file in voxels:
         name = _name(file)
         what = f"mrs {name}"
         if name in found:
             first = found[name].file.named
-            planning.say(what, "note", f"{file.named} is passed over: {first} is that voxel")
+            planning.say(what, PASSED, f"{file.named} is passed over: {first} is that voxel")
             continue
         try:
             found[name] = _planned(planning, visit, file, name, what)
@@ -57,7 +61,8 @@ def find_spectra(planning: Planning, visit: VisitPlan) -> tuple[SpectrumPlan, ..
             planning.say(what, REFUSED, f"not used: {error}")
     for file in _images(planning, GRID_SUFFIX):
         why = "a grid of voxels (MRSI) is not read; give maps of it as maps (--maps)"
-        planning.say("mrs", "note", f"{file.named} is not used: {why}")
+        planning.say(SPECTRA, "note", f"{file.named} is not used: {why}")
+    _say_strays(planning, voxels)
     return tuple(found[name] for name in sorted(found))
 
 
@@ -108,8 +113,11 @@ def _planned(
                 "follow it to the reference; give a linear transform."
             )
         how += f", then with the {end} to the {visit.reference}"
-    values = _values(planning, file, what)
+    tables = planning.of_visit(_tables(planning, file))
+    values = _values(planning, tables, what)
     also = f"; values in {values.path.name}" if values else ""
+    if not tables:
+        also = "; no table of its values is given"
     planning.say(what, "found", f"{file.named}, aligned {how}{also}")
     given = tuple(Given(leg.file, inverted=leg.inverted) for leg in legs)
     return SpectrumPlan(name, file, given, on, values)
@@ -198,9 +206,8 @@ def _by_anatomical(visit: VisitPlan, file: FoundFile, told: Mapping[str, Any]) -
     return visit.reference, "by its header, whose place nothing judges"
 
 
-def _values(planning: Planning, file: FoundFile, what: str) -> FoundFile | None:
-    """Find the table of a voxel's metabolites; one that cannot be read is left out and said."""
-    tables = planning.of_visit(_tables(planning, file))
+def _values(planning: Planning, tables: Sequence[FoundFile], what: str) -> FoundFile | None:
+    """Take the table of a voxel's metabolites; one that cannot be read is left out and said."""
     if not tables:
         return None
     if len(tables) > 1:
@@ -218,8 +225,45 @@ def _values(planning: Planning, file: FoundFile, what: str) -> FoundFile | None:
 
 def _tables(planning: Planning, file: FoundFile) -> Iterator[FoundFile]:
     own = [file.get(entity) for entity in OF_NAME]
+    for other in _of_spectra(planning):
+        is_table = other.get("suffix") == SUFFIX and other.get("extension") in TABLES
+        if is_table and [other.get(entity) for entity in OF_NAME] == own:
+            yield other
+
+
+def _of_spectra(planning: Planning) -> Iterator[FoundFile]:
+    """Go through the person's files of spectroscopy, of all datasets."""
     for dataset in (planning.query.raw, *planning.query.derivatives):
-        for other in dataset.of(planning.subject):
-            is_table = other.get("suffix") == SUFFIX and other.get("extension") in TABLES
-            if is_table and [other.get(entity) for entity in OF_NAME] == own:
-                yield other
+        for file in dataset.of(planning.subject):
+            if file.get("suffix") == SUFFIX or file.get("datatype") == "mrs":
+                yield file
+
+
+def _say_strays(planning: Planning, voxels: Sequence[FoundFile]) -> None:
+    """Say which tables belong to no voxel, and which files are none that is read.
+
+    A table that is called as one of a voxel was meant, so that it is refused.
+    """
+    own = {table.path for file in voxels for table in _tables(planning, file)}
+    strays = [
+        file
+        for file in _of_spectra(planning)
+        if file.path not in own and file.path.name.endswith((*TABLES, *OTHER_TABLES))
+    ]
+    there = " and ".join(file.path.name for file in voxels[:3])
+    for file in planning.of_visit(strays):
+        if file.get("suffix") != SUFFIX:
+            why = f"a table of metabolites is called as its voxel, and ends in _{SUFFIX}.tsv or .csv"
+            planning.say(SPECTRA, "note", f"{file.named} is not used: {why}")
+        elif file.path.name.endswith(TABLES):
+            names = f"those of this visit are {there}" if voxels else "this visit has none"
+            planning.say(
+                SPECTRA, REFUSED,
+                f"the table {file.named} belongs to no voxel of spectroscopy: {names}; give it the "
+                f"name of its voxel (…_{SUFFIX}.nii.gz), with the same acq-, voi- and run-.",
+            )  # fmt: skip
+        else:
+            ends = " or ".join(TABLES)
+            planning.say(
+                SPECTRA, REFUSED, f"the table {file.named} is not read: give it as {ends}."
+            )

@@ -200,17 +200,19 @@ def how_wmh(visit: VisitPlan) -> str:
     return visit.wmh.command or "computed"
 
 
-REFUSED, UNUSABLE = "refused", "unusable"
+REFUSED, UNUSABLE, PASSED = "refused", "unusable", "passed"
 
 
 @dataclass(frozen=True)
 class Decision:
     """One line of the plan: a thing, its state and why.
 
-    States are found, missing, computed, note, refused and unusable. What is refused costs itself
-    and not the visit: all else is made, and the run ends with 1. So does a map that its voxels show
-    to be unusable, but it is made, with n/a in every table, and a row of the QC table says `check`:
-    the run ends with 0.
+    States are found, missing, computed, note, refused, unusable and passed. What is refused costs
+    itself and not the visit: all else is made, and the run ends with 1. So does a map that its
+    voxels show to be unusable, but it is made, with n/a in every table, and a row of the QC table
+    says `check`: the run ends with 0. So it does where a raw series gives no map, which nobody may
+    want. What is passed over stands behind another file of its kind, which is used. All three are
+    said by warnings, too, and by rows of the QC table.
     """
 
     what: str
@@ -309,7 +311,11 @@ class VisitPlan:
     @property
     def refused(self) -> tuple[str, ...]:
         """Why things that were given are not used, a sentence each."""
-        return tuple(one.why for one in self.decisions if one.state == REFUSED)
+        return tuple(
+            one.why if one.why.startswith(f"{self.label}: ") else f"{one.what}: {one.why}"
+            for one in self.decisions
+            if one.state == REFUSED
+        )
 
     @property
     def parts(self) -> dict[str, Source | None]:

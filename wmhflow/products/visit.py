@@ -10,10 +10,11 @@ from typing import Any
 
 from wmhflow.core.diffusion.acute import RULE
 from wmhflow.files.checksums import checksum
+from wmhflow.plan.refusals import left_out_measures
 from wmhflow.plan.visit import Composed, Given, MapPlan, Source, VisitPlan, how_wmh
 from wmhflow.products.acute import acute_by_rule
 from wmhflow.products.anatomy import anatomy
-from wmhflow.products.inputs import REFUSALS, judged_first
+from wmhflow.products.inputs import judged_first, refusals_of
 from wmhflow.products.keys import Visit
 from wmhflow.products.measures import measures, quality
 from wmhflow.products.others import other_lesions
@@ -55,7 +56,7 @@ def _recipes(visit: Visit) -> Iterator[Recipe]:
     found += acute_by_rule(visit)
     yield from found
     made = [product for recipe in found for product in recipe.makes.values()]
-    judged = [REFUSALS] if visit.plan.maps else []
+    judged = refusals_of(visit.plan)
     yield from quality(visit, [*judged, *(one for one in made if isinstance(one, Facts))])
 
 
@@ -118,6 +119,7 @@ def visit_choices(visit: VisitPlan, settings: Settings) -> dict[str, Any]:
             for entry in visit.maps
         },
         **_spectra(visit),
+        **_left_out(visit),
         "atlases": {
             atlas.name: {
                 "template": atlas.template,
@@ -144,6 +146,12 @@ def _spectra(visit: VisitPlan) -> dict[str, Any]:
             for one in visit.spectra
         }
     }
+
+
+def _left_out(visit: VisitPlan) -> dict[str, Any]:
+    """State what was refused or passed over, of which the table of quality tells; none if none."""
+    measures = left_out_measures(visit)
+    return {"left_out": measures} if measures else {}
 
 
 def _program(visit: VisitPlan) -> dict[str, Any]:

@@ -28,7 +28,8 @@ class SeriesDefinition:
 
     ``raw`` says whether it is also taken from the raw dataset; a text names the setting that asks
     for it. ``per`` is an entity of whose every value there is a series. ``directions`` says for
-    programs that write gradients otherwise than BIDS has it along which axes they lie.
+    programs that write gradients otherwise than BIDS has it along which axes they lie. ``unmade``
+    says of a ``given`` and of a ``raw`` series of which no map can be made what the plan calls it.
     """
 
     name: str
@@ -38,6 +39,7 @@ class SeriesDefinition:
     raw: bool | str = False
     per: str | None = None
     directions: Mapping[str, str] = field(default_factory=dict)
+    unmade: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def lead(self) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from wmhflow.plan.refusals import left_out
 from wmhflow.reports import tables
 from wmhflow.reports.atlas_regions import SHOWN_REGIONS, atlas_volumes
 from wmhflow.reports.context import VisitContext
@@ -41,6 +42,7 @@ def _summary(context: VisitContext) -> Values:
         "facts": _facts(context),
         "is_empty": not context.scene.has_wmh,
         "checks": [row for row in quality if row["verdict"] == "check"],
+        "left_out": left_out(context.visit),
         "decisions_made": context.visit.decisions,
     }
 
