@@ -121,21 +121,21 @@ CASES: dict[str, tuple[Callable[[Study], None], tuple[str, ...], dict[tuple[str,
         {("SUVRFDG", REFUSED): "lies in space-MNI152NLin2009cAsym, where no map"}),
     "a PET that was moved beside one that was not": (
         pet("given", "trc-FDG_desc-preproc_pet", "trc-FDG_space-T1w_desc-preproc_pet", shape=SHAPE),
-        (), {("series pet", "passed"): "sub-01_trc-FDG_desc-preproc_pet.nii.gz of masks lies"}),
+        (), {("pet", "passed"): "sub-01_trc-FDG_desc-preproc_pet.nii.gz of masks lies"}),
     "a PET that is not asked for": (pet("raw"), ("--no-compute", "SUVR"), {}),
     "a PET whose map is given": (
         beside_its_map(pet("raw"), "pet/trc-FDG_space-T1w_meas-SUVR_mimap"), (), {}),
     "a given diffusion series": (
-        diffusion("given"), (), {("series diffusion", REFUSED): "3 volumes, 4 b-values"}),
+        diffusion("given"), (), {("diffusion", REFUSED): "3 volumes, 4 b-values"}),
     "a raw diffusion series that is asked for": (
-        diffusion("raw"), ("--allow-raw-dwi",), {("series diffusion", REFUSED): "of raw (FA, MD"}),
+        diffusion("raw"), ("--allow-raw-dwi",), {("diffusion", REFUSED): "of raw (FA, MD"}),
     "a raw diffusion series": (diffusion("raw"), (), {}),
     "a diffusion series, one map of it given": (
         beside_its_map(diffusion("given"), "dwi/space-T1w_model-tensor_param-fa_dwimap"), (), {}),
     "raw echoes": (
-        echoes("raw", **NO_SECONDS), (), {("series echoes", UNUSABLE): "two of its echoes have the same"}),
+        echoes("raw", **NO_SECONDS), (), {("echoes", UNUSABLE): "two of its echoes have the same"}),
     "given echoes": (
-        echoes("given"), (), {("series echoes", REFUSED): "have no EchoTime in JSON files"}),
+        echoes("given"), (), {("echoes", REFUSED): "have no EchoTime in JSON files"}),
     "a pair that was not taken alike": (transfer, (), {("MTRmap", UNUSABLE): "(FlipAngle 5 and 9)"}),
     "a T2w that no T1w stands beside": (
         lambda study: study.add("raw/anat", "T2w"), ("--reference", "FLAIR"), {}),

@@ -130,10 +130,10 @@ def spectra(visit: VisitPlan) -> tuple[SpectrumPlan, ...]:
 
 def left_out() -> Iterator[Decision]:
     """What a plan refuses or passes over, of every kind."""
-    for what in ("SUVRFDG", "mrs svs", "series diffusion", "acute"):
+    for what in ("SUVRFDG", "mrs svs", "diffusion", "acute"):
         yield Decision(what, REFUSED, "it cannot be used")
-    yield Decision("series echoes", UNUSABLE, "it cannot be used")
-    yield Decision("series pet", PASSED, "another one stands before it")
+    yield Decision("echoes", UNUSABLE, "it cannot be used")
+    yield Decision("pet", PASSED, "another one stands before it")
 
 
 def others(visit: VisitPlan) -> dict[str, Given]:

@@ -15,15 +15,18 @@ from wmhflow.files.itk import write_itk_affine
 from wmhflow.labels.regions import load_regions
 from wmhflow.plan.visit import Decision, Given, MapPlan, ParticipantPlan, VisitPlan
 from wmhflow.products.columns import (
+    ACUTE,
     ASYMMETRY,
     CONTRASTS,
     CURVES,
     LESION_MAPS,
     LESIONS,
     LOAD,
+    METABOLITES,
     PENUMBRA,
     PROFILES,
     QC,
+    SPECTRA,
     VOLUMES,
     names,
 )
@@ -47,6 +50,7 @@ class World:
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
     to_the_left: bool = False  # whether images are stored from right to left
     more_volumes: list[dict[str, object]] = field(default_factory=list)
+    more_tables: dict[str, list[dict[str, object]]] = field(default_factory=dict)
 
     @property
     def plan(self) -> ParticipantPlan:
@@ -123,6 +127,9 @@ class World:
             "penumbra": (names(PENUMBRA), penumbra),
             "curves": (names(CURVES), curves),
             "weighted": (["seg"], []),
+        } | {
+            key: (names(columns), self.more_tables.get(key, []))
+            for key, columns in (("acute", ACUTE), ("mrs", SPECTRA), ("metabolites", METABOLITES))
         }
 
 

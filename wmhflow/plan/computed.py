@@ -13,7 +13,6 @@ from wmhflow.errors import InputError, UsageError
 from wmhflow.files.inspection import odd_size, same_lattice
 from wmhflow.plan.context import Planning
 from wmhflow.plan.nearest import FoundSeries, what_stands_nearer
-from wmhflow.plan.refusals import SERIES
 from wmhflow.plan.visit import (
     PASSED,
     REFUSED,
@@ -257,7 +256,7 @@ class Computing:
                 at = next(n for n, line in enumerate(lines) if line is unmade.said[0])
                 lines[at] = Decision(lines[at].what, state, unmade.of_one())
             else:
-                lines.append(Decision(f"{SERIES} {unmade.series.name}", state, unmade.of_several()))
+                lines.append(Decision(unmade.series.name, state, unmade.of_several()))
 
     def _state_of(self, series: SeriesDefinition) -> str | None:
         """Return what the plan calls a series without any map, by where it lies."""
@@ -408,8 +407,7 @@ def _unmoved_first(
     for file in leads:
         if file not in kept:
             why = f"{kept[0].named} lies where its scan does"
-            what = f"{SERIES} {definition.name}"
-            planning.say(what, PASSED, f"{file.named} is passed over: {why}")
+            planning.say(definition.name, PASSED, f"{file.named} is passed over: {why}")
     return kept
 
 

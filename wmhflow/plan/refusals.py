@@ -7,9 +7,10 @@ from collections import Counter
 
 from wmhflow.plan.others import ACUTE
 from wmhflow.plan.visit import PASSED, REFUSED, UNUSABLE, Decision, VisitPlan
+from wmhflow.registries.series import load_series_definitions
 
-# How things are called that are no maps: voxels of spectroscopy, and series of images.
-SPECTRA, SERIES = "mrs", "series"
+# How voxels of spectroscopy are called, which are no maps.
+SPECTRA = "mrs"
 LEFT_OUT = (REFUSED, UNUSABLE, PASSED)
 
 
@@ -48,8 +49,10 @@ def _measure(what: str) -> str:
 
     Examples
     --------
-    >>> _measure("SUVRFDG"), _measure("mrs acq-press_voi-a"), _measure("series diffusion")
+    >>> _measure("SUVRFDG"), _measure("mrs acq-press_voi-a"), _measure("diffusion")
     ('map_SUVRFDG', 'mrs_acq_press_voi_a', 'series_diffusion')
     """
     name = re.sub(r"[^A-Za-z0-9]+", "_", what)
-    return name if what.split(" ")[0] in (SPECTRA, SERIES, ACUTE) else f"map_{name}"
+    if what in load_series_definitions():
+        return f"series_{name}"
+    return name if what.split(" ")[0] in (SPECTRA, ACUTE) else f"map_{name}"

@@ -11,17 +11,24 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+import numpy as np
+
+from wmhflow.bids.query import FoundFile
 from wmhflow.bids.writer import read_table
+from wmhflow.files.places import placed_box
 from wmhflow.plan.judging_maps import unusable_maps
 from wmhflow.plan.visit import Composed, Given
+from wmhflow.products.keys import Visit
 from wmhflow.products.maps import group_name, map_groups
 from wmhflow.products.product import Image, Table, page_path
 from wmhflow.products.visit import visit_unit
-from wmhflow.reports.scene import Scene, load_scene
+from wmhflow.reports.scene import Scene, load_ras, load_scene
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from wmhflow.plan.visit import MapPlan, VisitPlan
     from wmhflow.products.unit import Unit
@@ -40,6 +47,14 @@ class AlignedMap:
     path: Path
     transform: Path | None
     how: str
+
+
+@dataclass(frozen=True)
+class PlacedVoxel:
+    """A voxel of spectroscopy, and its box: from a cube of edge 1 around 0 to the reference, mm."""
+
+    name: str
+    box: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -99,6 +114,14 @@ class VisitContext:
         """Return the file of an image that the visit promises."""
         return self._written(self.unit.path(key))
 
+    def has_image(self, key: str) -> bool:
+        """Tell whether the visit promises an image of that key."""
+        return key in self.unit.of(Image)
+
+    def mask(self, key: str) -> NDArray[np.bool_]:
+        """Return a mask that the visit promises, in the order right, front, up."""
+        return np.asarray(load_ras(self.image(key)).data > 0)
+
     def table(self, key: str) -> list[TableRow]:
         """Return the rows of a table; none if the visit has no such table."""
         if key not in self._read:
@@ -144,6 +167,22 @@ class VisitContext:
                     yield AlignedMap(entry, image, path, "registered rigidly")
                 else:
                     yield AlignedMap(entry, image, None, "aligned by its header")
+
+    def voxels(self) -> Iterator[PlacedVoxel]:
+        """Go through the voxels of spectroscopy, brought to the reference."""
+        other = Visit(self.visit, self.settings).other_transform
+        for voxel in self.visit.spectra:
+            transforms = [leg.file.path for leg in voxel.legs]
+            if voxel.through_other:
+                # a given one, or the product of that name
+                key = other if isinstance(other, str) else None
+                given = other.path if isinstance(other, FoundFile) else None
+                path = self._written(self.unit.path(key)) if key else given
+                transforms += [path] if path else []
+            inverted = [leg.inverted for leg in voxel.legs]
+            trust = self.settings.inputs.trust
+            box = placed_box(voxel.file.path, transforms, inverted, trust)
+            yield PlacedVoxel(voxel.name, box)
 
     def _values_of(self, entry: MapPlan) -> Path:
         """Return the image of a map: the file that was found, or what was computed."""

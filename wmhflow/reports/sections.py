@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from wmhflow.plan.refusals import left_out
 from wmhflow.reports import tables
 from wmhflow.reports.atlas_regions import SHOWN_REGIONS, atlas_volumes
+from wmhflow.reports.beside import ACUTE_MASK, acute_values, spectra_values
 from wmhflow.reports.context import VisitContext
 from wmhflow.reports.drawing.common import pretty_unit
 from wmhflow.reports.page import SectionPart
@@ -179,6 +180,14 @@ SECTIONS: tuple[Section, ...] = (
     Section("alignment", "Alignment", "alignment.html.j2", _orientation),
     Section("volumes", "Volumes", "volumes.html.j2", _volumes),
     Section("lesions", "Lesions", "lesions.html.j2", _lesions),
+    Section(
+        "acute", "Acute lesions", "acute.html.j2", acute_values,
+        lambda context: context.has_image(ACUTE_MASK),
+    ),
     Section("maps", "Maps", "maps.html.j2", _maps, lambda context: bool(context.visit.maps)),
+    Section(
+        "spectra", "Spectroscopy", "spectra.html.j2", spectra_values,
+        lambda context: bool(context.visit.spectra),
+    ),
     Section("quality", "Quality", "quality.html.j2", _quality),
 )

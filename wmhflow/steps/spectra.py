@@ -13,10 +13,8 @@ from numpy.typing import NDArray
 from wmhflow.core.measure.voxels import voxel_shares
 from wmhflow.core.regions.partition import ALL, IN_NAWM, IN_WMH, Partition, Row
 from wmhflow.core.space.geometry import voxel_mm3
-from wmhflow.files.forms import trusted_affine
-from wmhflow.files.images import read_box
-from wmhflow.files.itk import read_itk_affine
 from wmhflow.files.metabolites import read_metabolites
+from wmhflow.files.places import placed_box
 from wmhflow.labels.digits import (
     CORTEX,
     CSF,
@@ -89,8 +87,7 @@ def join_voxel(
     trust
         The form of its header that is believed, ``sform`` or ``qform``.
     """
-    _, own = read_box(in_file)
-    placed = _to_reference(transforms or [], inverted or []) @ trusted_affine(in_file, own, trust)
+    placed = placed_box(in_file, transforms or [], inverted or [], trust)
     found = as_partition(labels, columns)
     described = as_regions(regions)
     tissues = {"": ALL, "wmh_": IN_WMH, "nawm_": IN_NAWM}
@@ -138,17 +135,6 @@ def gather_voxels(rows: list[Rows], metabolites: list[Rows]) -> Spectra:
         Of each voxel.
     """
     return Spectra(list(chain(*rows)), list(chain(*metabolites)))
-
-
-def _to_reference(transforms: list[Path], inverted: list[bool]) -> NDArray[np.float64]:
-    """Return what takes points of the voxel's world to points of the reference's, (4, 4)."""
-    matrix = np.eye(4)
-    for number, path in enumerate(transforms):
-        # ITK's leads from points of the reference to points of what is moved
-        back = read_itk_affine(path)
-        forth = np.linalg.inv(back)
-        matrix = (back if number < len(inverted) and inverted[number] else forth) @ matrix
-    return matrix
 
 
 def _whole_rows(found: Partition) -> dict[str, Row]:

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from wmhflow.reports.pictures import alignment, atlases, bullseye, masks, profiles, regions
+from wmhflow.reports.beside import ACUTE_MASK
+from wmhflow.reports.pictures import (
+    acute,
+    alignment,
+    atlases,
+    bullseye,
+    masks,
+    profiles,
+    regions,
+    spectra,
+)
 from wmhflow.reports.pictures.picture import PictureMaker
 
 PICTURES: tuple[PictureMaker, ...] = (
@@ -17,5 +27,9 @@ PICTURES: tuple[PictureMaker, ...] = (
     PictureMaker("anatomical", "alignment", alignment.anatomical),
     PictureMaker("template", "alignment", alignment.template),
     PictureMaker("maps", "alignment", alignment.maps),
+    PictureMaker("acute", "acute", acute.acute, lambda context: context.has_image(ACUTE_MASK)),
     PictureMaker("profiles", "maps", profiles.profiles),
+    PictureMaker(
+        "spectra", "spectra", spectra.spectra, lambda context: bool(context.visit.spectra)
+    ),
 )

@@ -21,7 +21,14 @@ WMH_COLOUR, VENTRICLE_COLOUR = "#ffe600", "#3fa9ff"
 INFARCT_COLOUR = "#ff5ad1"
 
 
-def lesion_rows(scene: Scene, axial: int, others: int, *, apart: bool) -> list[Row]:
+def lesion_rows(
+    scene: Scene,
+    axial: int,
+    others: int,
+    *,
+    apart: bool,
+    lesions: NDArray[np.bool_] | None = None,
+) -> list[Row]:
     """Choose slices through the lesions: axial ones first, then the two other planes.
 
     Parameters
@@ -32,10 +39,13 @@ def lesion_rows(scene: Scene, axial: int, others: int, *, apart: bool) -> list[R
         How many axial slices, and how many of each other plane.
     apart
         Whether coronal and sagittal slices stand in rows of their own.
+    lesions
+        Which lesions; WMH and infarcts if not said.
     """
+    wanted = scene.lesions if lesions is None else lesions
 
     def chosen(plane: str, count: int) -> tuple[tuple[str, int], ...]:
-        found = lesion_slices(scene.lesions, scene.without_fluid, plane, count)
+        found = lesion_slices(wanted, scene.without_fluid, plane, count)
         return tuple((plane, index) for index in found)
 
     on_top = chosen("axial", axial)
