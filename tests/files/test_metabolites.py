@@ -124,9 +124,9 @@ OTHER = {
     "a column beside": ("svs.csv", "NAA,phase\n8,12\n", "of which phase is called as no"),
     "TARQUIN's first table": ("svs.csv", "Row,Col,Slice,NAA,Q\n1,1,1,8,1\n", "Slice, Q are called"),
     "spectra of LCModel": ("svs.csv", "Row,Col,Slice,NAA,NAA %SD\n1,1,1,8,4\n", "Slice is called"),
-    "no values": ("svs.tsv", "Metabolite\tSNR\nNAA\t40\n", "has the columns Metabolite, SNR, which"),
+    "no values": ("svs.tsv", "Metabolite\tSNR\nNAA\t40\n", "columns Metabolite, SNR, which"),
     "no names": ("svs.csv", "1,2\n3,4\n", "of which 1, 2 are called as no metabolite is"),
-    "jMRUI": ("svs.csv", "jMRUI Results Textfile\n\nAmplitudes (-)\n8.1\t2.2\n", "the columns jMRUI"),
+    "jMRUI": ("svs.csv", "jMRUI Results Textfile\n\nAmplitudes (-)\n8.1\t2.2\n", "columns jMRUI"),
 }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""What is inherited from folders above: of every kind of file the nearest counts, alone or mixed."""
+"""Of files that are inherited from folders above the nearest count, each alone or mixed."""
 
 from __future__ import annotations
 

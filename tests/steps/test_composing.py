@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 
 from tests.builders import save_image
+from tests.files.test_transforms import PARTS, POINTS, hdf5_of, itks_answer
 from tests.plan.test_participant import FIELD, FLIRT
 from wmhflow.core.align.search import rigid_matrix
 from wmhflow.errors import InputError
@@ -75,6 +77,30 @@ def test_a_map_through_a_chain_lies_where_one_written_in_the_reference_lies(
     through, beside = load_maps([images[0]], options, made), load_maps([direct], options, None)
     assert np.allclose(through.affine, beside.affine, atol=1e-5)
     assert np.array_equal(through.maps["FA"][0], beside.maps["FA"][0])
+
+
+def test_a_composite_of_linear_transforms_is_one_leg(
+    tmp_path: Path, images: tuple[Path, Path]
+) -> None:
+    """ITK's own answer for the composite, and then the other leg, or the other way round."""
+    linear = [kind for kind in PARTS if "Composite" not in kind][:2]
+    composite = hdf5_of(tmp_path / "composite.h5", "CompositeTransform_double_3_3", *linear)
+    (other,) = written(tmp_path, FIRST)
+    alone = chain_matrix([composite], [False], *images)
+    assert np.allclose(nib.affines.apply_affine(alone, POINTS), itks_answer(composite), atol=1e-4)
+    for paths, whole in (([other, composite], FIRST @ alone), ([composite, other], alone @ FIRST)):
+        made = compose_transforms(*images, tmp_path, paths, [False, False]).transform
+        assert np.allclose(read_itk_affine(made), whole, atol=1e-9)
+
+
+def test_a_composite_with_a_field_is_no_leg_and_is_named(
+    tmp_path: Path, images: tuple[Path, Path]
+) -> None:
+    kinds = ("CompositeTransform_double_3_3", "DisplacementFieldTransform_double_3_3")
+    composite = hdf5_of(tmp_path / "composite.h5", *kinds)
+    (other,) = written(tmp_path, FIRST)
+    with pytest.raises(InputError, match=r"composite\.h5 is not linear"):
+        compose_transforms(*images, tmp_path, [other, composite], [False, False])
 
 
 def test_no_legs_are_the_other_image_s_transform(tmp_path: Path, images: tuple[Path, Path]) -> None:

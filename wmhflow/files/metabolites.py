@@ -95,7 +95,9 @@ def _lines(path: Path) -> list[list[str]]:
 def _table(path: Path, lines: Sequence[Sequence[str]]) -> tuple[list[str], list[list[str]]]:
     """Part the names of columns from what stands below; a last column without anything is none."""
     rows = [list(line) for line in lines]
-    while rows and len(rows[0]) > 1 and not any(row[-1] for row in rows if len(row) == len(rows[0])):
+    while (
+        rows and len(rows[0]) > 1 and not any(row[-1] for row in rows if len(row) == len(rows[0]))
+    ):
         width = len(rows[0]) - 1
         rows = [row[:width] for row in rows]
     if len(rows) < 2 or any(len(row) != len(rows[0]) for row in rows):
@@ -130,7 +132,9 @@ def _checked(path: Path, found: list[Metabolite]) -> list[Metabolite]:
     if not found:
         raise InputError(f"{path} holds no metabolite; give its columns the names of a known form.")
     if not all(one.name for one in found):
-        raise InputError(f"{path} has a value without a metabolite's name; name it, or leave it out.")
+        raise InputError(
+            f"{path} has a value without a metabolite's name; name it, or leave it out."
+        )
     if len({(one.name, one.unit) for one in found}) < len(found):
         raise InputError(
             f"{path} has a metabolite twice in one unit; keep one row of each, of this voxel alone."
@@ -203,9 +207,7 @@ def _share(spread: float | None, value: float | None) -> float | None:
     return None if spread is None or not value else 100.0 * abs(spread / value)
 
 
-def _by_section(
-    path: Path, form: TableForm, lines: Sequence[Sequence[str]]
-) -> list[Metabolite]:
+def _by_section(path: Path, form: TableForm, lines: Sequence[Sequence[str]]) -> list[Metabolite]:
     """Go through a file of several tables, each below a line that names it."""
     parts: dict[str, list[Sequence[str]]] = {}
     under = ""

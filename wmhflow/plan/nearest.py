@@ -1,4 +1,4 @@
-"""Which of two files that say the same counts: what stands nearer to the image (BIDS inheritance)."""
+"""Of two files that say the same counts what stands nearer to the image (BIDS inheritance)."""
 
 from __future__ import annotations
 

@@ -55,4 +55,4 @@ def _measure(what: str) -> str:
     name = re.sub(r"[^A-Za-z0-9]+", "_", what)
     if what in load_series_definitions():
         return f"series_{name}"
-    return name if what.split(" ")[0] in (SPECTRA, ACUTE) else f"map_{name}"
+    return name if what.split(" ", maxsplit=1)[0] in (SPECTRA, ACUTE) else f"map_{name}"

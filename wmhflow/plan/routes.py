@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
 from itertools import count
 
@@ -80,6 +80,9 @@ def find_route(
 ) -> Route:
     """Find the given transforms that lead from an image to the reference.
 
+    Linear ones go before others, since what follows them is exact; one that is not linear is taken
+    where nothing else leads there, for who can follow it, or refuses it.
+
     Parameters
     ----------
     planning
@@ -99,17 +102,40 @@ def find_route(
     start = planning.spaces.of_image(image)
     unused: list[str] = []
     edges = list(_edges(planning, visit, image, names, unused))
+    bent_way: Route | None = None
     while start is not None:
         found = _shortest(start, _best(planning, edges), visit)
         if found is None:
             break
-        bent = next((leg for leg in found if leg.inverted and _bends(planning, leg)), None)
-        if bent is None:
+        bent = next((leg for leg in found if _bends(planning, leg)), None)
+        if bent is None or not bent.inverted:
             _check_one(planning, found, edges)
+        if bent is None:
             return Route(found, found[-1].end.kind if found else start.kind, unused)
-        unused.append(f"{bent.file.path.name} is not linear, so that its inverse is not known")
+        why = ", so that its inverse is not known" if bent.inverted else ""
+        unused.append(f"{bent.file.path.name} is not linear{why}")
+        if bent_way is None and not any(leg.inverted and _bends(planning, leg) for leg in found):
+            bent_way = Route(found, found[-1].end.kind)
+        # a linear way that is longer, or backwards, is exact
         edges.remove(bent)
+    if bent_way is not None:
+        return bent_way
+    if start is not None:
+        unused += _end_at_other(visit, start, _best(planning, edges))
     return Route(None, unused=list(dict.fromkeys(unused)))
+
+
+def _end_at_other(visit: VisitPlan, start: Frame, edges: list[Edge]) -> Iterator[str]:
+    """Say that a way ends at the other image, from where no linear transform leads on."""
+    given = visit.other_transform
+    if leads_on(visit) or not isinstance(given, Given):
+        return
+    if _shortest(start, edges, replace(visit, reference=visit.other_name)) is not None:
+        yield (
+            f"{given.file.path.name} is not linear, so that nothing leads on from the "
+            f"{visit.other_name} to the {visit.reference}: give a linear transform there, or the "
+            f"image resampled to the {visit.reference}"
+        )
 
 
 def _bends(planning: Planning, leg: Edge) -> bool:

@@ -253,7 +253,9 @@ def _say_strays(planning: Planning, voxels: Sequence[FoundFile]) -> None:
     there = " and ".join(file.path.name for file in voxels[:3])
     for file in planning.of_visit(strays):
         if file.get("suffix") != SUFFIX:
-            why = f"a table of metabolites is called as its voxel, and ends in _{SUFFIX}.tsv or .csv"
+            why = (
+                f"a table of metabolites is called as its voxel, and ends in _{SUFFIX}.tsv or .csv"
+            )
             planning.say(SPECTRA, "note", f"{file.named} is not used: {why}")
         elif file.path.name.endswith(TABLES):
             names = f"those of this visit are {there}" if voxels else "this visit has none"

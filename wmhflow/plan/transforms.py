@@ -126,12 +126,26 @@ def to_template(planning: Planning, visit: VisitPlan) -> tuple[Source, Source]:
                 check_matrix(given.path, planning.transform(given).matrix)
         planning.say(what, "found", f"{forward.named} and {inverse.named}")
         return Given(forward), Given(inverse)
-    why = f"no transform is given{_to_other_templates(planning)}"
+    why = f"no transform is given{_to_other_templates(planning)}{_of_other(planning, visit)}"
     if forward or inverse:
         why = "only one direction is given, and both are needed"
     planning.say(what, "computed", f"affine and SyN to {TEMPLATE}; {why}")
     computed = Computed("register_to_template")
     return computed, computed
+
+
+def _of_other(planning: Planning, visit: VisitPlan) -> str:
+    """Name a transform of the image that is not the reference, and what to give in its place."""
+    if visit.other_anatomical is None:
+        return ""
+    given = find_transform(planning, visit.other_name, TEMPLATE)
+    if given is None:
+        return ""
+    return (
+        f" ({given.named} leads there from the {visit.other_name}, and is not composed with that "
+        f"between the images: give from-{visit.reference}_to-{TEMPLATE} and its inverse, or choose "
+        f"--reference {visit.other_name})"
+    )
 
 
 def _to_other_templates(planning: Planning) -> str:

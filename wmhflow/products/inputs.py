@@ -93,7 +93,8 @@ def judged_first(plan: VisitPlan, recipes: Iterable[Recipe]) -> Iterator[Recipe]
     makes: dict[str, Product] = {"notes": Work(NOTES)}
     if plan.maps:
         makes["without"] = Work(WITHOUT)
-    makes |= {"refusals": facts for facts in refusals_of(plan)}
+    if told := refusals_of(plan):
+        (makes["refusals"],) = told
     yield Recipe("inputs", judge_inputs, makes, options={"visit": plan})
     for recipe in recipes:
         parts = parts_of((*recipe.takes.values(), *recipe.beside.values()))

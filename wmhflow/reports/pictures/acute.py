@@ -47,6 +47,6 @@ def acute(context: VisitContext) -> Picture | None:
         name,
         png,
         f"Borders of acute lesions on the {name}",
-        f"Borders of acute lesions (red) on the {name}, in slices through them: axial ones with and "
-        f"without lines, coronal and sagittal ones. {ORIENTATION}",
+        f"Borders of acute lesions (red) on the {name}, in slices through them: axial ones with "
+        f"and without lines, coronal and sagittal ones. {ORIENTATION}",
     )

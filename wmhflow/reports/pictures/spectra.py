@@ -59,7 +59,8 @@ def _picture(context: VisitContext, voxels: Sequence[PlacedVoxel], number: int) 
         name,
         png,
         f"Voxels of spectroscopy on the {name}",
-        f"Voxels of spectroscopy on the {name}, a row for each: slices through its middle, with all "
-        "voxels that they meet, WMH (yellow) and lateral ventricles (blue). They are drawn as they "
-        f"were planned: metabolites come from a place some millimetres away.{outside} {ORIENTATION}",
+        f"Voxels of spectroscopy on the {name}, a row for each: slices through its middle, with "
+        "all voxels that they meet, WMH (yellow) and lateral ventricles (blue). They are drawn as "
+        "they were planned: metabolites come from a place some millimetres away."
+        f"{outside} {ORIENTATION}",
     )
