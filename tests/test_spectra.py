@@ -297,7 +297,11 @@ def test_a_whole_visit_joins_voxels_to_tissues(dataset: Coarse) -> None:
     tell(path, AnatomicalImage="bids::sub-01/anat/sub-01_FLAIR.nii.gz")
     path.with_name("sub-01_svs.tsv").write_text(VALUES, encoding="utf-8")
     save_voxel(voxel_path(dataset, "voi-out_svs"), box(middle + 500))
-    inprocess.succeed(dataset.words())
+    inprocess.succeed(dataset.words(), pages=True)
+    page = (dataset.out / "sub-01.html").read_text(encoding="utf-8")
+    assert 'id="visit-spectra"' in page
+    assert "Outside of the image, and not drawn: voi-out." in page
+    assert (dataset.out / "sub-01" / "figures" / "sub-01_desc-spectra_T1w.png").is_file()
     rows = read_table(dataset.anat() / "sub-01_desc-mrs_regions.tsv")
     found = {(row["voxel"], row["seg"], row["index"]): row for row in rows}
     # by points, which need not be exact

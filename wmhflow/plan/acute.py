@@ -8,9 +8,10 @@ from functools import partial
 
 from wmhflow.bids.sidecars import read_sidecar
 from wmhflow.errors import InputError
-from wmhflow.plan.computed import Fit, FoundSeries, Judge, find_series, listed_files
+from wmhflow.plan.computed import Fit, Judge, find_series, listed_files
 from wmhflow.plan.context import Planning
 from wmhflow.plan.diffusion import SERIES, judge_trace
+from wmhflow.plan.nearest import FoundSeries
 from wmhflow.plan.others import ACUTE
 from wmhflow.plan.placing import is_usable, place_map
 from wmhflow.plan.visit import REFUSED, Composed, Computed, MapPlan, Source, VisitPlan

@@ -20,8 +20,9 @@ from wmhflow.core.diffusion.selection import (
     tensor_volumes,
 )
 from wmhflow.files.gradients import load_bvals, load_directions, load_gradients
-from wmhflow.plan.computed import Fit, FoundSeries, Judge
+from wmhflow.plan.computed import Fit, Judge
 from wmhflow.plan.context import Planning
+from wmhflow.plan.nearest import FoundSeries
 from wmhflow.registries.series import load_series_definitions
 
 SERIES = "diffusion"

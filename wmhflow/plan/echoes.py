@@ -9,8 +9,9 @@ from typing import Any
 from wmhflow.bids.query import FoundFile
 from wmhflow.bids.sidecars import read_sidecar
 from wmhflow.core.susceptibility.limits import FIELD_T, LEAST_ECHOES
-from wmhflow.plan.computed import Fit, FoundSeries
+from wmhflow.plan.computed import Fit
 from wmhflow.plan.context import Planning
+from wmhflow.plan.nearest import FoundSeries
 from wmhflow.plan.units import settle_unit
 from wmhflow.registries.maps import load_maps
 

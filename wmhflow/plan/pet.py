@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 
 from wmhflow.bids.query import IMAGE_EXTENSIONS, FoundFile
 from wmhflow.bids.sidecars import read_sidecar
-from wmhflow.plan.computed import Fit, FoundSeries
+from wmhflow.plan.computed import Fit
 from wmhflow.plan.context import Planning
+from wmhflow.plan.nearest import FoundSeries
 from wmhflow.registries.tracers import Tracer, find_tracer, load_references
 
 BY_TRACER = "tracer"

@@ -9,6 +9,7 @@ import numpy as np
 from wmhflow.labels.regions import load_regions
 from wmhflow.reports.drawing.choice import lesion_slices
 from wmhflow.reports.drawing.overlays import Fill, Outline
+from wmhflow.reports.drawing.planes import NORMAL_AXIS
 from wmhflow.reports.drawing.slices import Underlay, slice_png
 
 if TYPE_CHECKING:
@@ -40,11 +41,14 @@ def lesion_rows(
     apart
         Whether coronal and sagittal slices stand in rows of their own.
     lesions
-        Which lesions; WMH and infarcts if not said.
+        Which lesions, and only slices through them; WMH and infarcts if not said, and slices
+        spread over the brain where these are few.
     """
     wanted = scene.lesions if lesions is None else lesions
 
     def chosen(plane: str, count: int) -> tuple[tuple[str, int], ...]:
+        if lesions is not None:
+            count = min(count, len(np.unique(np.nonzero(lesions)[NORMAL_AXIS[plane]])))
         found = lesion_slices(wanted, scene.without_fluid, plane, count)
         return tuple((plane, index) for index in found)
 
