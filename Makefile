@@ -39,6 +39,7 @@ demo: $(VENV)/.installed-run
 		-d lesions=$(DEMO_IN)/derivatives/lesions \
 		parcellation=$(DEMO_IN)/derivatives/parcellation \
 		maps=$(DEMO_IN)/derivatives/maps \
+		others=$(DEMO_IN)/derivatives/others \
 		-w $(DEMO_WORK) $(DEMO_ARGS)
 	$(bin)/wmhflow $(DEMO_IN) $(DEMO_OUT) group -w $(DEMO_WORK) $(DEMO_ARGS)
 	@echo

@@ -21,6 +21,14 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 from phantom_anatomy import build_anatomy, load_template, plant_lesions
+from phantom_others import (
+    METABOLITES,
+    VOXEL_MM,
+    VOXEL_NAME,
+    acute_mask,
+    others_truth,
+    voxel_box,
+)
 from phantom_plan import (
     CONTRASTS,
     CORTEX_NAMES,
@@ -143,9 +151,10 @@ sub-01 has two visits and LAS images; sub-02 has one visit without a session and
 its FLAIR with 5 mm slices. The anatomy is the ICBM152 2009a symmetric template, deformed and turned
 by known transforms. The images have no skull: everything outside the brain is 0.
 
-The folder derivatives holds three datasets: lesions (WMH masks of sub-01), parcellation
-(FreeSurfer-coded segmentations of sub-01) and maps (FA, MD, CBF and susceptibility of both people,
-each in its own grid, with its transform). Every planted number is in ../phantom_truth.json.
+The folder derivatives holds four datasets: lesions (WMH masks of sub-01), parcellation
+(FreeSurfer-coded segmentations of sub-01), maps (FA, MD, CBF and susceptibility of both people,
+each in its own grid, with its transform) and others (an acute lesion and a voxel of spectroscopy of
+sub-01). Every planted number is in ../phantom_truth.json.
 Made by ../make_phantom.py; nobody was scanned.
 """
 
@@ -287,6 +296,54 @@ Outside the brain FA is NaN and MD is -0.001, which no reader may count.
 """
 
 
+def write_others(out: Path, heads: list[Head]) -> None:
+    """Write the acute lesion and the voxel of spectroscopy, and what a right program finds."""
+    _derivative(out, "Acute lesion and spectroscopy of the wmhflow phantom", OTHERS_README)
+    write_text(out / ".bidsignore", "*_svs.tsv\n*_truth.json")
+    for head in heads:
+        stem, folder = head.visit.stem, out / head.visit.folder
+        if head.visit.mask_space is None:
+            continue
+        mask = acute_mask(head)
+        path = folder / "anat" / f"{stem}_space-T1w_label-acute_mask"
+        write_image(path.with_suffix(".nii.gz"), mask.data, mask.affine)
+        write_json(
+            path.with_suffix(".json"),
+            {
+                "Description": "Acute lesion",
+                "Type": "Lesion",
+                "SkullStripped": True,
+                "SpatialReference": _raw_uri(head, "T1w"),
+                "Sources": [_raw_uri(head, "T1w")],
+            },
+        )
+        path = folder / "mrs" / f"{stem}_{VOXEL_NAME}_svs"
+        # of the spectrum nothing is read but where it lies
+        write_image(
+            path.with_suffix(".nii.gz"), np.ones((1, 1, 1, 16), np.complex64), voxel_box(head)
+        )
+        write_json(
+            path.with_suffix(".json"),
+            {
+                "AcquisitionVoxelSize": VOXEL_MM,
+                "AnatomicalImage": _raw_uri(head, "T1w"),
+                "ResonantNucleus": "1H",
+                "SpectrometerFrequency": 123.2,
+            },
+        )
+        rows = ["metabolite\tvalue\tunit\tsd_percent"]
+        rows += [f"{name}\t{value}\tmmol/kg\t{spread}" for name, value, spread in METABOLITES]
+        write_text(path.with_suffix(".tsv"), "\n".join(rows))
+        write_json(folder / f"{stem}_truth.json", others_truth(head))
+
+
+OTHERS_README = """
+An acute lesion of sub-01 (a ball in right frontal white matter) and a single voxel of spectroscopy
+around the largest lesion, turned by 20 degrees, with invented metabolites. The spectrum is none: a
+program reads where it lies, and no more. `*_truth.json` says what a right program finds.
+"""
+
+
 def build_heads(visits: tuple[Visit, ...] = VISITS) -> list[Head]:
     """Return the labelled heads of the visits."""
     anatomy = build_anatomy(load_template())
@@ -300,6 +357,7 @@ def make_phantom(out: Path) -> None:
     write_lesions(out / "phantom" / "derivatives" / "lesions", heads)
     write_parcellation(out / "phantom" / "derivatives" / "parcellation", heads)
     write_maps(out / "phantom" / "derivatives" / "maps", heads)
+    write_others(out / "phantom" / "derivatives" / "others", heads)
     write_json(out / "phantom_truth.json", dataset_truth(heads))
 
 

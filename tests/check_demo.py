@@ -32,6 +32,8 @@ def complaints(out: Path) -> Iterator[str]:
         yield from _check_volumes(visit, read(tables[0]), truth["visits"][visit])
         (profiles,) = anat.glob("*_desc-maps_profiles.tsv")
         yield from _check_profiles(visit, read(profiles))
+        if visit != "sub-02":
+            yield from _check_others(visit, folder, out)
 
 
 def _check_volumes(visit: str, rows: list[dict[str, str]], truth: dict) -> Iterator[str]:
@@ -66,6 +68,24 @@ def _check_profiles(visit: str, rows: list[dict[str, str]]) -> Iterator[str]:
         yield f"{visit}: MD does not fall away from the lesion"
     if not outer["CBF"][0] < outer["CBF"][2] < outer["CBF"][4]:
         yield f"{visit}: CBF does not rise away from the lesion"
+
+
+def _check_others(visit: str, folder: str, out: Path) -> Iterator[str]:
+    """See that the acute lesion and the voxel of spectroscopy are found and drawn."""
+    given = ROOT / "bids_examples" / "phantom" / "derivatives" / "others"
+    truth = json.loads((given / folder / f"{visit}_truth.json").read_text(encoding="utf-8"))
+    rows = read(out / folder / "anat" / f"{visit}_desc-acute_lesions.tsv")
+    volume = sum(float(row["volume_mm3"]) for row in rows)
+    if abs(volume - truth["acute_volume_mm3"]) > 1:
+        yield f"{visit}: the acute lesion has {volume:g} mm3, not {truth['acute_volume_mm3']:g}"
+    for row in read(out / folder / "anat" / f"{visit}_desc-mrs_metabolites.tsv"):
+        for column in ("wmh_share", "white_share"):
+            if abs(float(row[column]) - truth[f"voxel_{column}"]) > 0.01:
+                yield f"{visit}: {column} of the voxel is {row[column]}"
+    figures = out / folder.split("/", maxsplit=1)[0] / "figures"
+    for name in ("acute", "spectra"):
+        if not (figures / f"{visit}_desc-{name}_T1w.png").is_file():
+            yield f"{visit}: there is no picture of {name}"
 
 
 def main() -> int:

@@ -92,10 +92,10 @@ def test_scripts_give_the_committed_dataset(scripts, tmp_path):
     second_visit, second_person = make_phantom.build_heads(plan.VISITS[1:])
     # Each kind of file once: everything would take twice as long.
     make_phantom.write_raw(tmp_path, [second_person])
-    for name in ("lesions", "parcellation", "maps"):
+    for name in ("lesions", "parcellation", "maps", "others"):
         getattr(make_phantom, f"write_{name}")(tmp_path / "derivatives" / name, [second_visit])
     made = sorted(path for path in tmp_path.rglob("*") if path.is_file())
-    assert sum(path.suffix == ".gz" for path in made) == 8
+    assert sum(path.suffix == ".gz" for path in made) == 10
     for path in made:
         committed = PHANTOM / path.relative_to(tmp_path)
         if path.suffix == ".gz":

@@ -97,6 +97,19 @@ def transfer(study: Study) -> None:
         study.add("raw/anat", f"mt-{which}_MTR", FlipAngle=angle)
 
 
+def elsewhere(*names: str) -> Callable[[Study], None]:
+    def make(study: Study) -> None:
+        for name in names:
+            study.add("given/anat", f"space-MNI152NLin2009cAsym_{name}")
+
+    return make
+
+
+def parcels_elsewhere(study: Study) -> None:
+    path = next(study.given.rglob("*_dseg.nii.gz"))
+    path.rename(path.with_name(path.name.replace("space-T1w", "space-MNI152NLin2009cAsym")))
+
+
 def voxel(study: Study) -> None:
     path = study.raw / "sub-01" / "mrs" / "sub-01_voi-a_svs.nii.gz"
     save_voxel(path, np.diag([20.0, 20, 20, 1]), code=0)
@@ -142,6 +155,12 @@ CASES: dict[str, tuple[Callable[[Study], None], tuple[str, ...], dict[tuple[str,
     "a map of several volumes": (
         lambda study: study.add("given/dwi", "space-T1w_model-tensor_param-fa_dwimap", FRAMES), (),
         {("FA", REFUSED): "it is 4D"}),
+    "an infarct and a bleed on a template": (
+        elsewhere("label-infarct_mask", "label-ICH_mask"), (),
+        {("infarct", REFUSED): "space-MNI152NLin2009cAsym_label-infarct_mask.nii.gz of masks",
+         ("haemorrhage", REFUSED): "give it there, or take it out"}),
+    "a parcellation on a template": (
+        parcels_elsewhere, (), {("parcellation", UNUSABLE): "tissues and ventricles are computed"}),
     "a voxel without a place, and tables of none": (
         voxel, (),
         {("mrs voi-a", REFUSED): "does not say where it lies",

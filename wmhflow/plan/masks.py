@@ -12,11 +12,11 @@ from typing import Any
 from wmhflow.bids.query import LABEL_EXTENSIONS, FoundFile
 from wmhflow.errors import InputError
 from wmhflow.files.values import present_codes
-from wmhflow.plan.choice import without_never
+from wmhflow.plan.choice import named, without_never
 from wmhflow.plan.context import Planning, choose_native
 from wmhflow.plan.transforms import check_leads_back
 from wmhflow.plan.unused import check_lookalikes
-from wmhflow.plan.visit import Computed, Given, Source, VisitPlan
+from wmhflow.plan.visit import REFUSED, Computed, Given, Source, VisitPlan
 from wmhflow.registries.mask_labels import find_mask_labels
 from wmhflow.registries.segmenters import Segmenter, find_segmenter, segmenters_reading
 
@@ -184,6 +184,13 @@ def _given_mask(
         if given:
             planning.say(what, "found", f"{given.file.named} in {given.space} space")
             return replace(given, is_probability=suffix == "probseg")
+    if found and what != "WMH":
+        # WMH are computed, or looked for in other files; of these there are no others
+        planning.say(
+            what, REFUSED,
+            f"{named(found)} cannot be used: a mask of these lesions lies on the T1w or the FLAIR "
+            "(space-T1w, space-FLAIR); give it there, or take it out of the dataset.",
+        )  # fmt: skip
     return None
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from wmhflow.plan.others import ACUTE
+from wmhflow.plan.context import PARCELLATION
+from wmhflow.plan.others import LABELS
 from wmhflow.plan.visit import PASSED, REFUSED, UNUSABLE, Decision, VisitPlan
 from wmhflow.registries.series import load_series_definitions
 
-# How voxels of spectroscopy are called, which are no maps.
+# How voxels of spectroscopy are called, which are no maps; and other things that are none.
 SPECTRA = "mrs"
+NO_MAPS = frozenset((SPECTRA, PARCELLATION, "infarct", *LABELS))
 LEFT_OUT = (REFUSED, UNUSABLE, PASSED)
 
 
@@ -55,4 +57,4 @@ def _measure(what: str) -> str:
     name = re.sub(r"[^A-Za-z0-9]+", "_", what)
     if what in load_series_definitions():
         return f"series_{name}"
-    return name if what.split(" ", maxsplit=1)[0] in (SPECTRA, ACUTE) else f"map_{name}"
+    return name if what.split(" ", maxsplit=1)[0] in NO_MAPS else f"map_{name}"

@@ -19,7 +19,7 @@ from wmhflow.files.values import has_parcels, present_codes
 from wmhflow.plan.atlases import LOBES_ATLAS, AtlasPlan
 from wmhflow.plan.choice import named
 from wmhflow.plan.context import Planning, choose_native
-from wmhflow.plan.visit import Computed, Given, Source, VisitPlan
+from wmhflow.plan.visit import UNUSABLE, Computed, Given, Source, VisitPlan
 
 PARCELLATION_ORDER = (
     *("aparcaseg", "aparcasegdkt", "aparcDKTaseg", "synthseg", "SynthSeg", "aseg", "samseg"),
@@ -59,6 +59,9 @@ def find_tissues(planning: Planning, visit: VisitPlan) -> Source:
         for file in same:
             why = f"{file.named} is ignored: {given.file.named} goes before it"
             planning.say("parcellation", "note", why)
+    if given is None and files:
+        why = f"{named(files)} cannot be used, as said above; tissues and ventricles are computed"
+        planning.say("parcellation", UNUSABLE, why)
     if given is None:
         planning.say("parcellation", "missing", "tissues and ventricles are computed")
         return Computed("segment_tissue")
