@@ -13,6 +13,7 @@ import pytest
 
 from tests import inprocess
 from tests.coarse import MOTIONS, Coarse, coarse_dataset, head, save
+from tests.plan.test_participant import FIELD, FLIRT
 from wmhflow.bids.writer import read_table
 from wmhflow.cli.parser import parse_settings
 from wmhflow.cli.run import make_plans
@@ -217,6 +218,21 @@ def test_a_given_transform_leads_it(dataset: Coarse, beside_maps: bool) -> None:
     ((leg,),) = (one.legs for one in visit.spectra)
     assert leg.file.path == path
     assert "aligned by sub-01_from-mrs_to-T1w_mode-image_xfm.txt of given" in lines(visit)[0][1]
+
+
+@pytest.mark.parametrize(
+    ("ending", "text", "why"),
+    [("txt", FIELD, "is not linear (Displ"), ("mat", FLIRT, "is a transform of FSL")],
+)
+def test_a_transform_that_no_box_can_follow_is_named(
+    dataset: Coarse, ending: str, text: str, why: str
+) -> None:
+    save_voxel(voxel_path(dataset), box(lesion_middle()))
+    path = dataset.given / "sub-01" / "anat" / f"sub-01_from-mrs_to-T1w_mode-image_xfm.{ending}"
+    path.write_text(text, encoding="utf-8")
+    ((state, said),) = lines(planned(dataset))
+    assert state == "refused"
+    assert f"{path} {why}" in said
 
 
 def test_a_transform_of_another_voxel_does_not_lead_it(dataset: Coarse) -> None:

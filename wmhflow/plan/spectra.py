@@ -129,10 +129,15 @@ def _said(leg: Edge) -> str:
 
 def _check_leg(planning: Planning, leg: Edge) -> None:
     read = planning.transform(leg.file)
-    if read.program != "ITK" or not read.is_linear:
+    if read.program != "ITK":
         raise InputError(
-            f"{leg.file.path} is no linear transform of ITK ({read.program}), which alone a voxel "
-            "of spectroscopy follows; convert it."
+            f"{leg.file.path} is a transform of {read.program}, and a voxel of spectroscopy "
+            "follows those of ITK alone; convert it."
+        )
+    if not read.is_linear:
+        raise InputError(
+            f"{leg.file.path} is not linear ({', '.join(read.parts)}), and a voxel of spectroscopy "
+            "is a box, which only linear transforms keep; give the linear part alone."
         )
     check_matrix(leg.file.path, read.matrix)
 
