@@ -44,7 +44,7 @@ def write(root: Path, name: str, text: str) -> Path:
 
 
 @pytest.mark.parametrize("ending", [".bval", ".bvec", ".b"])
-@pytest.mark.parametrize(("far", "near"), pairwise(LEVELS))
+@pytest.mark.parametrize(("far", "near"), list(pairwise(LEVELS)))
 def test_of_one_kind_the_nearest_counts(tmp_path: Path, far: str, near: str, ending: str) -> None:
     above = write(tmp_path, far + ending, "0")
     assert [one.path for one in inherited_files(image(tmp_path), ending)] == [above]
@@ -52,7 +52,7 @@ def test_of_one_kind_the_nearest_counts(tmp_path: Path, far: str, near: str, end
     assert [one.path for one in inherited_files(image(tmp_path), ending)] == [own]
 
 
-@pytest.mark.parametrize(("far", "near"), pairwise(LEVELS))
+@pytest.mark.parametrize(("far", "near"), list(pairwise(LEVELS)))
 def test_a_nearer_json_file_counts_field_by_field(tmp_path: Path, far: str, near: str) -> None:
     write(tmp_path, f"{far}.json", json.dumps({"EchoTime": 1, "Units": "s"}))
     write(tmp_path, f"{near}.json", json.dumps({"EchoTime": 2}))

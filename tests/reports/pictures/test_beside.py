@@ -17,6 +17,7 @@ from wmhflow.reports import person
 from wmhflow.reports.drawing.boxes import box_mask, middle_of, with_masks
 from wmhflow.reports.drawing.layout import arrange
 from wmhflow.reports.drawing.volumes import Volume
+from wmhflow.reports.pictures import PICTURES
 from wmhflow.reports.pictures.acute import DRAWN, acute
 from wmhflow.reports.pictures.spectra import COLOURS, spectra
 from wmhflow.reports.pictures.views import lesion_rows
@@ -38,6 +39,13 @@ def box(middle: np.ndarray, turn_deg: float = 0.0) -> np.ndarray:
     affine[:2, :2] = EDGE * np.array([[cos, -sin], [sin, cos]])
     affine[:3, 3] = middle
     return affine
+
+
+@pytest.fixture
+def own_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw no other pictures, which take longer than all else."""
+    own = tuple(maker for maker in PICTURES if maker.key in ("acute", "spectra"))
+    monkeypatch.setattr(person, "PICTURES", own)
 
 
 def with_voxels(world, **placed: np.ndarray):
@@ -87,6 +95,7 @@ def test_an_acute_lesion_is_drawn_on_its_side(world, index, is_left: bool, to_th
     assert "Left is left." in picture.caption
 
 
+@pytest.mark.usefixtures("own_pictures")
 def test_without_an_acute_lesion_there_is_no_picture_and_it_is_said(world) -> None:
     with_acute(world, LEFT).arrays["mask_acute"][:] = False
     world.save()
@@ -95,6 +104,7 @@ def test_without_an_acute_lesion_there_is_no_picture_and_it_is_said(world) -> No
     assert "desc-acute" not in source
 
 
+@pytest.mark.usefixtures("own_pictures")
 def test_the_page_has_sections_of_what_the_visit_has(world) -> None:
     world.save()
     plain = person.write_report(world.settings, world.plan).read_text("utf-8")
