@@ -386,6 +386,26 @@ def test_a_pet_is_shown_by_the_mean_of_its_frames(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_pet_that_cannot_be_used_ends_the_run_with_1_and_all_else_is_made(
+    dataset: Coarse,
+) -> None:
+    add_pet(dataset, frames=True, FrameTimesStart=None)
+    done = inprocess.run(dataset.words(), pages=True)
+    assert done.code == 1
+    assert done.err.count("SUVRPIB") > 1
+    assert "sub-01 FAILED: SUVRPIB: not computed by uptake from sub-01_trc-PIB_pet" in done.err
+    quality = {
+        row["metric"]: row for row in read_table(dataset.anat() / "sub-01_desc-wmhflow_qc.tsv")
+    }
+    row = quality["map_SUVRPIB_refused"]
+    assert (row["value"], row["verdict"]) == ("1", "check")
+    page = (dataset.out / "sub-01.html").read_text(encoding="utf-8")
+    assert "Given and not used:" in page
+    assert "SUVRPIB (refused): not computed by uptake" in page
+    assert (dataset.anat() / "sub-01_desc-volumes_regions.tsv").is_file()
+
+
+@pytest.mark.slow
 def test_a_whole_visit_finds_the_planted_uptake(dataset: Coarse) -> None:
     add_pet(dataset, frames=True)
     inprocess.succeed(dataset.words())

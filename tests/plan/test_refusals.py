@@ -33,10 +33,12 @@ class Study:
         mask(given)
         parcellation(given, "desc-aparcaseg", PARCELS)
 
-    def add(self, where: str, name: str, shape: tuple[int, ...] = SHAPE, **told: Any) -> Path:
+    def add(
+        self, where: str, name: str, shape: tuple[int, ...] = SHAPE, scale: float = 1, **told: Any
+    ) -> Path:
         root = self.raw if where.startswith("raw") else self.given
         path = root / "sub-01" / where.split("/")[1] / f"sub-01_{name}.nii.gz"
-        save_image(path, np.random.default_rng(2).uniform(0.3, 0.6, shape))
+        save_image(path, np.random.default_rng(2).uniform(0.3, 0.6, shape) * scale)
         self.tell(path, ".json", json.dumps(told))
         return path
 
@@ -152,6 +154,15 @@ CASES: dict[str, tuple[Callable[[Study], None], tuple[str, ...], dict[tuple[str,
     "a pair that was not taken alike": (transfer, (), {("MTRmap", UNUSABLE): "FlipAngle 5 and 9"}),
     "a T2w that no T1w stands beside": (
         lambda study: study.add("raw/anat", "T2w"), ("--reference", "FLAIR"), {}),
+    "a map on a template": (
+        lambda study: study.add("given/perf", "space-MNI152NLin2009cAsym_cbf"), (),
+        {("CBF", UNUSABLE): "a map in space-MNI152NLin2009cAsym is not measured"}),
+    "a map on a template beside one where its scan lies": (
+        lambda study: (study.add("given/perf", "space-MNI152NLin2009cAsym_cbf"),
+                       study.add("given/perf", "space-T1w_cbf", scale=60)), (), {}),
+    "a grid of spectra": (
+        lambda study: study.add("raw/mrs", "mrsi", (4, 4, 1)), (),
+        {("mrs", UNUSABLE): "a grid of voxels (MRSI) is not read"}),
     "a map of several volumes": (
         lambda study: study.add("given/dwi", "space-T1w_model-tensor_param-fa_dwimap", FRAMES), (),
         {("FA", REFUSED): "it is 4D"}),

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from wmhflow.bids.query import FoundFile
 from wmhflow.errors import AmbiguousInputError, InputError
 from wmhflow.plan.answering import answering, known_maps
-from wmhflow.plan.choice import choose_map
+from wmhflow.plan.choice import choose_map, named, without_never
 from wmhflow.plan.components import component_of
 from wmhflow.plan.computed import Computing
 from wmhflow.plan.context import Planning
 from wmhflow.plan.judges import JUDGES
 from wmhflow.plan.placing import find_companion, is_usable, nearest, place_map
 from wmhflow.plan.units import settle_unit
-from wmhflow.plan.visit import REFUSED, Composed, Computed, Given, MapPlan, Source, VisitPlan
+from wmhflow.plan.visit import (
+    REFUSED,
+    UNUSABLE,
+    Composed,
+    Computed,
+    Given,
+    MapPlan,
+    Source,
+    VisitPlan,
+)
 from wmhflow.registries.maps import MapDefinition
 
 
@@ -58,8 +67,27 @@ def _find_map(
     if chosen is not None:
         computing.note_given(definition)
         yield from _given(planning, visit, definition, chosen)
-    else:
-        yield from computing.plan(definition)
+        return
+    made = list(computing.plan(definition))
+    yield from made
+    if not made:
+        _say_elsewhere(planning, definition, found)
+
+
+def _say_elsewhere(
+    planning: Planning, definition: MapDefinition, found: Sequence[FoundFile]
+) -> None:
+    """Say of a map that it was given where it cannot be measured, and nowhere else."""
+    meant, _ = without_never(definition.name, found)
+    moved = [file for file in meant if not is_usable(planning, file)]
+    if moved:
+        space = moved[0].get("space")
+        planning.say(
+            definition.name,
+            UNUSABLE,
+            f"{named(moved)} cannot be used: a map in space-{space} is not measured; give it where "
+            "its scan lies, or in space-T1w",
+        )
 
 
 def _given(

@@ -20,7 +20,7 @@ from wmhflow.plan.context import Planning
 from wmhflow.plan.refusals import SPECTRA
 from wmhflow.plan.routes import Edge, find_route
 from wmhflow.plan.transforms import check_matrix
-from wmhflow.plan.visit import PASSED, REFUSED, Given, SpectrumPlan, VisitPlan
+from wmhflow.plan.visit import PASSED, REFUSED, UNUSABLE, Given, SpectrumPlan, VisitPlan
 
 SUFFIX, GRID_SUFFIX = "svs", "mrsi"
 TABLES = (".tsv", ".csv")
@@ -61,7 +61,7 @@ def find_spectra(planning: Planning, visit: VisitPlan) -> tuple[SpectrumPlan, ..
             planning.say(what, REFUSED, f"not used: {error}")
     for file in _images(planning, GRID_SUFFIX):
         why = "a grid of voxels (MRSI) is not read; give maps of it as maps (--maps)"
-        planning.say(SPECTRA, "note", f"{file.named} is not used: {why}")
+        planning.say(SPECTRA, UNUSABLE, f"{file.named} is not used: {why}")
     _say_strays(planning, voxels)
     return tuple(found[name] for name in sorted(found))
 
