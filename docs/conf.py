@@ -10,7 +10,7 @@ from wmhflow.registries.atlases import atlases_table
 from wmhflow.registries.maps_table import maps_table
 from wmhflow.registries.mask_labels import mask_labels_table
 from wmhflow.registries.producers import load_producers, producer_page, producers_table
-from wmhflow.registries.quality import quality_table
+from wmhflow.registries.quality import measures_table, quality_table
 from wmhflow.registries.segmenters import segmenters_table
 from wmhflow.registries.spaces import spaces_table
 from wmhflow.settings import SUBMIT_GROUPS, options_table
@@ -43,6 +43,7 @@ _generated.mkdir(exist_ok=True)
 (_generated / "submit_options.md").write_text(options_table(SUBMIT_GROUPS), encoding="utf-8")
 (_generated / "tables.md").write_text(columns_tables(), encoding="utf-8")
 (_generated / "quality.md").write_text(quality_table(), encoding="utf-8")
+(_generated / "measures.md").write_text(measures_table(), encoding="utf-8")
 (_generated / "regions.md").write_text(regions_tables(), encoding="utf-8")
 (_generated / "zones.md").write_text(schemes_table(), encoding="utf-8")
 (_generated / "atlases.md").write_text(atlases_table(), encoding="utf-8")

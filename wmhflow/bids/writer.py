@@ -19,6 +19,7 @@ import numpy as np
 
 from wmhflow.errors import InputError
 from wmhflow.files.space import full_disk_told
+from wmhflow.registries.quality import explain_measures
 
 # A name has 255 bytes, of which the temporary one needs some.
 LONGEST_START = 200
@@ -32,7 +33,8 @@ Kind = Literal["text", "whole", "number", "flag"]
 class Column(NamedTuple):
     """A column of a table: what its cells mean, their unit and what kind of value they hold.
 
-    ``levels`` says of texts that occur in it what each stands for.
+    ``levels`` says of texts that occur in it what each stands for. With ``holds_measures`` they are
+    measures of the registry of quality, which says it.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Column(NamedTuple):
     unit: str | None = None
     kind: Kind = "number"
     levels: tuple[tuple[str, str], ...] = ()
+    holds_measures: bool = False
 
 
 def write_bytes(path: Path, content: bytes) -> bool:
@@ -207,12 +210,24 @@ def table_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str
     return stream.getvalue()
 
 
-def dictionary_of(columns: Iterable[Column]) -> dict[str, dict[str, Any]]:
-    """Make a table's data dictionary: description, unit and levels of every column."""
+def dictionary_of(
+    columns: Sequence[Column], measures: Iterable[str] = ()
+) -> dict[str, dict[str, Any]]:
+    """Make a table's data dictionary: description, unit and levels of every column.
+
+    Parameters
+    ----------
+    columns
+        Of the table.
+    measures
+        What stands in the column that holds measures of quality, if one does.
+    """
+    explained = explain_measures(measures)
+    levels = {one.name: explained if one.holds_measures else dict(one.levels) for one in columns}
     return {
         column.name: {"Description": column.description}
         | ({"Units": column.unit} if column.unit else {})
-        | ({"Levels": dict(column.levels)} if column.levels else {})
+        | ({"Levels": levels[column.name]} if levels[column.name] else {})
         for column in columns
     }
 

@@ -12,9 +12,10 @@ from typing import NamedTuple
 import pyarrow as pa
 from pyarrow import csv, parquet
 
-from wmhflow.bids.writer import Column, Kind, dictionary_of, replacing, write_json
+from wmhflow.bids.writer import Column, Kind, replacing, write_json
 from wmhflow.errors import InputError
 from wmhflow.group.faults import Fault, first_fault, said_at
+from wmhflow.group.meanings import Meanings
 from wmhflow.group.study import Study, Visit
 from wmhflow.products.columns import KEYS, names
 from wmhflow.products.tables import table_columns
@@ -63,6 +64,7 @@ def gather(study: Study, kind: str, on_fault: Callable[[Fault], object] | None =
         for ending in (".tsv", ".json", ".parquet"):
             path.with_suffix(ending).unlink(missing_ok=True)
         return
+    meanings = Meanings(kind, columns)
     with (
         replacing(path, path.with_suffix(".parquet")) as (text, typed),
         parquet.ParquetWriter(typed, schema_of(columns), compression="zstd") as writer,
@@ -72,7 +74,8 @@ def gather(study: Study, kind: str, on_fault: Callable[[Fault], object] | None =
             sound, typed_rows = _sound(batch, kind, columns, on_fault)
             writer.write_table(typed_rows)
             text.write(sound.lines)
-    write_json(path.with_suffix(".json"), dictionary_of(columns))
+            meanings.add(typed_rows, sound.visits)
+    write_json(path.with_suffix(".json"), meanings.dictionary())
 
 
 def _sound(

@@ -117,7 +117,10 @@ LOAD: tuple[Column, ...] = (
 ASYMMETRY: tuple[Column, ...] = (
     *_REGION,
     Column(
-        "measure", "wmh_fraction of the region and its homologue, or the name of a map", kind="text"
+        "measure",
+        "wmh_fraction of the region and its homologue, or the name of a map",
+        kind="text",
+        levels=(("wmh_fraction", "Share of the region that is white matter hyperintensity"),),
     ),
     Column("unit", "Unit of value, opposite_value and difference", kind="text"),
     Column(
@@ -353,10 +356,10 @@ METABOLITES: tuple[Column, ...] = (
 )
 
 QC: tuple[Column, ...] = (
-    Column("metric", "What was measured", kind="text"),
-    Column("value", "Its value"),
-    Column("low", "Lowest value that is not remarkable"),
-    Column("high", "Highest value that is not remarkable"),
+    Column("metric", "What was measured", kind="text", holds_measures=True),
+    Column("value", "Its value, in the unit that the metric's description names, else without one"),
+    Column("low", "Lowest value that is not remarkable, in the same unit; n/a if there is none"),
+    Column("high", "Highest value that is not remarkable, in the same unit; n/a if there is none"),
     Column(
         "verdict", "ok, check (outside the bounds), or info (no bounds, or no value)", kind="text"
     ),

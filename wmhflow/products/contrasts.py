@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from wmhflow.plan.visit import MapPlan
+from wmhflow.products.dictionary import describing
 from wmhflow.products.keys import Visit
 from wmhflow.products.maps import group_name
 from wmhflow.products.product import Recipe
@@ -30,5 +31,5 @@ def contrasts(visit: Visit, groups: list[tuple[MapPlan, ...]]) -> Recipe:
             "opposites": [f"opposites_{group_name(group)}" for group in groups],
         },
         options={"without_ratio": [one.name for one in maps if one.definition.arbitrary_zero]},
-        makes={"table": CONTRASTS_TABLE},
+        makes={"table": describing(CONTRASTS_TABLE, maps)},
     )

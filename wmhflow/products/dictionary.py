@@ -1,4 +1,4 @@
-"""What the data dictionary of the table of maps says of each map: what it is, and its unit."""
+"""What the data dictionaries of tables of maps say of each map: what it is, and its unit."""
 
 from __future__ import annotations
 
@@ -9,20 +9,23 @@ from wmhflow.plan.units import unit_text
 from wmhflow.plan.visit import MapPlan
 from wmhflow.products.product import Table
 
+# columns that hold names of maps
+NAMING = ("map", "measure")
+
 
 def describing(table: Table, maps: Iterable[MapPlan]) -> Table:
-    """Return a table whose column ``map`` says of every map what it is and how it was read.
+    """Return a table whose column of maps says of every map what it is and how it was read.
 
     Parameters
     ----------
     table
-        One with a column ``map``.
+        One with a column ``map``, or with ``measure``, which holds names of maps beside others.
     maps
         A visit's.
     """
     levels = tuple((entry.name, _described(entry)) for entry in maps)
     columns = tuple(
-        column._replace(levels=levels) if column.name == "map" else column
+        column._replace(levels=(*column.levels, *levels)) if column.name in NAMING else column
         for column in table.columns
     )
     return replace(table, columns=columns)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from wmhflow.plan.visit import MapPlan
+from wmhflow.products.dictionary import describing
 from wmhflow.products.keys import Visit
 from wmhflow.products.maps import group_name
 from wmhflow.products.product import Recipe, Taken, Work
@@ -78,5 +79,5 @@ def lesion_table(visit: Visit, groups: list[tuple[MapPlan, ...]]) -> Recipe:
             "names": [entry.name for entry in maps],
             "without_ratio": [one.name for one in maps if one.definition.arbitrary_zero],
         },
-        makes={"table": LESION_MAPS_TABLE},
+        makes={"table": describing(LESION_MAPS_TABLE, maps)},
     )

@@ -188,9 +188,9 @@ def _maps(visit: Visit) -> Iterator[Recipe]:
         },
         makes={
             "maps": describing(MAPS_TABLE, visit.plan.maps),
-            "profiles": PROFILES_TABLE,
-            "penumbra": PENUMBRA_TABLE,
-            "curves": CURVES_TABLE,
+            "profiles": describing(PROFILES_TABLE, visit.plan.maps),
+            "penumbra": describing(PENUMBRA_TABLE, visit.plan.maps),
+            "curves": describing(CURVES_TABLE, visit.plan.maps),
         },
     )
     yield lesion_table(visit, groups)
@@ -330,7 +330,7 @@ def _asymmetry(visit: Visit) -> Recipe:
             "regions": "regions",
             "maps": [f"opposites_{group_name(group)}" for group in groups] or None,
         },
-        makes={"table": ASYMMETRY_TABLE},
+        makes={"table": describing(ASYMMETRY_TABLE, visit.plan.maps)},
     )
 
 

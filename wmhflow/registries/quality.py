@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
@@ -57,6 +58,41 @@ def find_measure(metric: str) -> QualityMeasure | None:
     """
     fitting = (entry for entry in load_quality_measures() if fnmatchcase(metric, entry.metric))
     return next(fitting, None)
+
+
+def explain_measures(metrics: Iterable[str]) -> dict[str, str]:
+    """Say of each measure what it is, its unit, and why it has bounds, if it has.
+
+    Parameters
+    ----------
+    metrics
+        Names as they stand in QC tables; one that the registry does not know is left out.
+
+    Examples
+    --------
+    >>> explain_measures(["n_lesions", "wmh_kept_fraction"])["n_lesions"]
+    'Number of lesions'
+    >>> explain_measures(["ventricle_volume_mm3"])["ventricle_volume_mm3"][:41]
+    'Volume of the lateral ventricles, in mm^3'
+    """
+    found = ((metric, find_measure(metric)) for metric in metrics)
+    return {metric: _explained(entry) for metric, entry in found if entry is not None}
+
+
+def _explained(entry: QualityMeasure) -> str:
+    unit = f", in {entry.unit}" if entry.unit not in (None, "1") else ""
+    return f"{entry.meaning}{unit}" + (f". Bounds: {entry.reason}" if entry.reason else "")
+
+
+def measures_table() -> str:
+    """Return the measures that have no bounds as Markdown for the documentation."""
+    lines = ["| measure | unit | what |", "| --- " * 3 + "|"]
+    lines += [
+        f"| `{entry.metric}` | {entry.unit or ''} | {entry.meaning} |"
+        for entry in load_quality_measures()
+        if entry.reason is None
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def quality_table() -> str:

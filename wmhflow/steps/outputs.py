@@ -207,9 +207,10 @@ def write_tables(files: list[Path], targets: list[TableTarget]) -> WrittenFiles:
         Rows, and where and with which columns they are written.
     """
     for work, target in zip(files, targets, strict=True):
-        names = [column.name for column in target.columns]
-        write_text(target.path, table_text(names, load_json(work)))
-        write_json(target.path.with_suffix(".json"), dictionary_of(target.columns))
+        names, rows = [column.name for column in target.columns], load_json(work)
+        write_text(target.path, table_text(names, rows))
+        measures = [row[one.name] for one in target.columns if one.holds_measures for row in rows]
+        write_json(target.path.with_suffix(".json"), dictionary_of(target.columns, measures))
     return WrittenFiles([str(target.path) for target in targets])
 
 
