@@ -231,7 +231,7 @@ def _problems_of(
     for failure in failures:
         person = person_of(failure.step)
         why = f"{short_name(failure.step)}: {told(failure.reason)}"
-        if person == "template":
+        if person is None:
             problems |= {f"sub-{subject}": Problem(f"sub-{subject}", why) for subject in log_dirs}
         else:
             hint = f" (traceback in {log_dirs[person.removeprefix('sub-')]})"
@@ -251,6 +251,6 @@ def _count_steps(workflow: Any) -> dict[str, int]:
     counts: dict[str, int] = {}
     for name in workflow.list_node_names():
         person = person_of(f"{workflow.name}.{name}")
-        if person != "template":
+        if person is not None:
             counts[person] = counts.get(person, 0) + 1
     return counts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -16,7 +17,6 @@ from wmhflow.cli.parser import parse_settings
 from wmhflow.cli.signals import Stopped, stopping_signals
 from wmhflow.errors import (
     MissingProgramError,
-    NoSpaceError,
     NothingToDoError,
     UsageError,
     WmhflowError,
@@ -29,6 +29,7 @@ from wmhflow.files.messages import (
     write_json,
 )
 from wmhflow.files.space import is_full, no_space
+from wmhflow.files.standard_output import nobody_reads
 
 FAILED, WRONG_USE, NOTHING_TO_DO, MISSING_PROGRAM, INTERRUPTED = 1, 2, 70, 127, 130
 ENDED = {0: "done", FAILED: "failed", WRONG_USE: "wrong use", NOTHING_TO_DO: "nothing to do",
@@ -81,7 +82,7 @@ def _guarded(words: Sequence[str], streams: ExitStack) -> int:
     except WmhflowError as error:
         return _say(error, next((CODES[kind] for kind in CODES if isinstance(error, kind)), FAILED))
     except OSError as error:
-        return _say(_about_disk(error), FAILED)
+        return _say(_about_output(error), FAILED)
     except KeyboardInterrupt:
         return _say("interrupted; the same command goes on from here.", INTERRUPTED)
     except Stopped as stop:
@@ -94,8 +95,12 @@ def _guarded(words: Sequence[str], streams: ExitStack) -> int:
         return FAILED
 
 
-def _about_disk(error: OSError) -> NoSpaceError:
-    """Name the folder of a full disk; any other error of the system is raised again."""
+def _about_output(error: OSError) -> WmhflowError:
+    """Name the folder of a full disk, or an output that nobody reads; else raise the error again."""
+    if isinstance(error, BrokenPipeError) and nobody_reads():
+        # what is still to be written there must not fail once more when Python ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return WmhflowError(f"nobody reads the standard output ({error.strerror}).")
     if not is_full(error):
         raise error
     return no_space(Path(error.filename).parent if error.filename else "the disk")

@@ -12,6 +12,7 @@ from typing import Any, TextIO
 from wmhflow.cli.steptimes import Expected, StepTimes, time_text
 from wmhflow.cli.terminal import Block
 from wmhflow.files.messages import JSON_LINES, PLAIN, QUIET, write_json
+from wmhflow.files.standard_output import standard_output
 
 # of lines in a log, and of drawings on a terminal
 PLAIN_INTERVAL_S, TICK_S = 60.0, 0.5
@@ -64,7 +65,8 @@ class Progress:
         self.at_once = at_once
         self.how = how
         self.done = dict.fromkeys(totals, 0)
-        self.failed: set[str] = set()
+        # with None for a step that is for everybody
+        self.failed: set[str | None] = set()
         self.ended: set[str] = set()
         self._clock = clock
         self.started = clock()
@@ -106,7 +108,7 @@ class Progress:
             # one that was done before did not begin
             if began is not None and expected is not None:
                 self.times.add(expected, self._clock() - began)
-        if person in self.done:
+        if person is not None and person in self.done:
             self.done[person] += 1
 
     def tick(self) -> None:
@@ -133,7 +135,15 @@ class Progress:
             told = {"done": steps, "total": total, "seconds_left": left and round(left)}
             write_json("info", self.line(), person=None, **told)
         else:
-            print(self.line(), file=self._stream, flush=True)
+            self._print(self.line())
+
+    def _print(self, line: str) -> None:
+        """Print a line; an output that takes none, as on a full disk, costs the lines alone."""
+        try:
+            print(line, file=self._stream, flush=True)
+        except OSError as error:
+            standard_output.lose(error)
+            self.how = QUIET
 
     def counts(self) -> tuple[int, int]:
         """Return how many steps are done, and how many there are."""
@@ -256,16 +266,18 @@ def _tell_step(fullname: str, status: str) -> None:
     )  # fmt: skip
 
 
-def person_of(fullname: str) -> str:
-    """Return the person that a step belongs to, from its full name in the graph.
+def person_of(fullname: str) -> str | None:
+    """Return the person that a step belongs to, from its full name; None if it is for everybody.
 
     Examples
     --------
     >>> person_of("wmhflow_0_1_0_wf.sub_01_wf.ses_1_wf.zones")
     'sub-01'
+    >>> person_of("wmhflow_0_1_0_wf.template_01_wf.template") is None
+    True
     """
     parts = [part for part in fullname.split(".") if part.startswith("sub_")]
-    return _as_label(parts[0]) if parts else "template"
+    return _as_label(parts[0]) if parts else None
 
 
 def _as_label(folder: str) -> str:

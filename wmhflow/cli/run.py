@@ -19,6 +19,7 @@ from wmhflow.cli.places import check_own_folder, check_places
 from wmhflow.cli.resources import find_resources, monitor, prepare_environment
 from wmhflow.errors import InputError, MissingProgramError, UsageError
 from wmhflow.files.locks import scratch_folder
+from wmhflow.files.standard_output import standard_output
 from wmhflow.plan.atlases import PlannedAtlases
 from wmhflow.plan.computed import check_uncomputed
 from wmhflow.plan.filters import check_filter_maps
@@ -84,7 +85,8 @@ def _print_plans(settings: Settings, plans: Iterable[ParticipantPlan]) -> int:
     if n_persons and not n_possible:
         print(f"None of {n_persons} persons can be processed.", file=sys.stderr)
         return FAILED
-    return OK
+    # the plan is what was asked for
+    return FAILED if standard_output.is_lost else OK
 
 
 def _check_programs(settings: Settings) -> None:

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
+from wmhflow.files.standard_output import standard_output
 from wmhflow.settings import Reporting
 
 PLAIN, QUIET, JSON_LINES = "plain", "quiet", "json"
@@ -73,13 +74,8 @@ def write_json(level: str, message: str, **more: Any) -> None:
     """
     named = PERSON.search(message)
     told = {"time": _now(), "level": level, "person": named[0] if named else None, "step": None}
-    line = json.dumps(told | {"message": message} | more, ensure_ascii=True)
-    try:
-        # in one piece: workers write to the same file
-        os.write(1, f"{line}\n".encode())
-    except OSError:
-        # a reader that is gone, or a full disk, is no reason to end
-        return
+    # a reader that is gone, or a full disk, is no reason to end
+    standard_output.write_line(json.dumps(told | {"message": message} | more, ensure_ascii=True))
 
 
 def _now() -> str:
