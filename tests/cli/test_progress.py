@@ -161,8 +161,52 @@ def test_steps_that_wait_for_each_other_take_their_time_however_many_can_run() -
     assert times.seconds_left(chain, 8) == pytest.approx(30)
     free = {name: (Expected("a", MILLION, 1.0), 0.0) for name in names}
     assert times.seconds_left(free, 3) == pytest.approx(10)
-    # a step that takes longer than ever is not over yet
-    assert times.seconds_left({"one": (Expected("a", MILLION, 1.0), 500.0)}, 1) == pytest.approx(1)
+
+
+def watched(seconds: float, *, then: int = 0) -> list[float]:
+    """The estimates of each minute while a step of one runs so long, and others wait for it."""
+    times, clock = StepTimes(), Clock()
+    names = [f"wmhflow_wf.sub_01_wf.visit_wf.step{i}" for i in range(then + 1)]
+    expected = {name: Expected("a", MILLION, 1.0, tuple(names[max(i - 1, 0) : i]))
+                for i, name in enumerate(names)}  # fmt: skip
+    times.add(expected[names[0]], 60.0)
+    progress = Progress({"sub-01": len(names)}, "", expected, times, 2, clock=clock)
+    progress.step(node("step0"), "start")
+    left = []
+    while clock.now - 100 < seconds:
+        clock.now += 60
+        left.append(progress.seconds_left() or 0.0)
+    return left
+
+
+def test_the_longer_a_step_is_over_its_time_the_longer_it_still_takes() -> None:
+    left = watched(600)
+    # in time, it is nearly over
+    assert left[0] < 10
+    assert left == sorted(left)
+    # three minutes of one, and the last minute is not yet there
+    assert all(seconds > 60 for seconds in left[2:])
+    assert left[-1] > 240
+
+
+def test_what_waits_on_a_busy_machine_takes_longer_too() -> None:
+    """Five steps of a minute wait; after four minutes for the first, no five are left."""
+    first, *_, last = watched(240, then=5)
+    assert first == pytest.approx(306)
+    assert last > 2 * 300
+
+
+def test_the_pace_of_steps_that_ended_counts_and_one_in_time_changes_nothing() -> None:
+    for taken, n_before in ((60.0, 1), (180.0, 1), (180.0, 20)):
+        times, clock = StepTimes(), Clock()
+        for _ in range(n_before):
+            times.add(Expected("work", MILLION, 1.0), 60.0)
+        progress = Progress({"sub-01": 4}, "", KNOWN, times, 1, clock=clock)
+        progress.step(node("step0"), "start")
+        clock.now += taken
+        progress.step(node("step0"), "end")
+        # three more of them, at the pace seen now
+        assert progress.seconds_left() == pytest.approx(3 * taken, rel=0.1)
 
 
 def test_what_is_expected_knows_every_step_of_a_plan_and_what_it_waits_for(tmp_path: Path) -> None:

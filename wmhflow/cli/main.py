@@ -96,7 +96,7 @@ def _guarded(words: Sequence[str], streams: ExitStack) -> int:
 
 
 def _about_output(error: OSError) -> WmhflowError:
-    """Name the folder of a full disk, or an output that nobody reads; else raise the error again."""
+    """Name the folder of a full disk, or an output that nobody reads; else raise it again."""
     if isinstance(error, BrokenPipeError) and nobody_reads():
         # what is still to be written there must not fail once more when Python ends
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

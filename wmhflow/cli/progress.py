@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TextIO
 
-from wmhflow.cli.steptimes import Expected, StepTimes, time_text
+from wmhflow.cli.steptimes import Expected, Pace, StepTimes, time_text
 from wmhflow.cli.terminal import Block
 from wmhflow.files.messages import JSON_LINES, PLAIN, QUIET, write_json
 from wmhflow.files.standard_output import standard_output
@@ -71,6 +71,7 @@ class Progress:
         self._clock = clock
         self.started = clock()
         self._left = dict(expected or {})
+        self._pace = Pace()
         self._since: dict[str, float] = {}
         self._told_at: float | None = None
         self._drawn_at = -LEAST_TICK_S
@@ -107,7 +108,12 @@ class Progress:
             self.ended.add(fullname)
             # one that was done before did not begin
             if began is not None and expected is not None:
-                self.times.add(expected, self._clock() - began)
+                taken, was_known = self._clock() - began, self.times.expect(expected) is not None
+                self.times.add(expected, taken)
+                # beside what is known now, or the same seconds would lengthen the rest twice
+                known = self.times.expect(expected)
+                if was_known and known is not None:
+                    self._pace.add(known, taken)
         if person is not None and person in self.done:
             self.done[person] += 1
 
@@ -160,7 +166,8 @@ class Progress:
             for fullname, step in self._left.items()
             if person_of(fullname) not in self.failed
         }
-        return self.times.seconds_left(left, min(self.at_once, AT_ONCE_PER_PERSON * waiting))
+        at_once = min(self.at_once, AT_ONCE_PER_PERSON * waiting)
+        return self.times.seconds_left(left, at_once, self._pace)
 
     def _left_lately(self) -> float | None:
         """Return the time left as it was a second ago at most; None if all is done."""

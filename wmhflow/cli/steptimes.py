@@ -30,6 +30,11 @@ REMEMBERED = 20
 MILLION = 1e6
 # So much of what is left has to be of known kinds, or nothing is said.
 LEAST_KNOWN = 0.5
+# A step that runs longer than ever goes on for half as long as it is over its time, and for a tenth
+# of that time at least.
+OVERDUE_SHARE, LEAST_SHARE = 0.5, 0.1
+# So many seconds of steps have to be seen before the pace of a run counts for half.
+PACE_S = 10.0
 log = logging.getLogger("wmhflow")
 
 
@@ -86,6 +91,60 @@ def expected_steps(plans: Iterable[ParticipantPlan], settings: Settings) -> dict
     return expected
 
 
+class Pace:
+    """How much longer steps take in this run than they took before, as on a busy machine.
+
+    Examples
+    --------
+    >>> pace = Pace()
+    >>> pace.add(60.0, 180.0)
+    >>> round(pace.factor([]), 1), round(pace.factor([(60.0, 20.0), (10.0, 60.0)]), 1)
+    (2.7, 3.1)
+    """
+
+    def __init__(self) -> None:
+        self._expected_s = self._taken_s = 0.0
+
+    def add(self, expected_s: float, taken_s: float) -> None:
+        """Take note of a step that ended."""
+        self._expected_s += expected_s
+        self._taken_s += taken_s
+
+    def factor(self, running: Iterable[tuple[float, float]]) -> float:
+        """Return by how much the times known before are to be multiplied.
+
+        Parameters
+        ----------
+        running
+            Of steps that run: the seconds expected, and those passed. Who is in time tells nothing.
+        """
+        late = [(expected, since) for expected, since in running if since > expected]
+        expected_s = self._expected_s + sum(expected for expected, _ in late)
+        taken_s = self._taken_s + sum(since for _, since in late)
+        return (taken_s + PACE_S) / (expected_s + PACE_S)
+
+
+def seconds_to_end(whole: float, since: float, factor: float = 1.0) -> float:
+    """Estimate how long a step goes on; the longer over its time, the longer.
+
+    Parameters
+    ----------
+    whole
+        Seconds that it took before.
+    since
+        Seconds for which it runs already.
+    factor
+        The pace of this run.
+
+    Examples
+    --------
+    >>> [round(seconds_to_end(60.0, since)) for since in (0, 30, 60, 120, 600)]
+    [60, 30, 6, 36, 276]
+    """
+    late = OVERDUE_SHARE * max(since - whole, 0.0)
+    return max(factor * whole - since, LEAST_SHARE * factor * whole + late)
+
+
 class StepTimes:
     """Seconds per million voxels of every kind of step, kept from run to run.
 
@@ -120,7 +179,7 @@ class StepTimes:
         return None if known is None else known[0] * step.voxels / MILLION
 
     def seconds_left(
-        self, steps: Mapping[str, tuple[Expected, float]], at_once: int
+        self, steps: Mapping[str, tuple[Expected, float]], at_once: int, pace: Pace | None = None
     ) -> float | None:
         """Estimate how long steps will take together.
 
@@ -131,6 +190,8 @@ class StepTimes:
             a step stands after those that it waits for.
         at_once
             How many run at the same time.
+        pace
+            Of the run, which is that of earlier ones by default.
 
         Returns
         -------
@@ -146,10 +207,11 @@ class StepTimes:
         if stated == 0 or known_stated < LEAST_KNOWN * stated:
             return None
         scale = sum(known.values()) / known_stated
+        factor = (pace or Pace()).factor((known[name], steps[name][1]) for name in known)
         total, ends = 0.0, dict[str, float]()
         for name, (step, since) in steps.items():
             whole = known.get(name, scale * step.stated_s)
-            left = max(whole - since, 0.1 * whole)
+            left = seconds_to_end(whole, since, factor)
             total += left
             ends[name] = left + max((ends.get(one, 0.0) for one in step.after), default=0.0)
         return max(total / max(at_once, 1), *ends.values())
