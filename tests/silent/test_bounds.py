@@ -17,7 +17,8 @@ from wmhflow.cli.atlas import run_atlas
 from wmhflow.cli.parser import parse_settings
 from wmhflow.cli.resources import usable_memory_gb
 from wmhflow.errors import UsageError
-from wmhflow.workflows.plugins import PLUGIN_NUMBERS, read_plugin
+from wmhflow.workflows.plugin_arguments import PLUGIN_NUMBERS
+from wmhflow.workflows.plugins import read_plugin
 
 BASE = ["in", "out", "participant"]
 NOT_NUMBERS = ["", " ", "x", "1e", "0x10", "1,5", "²", "true", "9" * 5000, "1" + "0" * 400]

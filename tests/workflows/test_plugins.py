@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import json
 import stat
 import sys
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from nipype import Node, Workflow
+from nipype.pipeline.plugins import base
 
 from tests.builders import ROOT
 from tests.workflows.test_plugin import Step
 from wmhflow.errors import MissingProgramError, UsageError
 from wmhflow.settings import Execution, Reporting, Resources
 from wmhflow.workflows.execute import execute
+from wmhflow.workflows.plugin_arguments import known_arguments
 from wmhflow.workflows.plugins import read_plugin, schedulers
 
 
@@ -128,6 +132,16 @@ def test_a_plugin_is_read_from_yaml_and_from_json(tmp_path: Path) -> None:
         ("plugin_args: {1: 2}", "'plugin_args' must be names with values"),
         ("plugin_arg: {n_procs: 2}", "'plugin_arg' is neither"),
         ("plugin_args: {status_callback: 1}", "status_callback cannot be set"),
+        (
+            "plugin_args: {n_proc: 2}",
+            "knows; it knows n_procs, memory_gb, max_jobs, raise_insufficient, mp_context, sched",
+        ),
+        ("plugin: Linear\nplugin_args: {sbatch_args: -x}", "'sbatch_args' in 'plugin_args' is not"),
+        ("plugin_args: {messages: [json, 2]}", "'messages' in 'plugin_args' is nothing"),
+        ("plugin_args: {mp_context: thread}", "mp_context: 'thread' is none of fork, spawn, fork"),
+        ("plugin_args: {raise_insufficient: 1}", "raise_insufficient: '1' is none of true, false"),
+        ("plugin_args: {scheduler: [tsort]}", "is none of tsort, mem_thread, longest_chain"),
+        ("plugin_args: {max_jobs: 0}", "max_jobs: '0' cannot be meant"),
         (None, "does not exist"),
     ],
 )
@@ -149,3 +163,26 @@ def test_a_scheduler_that_is_not_there_is_named(
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(MissingProgramError, match=f"{name} needs {schedulers()[name][0]}"):
         read_plugin(plugin_file(tmp_path, name))
+
+
+WRONG = {"max_tries": 0, "retry_timeout": -1, "max_jobs": "x"}
+
+
+@pytest.mark.parametrize("name", schedulers())
+def test_a_scheduler_takes_what_nipype_reads_for_it_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr("wmhflow.workflows.plugins.shutil.which", lambda program: f"/bin/{program}")
+    source = inspect.getsource(import_module(f"nipype.pipeline.plugins.{name.lower()}"))
+    source += inspect.getsource(base)
+    for key in known_arguments(name):
+        assert f'"{key}"' in source, key
+        right = 3 if key in WRONG else "x"
+        assert read_plugin(plugin_file(tmp_path, name, **{key: right})).arguments == {key: right}
+        with pytest.raises(UsageError, match=f"--use-plugin .*: {key}: "):
+            read_plugin(plugin_file(tmp_path, name, **{key: WRONG.get(key, 5)}))
+    others = {key for one in schedulers() for key in known_arguments(one)}
+    others |= {"n_procs", "sbatch_arg", "max_jobname_len", ""}
+    for key in others - set(known_arguments(name)):
+        with pytest.raises(UsageError, match=f"'{key}' in 'plugin_args' .* {name} knows; it knows"):
+            read_plugin(plugin_file(tmp_path, name, **{key: "x"}))

@@ -35,6 +35,7 @@ class Executor:
     header: Mapping[str, str]
     states: Mapping[str, tuple[str, ...]]
     account: tuple[str, ...] = ()
+    plugin_args: tuple[str, ...] = ()
     ask_time: tuple[str, ...] = ()
     signs: Mapping[str, str] = field(default_factory=dict)
 

@@ -15,7 +15,8 @@ from wmhflow.files.children import keep_sockets_short
 from wmhflow.files.messages import how_said
 from wmhflow.settings import Resources, Settings
 from wmhflow.workflows.plugin import LONGEST_CHAIN, MESSAGES, Failure
-from wmhflow.workflows.plugins import MULTIPROC, PluginChoice, make_plugin, read_plugin
+from wmhflow.workflows.plugin_arguments import MULTIPROC
+from wmhflow.workflows.plugins import PluginChoice, make_plugin, read_plugin
 
 LOGGERS = ("nipype.workflow", "nipype.utils", "nipype.interface", "nipype.filemanip")
 # what workers import once, before they are forked

@@ -17,14 +17,8 @@ from typing import Any, NamedTuple
 
 from wmhflow.errors import MissingProgramError, UsageError
 from wmhflow.registries.executors import load_executors
-from wmhflow.settings import MEMORY_GB, PROCESSORS
 from wmhflow.workflows.plugin import RecordsFailures, ResilientMultiProcPlugin
-
-MULTIPROC, LINEAR = "MultiProc", "Linear"
-# the numbers that MultiProc reads, bounded as the options that mean the same
-PLUGIN_NUMBERS = {"n_procs": PROCESSORS, "memory_gb": MEMORY_GB}
-# These come from the program.
-OWN_ARGUMENTS = ("status_callback",)
+from wmhflow.workflows.plugin_arguments import LINEAR, MULTIPROC, checked_arguments
 
 
 class PluginChoice(NamedTuple):
@@ -46,7 +40,7 @@ def read_plugin(path: Path) -> PluginChoice:
     ------
     UsageError
         If it cannot be read, or names a plugin that is not known, or one that does not say how
-        steps ended.
+        steps ended, or something that the plugin does not know.
     MissingProgramError
         If the scheduler's programs are not there.
     """
@@ -61,17 +55,11 @@ def read_plugin(path: Path) -> PluginChoice:
         )
     if not isinstance(arguments, dict) or not all(isinstance(key, str) for key in arguments):
         raise UsageError(f"--use-plugin {path}: 'plugin_args' must be names with values.")
-    own = [key for key in OWN_ARGUMENTS if key in arguments]
-    if own:
-        raise UsageError(f"--use-plugin {path}: {own[0]} cannot be set.")
     _check_name(path, name)
-    for key, bounds in PLUGIN_NUMBERS.items():
-        if key in arguments:
-            try:
-                arguments[key] = bounds(str(arguments[key]))
-            except ValueError as error:
-                raise UsageError(f"--use-plugin {path}: {key}: {error}.") from None
-    return PluginChoice(name, arguments)
+    try:
+        return PluginChoice(name, checked_arguments(name, arguments))
+    except UsageError as error:
+        raise UsageError(f"--use-plugin {path}: {error}") from None
 
 
 def _content(path: Path) -> Any:
