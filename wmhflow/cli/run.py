@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 from wmhflow.bids.query import Query, find_subjects, misnamed_files, open_query
 from wmhflow.cli.batches import Batches, Problem
 from wmhflow.cli.holding import held_persons
+from wmhflow.cli.methods import MethodsOfRun
 from wmhflow.cli.places import check_own_folder, check_places
 from wmhflow.cli.resources import find_resources, monitor, prepare_environment
-from wmhflow.errors import InputError, MissingProgramError, UsageError
+from wmhflow.errors import InputError, MissingProgramError, NothingToDoError, UsageError
 from wmhflow.files.locks import scratch_folder
 from wmhflow.files.standard_output import standard_output
 from wmhflow.plan.atlases import PlannedAtlases
@@ -230,13 +231,23 @@ def _sessions_or_none(query: Query, subject: str) -> list[str | None]:
 
 
 def _write_boilerplate(settings: Settings) -> int:
-    from wmhflow.products.dataset import write_dataset_files
+    from wmhflow.products.dataset import write_dataset_files, write_methods
 
     # the text names the atlases: there have to be such
     PlannedAtlases(settings.regions)
 
     _make_folders(settings)
+    methods = MethodsOfRun(settings)
+    try:
+        for _ in methods.noting(make_plans(settings)):
+            pass
+    except (NothingToDoError, MissingProgramError) as error:
+        log.warning("The methods text names all that the options allow: %s", error)
     write_dataset_files(settings)
+    if methods.names:
+        methods.finish()
+    else:
+        write_methods(settings, None, is_all=True)
     print(f"Methods text: {settings.output_dir / 'logs' / 'CITATION.md'}")
     return OK
 
@@ -273,9 +284,9 @@ def _process(settings: Settings, plans: Iterable[ParticipantPlan], resources: Re
         return _unfinished(plan, settings)
 
     write_dataset_files(settings)
-    tally = Tally()
+    tally, methods = Tally(), MethodsOfRun(settings)
     checks = settings.reporting.check_values
-    ready = _ready(settings, map(judged, plans) if checks else plans, tally)
+    ready = _ready(settings, methods.noting(map(judged, plans) if checks else plans), tally)
     if checks:
         ready = iter(list(ready))
         for problem in tally.problems:
@@ -284,10 +295,12 @@ def _process(settings: Settings, plans: Iterable[ParticipantPlan], resources: Re
         batches = Batches(settings, resources)
         with monitor(batches.resources_table):
             while batch := list(islice(ready, batches.size)):
+                methods.write()
                 with held_persons(settings, batch, tally.problems, replan) as held:
                     tally.problems += batches.run(held) if held else []
                     explained = {problem.person for problem in tally.problems}
                     tally.problems += _unkept(settings, held, explained)
+    methods.finish()
     return _summarise(settings, tally)
 
 

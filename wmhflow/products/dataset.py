@@ -1,10 +1,12 @@
-"""The files that describe the output dataset as a whole; every job writes the same ones."""
+"""The files that describe the output dataset as a whole; all jobs end with the same ones."""
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
+from contextlib import contextmanager
 from pathlib import Path
 
 import wmhflow
@@ -18,7 +20,7 @@ from wmhflow.bids.writer import (
 from wmhflow.files.locks import HeldError, Lock
 from wmhflow.products.anatomy import PREPROC
 from wmhflow.products.look_up import look_up_table
-from wmhflow.products.methods import citation_files
+from wmhflow.products.methods import citation_files, methods_text
 from wmhflow.products.regions import DISTANCES
 from wmhflow.products.rows import in_images, possible_images
 from wmhflow.products.tables import all_tables
@@ -29,6 +31,8 @@ log = logging.getLogger("wmhflow")
 # these files are written in an instant; a thousand jobs of an array may begin at once
 LOCK_S = 120.0
 BIDS_VERSION = "1.11.0"
+# which methods the text in logs/ names
+METHODS = "methods.json"
 IGNORED = (
     "*.html",
     # without a slash at the end: with one, the validator does not see the folder itself
@@ -66,7 +70,7 @@ empty region has no mean, which is not a mean of 0.
 
 
 def write_dataset_files(settings: Settings) -> None:
-    """Write dataset_description.json, look-up tables, README, .bidsignore and the methods text.
+    """Write dataset_description.json, look-up tables, README and .bidsignore.
 
     Parameters
     ----------
@@ -75,18 +79,63 @@ def write_dataset_files(settings: Settings) -> None:
         write the same bytes.
     """
     out = settings.output_dir
-    try:
-        lock = Lock(out / "logs" / ".lock").take(wait_s=LOCK_S)
-    except HeldError as error:
-        log.warning("%s has held %s for long; going on without.", error, out / "logs" / ".lock")
+    with _alone(out) as is_alone:
+        # nobody else writes these now
+        names = ("dataset_description.json", ".bidsignore", "README", "descriptions", "seg-")
+        for name in names if is_alone else ():
+            remove_leftovers(out, name)
+        if is_alone:
+            remove_leftovers(out / "logs")
         _write_dataset_files(settings)
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[bool]:
+    """Hold the lock of the dataset's files; say so, and go on, where another has it for long."""
+    path = out / "logs" / ".lock"
+    try:
+        lock = Lock(path).take(wait_s=LOCK_S)
+    except HeldError as error:
+        log.warning("%s has held %s for long; going on without.", error, path)
+        yield False
         return
     with lock:
-        # nobody else writes these now
-        for name in ("dataset_description.json", ".bidsignore", "README", "descriptions", "seg-"):
-            remove_leftovers(out, name)
-        remove_leftovers(out / "logs")
-        _write_dataset_files(settings)
+        yield True
+
+
+def write_methods(settings: Settings, methods: Set[str] | None, *, is_all: bool) -> None:
+    """Write the methods text and its references, with the methods that were used.
+
+    Parameters
+    ----------
+    settings
+        The run's settings.
+    methods
+        Those of the persons of this run; None for all that the settings allow.
+    is_all
+        Whether these are all persons. Else methods of earlier runs with the same settings are
+        told, too: jobs of a person each, one after the other, end with the text of all of them.
+    """
+    out = settings.output_dir
+    with _alone(out):
+        told = None if methods is None else sorted(methods)
+        # whatever the text tells of the settings; with others, earlier methods are none of these
+        key = hashlib.sha256(methods_text(settings).encode()).hexdigest()
+        if told is not None and not is_all:
+            told = sorted({*told, *_earlier_methods(out, key)})
+        if told is not None:
+            write_json(out / "logs" / METHODS, {"Settings": key, "Methods": told})
+        for name, text in citation_files(settings, None if told is None else set(told)).items():
+            write_text(out / "logs" / name, text)
+
+
+def _earlier_methods(out: Path, key: str) -> list[str]:
+    """Return the methods of earlier runs with these settings; what is damaged is none."""
+    held = read_object(out / "logs" / METHODS)
+    names = held.get("Methods")
+    if held.get("Settings") != key or not isinstance(names, list):
+        return []
+    return [name for name in names if isinstance(name, str)]
 
 
 def _write_dataset_files(settings: Settings) -> None:
@@ -98,8 +147,6 @@ def _write_dataset_files(settings: Settings) -> None:
     write_text(out / "descriptions.tsv", table_text(["desc_id", "description"], rows))
     for seg in possible_images(settings.regions):
         write_text(out / f"seg-{seg}_dseg.tsv", look_up_table(in_images(seg, settings.regions)))
-    for name, text in citation_files(settings).items():
-        write_text(out / "logs" / name, text)
 
 
 def described(settings: Settings) -> Iterator[tuple[str, str]]:

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence, Set
 from pathlib import Path
 
 from wmhflow.bids.naming import TEMPLATE
 from wmhflow.core.diffusion.acute import RULE
 from wmhflow.core.wmh.filling import LEAST_AGAIN_ML
-from wmhflow.core.wmh.model import THICK_MM, LesionModel
+from wmhflow.core.wmh.model import GIVEN_THRESHOLD, THICK_MM, LesionModel
 from wmhflow.files.versions import software_versions
 from wmhflow.labels.schemes import zone_schemes
 from wmhflow.plan.acute import ACUTE_B
 from wmhflow.plan.atlases import LOBES_ATLAS
+from wmhflow.products.used import (
+    ACUTE_BESIDE_BLEED,
+    BRIDGE,
+    FILLED,
+    GIVEN_PROBABILITY,
+    GIVEN_WMH,
+    LOBES,
+    OWN_LABELS,
+    REFERENCE,
+    UPTAKE_REGION,
+    Used,
+)
 from wmhflow.registries.atlases import AtlasDefinition, cached_path, load_atlases
 from wmhflow.registries.bibliography import bibliography
 from wmhflow.registries.segmenters import find_segmenter
@@ -29,56 +41,183 @@ _RULE_TEXT = {
 }
 
 
-def methods_text(settings: Settings) -> str:
+def methods_text(settings: Settings, methods: Set[str] | None = None) -> str:
     """Write the methods text; citations stand as ``[@key]``.
 
     Parameters
     ----------
     settings
         The run's settings.
+    methods
+        Those that were used (:func:`wmhflow.products.used.methods_of`); no others are named. By
+        default all that the settings allow.
     """
-    return "\n\n".join(
-        [
-            _registration_text(settings),
-            _mask_text(settings),
-            _region_text(settings),
-            *_atlas_text(settings),
-            _diffusion_text(settings),
-            _uptake_text(settings),
-            *_acute_text(settings),
-            _map_text(),
-        ]
+    if methods is not None and not methods:
+        return "Nothing was processed."
+    used = Used(None if methods is None else frozenset(methods))
+    parts = (
+        _registration_text(settings, used),
+        _mask_text(settings, used),
+        [_region_text(settings)],
+        _atlas_text(settings, used),
+        _diffusion_text(settings, used),
+        _contrast_text(used),
+        _uptake_text(settings, used),
+        _acute_text(settings, used),
+        [_map_text()] if "sample_maps" in used else [],
     )
+    return "\n\n".join(" ".join(sentences) for sentences in parts if sentences)
 
 
-def _registration_text(settings: Settings) -> str:
+def _registration_text(settings: Settings, used: Used) -> list[str]:
     versions = software_versions()
-    reference = {"auto": "T1w image (or the FLAIR, where there was no T1w)"}.get(
-        settings.anatomy.reference, f"{settings.anatomy.reference} image"
-    )
     indexed = ""
     if settings.inputs.bids_database_dir is not None:
         indexed = f", indexed with PyBIDS {versions['pybids']} [@pybids],"
+    template = (
+        f"the symmetric template {TEMPLATE} [@icbm152], as packaged by "
+        f"Nilearn {versions['nilearn']} [@nilearn],"
+    )
+    ants = f"ANTs (antspyx {versions['antspyx']}) [@ants]"
+    text = (
+        f"Images organised in BIDS [@bids]{indexed} were processed with wmhflow "
+        f"{versions['wmhflow']}, a Nipype {versions['nipype']} [@nipype] workflow. "
+        f"The {_reference_words(settings, used)} of each visit served as the reference: all "
+        "label images were made once in its native grid."
+    )
+    sentences = [text]
+    moved = used.chosen(
+        [
+            ("align_rigidly", "the other anatomical image"),
+            ("align_maps", "each group of quantitative maps"),
+        ]
+    )
+    if moved:
+        sentences.append(
+            f"Where no transform was given, {_listed(moved)} {_was(moved)} registered rigidly to "
+            "it (by mutual information, from several starting positions and rotations)."
+        )
+    if used.any("warp_to_template", "warp_again"):
+        sentences.append(
+            f"Where no transform was given, it was registered to {template} with an affine and a "
+            f"SyN transform of {ants}."
+        )
+    else:
+        sentences.append(
+            f"Transforms between it and {template} were given, and applied with {ants}."
+        )
+    if moved or used.any("warp_to_template", "warp_again"):
+        sentences.append(
+            "Registrations ran with one thread and the random seed "
+            f"{settings.execution.random_seed}."
+        )
+    return [*sentences, *_filling_text(used)]
+
+
+def _filling_text(used: Used) -> list[str]:
+    if FILLED not in used:
+        return []
+    again = (
+        "; where they were computed, which takes a registration, it was made anew from "
+        f"{LEAST_AGAIN_ML:g} ml of WMH on"
+    )
+    text = (
+        "White matter hyperintensities (WMH) were filled for the registration to the template "
+        "with the brightness of the white matter around them [@filling]"
+    )
+    return [f"{text}{again if 'warp_again' in used else ''}."]
+
+
+def _reference_words(settings: Settings, used: Used) -> str:
+    chosen = settings.anatomy.reference
+    if used.names is not None:
+        both = used.chosen((REFERENCE + name, name) for name in ("T1w", "FLAIR"))
+        chosen = both[0] if len(both) == 1 else chosen
     return (
-        f"Images organised in BIDS [@bids]{indexed} "
-        f"were processed with wmhflow {versions['wmhflow']}, a Nipype {versions['nipype']} "
-        f"[@nipype] workflow. The {reference} of each visit served as the reference: all label "
-        "images were made once in its native grid. Where no transform was given, the other "
-        "anatomical image and each group of quantitative maps were registered rigidly to it (by "
-        "mutual information, from several starting positions and rotations), and "
-        f"it was registered to the symmetric template {TEMPLATE} [@icbm152], as packaged by "
-        f"Nilearn {versions['nilearn']} [@nilearn], with an affine and a SyN transform of ANTs "
-        f"(antspyx {versions['antspyx']}) [@ants], with one thread and the random seed "
-        f"{settings.execution.random_seed}. WMH were filled for that registration "
-        "with the brightness of the white matter around them [@filling]; where they were computed, "
-        f"which takes a registration, it was made anew from {LEAST_AGAIN_ML:g} ml of WMH on."
+        "T1w image (or the FLAIR, where there was no T1w)"
+        if chosen == "auto"
+        else (f"{chosen} image")
     )
 
 
-def _mask_text(settings: Settings) -> str:
-    anatomy = settings.anatomy
-    model = LesionModel()
+def _listed(parts: Sequence[str], last: str = " and ") -> str:
+    """List parts of a sentence.
+
+    Examples
+    --------
+    >>> _listed(["a", "b", "c"])
+    'a, b and c'
+    """
+    return last.join(filter(None, (", ".join(parts[:-1]), parts[-1])))
+
+
+def _was(parts: Sequence[str]) -> str:
+    return "were" if len(parts) > 1 else "was"
+
+
+def _mask_text(settings: Settings, used: Used) -> list[str]:
+    guard = settings.anatomy.tissue_guard
+    words = f"{guard:g} mm" if guard else "one (smallest) voxel edge"
+    sentences = [_tissue_text(used)]
+    if lesions := _wmh_text(settings, used):
+        sentences.append(f"For white matter hyperintensities (WMH), {lesions}.")
+    if settings.anatomy.fill_holes and used.any(GIVEN_WMH, GIVEN_PROBABILITY):
+        sentences.append("Holes in given masks were filled.")
+    sentences.append("A lesion is a 26-connected component.")
+    if "keep_infarct_out" in used:
+        kept = ["of WMH and NAWM"]
+        if used.any("warp_to_template", "warp_again"):
+            kept.append("of the metric of the registration to the template")
+        if "label_tissues" in used:
+            kept.append("of the tissues' intensity model")
+        sentences.append(
+            f"Where a mask of infarcts was given, its voxels were kept out {_listed(kept)}."
+        )
+    sentences.append(
+        "Normal-appearing white matter (NAWM) is cerebral white matter that is not WMH and whose "
+        f"voxel centres lie more than {words} from those of cerebrospinal fluid and grey matter."
+    )
+    return sentences
+
+
+def _tissue_text(used: Used) -> str:
     computed = (
+        "he bias field was corrected with N4 [@n4], tissues were segmented with a mixture of "
+        "Gaussians, the template's priors [@mixture] and a Markov random field [@fast], and "
+        "cerebrospinal fluid inside the warped ventricle prior was taken as lateral ventricle."
+    )
+    given = "Tissues and lateral ventricles were read from a given FreeSurfer-coded parcellation"
+    if "label_tissues" not in used:
+        return f"{given}."
+    if "read_parcellation" not in used:
+        return f"T{computed}"
+    return f"{given} where there was one; otherwise t{computed}"
+
+
+def _wmh_text(settings: Settings, used: Used) -> str:
+    anatomy = settings.anatomy
+    given = used.chosen(
+        [
+            (GIVEN_WMH, "given masks were used as they were"),
+            (GIVEN_PROBABILITY, f"given probabilities were cut at {GIVEN_THRESHOLD:g}"),
+        ]
+    )
+    finds = used.any("find_lesions", "run_program", "run_segmenter")
+    if used.names is None:
+        given = given if anatomy.wmh_source != "compute" else []
+        finds = anatomy.wmh_source != "given"
+    parts = [*given]
+    if finds:
+        # without a plan both look used
+        command = anatomy.wmh_command if used.any("run_program", "run_segmenter") else None
+        how = _program_text(command, anatomy.segmenter_image) if command else _model_text()
+        parts.append(f"{'where there was none, ' if given else ''}they were {how}")
+    return "; ".join(parts)
+
+
+def _model_text() -> str:
+    model = LesionModel()
+    return (
         "computed on the FLAIR's own grid, as outliers from the brightness of the person's own "
         "tissues where the template's priors expect them [@outliers], weighed slice by slice by a "
         "small U-Net [@unet] that was trained on simulated scans, with a probability of at "
@@ -87,27 +226,6 @@ def _mask_text(settings: Settings) -> str:
         f"{model.above_cortex:.0%} of the brightness of white matter (to {model.highest_edge:.0%} "
         f"of the core at most, {model.thick_highest_edge:.0%} in slices above {THICK_MM:g} mm), "
         "without ventricles and septum"
-    )
-    if anatomy.wmh_command:
-        computed = _program_text(anatomy.wmh_command, anatomy.segmenter_image)
-    wmh = {
-        "auto": f"given masks were used as they were; where there was none, they were {computed}",
-        "given": "given masks were used as they were",
-        "compute": f"they were {computed}",
-    }[anatomy.wmh_source]
-    filled = " Holes in given masks were filled." if anatomy.fill_holes else ""
-    guard = f"{anatomy.tissue_guard:g} mm" if anatomy.tissue_guard else "one (smallest) voxel edge"
-    return (
-        "Tissues and lateral ventricles were read from a given FreeSurfer-coded parcellation "
-        "where there was one; otherwise the bias field was corrected with N4 [@n4], tissues were "
-        "segmented with a mixture of Gaussians, the template's priors [@mixture] and a Markov "
-        "random field [@fast], and cerebrospinal fluid inside the warped ventricle prior was taken "
-        "as lateral ventricle. For white matter "
-        f"hyperintensities (WMH), {wmh}.{filled} A lesion is a 26-connected component. Where a "
-        "mask of infarcts was given, its voxels were kept out of WMH and NAWM, of the metric of "
-        "the registration to the template and of the tissues' intensity model. "
-        "Normal-appearing white matter (NAWM) is cerebral white matter that is not WMH and whose "
-        f"voxel centres lie more than {guard} from those of cerebrospinal fluid and grey matter."
     )
 
 
@@ -143,8 +261,8 @@ def _region_text(settings: Settings) -> str:
     )
 
 
-def _atlas_text(settings: Settings) -> list[str]:
-    """Say which atlases were laid over, by which template, and under which licence; one paragraph.
+def _atlas_text(settings: Settings, used: Used) -> list[str]:
+    """Say which atlases were laid over, by which template, and under which licence.
 
     Nothing if there was none.
     """
@@ -158,16 +276,22 @@ def _atlas_text(settings: Settings) -> list[str]:
         sentences.append(
             f"Regions of atlases were brought to the reference through {TEMPLATE} (labels by "
             "nearest neighbour; probabilities linearly, a voxel belonging to a region from "
-            f"{regions.atlas_threshold:g} on): {listed}. What lies on another template was brought "
-            f"to {TEMPLATE} by registering the two templates' images, or the atlas's own labels."
+            f"{regions.atlas_threshold:g} on): {listed}."
+        )
+    bridged = used.chosen([(BRIDGE, "the two templates' images"), (OWN_LABELS, "its own labels")])
+    if given and bridged:
+        sentences.append(
+            f"What lies on another template was brought to {TEMPLATE} by registering "
+            f"{_listed(bridged, ', or ')}."
         )
     lobes = known[LOBES_ATLAS]
-    if LOBES_ATLAS in given or cached_path(lobes, lobes.image).is_file():
+    is_there = LOBES_ATLAS in given or cached_path(lobes, lobes.image).is_file()
+    if is_there if used.names is None else LOBES + LOBES_ATLAS in used:
         sentences.append(
             "Where no parcellation gave the parcels of the cortex, every voxel of cortex took the "
             f"lobe of the nearest parcel of {_atlas_words(LOBES_ATLAS, '', lobes)}."
         )
-    return [" ".join(sentences)] if sentences else []
+    return sentences
 
 
 def _atlas_words(name: str, path: str, definition: AtlasDefinition | None) -> str:
@@ -176,44 +300,118 @@ def _atlas_words(name: str, path: str, definition: AtlasDefinition | None) -> st
     return f"{definition.title} [@{definition.citation}] (licence: {definition.licence})"
 
 
-def _diffusion_text(settings: Settings) -> str:
+def _diffusion_text(settings: Settings, used: Used) -> list[str]:
     robust = ""
     if settings.inputs.tensor_fit == "robust":
         robust = (
             ", and again, in and around white matter, by iterated weights that leave out volumes "
             "that do not agree [@rwls]"
         )
-    return (
-        "Where a diffusion series was there and a map of it was not given, it was computed: the "
-        f"tensor by weighted least squares [@wls] from volumes of b up to 1500 s/mm²{robust}; "
-        "kurtosis [@kurtosis] by DIPY [@dipy], free water [@freewater], the two parts of "
-        "intravoxel incoherent motion [@ivim] and fractions of tissues [@fractions] where the "
-        "b-values allowed it. Tables of gradients were compared with the course of fibres "
-        "[@coherence]. DTI-ALPS [@alps] was read from tensors that were averaged in each region "
-        "and then turned into the frame of the head. The JSON file of each map tells which volumes "
-        "were used."
+    plain = used.chosen(
+        [
+            (
+                "fit_tensors",
+                (
+                    "the tensor by weighted least squares [@wls] from volumes of b up to 1500 s/mm²"
+                    f"{robust}"
+                ),
+            ),
+            (
+                "map_adc",
+                "the apparent diffusion coefficient from volumes without weighting and of one b",
+            ),
+        ]
     )
-
-
-def _uptake_text(settings: Settings) -> str:
-    chosen = load_references().get(settings.inputs.suvr_reference)
-    region = (
-        f"the {chosen.title}"
-        if chosen
-        else "the pons (FDG) [@pons] or the grey matter of the cerebellum (amyloid and tau)"
+    models = used.chosen(
+        [
+            ("fit_kurtoses", "kurtosis [@kurtosis] by DIPY [@dipy]"),
+            ("fit_free_waters", "free water [@freewater]"),
+            ("fit_ivims", "the two parts of intravoxel incoherent motion [@ivim]"),
+            ("divide_tissues", "fractions of tissues [@fractions]"),
+        ]
     )
-    return (
-        "Where a PET was there and no map of uptake, it was divided by its mean in "
-        f"{region}, without the region's border, WMH and other lesions (SUVR); the JSON file of "
-        "the map tells the region and the frames. Single voxels of spectroscopy [@niftimrs] were "
-        "joined to tissues and zones by the exact volumes that they share."
+    fits = [*plain, *([f"{_listed(models)} where the b-values allowed it"] if models else [])]
+    sentences = []
+    if fits:
+        sentences.append(
+            "Where a diffusion series was there and a map of it was not given, it was computed: "
+            f"{'; '.join(fits)}."
+        )
+    alps = (
+        "DTI-ALPS [@alps] was read from tensors that were averaged in each region and then turned "
+        "into the frame of the head."
     )
+    sentences += used.chosen(
+        [
+            (
+                "fit_tensors",
+                "Tables of gradients were compared with the course of fibres [@coherence].",
+            ),
+            ("measure_alps", alps),
+        ]
+    )
+    if fits:
+        sentences.append("The JSON file of each map tells which volumes were used.")
+    return sentences
 
 
-def _acute_text(settings: Settings) -> list[str]:
-    """Say by which rule acute lesions were found; one paragraph, or none."""
-    if settings.anatomy.acute_source != "dwi":
+def _contrast_text(used: Used) -> list[str]:
+    made = used.chosen(
+        [
+            ("map_decay", "R2* from the decay of the echoes' magnitudes"),
+            ("map_transfer", "the magnetisation transfer ratio from images with and without it"),
+            ("map_rate", "R1 as the reciprocal of T1"),
+            (
+                "map_t1_over_t2",
+                "T1w/T2w as the ratio of the two images, scaled to 1 in white matter far from WMH",
+            ),
+            (
+                "map_susceptibility",
+                "susceptibility from phases of gradient echoes, by exact unwrapping and inversion",
+            ),
+        ]
+    )
+    if not made:
         return []
+    return [
+        f"Where images were there and their map was not given, it was computed: {'; '.join(made)}."
+    ]
+
+
+def _uptake_text(settings: Settings, used: Used) -> list[str]:
+    references = load_references()
+    chosen = references.get(settings.inputs.suvr_reference)
+    # by the tracer
+    words = {"pons": "the pons (FDG) [@pons]",
+             "cerebellar-grey": "the grey matter of the cerebellum (amyloid and tau)"}  # fmt: skip
+    if chosen:
+        words = {chosen.name: f"the {chosen.title}"}
+    regions = used.chosen((UPTAKE_REGION + name, text) for name, text in words.items())
+    sentences = []
+    if "map_uptake" in used and regions:
+        sentences.append(
+            "Where a PET was there and no map of uptake, it was divided by its mean in "
+            f"{_listed(regions, ' or ')}, without the region's border, WMH and other lesions "
+            "(SUVR); the JSON file of the map tells the region and the frames."
+        )
+    if "join_voxel" in used:
+        sentences.append(
+            "Single voxels of spectroscopy [@niftimrs] were joined to tissues and zones by the "
+            "exact volumes that they share."
+        )
+    return sentences
+
+
+def _acute_text(settings: Settings, used: Used) -> list[str]:
+    """Say by which rule acute lesions were found, and which ones are remote."""
+    remote = (
+        "A lesion was called remote from a haemorrhage from "
+        f"{settings.regions.remote_mm:g} mm on, from edge to edge [@remote]."
+    )
+    is_asked = settings.anatomy.acute_source == "dwi"
+    if not (is_asked and "find_acute_lesions" in used):
+        # given ones are set beside a given haemorrhage, too
+        return [remote] if used.names is not None and ACUTE_BESIDE_BLEED in used else []
     text = (
         "Acute lesions were looked for by a rule on the trace of a diffusion series (its b nearest "
         f"to 1000 s/mm², from {ACUTE_B[0]:.0f} on) and the apparent diffusion coefficient (ADC), "
@@ -227,11 +425,9 @@ def _acute_text(settings: Settings) -> list[str]:
         f"of the series, of core and of voxels up to {RULE.edge_mm:g} mm from it that were "
         "brighter by "
         f"{RULE.edge_spreads:g} standard deviations with an ADC of at most "
-        f"{1e3 * RULE.edge_adc:g} × 10⁻³ mm²/s. A "
-        "lesion was called remote from a haemorrhage from "
-        f"{settings.regions.remote_mm:g} mm on, from edge to edge [@remote]."
+        f"{1e3 * RULE.edge_adc:g} × 10⁻³ mm²/s."
     )
-    return [text]
+    return [text, *used.chosen([(ACUTE_BESIDE_BLEED, remote)])]
 
 
 def _map_text() -> str:
@@ -250,20 +446,20 @@ def _map_text() -> str:
     )
 
 
-def citation_files(settings: Settings) -> dict[str, str]:
+def citation_files(settings: Settings, methods: Set[str] | None = None) -> dict[str, str]:
     """Make CITATION.md, .html, .tex and .bib from the methods text.
 
     Parameters
     ----------
-    settings
-        The run's settings.
+    settings, methods
+        The run's settings, and the methods that were used, as there.
 
     Returns
     -------
     dict
         Content by file name.
     """
-    text = methods_text(settings)
+    text = methods_text(settings, methods)
     keys = list(dict.fromkeys(_CITATION.findall(text)))
     numbers = {key: number for number, key in enumerate(keys, start=1)}
     entries = bibliography()

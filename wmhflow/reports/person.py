@@ -14,6 +14,7 @@ from wmhflow.bids.writer import write_bytes, write_text
 from wmhflow.products.methods import citation_files
 from wmhflow.products.product import page_path
 from wmhflow.products.record import note_page
+from wmhflow.products.used import methods_of
 from wmhflow.reports.context import VisitContext
 from wmhflow.reports.page import Shown, VisitPart, render
 from wmhflow.reports.pictures import PICTURES
@@ -51,10 +52,11 @@ def write_report(settings: Settings, participant: ParticipantPlan) -> Path:
 
     # a user's matplotlibrc must not change the pictures
     with matplotlib.style.context("default"):
-        visits = [_visit_part(VisitContext(settings, visit)) for visit in participant.reported]
+        contexts = [VisitContext(settings, visit) for visit in participant.reported]
+        visits = [_visit_part(context) for context in contexts]
     subject, page = participant.subject, page_path(participant.subject)
     path = settings.output_dir / page
-    write_text(path, render(subject, visits, _methods(settings)))
+    write_text(path, render(subject, visits, _methods(settings, contexts)))
     pictures = [
         shown.href for visit in visits for part in visit.sections for shown in part.pictures
     ]
@@ -63,8 +65,11 @@ def write_report(settings: Settings, participant: ParticipantPlan) -> Path:
     return path
 
 
-def _methods(settings: Settings) -> str:
-    text = citation_files(settings)["CITATION.html"].replace("<h2>Methods</h2>\n", "")
+def _methods(settings: Settings, contexts: list[VisitContext]) -> str:
+    """Write the methods text of a person's visits, those that cannot be processed left out."""
+    shown = [context for context in contexts if context.visit.problem is None]
+    used = {name for context in shown for name in methods_of(context.unit, context.visit)}
+    text = citation_files(settings, used)["CITATION.html"].replace("<h2>Methods</h2>\n", "")
     return text.replace("<h2>", "<h3>").replace("</h2>", "</h3>")
 
 
