@@ -21,6 +21,7 @@ from wmhflow.reports.context import VisitContext
 from wmhflow.reports.person import _methods
 from wmhflow.settings import Settings
 from wmhflow.steps.computed import MAP_STEPS
+from wmhflow.workflows.units import units_of
 
 BY_RULE = settings("--acute-source", "dwi", "--fill-holes")
 
@@ -235,14 +236,15 @@ def test_a_run_notes_those_who_can_be_processed_and_writes_once(tmp_path: Path) 
     good, bad = visits()["given"], replace(visits()["computed"], problem="cut")
     run = MethodsOfRun(chosen)
     plans = [ParticipantPlan("01", (good,)), ParticipantPlan("02", (bad,))]
-    assert list(run.noting(plans)) == plans
+    for plan in plans:
+        run.note(units_of(plan, chosen), plan)
     run.write()
     first = told(tmp_path)
     assert "N4" not in first
     run.finish()
     assert told(tmp_path) == first
     nobody = MethodsOfRun(in_folder(tmp_path / "none"))
-    assert list(nobody.noting(plans[1:])) == plans[1:]
+    nobody.note(units_of(plans[1], chosen), plans[1])
     nobody.write()
     nobody.finish()
     assert not (tmp_path / "none").exists()

@@ -253,7 +253,7 @@ COUNTED: dict[str, tuple[str, ...]] = {
         *("n_voxels", "n_without_fit"),
         *(f"n_response_{name}" for name in ("white", "grey", "fluid")),
     ),
-    "measure_alps": ("alps_voxel_mm", "alps_mean"),
+    "measure_alps": ("alps_voxel_mm", "alps_mean", "alps_missing_sides"),
     "judge_lesions": LESIONS,
     "judge_lesions_by_priors": LESIONS,
 }

@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 
 from wmhflow.plan.visit import Decision, ParticipantPlan, VisitPlan
+from wmhflow.products.tables import all_tables
 from wmhflow.reports import person
+from wmhflow.reports.context import VisitContext
 from wmhflow.reports.page import SectionPart, Shown, VisitPart, render
 from wmhflow.reports.person import write_report
-from wmhflow.reports.sections import MapPart
+from wmhflow.reports.sections import WITH_REASONS, MapPart
 
 
 class _Page(HTMLParser):
@@ -161,3 +163,26 @@ def test_the_template_escapes_everything_but_the_methods():
     assert page.count("<img") == page.count('<img src="a.png"') == 1
     assert page.count("<p>&#34;&gt;&lt;img src=x") == 1
     assert "<p>methods</p>" in page
+
+
+def test_why_an_index_or_a_voxel_is_missing_stands_in_the_summary(world, monkeypatch):
+    monkeypatch.setattr(person, "PICTURES", ())
+    world.save()
+    context = VisitContext(world.settings, world.visit)
+    assert "Missing" not in _Page(write_report(world.settings, world.plan).read_text("utf-8")).text
+    why = "nobody can tell <whether> it fits"
+    rows = {
+        "alps": [{"hemisphere": side, "alps": "n/a", "reason": f"{why}"} for side in "LRB"],
+        "mrs": [{"voxel": "svs", "reason": "12 % of the voxel lie in the brain"}] * 3,
+    }
+    taken = VisitContext.table
+    monkeypatch.setattr(VisitContext, "table", lambda self, key: rows.get(key) or taken(self, key))
+    page = _Page(write_report(world.settings, world.plan).read_text(encoding="utf-8"))
+    assert f"DTI-ALPS, L: {why}" in page.text
+    assert f"DTI-ALPS, R: {why}" in page.text
+    assert "DTI-ALPS, B" not in page.text
+    assert page.text.count("spectroscopy, svs: 12 % of the voxel lie in the brain") == 1
+    # tables of this name exist
+    named = {table.key for table in all_tables(("pv10",))}
+    assert {f"table_{key}" for key in WITH_REASONS} <= named
+    assert context.table("alps") == rows["alps"]

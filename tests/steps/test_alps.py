@@ -31,7 +31,7 @@ def given(tmp_path_factory: pytest.TempPathFactory):
     }
 
 
-def test_the_planted_index_comes_back_on_both_sides(given) -> None:
+def test_the_planted_index_comes_back_on_both_sides(given, caplog) -> None:
     found = measure_alps(**given, tensor_facts={"directions_follow_fibres": 1})
     rows = {row["hemisphere"]: row for row in found.rows}
     for side in ("L", "R", "B"):
@@ -45,16 +45,24 @@ def test_the_planted_index_comes_back_on_both_sides(given) -> None:
             assert rows[side][f"{region}_md"] == pytest.approx(0.8e-3, rel=0.01)
     assert found.facts["alps_voxel_mm"] == pytest.approx(3)
     assert found.facts["alps_mean"] == rows["B"]["alps"]
+    assert found.facts["alps_missing_sides"] == 0
+    assert caplog.text == ""
 
 
 @pytest.mark.parametrize(("verdict", "why"), [(0, "does not fit"), (None, "nobody can tell")])
-def test_directions_that_are_not_to_be_believed_give_no_index(given, verdict, why: str) -> None:
-    found = measure_alps(**given, tensor_facts={"directions_follow_fibres": verdict})
+def test_directions_that_are_not_to_be_believed_give_no_index(
+    given, verdict, why: str, caplog
+) -> None:
+    facts = {"directions_follow_fibres": verdict}
+    found = measure_alps(**given, tensor_facts=facts, source="sub-01_dwi.nii.gz")
+    assert caplog.text.count("sub-01_dwi.nii.gz: DTI-ALPS is n/a: L: ") == 1
+    assert why in caplog.text
+    assert found.facts["alps_missing_sides"] == 2
     assert [row["alps"] for row in found.rows] == [None, None, None]
     assert all(why in row["reason"] for row in found.rows)
 
 
-def test_where_there_is_no_white_matter_there_is_no_index(given) -> None:
+def test_where_there_is_no_white_matter_there_is_no_index(given, caplog) -> None:
     cortex = LabelImage(np.full_like(given["tissue"].data, with_side(CORTEX, LEFT)),
                         given["tissue"].affine)  # fmt: skip
     none = MaskImage(np.zeros_like(given["wmh"].data), given["wmh"].affine)
@@ -62,3 +70,4 @@ def test_where_there_is_no_white_matter_there_is_no_index(given) -> None:
     found = measure_alps(**changed, tensor_facts={"directions_follow_fibres": 1})
     assert [row["alps"] for row in found.rows] == [None, None, None]
     assert "projection: 0 voxels" in found.rows[2]["reason"]
+    assert "projection: 0 voxels" in caplog.text

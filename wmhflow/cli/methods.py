@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from wmhflow.plan.visit import ParticipantPlan
 from wmhflow.settings import Settings
+
+if TYPE_CHECKING:
+    from wmhflow.products.unit import Unit
 
 
 class MethodsOfRun:
@@ -22,22 +26,22 @@ class MethodsOfRun:
         self.names: set[str] = set()
         self._written: set[str] | None = None
 
-    def noting(self, plans: Iterable[ParticipantPlan]) -> Iterator[ParticipantPlan]:
-        """Go through plans, noting their methods.
+    def note(self, units: Iterable[Unit], plan: ParticipantPlan) -> None:
+        """Note the methods of a person.
 
         Parameters
         ----------
-        plans
-            Visits that have a problem tell nothing.
+        units
+            The person's, those of visits among them.
+        plan
+            The plan that they are of.
         """
         from wmhflow.products.used import methods_of
-        from wmhflow.products.visit import visit_unit
 
-        for plan in plans:
-            for visit in plan.visits:
-                if visit.problem is None:
-                    self.names |= methods_of(visit_unit(visit, self.settings), visit)
-            yield plan
+        visits = {visit.label: visit for visit in plan.visits if visit.problem is None}
+        for unit in units:
+            if unit.name in visits:
+                self.names |= methods_of(unit, visits[unit.name])
 
     def write(self) -> None:
         """Write the text of what was noted so far and by earlier runs, if there is more to tell."""

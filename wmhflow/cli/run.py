@@ -232,6 +232,7 @@ def _sessions_or_none(query: Query, subject: str) -> list[str | None]:
 
 def _write_boilerplate(settings: Settings) -> int:
     from wmhflow.products.dataset import write_dataset_files, write_methods
+    from wmhflow.workflows.units import units_of
 
     # the text names the atlases: there have to be such
     PlannedAtlases(settings.regions)
@@ -239,8 +240,8 @@ def _write_boilerplate(settings: Settings) -> int:
     _make_folders(settings)
     methods = MethodsOfRun(settings)
     try:
-        for _ in methods.noting(make_plans(settings)):
-            pass
+        for plan in make_plans(settings):
+            methods.note(units_of(plan, settings), plan)
     except (NothingToDoError, MissingProgramError) as error:
         log.warning("The methods text names all that the options allow: %s", error)
     write_dataset_files(settings)
@@ -286,7 +287,7 @@ def _process(settings: Settings, plans: Iterable[ParticipantPlan], resources: Re
     write_dataset_files(settings)
     tally, methods = Tally(), MethodsOfRun(settings)
     checks = settings.reporting.check_values
-    ready = _ready(settings, methods.noting(map(judged, plans) if checks else plans), tally)
+    ready = _ready(settings, map(judged, plans) if checks else plans, tally, methods)
     if checks:
         ready = iter(list(ready))
         for problem in tally.problems:
@@ -313,15 +314,18 @@ class Tally:
 
 
 def _ready(
-    settings: Settings, plans: Iterable[ParticipantPlan], tally: Tally
+    settings: Settings, plans: Iterable[ParticipantPlan], tally: Tally, methods: MethodsOfRun
 ) -> Iterator[ParticipantPlan]:
-    """Go through those who have visits to run, noting everybody and what cannot be processed."""
+    """Go through those who have visits to run, noting everybody and what cannot be processed.
+
+    Noted are also the methods of those who can be.
+    """
     for plan in plans:
         tally.persons.append(plan.subject)
         if problem := _link_away(plan, settings):
             tally.problems.append(problem)
             continue
-        left = _unfinished(plan, settings)
+        left = _unfinished(plan, settings, methods)
         for visit in plan.visits:
             if visit.problem is not None:
                 tally.problems.append(Problem(visit.label, visit.problem))
@@ -343,7 +347,9 @@ def _link_away(plan: ParticipantPlan, settings: Settings) -> Problem | None:
     return None
 
 
-def _unfinished(plan: ParticipantPlan, settings: Settings) -> ParticipantPlan:
+def _unfinished(
+    plan: ParticipantPlan, settings: Settings, methods: MethodsOfRun | None = None
+) -> ParticipantPlan:
     """Keep the visits that can be processed, if any of them, or the page, is not finished yet.
 
     What still fits in the work folder is taken from there.
@@ -356,6 +362,8 @@ def _unfinished(plan: ParticipantPlan, settings: Settings) -> ParticipantPlan:
     impossible = tuple(visit for visit in plan.visits if visit.problem is not None)
     promised = replace(plan, visits=visits, earlier=(*plan.earlier, *impossible))
     units = units_of(promised, settings)
+    if methods is not None:
+        methods.note(units, promised)
     recorded = all(_is_done(unit, settings) for unit in units if unit.record)
     page = page_path(plan.subject)
     if recorded and (not visits or is_page_whole(plan.subject, settings.output_dir, page)):

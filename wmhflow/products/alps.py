@@ -27,6 +27,7 @@ def alps(visit: Visit, group: tuple[MapPlan, ...]) -> Iterator[Recipe]:
     fitted = [one for one in map_groups(visit.plan) if any(map(_is_of_tensor, one))]
     if not fitted or fitted[0] != group:
         return
+    series = next(entry for entry in group if _is_of_tensor(entry))
     yield Recipe(
         "alps",
         measure_alps,
@@ -38,7 +39,7 @@ def alps(visit: Visit, group: tuple[MapPlan, ...]) -> Iterator[Recipe]:
             "transform": transform_of(group),
         },
         beside={"tissue": "seg_tissue"},
-        options={"seed": visit.seed},
+        options={"seed": visit.seed, "source": str(series.file.path)},
         makes={"rows": ALPS_TABLE, "facts": Facts("alps_facts")},
     )
 

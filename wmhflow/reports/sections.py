@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from wmhflow.reports.tables import SideVolumes, TableRow
 
 Values = Mapping[str, Any]
+# tables that say why values are missing: what they are about, and the column that names which
+WITH_REASONS = {"alps": ("DTI-ALPS", "hemisphere"), "mrs": ("spectroscopy", "voxel")}
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,11 @@ def _summary(context: VisitContext) -> Values:
         "is_empty": not context.scene.has_wmh,
         "checks": [row for row in quality if row["verdict"] == "check"],
         "left_out": left_out(context.visit),
+        "missing": [
+            f"{what}, {reason}"
+            for table, (what, of) in WITH_REASONS.items()
+            for reason in tables.reasons_of(context.table(table), of)
+        ],
         "decisions_made": context.visit.decisions,
     }
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from wmhflow.labels.digits import is_callosum, is_cell
+from wmhflow.labels.digits import LETTER_BOTH, is_callosum, is_cell
 from wmhflow.labels.regions import load_regions
 from wmhflow.registries.quality import find_measure
 from wmhflow.reports.drawing.profiles import CurvePoint, ProfilePoint
@@ -221,6 +221,30 @@ def penumbra_widths(rows: Sequence[TableRow], name: str) -> dict[str, float]:
     """Return one map's penumbra widths in mm by lesion class, where there is one."""
     found = {row["lesion_class"]: number(row["width_mm"]) for row in rows if row["map"] == name}
     return {key: width for key, width in found.items() if not math.isnan(width)}
+
+
+def reasons_of(rows: Sequence[TableRow], of: str) -> list[str]:
+    """Say why values of a table are missing, once for each thing that lacks them.
+
+    Parameters
+    ----------
+    rows
+        Of a table with a column ``reason``.
+    of
+        The column that names what lacks a value; rows of both sides together repeat the sides.
+
+    Examples
+    --------
+    >>> rows = [{"voxel": "svs", "reason": "far off"}, {"voxel": "b", "reason": "n/a"}]
+    >>> reasons_of([*rows, rows[0]], "voxel")
+    ['svs: far off']
+    """
+    told = (
+        f"{row[of]}: {row['reason']}"
+        for row in rows
+        if row["reason"] != MISSING and row[of] != LETTER_BOTH
+    )
+    return list(dict.fromkeys(told))
 
 
 def quality_rows(rows: Sequence[TableRow]) -> list[TableRow]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +24,7 @@ from wmhflow.files.itk import read_itk_affine
 from wmhflow.labels.digits import WHITE_OR_WMH, WMH, class_of
 from wmhflow.steps.kinds import Columns, Facts, LabelImage, MaskImage, Rows, step
 
+log = logging.getLogger("wmhflow")
 SIDES = ("L", "R")
 # Points of the brain, mm in the template, by which it is found how the head is turned.
 CLOUD_MM = np.indices((5, 5, 5)).reshape(3, -1).T / 4.0 * np.array([100.0, 130, 90]) - np.array(
@@ -52,8 +54,11 @@ def measure_alps(
     forward: Path,
     transform: Path | None = None,
     seed: int = 0,
+    source: str = "",
 ) -> AlpsTable:
     """Measure DTI-ALPS on both sides, unless the directions of diffusion are not to be believed.
+
+    That an index is missing is said with the reason.
 
     Parameters
     ----------
@@ -69,6 +74,8 @@ def measure_alps(
         From the series to the reference, ITK; None where the headers agree.
     seed
         Of ANTs.
+    source
+        The series, for messages.
     """
     right = tensor_facts.get("directions_follow_fibres")
     if tensor_facts.get("refused"):
@@ -91,9 +98,13 @@ def measure_alps(
             found[side] = measure_side(field, named, rotation)
     rows = [_row(side, one) for side, one in found.items()]
     rows.append(_both(rows))
+    missing = sum(row["alps"] is None for row in rows if row["hemisphere"] in SIDES)
+    if missing:
+        log.warning("%s: DTI-ALPS is n/a: %s.", source, rows[-1]["reason"])
     # an affine holds 3 mm as 3.00000005
     spacing = round(float(max(spacing_of(tensors.affine))), 3)
-    return AlpsTable(rows, {"alps_voxel_mm": spacing, "alps_mean": rows[-1]["alps"]})
+    facts = {"voxel_mm": spacing, "mean": rows[-1]["alps"], "missing_sides": missing}
+    return AlpsTable(rows, {f"alps_{name}": value for name, value in facts.items()})
 
 
 def _none(reason: str) -> Alps:
