@@ -264,7 +264,10 @@ SAMPLING = (
     *("zero_voxels", "no_data_voxels", "nawm_no_data", "unit_factor", "nawm_impure"),
 )
 USUAL = ("nawm_implausibility",)
-OF_VOLUMES = ("ventricle_volume_mm3", "wmh_volume_mm3", "wmh_asymmetry")
+# what is made of others when all are gathered
+OF_VOLUMES = (
+    *("ventricle_volume_mm3", "wmh_volume_mm3", "wmh_asymmetry", "brain_intracranial_ratio"),
+)
 
 
 def counted_by(recipe: Recipe) -> tuple[str, ...]:

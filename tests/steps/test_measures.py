@@ -28,8 +28,8 @@ def test_a_value_is_judged_by_its_bounds(metric: str, value: float | None, verdi
     assert quality_row(metric, value)["verdict"] == verdict
 
 
-@pytest.mark.parametrize(("left_mm3", "verdict"), [(3000.0, "info"), (9000.0, "check")])
-def test_few_lesions_on_one_side_are_no_fault(left_mm3: float, verdict: str) -> None:
+def volumes_with(left_mm3: float) -> list[dict[str, object]]:
+    """Rows of the table of volumes of a person who has WMH on the left alone."""
     wmh = "white matter hyperintensity"
     volumes = {
         ("lateral ventricle", "B"): 30_000.0,
@@ -37,10 +37,37 @@ def test_few_lesions_on_one_side_are_no_fault(left_mm3: float, verdict: str) -> 
         (f"left {wmh}", "L"): left_mm3,
         (f"right {wmh}", "R"): 0.0,
     }
-    rows = [
+    return [
         {"seg": "tissue", "name": name, "hemisphere": side, "volume_mm3": volume}
         for (name, side), volume in volumes.items()
     ]
+
+
+@pytest.mark.parametrize(("left_mm3", "verdict"), [(3000.0, "info"), (9000.0, "check")])
+def test_few_lesions_on_one_side_are_no_fault(left_mm3: float, verdict: str) -> None:
+    rows = volumes_with(left_mm3)
     found = {row["metric"]: row for row in gather_quality([], [], rows).rows}
     assert found["wmh_asymmetry"]["value"] == 1
     assert found["wmh_asymmetry"]["verdict"] == verdict
+
+
+@pytest.mark.parametrize(
+    ("brain_mm3", "intracranial_mm3", "ratio", "verdict"),
+    [
+        (1_504_820.0, 1_454_880.0, 1.0343, "check"),  # as a given parcellation was
+        (1_450_000.0, 1_454_880.0, 0.9966, "ok"),
+        (1_000_000.0, 1_454_880.0, 0.6873, "ok"),
+        (800_000.0, 1_454_880.0, 0.5499, "check"),
+        (1_450_000.0, 0.0, None, "info"),
+        (1_450_000.0, None, None, "info"),
+        (None, 1_454_880.0, None, "info"),
+    ],
+)
+def test_a_brain_that_is_larger_than_its_skull_is_flagged(
+    brain_mm3: float | None, intracranial_mm3: float | None, ratio: float | None, verdict: str
+) -> None:
+    facts = [{"brain_volume_mm3": brain_mm3}, {"intracranial_volume_mm3": intracranial_mm3}]
+    found = gather_quality(facts, ["", ""], volumes_with(3000.0)).rows
+    (row,) = [row for row in found if row["metric"] == "brain_intracranial_ratio"]
+    assert row["value"] == (None if ratio is None else pytest.approx(ratio, abs=1e-4))
+    assert (row["verdict"], row["low"], row["high"]) == (verdict, 0.6, 1.02)

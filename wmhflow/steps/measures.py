@@ -554,6 +554,9 @@ def gather_quality(facts: list[dict[str, Any]], prefixes: list[str], volumes: Ro
     gathered = _volume_facts(volumes)
     for prefix, group in zip(prefixes, facts, strict=True):
         gathered |= {f"{prefix}{name}": value for name, value in group.items()}
+    gathered["brain_intracranial_ratio"] = _ratio(
+        gathered.get("brain_volume_mm3"), gathered.get("intracranial_volume_mm3")
+    )
     # a few lesions lie on one side by chance
     is_little = (gathered["wmh_volume_mm3"] or 0) < LEAST_ASYMMETRIC_MM3
     unjudged = {"wmh_asymmetry"} if is_little else set()
@@ -563,6 +566,11 @@ def gather_quality(facts: list[dict[str, Any]], prefixes: list[str], volumes: Ro
         if value is None or isinstance(value, int | float)
     ]
     return Quality(rows)
+
+
+def _ratio(part: float | None, whole: float | None) -> float | None:
+    """Divide two volumes; None where one is not known, or nothing is to divide by."""
+    return None if part is None or not whole else part / whole
 
 
 def quality_row(metric: str, value: float | None, is_judged: bool = True) -> dict[str, Any]:
