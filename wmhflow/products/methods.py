@@ -99,12 +99,12 @@ def _registration_text(settings: Settings, used: Used) -> list[str]:
         )
     if used.any("warp_to_template", "warp_again"):
         sentences.append(
-            f"Where no transform was given, it was registered to {template} with an affine and a "
-            f"SyN transform of {ants}."
+            f"Where no transform was given, the reference was registered to {template} with an "
+            f"affine and a SyN transform of {ants}."
         )
     else:
         sentences.append(
-            f"Transforms between it and {template} were given, and applied with {ants}."
+            f"Transforms between the reference and {template} were given, and applied with {ants}."
         )
     if moved or used.any("warp_to_template", "warp_again"):
         sentences.append(
@@ -133,11 +133,9 @@ def _reference_words(settings: Settings, used: Used) -> str:
     if used.names is not None:
         both = used.chosen((REFERENCE + name, name) for name in ("T1w", "FLAIR"))
         chosen = both[0] if len(both) == 1 else chosen
-    return (
-        "T1w image (or the FLAIR, where there was no T1w)"
-        if chosen == "auto"
-        else (f"{chosen} image")
-    )
+    if chosen == "auto":
+        return "T1w image (or the FLAIR, where there was no T1w)"
+    return f"{chosen} image"
 
 
 def _listed(parts: Sequence[str], last: str = " and ") -> str:
