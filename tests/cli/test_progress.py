@@ -184,9 +184,9 @@ def test_the_longer_a_step_is_over_its_time_the_longer_it_still_takes() -> None:
     # in time, it is nearly over
     assert left[0] < 10
     assert left == sorted(left)
-    # three minutes of one, and the last minute is not yet there
-    assert all(seconds > 60 for seconds in left[2:])
-    assert left[-1] > 240
+    # two minutes of one, and the last minute is not yet there
+    assert all(seconds > 60 for seconds in left[1:])
+    assert left[-1] > 500
 
 
 def test_what_waits_on_a_busy_machine_takes_longer_too() -> None:

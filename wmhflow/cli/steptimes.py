@@ -30,9 +30,9 @@ REMEMBERED = 20
 MILLION = 1e6
 # So much of what is left has to be of known kinds, or nothing is said.
 LEAST_KNOWN = 0.5
-# A step that runs longer than ever goes on for half as long as it is over its time, and for a tenth
-# of that time at least.
-OVERDUE_SHARE, LEAST_SHARE = 0.5, 0.1
+# A step that runs longer than ever goes on for as long again as it is over its time, and for so much
+# of its time at least.
+LEAST_SHARE = 0.1
 # So many seconds of steps have to be seen before the pace of a run counts for half.
 PACE_S = 10.0
 log = logging.getLogger("wmhflow")
@@ -139,9 +139,9 @@ def seconds_to_end(whole: float, since: float, factor: float = 1.0) -> float:
     Examples
     --------
     >>> [round(seconds_to_end(60.0, since)) for since in (0, 30, 60, 120, 600)]
-    [60, 30, 6, 36, 276]
+    [60, 30, 6, 66, 546]
     """
-    late = OVERDUE_SHARE * max(since - whole, 0.0)
+    late = max(since - whole, 0.0)
     return max(factor * whole - since, LEAST_SHARE * factor * whole + late)
 
 
