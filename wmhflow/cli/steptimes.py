@@ -30,8 +30,8 @@ REMEMBERED = 20
 MILLION = 1e6
 # So much of what is left has to be of known kinds, or nothing is said.
 LEAST_KNOWN = 0.5
-# A step that runs longer than ever goes on for as long again as it is over its time, and for so much
-# of its time at least.
+# A step that runs longer than ever goes on for as long again as it is over its time; and for so
+# much of its time at least.
 LEAST_SHARE = 0.1
 # So many seconds of steps have to be seen before the pace of a run counts for half.
 PACE_S = 10.0
