@@ -14,7 +14,7 @@ from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from wmhflow.core.arrays.threads import over_ranges
-from wmhflow.core.measure.coverage import CoverageWeights
+from wmhflow.core.measure.coverage import Coverage, CoverageWeights
 from wmhflow.core.space.geometry import checked_affine, ras_axes, spacing_of
 
 # Voxels are gathered in cells of about this size. Shells of 2 mm need as fine ones: in cells of
@@ -58,12 +58,12 @@ class Cells:
     classes: NDArray[np.int64]
 
 
-def gather_cells(weights: CoverageWeights, map_affine: ArrayLike) -> Cells:
+def gather_cells(weights: Coverage, map_affine: ArrayLike) -> Cells:
     """Gather the covered voxels of a map's grid in cells of about 2 mm and blocks of 16 mm.
 
     Parameters
     ----------
-    weights : CoverageWeights
+    weights : CoverageWeights or RegionEntries
         Their covered voxels count; all weights on one grid that cover the same voxels share cells.
     map_affine : (4, 4) array
         Map voxel to world mm.
@@ -188,12 +188,12 @@ def _first_positive(found: NDArray[np.float64], there: NDArray[np.bool_]) -> NDA
     return kept
 
 
-def pair_shares(weights: CoverageWeights, cells: Cells) -> NDArray[np.float64]:
+def pair_shares(weights: Coverage, cells: Cells) -> NDArray[np.float64]:
     """Find which distances the pairs of voxels of each region have.
 
     Parameters
     ----------
-    weights : CoverageWeights
+    weights : CoverageWeights or RegionEntries
         What each region covers.
     cells : Cells
         Of the same covered voxels.
@@ -213,7 +213,7 @@ def pair_shares(weights: CoverageWeights, cells: Cells) -> NDArray[np.float64]:
     shares = np.full((weights.index.size, cells.n_classes), np.nan)
     over_ranges(
         lambda start, stop: _shares_of_regions(
-            (begins, cells.of_voxel[places], fractions), cells.steps, cells.classes,
+            (begins, places, fractions), cells.of_voxel, cells.steps, cells.classes,
             cells.n_places, start, stop, shares,
         ),
         weights.index.size,
@@ -332,7 +332,7 @@ def _pair_sums(sums, totals, filled, steps, classes, n_classes):  # type: ignore
 
 @njit(cache=True, nogil=True)
 def _shares_of_regions(  # type: ignore[no-untyped-def]
-    entries, steps, classes, n_places, start, stop, shares
+    entries, of_voxel, steps, classes, n_places, start, stop, shares
 ):
     """Fill the shares of pairs of regions `start` to `stop`."""
     begins, places, fractions = entries
@@ -341,7 +341,7 @@ def _shares_of_regions(  # type: ignore[no-untyped-def]
     for region in range(start, stop):
         n_found, own, total = 0, 0.0, 0.0
         for entry in range(begins[region], begins[region + 1]):
-            place, fraction = places[entry], fractions[entry]
+            place, fraction = of_voxel[places[entry]], fractions[entry]
             if totals[place] == 0.0:
                 found[n_found] = place
                 n_found += 1
