@@ -208,7 +208,7 @@ def merge_regions(
     >>> both.index, both.volume_mm3
     (array([100,   7,   8]), array([2., 1., 0.]))
     """
-    new, volume, union_starts, unions = _unions(weights, membership)
+    new, volume, union_starts, unions = unions_of(weights, membership)
     voxels, sizes, regions, fractions = _merged(
         weights.voxels,
         weights.starts,
@@ -257,7 +257,7 @@ def union_entries(
     >>> begins.tolist(), fractions.round(2).tolist()
     ([0, 1, 1], [0.33])
     """
-    new, volume, union_starts, unions = _unions(weights, membership)
+    new, volume, union_starts, unions = unions_of(weights, membership)
     kept, sizes = _union_sizes(weights.starts, weights.regions, union_starts, unions, new.size)
     begins = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     places, fractions = _fill_unions(
@@ -273,10 +273,30 @@ def union_entries(
     )
 
 
-def _unions(
+def unions_of(
     weights: CoverageWeights, membership: Sequence[tuple[int, Sequence[int]]]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64], NDArray[np.int32]]:
-    """Return new regions and their volumes, and for each old one the new ones it is part of."""
+    """Find which unions each region is part of.
+
+    Parameters
+    ----------
+    weights, membership
+        As for :func:`merge_regions`.
+
+    Returns
+    -------
+    index : (n,) array
+        Of the unions.
+    volume_mm3 : (n,) array
+        Of each union.
+    starts, unions : (R + 1,) and (m,) arrays
+        Region r is part of the unions at the places ``unions[starts[r]:starts[r + 1]]``, rising.
+
+    Raises
+    ------
+    ValueError
+        As :func:`merge_regions`.
+    """
     new = np.array([index for index, _ in membership], dtype=np.int64)
     if np.unique(new).size != new.size:
         raise ValueError("membership names a new region twice")

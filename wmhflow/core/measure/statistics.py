@@ -90,6 +90,32 @@ def region_statistics(
     >>> {name: float(statistics[name][0]) for name in ("n", "coverage", "median", "mad")}
     {'n': 3.0, 'coverage': 0.75, 'median': 2.0, 'mad': 1.0}
     """
+    sampled, counted = counted_values(values, weights, valid)
+    rows = np.arange(weights.index.size) if only is None else np.asarray(only, dtype=np.int64)
+    return _summaries(sampled, counted, weights, rows)
+
+
+def counted_values(
+    values: ArrayLike, weights: Coverage, valid: ArrayLike | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Read a map at the covered voxels.
+
+    Parameters
+    ----------
+    values, weights, valid
+        As for :func:`region_statistics`.
+
+    Returns
+    -------
+    values : (V,) float64 array
+    counted : (V,) array of bool
+        Whether each of them is finite, and valid.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As :func:`region_statistics`.
+    """
     image = np.asarray(values)
     if image.dtype.kind not in "fiub":
         raise TypeError(f"values has type {image.dtype}: a map of real numbers is needed")
@@ -97,8 +123,7 @@ def region_statistics(
     counted = np.isfinite(sampled)
     if valid is not None:
         counted &= _gathered(checked_mask(valid, "valid"), weights, "valid")
-    rows = np.arange(weights.index.size) if only is None else np.asarray(only, dtype=np.int64)
-    return _summaries(sampled, counted, weights, rows)
+    return sampled, counted
 
 
 def _summaries(
