@@ -123,7 +123,7 @@ def keep_sides(
     return keep_pure(weights, purity.least, too_wet, exempt)
 
 
-def impure_share(weights: CoverageWeights, kept: CoverageWeights, place: int) -> float:
+def impure_share(weights: Coverage, kept: Coverage, place: int) -> float:
     """Return the share of a region's volume that a guard left out, whatever the map holds there.
 
     Parameters

@@ -97,8 +97,8 @@ class RegionEntries:
     index, volume_mm3, map_shape, map_voxel_mm3, voxels
         As those of :class:`CoverageWeights`.
     by_region : tuple of arrays
-        Where the entries of each region begin, (R + 1,) int64; their places in `voxels`, (E,) int32,
-        rising in each region; and their fractions, (E,) float64.
+        Where the entries of each region begin, (R + 1,) int64; their places in `voxels`, (E,)
+        int32, rising in each region; and their fractions, (E,) float64.
     """
 
     index: NDArray[np.int64]

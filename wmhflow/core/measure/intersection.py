@@ -251,26 +251,34 @@ def _intersections(  # type: ignore[no-untyped-def]
                 scratch[0, corner, axis] = (
                     faces[face, corner, axis] + centre[axis] - first[axis] + 0.5
                 )
-        rest, other, size = 0, 1, 4
+        _add_face(places, first, scratch, walls, boxes, (n0, n1, n2))
+
+
+@njit(cache=True, nogil=True)
+def _add_face(places, first, scratch, walls, boxes, sizes):  # type: ignore[no-untyped-def]
+    """Add one face's part of the volume, the face being in row 0, to the label voxels of a box."""
+    slab_walls, column_walls = walls
+    n0, n1, n2 = sizes
+    rest, other, size = 0, 1, 4
+    low, high = _extent(scratch, rest, size, 0)
+    if low < 0.0:
+        size = _clip(scratch, rest, size, 0, 0.0, -1.0, other)
+        rest, other = other, rest
+    for a in range(n0):
+        if size == 0:
+            break
+        if not slab_walls[a]:
+            continue
         low, high = _extent(scratch, rest, size, 0)
-        if low < 0.0:
-            size = _clip(scratch, rest, size, 0, 0.0, -1.0, other)
-            rest, other = other, rest
-        for a in range(n0):
-            if size == 0:
-                break
-            if not slab_walls[a]:
-                continue
-            low, high = _extent(scratch, rest, size, 0)
-            if low > a + 1.0:
-                continue
-            if high < a + 1.0:
-                # what is left of the face ends before this wall
-                _add_slab(places, first, scratch, rest, size, column_walls, boxes, a, n1, n2)
-                break
-            slab_size, size = _split(scratch, rest, size, 0, a + 1.0, SLAB, other)
-            rest, other = other, rest
-            _add_slab(places, first, scratch, SLAB, slab_size, column_walls, boxes, a, n1, n2)
+        if low > a + 1.0:
+            continue
+        if high < a + 1.0:
+            # what is left of the face ends before this wall
+            _add_slab(places, first, scratch, rest, size, column_walls, boxes, a, n1, n2)
+            break
+        slab_size, size = _split(scratch, rest, size, 0, a + 1.0, SLAB, other)
+        rest, other = other, rest
+        _add_slab(places, first, scratch, SLAB, slab_size, column_walls, boxes, a, n1, n2)
 
 
 @njit(cache=True, nogil=True)

@@ -7,6 +7,7 @@ voxels that hold several of its parts are counted one by one.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -21,7 +22,7 @@ def union_means(
     weights: CoverageWeights,
     membership: Sequence[tuple[int, Sequence[int]]],
     valid: ArrayLike | None = None,
-) -> dict[str, NDArray[np.number]]:
+) -> dict[str, NDArray[Any]]:
     """Average a map in unions of regions, weighting each voxel by the fraction that is covered.
 
     Parameters
@@ -58,16 +59,21 @@ def union_means(
     """
     new, volume, starts, unions = unions_of(weights, membership)
     sampled, counted = counted_values(values, weights, valid)
-    n, mean = _union_means(
+    n, parts = _part_sums(
         (weights.starts, weights.regions, weights.fractions), (starts, unions), sampled, counted,
         new.size,
     )  # fmt: skip
+    mean = _joined_means(parts, starts, unions, n)
     return {"n": n, "volume_mm3": volume, "mean": mean}
 
 
 @njit(cache=True, nogil=True)
-def _union_means(entries, membership, sampled, counted, n_unions):  # type: ignore[no-untyped-def]
-    """Return number of voxels and mean of every union; one thread, so that sums have one order."""
+def _part_sums(entries, membership, sampled, counted, n_unions):  # type: ignore[no-untyped-def]
+    """Return how many voxels that hold several regions each union has, and sums of the regions.
+
+    These are first value, weight, sum of differences from the first value, and voxels that hold the
+    region alone. One thread does it, so that sums have one order.
+    """
     starts, regions, fractions = entries
     union_starts, unions = membership
     n_regions = union_starts.size - 1
@@ -90,11 +96,17 @@ def _union_means(entries, membership, sampled, counted, n_unions):  # type: igno
                 continue
             for position in range(union_starts[region], union_starts[region + 1]):
                 union = unions[position]
-                if seen[union] != place:
-                    seen[union] = place
-                    n[union] += 1
-    total, summed, base = np.zeros(n_unions), np.zeros(n_unions), np.zeros(n_unions)
-    for region in range(n_regions):
+                n[union] += seen[union] != place
+                seen[union] = place
+    return n, (first, weight, moved, alone)
+
+
+@njit(cache=True, nogil=True)
+def _joined_means(parts, union_starts, unions, n):  # type: ignore[no-untyped-def]
+    """Return the mean of every union, and add the voxels that hold one region alone to `n`."""
+    first, weight, moved, alone = parts
+    total, summed, base = np.zeros(n.size), np.zeros(n.size), np.zeros(n.size)
+    for region in range(weight.size):
         if weight[region] == 0.0:
             continue
         for position in range(union_starts[region], union_starts[region + 1]):
@@ -104,8 +116,8 @@ def _union_means(entries, membership, sampled, counted, n_unions):  # type: igno
                 base[union] = first[region]
             total[union] += weight[region]
             summed[union] += moved[region] + weight[region] * (first[region] - base[union])
-    mean = np.full(n_unions, np.nan)
-    for union in range(n_unions):
+    mean = np.full(n.size, np.nan)
+    for union in range(n.size):
         if total[union] > 0.0:
             mean[union] = base[union] + summed[union] / total[union]
-    return n, mean
+    return mean

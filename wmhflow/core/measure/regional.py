@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -220,7 +221,7 @@ def means_in(
     maps: Mapping[str, tuple[NDArray[np.floating], NDArray[np.bool_]]],
     map_affine: NDArray[np.float64],
     rows: Sequence[Row],
-) -> dict[str, dict[str, NDArray[np.number]]]:
+) -> dict[str, dict[str, NDArray[Any]]]:
     """Average maps that share a grid in every row's region; quantiles would take far longer.
 
     Parameters

@@ -44,7 +44,7 @@ def recode(codes: NDArray[np.integer], table: Mapping[int, int]) -> NDArray[np.u
 
 def _are_few(codes: NDArray[np.integer]) -> bool:
     """Tell whether a table can hold an entry for every code; sorting a volume takes a second."""
-    return 0 <= int(codes.min(initial=0)) and int(codes.max(initial=0)) < LARGEST_TABLE
+    return int(codes.min(initial=0)) >= 0 and int(codes.max(initial=0)) < LARGEST_TABLE
 
 
 def unknown_codes(codes: NDArray[np.integer], table: Mapping[int, int]) -> dict[int, int]:
