@@ -19,6 +19,7 @@ from wmhflow.core.measure.mirror import asymmetry_index
 from wmhflow.core.measure.profiles import profile
 from wmhflow.core.measure.regional import (
     covered_share,
+    distinct_rows,
     region_entries,
     region_volumes,
     region_weights,
@@ -341,8 +342,8 @@ def sample_maps(
     places = {(row["seg"], row["index"], row["tissue"]): i for i, row in enumerate(described)}
     loaded = load_maps(maps, options, transform, zeros, trust, without)
     shape = next(iter(loaded.maps.values()))[0].shape
-    weights, kept, wet = _covered(found, labels.affine, (shape, loaded.affine), rows, described,
-                                  purity)  # fmt: skip
+    grid = (shape, loaded.affine)
+    weights, kept, wet, at = _covered(found, labels.affine, grid, rows, described, purity)
     sampled = statistics_of(loaded.maps, kept)
     around = AroundLesions(found, distance, n_shells, kept, loaded.affine, purity.least, wet)
     penumbra, curves = [], []
@@ -351,6 +352,7 @@ def sample_maps(
         penumbra += shown.penumbra
         curves += shown.curves
         sampled[name]["n_effective"] = shown.samples
+        sampled[name] = {key: column[at] for key, column in sampled[name].items()}
     table = [
         cells
         | {"map": one.name, "unit": one.unit}
@@ -358,15 +360,16 @@ def sample_maps(
         for one in options
         for i, cells in enumerate(described)
     ]
-    impure = impure_share(weights, kept, places[WHITE["NAWM"]])
-    field = _field_of_view(weights, places)
+    nawm = int(at[places[WHITE["NAWM"]]])
+    impure = impure_share(weights, kept, nawm)
+    field = _field_of_view(weights, [int(at[places[row]]) for row in WHITE.values()])
     facts = _coverage_facts(loaded.maps, sampled, places, field, impure)
     for path, one in zip(maps, options, strict=True):
         median = float(sampled[one.name]["median"][places[WHITE["NAWM"]]])
         facts |= unit_facts(
             one.name, one.factor, one.plausible, median, can_be_negative=one.low < 0
         )
-        facts |= _zero_facts(path, one, loaded, weights, places[WHITE["NAWM"]])
+        facts |= _zero_facts(path, one, loaded, weights, nawm)
     return Samples(table, penumbra, curves, facts)
 
 
@@ -377,14 +380,18 @@ def _covered(
     rows: Sequence[Row],
     described: Sequence[Mapping[str, Any]],
     purity: Purity,
-) -> tuple[Coverage, Coverage, NDArray[np.bool_] | None]:
-    """Return what regions cover of the maps' grid, what of it counts, and voxels with much CSF."""
+) -> tuple[Coverage, Coverage, NDArray[np.bool_] | None, NDArray[np.int64]]:
+    """Return what regions cover of the maps' grid, what of it counts, and voxels with much CSF.
+
+    Last comes the place of each row's region among these: equal ones are looked at once.
+    """
     if not purity.acts:
-        entries = region_entries(found, label_affine, *grid, rows)
-        return entries, entries, None
+        distinct, at = distinct_rows(found, rows)
+        entries = region_entries(found, label_affine, *grid, distinct)
+        return entries, entries, None, at
     weights = region_weights(found, label_affine, *grid, rows)
     wet = wet_voxels(weights, described, purity)
-    return weights, keep_rows(weights, described, purity), wet
+    return weights, keep_rows(weights, described, purity), wet, np.arange(len(rows))
 
 
 def _zero_facts(
@@ -411,10 +418,10 @@ def _zero_facts(
     }
 
 
-def _field_of_view(weights: Coverage, places: Mapping[Any, int]) -> dict[str, float]:
+def _field_of_view(weights: Coverage, white: Sequence[int]) -> dict[str, float]:
     """Return the share of white matter, lesions and NAWM that lies in the maps' field of view."""
     nothing = np.zeros(weights.map_shape, dtype=np.int8)
-    found = region_statistics(nothing, weights, only=[places[row] for row in WHITE.values()])
+    found = region_statistics(nothing, weights, only=white)
     return dict(zip(WHITE, found["coverage"], strict=True))
 
 

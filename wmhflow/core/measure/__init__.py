@@ -36,6 +36,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "purity": ["keep_pure", "share_of"],
         "regional": [
             "covered_share",
+            "distinct_rows",
             "means_in",
             "region_entries",
             "region_volumes",

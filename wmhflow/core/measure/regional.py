@@ -130,6 +130,37 @@ def region_entries(
     return union_entries(weights, membership_of(found, rows))
 
 
+def distinct_rows(found: Partition, rows: Sequence[Row]) -> tuple[list[Row], NDArray[np.int64]]:
+    """Leave out rows that are made of the same numbers as an earlier one.
+
+    Many are: outer shells lie in NAWM alone, and cortex holds neither WMH nor NAWM.
+
+    Parameters
+    ----------
+    found
+        The partition.
+    rows
+        The regions.
+
+    Returns
+    -------
+    distinct : list of Row
+        The first of each, in order.
+    places : (n,) int64 array
+        For every row, the place among these of the one that is the same.
+    """
+    known: dict[bytes, int] = {}
+    distinct: list[Row] = []
+    places = np.empty(len(rows), dtype=np.int64)
+    for i, row in enumerate(rows):
+        key = found.numbers_of(row).tobytes()
+        if key not in known:
+            known[key] = len(distinct)
+            distinct.append(row)
+        places[i] = known[key]
+    return distinct, places
+
+
 def membership_of(found: Partition, rows: Sequence[Row]) -> list[tuple[int, list[int]]]:
     """Say of which numbers of a partition each row's region is made; rows count from 1 on."""
     return [(number, found.numbers_of(row).tolist()) for number, row in enumerate(rows, start=1)]
