@@ -167,7 +167,7 @@ def correlation_by_distance(
     sums = np.bincount(cells.of_voxel, given, cells.n_places)
     totals = np.bincount(cells.of_voxel, weight, cells.n_places)
     origins, _ = _spread(np.flatnonzero(totals))
-    products, pairs = _pair_sums(sums, totals, origins, cells.steps, cells.classes, cells.n_classes)
+    products, pairs = _pair_sums(sums, totals, origins, *_one_way(cells), cells.n_classes)
     products[SAME_CELL] = float(sums @ sums) - own
     pairs[SAME_CELL] = float(totals @ totals) - own_weight
     # the smallest number of pairs that is more than rounding
@@ -260,7 +260,7 @@ def pair_shares_between(
     shares = np.zeros((n_groups, n_groups, cells.n_classes))
     origins, scale = _spread(np.unique(cell_keys // n_groups))
     _between_groups(
-        (cell_keys // n_groups, cell_keys % n_groups, sums), origins, cells.steps, cells.classes,
+        (cell_keys // n_groups, cell_keys % n_groups, sums), origins, *_one_way(cells),
         cells.n_places, shares,
     )  # fmt: skip
     shares *= scale
@@ -306,6 +306,12 @@ def independent_samples(
     return np.where(np.isnan(valid), np.nan, np.fmin(valid, np.maximum(samples, 1.0)))
 
 
+def _one_way(cells: Cells) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return one of every two opposite steps, and their classes."""
+    ahead = cells.steps > 0
+    return cells.steps[ahead], cells.classes[ahead]
+
+
 def _spread(places: NDArray[np.int64]) -> tuple[NDArray[np.int64], float]:
     """Choose cells evenly out of all, if they are many; and for how many each of them stands."""
     if places.size <= MOST_ORIGINS:
@@ -321,12 +327,10 @@ def _pair_sums(sums, totals, filled, steps, classes, n_classes):  # type: ignore
     for place in filled:
         value, weight = sums[place], totals[place]
         for step in range(steps.size):
-            # one of two opposite steps is enough
-            if steps[step] > 0:
-                other = place + steps[step]
-                if totals[other] > 0.0:
-                    products[classes[step]] += value * sums[other]
-                    pairs[classes[step]] += weight * totals[other]
+            other = place + steps[step]
+            if totals[other] > 0.0:
+                products[classes[step]] += value * sums[other]
+                pairs[classes[step]] += weight * totals[other]
     return products, pairs
 
 
@@ -399,8 +403,8 @@ def _between_groups(  # type: ignore[no-untyped-def]
     for place in origins:
         for step in range(steps.size):
             there = place + steps[step]
-            # one of two opposite steps is enough: the pair counts as seen from either cell
-            if steps[step] > 0 and ends[there] > 0:
+            # the pair counts as seen from either cell
+            if ends[there] > 0:
                 for one in range(begins[place], ends[place]):
                     for other in range(begins[there], ends[there]):
                         product = sums[one] * sums[other]
