@@ -24,7 +24,7 @@ from wmhflow.ants.transforms import (
 from wmhflow.core.align.search import rigid_matrix
 from wmhflow.core.space.grids import Grid3D
 from wmhflow.errors import InputError
-from wmhflow.files.itk import read_point_map, write_itk_affine
+from wmhflow.files.itk import make_reproducible, read_point_map, write_itk_affine
 from wmhflow.files.transforms import LPS_FROM_RAS
 from wmhflow.steps.images import resample
 from wmhflow.steps.kinds import Space
@@ -95,6 +95,24 @@ def composite(path: Path, parts: list[str]) -> str:
             group["TransformParameters"] = numbers.astype(np.float32)
             group["TransformFixedParameters"] = np.asarray(fixed, np.float64)
     return str(path)
+
+
+def test_a_transform_that_is_written_anew_moves_images_alike(head: Grid3D, tmp_path: Path) -> None:
+    path = composite(tmp_path / "x.h5", ["affine", "field"])
+    name = "TransformGroup/2/TransformParameters"
+    with h5py.File(path, "r+") as file:
+        numbers = file[name][()]
+        del file[name]
+        # in pieces and compressed, as ITK writes fields
+        file.create_dataset(name, data=numbers, chunks=(4096,), compression="gzip")
+    before = _resample_by_ants(head, head, [path], "linear", [False], 0)
+    ours = resample_through(head, head, [path])
+    make_reproducible(Path(path))
+    with h5py.File(path) as file:
+        assert file[name].shuffle
+        assert np.array_equal(file[name][()], numbers)
+    assert np.array_equal(_resample_by_ants(head, head, [path], "linear", [False], 0), before)
+    assert np.array_equal(resample_through(head, head, [path]), ours)
 
 
 @pytest.mark.parametrize("how", ["linear", "nearest"])

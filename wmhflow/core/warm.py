@@ -22,8 +22,9 @@ from wmhflow.core.diffusion.fractions import tissue_fractions
 from wmhflow.core.diffusion.freewater import fit_free_water
 from wmhflow.core.diffusion.gradients import Gradients
 from wmhflow.core.diffusion.tensor import fit_tensor
-from wmhflow.core.measure.coverage import coverage_weights, merge_regions
+from wmhflow.core.measure.coverage import coverage_weights, merge_regions, union_entries
 from wmhflow.core.measure.independence import gather_cells, pair_shares
+from wmhflow.core.measure.means import union_means
 from wmhflow.core.measure.statistics import region_statistics
 from wmhflow.core.measure.surroundings import sum_map, surroundings_of
 from wmhflow.core.regions.bullseye import bullseye_labels, depth
@@ -154,8 +155,11 @@ def _warm_sampling(head: _Head) -> None:
     weights = coverage_weights(1 + head.white_matter, affine, SHAPE, affine)
     merged = merge_regions(weights, [(1, [1]), (3, [1, 2])])
     values = head.white_matter.astype(np.float32)
-    region_statistics(values, merged, head.white_matter)
-    pair_shares(merged, gather_cells(merged, affine))
+    entries = union_entries(weights, [(1, [1]), (3, [1, 2])])
+    for covered in (merged, entries):
+        region_statistics(values, covered, head.white_matter)
+        pair_shares(covered, gather_cells(covered, affine))
+    union_means(values, weights, [(1, [1]), (3, [1, 2])])
     shell = 1 + head.white_matter.astype(np.int16)
     nowhere = np.zeros_like(shell)
     around = surroundings_of(shell, nowhere, shell, (2, 1), affine, SHAPE, affine)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from wmhflow.files.forms import trusted_affine
 from wmhflow.files.images import load_volume
 from wmhflow.labels.digits import CSF, WHITE_OR_WMH, class_of, layer_of, shell_ordinal
+from wmhflow.reports.drawing.choice import lesion_slices
 from wmhflow.reports.drawing.volumes import Box, Volume, bounding_box, obliquity_deg, to_ras
 
 if TYPE_CHECKING:
@@ -45,6 +47,9 @@ class Scene:
     infarct: NDArray[np.bool_] | None = None
     lobes: NDArray[np.integer] | None = None
     layers: NDArray[np.integer] | None = None
+    _chosen: dict[tuple[str, int], list[int]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @property
     def has_wmh(self) -> bool:
@@ -56,15 +61,28 @@ class Scene:
         """WMH and infarcts."""
         return self.wmh if self.infarct is None else self.wmh | self.infarct
 
-    @property
+    @cached_property
     def without_fluid(self) -> NDArray[np.bool_]:
         """The brain without CSF, which some parcellations follow down the spine."""
         return self.brain & (self.tissue != CSF)
 
-    @property
+    @cached_property
     def white_matter(self) -> NDArray[np.bool_]:
         """White matter with the lesions in it."""
         return np.isin(self.tissue, WHITE_OR_WMH)
+
+    def lesion_slices(self, plane: str, count: int) -> list[int]:
+        """Choose slices through the lesions, the same for every picture of a visit.
+
+        Parameters
+        ----------
+        plane, count
+            As for :func:`wmhflow.reports.drawing.choice.lesion_slices`.
+        """
+        if (plane, count) not in self._chosen:
+            found = lesion_slices(self.lesions, self.without_fluid, plane, count)
+            self._chosen[plane, count] = found
+        return self._chosen[plane, count]
 
     @property
     def orientation(self) -> str:

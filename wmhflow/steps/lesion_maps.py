@@ -15,7 +15,7 @@ from wmhflow.core.measure.coverage import coverage_weights, merge_regions
 from wmhflow.core.measure.purity import keep_pure, share_of
 from wmhflow.core.measure.regional import statistics_of
 from wmhflow.core.measure.zeros import AUTO
-from wmhflow.core.space.grids import Grid3D
+from wmhflow.core.space.grids import Grid3D, box_of, cropped
 from wmhflow.files.itk import write_itk_affine
 from wmhflow.labels.digits import WHITE_MATTER, class_of
 from wmhflow.steps.kinds import Folder, LabelImage, MaskImage, Rows, step
@@ -56,12 +56,16 @@ def mirror_lesions(
     """
     flip = write_itk_affine(np.diag([-1.0, 1.0, 1.0, 1.0]), folder / "flip.txt")
     grid = Grid3D(lesions.data.astype(np.float32), lesions.affine)
-    # a point goes to the template, to the other side of it, and back
-    reflected = resample_through(grid, grid, [str(inverse), flip, str(forward)], "nearest")
-    opposite = np.rint(reflected).astype(np.int32)
-    opposite[(lesions.data > 0) | (class_of(tissue.data) != WHITE_MATTER)] = 0
+    wanted = (lesions.data == 0) & (class_of(tissue.data) == WHITE_MATTER)
     if infarct is not None:
-        opposite[infarct.data] = 0
+        wanted &= ~infarct.data
+    opposite = np.zeros(wanted.shape, np.int32)
+    if wanted.any():
+        box = box_of(wanted)
+        # a point goes to the template, to the other side of it, and back
+        chain = [str(inverse), flip, str(forward)]
+        reflected = resample_through(grid, cropped(grid, box), chain, "nearest")
+        opposite[box] = np.where(wanted[box], np.rint(reflected), 0)
     return MirroredLesions(LabelImage(opposite, grid.affine))
 
 

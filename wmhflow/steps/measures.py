@@ -11,20 +11,24 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from wmhflow.core.measure.coverage import CoverageWeights
+from wmhflow.core.measure.coverage import Coverage
 from wmhflow.core.measure.load import load_curve
 from wmhflow.core.measure.mirror import asymmetry_index
 from wmhflow.core.measure.profiles import profile
 from wmhflow.core.measure.regional import (
     covered_share,
+    distinct_rows,
+    region_entries,
     region_volumes,
     region_weights,
     statistics_of,
 )
+from wmhflow.core.measure.statistics import region_statistics
 from wmhflow.core.measure.zeros import AUTO, NoData, find_no_data, holds_data
 from wmhflow.core.regions.lesions import lesion_centres
-from wmhflow.core.regions.partition import ALL, IN_NAWM, IN_WMH, TISSUES, Row
+from wmhflow.core.regions.partition import ALL, IN_NAWM, IN_WMH, TISSUES, Partition, Row
 from wmhflow.core.space.geometry import voxel_mm3
 from wmhflow.core.space.grids import Grid3D
 from wmhflow.files.forms import trusted_affine
@@ -66,7 +70,6 @@ WHITE = {
     "WMH": ("tissue", WMH, IN_WMH),
     "NAWM": ("tissue", WHITE_MATTER, IN_NAWM),
 }
-FIELD_OF_VIEW = "field of view"
 # From this volume of WMH on their asymmetry is judged.
 LEAST_ASYMMETRIC_MM3 = 5000.0
 # Voxels at the brain's edge are often outside a map's mask. From this share of NAWM on it is said.
@@ -333,18 +336,15 @@ def sample_maps(
         Names of maps that cannot be used: their samples are n/a.
     """
     found = as_partition(labels, columns)
-    described = [
-        region.described | {"tissue": tissue} for region in as_regions(regions)
-        for tissue in TISSUES
-    ]  # fmt: skip
-    rows = [Row(region.terms, tissue) for region in as_regions(regions) for tissue in TISSUES]
+    every = as_regions(regions)
+    described = [region.described | {"tissue": tissue} for region in every for tissue in TISSUES]
+    rows = [Row(region.terms, tissue) for region in every for tissue in TISSUES]
+    places = {(row["seg"], row["index"], row["tissue"]): i for i, row in enumerate(described)}
     loaded = load_maps(maps, options, transform, zeros, trust, without)
     shape = next(iter(loaded.maps.values()))[0].shape
-    weights = region_weights(found, labels.affine, shape, loaded.affine, rows)
-    seen = {FIELD_OF_VIEW: (np.zeros(shape), np.ones(shape, dtype=bool))}
-    kept = keep_rows(weights, described, purity)
-    sampled = statistics_of(loaded.maps, kept) | statistics_of(seen, weights)
-    wet = wet_voxels(weights, described, purity)
+    grid = (shape, loaded.affine)
+    weights, kept, wet, at = _covered(found, labels.affine, grid, rows, described, purity)
+    sampled = statistics_of(loaded.maps, kept)
     around = AroundLesions(found, distance, n_shells, kept, loaded.affine, purity.least, wet)
     penumbra, curves = [], []
     for name, (values, valid) in loaded.maps.items():
@@ -352,6 +352,7 @@ def sample_maps(
         penumbra += shown.penumbra
         curves += shown.curves
         sampled[name]["n_effective"] = shown.samples
+        sampled[name] = {key: column[at] for key, column in sampled[name].items()}
     table = [
         cells
         | {"map": one.name, "unit": one.unit}
@@ -359,20 +360,42 @@ def sample_maps(
         for one in options
         for i, cells in enumerate(described)
     ]
-    places = {(row["seg"], row["index"], row["tissue"]): i for i, row in enumerate(described)}
-    impure = impure_share(weights, kept, places[WHITE["NAWM"]])
-    facts = _coverage_facts(loaded.maps, sampled, described, impure)
+    nawm = int(at[places[WHITE["NAWM"]]])
+    impure = impure_share(weights, kept, nawm)
+    field = _field_of_view(weights, [int(at[places[row]]) for row in WHITE.values()])
+    facts = _coverage_facts(loaded.maps, sampled, places, field, impure)
     for path, one in zip(maps, options, strict=True):
         median = float(sampled[one.name]["median"][places[WHITE["NAWM"]]])
         facts |= unit_facts(
             one.name, one.factor, one.plausible, median, can_be_negative=one.low < 0
         )
-        facts |= _zero_facts(path, one, loaded, weights, places[WHITE["NAWM"]])
+        facts |= _zero_facts(path, one, loaded, weights, nawm)
     return Samples(table, penumbra, curves, facts)
 
 
+def _covered(
+    found: Partition,
+    label_affine: NDArray[np.float64],
+    grid: tuple[Sequence[int], NDArray[np.float64]],
+    rows: Sequence[Row],
+    described: Sequence[Mapping[str, Any]],
+    purity: Purity,
+) -> tuple[Coverage, Coverage, NDArray[np.bool_] | None, NDArray[np.int64]]:
+    """Return what regions cover of the maps' grid, what of it counts, and voxels with much CSF.
+
+    Last comes the place of each row's region among these: equal ones are looked at once.
+    """
+    if not purity.acts:
+        distinct, at = distinct_rows(found, rows)
+        entries = region_entries(found, label_affine, *grid, distinct)
+        return entries, entries, None, at
+    weights = region_weights(found, label_affine, *grid, rows)
+    wet = wet_voxels(weights, described, purity)
+    return weights, keep_rows(weights, described, purity), wet, np.arange(len(rows))
+
+
 def _zero_facts(
-    path: Path, one: MapOptions, loaded: LoadedMaps, weights: CoverageWeights, nawm: int
+    path: Path, one: MapOptions, loaded: LoadedMaps, weights: Coverage, nawm: int
 ) -> dict[str, Any]:
     """Tell how many zeros of a map are no data and how many count, and say it of much of NAWM."""
     name = one.name
@@ -395,12 +418,21 @@ def _zero_facts(
     }
 
 
+def _field_of_view(weights: Coverage, white: Sequence[int]) -> dict[str, float]:
+    """Return the share of white matter, lesions and NAWM that lies in the maps' field of view."""
+    nothing = np.zeros(weights.map_shape, dtype=np.int8)
+    found = region_statistics(nothing, weights, only=white)
+    return dict(zip(WHITE, found["coverage"], strict=True))
+
+
 def _coverage_facts(
-    maps: dict[str, Any], sampled: dict[str, Any], rows: list[dict[str, Any]], impure: float
+    maps: dict[str, Any],
+    sampled: dict[str, Any],
+    places: Mapping[Any, int],
+    field: Mapping[str, float],
+    impure: float,
 ) -> dict[str, Any]:
     """Tell how much of white matter, lesions and NAWM each map covers, and why not more."""
-    places = {(row["seg"], row["index"], row["tissue"]): i for i, row in enumerate(rows)}
-    field = {name: sampled[FIELD_OF_VIEW]["coverage"][places[row]] for name, row in WHITE.items()}
     facts: dict[str, Any] = {}
     for name, (values, valid) in maps.items():
         facts[f"map_{name}_invalid_voxels"] = int(np.count_nonzero(~valid))

@@ -11,9 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from wmhflow.ants.transforms import resample_through
-from wmhflow.core.measure.coverage import CoverageWeights
 from wmhflow.core.measure.mirror import asymmetry_index, free_of_lesions
-from wmhflow.core.measure.regional import region_weights, statistics_of
+from wmhflow.core.measure.regional import means_in, region_weights, statistics_of
 from wmhflow.core.measure.zeros import AUTO
 from wmhflow.core.regions.partition import Row
 from wmhflow.core.space.grids import Grid3D
@@ -95,17 +94,18 @@ def sample_opposites(
     rows = [Row(region.terms) for region in sided]
     loaded = load_maps(maps, options, transform, zeros, trust, without)
     shape = next(iter(loaded.maps.values()))[0].shape
-
-    def weighted(part: LabelImage, of: list[Row]) -> CoverageWeights:
-        found = as_partition(part, columns)
-        return region_weights(found, part.affine, shape, loaded.affine, of)
-
-    # the fluid that is there, on either side, rather than what lies opposite to it
-    fluid = weighted(own, fluid_rows(every)) if purity.acts else None
-    sampled = [
-        statistics_of(loaded.maps, keep_sides(weighted(part, rows), sided, fluid, purity))
-        for part in (own, opposite)
-    ]
+    sides = [as_partition(part, columns) for part in (own, opposite)]
+    affine = own.affine
+    if purity.acts:
+        # the fluid that is there, on either side, rather than what lies opposite to it
+        fluid = region_weights(sides[0], affine, shape, loaded.affine, fluid_rows(every))
+        weights = (region_weights(side, affine, shape, loaded.affine, rows) for side in sides)
+        sampled = [
+            statistics_of(loaded.maps, keep_sides(covered, sided, fluid, purity))
+            for covered in weights
+        ]
+    else:
+        sampled = [means_in(side, affine, loaded.maps, loaded.affine, rows) for side in sides]
     table = [
         described(region, one.name, one.unit)
         | compared(

@@ -147,7 +147,8 @@ def final_image(kind: str, work: Path, brain: NDArray[np.bool_] | None = None) -
         return image
     data, affine = map_image(work)
     if kind == "labels":
-        return make_image(np.rint(data), affine, smallest_label_type(data))
+        whole = data if data.dtype.kind in "iu" else np.rint(data)
+        return make_image(whole, affine, smallest_label_type(data))
     if kind == "mask":
         return make_image(data != 0, affine)
     step = COARSEST_STEPS.get(kind)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wmhflow.core.measure.coverage import CoverageWeights
+from wmhflow.core.measure.coverage import Coverage, CoverageWeights
 from wmhflow.core.measure.purity import keep_pure, share_of
 from wmhflow.core.regions.partition import ALL, Row
 from wmhflow.labels.digits import CSF, VENTRICLES, class_of
@@ -123,7 +123,7 @@ def keep_sides(
     return keep_pure(weights, purity.least, too_wet, exempt)
 
 
-def impure_share(weights: CoverageWeights, kept: CoverageWeights, place: int) -> float:
+def impure_share(weights: Coverage, kept: Coverage, place: int) -> float:
     """Return the share of a region's volume that a guard left out, whatever the map holds there.
 
     Parameters
@@ -136,8 +136,10 @@ def impure_share(weights: CoverageWeights, kept: CoverageWeights, place: int) ->
     volume = float(weights.volume_mm3[place])
     if kept is weights or not volume:
         return 0.0
-    lost = sum(
-        sign * float(one.fractions[one.regions == place].sum())
-        for sign, one in ((1, weights), (-1, kept))
-    )
+    lost = _covered_voxels(weights, place) - _covered_voxels(kept, place)
     return round(max(0.0, lost * weights.map_voxel_mm3 / volume), 9)
+
+
+def _covered_voxels(weights: Coverage, place: int) -> float:
+    begins, _, fractions = weights.by_region
+    return float(fractions[begins[place] : begins[place + 1]].sum())

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from wmhflow.core.measure.coverage import CoverageWeights
+from wmhflow.core.measure.coverage import Coverage
 from wmhflow.core.measure.curves import smooth_curve
 from wmhflow.core.measure.independence import gather_cells, independent_samples, pair_shares
 from wmhflow.core.measure.penumbra import FEWEST_SHELLS, Penumbra, fit_shells
@@ -74,7 +74,7 @@ class AroundLesions:
         found: Partition,
         distance: Grid3D,
         n_shells: int,
-        weights: CoverageWeights,
+        weights: Coverage,
         map_affine: NDArray[np.float64],
         least_purity: float = 0.0,
         excluded: NDArray[np.bool_] | None = None,

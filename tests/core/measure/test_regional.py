@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from wmhflow.core.measure.regional import region_volumes, sample_regions
+from wmhflow.core.measure.regional import distinct_rows, region_volumes, sample_regions
 from wmhflow.core.regions.partition import IN_WMH, Row, partition
 
 SHAPE = (6, 5, 4)
@@ -109,3 +109,14 @@ def test_many_combinations_are_found_by_sorting_as_few_are_by_counting() -> None
         assert np.array_equal(back, np.asarray(image, dtype=np.int64) * (found.labels > 0))
     together = np.stack([image.ravel().astype(int) for image in images.values()])
     assert found.labels.max() == np.unique(together[:, together.any(axis=0)], axis=1).shape[1]
+
+
+def test_rows_of_the_same_numbers_are_looked_at_once() -> None:
+    # zone 12 is not there, and all of zone 21 is NAWM
+    zones = np.where(np.indices(SHAPE)[0] < 3, 11, 21)
+    wmh = (zones == 11) & (np.indices(SHAPE)[1] < 2)
+    found = partition({"zones": zones, "WMH": wmh, "NAWM": ~wmh})
+    rows = [row(11), row(11, "WMH"), row(21), row(21, "NAWM"), row(2), row(21, "WMH"), row(11)]
+    distinct, places = distinct_rows(found, rows)
+    assert places.tolist() == [0, 1, 2, 2, 3, 3, 0]
+    assert distinct == [rows[0], rows[1], rows[2], rows[4]]

@@ -6,9 +6,11 @@ import io
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from tests.reports.pixels import coloured, letter_in, panel_of, pixels, slices_of
+from wmhflow.reports.drawing.common import COARSE, DPI, FINE, png_bytes
 from wmhflow.reports.drawing.layout import Canvas, arrange
 from wmhflow.reports.drawing.overlays import Fill, Outline
 from wmhflow.reports.drawing.slices import PIXELS_PER_MM, Underlay, slice_png, slice_title
@@ -170,3 +172,20 @@ def test_sagittal_slices_name_their_side(index, side):
 def test_pictures_hold_no_date_and_no_version():
     info = Image.open(io.BytesIO(drawn(DARK)[0])).info
     assert set(info) <= {"dpi"}
+
+
+def test_scans_are_drawn_in_fewer_shades_and_all_else_in_its_own_colours() -> None:
+    noise = np.random.default_rng(0).random((40, 40, 3))
+    made = {}
+    for step in (FINE, COARSE):
+        figure = Figure(figsize=(0.4, 0.4), dpi=DPI)
+        figure.figimage(noise)
+        made[step] = png_bytes(figure, step)
+    full, fewer = (pixels(made[step]) for step in (FINE, COARSE))
+    assert full.shape == noise.shape
+    assert np.unique(full).size > 200
+    assert np.abs(full - fewer).max() <= 2
+    assert np.unique(fewer).size == 52
+    assert {0, 255} <= set(np.unique(fewer).tolist())
+    assert len(made[COARSE]) < 0.95 * len(made[FINE])
+    assert made[COARSE] == png_bytes(figure, COARSE)

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from wmhflow.core.space.grids import Grid3D
 
+# Of a voxel: a grid that lies no further from another one is the same but for rounding.
+LEAST_MOVED = 1e-3
+
 
 @dataclass(frozen=True)
 class Displacements:
@@ -83,6 +86,8 @@ def pull(
     shape, affine = images[0].data.shape, images[0].affine
     if any(one.data.shape != shape or not np.array_equal(one.affine, affine) for one in images):
         raise ValueError("the images lie on different grids; read them one by one")
+    if _stays(images[0], reference, points, nearest, parts):
+        return [np.asarray(one.data, np.float32) + np.float32(0) for one in images]
     # the last axis is the image's, so that all values of a place lie beside each other
     values = np.stack([np.asarray(one.data, np.float32) for one in images], axis=-1)
     field = points.displacements
@@ -106,6 +111,23 @@ def pull(
     return list(found)
 
 
+def _stays(
+    image: Grid3D,
+    reference: Grid3D,
+    points: PointMap,
+    nearest: Sequence[bool] | None,
+    parts: Sequence[int],
+) -> bool:
+    """Tell whether every voxel of the reference takes the value of the same voxel of the images."""
+    if points.displacements is not None or not nearest or not all(nearest):
+        return False
+    if image.data.shape != reference.data.shape or max(parts) > 1:
+        return False
+    matrix = np.linalg.inv(image.affine) @ points.after @ points.before @ reference.affine
+    moved = np.abs(matrix - np.eye(4))[:3] @ [*image.data.shape, 1]
+    return bool(moved.max() < LEAST_MOVED)
+
+
 @njit(nogil=True, cache=True)
 def _pull(
     found: NDArray[np.float32],
@@ -124,7 +146,8 @@ def _pull(
     n_parts = parts[0] * parts[1] * parts[2]
     total = np.zeros(n_images)
     index, point, place, voxel = np.zeros(3), np.zeros(3), np.zeros(3), np.zeros(3)
-    moved, weights, no_near = np.zeros(3), np.zeros(8), np.zeros(3, np.bool_)
+    moved, no_near = np.zeros(3), np.zeros(3, np.bool_)
+    any_linear = not near.all()
     for i in range(start, stop):
         for j in range(n_y):
             for k in range(n_z):
@@ -138,12 +161,12 @@ def _pull(
                         _apply(to_field, point, place)
                         if _is_inside(place, vectors.shape):
                             moved[:] = 0
-                            _add(vectors, no_near, place, weights, moved)
+                            _add(vectors, no_near, True, place, moved)
                             for axis in range(3):
                                 point[axis] += moved[axis]
                     _apply(to_voxels, point, voxel)
                     if _is_inside(voxel, values.shape):
-                        _add(values, near, voxel, weights, total)
+                        _add(values, near, any_linear, voxel, total)
                 for image in range(n_images):
                     found[image, i, j, k] = total[image] / n_parts
 
@@ -171,47 +194,36 @@ def _is_inside(voxel: NDArray[np.float64], shape: tuple[int, ...]) -> bool:
 
 
 @njit(nogil=True, cache=True)
-def _corner(voxel: NDArray[np.float64], shape: tuple[int, ...], number: int, axis: int) -> int:
-    """One of the eight voxels around a place; beyond the last voxel there is the last one."""
-    place = int(np.floor(voxel[axis])) + (number >> axis & 1)
-    return min(max(place, 0), shape[axis] - 1)
-
-
-@njit(nogil=True, cache=True)
-def _weigh(voxel: NDArray[np.float64], weights: NDArray[np.float64]) -> None:
-    for number in range(8):
-        weight = 1.0
-        for axis in range(3):
-            beyond = voxel[axis] - np.floor(voxel[axis])
-            weight *= beyond if number >> axis & 1 else 1 - beyond
-        weights[number] = weight
-
-
-@njit(nogil=True, cache=True)
 def _add(
     values: NDArray[np.float32],
     near: NDArray[np.bool_],
+    any_linear: bool,
     voxel: NDArray[np.float64],
-    weights: NDArray[np.float64],
     total: NDArray[np.float64],
 ) -> None:
-    """Add each image's value at a place, or each component of a field's vector."""
-    _weigh(voxel, weights)
-    for number in range(8):
-        if weights[number] > 0:
-            x, y, z = (
-                _corner(voxel, values.shape, number, 0),
-                _corner(voxel, values.shape, number, 1),
-                _corner(voxel, values.shape, number, 2),
-            )
-            for image in range(total.size):
-                if not near[image]:
-                    total[image] += weights[number] * values[x, y, z, image]
-    x, y, z = (
-        min(int(np.floor(voxel[0] + 0.5)), values.shape[0] - 1),
-        min(int(np.floor(voxel[1] + 0.5)), values.shape[1] - 1),
-        min(int(np.floor(voxel[2] + 0.5)), values.shape[2] - 1),
-    )
+    """Add each image's value at a place, or each component of a field's vector.
+
+    One of the eight voxels around it that lies beyond the last voxel is the last one.
+    """
+    n_x, n_y, n_z = values.shape[0], values.shape[1], values.shape[2]
+    if any_linear:
+        x_0, y_0, z_0 = np.floor(voxel[0]), np.floor(voxel[1]), np.floor(voxel[2])
+        after_x, after_y, after_z = voxel[0] - x_0, voxel[1] - y_0, voxel[2] - z_0
+        for number in range(8):
+            on_x, on_y, on_z = number & 1, number >> 1 & 1, number >> 2 & 1
+            weight = after_x if on_x else 1 - after_x
+            weight *= after_y if on_y else 1 - after_y
+            weight *= after_z if on_z else 1 - after_z
+            if weight > 0:
+                x = min(max(int(x_0) + on_x, 0), n_x - 1)
+                y = min(max(int(y_0) + on_y, 0), n_y - 1)
+                z = min(max(int(z_0) + on_z, 0), n_z - 1)
+                for image in range(total.size):
+                    if not near[image]:
+                        total[image] += weight * values[x, y, z, image]
     for image in range(total.size):
         if near[image]:
+            x = min(int(np.floor(voxel[0] + 0.5)), n_x - 1)
+            y = min(int(np.floor(voxel[1] + 0.5)), n_y - 1)
+            z = min(int(np.floor(voxel[2] + 0.5)), n_z - 1)
             total[image] += values[x, y, z, image]

@@ -11,7 +11,13 @@ __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
         "beside": ["Chance", "Nearness", "nearness", "nearness_by_chance"],
-        "coverage": ["CoverageWeights", "coverage_weights", "merge_regions"],
+        "coverage": [
+            "CoverageWeights",
+            "RegionEntries",
+            "coverage_weights",
+            "merge_regions",
+            "union_entries",
+        ],
         "curves": ["Curve", "smooth_curve"],
         "independence": [
             "Cells",
@@ -22,12 +28,21 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "pair_shares_between",
         ],
         "load": ["load_curve"],
+        "means": ["union_means"],
         "mirror": ["free_of_lesions", "asymmetry_index"],
         "overlap": ["Overlap", "label_overlap", "probability_overlap"],
         "penumbra": ["Penumbra", "fit_penumbra", "fit_shells"],
         "profiles": ["profile"],
         "purity": ["keep_pure", "share_of"],
-        "regional": ["covered_share", "region_volumes", "region_weights", "sample_regions"],
+        "regional": [
+            "covered_share",
+            "distinct_rows",
+            "means_in",
+            "region_entries",
+            "region_volumes",
+            "region_weights",
+            "sample_regions",
+        ],
         "statistics": ["region_statistics"],
         "surroundings": [
             "BinMeans",

@@ -88,6 +88,30 @@ class CoverageWeights:
         return image.reshape(self.map_shape)
 
 
+@dataclass(frozen=True, eq=False)
+class RegionEntries:
+    """The same as :class:`CoverageWeights`, ordered by region alone: a third of the memory.
+
+    Attributes
+    ----------
+    index, volume_mm3, map_shape, map_voxel_mm3, voxels
+        As those of :class:`CoverageWeights`.
+    by_region : tuple of arrays
+        Where the entries of each region begin, (R + 1,) int64; their places in `voxels`, (E,)
+        int32, rising in each region; and their fractions, (E,) float64.
+    """
+
+    index: NDArray[np.int64]
+    volume_mm3: NDArray[np.float64]
+    map_shape: tuple[int, int, int]
+    map_voxel_mm3: float
+    voxels: NDArray[np.int64]
+    by_region: tuple[NDArray[np.int64], NDArray[np.integer], NDArray[np.float64]]
+
+
+Coverage = CoverageWeights | RegionEntries
+
+
 def coverage_weights(
     labels: ArrayLike, label_affine: ArrayLike, map_shape: Sequence[int], map_affine: ArrayLike
 ) -> CoverageWeights:
@@ -184,27 +208,14 @@ def merge_regions(
     >>> both.index, both.volume_mm3
     (array([100,   7,   8]), array([2., 1., 0.]))
     """
-    new = np.array([index for index, _ in membership], dtype=np.int64)
-    if np.unique(new).size != new.size:
-        raise ValueError("membership names a new region twice")
-    place = {int(old): position for position, old in enumerate(weights.index)}
-    unions: list[list[int]] = [[] for _ in place]
-    volume = np.zeros(new.size)
-    for position, (index, olds) in enumerate(membership):
-        if len(set(olds)) != len(olds):
-            raise ValueError(f"the union {index} names an old region twice")
-        for old in sorted(place[int(old)] for old in olds if int(old) in place):
-            unions[old].append(position)
-            volume[position] += weights.volume_mm3[old]
-    lengths = np.array([len(union) for union in unions], dtype=np.int64)
-    targets = np.array([position for union in unions for position in union], dtype=np.int32)
+    new, volume, union_starts, unions = unions_of(weights, membership)
     voxels, sizes, regions, fractions = _merged(
         weights.voxels,
         weights.starts,
         weights.regions,
         weights.fractions,
-        np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-        targets,
+        union_starts,
+        unions,
         new.size,
     )
     return CoverageWeights(
@@ -217,6 +228,94 @@ def merge_regions(
         regions=regions,
         fractions=fractions,
     )
+
+
+def union_entries(
+    weights: CoverageWeights, membership: Sequence[tuple[int, Sequence[int]]]
+) -> RegionEntries:
+    """Make regions that are unions of others, ordered by region alone.
+
+    Parameters
+    ----------
+    weights, membership
+        As for :func:`merge_regions`.
+
+    Returns
+    -------
+    RegionEntries
+        The entries that :func:`merge_regions` makes, bit for bit.
+
+    Raises
+    ------
+    ValueError
+        As :func:`merge_regions`.
+
+    Examples
+    --------
+    >>> weights = coverage_weights([[[1, 2, 7]]], np.eye(4), (1, 1, 1), np.diag([1, 1, 6, 1.0]))
+    >>> begins, _, fractions = union_entries(weights, [(100, [1, 2]), (8, [8])]).by_region
+    >>> begins.tolist(), fractions.round(2).tolist()
+    ([0, 1, 1], [0.33])
+    """
+    new, volume, union_starts, unions = unions_of(weights, membership)
+    kept, sizes = _union_sizes(weights.starts, weights.regions, union_starts, unions, new.size)
+    begins = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    places, fractions = _fill_unions(
+        weights.starts, weights.regions, weights.fractions, union_starts, unions, begins
+    )
+    return RegionEntries(
+        index=new,
+        volume_mm3=volume,
+        map_shape=weights.map_shape,
+        map_voxel_mm3=weights.map_voxel_mm3,
+        voxels=weights.voxels[kept],
+        by_region=(begins, places, fractions),
+    )
+
+
+def unions_of(
+    weights: CoverageWeights, membership: Sequence[tuple[int, Sequence[int]]]
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64], NDArray[np.int32]]:
+    """Find which unions each region is part of.
+
+    Parameters
+    ----------
+    weights, membership
+        As for :func:`merge_regions`.
+
+    Returns
+    -------
+    index : (n,) array
+        Of the unions.
+    volume_mm3 : (n,) array
+        Of each union.
+    starts, unions : (R + 1,) and (m,) arrays
+        Region r is part of the unions at the places ``unions[starts[r]:starts[r + 1]]``, rising.
+
+    Raises
+    ------
+    ValueError
+        As :func:`merge_regions`.
+    """
+    new = np.array([index for index, _ in membership], dtype=np.int64)
+    if np.unique(new).size != new.size:
+        raise ValueError("membership names a new region twice")
+    order = np.argsort(weights.index, kind="stable")
+    rising = weights.index[order]
+    found, sizes = [np.empty(0, dtype=np.int64)], []
+    for index, olds in membership:
+        wanted = np.asarray(olds, dtype=np.int64)
+        if np.unique(wanted).size != wanted.size:
+            raise ValueError(f"the union {index} names an old region twice")
+        there = wanted[np.isin(wanted, rising)]
+        found.append(np.sort(order[np.searchsorted(rising, there)]))
+        sizes.append(there.size)
+    old = np.concatenate(found)
+    position = np.repeat(np.arange(new.size), np.array(sizes, dtype=np.int64))
+    volume = np.bincount(position, weights.volume_mm3[old], new.size).astype(np.float64)
+    lengths = np.bincount(old, minlength=rising.size)
+    targets = position[np.argsort(old, kind="stable")].astype(np.int32)
+    return new, volume, np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64), targets
 
 
 def _checked_shape(map_shape: Sequence[int]) -> tuple[int, int, int]:
@@ -441,3 +540,58 @@ def _merged(voxels, starts, regions, fractions, union_starts, unions, n):  # typ
         new_regions[:n_entries].copy(),
         new_fractions[:n_entries].copy(),
     )
+
+
+@njit(cache=True, nogil=True)
+def _union_sizes(starts, regions, union_starts, unions, n):  # type: ignore[no-untyped-def]
+    """Tell which voxels any union covers, and count the voxels of each."""
+    kept = np.zeros(starts.size - 1, dtype=np.bool_)
+    sizes, alone = np.zeros(n, np.int64), np.zeros(union_starts.size - 1, np.int64)
+    seen = np.full(n, -1, dtype=np.int64)
+    for place in range(starts.size - 1):
+        begin, end = starts[place], starts[place + 1]
+        if end - begin == 1:
+            region = regions[begin]
+            alone[region] += 1
+            kept[place] = union_starts[region + 1] > union_starts[region]
+            continue
+        for entry in range(begin, end):
+            region = regions[entry]
+            for position in range(union_starts[region], union_starts[region + 1]):
+                union = unions[position]
+                if seen[union] != place:
+                    seen[union] = place
+                    sizes[union] += 1
+                    kept[place] = True
+    for region in range(alone.size):
+        for position in range(union_starts[region], union_starts[region + 1]):
+            sizes[unions[position]] += alone[region]
+    return kept, sizes
+
+
+@njit(cache=True, nogil=True)
+def _fill_unions(starts, regions, fractions, union_starts, unions, begins):  # type: ignore[no-untyped-def]
+    """Return places and fractions of the unions' voxels, by union and rising voxel."""
+    n_entries = begins[-1]
+    places, shares = np.empty(n_entries, np.int32), np.empty(n_entries)
+    slots = begins[:-1].copy()
+    sums, touched = np.zeros(slots.size), np.empty(slots.size, np.int64)
+    new_place = 0
+    for place in range(starts.size - 1):
+        n_touched = 0
+        for entry in range(starts[place], starts[place + 1]):
+            region, fraction = regions[entry], fractions[entry]
+            for position in range(union_starts[region], union_starts[region + 1]):
+                union = unions[position]
+                if sums[union] == 0.0:
+                    touched[n_touched] = union
+                    n_touched += 1
+                sums[union] += fraction
+        for turn in range(n_touched):
+            union = touched[turn]
+            slot = slots[union]
+            places[slot], shares[slot] = new_place, min(sums[union], 1.0)
+            slots[union] = slot + 1
+            sums[union] = 0.0
+        new_place += n_touched > 0
+    return places, shares

@@ -14,7 +14,7 @@ from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from wmhflow.core.arrays.threads import over_ranges
-from wmhflow.core.measure.coverage import CoverageWeights
+from wmhflow.core.measure.coverage import Coverage, CoverageWeights
 from wmhflow.core.space.geometry import checked_affine, ras_axes, spacing_of
 
 # Voxels are gathered in cells of about this size. Shells of 2 mm need as fine ones: in cells of
@@ -58,12 +58,12 @@ class Cells:
     classes: NDArray[np.int64]
 
 
-def gather_cells(weights: CoverageWeights, map_affine: ArrayLike) -> Cells:
+def gather_cells(weights: Coverage, map_affine: ArrayLike) -> Cells:
     """Gather the covered voxels of a map's grid in cells of about 2 mm and blocks of 16 mm.
 
     Parameters
     ----------
-    weights : CoverageWeights
+    weights : CoverageWeights or RegionEntries
         Their covered voxels count; all weights on one grid that cover the same voxels share cells.
     map_affine : (4, 4) array
         Map voxel to world mm.
@@ -167,7 +167,7 @@ def correlation_by_distance(
     sums = np.bincount(cells.of_voxel, given, cells.n_places)
     totals = np.bincount(cells.of_voxel, weight, cells.n_places)
     origins, _ = _spread(np.flatnonzero(totals))
-    products, pairs = _pair_sums(sums, totals, origins, cells.steps, cells.classes, cells.n_classes)
+    products, pairs = _pair_sums(sums, totals, origins, *_one_way(cells), cells.n_classes)
     products[SAME_CELL] = float(sums @ sums) - own
     pairs[SAME_CELL] = float(totals @ totals) - own_weight
     # the smallest number of pairs that is more than rounding
@@ -188,12 +188,12 @@ def _first_positive(found: NDArray[np.float64], there: NDArray[np.bool_]) -> NDA
     return kept
 
 
-def pair_shares(weights: CoverageWeights, cells: Cells) -> NDArray[np.float64]:
+def pair_shares(weights: Coverage, cells: Cells) -> NDArray[np.float64]:
     """Find which distances the pairs of voxels of each region have.
 
     Parameters
     ----------
-    weights : CoverageWeights
+    weights : CoverageWeights or RegionEntries
         What each region covers.
     cells : Cells
         Of the same covered voxels.
@@ -213,7 +213,7 @@ def pair_shares(weights: CoverageWeights, cells: Cells) -> NDArray[np.float64]:
     shares = np.full((weights.index.size, cells.n_classes), np.nan)
     over_ranges(
         lambda start, stop: _shares_of_regions(
-            (begins, cells.of_voxel[places], fractions), cells.steps, cells.classes,
+            (begins, places, fractions), cells.of_voxel, cells.steps, cells.classes,
             cells.n_places, start, stop, shares,
         ),
         weights.index.size,
@@ -260,7 +260,7 @@ def pair_shares_between(
     shares = np.zeros((n_groups, n_groups, cells.n_classes))
     origins, scale = _spread(np.unique(cell_keys // n_groups))
     _between_groups(
-        (cell_keys // n_groups, cell_keys % n_groups, sums), origins, cells.steps, cells.classes,
+        (cell_keys // n_groups, cell_keys % n_groups, sums), origins, *_one_way(cells),
         cells.n_places, shares,
     )  # fmt: skip
     shares *= scale
@@ -306,6 +306,12 @@ def independent_samples(
     return np.where(np.isnan(valid), np.nan, np.fmin(valid, np.maximum(samples, 1.0)))
 
 
+def _one_way(cells: Cells) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return one of every two opposite steps, and their classes."""
+    ahead = cells.steps > 0
+    return cells.steps[ahead], cells.classes[ahead]
+
+
 def _spread(places: NDArray[np.int64]) -> tuple[NDArray[np.int64], float]:
     """Choose cells evenly out of all, if they are many; and for how many each of them stands."""
     if places.size <= MOST_ORIGINS:
@@ -321,18 +327,16 @@ def _pair_sums(sums, totals, filled, steps, classes, n_classes):  # type: ignore
     for place in filled:
         value, weight = sums[place], totals[place]
         for step in range(steps.size):
-            # one of two opposite steps is enough
-            if steps[step] > 0:
-                other = place + steps[step]
-                if totals[other] > 0.0:
-                    products[classes[step]] += value * sums[other]
-                    pairs[classes[step]] += weight * totals[other]
+            other = place + steps[step]
+            if totals[other] > 0.0:
+                products[classes[step]] += value * sums[other]
+                pairs[classes[step]] += weight * totals[other]
     return products, pairs
 
 
 @njit(cache=True, nogil=True)
 def _shares_of_regions(  # type: ignore[no-untyped-def]
-    entries, steps, classes, n_places, start, stop, shares
+    entries, of_voxel, steps, classes, n_places, start, stop, shares
 ):
     """Fill the shares of pairs of regions `start` to `stop`."""
     begins, places, fractions = entries
@@ -341,7 +345,7 @@ def _shares_of_regions(  # type: ignore[no-untyped-def]
     for region in range(start, stop):
         n_found, own, total = 0, 0.0, 0.0
         for entry in range(begins[region], begins[region + 1]):
-            place, fraction = places[entry], fractions[entry]
+            place, fraction = of_voxel[places[entry]], fractions[entry]
             if totals[place] == 0.0:
                 found[n_found] = place
                 n_found += 1
@@ -399,8 +403,8 @@ def _between_groups(  # type: ignore[no-untyped-def]
     for place in origins:
         for step in range(steps.size):
             there = place + steps[step]
-            # one of two opposite steps is enough: the pair counts as seen from either cell
-            if steps[step] > 0 and ends[there] > 0:
+            # the pair counts as seen from either cell
+            if ends[there] > 0:
                 for one in range(begins[place], ends[place]):
                     for other in range(begins[there], ends[there]):
                         product = sums[one] * sums[other]

@@ -251,65 +251,103 @@ def _intersections(  # type: ignore[no-untyped-def]
                 scratch[0, corner, axis] = (
                     faces[face, corner, axis] + centre[axis] - first[axis] + 0.5
                 )
-        rest, other = 1, 0
-        size = _clip(scratch, 0, 4, 0, 0.0, -1.0, rest)
-        for a in range(n0):
-            if size == 0:
-                break
-            if not slab_walls[a]:
-                continue
-            slab_size = _clip(scratch, rest, size, 0, a + 1.0, 1.0, SLAB)
-            size = _clip(scratch, rest, size, 0, a + 1.0, -1.0, other)
-            rest, other = other, rest
-            _add_slab(places, first, scratch, slab_size, column_walls, boxes, a, n1, n2)
+        _add_face(places, first, scratch, walls, boxes, (n0, n1, n2))
+
+
+@njit(cache=True, nogil=True)
+def _add_face(places, first, scratch, walls, boxes, sizes):  # type: ignore[no-untyped-def]
+    """Add one face's part of the volume, the face being in row 0, to the label voxels of a box."""
+    slab_walls, column_walls = walls
+    n0, n1, n2 = sizes
+    rest, other, size = 0, 1, 4
+    low, high = _extent(scratch, rest, size, 0)
+    if low < 0.0:
+        size = _clip(scratch, rest, size, 0, 0.0, -1.0, other)
+        rest, other = other, rest
+    for a in range(n0):
+        if size == 0:
+            break
+        if not slab_walls[a]:
+            continue
+        low, high = _extent(scratch, rest, size, 0)
+        if low > a + 1.0:
+            continue
+        if high < a + 1.0:
+            # what is left of the face ends before this wall
+            _add_slab(places, first, scratch, rest, size, column_walls, boxes, a, n1, n2)
+            break
+        slab_size, size = _split(scratch, rest, size, 0, a + 1.0, SLAB, other)
+        rest, other = other, rest
+        _add_slab(places, first, scratch, SLAB, slab_size, column_walls, boxes, a, n1, n2)
 
 
 @njit(cache=True, nogil=True)
 def _add_slab(  # type: ignore[no-untyped-def]
-    places, first, scratch, size, column_walls, boxes, a, n1, n2
+    places, first, scratch, slab, size, column_walls, boxes, a, n1, n2
 ):
-    """Add one clipped face's part of the volume to the label voxels of a slab."""
-    rest, other = SLAB + 1, SLAB
-    size = _clip(scratch, SLAB, size, 1, 0.0, -1.0, rest)
+    """Add one clipped face's part of the volume, in row `slab`, to the label voxels of a slab."""
+    if size == 0:
+        return
+    rest, other = slab, SLAB + 1
+    low, high = _extent(scratch, rest, size, 1)
+    if low < 0.0:
+        size = _clip(scratch, rest, size, 1, 0.0, -1.0, other)
+        rest, other = other, rest
     for b in range(n1):
         if size == 0:
             break
         if not column_walls[a, b]:
             continue
-        column_size = _clip(scratch, rest, size, 1, b + 1.0, 1.0, COLUMN)
-        size = _clip(scratch, rest, size, 1, b + 1.0, -1.0, other)
+        low, high = _extent(scratch, rest, size, 1)
+        if low > b + 1.0:
+            continue
+        if high < b + 1.0:
+            _add_column(places, first, scratch, rest, size, boxes, a, b, n2)
+            break
+        column_size, size = _split(scratch, rest, size, 1, b + 1.0, COLUMN, other)
         rest, other = other, rest
         if column_size >= 3:
-            _add_column(places, first, scratch, column_size, boxes, a, b, n2)
+            _add_column(places, first, scratch, COLUMN, column_size, boxes, a, b, n2)
 
 
 @njit(cache=True, nogil=True)
-def _add_column(places, first, scratch, size, boxes, a, b, n):  # type: ignore[no-untyped-def]
+def _add_column(  # type: ignore[no-untyped-def]
+    places, first, scratch, column, size, boxes, a, b, n
+):
     """Add one clipped face's part of the volume to the label voxels of a column."""
-    lowest, highest = np.inf, -np.inf
-    for corner in range(size):
-        lowest = min(lowest, scratch[COLUMN, corner, 2])
-        highest = max(highest, scratch[COLUMN, corner, 2])
-    area, integral = _integral(scratch, COLUMN, size)
-    previous = _below_wall(scratch, size, 0, lowest, highest, area, integral)
+    lowest, highest = _extent(scratch, column, size, 2)
+    area, integral = _integral(scratch, column, size)
+    previous = _below_wall(scratch, column, size, 0, lowest, highest, area, integral)
     for wall in range(1, n + 1):
         if wall < n:
             place = places[first[0] + a, first[1] + b, first[2] + wall]
             if place == places[first[0] + a, first[1] + b, first[2] + wall - 1]:
                 continue
-        value = _below_wall(scratch, size, wall, lowest, highest, area, integral)
+        value = _below_wall(scratch, column, size, wall, lowest, highest, area, integral)
         boxes[a, b, wall - 1] += value - previous
         previous = value
 
 
 @njit(cache=True, nogil=True)
-def _below_wall(scratch, size, wall, lowest, highest, area, integral):  # type: ignore[no-untyped-def]
+def _extent(scratch, polygon, size, axis):  # type: ignore[no-untyped-def]
+    """Return the lowest and the highest place of a polygon's corners along an axis."""
+    low = high = scratch[polygon, 0, axis]
+    for corner in range(1, size):
+        low = min(low, scratch[polygon, corner, axis])
+        high = max(high, scratch[polygon, corner, axis])
+    return low, high
+
+
+@njit(cache=True, nogil=True)
+def _below_wall(  # type: ignore[no-untyped-def]
+    scratch, column, size, wall, lowest, highest, area, integral
+):
     """Return the integral of min(z, wall) over a face's part in a column."""
     if wall <= lowest:
         return wall * area
     if wall >= highest:
         return integral
-    part = _clip(scratch, COLUMN, size, 2, float(wall), 1.0, BELOW)
+    part = _clip(scratch, column, size, 2, float(wall), 1.0, BELOW)
     part_area, part_integral = _integral(scratch, BELOW, part)
     return part_integral + wall * (area - part_area)
 
@@ -337,6 +375,37 @@ def _clip(scratch, polygon, size, axis, wall, side, clipped):  # type: ignore[no
             kept += 1
         before, previous = here, corner
     return kept if kept >= 3 else 0
+
+
+@njit(cache=True, nogil=True)
+def _split(scratch, polygon, size, axis, wall, below, above):  # type: ignore[no-untyped-def]
+    """Do what `_clip` does for both sides of a wall at once; return both sizes."""
+    n_below = n_above = 0
+    previous = size - 1
+    before = wall - scratch[polygon, previous, axis]
+    for corner in range(size):
+        here = wall - scratch[polygon, corner, axis]
+        if (before > 0 and here < 0) or (before < 0 and here > 0):
+            share = before / (before - here)
+            for c in range(3):
+                start = scratch[polygon, previous, c]
+                cut = start + share * (scratch[polygon, corner, c] - start)
+                if c == axis:
+                    cut = wall
+                scratch[below, n_below, c] = cut
+                scratch[above, n_above, c] = cut
+            n_below += 1
+            n_above += 1
+        if here >= 0:
+            for c in range(3):
+                scratch[below, n_below, c] = scratch[polygon, corner, c]
+            n_below += 1
+        if here <= 0:
+            for c in range(3):
+                scratch[above, n_above, c] = scratch[polygon, corner, c]
+            n_above += 1
+        before, previous = here, corner
+    return (n_below if n_below >= 3 else 0), (n_above if n_above >= 3 else 0)
 
 
 @njit(cache=True, nogil=True)

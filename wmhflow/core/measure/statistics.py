@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,17 +11,22 @@ from numpy.typing import ArrayLike, NDArray
 
 from wmhflow.core.arrays.threads import over_ranges
 from wmhflow.core.arrays.validation import checked_mask
-from wmhflow.core.measure.coverage import CoverageWeights
+from wmhflow.core.measure.coverage import Coverage
 
 # Values are sorted by so many bits at a time.
 DIGIT_BITS = 9
+# A region with more than a share of 1/32 of all values is sorted by a place for each of these.
+SHARE_BITS = 5
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 # Two cumulated weights closer than this part of the whole are the same up to rounding.
 SAME_WEIGHT = 1e-9
 
 
 def region_statistics(
-    values: ArrayLike, weights: CoverageWeights, valid: ArrayLike | None = None
+    values: ArrayLike,
+    weights: Coverage,
+    valid: ArrayLike | None = None,
+    only: Sequence[int] | None = None,
 ) -> dict[str, NDArray[Any]]:
     """Summarise a map in every region, weighting each voxel by the fraction that is covered.
 
@@ -28,10 +34,12 @@ def region_statistics(
     ----------
     values : (I, J, K) array of numbers
         The map, on the grid of `weights`. NaN and infinite voxels do not count; zeros do.
-    weights : CoverageWeights
+    weights : CoverageWeights or RegionEntries
         What each region covers.
     valid : (I, J, K) array of booleans or numbers, optional
         Voxels that may count, for instance those inside the map's valid range.
+    only : sequence of ints, optional
+        Places of the regions that are wanted, in this order; all by default.
 
     Returns
     -------
@@ -82,6 +90,32 @@ def region_statistics(
     >>> {name: float(statistics[name][0]) for name in ("n", "coverage", "median", "mad")}
     {'n': 3.0, 'coverage': 0.75, 'median': 2.0, 'mad': 1.0}
     """
+    sampled, counted = counted_values(values, weights, valid)
+    rows = np.arange(weights.index.size) if only is None else np.asarray(only, dtype=np.int64)
+    return _summaries(sampled, counted, weights, rows)
+
+
+def counted_values(
+    values: ArrayLike, weights: Coverage, valid: ArrayLike | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Read a map at the covered voxels.
+
+    Parameters
+    ----------
+    values, weights, valid
+        As for :func:`region_statistics`.
+
+    Returns
+    -------
+    values : (V,) float64 array
+    counted : (V,) array of bool
+        Whether each of them is finite, and valid.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As :func:`region_statistics`.
+    """
     image = np.asarray(values)
     if image.dtype.kind not in "fiub":
         raise TypeError(f"values has type {image.dtype}: a map of real numbers is needed")
@@ -89,35 +123,40 @@ def region_statistics(
     counted = np.isfinite(sampled)
     if valid is not None:
         counted &= _gathered(checked_mask(valid, "valid"), weights, "valid")
-    return _summaries(sampled, counted, weights)
+    return sampled, counted
 
 
 def _summaries(
-    sampled: NDArray[np.float64], counted: NDArray[np.bool_], weights: CoverageWeights
+    sampled: NDArray[np.float64],
+    counted: NDArray[np.bool_],
+    weights: Coverage,
+    rows: NDArray[np.int64],
 ) -> dict[str, NDArray[Any]]:
     """Run the kernel over the sampled values and name what it gives."""
     begins, places, fractions = weights.by_region
-    keys, quantiles = _rising_keys(sampled), np.array(QUANTILES)
-    n = np.zeros(weights.index.size, dtype=np.int64)
+    rising, ranks = _ranked(sampled, counted)
+    quantiles = np.array(QUANTILES)
+    n = np.zeros(rows.size, dtype=np.int64)
     sums, squares = np.zeros(n.size), np.zeros(n.size)
     moments = np.full((n.size, quantiles.size + 3), np.nan)
     over_ranges(
         lambda start, stop: _statistics(
-            (sampled, counted, keys), (begins, places, fractions), quantiles, start, stop,
+            (rising, ranks), (begins, places, fractions), rows, quantiles, start, stop,
             n, sums, squares, moments,
         ),
         n.size,
         places.size,
     )  # fmt: skip
+    volume_mm3 = weights.volume_mm3[rows]
     with np.errstate(divide="ignore", invalid="ignore"):
-        coverage = sums * weights.map_voxel_mm3 / weights.volume_mm3
+        coverage = sums * weights.map_voxel_mm3 / volume_mm3
         n_effective = np.where(n > 0, sums**2 / squares, np.nan)
     return {
-        "index": weights.index.copy(),
+        "index": weights.index[rows],
         "n": n,
         "n_effective": n_effective,
-        "volume_mm3": weights.volume_mm3.copy(),
-        "coverage": np.where(weights.volume_mm3 > 0, np.where(n > 0, coverage, 0.0), np.nan),
+        "volume_mm3": volume_mm3,
+        "coverage": np.where(volume_mm3 > 0, np.where(n > 0, coverage, 0.0), np.nan),
         "mean": moments[:, 0],
         "sd": moments[:, 1],
         "median": moments[:, 4],
@@ -129,7 +168,7 @@ def _summaries(
     }
 
 
-def _gathered(image: NDArray[Any], weights: CoverageWeights, name: str) -> NDArray[Any]:
+def _gathered(image: NDArray[Any], weights: Coverage, name: str) -> NDArray[Any]:
     """Return the covered voxels of `image`, whatever its memory order, without copying it."""
     if image.shape != weights.map_shape:
         raise ValueError(
@@ -140,87 +179,123 @@ def _gathered(image: NDArray[Any], weights: CoverageWeights, name: str) -> NDArr
     return image[np.unravel_index(weights.voxels, weights.map_shape)]
 
 
-@njit(cache=True, nogil=True)
-def _rising_keys(values):  # type: ignore[no-untyped-def]
-    """Return whole numbers in the order of the values; both zeros have the same."""
-    keys = (values + 0.0).view(np.uint64)
-    top = np.uint64(1) << np.uint64(63)
-    for place in range(keys.size):
-        keys[place] = ~keys[place] if keys[place] >= top else keys[place] | top
-    return keys
+def _ranked(
+    sampled: NDArray[np.float64], counted: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+    """Return the values that count in rising order, and the place of each voxel's among them.
+
+    Equal values, such as both zeros, stay in the order of their voxels. What does not count has the
+    place -1. So values are sorted once, and regions by whole numbers of few digits.
+    """
+    there = np.flatnonzero(counted)
+    given = sampled[there]
+    # both zeros are equal: numpy's stable sort takes them so
+    order = there[np.argsort(given, kind="stable")]
+    ranks = np.full(sampled.size, -1, dtype=np.int32)
+    ranks[order] = np.arange(order.size, dtype=np.int32)
+    return sampled[order], ranks
 
 
 @njit(cache=True, nogil=True)
 def _statistics(  # type: ignore[no-untyped-def]
-    sample, entries, quantiles, start, stop, n, sums, squares, moments
+    sample, entries, rows, quantiles, start, stop, n, sums, squares, moments
 ):
     """Fill n, sum of weights, sum of their squares, and moments and quantiles of some regions."""
-    sampled, counted, keys = sample
+    rising, ranks = sample
     begins, places, fractions = entries
     largest = 0
-    for region in range(start, stop):
-        largest = max(largest, begins[region + 1] - begins[region])
-    own, spare = np.empty(largest, dtype=np.uint64), np.empty(largest, dtype=np.uint64)
-    order, spare_order = np.empty(largest, dtype=np.int64), np.empty(largest, dtype=np.int64)
-    x, w = np.empty(largest), np.empty(largest)
-    for region in range(start, stop):
+    for row in range(start, stop):
+        largest = max(largest, begins[rows[row] + 1] - begins[rows[row]])
+    own, spare = np.empty(largest, dtype=np.uint32), np.empty(largest, dtype=np.uint32)
+    w, spare_w = np.empty(largest), np.empty(largest)
+    x = np.empty(largest)
+    # for regions that hold much of the map: weights by rank, and a bit for each that has one
+    by_rank, marks = np.zeros(rising.size), np.zeros((rising.size >> 6) + 1, dtype=np.uint64)
+    for row in range(start, stop):
         count = 0
-        for entry in range(begins[region], begins[region + 1]):
-            if counted[places[entry]]:
-                own[count], order[count] = keys[places[entry]], entry
+        for entry in range(begins[rows[row]], begins[rows[row] + 1]):
+            rank = ranks[places[entry]]
+            if rank >= 0:
+                own[count], w[count] = rank, fractions[entry]
                 count += 1
         if count == 0:
             continue
-        own, order, spare, spare_order = _sorted(own, order, spare, spare_order, count)
+        if count > rising.size >> SHARE_BITS:
+            _spread_out(own, w, count, by_rank, marks)
+        else:
+            own, w, spare, spare_w = _sorted(own, w, spare, spare_w, count)
+        total = square = 0.0
         for slot in range(count):
-            x[slot], w[slot] = sampled[places[order[slot]]], fractions[order[slot]]
-        n[region] = count
-        sums[region], squares[region] = w[:count].sum(), (w[:count] * w[:count]).sum()
-        _describe(x[:count], w[:count], sums[region], squares[region], quantiles, moments[region])
+            x[slot] = rising[own[slot]]
+            total += w[slot]
+            square += w[slot] * w[slot]
+        n[row], sums[row], squares[row] = count, total, square
+        _describe(x[:count], w[:count], total, square, quantiles, moments[row])
 
 
 @njit(cache=True, nogil=True)
-def _sorted(keys, order, spare, spare_order, count):  # type: ignore[no-untyped-def]
-    """Sort the first `count` keys and their order by digits; return the arrays, results first.
+def _spread_out(keys, w, count, by_rank, marks):  # type: ignore[no-untyped-def]
+    """Sort the first `count` keys, which all differ, and their weights by a place for every key."""
+    one, last = np.uint64(1), np.uint64(63)
+    for slot in range(count):
+        by_rank[keys[slot]] = w[slot]
+        marks[keys[slot] >> 6] |= one << (np.uint64(keys[slot]) & last)
+    slot = 0
+    for word in range(marks.size):
+        left = marks[word]
+        if left == 0:
+            continue
+        marks[word] = 0
+        for bit in range(64):
+            if (left >> np.uint64(bit)) & one:
+                key = (word << 6) + bit
+                keys[slot], w[slot] = key, by_rank[key]
+                slot += 1
 
-    What has the same key stays in its order.
-    """
-    varying = np.uint64(0)
+
+@njit(cache=True, nogil=True)
+def _sorted(keys, w, spare, spare_w, count):  # type: ignore[no-untyped-def]
+    """Sort the first `count` keys and their weights by digits; return the arrays, results first."""
+    varying = np.uint32(0)
     for slot in range(1, count):
         varying |= keys[slot] ^ keys[0]
-    # Only the bits between are looked at: single precision and small whole numbers have few.
-    low, high = 0, 64
-    while low < 64 and (varying >> np.uint64(low)) & np.uint64(1) == 0:
-        low += 1
-    while high > low and (varying >> np.uint64(high - 1)) & np.uint64(1) == 0:
-        high -= 1
-    passes = (high - low + DIGIT_BITS - 1) // DIGIT_BITS
-    mask = np.uint64((1 << DIGIT_BITS) - 1)
-    slots = np.empty(1 << DIGIT_BITS, dtype=np.uint64)
+    # only the bits up to the highest that differs are looked at
+    high = 0
+    while high < 32 and (varying >> np.uint32(high)) != 0:
+        high += 1
+    passes = (high + DIGIT_BITS - 1) // DIGIT_BITS
+    mask = np.uint32((1 << DIGIT_BITS) - 1)
+    slots = np.empty(1 << DIGIT_BITS, dtype=np.int64)
     for digits in range(passes):
-        shift = np.uint64(low + digits * DIGIT_BITS)
+        shift = np.uint32(digits * DIGIT_BITS)
         slots[:] = 0
         for slot in range(count):
-            slots[(keys[slot] >> shift) & mask] += np.uint64(1)
-        end = np.uint64(0)
+            slots[(keys[slot] >> shift) & mask] += 1
+        end = 0
         for digit in range(slots.size):
             end, slots[digit] = end + slots[digit], end
         for slot in range(count):
             digit = (keys[slot] >> shift) & mask
-            spare[slots[digit]], spare_order[slots[digit]] = keys[slot], order[slot]
-            slots[digit] += np.uint64(1)
-        keys, spare, order, spare_order = spare, keys, spare_order, order
-    return keys, order, spare, spare_order
+            spare[slots[digit]], spare_w[slots[digit]] = keys[slot], w[slot]
+            slots[digit] += 1
+        keys, spare, w, spare_w = spare, keys, spare_w, w
+    return keys, w, spare, spare_w
 
 
 @njit(cache=True, nogil=True)
 def _describe(x, w, total, squares, quantiles, out):  # type: ignore[no-untyped-def]
     """Fill `out` with mean, SD, the quantiles and MAD of sorted values."""
     # Relative to the first value, so that a constant region has exactly that mean.
-    mean = x[0] + (w * (x - x[0])).sum() / total
+    moved = 0.0
+    for slot in range(x.size):
+        moved += w[slot] * (x[slot] - x[0])
+    mean = x[0] + moved / total
     out[0] = mean
     if x.size > 1:
-        out[1] = np.sqrt((w * (x - mean) ** 2).sum() / (total - squares / total))
+        spread = 0.0
+        for slot in range(x.size):
+            spread += w[slot] * (x[slot] - mean) ** 2
+        out[1] = np.sqrt(spread / (total - squares / total))
     place, cumulated = 0, w[0]
     for q in range(quantiles.size):
         share = quantiles[q] * total

@@ -167,14 +167,11 @@ def _filled(values: NDArray[Any]) -> NDArray[np.bool_]:
         [np.take(values, end, axis=axis).ravel() for axis in range(3) for end in (0, -1)]
     )
     fill = np.sort(faces)[faces.size // 2]
-    finite = values[np.isfinite(values)]
-    is_outside = (
-        fill < 0
-        and np.isfinite(fill)
-        and np.count_nonzero(faces == fill) * 2 > faces.size
-        and finite.min() == fill < finite.max()
-    )
-    return np.asarray(values == fill) if is_outside else np.zeros(values.shape, dtype=bool)
+    if fill < 0 and np.isfinite(fill) and np.count_nonzero(faces == fill) * 2 > faces.size:
+        finite = values[np.isfinite(values)]
+        if finite.min() == fill < finite.max():
+            return np.asarray(values == fill)
+    return np.zeros(values.shape, dtype=bool)
 
 
 def _whole_planes(void: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -11,6 +11,9 @@ from wmhflow.core.arrays.distance import distance_to
 from wmhflow.core.space.geometry import spacing_of, world_coordinates
 from wmhflow.labels.digits import LEFT, RIGHT
 
+# Codes from 0 up to here are looked up in a table, and counted without sorting.
+LARGEST_TABLE = 2**17
+
 
 def recode(codes: NDArray[np.integer], table: Mapping[int, int]) -> NDArray[np.uint8]:
     """Replace every code by its entry in a table; codes that are not in it become 0.
@@ -27,14 +30,32 @@ def recode(codes: NDArray[np.integer], table: Mapping[int, int]) -> NDArray[np.u
     >>> recode(np.array([[[2, 41, 999]]]), {2: 5, 41: 5}).tolist()
     [[[5, 5, 0]]]
     """
-    present, inverse = np.unique(np.asarray(codes), return_inverse=True)
+    given = np.asarray(codes)
+    if _are_few(given):
+        lookup = np.zeros(int(given.max(initial=0)) + 1, dtype=np.uint8)
+        for code, value in table.items():
+            if 0 <= code < lookup.size:
+                lookup[code] = value
+        return lookup[given]
+    present, inverse = np.unique(given, return_inverse=True)
     lookup = np.array([table.get(int(code), 0) for code in present], dtype=np.uint8)
     return lookup[inverse].reshape(np.shape(codes))
 
 
+def _are_few(codes: NDArray[np.integer]) -> bool:
+    """Tell whether a table can hold an entry for every code; sorting a volume takes a second."""
+    return int(codes.min(initial=0)) >= 0 and int(codes.max(initial=0)) < LARGEST_TABLE
+
+
 def unknown_codes(codes: NDArray[np.integer], table: Mapping[int, int]) -> dict[int, int]:
     """Count the voxels of every code, other than 0, that a table does not know."""
-    present, counts = np.unique(np.asarray(codes), return_counts=True)
+    given = np.asarray(codes)
+    if _are_few(given):
+        every = np.bincount(given.ravel())
+        present = np.flatnonzero(every)
+        counts = every[present]
+    else:
+        present, counts = np.unique(given, return_counts=True)
     return {
         int(code): int(count)
         for code, count in zip(present, counts, strict=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wmhflow.reports.drawing.common import DPI, png_bytes
+from wmhflow.reports.drawing.common import COARSE, DPI, png_bytes
 from wmhflow.reports.drawing.layout import GAP_MM, INK, arrange, mark_places
 from wmhflow.reports.drawing.overlays import Legend, draw_legend, draw_overlays, legend_entries
 from wmhflow.reports.drawing.planes import (
@@ -90,7 +90,7 @@ def slice_png(
             draw_overlays(axes, panel, box, outlines, fill)
     _scale_bar(axes, canvas)
     draw_legend(axes, legend)
-    return png_bytes(figure)
+    return png_bytes(figure, COARSE)
 
 
 def _dark_canvas(width_mm: float, height_mm: float, legend_mm: float) -> tuple[Figure, Axes]:

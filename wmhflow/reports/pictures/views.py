@@ -11,6 +11,7 @@ from wmhflow.reports.drawing.choice import lesion_slices
 from wmhflow.reports.drawing.overlays import Fill, Outline
 from wmhflow.reports.drawing.planes import NORMAL_AXIS
 from wmhflow.reports.drawing.slices import Underlay, slice_png
+from wmhflow.reports.drawing.volumes import numbers_in
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,12 +45,13 @@ def lesion_rows(
         Which lesions, and only slices through them; WMH and infarcts if not said, and slices
         spread over the brain where these are few.
     """
-    wanted = scene.lesions if lesions is None else lesions
 
     def chosen(plane: str, count: int) -> tuple[tuple[str, int], ...]:
-        if lesions is not None:
-            count = min(count, len(np.unique(np.nonzero(lesions)[NORMAL_AXIS[plane]])))
-        found = lesion_slices(wanted, scene.without_fluid, plane, count)
+        if lesions is None:
+            found = scene.lesion_slices(plane, count)
+        else:
+            n_slices = len(np.unique(np.nonzero(lesions)[NORMAL_AXIS[plane]]))
+            found = lesion_slices(lesions, scene.without_fluid, plane, min(count, n_slices))
         return tuple((plane, index) for index in found)
 
     on_top = chosen("axial", axial)
@@ -93,7 +95,7 @@ def registry_entries(seg: str, labels: NDArray[np.integer]) -> tuple[tuple[int, 
     labels
         Numbers of both sides together.
     """
-    present = set(np.unique(labels).tolist())
+    present = set(numbers_in(labels).tolist())
     return tuple(
         (index, region.colour, region.name)
         for index, region in load_regions(seg).items()
