@@ -7,6 +7,7 @@ the heads that never measure the result.
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -25,11 +26,15 @@ from wmhflow.core.space.grids import box_of
 from wmhflow.core.wmh.evidence import READ_MM, as_read, slice_axis
 from wmhflow.core.wmh.segmentation import TissuePriors, lesion_evidence
 
-NUMBER, SEED = 60, 7000
+NUMBER, SEED = 72, 7000
 # Lesions of a person differ in brightness by up to so much, see `acquire.uneven`.
 MOST_SPREAD = 0.45
 # Half of the people have small lesions anywhere in the white matter, under the cortex, too.
 SPOTTED, SPOTS, SPOT_MM, FAINT_SPOT = 0.5, (3, 25), (1.0, 3.5), 0.3
+# As many have lacunes, and half of these an old infarct, whatever their load.
+HOLLOWED, MOST_LACUNES, INFARCT = 0.5, 4, 0.5
+# A warp is so far off, SD of its error.
+PRIORS_OFF_MM = (0.8, 3.0)
 TISSUES = {
     "white": (2, 41, 7, 46, 28, 60, 16),
     "cortex": (3, 42, 8, 47, 17, 18, 53, 54),
@@ -47,49 +52,98 @@ def main() -> None:
     on_all_cores(partial(make, folder), range(number))
 
 
-def make(folder: Path, number: int) -> None:
-    """Make one case: what the network reads, the share of lesion in each block, what counts."""
-    file = folder / f"{number:04d}.npz"
-    if file.exists():
-        return
-    rng = np.random.default_rng([77, number])
+@dataclass(frozen=True)
+class Drawn:
+    """A simulated FLAIR, priors as a warp would bring them, and the share of lesion in voxels.
+
+    All are cropped to the brain's box.
+    """
+
+    flair: Field
+    priors: TissuePriors
+    brain: NDArray[np.bool_]
+    voxel_sizes_mm: tuple[float, ...]
+    lesion: Field
+    scan: Scan
+
+
+def drawn(number: int, seed: int = SEED) -> Drawn:
+    """Draw one person of a head that never measures, and the person's scan.
+
+    Parameters
+    ----------
+    number
+        Loads and heads go round by it.
+    seed
+        Seed of everything that is drawn; people of another one are others.
+
+    Returns
+    -------
+    Drawn
+        Scan, priors and truth.
+    """
+    rng = np.random.default_rng([77 + seed - SEED, number])
     low, high = LOADS[number % len(LOADS)]
     load = float(np.exp(rng.uniform(np.log(low), np.log(high)))) if high else 0.0
     grown = float(rng.uniform(0, 5)) if load > 5 else 0.0
     name = TRAINING_HEADS[(number // 2) % len(TRAINING_HEADS)]
-    head = anatomy.planted(name, load, SEED + number, grown)
+    plain = anatomy.plain_brain(name)
+    head = anatomy.planted_in(plain, load, seed + number, grown)
     if load and rng.random() < SPOTTED:
         head = with_spots(head, rng)
+    if rng.random() < HOLLOWED:
+        head = with_cavities(head, rng)
     scan = drawn_scan(rng)
     shown = str(rng.choice(["whole", "whole", "stripped", "tight", "loose", "neck"]))
     protocol = Protocol("training", scan, shown=shown, turned_deg=6)
     spread = float(rng.uniform(0, MOST_SPREAD))
-    flair = acquired(head, protocol, scan, SEED + number, spread).image
-    grid = grid_of(head, scan, motion_of(head, protocol, True, SEED + number))
-    laid = Laid(head, scan, motion_of(head, protocol, True, SEED + number), grid)
+    flair = acquired(head, protocol, scan, seed + number, spread).image
+    motion = motion_of(head, protocol, True, seed + number)
+    laid = Laid(head, scan, motion, grid_of(head, scan, motion))
     data = flair.get_fdata(dtype=np.float32)
-    priors, brain = blurred_priors(anatomy.plain_head(name), laid, grown, rng)
+    priors, brain = blurred_priors(plain, laid, grown, rng)
     brain &= (data > 0) | (shown == "whole")
     box = box_of(brain)
-    sizes = [float(size) for size in flair.header.get_zooms()[:3]]
-    part = TissuePriors(*(getattr(priors, key)[box] for key in TissuePriors.__annotations__))
-    found = lesion_evidence(data[box], part, brain[box], sizes)
+    return Drawn(
+        flair=data[box],
+        priors=TissuePriors(*(getattr(priors, key)[box] for key in TissuePriors.__annotations__)),
+        brain=brain[box],
+        voxel_sizes_mm=tuple(float(size) for size in flair.header.get_zooms()[:3]),
+        lesion=laid.truth(head.lesions)[box],
+        scan=scan,
+    )
+
+
+def make(folder: Path, number: int) -> None:
+    """Make one case: what the network reads, the share of lesion in each block, what counts.
+
+    The rims of cavities are no lesions, and are learnt as such.
+    """
+    file = folder / f"{number:04d}.npz"
+    if file.exists():
+        return
+    case = drawn(number)
+    sizes, everything = case.voxel_sizes_mm, np.ones_like(case.brain)
+    found = lesion_evidence(case.flair, case.priors, case.brain, sizes)
     factors = block_factors(sizes, READ_MM)
-    everything = np.ones_like(brain[box])
-    lesion = block_means(laid.truth(head.lesions)[box], everything, factors)[0]
-    # raters draw rims of infarcts as infarcts or as lesions: nothing is learnt from them
-    unsure = laid.truth(np.isin(head.codes, (anatomy.RIM, anatomy.CAVITY)))[box]
-    counted = block_means(brain[box].astype(np.float32), everything, factors)[0] > 0
-    counted &= block_means(unsure, everything, factors)[0] < 0.3
     edges = [n * size for n, size in zip(factors, sizes, strict=True)]
-    thick = scan.slice_mm > 2
     np.savez(
         file,
-        read=as_read(found, brain[box], factors).astype(np.float16),
-        lesion=lesion.astype(np.float16),
-        counted=counted,
-        axis=slice_axis(edges) if thick else -1,
+        read=as_read(found, case.brain, factors).astype(np.float16),
+        lesion=block_means(case.lesion, everything, factors)[0].astype(np.float16),
+        counted=block_means(case.brain.astype(np.float32), everything, factors)[0] > 0,
+        axis=slice_axis(edges) if case.scan.slice_mm > 2 else -1,
     )
+
+
+def with_cavities(head: Head, rng: np.random.Generator) -> Head:
+    """Put lacunes and perhaps an old infarct into a head, each with its bright rim."""
+    codes = head.codes.copy()
+    for _ in range(int(rng.integers(0, MOST_LACUNES))):
+        anatomy.hollow(codes, rng, rng.uniform(1.5, 5.0), (*anatomy.WHITE, *anatomy.DEEP))
+    if rng.random() < INFARCT:
+        anatomy.hollow(codes, rng, rng.uniform(6.0, 16.0), (*anatomy.WHITE, *anatomy.CORTEX))
+    return Head(head.name, codes, head.affine)
 
 
 def with_spots(head: Head, rng: np.random.Generator) -> Head:
@@ -155,7 +209,7 @@ def blurred_priors(
 ) -> tuple[TissuePriors, NDArray[np.bool_]]:
     """Draw priors as a warp brings them: blurred, and a millimetre or two off; and a brain mask."""
     shape = plain.codes.shape
-    away, reach = rng.uniform(0.8, 2.2), rng.uniform(9, 16)
+    away, reach = rng.uniform(*PRIORS_OFF_MM), rng.uniform(9, 16)
     places = np.indices(shape, dtype=np.float32)
     for axis in range(3):
         places[axis] += away * cloud(rng, shape, reach) + rng.normal(0, 0.7)

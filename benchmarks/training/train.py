@@ -20,7 +20,7 @@ from torch.nn import functional
 from wmhflow.core.wmh.evidence import CHANNELS
 from wmhflow.core.wmh.network import BLOCKS
 
-SEED, WIDTH, STEPS = 1, 12, 1500
+SEED, WIDTH, STEPS = 1, 12, 1800
 # Cases that are not learnt from, to choose by.
 KEPT_OUT = ("0012", "0025", "0038", "0051")
 RATE, LEAST_RATE, DECAY = 3e-3, 0.02, 1e-4

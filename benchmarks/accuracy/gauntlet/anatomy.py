@@ -18,7 +18,7 @@ DEEP = (10, 11, 12, 13, 26, 49, 50, 51, 52, 58)
 CSF, OUTSIDE_FROM = 24, 500
 # Codes of what is planted: lesions, faint lesions, cavities, and rims of cavities.
 LESION, FAINT, CAVITY, RIM = 401, 402, 403, 404
-MARGIN = 12
+MARGIN, NEAR = 12, 6
 
 Codes = NDArray[np.int16]
 Mask = NDArray[np.bool_]
@@ -58,12 +58,24 @@ class Head:
 def plain_head(name: str) -> Head:
     """Load a label image, cropped to the head."""
     image = nib.as_closest_canonical(nib.load(LABELS / f"{name}.nii.gz"))
-    codes = np.asanyarray(image.dataobj).astype(np.int16)
-    box = ndimage.find_objects((codes > 0).astype(np.uint8))[0]
-    box = tuple(slice(max(part.start - MARGIN, 0), part.stop + MARGIN) for part in box)
-    affine = image.affine.copy()
+    whole = Head(name, np.asanyarray(image.dataobj).astype(np.int16), image.affine)
+    return _around(whole, whole.codes > 0, MARGIN)
+
+
+@lru_cache(maxsize=2)
+def plain_brain(name: str) -> Head:
+    """Load a label image, cropped to the brain and what lies next to it."""
+    head = plain_head(name)
+    return _around(head, head.brain, NEAR)
+
+
+def _around(head: Head, mask: Mask, margin: int) -> Head:
+    """Crop a head to a mask's box and a margin."""
+    box = ndimage.find_objects(mask.astype(np.uint8))[0]
+    box = tuple(slice(max(part.start - margin, 0), part.stop + margin) for part in box)
+    affine = head.affine.copy()
     affine[:3, 3] = nib.affines.apply_affine(affine, [part.start for part in box])
-    return Head(name, np.ascontiguousarray(codes[box]), affine)
+    return Head(head.name, np.ascontiguousarray(head.codes[box]), affine)
 
 
 def names() -> list[str]:
@@ -90,7 +102,11 @@ def planted(name: str, load_ml: float, seed: int, ventricles_mm: float = 0.0) ->
     Head
         The head with lesions.
     """
-    head = plain_head(name)
+    return planted_in(plain_head(name), load_ml, seed, ventricles_mm)
+
+
+def planted_in(head: Head, load_ml: float, seed: int, ventricles_mm: float = 0.0) -> Head:
+    """Plant small-vessel disease in a head that is loaded, or a part of one; see `planted`."""
     rng = np.random.default_rng([seed, int(load_ml * 10)])
     codes = enlarged(head.codes, ventricles_mm)
     white = np.isin(codes, WHITE)
@@ -103,10 +119,10 @@ def planted(name: str, load_ml: float, seed: int, ventricles_mm: float = 0.0) ->
     faint = lesions & (cloud(rng, codes.shape, 9.0) > rng.uniform(0.4, 1.5))
     codes[lesions], codes[faint] = LESION, FAINT
     for _ in range(int(rng.integers(0, 4)) if load_ml > 1 else 0):
-        _hollow(codes, rng, radius_mm=rng.uniform(1.5, 5.0), inside=(*WHITE, *DEEP))
+        hollow(codes, rng, radius_mm=rng.uniform(1.5, 5.0), inside=(*WHITE, *DEEP))
     if load_ml > 20 and rng.random() < 0.3:
-        _hollow(codes, rng, radius_mm=rng.uniform(8.0, 16.0), inside=(*WHITE, *CORTEX))
-    return Head(name, codes, head.affine)
+        hollow(codes, rng, radius_mm=rng.uniform(8.0, 16.0), inside=(*WHITE, *CORTEX))
+    return Head(head.name, codes, head.affine)
 
 
 def enlarged(codes: Codes, by_mm: float) -> Codes:
@@ -204,7 +220,7 @@ def _patient(codes: Codes, affine: NDArray[np.float64], rng: np.random.Generator
     return ndimage.affine_transform(data, matrix[:3, :3], matrix[:3, 3], codes.shape, order=1) > 0.5
 
 
-def _hollow(
+def hollow(
     codes: Codes, rng: np.random.Generator, radius_mm: float, inside: tuple[int, ...]
 ) -> None:
     """Put a cavity full of fluid with a bright rim: a lacune, or an old infarct."""

@@ -1,0 +1,128 @@
+"""Choose weights and numbers of the search for WMH on simulated people of heads that never measure.
+
+``python -m benchmarks.training.choose FOLDER [NUMBER] [--weights FILE ...] [--model name=value,… …]``
+draws people other than those that the network learnt from, and segments each with each of the
+weights and numbers; scans and priors are kept in the folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import pickle
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.accuracy.chain import dice, on_all_cores
+from benchmarks.training.cases import Drawn, drawn
+from wmhflow.core.wmh.model import LesionModel
+from wmhflow.core.wmh.network import Network
+from wmhflow.core.wmh.segmentation import segment_wmh
+from wmhflow.files.network import wmh_network
+
+NUMBER, SEED = 48, 9000
+LARGE_ML, NONE_ML, THICK_MM = 5.0, 0.2, 2.5
+WRONG, FLAGGED = 0.5, 0.6
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was found of one person, in ml."""
+
+    slice_mm: float
+    planted: float
+    found: float
+    dice: float
+    expected: float
+
+
+def person(folder: Path, number: int) -> Drawn:
+    """Draw a person, or read what was drawn before."""
+    file = folder / f"{number:04d}.pickle"
+    if not file.exists():
+        file.write_bytes(pickle.dumps(drawn(number, SEED)))
+    found: Drawn = pickle.loads(file.read_bytes())
+    return found
+
+
+def outcome(
+    folder: Path, weights: Path | None, model: LesionModel, number: int
+) -> Outcome | None:
+    """Segment one person; None where the scan is refused."""
+    case = person(folder, number)
+    network = wmh_network() if weights is None else Network.of(np.load(weights))
+    ml = float(np.prod(case.voxel_sizes_mm)) / 1000
+    truth = case.lesion > 0.5
+    try:
+        found = segment_wmh(
+            case.flair, None, case.priors, case.brain, case.voxel_sizes_mm, model, network
+        )
+    except ValueError as error:
+        print(f"{number} refused: {error}", flush=True)
+        return None
+    overlap = dice(found.mask, truth)
+    sizes = (ml * float(truth.sum()), ml * float(found.mask.sum()))
+    return Outcome(case.scan.slice_mm, *sizes, overlap, found.expected_dice)
+
+
+def row(name: str, those: Sequence[Outcome]) -> str:
+    """Give the row of a setting: large loads, small ones, none."""
+    large = [one for one in those if one.planted >= LARGE_ML]
+    small = [one for one in those if NONE_ML <= one.planted < LARGE_ML]
+    free = [one.found for one in those if one.planted < NONE_ML]
+    ratio = np.array([one.found / one.planted for one in large])
+    wrong = [one for one in large + small if one.dice < WRONG]
+    right = [one for one in large + small if one.dice >= WRONG]
+    cells = [
+        name, f"{len(large)}, {len(small)}, {len(free)}",
+        f"{np.mean([one.dice for one in large]):.3f}", f"{min(one.dice for one in large):.2f}",
+        f"{np.median(ratio):.2f}", f"{np.mean(np.abs(ratio - 1) <= 0.2):.0%}",
+        f"{np.mean([one.dice for one in small]):.3f}",
+        f"{np.median([one.found / one.planted for one in small]):.2f}",
+        f"{max(free):.2f}" if free else "n/a",
+        f"{sum(not one.expected >= FLAGGED for one in wrong)} of {len(wrong)}",
+        f"{sum(one.expected < FLAGGED for one in right)} of {len(right)}",
+    ]  # fmt: skip
+    return "| " + " | ".join(cells) + " |"
+
+
+def told() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("number", type=int, nargs="?", default=NUMBER)
+    parser.add_argument("--weights", type=Path, nargs="*", default=[None])
+    parser.add_argument("--model", nargs="*", default=[""])
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Print a table for thin slices, and one for thick ones."""
+    said = told()
+    said.folder.mkdir(parents=True, exist_ok=True)
+    on_all_cores(partial(person, said.folder), range(said.number))
+    found = {}
+    for weights in said.weights:
+        for setting in said.model:
+            pairs = (pair.split("=") for pair in setting.split(",") if pair)
+            changed = {name: float(value) for name, value in pairs}
+            model = dataclasses.replace(LesionModel(), **changed)
+            name = f"{weights.stem if weights else 'shipped'} {setting}".strip()
+            work = partial(outcome, said.folder, weights, model)
+            outcomes = on_all_cores(work, range(said.number))
+            found[name] = [one for one in outcomes if one is not None]
+    for title, thick in (("Slices of up to 1.2 mm", False), ("Slices of 3 to 8 mm", True)):
+        print(f"\n{title}\n\n| weights and numbers | people (from 5 ml, less, none) | Dice from 5 ml "
+              "| worst | found / planted | within 20 % | Dice below 5 ml | found / planted | worst "
+              "without lesions (ml) | wrong flagged | right flagged |")  # fmt: skip
+        print("| --- |" + " ---: |" * 10)
+        for name, outcomes in found.items():
+            print(row(name, [one for one in outcomes if (one.slice_mm > THICK_MM) == thick]))
+
+
+if __name__ == "__main__":
+    main()
