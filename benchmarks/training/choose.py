@@ -1,6 +1,6 @@
-"""Choose weights and numbers of the search for WMH on simulated people of heads that never measure.
+"""Choose weights and numbers of the search for WMH on simulated people of training heads.
 
-``python -m benchmarks.training.choose FOLDER [NUMBER] [--weights FILE ...] [--model name=value,… …]``
+``python -m benchmarks.training.choose FOLDER [NUMBER] [--weights FILE …] [--model NAME=VALUE,… …]``
 draws people other than those that the network learnt from, and segments each with each of the
 weights and numbers; scans and priors are kept in the folder.
 """
@@ -49,9 +49,7 @@ def person(folder: Path, number: int) -> Drawn:
     return found
 
 
-def outcome(
-    folder: Path, weights: Path | None, model: LesionModel, number: int
-) -> Outcome | None:
+def outcome(folder: Path, weights: Path | None, model: LesionModel, number: int) -> Outcome | None:
     """Segment one person; None where the scan is refused."""
     case = person(folder, number)
     network = wmh_network() if weights is None else Network.of(np.load(weights))
@@ -116,8 +114,9 @@ def main() -> None:
             outcomes = on_all_cores(work, range(said.number))
             found[name] = [one for one in outcomes if one is not None]
     for title, thick in (("Slices of up to 1.2 mm", False), ("Slices of 3 to 8 mm", True)):
-        print(f"\n{title}\n\n| weights and numbers | people (from 5 ml, less, none) | Dice from 5 ml "
-              "| worst | found / planted | within 20 % | Dice below 5 ml | found / planted | worst "
+        print(f"\n{title}\n")
+        print("| weights and numbers | people (from 5 ml, less, none) | Dice from 5 ml | worst "
+              "| found / planted | within 20 % | Dice below 5 ml | found / planted | worst "
               "without lesions (ml) | wrong flagged | right flagged |")  # fmt: skip
         print("| --- |" + " ---: |" * 10)
         for name, outcomes in found.items():
