@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 
@@ -67,7 +68,15 @@ def test_a_brain_that_is_larger_than_its_skull_is_flagged(
     brain_mm3: float | None, intracranial_mm3: float | None, ratio: float | None, verdict: str
 ) -> None:
     facts = [{"brain_volume_mm3": brain_mm3}, {"intracranial_volume_mm3": intracranial_mm3}]
-    found = gather_quality(facts, ["", ""], volumes_with(3000.0)).rows
-    (row,) = [row for row in found if row["metric"] == "brain_intracranial_ratio"]
+    given = [*facts, {"parcellation_unknown_voxels": 0}]
+    row = ratio_of_volumes(given)
     assert row["value"] == (None if ratio is None else pytest.approx(ratio, abs=1e-4))
     assert (row["verdict"], row["low"], row["high"]) == (verdict, 0.6, 1.03)
+    # a computed brain holds some bone
+    assert ratio_of_volumes(facts)["verdict"] == "info"
+
+
+def ratio_of_volumes(facts: list[dict[str, float | None]]) -> dict[str, Any]:
+    found = gather_quality(facts, [""] * len(facts), volumes_with(3000.0)).rows
+    (row,) = [row for row in found if row["metric"] == "brain_intracranial_ratio"]
+    return row

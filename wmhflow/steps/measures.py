@@ -566,6 +566,10 @@ def mean_distance(sums: dict[int, list[float]], leaves: tuple[int, ...]) -> floa
     return sum(pair[1] for pair in present) / count if count else float("nan")
 
 
+# Counted where a parcellation was given.
+OF_PARCELLATION = "parcellation_unknown_voxels"
+
+
 class Quality(NamedTuple):
     """Rows of the table of quality."""
 
@@ -592,6 +596,9 @@ def gather_quality(facts: list[dict[str, Any]], prefixes: list[str], volumes: Ro
     # a few lesions lie on one side by chance
     is_little = (gathered["wmh_volume_mm3"] or 0) < LEAST_ASYMMETRIC_MM3
     unjudged = {"wmh_asymmetry"} if is_little else set()
+    # a brain that is computed holds some bone, and is judged by its likeness to the template
+    if OF_PARCELLATION not in gathered:
+        unjudged.add("brain_intracranial_ratio")
     rows = [
         quality_row(metric, value, metric not in unjudged)
         for metric, value in gathered.items()
