@@ -7,13 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tests.builders import save_image
 from wmhflow.errors import InputError
 from wmhflow.files.values import (
-    _present,
     check_contrast,
     check_range,
     inspect_values,
@@ -34,11 +31,6 @@ def test_one_value_everywhere_is_no_image(tmp_path: Path, dtype: Any) -> None:
     path = save_image(tmp_path / "a.nii.gz", np.full((8, 9, 10), 7), dtype=dtype)
     with pytest.raises(InputError, match="holds the one value 7"):
         check_contrast(inspect_values(path))
-
-
-@given(st.lists(st.integers(0, 2**20), min_size=1, max_size=30))
-def test_codes_are_those_of_a_set(codes: list[int]) -> None:
-    assert set(_present(np.array(codes, np.int32)).tolist()) == set(codes)
 
 
 def test_codes_near_whole_numbers_are_rounded_and_others_refused(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wmhflow.core.arrays.codes import count_codes
 from wmhflow.core.checks.masks import (
     MOST_WMH_MM3,
     MaskReading,
@@ -27,7 +28,6 @@ from wmhflow.labels.freesurfer import cortical_codes, load_freesurfer_codes
 
 # The centres of a brain's sides lie some centimetres apart.
 EXCHANGED_MM = 5.0
-LARGEST_COUNTED_CODE = 2**17
 WHICH_LABELS = "--wmh-labels says it: the numbers that are WMH, or a name such as challenge"
 
 
@@ -220,15 +220,7 @@ def present_codes(path: Path) -> set[int]:
     InputError
         As :func:`read_labels`.
     """
-    data = read_labels(path)[0]
-    return set((_present(data) if data.min(initial=0) >= 0 else np.unique(data)).tolist())
-
-
-def _present(codes: NDArray[Any]) -> NDArray[Any]:
-    """Sort out which whole numbers of at least 0 there are; counting is faster than sorting."""
-    if codes.max(initial=0) > LARGEST_COUNTED_CODE:
-        return np.unique(codes)
-    return np.flatnonzero(np.bincount(codes.ravel()))
+    return set(count_codes(read_labels(path)[0])[0].tolist())
 
 
 def check_freesurfer(path: Path, codes: AbstractSet[int]) -> None:

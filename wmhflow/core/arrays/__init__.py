@@ -13,6 +13,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
     {
         "blocks": ["block_factors", "block_means", "over_blocks"],
         "boxes": ["bounding_box"],
+        "codes": ["count_codes", "fits_table"],
         "components": ["keep_components", "largest_component", "keep_large", "without_holes"],
         "distance": ["distance_to", "nearest", "signed_distance"],
         "masks": ["within", "deeper"],

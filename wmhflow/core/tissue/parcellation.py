@@ -7,12 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from wmhflow.core.arrays.codes import count_codes, fits_table
 from wmhflow.core.arrays.distance import distance_to
 from wmhflow.core.space.geometry import spacing_of, world_coordinates
 from wmhflow.labels.digits import LEFT, RIGHT
-
-# Codes from 0 up to here are looked up in a table, and counted without sorting.
-LARGEST_TABLE = 2**17
 
 
 def recode(codes: NDArray[np.integer], table: Mapping[int, int]) -> NDArray[np.uint8]:
@@ -31,7 +29,7 @@ def recode(codes: NDArray[np.integer], table: Mapping[int, int]) -> NDArray[np.u
     [[[5, 5, 0]]]
     """
     given = np.asarray(codes)
-    if _are_few(given):
+    if fits_table(given):
         lookup = np.zeros(int(given.max(initial=0)) + 1, dtype=np.uint8)
         for code, value in table.items():
             if 0 <= code < lookup.size:
@@ -42,23 +40,11 @@ def recode(codes: NDArray[np.integer], table: Mapping[int, int]) -> NDArray[np.u
     return lookup[inverse].reshape(np.shape(codes))
 
 
-def _are_few(codes: NDArray[np.integer]) -> bool:
-    """Tell whether a table can hold an entry for every code; sorting a volume takes a second."""
-    return int(codes.min(initial=0)) >= 0 and int(codes.max(initial=0)) < LARGEST_TABLE
-
-
 def unknown_codes(codes: NDArray[np.integer], table: Mapping[int, int]) -> dict[int, int]:
     """Count the voxels of every code, other than 0, that a table does not know."""
-    given = np.asarray(codes)
-    if _are_few(given):
-        every = np.bincount(given.ravel())
-        present = np.flatnonzero(every)
-        counts = every[present]
-    else:
-        present, counts = np.unique(given, return_counts=True)
     return {
         int(code): int(count)
-        for code, count in zip(present, counts, strict=True)
+        for code, count in zip(*count_codes(np.asarray(codes)), strict=True)
         if code != 0 and int(code) not in table
     }
 

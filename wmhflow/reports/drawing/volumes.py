@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BOX_MARGIN_MM = 6.0
-# Labels from 0 up to here are counted to know which there are.
-LARGEST_COUNTED = 2**17
 
 Box = tuple[slice, slice, slice]
 
@@ -83,24 +81,6 @@ def bounding_box(mask: NDArray[np.bool_], spacing_mm: NDArray[np.float64]) -> Bo
         return (slice(0, mask.shape[0]), slice(0, mask.shape[1]), slice(0, mask.shape[2]))
     first, second, third = box_of(mask, np.ceil(BOX_MARGIN_MM / spacing_mm).astype(int).tolist())
     return first, second, third
-
-
-def numbers_in(labels: NDArray[np.integer]) -> NDArray[np.integer]:
-    """List the numbers that a label image holds, rising; counting is faster than sorting.
-
-    Parameters
-    ----------
-    labels
-        Of any shape.
-
-    Examples
-    --------
-    >>> numbers_in(np.array([[4, 0], [2, 4]])).tolist()
-    [0, 2, 4]
-    """
-    if labels.size and labels.min() >= 0 and labels.max() < LARGEST_COUNTED:
-        return np.flatnonzero(np.bincount(labels.ravel(order="K")))
-    return np.unique(labels)
 
 
 def obliquity_deg(affine: NDArray[np.float64]) -> float:

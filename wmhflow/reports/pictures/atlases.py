@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 import nibabel as nib
 import numpy as np
 
+from wmhflow.core.arrays.codes import count_codes
 from wmhflow.core.regions.probabilities import STEPS
 from wmhflow.files.images import load_image
 from wmhflow.reports.atlas_regions import SHOWN_REGIONS, Pair, colours_of, pairs_of
 from wmhflow.reports.drawing.overlays import Fill
-from wmhflow.reports.drawing.volumes import Volume, numbers_in, to_ras
+from wmhflow.reports.drawing.volumes import Volume, to_ras
 from wmhflow.reports.pictures.picture import ORIENTATION, Picture
 from wmhflow.reports.pictures.views import fill_png
 
@@ -30,7 +31,7 @@ def atlases(context: VisitContext) -> Iterator[Picture]:
     """Draw the regions of every atlas; where they overlap, the likeliest."""
     for atlas in context.visit.atlases:
         labels = _labels(context, atlas)
-        present = set(numbers_in(labels).tolist())
+        present = set(count_codes(labels)[0].tolist())
         pairs = [pair for pair in pairs_of(atlas.regions) if not present.isdisjoint(pair.members)]
         png = fill_png(context.scene, _fill(context, atlas, labels, pairs))
         alt = f"Regions of the atlas {atlas.name} on the reference image"

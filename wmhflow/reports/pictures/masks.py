@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wmhflow.core.arrays.codes import count_codes
 from wmhflow.labels.digits import REST
 from wmhflow.labels.edges import interval_mm
 from wmhflow.reports.drawing.overlays import Fill, Outline
 from wmhflow.reports.drawing.slices import Underlay, slice_png
-from wmhflow.reports.drawing.volumes import numbers_in
 from wmhflow.reports.pictures.picture import ORIENTATION, Picture
 from wmhflow.reports.pictures.views import contours, lesion_rows, registry_entries
 
@@ -143,7 +143,7 @@ def shell_entries(
     from matplotlib import colormaps
     from matplotlib.colors import to_hex
 
-    present = [int(label) for label in numbers_in(labels) if label > 0]
+    present = [int(label) for label in count_codes(labels)[0] if label > 0]
 
     def extent(ordinal: int) -> str:
         near, far = sorted(abs(edge) for edge in interval_mm(ordinal, width_mm, max_mm))

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wmhflow.core.arrays.codes import count_codes
 from wmhflow.labels.regions import load_regions
 from wmhflow.reports.drawing.choice import lesion_slices
 from wmhflow.reports.drawing.overlays import Fill, Outline
 from wmhflow.reports.drawing.planes import NORMAL_AXIS
 from wmhflow.reports.drawing.slices import Underlay, slice_png
-from wmhflow.reports.drawing.volumes import numbers_in
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -95,7 +95,7 @@ def registry_entries(seg: str, labels: NDArray[np.integer]) -> tuple[tuple[int, 
     labels
         Numbers of both sides together.
     """
-    present = set(numbers_in(labels).tolist())
+    present = set(count_codes(labels)[0].tolist())
     return tuple(
         (index, region.colour, region.name)
         for index, region in load_regions(seg).items()
