@@ -82,7 +82,7 @@ def row(name: str, those: Sequence[Outcome]) -> str:
         f"{np.mean([one.dice for one in small]):.3f}",
         f"{np.median([one.found / one.planted for one in small]):.2f}",
         f"{max(free):.2f}" if free else "n/a",
-        f"{sum(not one.expected >= FLAGGED for one in wrong)} of {len(wrong)}",
+        f"{sum(one.expected < FLAGGED for one in wrong)} of {len(wrong)}",
         f"{sum(one.expected < FLAGGED for one in right)} of {len(right)}",
     ]  # fmt: skip
     return "| " + " | ".join(cells) + " |"

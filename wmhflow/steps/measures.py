@@ -72,6 +72,8 @@ WHITE = {
 }
 # From this volume of WMH on their asymmetry is judged.
 LEAST_ASYMMETRIC_MM3 = 5000.0
+# Counted where a parcellation was given.
+OF_PARCELLATION = "parcellation_unknown_voxels"
 # Voxels at the brain's edge are often outside a map's mask. From this share of NAWM on it is said.
 SAID_SHARE = 0.01
 WHY_NO_DATA = {
@@ -564,10 +566,6 @@ def mean_distance(sums: dict[int, list[float]], leaves: tuple[int, ...]) -> floa
     present = [sums[leaf] for leaf in leaves if leaf in sums]
     count = sum(pair[0] for pair in present)
     return sum(pair[1] for pair in present) / count if count else float("nan")
-
-
-# Counted where a parcellation was given.
-OF_PARCELLATION = "parcellation_unknown_voxels"
 
 
 class Quality(NamedTuple):
