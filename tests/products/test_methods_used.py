@@ -140,6 +140,9 @@ def test_the_text_names_what_is_done_and_nothing_else(kind: str) -> None:
     wrong = {said: is_true(visits()[kind]) for said, is_true in SAID.items()
              if (said in text) != bool(is_true(visits()[kind]))}  # fmt: skip
     assert wrong == {}
+    # an abbreviation is explained once, where it stands first
+    assert text.count("(WMH)") == 1
+    assert text.index("(WMH)") == text.index("WMH") - 1
     # what is cited stands in the references, and nothing else
     cited = citation_files(chosen, used(kind))["CITATION.bib"].count("@misc{")
     assert cited == len({part.partition("]")[0] for part in text.split("[@")[1:]})
@@ -175,7 +178,7 @@ def test_what_some_persons_have_is_told_with_its_condition() -> None:
     assert "given masks were used as they were; where there was none, they were computed" in text
     one = methods_text(BY_RULE, used("computed"))
     assert "The bias field was corrected" in one
-    assert "(WMH), they were computed on the FLAIR's own grid" in one
+    assert "For WMH, they were computed on the FLAIR's own grid" in one
 
 
 def test_a_persons_page_tells_that_persons_methods() -> None:

@@ -158,7 +158,9 @@ def _mask_text(settings: Settings, used: Used) -> list[str]:
     words = f"{guard:g} mm" if guard else "one (smallest) voxel edge"
     sentences = [_tissue_text(used)]
     if lesions := _wmh_text(settings, used):
-        sentences.append(f"For white matter hyperintensities (WMH), {lesions}.")
+        # the text of the registration may have named them before
+        called = "WMH" if FILLED in used else "white matter hyperintensities (WMH)"
+        sentences.append(f"For {called}, {lesions}.")
     if settings.anatomy.fill_holes and used.any(GIVEN_WMH, GIVEN_PROBABILITY):
         sentences.append("Holes in given masks were filled.")
     sentences.append("A lesion is a 26-connected component.")
