@@ -7,7 +7,7 @@ the heads that never measure the result.
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from benchmarks.accuracy.gauntlet import anatomy
 from benchmarks.accuracy.gauntlet.acquire import acquired, grid_of, motion_of, sampled
 from benchmarks.accuracy.gauntlet.anatomy import Head, cloud
 from benchmarks.accuracy.gauntlet.people import LOADS, TRAINING_HEADS
-from benchmarks.accuracy.gauntlet.protocols import Protocol, Scan
+from benchmarks.accuracy.gauntlet.protocols import PROTOCOLS, Protocol, Scan
 from wmhflow.core.arrays.blocks import block_factors, block_means
 from wmhflow.core.space.grids import box_of
 from wmhflow.core.wmh.evidence import READ_MM, as_read, slice_axis
@@ -97,12 +97,51 @@ def drawn(number: int, seed: int = SEED) -> Drawn:
     shown = str(rng.choice(["whole", "whole", "stripped", "tight", "loose", "neck"]))
     protocol = Protocol("training", scan, shown=shown, turned_deg=6)
     spread = float(rng.uniform(0, MOST_SPREAD))
-    flair = acquired(head, protocol, scan, seed + number, spread).image
-    motion = motion_of(head, protocol, True, seed + number)
+    return _acquired(head, protocol, scan, seed + number, spread, (plain, grown, rng))
+
+
+def drawn_of_protocol(number: int, seed: int) -> Drawn:
+    """Draw one person of a head that never measures, acquired as the gauntlet's people are.
+
+    Lesions are as bright as each other and have sharp edges, and brains are not padded.
+
+    Parameters
+    ----------
+    number, seed
+        As for `drawn`; protocols go round by the number, too.
+
+    Returns
+    -------
+    Drawn
+        Scan, priors and truth.
+    """
+    rng = np.random.default_rng([seed, number])
+    protocol = PROTOCOLS[number * 7 % len(PROTOCOLS)]
+    low, high = LOADS[(number * 5 + number // 6) % len(LOADS)]
+    load = float(np.exp(rng.uniform(np.log(low), np.log(high)))) if high else 0.0
+    grown = float(rng.uniform(0, 5)) if load > 5 else 0.0
+    plain = anatomy.plain_brain(TRAINING_HEADS[number % len(TRAINING_HEADS)])
+    head = anatomy.planted_in(plain, load, seed + number, grown)
+    scan = replace(protocol.flair, matrix=0)
+    return _acquired(head, protocol, scan, seed + number, 0.0, (plain, grown, rng))
+
+
+def _acquired(
+    head: Head,
+    protocol: Protocol,
+    scan: Scan,
+    seed: int,
+    spread: float,
+    off: tuple[Head, float, np.random.Generator],
+) -> Drawn:
+    """Acquire a head, and draw priors of the plain one, whose ventricles grew, that are off."""
+    plain, grown, rng = off
+    flair = acquired(head, protocol, scan, seed, spread).image
+    motion = motion_of(head, protocol, True, seed)
     laid = Laid(head, scan, motion, grid_of(head, scan, motion))
     data = flair.get_fdata(dtype=np.float32)
     priors, brain = blurred_priors(plain, laid, grown, rng)
-    brain &= (data > 0) | (shown == "whole")
+    brain &= (data > 0) | (protocol.shown == "whole")
     box = box_of(brain)
     return Drawn(
         flair=data[box],
