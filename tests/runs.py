@@ -20,7 +20,7 @@ def phantom_words(
     out: Path, work: Path, level: str = "participant", dataset: Path = PHANTOM
 ) -> list[str]:
     """Return the arguments that process the phantom with all its derivatives."""
-    names = ("lesions", "parcellation", "maps")
+    names = ("lesions", "parcellation", "maps", "others")
     given = [f"{name}={dataset}/derivatives/{name}" for name in names]
     return [str(dataset), str(out), level, "-d", *given, "-w", str(work)]
 

@@ -85,7 +85,7 @@ class Runs:
     def demo(self) -> list[Measured]:
         """Measure the example dataset, person and study level, as ``make demo`` runs them."""
         given = [f"{name}={EXAMPLE / 'derivatives' / name}" for name in
-                 ("lesions", "parcellation", "maps")]  # fmt: skip
+                 ("lesions", "parcellation", "maps", "others")]  # fmt: skip
         person = self._measured("the example dataset", EXAMPLE, "demo", "-d", *given)
         out, work = self._emptied("demo", keep=True)
         study = self._run(str(EXAMPLE), str(out), "group", "-w", str(work))
