@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from tests.schedulers import Cluster, Sent, make_cluster
+from wmhflow.cli import checking
 from wmhflow.cli import cluster as command
 from wmhflow.cli.progress import Progress
 from wmhflow.cli.steptimes import Expected, StepTimes
@@ -421,3 +422,26 @@ def test_the_container_is_asked_for_its_version(
     assert cluster.run("check", "--image", "lab/wmhflow") == (state == "WRONG")
     (line,) = [one for one in capsys.readouterr().out.splitlines() if " container: " in one]
     assert line.startswith(state)
+
+
+def test_the_room_that_is_needed_counts_visits_and_voxels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thousand people, as two that were looked at: one visit of 256 a side, and three smaller."""
+    usual = Estimate(3.0, 10.0, 256**3, n_visits=1, all_voxels=256**3)
+    small = Estimate(3.0, 10.0, 128**3, n_visits=3, all_voxels=3 * 128**3)
+    settings = SimpleNamespace(
+        output_dir=tmp_path / "out", execution=SimpleNamespace(work_dir=tmp_path / "work")
+    )
+    monkeypatch.setattr(checking, "has_work_dir", lambda _: True)
+    monkeypatch.setattr(checking.shutil, "disk_usage", lambda _: SimpleNamespace(free=70 * 1024**3))
+    found = checking.Findings()
+    checking._look_at_disks(settings, 1000, [usual, small], found)
+    room, scratch = found.lines
+    # 500 of the one and 500 of the other: (1 + 3/8) × 500 × 0.1 GB
+    assert room.endswith("has 70.0 GB free, and about 68.8 GB will be needed "
+                         "(a quota of your own is not seen here)")  # fmt: skip
+    assert " about 0.6 GB will be needed" in scratch
+    checking._look_at_disks(settings, 1100, [usual, small], found)
+    assert found.wrong == 1
+    assert "about 75.6 GB will be needed; make room" in found.lines[2]

@@ -40,9 +40,10 @@ OK, FAILED = 0, 1
 PLANNING_S = 40.0
 IMAGE_S = 60.0
 GB = 1024**3
-# what a person of a head of 256 voxels a side writes, and keeps in the work folder meanwhile
-OUTPUT_GB, WORK_GB = 0.15, 1.0
-N_OUTPUTS = 150
+# What a visit of a head of 256 voxels a side writes, and keeps in the work folder meanwhile: 69 MB
+# in 91 files, and 288 MB in 279, at most of those measured (docs/benchmarks.md), and some more.
+OUTPUT_GB, N_OUTPUTS = 0.1, 120
+WORK_GB, N_WORK = 0.6, 600
 MOST_PROBLEMS = 10
 
 
@@ -104,7 +105,7 @@ def check(settings: Settings, chosen: Submission) -> int:
                 "memory", f"--mem-gb {given:g} is less than the {most.mem_gb:.1f} GB expected"
             )
         _look_at_limits(chosen, chosen.time or needs.minutes, most, found)
-        _look_at_disks(settings, len(subjects), most, found)
+        _look_at_disks(settings, len(subjects), estimates, found)
     _look_at_image(chosen.image, found)
     print("\n".join(found.lines))
     print(f"{found.wrong} wrong." if found.wrong else "Nothing is wrong.")
@@ -203,14 +204,21 @@ def _look_at_limits(chosen: Submission, minutes: int, most: Estimate, found: Fin
                   f"{minutes_text(most.minutes)} expected")  # fmt: skip
 
 
-def _look_at_disks(settings: Settings, n_persons: int, most: Estimate, found: Findings) -> None:
-    size = most.voxels / HEAD_VOXELS
+def _look_at_disks(
+    settings: Settings, n_persons: int, seen: Sequence[Estimate], found: Findings
+) -> None:
+    """Look for room for everybody's outputs, judged by those who were seen, and one work folder."""
+    each = n_persons / len(seen)
+    voxels, visits = sum(one.all_voxels for one in seen), sum(one.n_visits for one in seen)
     folder = _there(settings.output_dir)
-    _look_at_disk("OUTPUT_DIR", folder, n_persons * OUTPUT_GB * size, n_persons * N_OUTPUTS, found)
+    gb = each * OUTPUT_GB * voxels / HEAD_VOXELS
+    _look_at_disk("OUTPUT_DIR", folder, gb, round(each * N_OUTPUTS * visits), found)
     given = settings.execution.work_dir if has_work_dir(settings) else None
     scratch = _there(given or Path(os.environ.get("SLURM_TMPDIR") or tempfile.gettempdir()))
+    most = most_of(seen)
+    gb = WORK_GB * most.all_voxels / HEAD_VOXELS
     _look_at_disk(
-        "scratch, here (nodes may have other disks)", scratch, WORK_GB * size, 1000, found
+        "scratch, here (nodes may have other disks)", scratch, gb, N_WORK * most.n_visits, found
     )
 
 

@@ -43,12 +43,16 @@ class Estimate:
         Of the largest reference image.
     steps
         The steps that take longest: name, GB and seconds of each.
+    n_visits, all_voxels
+        How many visits are processed, and the voxels of all their reference images together.
     """
 
     mem_gb: float
     minutes: float
     voxels: int
     steps: tuple[tuple[str, float, float], ...] = ()
+    n_visits: int = 1
+    all_voxels: int = 0
 
 
 def estimate_person(plan: ParticipantPlan, settings: Settings, cpus: int) -> Estimate:
@@ -75,7 +79,8 @@ def estimate_person(plan: ParticipantPlan, settings: Settings, cpus: int) -> Est
     # chains of steps leave more than two processors idle
     seconds = START_S + sum(one[2] for one in steps) / min(cpus, 2)
     longest = tuple(sorted(steps, key=lambda one: -one[2])[:5])
-    return Estimate(mem_gb, seconds / 60, max(sizes.values()), longest)
+    voxels = sizes.values()
+    return Estimate(mem_gb, seconds / 60, max(voxels), longest, len(voxels), sum(voxels))
 
 
 def reference_voxels(visit: VisitPlan) -> int:
@@ -91,13 +96,15 @@ def reference_voxels(visit: VisitPlan) -> int:
 
 
 def most_of(estimates: Sequence[Estimate]) -> Estimate:
-    """Take the most memory and the longest time of several persons."""
+    """Take the most of several persons: memory, time, visits and voxels."""
     longest = max(estimates, key=lambda one: one.minutes)
     return Estimate(
         max(one.mem_gb for one in estimates),
         longest.minutes,
         max(one.voxels for one in estimates),
         longest.steps,
+        max(one.n_visits for one in estimates),
+        max(one.all_voxels for one in estimates),
     )
 
 
