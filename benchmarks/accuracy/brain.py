@@ -2,15 +2,19 @@
 
 Heads are simulated as for the gauntlet, one image each, skull and neck and all. Five of the ten
 heads were looked at while the extraction was built; the other five are told apart. Seconds are a
-processor's, all threads together.
+processor's, all threads together. ``BRAIN_BESIDE`` names deepbet's program (`deepbet-cli`; made for
+T1w), whose masks of the same T1w images are then measured beside.
 """
 
 from __future__ import annotations
 
 import os
+import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -28,6 +32,7 @@ from wmhflow.steps.images import find_template
 from wmhflow.steps.tissue import find_brain
 
 N_HEADS = int(os.environ.get("BRAIN_HEADS", "200"))
+BESIDE = os.environ.get("BRAIN_BESIDE", "")
 LARGEST_TURN_DEG, LARGEST_SHIFT_MM = 25.0, 30.0
 MEAN_ASKED, WORST_ASKED, SECONDS_ASKED = 0.93, 0.88, 10.0
 # Heads that were looked at while the extraction was built.
@@ -79,13 +84,17 @@ class Case:
 
 @dataclass(frozen=True)
 class Found:
-    """What was found in one image: overlap, brain elsewhere, seconds, and words if refused."""
+    """What was found in one image: overlap, brain elsewhere, seconds, and words if refused.
+
+    ``beside`` is the overlap of the other program's mask, None where it was not asked.
+    """
 
     case: Case
     dice: float
     elsewhere_ml: dict[str, float]
     seconds: float
     refused: str | None = None
+    beside: float | None = None
 
 
 def cases(number: int = N_HEADS, seed: int = 1) -> list[Case]:
@@ -145,10 +154,27 @@ def measured(case: Case) -> Found:
     except InputError as error:
         refused = str(error)
     seconds = time.process_time() - start
-    found = Found(case, dice(mask, taken.brain), elsewhere(head, taken, mask), seconds, refused)
+    other = (
+        dice(mask_beside(taken.image), taken.brain) if BESIDE and case.contrast == "T1w" else None
+    )
+    found = Found(
+        case, dice(mask, taken.brain), elsewhere(head, taken, mask), seconds, refused, other
+    )
     if os.environ.get("BRAIN_VERBOSE"):
         print(row_of(found), flush=True)
     return found
+
+
+def mask_beside(image: nib.Nifti1Image) -> NDArray[np.bool_]:
+    """Let the other program find the brain."""
+    with tempfile.TemporaryDirectory() as temporary:
+        names_of = ("whole", "brain", "mask")
+        whole, brain, mask = (Path(temporary) / f"{name}.nii.gz" for name in names_of)
+        nib.save(image, whole)
+        # it ends with an error where no brain image is asked for
+        words = [BESIDE, "-i", str(whole), "-o", str(brain), "-m", str(mask), "--no_gpu"]
+        subprocess.run(words, check=True, capture_output=True)
+        return np.asanyarray(nib.load(mask).dataobj) > 0
 
 
 def elsewhere(head: Head, taken: Acquired, mask: NDArray[np.bool_]) -> dict[str, float]:
@@ -198,6 +224,11 @@ def report(found: Sequence[Found]) -> list[str]:
     for name, members in groups.items():
         if members:
             print(row(name, members))
+    both = [(one.dice, one.beside) for one in found if one.beside is not None]
+    if both:
+        (mean, theirs), (worst, their_worst) = np.mean(both, axis=0), np.min(both, axis=0)
+        print(f"\n{len(both)} T1w images, here and by {Path(BESIDE).name}: Dice {mean:.3f} and "
+              f"{theirs:.3f}, worst {worst:.3f} and {their_worst:.3f}.")  # fmt: skip
     print("\nThe worst:\n")
     for one in sorted(found, key=lambda one: one.dice)[:5]:
         print(f"- {row_of(one)}")
@@ -223,6 +254,7 @@ def row_of(one: Found) -> str:
     case = one.case
     parts = ", ".join(f"{name} {value:.1f}" for name, value in one.elsewhere_ml.items())
     said = f"; refused: {one.refused}" if one.refused else ""
+    said += "" if one.beside is None else f"; {Path(BESIDE).name}: {one.beside:.3f}"
     return (
         f"{case.number}, {case.head}, {case.kind}, turned by {case.turned_deg:.0f}: Dice "
         f"{one.dice:.3f}, {parts} ml, {one.seconds:.1f} s{said}"
