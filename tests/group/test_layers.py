@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 
 from tests.group.studies import finished, give, group_settings, study_of
-from wmhflow.bids.writer import read_table
+from wmhflow.bids.writer import Column, dictionary_of, read_object, read_table, write_json
 from wmhflow.group.layers import Running, width_of, widths_by_layers
 from wmhflow.group.run import run_group
 from wmhflow.settings import Reporting
@@ -101,3 +101,23 @@ def test_a_study_has_the_table_if_it_is_asked_for(tmp_path: Path) -> None:
         if asked:
             (written,) = read_table(path)
             assert (written["width_mm"], written["reason"]) == ("2", "n/a")
+
+
+def test_what_each_map_is_and_its_unit_are_told(tmp_path: Path) -> None:
+    visits = [finished(tmp_path, f"{person:02}") for person in range(3)]
+    for visit, unit, scale in zip(visits, ("ppb", "ppb", "ppm"), (1, 1, 1e-3), strict=True):
+        told = [row | {"map": "Chimap", "unit": unit} for row in rows(5 * scale, 0)]
+        give(visit, "profiles", told)
+        levels = (("Chimap", "Susceptibility; computed here"),)
+        column = Column("map", "Name", levels=levels)
+        write_json(visit.table("profiles").with_suffix(".json"), dictionary_of((column,)))
+    # ppb and ppm are not averaged
+    found = list(widths_by_layers(replace(study_of(visits), layers_p=0.05)))
+    assert [(one["unit"], one["n_persons"], one["difference"]) for one in found] == [
+        ("ppb", 2, 5), ("ppm", 1, 0.005)
+    ]  # fmt: skip
+    settings = group_settings(tmp_path / "in", visits)
+    assert run_group(replace(settings, reporting=Reporting(layers_p=0.05))) == 0
+    said = read_object(tmp_path / "group" / "desc-layers_penumbra.json")
+    assert said["map"]["Levels"] == {"Chimap": "Susceptibility"}
+    assert set(said) == set(read_table(tmp_path / "group" / "desc-layers_penumbra.tsv")[0])

@@ -10,7 +10,7 @@ from typing import Any
 
 from scipy.special import stdtr
 
-from wmhflow.bids.writer import Column, read_table
+from wmhflow.bids.writer import Column, read_object, read_table
 from wmhflow.group.study import Study, Visit
 
 FEWEST_PERSONS = 3
@@ -31,6 +31,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("next_p", "Of the shell after it, the first that does not differ", "1"),
     Column("p_bound", "Up to which p a shell counts as different (--layers-p)", "1"),
     Column("reason", "Why there is no width, or why it may be larger", kind="text"),
+    Column("unit", "Unit of difference; visits of another unit have another row", kind="text"),
 )
 
 
@@ -72,21 +73,22 @@ class Running:
 def widths_by_layers(study: Study) -> Iterator[dict[str, Any]]:
     """Find, per map and lesion class, the last consecutive shell that differs over persons.
 
-    Visits of a person are averaged first. Nothing is held but sums, however many persons there are.
+    Visits of a person are averaged first; those of another unit are kept apart. Nothing is held
+    but sums, however many persons there are.
 
     Parameters
     ----------
     study
         The visits, and the bound of p.
     """
-    found: dict[tuple[str, str], dict[tuple[float, float], Running]] = {}
+    found: dict[tuple[str, str, str], dict[tuple[float, float], Running]] = {}
     visits = study.with_table("profiles")
     for _, own in groupby(visits, key=lambda visit: visit.participant_id):
-        for (name, lesion_class, *edges), difference in _of_person(list(own)).items():
-            layers = found.setdefault((name, lesion_class), {})
+        for (name, lesion_class, unit, *edges), difference in _of_person(list(own)).items():
+            layers = found.setdefault((name, lesion_class, unit), {})
             layers.setdefault((edges[0], edges[1]), Running()).add(difference)
-    for (name, lesion_class), layers in found.items():
-        head = {"map": name, "lesion_class": lesion_class, "p_bound": study.layers_p}
+    for (name, lesion_class, unit), layers in found.items():
+        head = {"map": name, "lesion_class": lesion_class, "unit": unit, "p_bound": study.layers_p}
         yield head | width_of(layers, study.layers_p or 0.0)
 
 
@@ -100,7 +102,7 @@ def _of_person(visits: Sequence[Visit]) -> dict[tuple[Any, ...], float]:
             if not row["shell"].isdigit() or row["difference"] == "n/a":
                 continue
             edges = float(row["distance_lo"]), float(row["distance_hi"])
-            key = (row["map"], row["lesion_class"], *edges)
+            key = (row["map"], row["lesion_class"], row["unit"], *edges)
             sums.setdefault(key, Running()).add(float(row["difference"]))
     return {key: value.mean for key, value in sums.items()}
 
@@ -151,5 +153,14 @@ def width_of(layers: dict[tuple[float, float], Running], bound: float) -> dict[s
 
 
 def layer_columns(study: Study) -> tuple[Column, ...]:
-    """Give the columns, which are the same in every study."""
-    return COLUMNS
+    """Give the columns; that of maps says what each map is, as the gathered profiles do.
+
+    Parameters
+    ----------
+    study
+        Its visits' profiles have been gathered.
+    """
+    said: Any = read_object(study.table("profiles").with_suffix(".json")).get("map")
+    levels: Any = said.get("Levels") if isinstance(said, dict) else None
+    told = tuple(levels.items()) if isinstance(levels, dict) else ()
+    return tuple(one._replace(levels=told) if one.name == "map" else one for one in COLUMNS)
