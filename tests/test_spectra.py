@@ -13,6 +13,7 @@ import pytest
 
 from tests import inprocess
 from tests.coarse import MOTIONS, Coarse, coarse_dataset, head, save
+from tests.files.test_metabolites import COORD, CSV, TABLE
 from tests.plan.test_participant import FIELD, FLIRT
 from wmhflow.bids.writer import read_table
 from wmhflow.cli.parser import parse_settings
@@ -292,6 +293,26 @@ def test_bad_values_cost_the_values_alone(dataset: Coarse) -> None:
     ]
     table.write_text(VALUES, encoding="utf-8")
     shutil.copy(table, table.with_suffix(".csv"))
+    assert "2 tables answer for its values" in str(lines(planned(dataset)))
+
+
+def test_of_what_lcmodel_writes_twice_the_table_is_read(dataset: Coarse) -> None:
+    save_voxel(voxel_path(dataset), box(lesion_middle()))
+    folder = dataset.given / "sub-01" / "mrs"
+    folder.mkdir()
+    for name, text in (("TABLE", TABLE), ("coord", COORD), ("csv", CSV)):
+        (folder / f"sub-01_svs.{name}").write_text(text, encoding="utf-8")
+    visit = planned(dataset)
+    ((values,),) = ([one.values for one in visit.spectra],)
+    assert values is not None
+    assert values.path.name == "sub-01_svs.TABLE"
+    said = lines(visit)
+    for name in ("coord", "csv"):
+        why = f"sub-01_svs.{name} of given is passed over: sub-01_svs.TABLE of given says the same"
+        assert ("passed", why) in said
+    assert not visit.refused
+    # of another fit
+    (folder / "sub-01_svs.csv").write_text(CSV.replace("0.251", "0.252"), encoding="utf-8")
     assert "2 tables answer for its values" in str(lines(planned(dataset)))
 
 

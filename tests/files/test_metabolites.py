@@ -7,10 +7,72 @@ from pathlib import Path
 import pytest
 
 from wmhflow.errors import InputError
-from wmhflow.files.metabolites import read_metabolites
+from wmhflow.files.metabolites import read_metabolites, same_amounts
 from wmhflow.registries.spectroscopy import load_table_forms
 
+# As LCModel 6.3 writes it: fixed columns, of which one is a sign that is no part of a name.
+TABLE = """ LCModel (Version 6.3-1B)
+ a title
+ Data of: somewhere
+ 28-May-2015  14:21
+
+$$CONC 38 lines in following concentration table = NCONC+1
+    Conc.  %SD /Cr+PCr  Metabolite
+ 7.97E-02  11%   0.318 NAA
+    0.000 999%   0.000 PCh
+ 6.78E-02  16%   0.271 -CrCH2
+    0.251   3%   1.000 Cr+PCr
+
+$$MISC  6 lines in following misc. output table
+  FWHM = 0.043 ppm    S/N =  13
+
+$$DIAG  2 lines in following diagnostic table:
+   2 info's    TWOREG  8
+"""
+# The same fit: in a .coord lines follow without a gap, and the spectra after them.
+COORD = (
+    TABLE.replace("$$CONC 38", " 38").replace("\n\n", "\n").replace("$$MISC  6", "   6")
+    + "  799 points on ppm-axis = NY\n      4.000000     3.995243     3.990486     3.985729\n"
+)
+CSV = (
+    "Row, Col, NAA, NAA %SD, NAA/Cr+PCr, PCh, PCh %SD, PCh/Cr+PCr, Cr+PCr, Cr+PCr %SD, "
+    "Cr+PCr/Cr+PCr\n  1,   1, 7.97E-02,   11,    0.318,    0.000,  999,    0.000,    0.251,    3,"
+    "    1.000\n"
+)
+
 FORMS = {
+    "LCModel (.table, .coord)": (
+        "svs.table",
+        TABLE,
+        [
+            ("NAA", 7.97e-2, "arbitrary", 11.0),
+            ("NAA", 0.318, "/Cr+PCr", 11.0),
+            ("PCh", 0.0, "arbitrary", 999.0),
+            ("PCh", 0.0, "/Cr+PCr", 999.0),
+            ("-CrCH2", 6.78e-2, "arbitrary", 16.0),
+            ("-CrCH2", 0.271, "/Cr+PCr", 16.0),
+            ("Cr+PCr", 0.251, "arbitrary", 3.0),
+            ("Cr+PCr", 1.0, "/Cr+PCr", 3.0),
+        ],
+    ),
+    "FSL-MRS (concentrations.csv)": (
+        "svs.csv",
+        (
+            "Metabs,mean,mean,mean,mean,std,std,std,std\n"
+            ",raw,internal,molality,molarity,raw,internal,molality,molarity\n"
+            "NAA,8.0,1.25,9.0,10.0,0.4,0.1,0.9,0.2\nLac,0.0,0.0,0.0,0.0,0.1,0.1,0.1,0.1\n"
+        ),
+        [
+            ("NAA", 8.0, "arbitrary", 5.0),
+            ("NAA", 1.25, "/internal", 8.0),
+            ("NAA", 9.0, "mmol/kg", 10.0),
+            ("NAA", 10.0, "mmol/L", 2.0),
+            ("Lac", 0.0, "arbitrary", None),
+            ("Lac", 0.0, "/internal", None),
+            ("Lac", 0.0, "mmol/kg", None),
+            ("Lac", 0.0, "mmol/L", None),
+        ],
+    ),
     "by hand": (
         "svs.tsv",
         "metabolite\tvalue\tunit\tsd_percent\nNAA\t8.5\tmmol/kg\t3\nLac\tn/a\tmmol/kg\tn/a\n",
@@ -116,6 +178,92 @@ def test_ratios_to_any_reference_and_what_a_table_of_lcmodel_says_are_read(tmp_p
     assert read_metabolites(write(tmp_path, "svs.tsv", text)) == [
         ("NAA", 7.9, "arbitrary", 4.0), ("NAA", 1.2, "/Cr+PCr", 4.0)
     ]  # fmt: skip
+
+
+def test_a_coord_holds_what_the_table_does(tmp_path: Path) -> None:
+    # names of other alphabets stand in its head; capital letters in its ending
+    path = tmp_path / "svs.COORD"
+    path.write_bytes(COORD.replace("somewhere", "Universität").encode("latin-1"))
+    table = write(tmp_path, "svs.table", TABLE)
+    assert read_metabolites(path) == read_metabolites(table)
+    assert same_amounts(table, path)
+    assert same_amounts(table, write(tmp_path, "svs.csv", CSV))
+    assert not same_amounts(table, write(tmp_path, "svs.csv", CSV.replace("0.251", "0.252")))
+    assert not same_amounts(table, write(tmp_path, "svs.csv", "NAA,SNR\n8,9\n"))
+
+
+@pytest.mark.parametrize(
+    ("row", "wanted"),
+    [
+        # a sign marks a ratio that is far from what was expected
+        ("    0.115   2%   0.457+GPC", ("GPC", 0.115, 0.457)),
+        ("    0.115   2% 8.2E-02-Gua", ("Gua", 0.115, 0.082)),
+        (" 6.78E-02  16%   0.271+-CrCH2", ("-CrCH2", 0.0678, 0.271)),
+        ("  999.123 100%   0.115 2HG", ("2HG", 999.123, 0.115)),
+        (" 1.0E+03  88%   0.115+2HG", ("2HG", 1000.0, 0.115)),
+        ("    0.357  17%   1.426 MM14+Lip13a+MM12   ", ("MM14+Lip13a+MM12", 0.357, 1.426)),
+    ],
+)
+def test_rows_of_lcmodel_are_parted_as_it_writes_them(
+    tmp_path: Path, row: str, wanted: tuple[str, float, float]
+) -> None:
+    text = TABLE.replace(" 7.97E-02  11%   0.318 NAA", row)
+    amount, ratio = read_metabolites(write(tmp_path, "svs.table", text))[:2]
+    assert (amount.name, amount.value, ratio.value) == wanted
+    assert ratio.name == amount.name
+
+
+@pytest.mark.parametrize(
+    ("cut", "name", "ratio", "unit"),
+    [
+        # LCModel cuts the reference's name after six letters
+        ("/GPC+PC", "GPC+PCh", "1.000", "/GPC+PCh"),
+        ("   /Cr ", "Cr", "1.000", "/Cr"),
+        ("/L16+L0", "L16+L09+L13", "1.000", "/L16+L09+L13"),
+        ("/GPC+PC", "Cho", "1.000", "/GPC+PC"),
+        # CONREL: ratios are multiplied by what the reference counts as
+        ("/Cr+PCr", "Cr+PCr", "8.000", "/Cr+PCr=8"),
+    ],
+)
+def test_the_reference_of_lcmodels_ratios_is_told(
+    tmp_path: Path, cut: str, name: str, ratio: str, unit: str
+) -> None:
+    text = TABLE.replace("/Cr+PCr", cut).replace("1.000 Cr+PCr", f"{ratio} {name}")
+    found = read_metabolites(write(tmp_path, "svs.table", text))
+    assert {one.unit for one in found} == {"arbitrary", unit}
+
+
+@pytest.mark.parametrize("name", ["svs.table", "svs.csv"])
+def test_ratios_to_what_was_not_found_are_missing(tmp_path: Path, name: str) -> None:
+    # LCModel then writes 0 for every ratio
+    text = TABLE if name == "svs.table" else CSV
+    for ratio in ("0.318", "0.271", "1.000"):
+        text = text.replace(ratio, "0.000")
+    found = read_metabolites(write(tmp_path, name, text))
+    ratios = [one for one in found if one.unit != "arbitrary"]
+    assert ratios
+    assert {one.value for one in ratios} == {None}
+    assert found[0] == ("NAA", 7.97e-2, "arbitrary", 11.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (TABLE.replace("$$CONC 38 lines in following concentration", "$$"), "stopped before it"),
+        (TABLE[: TABLE.index("$$MISC")], "ends in its table of concentrations"),
+        (TABLE + TABLE, "holds 2 tables of concentrations"),
+        (TABLE.replace("/Cr+PCr ", ""), "has the columns 'Conc.  %SD  Metabolite' above"),
+        (TABLE.replace("0.318 NAA", "0.318"), "the line '7.97E-02  11%   0.318' in its table"),
+        (TABLE.replace("7.97E-02", "********"), "which is no row of it"),
+        (TABLE.replace("PCh", "NAA"), "a metabolite twice"),
+    ],
+)
+def test_files_of_lcmodel_that_are_not_whole_are_refused(
+    tmp_path: Path, text: str, why: str
+) -> None:
+    with pytest.raises(InputError) as refused:
+        read_metabolites(write(tmp_path, "svs.table", text))
+    assert why in str(refused.value)
 
 
 # what would be read as amounts of metabolites and is none

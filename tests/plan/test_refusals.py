@@ -117,7 +117,7 @@ def voxel(study: Study) -> None:
     save_voxel(path, np.diag([20.0, 20, 20, 1]), code=0)
     save_voxel(path.with_name("sub-01_voi-b_svs.nii.gz"), np.diag([20.0, 20, 20, 1]))
     path.with_name("sub-01_voi-c_svs.tsv").write_text("metabolite\tvalue\nNAA\t8\n")
-    path.with_name("sub-01_voi-b_svs.table").write_text("8")
+    path.with_name("sub-01_voi-b_svs.txt").write_text("8")
 
 
 REFUSED, UNUSABLE = "refused", "unusable"
@@ -175,7 +175,7 @@ CASES: dict[str, tuple[Callable[[Study], None], tuple[str, ...], dict[tuple[str,
     "a voxel without a place, and tables of none": (
         voxel, (),
         {("mrs voi-a", REFUSED): "does not say where it lies",
-         ("mrs", REFUSED): "sub-01_voi-b_svs.table of raw is not read"}),
+         ("mrs", REFUSED): "sub-01_voi-b_svs.txt of raw is not read"}),
 }  # fmt: skip
 
 

@@ -10,17 +10,27 @@ from pathlib import Path
 from typing import NamedTuple
 
 from wmhflow.errors import InputError
+from wmhflow.files.lcmodel import concentrations, is_of_lcmodel
 from wmhflow.registries.spectroscopy import (
     TableForm,
     form_in_sections,
     form_of,
+    form_under_two_lines,
     is_metabolite,
     load_table_forms,
 )
 
 MISSING = ("", "n/a", "N/A", "NA", "nan", "NaN", "inf", "-inf")
-# A table of one voxel has some dozens of metabolites.
+# A table of one voxel has some dozens of metabolites; LCModel's .coord holds their spectra, too.
 MOST_BYTES = 2**20
+MOST_BYTES_SPECTRA = 2**25
+SPECTRA = ".coord"
+# The files that hold LCModel's table as text.
+OF_LCMODEL = (".table", SPECTRA)
+# Letters of a metabolite's name in LCModel's .csv.
+CSV_NAME = 13
+# So far from 1 is the ratio of a reference to itself by rounding.
+ROUNDED = 0.005
 NO_UNIT = "arbitrary"
 SEPARATORS = ("\t", ",", ";")
 # Where columns are parted by semicolons, a comma stands in numbers.
@@ -44,7 +54,7 @@ def read_metabolites(path: Path) -> list[Metabolite]:
     ----------
     path
         Separated by tabs, commas or semicolons; its first line names the columns, but for files of
-        several tables.
+        several tables. Or LCModel's ``.table`` or ``.coord``.
 
     Returns
     -------
@@ -61,22 +71,42 @@ def read_metabolites(path: Path) -> list[Metabolite]:
     form = form_in_sections(lines[0][0]) if lines else None
     if form is not None:
         return _checked(path, _by_section(path, form, lines))
-    names, body = _table(path, lines)
-    form = form_of(names)
+    form = form_under_two_lines(lines)
+    names, body = _table(path, lines if form is None else _under_one_line(form, lines))
+    form = form or form_of(names)
     if form is None:
         raise InputError(f"{path} {_unknown(names)}")
     read = _by_row if form.metabolite else _by_column
     return _checked(path, list(read(path, form, names, body)))
 
 
-def _lines(path: Path) -> list[list[str]]:
-    """Read the cells of every line that is not empty."""
+def same_amounts(one: Path, other: Path) -> bool:
+    """Tell whether two files of LCModel hold the same fit, as far as both list its metabolites.
+
+    Parameters
+    ----------
+    one, other
+        Files as of :func:`read_metabolites`; one that cannot be read holds no fit.
+    """
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise InputError(f"{path} is too large for a table of one voxel's metabolites.")
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read as text ({error}); write it anew.") from None
+        # in a .csv long names are cut
+        found = [
+            {each.name[:CSV_NAME]: each.value for each in read_metabolites(path)
+             if each.unit == NO_UNIT}
+            for path in (one, other)
+        ]  # fmt: skip
+    except InputError:
+        return False
+    shared = found[0].keys() & found[1].keys()
+    is_whole = 0 < len(shared) == min(map(len, found))
+    return is_whole and all(found[0][name] == found[1][name] for name in shared)
+
+
+def _lines(path: Path) -> list[list[str]]:
+    """Read the cells of every line that is not empty; of LCModel's text, its concentrations."""
+    text = _text(path)
+    if is_of_lcmodel(text):
+        return concentrations(path, text)
     first = text.split("\n", maxsplit=1)[0]
     separator = next((one for one in SEPARATORS if one in first), ",")
     try:
@@ -90,6 +120,34 @@ def _lines(path: Path) -> list[list[str]]:
         [cell.replace(",", ".") if _DECIMAL_COMMA.fullmatch(cell) else cell for cell in row]
         for row in rows
     ]
+
+
+def _text(path: Path) -> str:
+    ending = path.suffix.lower()
+    most = MOST_BYTES_SPECTRA if ending == SPECTRA else MOST_BYTES
+    try:
+        if path.stat().st_size > most:
+            raise InputError(f"{path} is too large for a table of one voxel's metabolites.")
+        content = path.read_bytes()
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        if ending in OF_LCMODEL:
+            # titles and names of hospitals stand there in other letters
+            return content.decode("latin-1")
+        raise InputError(f"{path} cannot be read as text ({error}); write it anew.") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read as text ({error}); write it anew.") from None
+
+
+def _under_one_line(form: TableForm, lines: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Join two lines of names: what stands over standard deviations is added to their names."""
+    over, under, *body = lines
+    spread = form.over[1]
+    names = [
+        (low or high) + ((form.sd or "") if high == spread else "")
+        for high, low in zip(over, under, strict=True)
+    ]
+    return [names, *map(list, body)]
 
 
 def _table(path: Path, lines: Sequence[Sequence[str]]) -> tuple[list[str], list[list[str]]]:
@@ -128,7 +186,10 @@ def _unknown(names: Sequence[str], other: Sequence[str] = ()) -> str:
 
 
 def _checked(path: Path, found: list[Metabolite]) -> list[Metabolite]:
-    """Refuse a table without any metabolite, without a name, or with one twice."""
+    """Refuse a table without any metabolite, without a name, or with one twice.
+
+    Of ratios to what was not found, which are all 0, none is told.
+    """
     if not found:
         raise InputError(f"{path} holds no metabolite; give its columns the names of a known form.")
     if not all(one.name for one in found):
@@ -139,7 +200,43 @@ def _checked(path: Path, found: list[Metabolite]) -> list[Metabolite]:
         raise InputError(
             f"{path} has a metabolite twice in one unit; keep one row of each, of this voxel alone."
         )
-    return found
+    return _of_found_references(found)
+
+
+def _of_found_references(found: Sequence[Metabolite]) -> list[Metabolite]:
+    """Take out ratios to a reference of which there is none, and say what a reference counts as.
+
+    LCModel writes 0 for all ratios where it did not find the reference, and multiplies them by what
+    the user wants the reference to count as.
+    """
+    amounts = {one.name for one in found if one.value and not _reference(one)}
+    ratios: dict[str, dict[str, float | None]] = {}
+    for one in found:
+        if reference := _reference(one):
+            ratios.setdefault(reference, {})[one.name.partition("/")[0]] = one.value
+    lost = {
+        reference
+        for reference, values in ratios.items()
+        if not any(values.values()) and amounts & values.keys()
+    }
+    return [
+        one._replace(value=None)
+        if (reference := _reference(one)) in lost
+        else _counted(one, reference, ratios.get(reference, {}).get(reference))
+        for one in found
+    ]
+
+
+def _reference(one: Metabolite) -> str:
+    """Return what a ratio is one to, by its name or unit; nothing for an amount."""
+    return one.name.partition("/")[2] or (one.unit[1:] if one.unit.startswith("/") else "")
+
+
+def _counted(one: Metabolite, reference: str, counts: float | None) -> Metabolite:
+    """Return a ratio, with what its reference counts as in the unit, if that is not 1."""
+    if not counts or abs(counts - 1) <= ROUNDED:
+        return one
+    return one._replace(unit=f"/{reference}={counts:g}")
 
 
 def _by_row(
@@ -154,6 +251,9 @@ def _by_row(
         spread = _percent(path, row.get(spread_in.lower(), ""))
         for column, unit in form.values_of(names):
             value = _number(path, row[column.lower()])
+            apart = row.get(f"{column}{form.sd}".lower()) if form.sd else None
+            if apart is not None:
+                spread = _share(_number(path, apart), value)
             own = unit or ("" if told in MISSING else told)
             name = row[(form.metabolite or "").lower()]
             yield Metabolite(name, value, own or NO_UNIT, spread)

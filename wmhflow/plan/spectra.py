@@ -15,7 +15,7 @@ from wmhflow.bids.sidecars import read_sidecar
 from wmhflow.errors import InputError
 from wmhflow.files.forms import check_forms, trusted_affine
 from wmhflow.files.images import read_box
-from wmhflow.files.metabolites import read_metabolites
+from wmhflow.files.metabolites import OF_LCMODEL, read_metabolites, same_amounts
 from wmhflow.plan.context import Planning
 from wmhflow.plan.refusals import SPECTRA
 from wmhflow.plan.routes import Edge, find_route
@@ -23,9 +23,10 @@ from wmhflow.plan.transforms import check_matrix
 from wmhflow.plan.visit import PASSED, REFUSED, UNUSABLE, Given, SpectrumPlan, VisitPlan
 
 SUFFIX, GRID_SUFFIX = "svs", "mrsi"
-TABLES = (".tsv", ".csv")
+# How tables end that are read, in small or capital letters.
+TABLES = (".table", ".coord", ".csv", ".tsv")
 # How programs call tables that are not read.
-OTHER_TABLES = (".txt", ".table", ".coord", ".xls", ".xlsx", ".html")
+OTHER_TABLES = (".txt", ".xls", ".xlsx", ".html")
 # What the place of a voxel may be called in transforms.
 PLACES = ("mrs", "svs")
 # Edges of a voxel, mm: the shortest that is measured in a head, and what is longer than a head.
@@ -213,6 +214,7 @@ def _by_anatomical(visit: VisitPlan, file: FoundFile, told: Mapping[str, Any]) -
 
 def _values(planning: Planning, tables: Sequence[FoundFile], what: str) -> FoundFile | None:
     """Take the table of a voxel's metabolites; one that cannot be read is left out and said."""
+    tables = list(_without_copies(planning, tables, what))
     if not tables:
         return None
     if len(tables) > 1:
@@ -228,10 +230,27 @@ def _values(planning: Planning, tables: Sequence[FoundFile], what: str) -> Found
     return tables[0]
 
 
+def _without_copies(
+    planning: Planning, tables: Sequence[FoundFile], what: str
+) -> Iterator[FoundFile]:
+    """Pass over what LCModel writes again: a ``.coord`` or ``.csv`` of its ``.table``'s amounts."""
+    ordered = sorted(tables, key=lambda file: TABLES.index(_ending(file)))
+    for place, file in enumerate(ordered):
+        first = ordered[0]
+        if place and _ending(first) in OF_LCMODEL and same_amounts(first.path, file.path):
+            planning.say(what, PASSED, f"{file.named} is passed over: {first.named} says the same")
+        else:
+            yield file
+
+
+def _ending(file: FoundFile) -> str:
+    return str(file.get("extension")).lower()
+
+
 def _tables(planning: Planning, file: FoundFile) -> Iterator[FoundFile]:
     own = [file.get(entity) for entity in OF_NAME]
     for other in _of_spectra(planning):
-        is_table = other.get("suffix") == SUFFIX and other.get("extension") in TABLES
+        is_table = other.get("suffix") == SUFFIX and _ending(other) in TABLES
         if is_table and [other.get(entity) for entity in OF_NAME] == own:
             yield other
 
@@ -253,16 +272,17 @@ def _say_strays(planning: Planning, voxels: Sequence[FoundFile]) -> None:
     strays = [
         file
         for file in _of_spectra(planning)
-        if file.path not in own and file.path.name.endswith((*TABLES, *OTHER_TABLES))
+        if file.path not in own and file.path.suffix.lower() in (*TABLES, *OTHER_TABLES)
     ]
     there = " and ".join(file.path.name for file in voxels[:3])
     for file in planning.of_visit(strays):
         if file.get("suffix") != SUFFIX:
             why = (
-                f"a table of metabolites is called as its voxel, and ends in _{SUFFIX}.tsv or .csv"
+                f"a table of metabolites is called as its voxel, and ends in _{SUFFIX}.tsv, .csv, "
+                ".table or .coord"
             )
             planning.say(SPECTRA, "note", f"{file.named} is not used: {why}")
-        elif file.path.name.endswith(TABLES):
+        elif file.path.suffix.lower() in TABLES:
             names = f"those of this visit are {there}" if voxels else "this visit has none"
             planning.say(
                 SPECTRA, REFUSED,
@@ -270,7 +290,9 @@ def _say_strays(planning: Planning, voxels: Sequence[FoundFile]) -> None:
                 f"name of its voxel (…_{SUFFIX}.nii.gz), with the same acq-, voi- and run-.",
             )  # fmt: skip
         else:
-            ends = " or ".join(TABLES)
             planning.say(
-                SPECTRA, REFUSED, f"the table {file.named} is not read: give it as {ends}."
-            )
+                SPECTRA, REFUSED,
+                f"the table {file.named} is not read: give LCModel's .table or .coord, or a .csv or "
+                ".tsv of FSL-MRS, LCModel, TARQUIN, spant or Osprey; of any other program, such as "
+                "jMRUI or Gannet, write a .tsv with the columns metabolite and value.",
+            )  # fmt: skip

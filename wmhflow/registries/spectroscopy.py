@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -12,7 +12,7 @@ from typing import Any
 
 # Macromolecules and lipids, which are fitted beside metabolites.
 _BESIDE = re.compile(r"(mm|lip)\w*")
-_LISTS = ("sections", "needs", "sd_percent", "ignored")
+_LISTS = ("sections", "over", "needs", "sd_percent", "ignored")
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class TableForm:
 
     program: str
     sections: tuple[str, ...] = ()
+    over: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     metabolite: str | None = None
     values: Mapping[str, str] = field(default_factory=dict)
@@ -98,7 +99,7 @@ def form_of(columns: Collection[str]) -> TableForm | None:
         for form in load_table_forms()
         if form.fits(columns) and (form.metabolite is not None or not named)
     )
-    return next((form for form in fitting if not form.sections), None)
+    return next((form for form in fitting if not form.sections and not form.over), None)
 
 
 def form_in_sections(line: str) -> TableForm | None:
@@ -111,6 +112,30 @@ def form_in_sections(line: str) -> TableForm | None:
     """
     found = (form for form in load_table_forms() if form.sections and form.sections[0] == line)
     return next(found, None)
+
+
+def form_under_two_lines(lines: Sequence[Sequence[str]]) -> TableForm | None:
+    """Return the form of a table with two lines of names; None for others.
+
+    Parameters
+    ----------
+    lines
+        The cells of its lines.
+
+    Examples
+    --------
+    >>> form_under_two_lines([["Metabs", "mean", "std"], ["", "raw", "raw"]]).program
+    'FSL-MRS (concentrations.csv)'
+    """
+    if len(lines) < 2 or len(lines[0]) != len(lines[1]):
+        return None
+    over, under = lines[:2]
+    for form in load_table_forms():
+        named = [high for high, low in zip(over, under, strict=True) if not low]
+        kinds = {high for high, low in zip(over, under, strict=True) if low}
+        if form.over and named == list(form.needs) and kinds == set(form.over):
+            return form
+    return None
 
 
 def is_metabolite(name: str) -> bool:
