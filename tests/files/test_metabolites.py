@@ -198,7 +198,7 @@ def test_a_coord_holds_what_the_table_does(tmp_path: Path) -> None:
         # a sign marks a ratio that is far from what was expected
         ("    0.115   2%   0.457+GPC", ("GPC", 0.115, 0.457)),
         ("    0.115   2% 8.2E-02-Gua", ("Gua", 0.115, 0.082)),
-        (" 6.78E-02  16%   0.271+-CrCH2", ("-CrCH2", 0.0678, 0.271)),
+        (" 6.78E-02  16%   0.271+-Lip09", ("-Lip09", 0.0678, 0.271)),
         ("  999.123 100%   0.115 2HG", ("2HG", 999.123, 0.115)),
         (" 1.0E+03  88%   0.115+2HG", ("2HG", 1000.0, 0.115)),
         ("    0.357  17%   1.426 MM14+Lip13a+MM12   ", ("MM14+Lip13a+MM12", 0.357, 1.426)),

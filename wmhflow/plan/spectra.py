@@ -292,7 +292,7 @@ def _say_strays(planning: Planning, voxels: Sequence[FoundFile]) -> None:
         else:
             planning.say(
                 SPECTRA, REFUSED,
-                f"the table {file.named} is not read: give LCModel's .table or .coord, or a .csv or "
-                ".tsv of FSL-MRS, LCModel, TARQUIN, spant or Osprey; of any other program, such as "
-                "jMRUI or Gannet, write a .tsv with the columns metabolite and value.",
+                f"the table {file.named} is not read: give LCModel's .table or .coord, or a .csv "
+                "or .tsv of FSL-MRS, LCModel, TARQUIN, spant or Osprey; of any other program, such "
+                "as jMRUI or Gannet, write a .tsv with the columns metabolite and value.",
             )  # fmt: skip
