@@ -246,6 +246,13 @@ def test_ratios_to_what_was_not_found_are_missing(tmp_path: Path, name: str) -> 
     assert found[0] == ("NAA", 7.97e-2, "arbitrary", 11.0)
 
 
+def test_a_csv_says_what_the_reference_counts_as_and_a_ratio_of_0_is_one(tmp_path: Path) -> None:
+    found = read_metabolites(write(tmp_path, "svs.csv", CSV.replace("1.000", "8.000")))
+    assert {one.unit for one in found} == {"arbitrary", "/Cr+PCr=8"}
+    (lactate,) = read_metabolites(write(tmp_path, "svs.tsv", "metabolite\tvalue\nLac/Cr\t0\n"))
+    assert lactate.value == 0
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [
