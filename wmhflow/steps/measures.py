@@ -355,12 +355,11 @@ def sample_maps(
         curves += shown.curves
         sampled[name]["n_effective"] = shown.samples
         sampled[name] = {key: column[at] for key, column in sampled[name].items()}
+    cells_of = {name: _as_rows(columns) for name, columns in sampled.items()}
     table = [
-        cells
-        | {"map": one.name, "unit": one.unit}
-        | {key: _number(values[i]) for key, values in sampled[one.name].items() if key != "index"}
+        cells | {"map": one.name, "unit": one.unit} | measured
         for one in options
-        for i, cells in enumerate(described)
+        for cells, measured in zip(described, cells_of[one.name], strict=True)
     ]
     nawm = int(at[places[WHITE["NAWM"]]])
     impure = impure_share(weights, kept, nawm)
@@ -449,9 +448,10 @@ def _coverage_facts(
     return facts
 
 
-def _number(value: Any) -> int | float:
-    number = value.item()
-    return number if isinstance(number, int) else float(number)
+def _as_rows(columns: Mapping[str, NDArray[Any]]) -> list[dict[str, Any]]:
+    """Turn the statistics of all regions into a row for each, of whole and other numbers."""
+    kept = {key: values.tolist() for key, values in columns.items() if key != "index"}
+    return [dict(zip(kept, row, strict=True)) for row in zip(*kept.values(), strict=True)]
 
 
 class Profiles(NamedTuple):

@@ -110,6 +110,8 @@ class RegionEntries:
 
 
 Coverage = CoverageWeights | RegionEntries
+# Numbers and volumes of unions of regions, and which of them each region is part of.
+Unions = tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64], NDArray[np.int32]]
 
 
 def coverage_weights(
@@ -273,9 +275,7 @@ def union_entries(
     )
 
 
-def unions_of(
-    weights: CoverageWeights, membership: Sequence[tuple[int, Sequence[int]]]
-) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64], NDArray[np.int32]]:
+def unions_of(weights: CoverageWeights, membership: Sequence[tuple[int, Sequence[int]]]) -> Unions:
     """Find which unions each region is part of.
 
     Parameters

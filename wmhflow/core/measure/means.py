@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
-from wmhflow.core.measure.coverage import CoverageWeights, unions_of
+from wmhflow.core.measure.coverage import CoverageWeights, Unions, unions_of
 from wmhflow.core.measure.statistics import counted_values
 
 
@@ -57,7 +57,32 @@ def union_means(
     >>> {name: column.tolist() for name, column in found.items()}
     {'n': [2, 0], 'volume_mm3': [2.0, 0.0], 'mean': [2.0, nan]}
     """
-    new, volume, starts, unions = unions_of(weights, membership)
+    return means_of_unions(values, weights, unions_of(weights, membership), valid)
+
+
+def means_of_unions(
+    values: ArrayLike, weights: CoverageWeights, found: Unions, valid: ArrayLike | None = None
+) -> dict[str, NDArray[Any]]:
+    """Do what :func:`union_means` does, where the unions were found before, for another map.
+
+    Parameters
+    ----------
+    values, weights, valid
+        As for :func:`union_means`.
+    found
+        What :func:`~wmhflow.core.measure.coverage.unions_of` gives of the weights.
+
+    Returns
+    -------
+    dict of arrays
+        As of :func:`union_means`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As :func:`~wmhflow.core.measure.statistics.region_statistics`.
+    """
+    new, volume, starts, unions = found
     sampled, counted = counted_values(values, weights, valid)
     n, parts = _part_sums(
         (weights.starts, weights.regions, weights.fractions), (starts, unions), sampled, counted,

@@ -15,8 +15,9 @@ from wmhflow.core.measure.coverage import (
     coverage_weights,
     merge_regions,
     union_entries,
+    unions_of,
 )
-from wmhflow.core.measure.means import union_means
+from wmhflow.core.measure.means import means_of_unions
 from wmhflow.core.measure.statistics import region_statistics
 from wmhflow.core.regions.partition import IN_WMH, Partition, Row
 
@@ -267,8 +268,9 @@ def means_in(
     """
     shape = next(iter(maps.values()))[0].shape
     weights = coverage_weights(found.labels, label_affine, shape, map_affine)
-    membership = membership_of(found, rows)
+    # equal for all maps, and found more slowly than a map is averaged
+    unions = unions_of(weights, membership_of(found, rows))
     return {
-        name: union_means(values, weights, membership, valid)
+        name: means_of_unions(values, weights, unions, valid)
         for name, (values, valid) in maps.items()
     }
