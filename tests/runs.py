@@ -16,11 +16,18 @@ def wmhflow(arguments: Sequence[str | Path]) -> subprocess.CompletedProcess[str]
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
 
 
+# the phantom's derivatives: masks of WMH, a parcellation, maps; the demo is given others as well
+PHANTOM_GIVEN = ("lesions", "parcellation", "maps")
+
+
 def phantom_words(
-    out: Path, work: Path, level: str = "participant", dataset: Path = PHANTOM
+    out: Path,
+    work: Path,
+    level: str = "participant",
+    dataset: Path = PHANTOM,
+    names: Sequence[str] = PHANTOM_GIVEN,
 ) -> list[str]:
-    """Return the arguments that process the phantom with all its derivatives."""
-    names = ("lesions", "parcellation", "maps", "others")
+    """Return the arguments that process the phantom with derivatives of it."""
     given = [f"{name}={dataset}/derivatives/{name}" for name in names]
     return [str(dataset), str(out), level, "-d", *given, "-w", str(work)]
 

@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 
 from tests.builders import ROOT
-from tests.runs import phantom_words, wmhflow
+from tests.runs import PHANTOM_GIVEN, phantom_words, wmhflow
 from wmhflow.bids.writer import read_table
 from wmhflow.cli.parser import parse_settings
 from wmhflow.cli.run import make_plans
@@ -46,9 +46,10 @@ def of_the_demo(visits: Iterable[str]) -> list[Any]:
 
 
 def words(out: Path, level: str = "participant") -> list[str]:
-    """Return the arguments of the run that all tests here share."""
+    """Return the arguments of the run that all tests here share: those of the demo."""
     chosen = [] if DEMO else ["--participant-label", "01", "--session-label", "1"]
-    return [*phantom_words(out, out.parent / "work", level), *chosen]
+    names = (*PHANTOM_GIVEN, "others")
+    return [*phantom_words(out, out.parent / "work", level, names=names), *chosen]
 
 
 @pytest.fixture(scope="module")
