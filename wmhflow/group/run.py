@@ -12,7 +12,7 @@ from wmhflow.errors import InputError, NothingToDoError
 from wmhflow.files.locks import HeldError, Lock
 from wmhflow.group.faults import Fault, find_faults
 from wmhflow.group.gather import gather
-from wmhflow.group.staging import install, stage_in
+from wmhflow.group.staging import check_own_places, install, stage_in
 from wmhflow.group.study import Study, Visit, find_visits, read_study
 from wmhflow.group.tables import STUDY_TABLES, write_study_table
 from wmhflow.products.dataset import write_dataset_files
@@ -20,6 +20,8 @@ from wmhflow.products.tables import TABLES
 from wmhflow.settings import Settings
 
 OK, FAILED = 0, 1
+# So many finished visits that are not gathered are named.
+MOST_NAMED = 10
 ENDINGS = (".tsv", ".json", ".parquet")
 # What the program writes into group/; anything else there is the user's.
 OURS = frozenset(
@@ -54,6 +56,7 @@ def run_group(settings: Settings) -> int:
         If a record is damaged.
     """
     check_dataset(settings.bids_dir, "BIDS_DIR")
+    check_own_places(settings.output_dir)
     subjects = find_subjects(settings.bids_dir, settings.inputs.participant_label)
     visits = list(find_visits(settings, subjects))
     if not visits:
@@ -94,6 +97,7 @@ def _gathered(settings: Settings, subjects: Sequence[str], visits: Sequence[Visi
     if faults:
         print(f"{told}, and are left out (--allow-missing).", file=sys.stderr)
     _say_who_is_missing(subjects, visits)
+    _say_who_is_no_more(settings, subjects, visits)
     print(f"{len(visits)} visits gathered; tables are in {settings.output_dir / 'group'}.")
     return OK
 
@@ -125,3 +129,31 @@ def _say_who_is_missing(subjects: Sequence[str], visits: Sequence[Visit]) -> Non
     if missing:
         shown = ", ".join(missing[:10]) + (" …" if len(missing) > 10 else "")
         print(f"{len(missing)} persons have no tables and are left out: {shown}", file=sys.stderr)
+
+
+def _say_who_is_no_more(
+    settings: Settings, subjects: Sequence[str], visits: Sequence[Visit]
+) -> None:
+    """Name finished visits that are not gathered: of persons or sessions that are not asked for.
+
+    A person who was taken out of BIDS_DIR, or whose images got a session, has old tables still.
+    """
+    if settings.inputs.participant_label or settings.inputs.session_label:
+        return
+    gathered = {visit.record for visit in visits}
+    there = {f"sub-{subject}" for subject in subjects}
+    left = [
+        path
+        for path in sorted((settings.output_dir / "logs").glob("sub-*/*record.json"))
+        if path not in gathered and not path.name.startswith("page_")
+    ]
+    for path in left[:MOST_NAMED]:
+        name = path.parent.name
+        why = "an earlier run made it without the sessions that there are now"
+        if name not in there:
+            why = f"{settings.bids_dir} has no {name}"
+        what = path.name.removesuffix("record.json").strip("_")
+        print(f"{' '.join(filter(None, (name, what)))} is finished and left out: {why}.",
+              file=sys.stderr)  # fmt: skip
+    if len(left) > MOST_NAMED:
+        print(f"{len(left) - MOST_NAMED} more finished visits are left out so.", file=sys.stderr)

@@ -12,8 +12,37 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from wmhflow.errors import UsageError
+
 STAGE, LOCK, OLD = ".group-", ".lock", "old"
 AT_FDCWD, RENAME_EXCHANGE = -100, 2
+
+
+def check_own_places(output_dir: Path) -> None:
+    """Refuse what stands where the study's folders go and is none, before anything is made.
+
+    Parameters
+    ----------
+    output_dir
+        The folder that holds ``group`` and ``phenotype``.
+
+    Raises
+    ------
+    UsageError
+        If one of them is a file or a link to nowhere, or ``group``, which takes its place as one,
+        a link.
+    """
+    for name in ("group", "phenotype"):
+        place = output_dir / name
+        if place.is_symlink() and (name == "group" or not place.exists()):
+            raise UsageError(
+                f"{place} is a link, where a folder is meant that the study's tables are written "
+                "to; remove the link, or choose another OUTPUT_DIR."
+            )
+        if place.exists() and not place.is_dir():
+            raise UsageError(
+                f"{place} is a file, where the folder of the study's tables is meant; move it away."
+            )
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from typing import Any
 
 from wmhflow.bids.writer import read_object
 from wmhflow.errors import InputError
+from wmhflow.group.alike import Alike
 from wmhflow.labels.schemes import scheme_names
 from wmhflow.products.product import Place
 from wmhflow.products.record import visit_record_path
@@ -114,20 +115,23 @@ def read_study(output_dir: Path, visits: Sequence[Visit]) -> Study:
     """
     zones: dict[tuple[str, ...], Visit] = {}
     atlases: dict[str, dict[str, Visit]] = {}
+    alike = Alike()
     for visit in visits:
-        schemes, ways = _made_with(visit)
+        record = read_object(visit.record)
+        schemes, ways = _made_with(visit, record)
+        alike.note(str(visit), record)
         zones.setdefault(schemes, visit)
         for name, made_with in ways.items():
             atlases.setdefault(name, {}).setdefault(made_with, visit)
     _say_where_zones_differ(zones)
     _say_where_atlases_differ(atlases)
+    alike.say()
     schemes = tuple(dict.fromkeys(scheme for schemes in zones for scheme in schemes))
     return Study(output_dir, tuple(visits), schemes)
 
 
-def _made_with(visit: Visit) -> tuple[tuple[str, ...], dict[str, str]]:
+def _made_with(visit: Visit, record: Mapping[str, Any]) -> tuple[tuple[str, ...], dict[str, str]]:
     """Read the zone schemes of a visit, and how each of its atlases was laid, from its record."""
-    record = read_object(visit.record)
     stated, atlases = record.get("settings"), record.get("atlases", {})
     settings: dict[str, Any] = stated if isinstance(stated, dict) else {}
     schemes = settings.get("zones")

@@ -1,0 +1,144 @@
+"""Whether the visits of a study were made alike: where not, their rows do not compare."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from wmhflow.settings import iter_options
+
+# What decides on no number, or is compared elsewhere, or differs with what a person has.
+NOT_COMPARED = frozenset(
+    ("zones", "atlases", "atlas_threshold", "registration_qc", "random_seed", "trust", "lobes")
+)
+# Options of which the value for a visit stands in its record, whatever was asked for.
+IN_WORDS = {"reference": "reference images", "wmh": "sources of WMH"}
+# So much of a value is shown, and so many values of one thing.
+LONGEST, MOST_VALUES = 40, 4
+ABSENT = "n/a"
+
+
+@dataclass
+class _Ways:
+    """The ways in which one thing was done: for each the first visit, and how many did it so."""
+
+    first: dict[str, str] = field(default_factory=dict)
+    count: dict[str, int] = field(default_factory=dict)
+
+    def note(self, way: str, visit: str) -> None:
+        self.first.setdefault(way, visit)
+        self.count[way] = self.count.get(way, 0) + 1
+
+    def __str__(self) -> str:
+        shown = []
+        for way, visit in list(self.first.items())[:MOST_VALUES]:
+            others = self.count[way] - 1
+            more = f" and {others} more" if others else ""
+            shown.append(f"{way[:LONGEST]}: {visit}{more}")
+        left = len(self.first) - len(shown)
+        return "; ".join(shown + ([f"{left} other values"] if left > 0 else []))
+
+
+class Alike:
+    """What visits were made with; nothing is held but the ways that differ.
+
+    Records of another version of the program may lack what this one notes: that is a way, too.
+    """
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, str], _Ways] = {}
+        # the first visit of each raw image, by what it holds
+        self._images: dict[str, str] = {}
+        self._copies: list[str] = []
+
+    def note(self, visit: str, record: Mapping[str, Any]) -> None:
+        """Note how a visit was made.
+
+        Parameters
+        ----------
+        visit
+            How a finished visit is named.
+        record
+            What its record holds; nothing in it is believed to be of a type.
+        """
+        for kind, name, way in _ways_of(record):
+            self._found.setdefault((kind, name), _Ways()).note(way, visit)
+        for suffix, content in _raw_images(record):
+            first = self._images.setdefault(content, visit)
+            if first != visit:
+                self._copies.append(f"the {suffix} of {visit} is also that of {first}")
+
+    def say(self) -> None:
+        """Say what differs, in a sentence each, on standard error."""
+        flags = {entry.name: opt.flags[-1] for _, entry, opt in iter_options()}
+        for (kind, name), ways in self._found.items():
+            if len(ways.first) > 1:
+                print(_sentence(kind, name, ways, flags), file=sys.stderr)
+        if self._copies:
+            left = len(self._copies) - MOST_VALUES
+            more = f" and {left} more" if left > 0 else ""
+            print(
+                f"One image under two names: {'; '.join(self._copies[:MOST_VALUES])}{more}. Look "
+                "which of the files is not what its name says.",
+                file=sys.stderr,
+            )
+
+
+def _sentence(kind: str, name: str, ways: _Ways, flags: Mapping[str, str]) -> str:
+    if kind == "version":
+        return (
+            f"Visits were made with different versions of {name} ({ways}): process them all with "
+            "one version."
+        )
+    if kind == "map":
+        return f"The map {name} is not the same in all visits ({ways}): its rows do not compare."
+    if name in IN_WORDS:
+        return f"Visits have different {IN_WORDS[name]} ({ways}): look whether they compare."
+    return (
+        f"Visits were made with different {flags.get(name, name)} ({ways}): what it decides on "
+        "does not compare."
+    )
+
+
+def _ways_of(record: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """List what is compared of a record: its kind, its name, and how it was."""
+    versions, settings, maps = (
+        content if isinstance(content := record.get(name), dict) else {}
+        for name in ("versions", "settings", "maps")
+    )
+    if versions:
+        yield "version", "wmhflow", _text(versions.get("wmhflow"))
+    deciding = {entry.name for _, entry, _ in iter_options()} | set(IN_WORDS)
+    for name, value in settings.items():
+        if name in deciding - NOT_COMPARED:
+            yield "setting", name, _text(value)
+    for name, entry in maps.items():
+        if isinstance(entry, dict):
+            how = "computed" if "computed" in entry else "given"
+            yield "map", str(name), f"{how}, in {_text(entry.get('unit'))}"
+
+
+def _raw_images(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """List the checksums of the T1w and the FLAIR that a visit was made from."""
+    inputs, parts = record.get("inputs"), record.get("parts")
+    if not (isinstance(inputs, dict) and isinstance(parts, dict)):
+        return
+    for suffix in ("T1w", "FLAIR"):
+        uris = parts.get(suffix)
+        for uri in uris if isinstance(uris, list) else []:
+            content = inputs.get(uri) if isinstance(uri, str) else None
+            if isinstance(content, str):
+                yield suffix, content
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ABSENT
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        return " ".join(_text(one) for one in value) or ABSENT
+    return json.dumps(value, sort_keys=True)
