@@ -227,6 +227,7 @@ COUNTED: dict[str, tuple[str, ...]] = {
     "find_acute_lesions": ("refused", *FOUND),
     "keep_infarct_out": (
         *("wmh_removed_infarct_voxels", "wmh_removed_infarct_rim_voxels", "infarct_volume_mm3"),
+        "wmh_removed_infarct_fraction",
     ),
     "find_lesions": (
         *("white_matter_sd", "cortex_z", "cortex_spread_z", "lesion_z", "expected_dice", "noise"),

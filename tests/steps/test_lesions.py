@@ -16,6 +16,7 @@ from wmhflow.core.space.grids import Grid3D
 from wmhflow.core.wmh.model import LesionModel
 from wmhflow.files.itk import write_itk_affine
 from wmhflow.files.template import IMAGES, MASK_PRIORS, Template
+from wmhflow.registries.quality import find_measure
 from wmhflow.steps.kinds import LabelImage, MaskImage, Space
 from wmhflow.steps.lesions import bring_mask, find_lesions, keep_infarct_out, number_lesions
 
@@ -99,10 +100,24 @@ def test_wmh_lose_what_lies_in_the_infarct_and_so_do_their_probabilities() -> No
         {
             "wmh_removed_infarct_voxels": 9,
             "wmh_removed_infarct_rim_voxels": 0,
+            "wmh_removed_infarct_fraction": 9 / 27,
             "infarct_volume_mm3": 27 * VOXEL_MM3,
         }
     )
     assert keep_infarct_out(MaskImage(wmh, AFFINE), MaskImage(infarct, AFFINE)).probseg is None
+
+
+def test_an_infarct_that_holds_most_of_the_given_wmh_is_marked() -> None:
+    """Nothing else would tell why there are none; in computed ones infarcts are found, too."""
+    wmh = block(slice(2, 5), slice(2, 5), slice(2, 5))
+    infarct = block(slice(1, 6), slice(1, 6), slice(1, 6))
+    for with_rims, wanted in ((False, 1.0), (True, None)):
+        masks = (MaskImage(wmh, AFFINE), MaskImage(infarct, AFFINE))
+        found = keep_infarct_out(*masks, with_rims=with_rims)
+        assert found.facts["wmh_removed_infarct_fraction"] == wanted
+    measure = find_measure("wmh_removed_infarct_fraction")
+    assert measure is not None
+    assert (measure.low, measure.high) == (0, 0.5)
 
 
 def test_a_lesion_s_territory_is_that_of_the_atlas_and_not_of_another_number() -> None:

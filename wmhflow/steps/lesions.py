@@ -160,6 +160,9 @@ def keep_infarct_out(
         gone = infarct.data | (wmh.data & ~left)
         probability = Grid3D(np.where(gone, np.float32(0), probseg.data), wmh.affine)
     facts: Facts = {f"wmh_removed_{reason}_voxels": count for reason, count in removed.items()}
+    # what segments WMH finds infarcts, too; who draws WMH does not draw them
+    whole = 0 if with_rims else np.count_nonzero(wmh.data)
+    facts["wmh_removed_infarct_fraction"] = removed["infarct"] / whole if whole else None
     facts["infarct_volume_mm3"] = _volume(infarct.data, infarct.affine)
     return OutsideInfarct(MaskImage(left, wmh.affine), probability, facts)
 
