@@ -10,14 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wmhflow.bids.query import FoundFile
 from wmhflow.bids.sidecars import read_sidecar
-from wmhflow.core.measure.typical import typical_size
+from wmhflow.core.measure.typical import large_size, typical_size
 from wmhflow.errors import InputError
 from wmhflow.files.images import load_series, load_volume
 from wmhflow.plan.context import Planning
@@ -33,18 +33,24 @@ from wmhflow.registries.units import (
 
 SIDECAR, PRODUCER, VALUES, REGISTRY = "sidecar", "producer", "values", "registry"
 NO_UNIT = "1"
+# Fractions in percent fit into 8 bits.
+MOST_PERCENT = 100
 # values in arbitrary units have no range
 LARGEST = 1e30
 SAY_IT = "write the unit as Units into its JSON file"
 
 
 class Reading(NamedTuple):
-    """One way to read a map: the file's unit, what a size in it is in the tables' unit."""
+    """One way to read a map: the file's unit, what a size in it is in the tables' unit.
+
+    ``beyond`` is how far its values would reach, if that is more than can be.
+    """
 
     unit: str
     size: float
     is_reciprocal: bool
     is_plausible: bool
+    beyond: float | None = None
 
 
 def settle_unit(
@@ -124,15 +130,18 @@ def _by_values(definition: MapDefinition, file: FoundFile) -> UnitReading:
             raise InputError(_undeclared(definition, file, []))
         return own
     try:
-        size = typical_size(values_of(definition, file))
+        stored = _stored(definition, file)
     except InputError:
         # what is wrong with it is said when all files are judged
-        size = math.nan
+        size = large = math.nan
+    else:
+        _check_not_for_display(definition, file, stored)
+        size, large = typical_size(stored), large_size(stored)
     if definition.must_declare:
         raise InputError(_undeclared(definition, file, list(readings(definition, size))))
     if math.isnan(size):
         return own
-    found = list(readings(definition, size))
+    found = list(readings(definition, size, large))
     fitting = [one for one in found if one.is_plausible]
     if len(fitting) != 1 or fitting[0].is_reciprocal:
         raise InputError(_undecided(definition, file, size, found))
@@ -153,13 +162,31 @@ def values_of(definition: MapDefinition, file: FoundFile) -> NDArray[np.float64]
     InputError
         If the file cannot be read to its end.
     """
+    return np.asarray(_stored(definition, file), dtype=np.float64)
+
+
+def _stored(definition: MapDefinition, file: FoundFile) -> NDArray[Any]:
+    """Load a map's values in the type that they are stored in."""
     if definition.component is None:
-        return np.asarray(load_volume(file.path)[0], dtype=np.float64)
-    data, _ = load_series(file.path, [definition.component - 1])
-    return np.asarray(data[..., 0], dtype=np.float64)
+        return load_volume(file.path)[0]
+    return load_series(file.path, [definition.component - 1])[0][..., 0]
 
 
-def readings(definition: MapDefinition, size: float) -> Iterator[Reading]:
+def _check_not_for_display(
+    definition: MapDefinition, file: FoundFile, stored: NDArray[Any]
+) -> None:
+    """Refuse whole numbers of 8 bits, into which viewers scale what they save, without a unit."""
+    if stored.dtype.itemsize == 1 and stored.max(initial=0) > MOST_PERCENT:
+        raise InputError(
+            f"{file.path} holds whole numbers of 8 bits up to {stored.max()}, as an image that was "
+            f"scaled for display, and does not say its unit; give the map as it was computed, or "
+            f"{SAY_IT}, such as '{definition.unit}'."
+        )
+
+
+def readings(
+    definition: MapDefinition, size: float, large: float | None = None
+) -> Iterator[Reading]:
     """List what a typical size would be in the tables' unit, for every unit that a file may have.
 
     Parameters
@@ -168,13 +195,20 @@ def readings(definition: MapDefinition, size: float) -> Iterator[Reading]:
         The map.
     size
         What :func:`typical_size` says of the file's values.
+    large
+        What :func:`large_size` says of them; in the unit that is meant they are within the map's
+        range. An anisotropy of 0 to 255 typically is one of percent, and reaches further than 100.
     """
     low, high = definition.plausible or (0.0, math.inf)
+    most = max(map(abs, definition.valid_range))
     for unit in dict.fromkeys((definition.unit, *definition.other_units)):
         factor = factor_between(unit, definition.unit)
         reciprocal = factor is None
         meant = reciprocal_factor(unit, definition.unit) / size if factor is None else factor * size
-        yield Reading(unit, meant, reciprocal, low <= meant <= high)
+        reach = 0.0 if factor is None or large is None else factor * large
+        beyond = reach if reach > most else None
+        is_plausible = low <= meant <= high and beyond is None
+        yield Reading(unit, meant, reciprocal, is_plausible, beyond)
 
 
 def contradiction(
@@ -240,6 +274,7 @@ def _spelt(found: list[Reading], definition: MapDefinition) -> str:
     unit = "" if definition.unit == NO_UNIT else f" {definition.unit}"
     return " or ".join(
         f"{one.size:.3g}{unit} if it holds {'its reciprocal in ' * one.is_reciprocal}'{one.unit}'"
+        + (f" (and up to {one.beyond:.3g}, which cannot be)" if one.beyond else "")
         for one in found
     )
 
