@@ -64,7 +64,8 @@ class NamedPath:
             name, folder = Path(text).name, text
         if not name.replace("-", "").replace("_", "").isalnum() or not folder:
             raise ValueError(f"'{text}' is not NAME=PATH (a name of letters, digits, - and _)")
-        return cls(name, Path(folder))
+        # no shell turns ~ into a home after NAME=; where there is no home it stays as it is
+        return cls(name, Path(os.path.expanduser(folder)))  # noqa: PTH111
 
 
 # How ANTs writes that the inverse of a transform is meant.
@@ -966,10 +967,12 @@ def _check(settings: Settings) -> None:
     for flag, names in (
         ("--atlas", [text.partition("=")[0] for text in regions.atlas]),
         ("--atlas-template", [given.name for given in regions.atlas_template]),
+        ("--units", [name for name, _ in settings.inputs.units]),
     ):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise UsageError(f"{flag} names '{twice[0]}' twice; name each atlas once.")
+            what = "map" if flag == "--units" else "atlas"
+            raise UsageError(f"{flag} names '{twice[0]}' twice; name each {what} once.")
     if len({frozenset(pair) for pair in regions.cross}) < len(regions.cross):
         raise UsageError("--cross names a pair twice; name each once.")
     names = [dataset.name for dataset in settings.inputs.derivatives]

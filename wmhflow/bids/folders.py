@@ -67,7 +67,7 @@ class _Part:
     def description(self) -> Mapping[str, Any]:
         """What its dataset_description.json says; nothing if it has none that can be read."""
         try:
-            content = json.loads((self.folder / DESCRIPTION).read_text(encoding="utf-8"))
+            content = json.loads((self.folder / DESCRIPTION).read_text(encoding="utf-8-sig"))
         except (OSError, ValueError, RecursionError):
             # that of the folder of -d is checked; an inner one only adds who wrote it
             return {}

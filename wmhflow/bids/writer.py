@@ -20,6 +20,7 @@ import numpy as np
 from wmhflow.errors import InputError
 from wmhflow.files.space import full_disk_told
 from wmhflow.registries.quality import explain_measures
+from wmhflow.registries.reading import why_unread
 
 # A name has 255 bytes, of which the temporary one needs some.
 LONGEST_START = 200
@@ -150,11 +151,11 @@ def read_object(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > MOST_JSON_BYTES:
             raise ValueError(f"it has more than {MOST_JSON_BYTES // 2**20} MB")
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, ValueError, RecursionError) as error:
-        log.warning("%s cannot be read (%s); it counts as absent.", path, error)
+        log.warning("%s cannot be read (%s); it counts as absent.", path, why_unread(error))
         return {}
     if not isinstance(content, dict):
         log.warning("%s holds no JSON object; it counts as absent.", path)

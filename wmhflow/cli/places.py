@@ -132,7 +132,7 @@ def _check_owner(out: Path) -> None:
 def _content(description: Path) -> dict[str, Any] | None:
     """Read a dataset's description; None if there is none that can be read."""
     try:
-        content = json.loads(description.read_text(encoding="utf-8"))
+        content = json.loads(description.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None

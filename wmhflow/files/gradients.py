@@ -143,7 +143,7 @@ def _numbers(path: Path) -> NDArray[np.float64]:
     try:
         if len(content) > LARGEST_TABLE:
             raise ValueError
-        text = content.decode("utf-8").replace(",", " ")
+        text = content.decode("utf-8-sig").replace(",", " ")
         lines = [line.split("#", 1)[0].split() for line in text.splitlines()]
         return np.array([[float(word) for word in line] for line in lines if line])
     except (UnicodeDecodeError, ValueError):

@@ -204,6 +204,7 @@ _ITK_LINE = re.compile(r"\s*|#.*|(Transform|Parameters|FixedParameters):.*")
 
 
 def _itk_text(path: Path) -> list[_Part]:
+    # one that begins with a mark of the order of bytes cannot be read by ITK itself
     text = path.read_text(encoding="utf-8")
     found = _ITK_PART.findall(text)
     for number, line in enumerate(text.split("\n") if found else (), 1):
@@ -408,7 +409,7 @@ class _Lta:
 
 
 def _read_lta(path: Path) -> _Lta:
-    text = path.read_text(encoding="utf-8")
+    text = path.read_text(encoding="utf-8-sig")
     lines = [line.partition("#")[0].strip() for line in text.splitlines()]
     kind = int(_field(lines, "type")[0])
     if kind not in (LTA_VOXELS, LTA_WORLD):
@@ -445,7 +446,7 @@ def _lta_geometry(lines: Sequence[str]) -> _Geometry | None:
 def _read_numbers(path: Path) -> Matrix | None:
     """Return 4 rows of 4 numbers, which is what flirt writes; None for anything else."""
     try:
-        numbers = np.loadtxt(path)
+        numbers = np.loadtxt(path, encoding="utf-8-sig")
     except (ValueError, UnicodeDecodeError):
         return None
     return numbers if numbers.shape == (4, 4) else None

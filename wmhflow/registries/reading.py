@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import json
+from collections import Counter
 from collections.abc import Callable, Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -22,7 +24,8 @@ def read_given(path: Path, what: str, form: str, parse: Callable[[str], Any]) ->
     Parameters
     ----------
     path
-        The file, in UTF-8.
+        The file, in UTF-8; a mark of the order of bytes, which editors of Windows put before the
+        text, is none of it.
     what
         How the user named it, for the message.
     form
@@ -36,11 +39,41 @@ def read_given(path: Path, what: str, form: str, parse: Callable[[str], Any]) ->
         If there is no such file, or it is no such text.
     """
     try:
-        return parse(path.read_text(encoding="utf-8"))
+        return parse(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise UsageError(f"{what} {path} does not exist.") from None
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{what} {path} cannot be read as {form}: {why_unread(error)}.") from None
+
+
+def parse_json(text: str) -> Any:
+    """Read JSON of which no object names anything twice; Python would take the last.
+
+    Parameters
+    ----------
+    text
+        In JSON.
+
+    Raises
+    ------
+    ValueError
+        If it is none, or an object has a name twice.
+
+    Examples
+    --------
+    >>> parse_json('{"run": 1, "run": 2}')
+    Traceback (most recent call last):
+    ...
+    ValueError: it names 'run' twice; keep one
+    """
+    return json.loads(text, object_pairs_hook=_named_once)
+
+
+def _named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    twice = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
+    if twice:
+        raise ValueError(f"it names '{twice[0]}' twice; keep one")
+    return dict(pairs)
 
 
 def why_unread(error: Exception) -> str:
@@ -58,6 +91,8 @@ def why_unread(error: Exception) -> str:
     """
     if isinstance(error, RecursionError):
         return "it is nested too deep"
+    if isinstance(error, UnicodeDecodeError):
+        return "it is no text in UTF-8; save it as UTF-8"
     text = str(error).splitlines()
     if text and "integer string conversion" in text[0]:
         return "it has a number of thousands of digits"
