@@ -19,7 +19,7 @@ from wmhflow.errors import InputError, NothingToDoError, UsageError
 from wmhflow.files.streams import open_file
 from wmhflow.registries.maps import wrong_entity
 from wmhflow.registries.producers import ProducerFile
-from wmhflow.registries.reading import read_given, why_unread, with_absences
+from wmhflow.registries.reading import parse_json, read_given, why_unread, with_absences
 from wmhflow.settings import FILTER_KINDS, Inputs
 
 IMAGE_EXTENSIONS = (".nii.gz", ".nii")
@@ -179,7 +179,7 @@ def check_dataset(root: Path, what: str) -> None:
     description = root / "dataset_description.json"
     try:
         with open_file(description) as stream:
-            content = json.loads(stream.read().decode("utf-8"))
+            content = json.loads(stream.read().decode("utf-8-sig"))
     except FileNotFoundError:
         raise UsageError(
             f"{what} {root} has no dataset_description.json, so it is no BIDS dataset; "
@@ -266,7 +266,7 @@ def read_filters(path: Path | None) -> dict[str, dict[str, Any]]:
     """
     if path is None:
         return {}
-    content = read_given(path, "--bids-filter-file", "JSON", json.loads)
+    content = read_given(path, "--bids-filter-file", "JSON", parse_json)
     if not isinstance(content, dict) or not all(isinstance(v, dict) for v in content.values()):
         raise UsageError(f"--bids-filter-file {path} must hold an object of objects.")
     unknown = sorted(set(content) - set(FILTER_KINDS))
@@ -352,8 +352,15 @@ def open_query(bids_dir: Path, inputs: Inputs) -> Query:
     UsageError
         If one of the datasets is none.
     """
+    named: dict[Path, str] = {}
     for dataset in inputs.derivatives:
         check_derivatives(dataset.path, f"--derivatives {dataset.name}")
+        first = named.setdefault(dataset.path.resolve(), dataset.name)
+        if first != dataset.name:
+            raise UsageError(
+                f"--derivatives {first} and {dataset.name} are one folder ({dataset.path}); name "
+                "it once."
+            )
     database = inputs.bids_database_dir
     raw = bids_dir.resolve()
     return Query(
@@ -426,7 +433,8 @@ def misnamed_files(query: Query, subject: str) -> list[Path]:
         os.path.join(folder, name)  # noqa: PTH118
         for folder, _, names in os.walk(root / f"sub-{subject}")
         for name in names
-        if ".nii" in name and is_utf8(name)
+        # what the file manager of a Mac puts beside every file begins with a dot
+        if ".nii" in name and not name.startswith(".") and is_utf8(name)
     )
     start = len(str(root))
     return [

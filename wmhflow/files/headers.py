@@ -28,6 +28,8 @@ REAL_TYPES = {
     1280: "u8",
 }  # fmt: skip
 LENGTH_UNITS = {0: "unknown", 1: "meter", 2: "mm", 3: "micron"}
+# Codes of where a form leads to: 0 says that there is none, 5 is another template.
+LAST_FORM_CODE = 5
 # length of a header, and of header and the flag of extensions, by version
 LENGTHS = {1: (348, 352), 2: (540, 544)}
 MAGIC = {1: b"n+1\0", 2: b"n+2\0"}
@@ -202,6 +204,9 @@ def _check_fields(path: Path, header: Any, version: int, is_pair: bool) -> None:
     # a slope of 0 says that nothing is scaled
     if not math.isfinite(slope) or (slope and not math.isfinite(shift)):
         refuse(f"its values are scaled by {slope:g} and moved by {shift:g}")
+    for form in ("sform", "qform"):
+        if not 0 <= int(header[f"{form}_code"]) <= LAST_FORM_CODE:
+            refuse(f"its {form} has the unknown code {int(header[f'{form}_code'])}")
     if int(header["xyzt_units"]) & 7 not in LENGTH_UNITS:
         refuse(f"its unit of length has the unknown code {int(header['xyzt_units']) & 7}")
 

@@ -16,6 +16,9 @@ LEAST_EXTENT_MM = 75.0
 LARGEST_EXTENT_MM = 600.0
 COARSEST_VOXEL_MM = 10.0
 UNIT_SCALES = {"µm": 1e-3, "m": 1e3, "cm": 10.0}
+# No image of a person, nor the smallest part of one, is smaller or larger: its affine is in another
+# unit.
+LEAST_IMAGE_MM, LARGEST_IMAGE_MM = 2.0, 5000.0
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,31 @@ def check_anatomical(facts: ImageFacts) -> None:
         f"{facts.path} spans {wide} mm ({shape} voxels) where the image of a head spans "
         f"{LEAST_EXTENT_MM:g} to {LARGEST_EXTENT_MM:g} mm along every axis; "
         "give an image of the whole brain, with the header that its scanner gave it."
+    )
+
+
+def check_millimetres(facts: ImageFacts) -> None:
+    """Refuse an image of whatever part of a person whose affine is in metres or micrometres.
+
+    Parameters
+    ----------
+    facts
+        Facts of the image.
+
+    Raises
+    ------
+    InputError
+        If it is as small as a voxel, or as large as a house. It would meet the head's image at the
+        origin, and nothing would be read from it but zeros.
+    """
+    largest = float(facts.extent_mm.max())
+    if LEAST_IMAGE_MM <= largest <= LARGEST_IMAGE_MM:
+        return
+    wide = "×".join(f"{length:.3g}" for length in facts.extent_mm)
+    unit = "m" if largest < LEAST_IMAGE_MM else "µm"
+    raise InputError(
+        f"{facts.path} spans {wide} mm by its affine, which seems to be in {unit} (its header's "
+        f"unit is {facts.unit}); write the affine in mm."
     )
 
 

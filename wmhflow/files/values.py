@@ -24,8 +24,13 @@ from wmhflow.core.space.geometry import voxel_mm3
 from wmhflow.errors import InputError
 from wmhflow.files.forms import trusted_affine
 from wmhflow.files.images import load_volume
+from wmhflow.labels.digits import CORTEX
 from wmhflow.labels.freesurfer import cortical_codes, load_freesurfer_codes
 
+LATERAL_VENTRICLES = (4, 43)
+HALF = 0.5
+# Two affines are one if they differ by less.
+SAME_PLACE_MM = 1e-3
 # The centres of a brain's sides lie some centimetres apart.
 EXCHANGED_MM = 5.0
 WHICH_LABELS = "--wmh-labels says it: the numbers that are WMH, or a name such as challenge"
@@ -95,7 +100,7 @@ class LesionMask:
     @property
     def volume_mm3(self) -> float:
         """Volume of the voxels that are more than half lesion."""
-        return float(np.count_nonzero(self.share > 0.5) * voxel_mm3(self.affine))
+        return float(np.count_nonzero(self.share > HALF) * voxel_mm3(self.affine))
 
 
 def read_lesions(
@@ -202,6 +207,31 @@ def check_two_images(one: ImageValues, other: ImageValues) -> None:
         )
 
 
+def check_two_masks(one: LesionMask, other: LesionMask, paths: tuple[Path, Path]) -> None:
+    """Refuse one mask that was given as two kinds of lesions.
+
+    Parameters
+    ----------
+    one, other
+        The masks.
+    paths
+        Their files, for the message.
+
+    Raises
+    ------
+    InputError
+        If both mark the same voxels, and any.
+    """
+    first, second = (mask.share > HALF for mask in (one, other))
+    if not (np.array_equal(first, second) and first.any()):
+        return
+    if np.allclose(one.affine, other.affine, atol=SAME_PLACE_MM):
+        raise InputError(
+            f"{paths[0]} and {paths[1]} mark the same voxels; one of them is not what its name "
+            "says: give the right mask, or leave it out."
+        )
+
+
 def _same_values(one: Path, other: Path) -> bool:
     first, second = load_volume(one)[0], load_volume(other)[0]
     return bool(np.array_equal(first, second, equal_nan=first.dtype.kind == "f"))
@@ -245,12 +275,29 @@ def check_freesurfer(path: Path, codes: AbstractSet[int]) -> None:
             "hemisphere alone (2 is left, 41 right); zones, lobes and asymmetry need both: "
             "mend it, or leave the person out."
         )
+    if {2, 41} <= known:
+        _check_both_sides(path, known)
     if not {2, 41} <= known or not known & {4, 43}:
         raise InputError(
             f"{path} is no FreeSurfer-coded parcellation (2 and 41 for white matter, "
             "4 and 43 for the lateral ventricles are expected); narrow what is used with "
             "--bids-filter-file."
         )
+
+
+def _check_both_sides(path: Path, known: AbstractSet[int]) -> None:
+    """Refuse a parcellation in which a tissue that distances are measured from lacks on a side."""
+    entries = [load_freesurfer_codes()[code] for code in known]
+    cortex = {one.hemisphere for one in entries if one.tissue == CORTEX}
+    ventricles = {one.hemisphere for one in entries if one.code in LATERAL_VENTRICLES}
+    for found, what in ((ventricles, "lateral ventricle"), (cortex, "cortex")):
+        sides = found & {"L", "R"}
+        if len(sides) == 1:
+            there, lacks = ("left", "right") if sides == {"L"} else ("right", "left")
+            raise InputError(
+                f"{path} has the {what} of the {there} hemisphere alone; distances on the {lacks} "
+                "would be measured from the other side: mend it, or leave the person out."
+            )
 
 
 def check_sides(path: Path, labels: NDArray[np.integer], affine: NDArray[np.float64]) -> None:

@@ -14,6 +14,7 @@ from wmhflow.files.forms import check_forms, trusted_affine
 from wmhflow.files.inspection import (
     ImageFacts,
     boxes_meet,
+    check_millimetres,
     inspect_image,
     inspect_series,
     same_lattice,
@@ -77,8 +78,10 @@ class Planning:
         self.decisions.append(Decision(what, state, why))
 
     def facts(self, file: FoundFile) -> ImageFacts:
-        """Return what an image's header tells, read once."""
-        return self._read_facts(file, inspect_image)
+        """Return what an image's header tells, read once; one that is not in mm is refused."""
+        found = self._read_facts(file, inspect_image)
+        check_millimetres(found)
+        return found
 
     def series_facts(self, file: FoundFile) -> ImageFacts:
         """Return what the header of a series tells: where each of its volumes lies, read once."""

@@ -21,10 +21,12 @@ from wmhflow.files.inspection import inspect_image
 from wmhflow.files.transforms import read_transform
 from wmhflow.files.values import (
     ImageValues,
+    LesionMask,
     check_contrast,
     check_freesurfer,
     check_parcels,
     check_two_images,
+    check_two_masks,
     has_parcels,
     inspect_values,
     present_codes,
@@ -32,6 +34,7 @@ from wmhflow.files.values import (
 )
 from wmhflow.plan.judging_maps import judge_maps
 from wmhflow.plan.participant import sentence
+from wmhflow.plan.tissues import check_named_sides
 from wmhflow.plan.transforms import check_matrix
 from wmhflow.plan.visit import (
     Composed,
@@ -144,6 +147,7 @@ def _judge_parcellation(visit: VisitPlan) -> Iterator[Decision]:
     path = given.file.path
     codes = present_codes(path)
     check_freesurfer(path, codes)
+    check_named_sides(given.file)
     if visit.lobes == "parcellation":
         check_parcels(path, codes)
     elif has_parcels(codes):
@@ -153,6 +157,7 @@ def _judge_parcellation(visit: VisitPlan) -> Iterator[Decision]:
 
 def _judge_masks(visit: VisitPlan) -> Iterator[Decision]:
     given = {"infarct": visit.infarct, "WMH": visit.wmh, **visit.others}
+    read: dict[Path, LesionMask] = {}
     for what, source in given.items():
         if not isinstance(source, Given):
             continue
@@ -164,6 +169,11 @@ def _judge_masks(visit: VisitPlan) -> Iterator[Decision]:
             others=source.others,
             union=what == "infarct",
         )
+        for path, other in read.items():
+            # labels of one file are different things
+            if path != source.file.path:
+                check_two_masks(other, mask, (path, source.file.path))
+        read.setdefault(source.file.path, mask)
         for note in mask.reading.notes:
             yield Decision(what, "note", f"{name}: {note}")
         if not mask.share.any():

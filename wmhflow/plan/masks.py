@@ -15,12 +15,11 @@ from wmhflow.files.values import present_codes
 from wmhflow.plan.choice import named, without_never
 from wmhflow.plan.context import Planning, choose_native
 from wmhflow.plan.transforms import check_leads_back
-from wmhflow.plan.unused import check_lookalikes
+from wmhflow.plan.unused import WMH_LABELS, check_lookalikes
 from wmhflow.plan.visit import REFUSED, Computed, Given, Source, VisitPlan
 from wmhflow.registries.mask_labels import find_mask_labels
 from wmhflow.registries.segmenters import Segmenter, find_segmenter, segmenters_reading
 
-WMH_LABELS = ("WMH", "WML", "lesion", "L")
 INFARCT_LABELS = ("infarct", "Infarct", "stroke", "Stroke")
 OTHER_LESIONS = ", or call a mask of infarcts or other lesions label-infarct"
 
@@ -50,7 +49,7 @@ def find_wmh(planning: Planning, visit: VisitPlan) -> Source:
             "which --wmh-source given demands."
         )
     if anatomy.wmh_source == "auto":
-        check_lookalikes(planning, _infarcts(planning))
+        check_lookalikes(planning, visit, _infarcts(planning))
     why = "--wmh-source compute" if anatomy.wmh_source == "compute" else "no mask is given"
     if anatomy.wmh_command:
         return _by_program(planning, visit, anatomy.wmh_command, why)

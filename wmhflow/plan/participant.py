@@ -72,11 +72,30 @@ def plan_participant(
     visits, earlier = [], []
     for session in sessions:
         planning = Planning(query, subject, session, settings, atlases, tuple(sessions))
-        if not wanted or session in wanted:
+        if session is None and len(sessions) > 1:
+            # nobody can say to which of the visits it belongs
+            visits += [] if wanted else [_without_session(planning)]
+        elif not wanted or session in wanted:
             visits.append(_plan_or_problem(planning, maps))
         elif is_recorded(subject, session):
             earlier.append(_plan_or_problem(planning, maps))
     return ParticipantPlan(subject, tuple(visits), tuple(earlier))
+
+
+def _without_session(planning: Planning) -> VisitPlan:
+    """Refuse images that state no session where others of the person do."""
+    names = sorted(
+        file.path.name
+        for file in planning.query.raw.of(planning.subject)
+        if file.get("suffix") in NATIVE_SPACES and file.get("session") is None
+    )
+    visits = " and ".join(f"ses-{one}" for one in planning.sessions if one is not None)
+    problem = (
+        f"sub-{planning.subject} has images with a session ({visits}) and {names[0]} without one, "
+        "so that nobody can say which visit it shows; put ses-… into its name and its folder, or "
+        "take it out."
+    )
+    return VisitPlan(planning.subject, None, problem=problem)
 
 
 def sessions_of(query: Query, subject: str) -> list[str | None]:

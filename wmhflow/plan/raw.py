@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from wmhflow.bids.query import IMAGE_EXTENSIONS, FoundFile
+from wmhflow.bids.scan import scan_person
 from wmhflow.errors import AmbiguousInputError, InputError
 from wmhflow.files.inspection import check_anatomical
 from wmhflow.plan.context import Planning
 
+RAW_SUFFIXES = ("T1w", "FLAIR")
 # What stands beside images.
 NO_IMAGES = (".json", ".tsv", ".txt")
 
@@ -52,11 +55,37 @@ def find_raw(planning: Planning, suffix: str) -> FoundFile | None:
 
 
 def _other_formats(planning: Planning, *suffixes: str) -> str:
-    """Name an image that would answer if it were NIfTI."""
+    """Name an image that would answer if it were NIfTI, or if it were called so."""
     for file in planning.query.raw.of(planning.subject):
-        is_other = str(file.get("extension")) not in (*IMAGE_EXTENSIONS, *NO_IMAGES)
-        if is_other and file.get("suffix") in suffixes:
+        written, ending = str(file.get("suffix")), str(file.get("extension"))
+        # T1 and t1w are meant for T1w
+        names = {one: (one.lower(), one.lower().removesuffix("w")) for one in suffixes}
+        meant = next((one for one, near in names.items() if written.lower() in near), None)
+        if meant is None or ending.lower() in NO_IMAGES or not _is_of_visit(planning, file):
+            continue
+        if ending.lower() not in IMAGE_EXTENSIONS:
             return f" ({file.path.name} is no file of NIfTI, .nii or .nii.gz: convert it)"
+        if (written, ending) != (meant, ending.lower()):
+            called = f"…_{meant}{ending.lower()}"
+            return f" ({file.path.name} is not read: call it {called}, if it is the {meant})"
+    return ""
+
+
+def _is_of_visit(planning: Planning, file: FoundFile) -> bool:
+    return file.get("session") == planning.session
+
+
+def _misplaced(planning: Planning) -> str:
+    """Name an image in the person's folders whose name does not begin as these are called."""
+    others: list[Path] = []
+    root = planning.query.raw.root
+    scan_person(root, planning.subject, others=others)
+    for path in sorted(others):
+        suffix = path.name.split(".", maxsplit=1)[0].rpartition("_")[2]
+        if suffix in RAW_SUFFIXES and path.name.endswith(IMAGE_EXTENSIONS):
+            inside = path.relative_to(root)
+            named = [part for part in inside.parts[:-1] if part.startswith(("sub-", "ses-"))]
+            return f" ({inside} is not read: its name has to begin with {'_'.join(named)}_)"
     return ""
 
 
@@ -105,7 +134,7 @@ def choose_reference(planning: Planning, t1w: FoundFile | None, flair: FoundFile
     if t1w is None and flair is None:
         raise InputError(
             f"{planning.label} has no T1w and no FLAIR image in {planning.query.raw.root}"
-            f"{_other_formats(planning, 'T1w', 'FLAIR')}; "
+            f"{_other_formats(planning, *RAW_SUFFIXES) or _misplaced(planning)}; "
             "one of them is needed as the reference."
         )
     present = {"T1w": t1w, "FLAIR": flair}

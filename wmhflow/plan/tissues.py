@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +16,8 @@ from wmhflow.errors import AmbiguousInputError, InputError
 from wmhflow.files.images import load_volume
 from wmhflow.files.streams import open_file
 from wmhflow.files.values import has_parcels, present_codes
+from wmhflow.labels.foreign import side_of_name
+from wmhflow.labels.freesurfer import load_freesurfer_codes
 from wmhflow.plan.atlases import LOBES_ATLAS, AtlasPlan
 from wmhflow.plan.choice import named
 from wmhflow.plan.context import Planning, choose_native
@@ -28,6 +30,7 @@ PARCELLATION_ORDER = (
 HAS_PARCELS = {
     "aparcaseg": True, "aparcasegdkt": True, "aparcDKTaseg": True, "aseg": False, "samseg": False,
 }  # fmt: skip
+SIDES = ("L", "R")
 SEGMENTATION_ENTITIES = {"segmentation": "seg", "desc": "desc"}
 
 
@@ -185,27 +188,66 @@ def promises_parcels(file: FoundFile) -> bool:
     kind = _kind(file)
     if kind in HAS_PARCELS:
         return HAS_PARCELS[kind]
+    for table in tables_of(file):
+        codes = frozenset(_named_codes(table))
+        if codes:
+            return has_parcels(codes)
+    return has_parcels(present_codes(file.path))
+
+
+def tables_of(file: FoundFile) -> list[Path]:
+    """List where a table that names a parcellation's labels may lie, the nearest first.
+
+    Parameters
+    ----------
+    file
+        A parcellation of one of the known names.
+    """
+    kind = _kind(file)
     beside = file.path.with_name(file.path.name.removesuffix(str(file.get("extension"))) + ".tsv")
     at_root = [
         file.root / f"{short}-{file.get(entity)}_dseg.tsv"
         for entity, short in SEGMENTATION_ENTITIES.items()
         if file.get(entity) == kind
     ]
-    for table in (beside, *at_root):
-        codes = _named_codes(table)
-        if codes:
-            return has_parcels(codes)
-    return has_parcels(present_codes(file.path))
+    return [beside, *at_root]
+
+
+def check_named_sides(file: FoundFile) -> None:
+    """Refuse a parcellation whose own table gives a FreeSurfer code to the other side.
+
+    Parameters
+    ----------
+    file
+        A parcellation of one of the known names.
+
+    Raises
+    ------
+    InputError
+        With the table, the number and both names.
+    """
+    known = load_freesurfer_codes()
+    table = next((one for one in tables_of(file) if _named_codes(one)), None)
+    for code, name in _named_codes(table).items() if table is not None else ():
+        meant = known.get(code)
+        if meant is None or meant.hemisphere not in SIDES:
+            continue
+        if side_of_name(name) in SIDES and side_of_name(name) != meant.hemisphere:
+            raise InputError(
+                f"{file.path} is read by FreeSurfer's codes, where {code} is {meant.name}, and "
+                f"{table} calls it {name}; give a parcellation with FreeSurfer's codes, or mend "
+                "the table."
+            )
 
 
 @lru_cache(maxsize=16)
-def _named_codes(table: Path) -> frozenset[int]:
-    """Return the codes that a table of labels names; none if it is no such table."""
+def _named_codes(table: Path) -> Mapping[int, str]:
+    """Return the names that a table of labels gives to codes; none if it is no such table."""
     try:
         with open_file(table) as stream:
-            lines = stream.read().decode("utf-8").splitlines()
+            lines = stream.read().decode("utf-8-sig").splitlines()
             rows = csv.DictReader(lines, delimiter="\t")
-            return frozenset(int(row["index"]) for row in rows)
+            return {int(row["index"]): str(row.get("name") or "") for row in rows}
     except (OSError, InputError, UnicodeDecodeError, csv.Error, KeyError, TypeError, ValueError):
         # the voxels will tell
-        return frozenset()
+        return {}

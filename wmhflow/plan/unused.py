@@ -7,13 +7,15 @@ from difflib import SequenceMatcher
 from functools import lru_cache
 
 from wmhflow.bids.folders import INPUT_ENDINGS
-from wmhflow.bids.query import Dataset, FoundFile
+from wmhflow.bids.query import LABEL_EXTENSIONS, Dataset, FoundFile
+from wmhflow.bids.scan import belongs
 from wmhflow.errors import InputError
 from wmhflow.plan.choice import named, queries_of
-from wmhflow.plan.context import Planning
+from wmhflow.plan.context import NATIVE_SPACES, Planning
 from wmhflow.plan.visit import VisitPlan
 from wmhflow.registries.maps import MapDefinition
 from wmhflow.registries.producers import looks_like_wmh
+from wmhflow.registries.spaces import kind_of_space
 
 MOST_NAMED = 4
 # A person of a functional study has hundreds of images; what they might mean is not asked of all.
@@ -22,15 +24,17 @@ MOST_COMPARED = 50
 NEAR = 0.7
 PUT_IT = "put it into a folder sub-…"
 WMH_NAME = "label-WMH_mask"
+# What label- a mask of WMH may have.
+WMH_LABELS = ("WMH", "WML", "lesion", "L")
 PARCELLATION_NAME = "desc-aparcaseg_dseg"
 
 
-def check_lookalikes(planning: Planning, infarcts: Sequence[FoundFile]) -> None:
+def check_lookalikes(planning: Planning, visit: VisitPlan, infarcts: Sequence[FoundFile]) -> None:
     """Refuse to compute WMH where there is a file that seems to be their mask.
 
     Parameters
     ----------
-    planning
+    planning, visit
         The visit's, for which no mask was taken.
     infarcts
         Masks of other lesions.
@@ -55,12 +59,40 @@ def check_lookalikes(planning: Planning, infarcts: Sequence[FoundFile]) -> None:
     if not files and not untold:
         return
     names = " and ".join([*([named(files)] if files else []), *untold[:2]])
+    lacks = next((why for file in files if (why := _what_it_lacks(visit, file))), None)
+    if lacks is not None:
+        raise InputError(
+            f"{planning.label} has no mask that is taken for WMH, and {names} may be one: {lacks}, "
+            "or let WMH be computed all the same with --wmh-source compute."
+        )
     why = next((f" ({why})" for file in files if (why := planning.unclear.get(file.path))), "")
     raise InputError(
         f"{planning.label} has no mask that is taken for WMH, and {names} may be one{why}: call it "
         f"…_space-FLAIR_{WMH_NAME} or …_space-T1w_{WMH_NAME}, or let WMH be computed all the same "
         "with --wmh-source compute."
     )
+
+
+def _what_it_lacks(visit: VisitPlan, file: FoundFile) -> str | None:
+    """Say why a file that is called as a mask of WMH is not taken; None if it is called otherwise.
+
+    The sentence ends with what to do.
+    """
+    space = kind_of_space(file.get("space"))
+    if not file.path.name.endswith(LABEL_EXTENSIONS):
+        ending = str(file.get("extension") or file.path.suffix)
+        return f"{ending} is not read; save it as .nii.gz"
+    is_theirs = file.kind is not None and bool(file.kind.names)
+    if not is_theirs and not _begins_as_its_folders(file):
+        return f"{file.path.name} does not begin as its folders are called; rename it"
+    if file.get("label") in WMH_LABELS and space in NATIVE_SPACES and space not in visit.anatomical:
+        return f"it lies on the {space}, and {visit.label} has none; add the {space}"
+    return None
+
+
+def _begins_as_its_folders(file: FoundFile) -> bool:
+    parts = file.path.relative_to(file.root).parts
+    return not parts[0].startswith("sub-") or len(parts) == 1 or belongs(file.path, file.root)
 
 
 def _may_be_wmh(planning: Planning, file: FoundFile) -> bool:
@@ -189,7 +221,8 @@ def _nothing(planning: Planning, dataset: Dataset, files: Sequence[FoundFile]) -
         return f"{start}: it holds no image or transform of sub-{planning.subject}{some}"
     other = {str(file.get("session")) for file in files if not _is_of_visit(planning, file)}
     if other and not any(_is_of_visit(planning, file) for file in files):
-        return f"{start} for this visit: its files are of ses-{min(other)}"
+        whose = "state no session" if other == {"None"} else f"are of ses-{min(other)}"
+        return f"{start} for this visit: its files {whose}"
     held = f"{len(files)} file{'s' * (len(files) != 1)} of sub-{planning.subject}"
     return f"{start}: it holds {held}, of which none is needed"
 

@@ -12,6 +12,11 @@ from typing import Any
 
 # What may end the name of an image; a pattern of a name leaves it out.
 IMAGE_ENDINGS = (".nii.gz", ".nii", ".mgz", ".mgh")
+# Images of other programs, and compressed ones: a mask stored so is one, though it is not read.
+UNREAD_ENDINGS = (
+    *(".img", ".hdr", ".nrrd", ".nhdr", ".mha", ".mhd", ".mif", ".mif.gz", ".mnc", ".dcm"),
+    *(".nii.bz2", ".nii.xz", ".nii.zip", ".zip"),
+)
 LAYOUTS = {
     "bids": "a BIDS dataset",
     "subjects": "a folder per person or visit",
@@ -217,11 +222,14 @@ def looks_like_wmh(name: str, suffix: str | None) -> bool:
     True
     >>> looks_like_wmh("sub-01_desc-lesionfilled_T1w.nii.gz", "T1w")
     False
+    >>> looks_like_wmh("sub-01_label-WMH_mask.NII.GZ", "mask")
+    True
     """
     table = _content()["wmh"]
     is_kind = suffix is None or suffix.lower() in table["kinds"]
     text = name.lower()
-    return is_kind and name.endswith(IMAGE_ENDINGS) and any(word in text for word in table["words"])
+    is_image = text.endswith((*IMAGE_ENDINGS, *UNREAD_ENDINGS))
+    return is_kind and is_image and any(word in text for word in table["words"])
 
 
 def find_choice(name: str) -> Choice:
