@@ -17,16 +17,20 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from tests.builders import AFFINE, save_image
+from tests.builders import AFFINE, cube, describe, save_image
 from tests.files.test_transforms import LTA
 from tests.plan.test_judging import PARCELS, TISSUES, notes_of, parcellation, problem_of
 from tests.plan.test_participant import mask, plan_one
 from wmhflow.bids.query import check_dataset, misnamed_files, open_query, read_filters
 from wmhflow.cli.parser import parse_settings
+from wmhflow.cli.run import make_plans
 from wmhflow.errors import InputError, UsageError
 from wmhflow.files.transforms import read_transform
 from wmhflow.registries.maps import load_maps
+from wmhflow.registries.quality import find_measure
 from wmhflow.settings import read_config_file
+from wmhflow.steps.measures import NOISE_SHARE
+from wmhflow.steps.units import unit_facts
 from wmhflow.workflows.plugins import read_plugin
 
 Make = Callable[[Path], object]
@@ -245,6 +249,7 @@ SCALED: dict[str, tuple[Any, Any, float | None, str]] = {
     "to 255, whole": (255 * anisotropy(), np.uint8, None, "of 8 bits up to 252, as an image that"),
     "to 255": (255 * anisotropy(), np.int16, None, "which cannot be"),
     "to 255, not whole": (255 * anisotropy(), np.float32, None, "which cannot be"),
+    "as it is, with noise": (np.where(NOISE > 0.58, 1.3, anisotropy()), np.float64, 1.0, ""),
     "to 4095": (4095 * anisotropy(), np.int16, None, "fits none"),
 }
 
@@ -308,6 +313,30 @@ def test_a_mask_whose_name_is_not_read_is_not_replaced_by_ones_own(
     assert anyway.problem is None
 
 
+def test_a_mask_of_another_visit_s_name_in_a_visit_s_folder_is_not_replaced(
+    tmp_path: Path, derivatives: Path
+) -> None:
+    root = describe(tmp_path / "two")
+    for visit in ("1", "2"):
+        start = f"sub-01/ses-{visit}/anat/sub-01_ses-{visit}"
+        save_image(root / f"{start}_T1w.nii.gz")
+        save_image(root / f"{start}_FLAIR.nii.gz", cube(70))
+        mask(derivatives, f"../ses-{visit}/anat/sub-01_ses-2_space-T1w_label-WMH_mask")
+    (plan,) = make_plans(parse_settings([str(root), "out", "participant", "-d", str(derivatives)]))
+    first, second = plan.visits
+    assert "does not begin as its folders are called" in (first.problem or "")
+    assert second.problem is None
+
+
+def test_probabilities_beside_a_mask_are_said_to_be_passed_over(
+    raw: Path, derivatives: Path
+) -> None:
+    mask(derivatives)
+    mask(derivatives, "sub-01_space-T1w_label-WMH_probseg")
+    said = [line.why for line in plan_one(raw, derivatives).decisions if line.what == "WMH"]
+    assert any("label-WMH_probseg.nii.gz of masks is passed over" in why for why in said)
+
+
 @pytest.mark.parametrize("written", ["T1W", "T1", "t1w"])
 def test_a_mask_on_an_image_that_is_not_there_is_said_with_that_image(
     raw: Path, derivatives: Path, written: str
@@ -333,8 +362,6 @@ def test_images_with_and_without_a_session_are_not_two_visits(raw: Path) -> None
     flair = raw / "sub-01" / "anat" / "sub-01_FLAIR.nii.gz"
     moved(flair, "../ses-1/anat/sub-01_ses-1_FLAIR.nii.gz")
     words = [str(raw), "out", "participant"]
-    from wmhflow.cli.run import make_plans
-
     ((first, second),) = [plan.visits for plan in make_plans(parse_settings(words))]
     assert (first.session, first.problem) == ("1", None)
     assert "(ses-1) and sub-01_T1w.nii.gz without one" in (second.problem or "")
@@ -381,6 +408,48 @@ def test_of_two_units_of_a_map_the_last_is_not_simply_taken(
 ) -> None:
     with pytest.raises(UsageError, match=said):
         parse_settings(["in", "out", "participant", *words])
+
+
+def test_a_folder_where_a_file_is_meant_is_called_one(raw: Path, derivatives: Path) -> None:
+    mask(derivatives)
+    give(derivatives, FA, NOISE)
+    with pytest.raises(UsageError, match="is a folder, where an image is meant"):
+        plan_one(raw, more=("--atlas", f"mine={derivatives}"))
+    problem = plan_one(raw, derivatives, more=("--transform", f"FA={derivatives}")).problem or ""
+    assert "which --transform FA names, is a folder" in problem
+
+
+def test_of_two_maps_of_one_name_the_last_is_not_simply_taken(tmp_path: Path) -> None:
+    path = tmp_path / "m.toml"
+    path.write_text(2 * MAPS, encoding="utf-8")
+    with pytest.raises(UsageError, match="the map 'Flow' is there twice; keep one"):
+        load_maps(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "median", "verdict"),
+    [
+        ("CBF", 40.0, "ok"), ("CBF", -40.0, "check"), ("CBF", -0.5, "check"),
+        ("Ktrans", 1e-3, "ok"), ("Ktrans", -1e-3, "check"),
+        ("Chimap", -0.02, "ok"), ("Chimap", 0.02, "ok"), ("Chimap", 1e-5, "ok"),
+        ("CVR", -0.2, "ok"), ("FA", 0.4, "ok"),
+    ],
+)  # fmt: skip
+def test_a_map_that_is_negative_where_only_noise_can_be_is_marked(
+    name: str, median: float, verdict: str
+) -> None:
+    """Flow below 0, as where control and label were exchanged, looked plausible by its size."""
+    definition = load_maps()[name]
+    low, high = definition.valid_range
+    facts = unit_facts(
+        name, 1.0, definition.plausible, median, can_be_negative=low < 0,
+        has_either_sign=-low >= NOISE_SHARE * high,
+    )  # fmt: skip
+    measure = f"map_{name}_nawm_implausibility"
+    known = find_measure(measure)
+    assert known is not None
+    assert known.high is not None
+    assert (facts[measure] > known.high) == (verdict == "check")
 
 
 def test_one_folder_under_two_names_is_said_so(raw: Path, derivatives: Path) -> None:

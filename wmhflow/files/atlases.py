@@ -117,7 +117,10 @@ def _resolved(text: str) -> tuple[str, AtlasDefinition | None, Path]:
         if not (name.isascii() and name.isalnum()):
             raise UsageError(f"--atlas {text}: '{name}' is no name of letters and digits.")
         if not Path(given).is_file():
-            raise UsageError(f"--atlas {text}: {given} does not exist; check the path.")
+            what = (
+                "is a folder, where an image is meant" if Path(given).is_dir() else "does not exist"
+            )
+            raise UsageError(f"--atlas {text}: {given} {what}; check the path.")
         return name, known.get(name), Path(given)
     if text in known:
         definition = known[text]

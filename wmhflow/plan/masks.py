@@ -182,6 +182,8 @@ def _given_mask(
         given = choose_native(planning, what, visit, same, hint)
         if given:
             planning.say(what, "found", f"{given.file.named} in {given.space} space")
+            for file in (one for one in found if one.get("suffix") != suffix):
+                planning.say(what, "note", f"{file.named} is passed over: there is a mask")
             return replace(given, is_probability=suffix == "probseg")
     if found and what != "WMH":
         # WMH are computed, or looked for in other files; of these there are no others

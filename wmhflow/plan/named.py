@@ -64,6 +64,10 @@ def named_transform(planning: Planning, name: str) -> Given | None:
         if one.name == name:
             path = one.of_visit(planning.subject, planning.session)
             # no pathlib: a text may be too long for a name
+            if os.path.isdir(path):  # noqa: PTH112
+                raise InputError(
+                    f"{path}, which --transform {name} names, is a folder; give the file in it."
+                )
             if not os.path.isfile(path):  # noqa: PTH113
                 raise InputError(
                     f"{planning.label} has no {path}, which --transform {name} names; give it, or "

@@ -206,7 +206,8 @@ def readings(
         reciprocal = factor is None
         meant = reciprocal_factor(unit, definition.unit) / size if factor is None else factor * size
         reach = 0.0 if factor is None or large is None else factor * large
-        beyond = reach if reach > most else None
+        # in the map's own unit what lies beyond its range does not count, and is said
+        beyond = reach if reach > most and factor != 1 else None
         is_plausible = low <= meant <= high and beyond is None
         yield Reading(unit, meant, reciprocal, is_plausible, beyond)
 

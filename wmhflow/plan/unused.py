@@ -107,8 +107,10 @@ def _may_be_wmh(planning: Planning, file: FoundFile) -> bool:
 
 def _is_of_visit(planning: Planning, file: FoundFile) -> bool:
     """Tell whether a file is this visit's, or no other's."""
-    session = file.get("session")
-    return session == planning.session or session not in planning.sessions
+    session, own = file.get("session"), planning.session
+    # a file of another visit's name in this visit's folder is one of the two
+    is_here = own is not None and f"ses-{own}" in file.path.relative_to(file.root).parts
+    return is_here or session == own or session not in planning.sessions
 
 
 def say_left_over(

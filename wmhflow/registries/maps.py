@@ -192,6 +192,8 @@ def _parse_maps(
                 f"{where}: the map {definition.name!r} needs a name of letters and digits, "
                 "a query, and a valid_range whose first value is the smaller."
             )
+        if definition.name in maps:
+            raise UsageError(f"{where}: the map {definition.name!r} is there twice; keep one.")
         if definition.name in RESERVED:
             raise UsageError(f"{where}: a map cannot be called {definition.name!r}; rename it.")
         maps[definition.name] = definition

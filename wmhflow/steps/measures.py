@@ -74,6 +74,9 @@ WHITE = {
 LEAST_ASYMMETRIC_MM3 = 5000.0
 # Counted where a parcellation was given.
 OF_PARCELLATION = "parcellation_unknown_voxels"
+# A map's range reaches further below 0 than this share of what it reaches above where both signs
+# mean something; where it reaches less far, what lies below 0 is noise.
+NOISE_SHARE = 0.5
 # Voxels at the brain's edge are often outside a map's mask. From this share of NAWM on it is said.
 SAID_SHARE = 0.01
 WHY_NO_DATA = {
@@ -368,7 +371,12 @@ def sample_maps(
     for path, one in zip(maps, options, strict=True):
         median = float(sampled[one.name]["median"][places[WHITE["NAWM"]]])
         facts |= unit_facts(
-            one.name, one.factor, one.plausible, median, can_be_negative=one.low < 0
+            one.name,
+            one.factor,
+            one.plausible,
+            median,
+            can_be_negative=one.low < 0,
+            has_either_sign=-one.low >= NOISE_SHARE * one.high,
         )
         facts |= _zero_facts(path, one, loaded, weights, nawm)
     return Samples(table, penumbra, curves, facts)
