@@ -21,7 +21,7 @@ from wmhflow.plan.text import format_plan
 from wmhflow.plan.visit import VisitPlan
 
 PARCELS = (2, 41, 4, 43, 1028, 2028)
-TISSUES = (2, 41, 4, 43)
+TISSUES = (2, 41, 4, 43, 3, 42)
 TABLE = "index\tname\n"
 
 

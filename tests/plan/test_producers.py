@@ -49,6 +49,7 @@ def codes(label: int = 0) -> Any:
     data[4:], data[:, 0], data[:, 1] = 41, 4, 43
     data[3, 4:6, 5] = label or 2
     # cortex has two sides
+    data[3, 6, 5], data[4, 6, 5] = 3, 42
     data[4, 4:6, 5] = label + 1000 if 1000 < label < 2000 else 41
     data[0] = data[-1] = 0
     return data

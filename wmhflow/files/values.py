@@ -290,6 +290,11 @@ def _check_both_sides(path: Path, known: AbstractSet[int]) -> None:
     entries = [load_freesurfer_codes()[code] for code in known]
     cortex = {one.hemisphere for one in entries if one.tissue == CORTEX}
     ventricles = {one.hemisphere for one in entries if one.code in LATERAL_VENTRICLES}
+    if not cortex and ventricles:
+        raise InputError(
+            f"{path} has no cortex (3 and 42, or its parcels), which zones, depth and lobes are "
+            "measured from; give the parcellation that has it."
+        )
     for found, what in ((ventricles, "lateral ventricle"), (cortex, "cortex")):
         sides = found & {"L", "R"}
         if len(sides) == 1:

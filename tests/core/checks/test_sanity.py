@@ -308,3 +308,32 @@ def test_fluid_that_is_called_white_matter_is_counted(
     # on a T2w fluid is the bright one, and there is nothing to say
     inverted = sanity.contrast_facts(scale * (500 - values), tissue, sizes)
     assert inverted["dark_white_share"] is None
+
+
+def in_air(values: float, air: float, dtype: type = np.float64) -> np.ndarray:
+    """White matter of one brightness, an eighth of it fluid, within a rim of air."""
+    image = np.full((30, 30, 30), air)
+    image[5:25, 5:25, 5:25] = values
+    image[5:15, 5:15, 5:15] = air + 0.1 * abs(values)
+    return image.astype(dtype)
+
+
+@pytest.mark.parametrize(
+    ("image", "share"),
+    [
+        (in_air(300, 0), 0.0),
+        # scaled to a mean of 0, as some programs do
+        (in_air(-0.2, -1.5), 0.0),
+        (in_air(300, -1024), 0.0),
+        # inverted; and 48,000 in 16 bits with a sign
+        (in_air(-300, 0), 1.0),
+        (in_air(48_000, 0, np.uint16).astype(np.int16), 1.0),
+        # no one value surrounds it
+        (in_air(300, 0) + np.random.default_rng(1).normal(0, 9, (30, 30, 30)), None),
+    ],
+)
+def test_white_matter_darker_than_air_is_counted(image: np.ndarray, share: float | None) -> None:
+    tissue = np.zeros(image.shape, int)
+    tissue[5:25, 5:25, 5:25] = 15
+    tissue[5:15, 5:15, 5:15] = 12
+    assert sanity.contrast_facts(image, tissue, (2, 2, 2))["below_air_share"] == share

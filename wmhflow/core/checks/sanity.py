@@ -437,7 +437,8 @@ def contrast_facts(
         which fluid in the cortex and lesions in the white matter hardly change; ``unevenness``, the
         ratio of white matter's medians in bright and dark cubes (95th to 5th percentile);
         ``dark_white_share``, the share of white matter nearer to the ventricles' median than to its
-        own, as fluid that was taken for white matter is; and ``empty_share``, the share of all
+        own, as fluid that was taken for white matter is; ``below_air_share``, the share of white
+        matter that is darker than the background; and ``empty_share``, the share of all
         tissue that has the background's value. Each is None where there is too little to say.
 
     Examples
@@ -465,8 +466,21 @@ def contrast_facts(
         "ventricle_to_white": _ratio(fluid, n_fluid, white, seen),
         "unevenness": _spread(white[seen], n_white[seen]),
         "dark_white_share": _dark_share(values[labels == WHITE_MATTER], values[inside]),
+        "below_air_share": _below_air_share(labels == WHITE_MATTER, values),
         "empty_share": _empty_share(labels > 0, values),
     }
+
+
+def _below_air_share(white: NDArray[np.bool_], values: NDArray[Any]) -> float | None:
+    """Count the white matter that is darker than what surrounds the head.
+
+    Every ratio of brightness is unknown there: an image was inverted, or its numbers were stored in
+    a type that is too small for them, in which the brightest become negative.
+    """
+    background = background_value(values)
+    if background is None or not white.any():
+        return None
+    return float(np.mean(values[white] < background))
 
 
 def _dark_share(white: NDArray[Any], fluid: NDArray[Any]) -> float | None:
