@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,16 @@ from tests.builders import AFFINE, cube, describe, save_image
 from tests.files.test_transforms import LTA
 from tests.plan.test_judging import PARCELS, TISSUES, notes_of, parcellation, problem_of
 from tests.plan.test_participant import mask, plan_one
-from wmhflow.bids.query import check_dataset, misnamed_files, open_query, read_filters
+from wmhflow.bids.query import (
+    check_dataset,
+    find_subjects,
+    misnamed_files,
+    open_query,
+    read_filters,
+)
 from wmhflow.cli.parser import parse_settings
 from wmhflow.cli.run import make_plans
-from wmhflow.errors import InputError, UsageError
+from wmhflow.errors import InputError, NothingToDoError, UsageError
 from wmhflow.files.transforms import read_transform
 from wmhflow.registries.maps import load_maps
 from wmhflow.registries.quality import find_measure
@@ -385,6 +392,34 @@ def test_images_with_and_without_a_session_are_not_two_visits(raw: Path) -> None
         plan.visits for plan in make_plans(parse_settings([*words, "--session-label", "1"]))
     ]
     assert alone.problem is None
+
+
+@pytest.mark.parametrize("label", ["2020-01-05", "base_line", "1 b"])
+def test_a_session_of_which_names_hold_a_part_alone_is_refused(raw: Path, label: str) -> None:
+    """Both visits of a year would be one: the T1w of the one with the FLAIR of the other."""
+    folder = raw / "sub-01" / f"ses-{label}" / "anat"
+    folder.parent.mkdir()
+    (raw / "sub-01" / "anat").rename(folder)
+    for path in list(folder.iterdir()):
+        path.rename(folder / path.name.replace("sub-01_", f"sub-01_ses-{label}_"))
+    problem = plan_one(raw).problem or ""
+    assert f"sub-01/ses-{label} is no visit's folder" in problem
+
+
+@pytest.mark.parametrize("name", ["sub-02-a", "sub-02_old", "sub-02 copy", "SUB-02", "sub-mü"])
+def test_a_folder_that_seems_a_persons_is_not_left_out_in_silence(
+    raw: Path, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    (raw / name).mkdir()
+    (raw / "sub-file-x").write_text("no folder")
+    assert find_subjects(raw, []) == ["01"]
+    assert f"{name} is no person's folder, and not read" in caplog.text
+    caplog.clear()
+    assert find_subjects(raw, ["01"]) == ["01"]
+    assert not caplog.text
+    shutil.rmtree(raw / "sub-01")
+    with pytest.raises(NothingToDoError, match=f"{name} is no person's folder"):
+        find_subjects(raw, [])
 
 
 def test_what_a_mac_puts_beside_files_is_not_said_of_every_file(raw: Path) -> None:

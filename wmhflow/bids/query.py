@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path, PurePosixPath
@@ -23,6 +24,7 @@ from wmhflow.registries.reading import parse_json, read_given, why_unread, with_
 from wmhflow.settings import FILTER_KINDS, Inputs
 
 IMAGE_EXTENSIONS = (".nii.gz", ".nii")
+log = logging.getLogger("wmhflow")
 # What parcellations and masks may be stored as: FreeSurfer writes .mgz.
 LABEL_EXTENSIONS = (*IMAGE_EXTENSIONS, ".mgz")
 
@@ -217,15 +219,28 @@ def find_subjects(bids_dir: Path, wanted: Sequence[str]) -> list[str]:
     if wanted and not unknown:
         # one job of ten thousand need not know the others
         return sorted(set(wanted))
-    there = sorted(_persons(bids_dir))
+    there, others = _persons(bids_dir)
     if unknown:
         raise UsageError(
             f"--participant-label: {bids_dir} has no sub-{unknown[0]}; it has "
             f"{_some(there) or 'no persons at all'}."
         )
     if not there:
-        raise NothingToDoError(f"{bids_dir} has no folder of a person (sub-…).")
+        meant = f"; {_misnamed(others)}" if others else "."
+        raise NothingToDoError(f"{bids_dir} has no folder of a person (sub-…){meant}")
+    if others and not wanted:
+        log.warning("%s: %s", bids_dir, _misnamed(others))
     return there
+
+
+def _misnamed(names: Sequence[str]) -> str:
+    """Say of folders that seem to be persons' why nobody is looked for in them."""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    are = "are no persons' folders" if len(names) > 1 else "is no person's folder"
+    return (
+        f"{', '.join(names[:3])}{more} {are}, and not read: such a name is sub- and letters or "
+        "digits, without a hyphen, an underscore or a blank. Rename what is one."
+    )
 
 
 def _is_person(bids_dir: Path, label: str) -> bool:
@@ -234,7 +249,8 @@ def _is_person(bids_dir: Path, label: str) -> bool:
     return is_label and (is_folder(folder) or (folder.is_symlink() and not folder.exists()))
 
 
-def _persons(bids_dir: Path) -> Iterator[str]:
+def _persons(bids_dir: Path) -> tuple[list[str], list[str]]:
+    """List the labels of persons, and folders that seem to be persons' and are not called so."""
     try:
         with os.scandir(bids_dir) as entries:
             listed = list(entries)
@@ -242,12 +258,15 @@ def _persons(bids_dir: Path) -> Iterator[str]:
         raise UsageError(
             f"BIDS_DIR {bids_dir} cannot be read ({error.strerror}); check who may read it."
         ) from None
+    labels, others = [], []
     for entry in listed:
         # a link to nowhere is a person of whom the content was not fetched
-        if re.fullmatch(r"sub-[a-zA-Z0-9+]+", entry.name) and (
-            is_folder(entry) or (entry.is_symlink() and not Path(entry.path).exists())
-        ):
-            yield entry.name.removeprefix("sub-")
+        if re.fullmatch(r"sub-[a-zA-Z0-9+]+", entry.name):
+            if is_folder(entry) or (entry.is_symlink() and not Path(entry.path).exists()):
+                labels.append(entry.name.removeprefix("sub-"))
+        elif re.match(r"sub[-_]", entry.name, re.IGNORECASE) and is_folder(entry):
+            others.append(printable(entry.name))
+    return sorted(labels), sorted(others)
 
 
 def _some(labels: Sequence[str]) -> str:

@@ -9,10 +9,11 @@ only voxels tell is judged when a visit's turn comes (:mod:`wmhflow.plan.judging
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from wmhflow.bids.query import IMAGE_EXTENSIONS, Query
+from wmhflow.bids.query import IMAGE_EXTENSIONS, FoundFile, Query
 from wmhflow.errors import InputError
 from wmhflow.plan.acute import find_acute_image
 from wmhflow.plan.atlases import PlannedAtlases
@@ -31,6 +32,7 @@ from wmhflow.plan.visit import ParticipantPlan, VisitPlan
 from wmhflow.registries.maps import MapDefinition
 from wmhflow.settings import Settings
 
+SESSION = re.compile(r"ses-[a-zA-Z0-9+]+")
 log = logging.getLogger("wmhflow")
 
 
@@ -107,13 +109,31 @@ def sessions_of(query: Query, subject: str) -> list[str | None]:
         The run's datasets.
     subject
         Label without ``sub-``.
+
+    Raises
+    ------
+    InputError
+        If a visit's folder has a name of which names of files hold a part alone.
     """
+    for file in query.raw.of(subject):
+        _check_session(file)
     there = {
         file.get("session")
         for file in query.raw.of(subject)
         if file.get("suffix") in NATIVE_SPACES and file.get("extension") in IMAGE_EXTENSIONS
     }
     return sorted(there, key=str) or [None]
+
+
+def _check_session(file: FoundFile) -> None:
+    """Refuse a folder such as ses-2020-01-05, of whose files the session would be 2020."""
+    person, folder, *_ = file.path.relative_to(file.root).parts
+    if folder.startswith("ses-") and not SESSION.fullmatch(folder):
+        label = re.sub(r"[^a-zA-Z0-9]", "", folder.removeprefix("ses-"))
+        raise InputError(
+            f"{file.root / person / folder} is no visit's folder: a session's label is of letters "
+            f"and digits alone; rename it and its files, such as to ses-{label}."
+        )
 
 
 def _plan_or_problem(planning: Planning, maps: Mapping[str, MapDefinition]) -> VisitPlan:
