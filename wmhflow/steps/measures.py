@@ -370,16 +370,21 @@ def sample_maps(
     facts = _coverage_facts(loaded.maps, sampled, places, field, impure)
     for path, one in zip(maps, options, strict=True):
         median = float(sampled[one.name]["median"][places[WHITE["NAWM"]]])
-        facts |= unit_facts(
-            one.name,
-            one.factor,
-            one.plausible,
-            median,
-            can_be_negative=one.low < 0,
-            has_either_sign=-one.low >= NOISE_SHARE * one.high,
-        )
+        facts |= _unit_facts(one, median)
         facts |= _zero_facts(path, one, loaded, weights, nawm)
     return Samples(table, penumbra, curves, facts)
+
+
+def _unit_facts(one: MapOptions, nawm_median: float) -> Facts:
+    """Tell a map's unit, and whether NAWM is as white matter is in it."""
+    return unit_facts(
+        one.name,
+        one.factor,
+        one.plausible,
+        nawm_median,
+        can_be_negative=one.low < 0,
+        has_either_sign=-one.low >= NOISE_SHARE * one.high,
+    )
 
 
 def _covered(
