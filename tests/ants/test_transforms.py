@@ -18,6 +18,8 @@ from wmhflow.ants.images import THREADS_VARIABLE, single_threaded_ants
 from wmhflow.ants.transforms import (
     _resample_by_ants,
     average_through,
+    carry_points,
+    map_points,
     resample_all,
     resample_through,
 )
@@ -157,6 +159,23 @@ def test_what_the_kernel_does_not_know_is_left_to_ants(
     assert read_point_map(paths, back) is None
     if back is None:
         assert resample_through(head, head, paths).any()
+
+
+def test_two_fields_in_turn_are_as_ants_applies_them(head: Grid3D, tmp_path: Path) -> None:
+    flip = write_itk_affine(np.diag([-1.0, 1, 1, 1]), tmp_path / "flip.txt")
+    parts = {"a": ["affine", "field"], "b": ["field", "affine"]}
+    first, last = (composite(tmp_path / f"{name}.h5", part) for name, part in parts.items())
+    paths = [first, flip, last]
+    # turned: on its own grid a plane of the head's voxels lies on the very border of the field
+    turned = Grid3D(head.data, rigid_matrix([1, 2, 3, 10, 20, 30], np.zeros(3)) @ head.affine)
+    theirs = _resample_by_ants(head, turned, paths, "nearest", [False] * 3, 0)
+    assert (theirs > 0).mean() > 0.1
+    differ = np.abs(resample_through(head, turned, paths, "nearest") - theirs) > 1e-3
+    # what lies half way between two voxels, or on the border, may go either way
+    assert differ.mean() < 1e-4
+    points = np.random.default_rng(0).uniform(-60, 60, (200, 3))
+    # ANTs counts in single precision
+    assert np.allclose(carry_points(points, paths, 0), map_points(points, paths, 0), atol=1e-3)
 
 
 def test_what_cannot_be_applied_is_left_to_ants_to_refuse(tmp_path: Path) -> None:

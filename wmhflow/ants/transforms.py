@@ -8,11 +8,12 @@ import numpy as np
 from scipy import ndimage
 
 from wmhflow.ants.images import ants_image, pointer, single_threaded_ants
+from wmhflow.core.align.chains import carried, pull_nearest
 from wmhflow.core.align.pulling import pull
 from wmhflow.core.space.geometry import world_coordinates
 from wmhflow.core.space.grids import Grid3D, resample_isotropic
 from wmhflow.errors import InputError
-from wmhflow.files.itk import read_point_map
+from wmhflow.files.itk import read_point_maps
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -37,8 +38,8 @@ def resample_through(
 ) -> NDArray[np.float32]:
     """Resample values onto a grid through a chain of transforms.
 
-    Linear transforms and one field of displacements are applied by our own kernel, which gives
-    ANTs' values, all else by ANTs.
+    Linear transforms and one field of displacements, or several for the nearest voxels, are applied
+    by our own kernels, which give ANTs' values, all else by ANTs.
 
     Parameters
     ----------
@@ -159,11 +160,15 @@ def _pull_through(
     parts: NDArray[np.int64] | None = None,
 ) -> list[NDArray[np.float32]] | None:
     """Resample by our own kernel; None if the chain holds a transform that it cannot apply."""
-    points = read_point_map(transforms, invert)
-    if points is None:
+    maps = read_point_maps(transforms, invert)
+    if maps is None:
         return None
     divided = (1, 1, 1) if parts is None else tuple(int(part) for part in parts)
-    return pull(images, reference, points, nearest, divided)
+    if len(maps) == 1:
+        return pull(images, reference, maps[0], nearest, divided)
+    if not all(nearest) or max(divided) > 1:
+        return None
+    return pull_nearest(images, reference, maps)
 
 
 def _parts(moving: Grid3D, reference: Grid3D) -> NDArray[np.int64]:
@@ -261,6 +266,31 @@ def map_points(
     return found.numpy().astype(np.float64) * LPS_POINT
 
 
+def carry_points(
+    points: NDArray[np.float64], transform: str | Sequence[str], seed: int
+) -> NDArray[np.float64]:
+    """Map points as :func:`map_points` does, in double precision where our own kernel can.
+
+    Parameters
+    ----------
+    points, transform, seed
+        As for :func:`map_points`.
+
+    Returns
+    -------
+    ndarray, (n, 3)
+        RAS millimetres in the moving image's space.
+
+    Raises
+    ------
+    InputError
+        As :func:`map_points`.
+    """
+    chain = [transform] if isinstance(transform, str) else list(transform)
+    maps = read_point_maps(chain)
+    return map_points(points, chain, seed) if maps is None else carried(points, maps)
+
+
 def jacobian_determinant(grid: Grid3D, transform: str, seed: int) -> NDArray[np.float32]:
     """Compute the Jacobian determinant of a transform on a grid.
 
@@ -280,7 +310,7 @@ def jacobian_determinant(grid: Grid3D, transform: str, seed: int) -> NDArray[np.
     """
     coarse = resample_isotropic(grid, max(2.0, grid.finest_mm))
     indices = np.indices(coarse.data.shape).reshape(3, -1).T
-    points = map_points(world_coordinates(indices, coarse.affine), transform, seed)
+    points = carry_points(world_coordinates(indices, coarse.affine), transform, seed)
     moved = points.T.reshape(3, *coarse.data.shape)
     rows = [np.gradient(moved[axis], axis=(0, 1, 2)) for axis in range(3)]
     per_voxel = np.moveaxis(np.array(rows), (0, 1), (-2, -1))

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from wmhflow.core.align.chains import pull_nearest
 from wmhflow.core.align.pulling import Displacements, PointMap, pull
 from wmhflow.core.align.similarity import compare
 from wmhflow.core.arrays.distance import distance_to, nearest, signed_distance
@@ -103,7 +104,9 @@ def _warm_alignment() -> None:
     image = Grid3D(np.ones(SHAPE, dtype=np.float32), np.eye(4))
     compare(image, image, seed=0).score(np.eye(4))
     still = Displacements(np.zeros((*SHAPE, 3), dtype=np.float32), np.eye(4))
-    pull([image], image, PointMap(np.eye(4), still, np.eye(4)))
+    points = PointMap(np.eye(4), still, np.eye(4))
+    pull([image], image, points)
+    pull_nearest([image], image, [points, points])
 
 
 def _warm_tissues(head: _Head) -> None:

@@ -176,17 +176,43 @@ def read_point_map(
         None if there is anything else in the chain: the inverse of a field or of a matrix that has
         none, a second field, one that is damaged, or a kind of transform that is not known here.
     """
-    matrices, field = [np.eye(4)], None
+    maps = read_point_maps(paths, inverted)
+    return maps[0] if maps is not None and len(maps) == 1 else None
+
+
+def read_point_maps(
+    paths: Sequence[str | os.PathLike[str]], inverted: Sequence[bool] | None = None
+) -> list[PointMap] | None:
+    """Read a chain of transforms that has any number of fields of displacements.
+
+    Parameters
+    ----------
+    paths, inverted
+        As for :func:`read_point_map`.
+
+    Returns
+    -------
+    list of PointMap or None
+        The first is applied first; each has one field, but for a single one of matrices alone. None
+        if there is anything else in the chain, as for :func:`read_point_map`.
+    """
+    done: list[PointMap] = []
+    before, field, after = np.eye(4), None, np.eye(4)
     for path, is_inverse in zip(paths, inverted or [False] * len(paths), strict=True):
         for part in _point_parts(Path(path)):
-            if isinstance(part, Displacements) and field is None and not is_inverse:
+            if isinstance(part, Displacements) and not is_inverse:
+                if field is not None:
+                    done.append(PointMap(before, field, np.eye(4)))
+                    before, after = after, np.eye(4)
                 field = part
-                matrices.append(np.eye(4))
             elif isinstance(part, np.ndarray) and not (is_inverse and np.linalg.det(part) == 0):
-                matrices[-1] = (np.linalg.inv(part) if is_inverse else part) @ matrices[-1]
+                matrix = np.linalg.inv(part) if is_inverse else part
+                before, after = (
+                    (matrix @ before, after) if field is None else (before, matrix @ after)
+                )
             else:
                 return None
-    return PointMap(matrices[0], field, matrices[-1] if field is not None else np.eye(4))
+    return [*done, PointMap(before, field, after)]
 
 
 def _point_parts(path: Path) -> list[NDArray[np.float64] | Displacements | None]:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from wmhflow.ants.transforms import jacobian_determinant, map_points, resample_through
+from wmhflow.ants.transforms import carry_points, jacobian_determinant, resample_through
 from wmhflow.core.align.quality import alignment_quality, poor_numbers, poor_text
 from wmhflow.core.space.geometry import world_coordinates
 from wmhflow.core.space.grids import Grid3D, resample_isotropic, resample_mask, robust_range
@@ -249,6 +249,6 @@ def _furthest_back_mm(
     """Tell how far points of the template's brain come back from where they were, on average."""
     voxels = np.argwhere(brain).astype(np.float64)
     points = world_coordinates(voxels[:: max(1, len(voxels) // N_POINTS)], goal.affine)
-    there = map_points(points, str(forward), seed)
-    back = map_points(there, str(inverse), seed)
+    there = carry_points(points, str(forward), seed)
+    back = carry_points(there, str(inverse), seed)
     return float(np.linalg.norm(back - points, axis=1).mean())

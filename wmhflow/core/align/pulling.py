@@ -145,52 +145,108 @@ def _pull(
     n_images, _, n_y, n_z = found.shape
     n_parts = parts[0] * parts[1] * parts[2]
     total = np.zeros(n_images)
-    index, point, place, voxel = np.zeros(3), np.zeros(3), np.zeros(3), np.zeros(3)
-    moved, no_near = np.zeros(3), np.zeros(3, np.bool_)
     any_linear = not near.all()
+    x, y, z = 0.0, 0.0, 0.0
     for i in range(start, stop):
         for j in range(n_y):
             for k in range(n_z):
                 total[:] = 0
                 for part in range(n_parts):
-                    index[0] = i + (part // (parts[1] * parts[2]) + 0.5) / parts[0] - 0.5
-                    index[1] = j + (part // parts[2] % parts[1] + 0.5) / parts[1] - 0.5
-                    index[2] = k + (part % parts[2] + 0.5) / parts[2] - 0.5
-                    _apply(to_points, index, point)
+                    if n_parts == 1:
+                        x, y, z = float(i), float(j), float(k)
+                    else:
+                        x = i + (part // (parts[1] * parts[2]) + 0.5) / parts[0] - 0.5
+                        y = j + (part // parts[2] % parts[1] + 0.5) / parts[1] - 0.5
+                        z = k + (part % parts[2] + 0.5) / parts[2] - 0.5
+                    x, y, z = moved(to_points, x, y, z)
                     if has_field:
-                        _apply(to_field, point, place)
-                        if _is_inside(place, vectors.shape):
-                            moved[:] = 0
-                            _add(vectors, no_near, True, place, moved)
-                            for axis in range(3):
-                                point[axis] += moved[axis]
-                    _apply(to_voxels, point, voxel)
-                    if _is_inside(voxel, values.shape):
-                        _add(values, near, any_linear, voxel, total)
+                        x, y, z = displaced(vectors, to_field, x, y, z)
+                    x, y, z = moved(to_voxels, x, y, z)
+                    if not is_inside(values.shape, x, y, z):
+                        continue
+                    if n_images == 1 and any_linear:
+                        total[0] += _linear_at(values, x, y, z)
+                    else:
+                        _add(values, near, any_linear, x, y, z, total)
                 for image in range(n_images):
                     found[image, i, j, k] = total[image] / n_parts
 
 
 @njit(nogil=True, cache=True)
-def _apply(
-    matrix: NDArray[np.float64], point: NDArray[np.float64], found: NDArray[np.float64]
-) -> None:
-    for row in range(3):
-        found[row] = (
-            matrix[row, 0] * point[0]
-            + matrix[row, 1] * point[1]
-            + matrix[row, 2] * point[2]
-            + matrix[row, 3]
-        )
+def moved(matrix: NDArray[np.float64], x: float, y: float, z: float) -> tuple[float, float, float]:
+    """Apply a matrix to a point."""
+    return (
+        matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2] * z + matrix[0, 3],
+        matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2] * z + matrix[1, 3],
+        matrix[2, 0] * x + matrix[2, 1] * y + matrix[2, 2] * z + matrix[2, 3],
+    )
 
 
 @njit(nogil=True, cache=True)
-def _is_inside(voxel: NDArray[np.float64], shape: tuple[int, ...]) -> bool:
+def is_inside(shape: tuple[int, ...], x: float, y: float, z: float) -> bool:
     """Whether a place is in the voxels' volume, which reaches half a voxel from their centres."""
-    inside = True
-    for axis in range(3):
-        inside = inside and -0.5 <= voxel[axis] <= shape[axis] - 0.5
-    return inside
+    return (
+        -0.5 <= x <= shape[0] - 0.5 and -0.5 <= y <= shape[1] - 0.5 and -0.5 <= z <= shape[2] - 0.5
+    )
+
+
+@njit(nogil=True, cache=True)
+def displaced(
+    vectors: NDArray[np.float32], to_field: NDArray[np.float64], x: float, y: float, z: float
+) -> tuple[float, float, float]:
+    """Add to a point the vector that a field has there; beyond the field it stays."""
+    a, b, c = moved(to_field, x, y, z)
+    if not is_inside(vectors.shape, a, b, c):
+        return x, y, z
+    weights, corners = _corners(vectors.shape, a, b, c)
+    by_x, by_y, by_z = 0.0, 0.0, 0.0
+    for number in range(8):
+        weight = weights[number]
+        i, j, k = corners[number & 1], corners[2 + (number >> 1 & 1)], corners[4 + (number >> 2)]
+        by_x += weight * vectors[i, j, k, 0]
+        by_y += weight * vectors[i, j, k, 1]
+        by_z += weight * vectors[i, j, k, 2]
+    return x + by_x, y + by_y, z + by_z
+
+
+@njit(nogil=True, cache=True)
+def _linear_at(values: NDArray[np.float32], x: float, y: float, z: float) -> float:
+    """Interpolate the only image at a place."""
+    weights, corners = _corners(values.shape, x, y, z)
+    total = 0.0
+    for number in range(8):
+        weight = weights[number]
+        # what does not count may be no number
+        if weight > 0:
+            i, j = corners[number & 1], corners[2 + (number >> 1 & 1)]
+            total += weight * values[i, j, corners[4 + (number >> 2)], 0]
+    return total
+
+
+@njit(nogil=True, cache=True)
+def _corners(  # type: ignore[no-untyped-def]
+    shape: tuple[int, ...], x: float, y: float, z: float
+):
+    """Return the weights of the eight voxels around a place, and their places along each axis.
+
+    One that lies beyond the last voxel is the last one.
+    """
+    x_0, y_0, z_0 = np.floor(x), np.floor(y), np.floor(z)
+    after_x, after_y, after_z = x - x_0, y - y_0, z - z_0
+    before_x, before_y, before_z = 1 - after_x, 1 - after_y, 1 - after_z
+    i, j, k = int(x_0), int(y_0), int(z_0)
+    near, right = before_x * before_y, after_x * before_y
+    front, both = before_x * after_y, after_x * after_y
+    weights = (
+        near * before_z, right * before_z, front * before_z, both * before_z,
+        near * after_z, right * after_z, front * after_z, both * after_z,
+    )  # fmt: skip
+    corners = (
+        max(i, 0), min(i + 1, shape[0] - 1),
+        max(j, 0), min(j + 1, shape[1] - 1),
+        max(k, 0), min(k + 1, shape[2] - 1),
+    )  # fmt: skip
+    return weights, corners
 
 
 @njit(nogil=True, cache=True)
@@ -198,32 +254,33 @@ def _add(
     values: NDArray[np.float32],
     near: NDArray[np.bool_],
     any_linear: bool,
-    voxel: NDArray[np.float64],
+    x: float,
+    y: float,
+    z: float,
     total: NDArray[np.float64],
 ) -> None:
-    """Add each image's value at a place, or each component of a field's vector.
-
-    One of the eight voxels around it that lies beyond the last voxel is the last one.
-    """
-    n_x, n_y, n_z = values.shape[0], values.shape[1], values.shape[2]
+    """Add each image's value at a place."""
     if any_linear:
-        x_0, y_0, z_0 = np.floor(voxel[0]), np.floor(voxel[1]), np.floor(voxel[2])
-        after_x, after_y, after_z = voxel[0] - x_0, voxel[1] - y_0, voxel[2] - z_0
+        weights, corners = _corners(values.shape, x, y, z)
         for number in range(8):
-            on_x, on_y, on_z = number & 1, number >> 1 & 1, number >> 2 & 1
-            weight = after_x if on_x else 1 - after_x
-            weight *= after_y if on_y else 1 - after_y
-            weight *= after_z if on_z else 1 - after_z
+            weight = weights[number]
             if weight > 0:
-                x = min(max(int(x_0) + on_x, 0), n_x - 1)
-                y = min(max(int(y_0) + on_y, 0), n_y - 1)
-                z = min(max(int(z_0) + on_z, 0), n_z - 1)
+                i, j = corners[number & 1], corners[2 + (number >> 1 & 1)]
+                k = corners[4 + (number >> 2)]
                 for image in range(total.size):
                     if not near[image]:
-                        total[image] += weight * values[x, y, z, image]
+                        total[image] += weight * values[i, j, k, image]
     for image in range(total.size):
         if near[image]:
-            x = min(int(np.floor(voxel[0] + 0.5)), n_x - 1)
-            y = min(int(np.floor(voxel[1] + 0.5)), n_y - 1)
-            z = min(int(np.floor(voxel[2] + 0.5)), n_z - 1)
-            total[image] += values[x, y, z, image]
+            i, j, k = nearest_at(values.shape, x, y, z)
+            total[image] += values[i, j, k, image]
+
+
+@njit(nogil=True, cache=True)
+def nearest_at(shape: tuple[int, ...], x: float, y: float, z: float) -> tuple[int, int, int]:
+    """Return the voxel nearest to a place that lies inside."""
+    return (
+        min(int(np.floor(x + 0.5)), shape[0] - 1),
+        min(int(np.floor(y + 0.5)), shape[1] - 1),
+        min(int(np.floor(z + 0.5)), shape[2] - 1),
+    )
