@@ -134,6 +134,34 @@ def test_two_groups_have_the_pairs_that_their_union_has() -> None:
     assert between[1, 1] == pytest.approx(alone[1], rel=0.1, abs=1e-6)
 
 
+def test_pairs_are_those_that_are_counted_one_by_one() -> None:
+    # a thin region, of which few cells are near a cell, and a thick one
+    labels = np.zeros((20, 18, 22), dtype=np.int32)
+    labels[2:, 5, 4:9] = 1
+    labels[4:16, 7:17, 10:20] = 2
+    weights = coverage_weights(labels, EYE, labels.shape, EYE)
+    cells = gather_cells(weights, EYE)
+    reach = {int(step): int(one) for step, one in zip(cells.steps, cells.classes, strict=True)}
+    totals = []
+    for region in (0, 1):
+        inside = np.repeat(np.arange(weights.voxels.size), np.diff(weights.starts))
+        mine = inside[weights.regions == region]
+        totals.append(np.bincount(cells.of_voxel[mine], minlength=cells.n_places))
+    expected = np.zeros((2, 2, cells.n_classes))
+    for one, other in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        for place in np.flatnonzero(totals[one]):
+            for there in np.flatnonzero(totals[other]):
+                near = reach.get(int(there - place))
+                if near is not None:
+                    share = totals[one][place] * totals[other][there]
+                    expected[one, other, near] += share / totals[one].sum() / totals[other].sum()
+    shares, between = pair_shares(weights, cells), pair_shares_between(weights, [0, 1], 2, cells)
+    for region in (0, 1):
+        assert shares[region, 2:] == pytest.approx(expected[region, region, 2:], rel=1e-12)
+    assert between[..., 2:] == pytest.approx(expected[..., 2:], rel=1e-12)
+    assert (expected[..., 2:].sum(axis=2) > 0.05).all()
+
+
 def test_a_region_seen_in_part_has_part_of_the_samples_and_an_empty_one_none() -> None:
     shares = np.array([[0.01, 0.05], [0.01, 0.05], [0.5, 0.5]])
     found = independent_samples(shares, [1, 0.4], [100, 100, 2], [100, 50, np.nan])

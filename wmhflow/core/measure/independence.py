@@ -167,7 +167,8 @@ def correlation_by_distance(
     sums = np.bincount(cells.of_voxel, given, cells.n_places)
     totals = np.bincount(cells.of_voxel, weight, cells.n_places)
     origins, _ = _spread(np.flatnonzero(totals))
-    products, pairs = _pair_sums(sums, totals, origins, *_one_way(cells), cells.n_classes)
+    ahead = _by_class(*_one_way(cells), cells.n_classes)
+    products, pairs = _pair_sums(sums, totals, origins, *ahead)
     products[SAME_CELL] = float(sums @ sums) - own
     pairs[SAME_CELL] = float(totals @ totals) - own_weight
     # the smallest number of pairs that is more than rounding
@@ -211,10 +212,10 @@ def pair_shares(weights: Coverage, cells: Cells) -> NDArray[np.float64]:
     """
     begins, places, fractions = weights.by_region
     shares = np.full((weights.index.size, cells.n_classes), np.nan)
+    near = (*_by_class(cells.steps, cells.classes, cells.n_classes), _class_of_step(cells))
     over_ranges(
         lambda start, stop: _shares_of_regions(
-            (begins, places, fractions), cells.of_voxel, cells.steps, cells.classes,
-            cells.n_places, start, stop, shares,
+            (begins, places, fractions), cells.of_voxel, near, cells.n_places, start, stop, shares
         ),
         weights.index.size,
         places.size,
@@ -257,13 +258,13 @@ def pair_shares_between(
     key = cells.of_voxel[known // n_groups] * n_groups + known % n_groups
     cell_keys, entry = np.unique(key, return_inverse=True)
     sums = np.bincount(entry, fractions, cell_keys.size)
-    shares = np.zeros((n_groups, n_groups, cells.n_classes))
+    by_class = np.zeros((cells.n_classes, n_groups, n_groups))
     origins, scale = _spread(np.unique(cell_keys // n_groups))
     _between_groups(
-        (cell_keys // n_groups, cell_keys % n_groups, sums), origins, *_one_way(cells),
-        cells.n_places, shares,
+        (cell_keys // n_groups, cell_keys % n_groups, sums), origins,
+        *_by_class(*_one_way(cells), cells.n_classes), cells.n_places, by_class,
     )  # fmt: skip
-    shares *= scale
+    shares = np.ascontiguousarray(by_class.transpose(1, 2, 0)) * scale
     _same_place(cell_keys // n_groups, cell_keys % n_groups, sums, shares[..., SAME_CELL])
     shares[..., SAME_CELL] -= own
     shares[..., SELF] = own
@@ -312,6 +313,22 @@ def _one_way(cells: Cells) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return cells.steps[ahead], cells.classes[ahead]
 
 
+def _by_class(
+    steps: NDArray[np.int64], classes: NDArray[np.int64], n_classes: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return steps by their class, rising in each, and where those of each class begin."""
+    order = np.argsort(classes, kind="stable")
+    return steps[order], np.searchsorted(classes[order], np.arange(n_classes + 1)).astype(np.int64)
+
+
+def _class_of_step(cells: Cells) -> NDArray[np.uint8]:
+    """Return the class of every step, the one of no step in the middle; SELF where none is near."""
+    reach = int(np.abs(cells.steps).max(initial=0))
+    found = np.full(2 * reach + 1, SELF, np.uint8)
+    found[cells.steps + reach] = cells.classes
+    return found
+
+
 def _spread(places: NDArray[np.int64]) -> tuple[NDArray[np.int64], float]:
     """Choose cells evenly out of all, if they are many; and for how many each of them stands."""
     if places.size <= MOST_ORIGINS:
@@ -321,22 +338,29 @@ def _spread(places: NDArray[np.int64]) -> tuple[NDArray[np.int64], float]:
 
 
 @njit(cache=True, nogil=True)
-def _pair_sums(sums, totals, filled, steps, classes, n_classes):  # type: ignore[no-untyped-def]
-    """Add up products of sums, and of totals, of all pairs of cells by class of distance."""
+def _pair_sums(sums, totals, filled, steps, begins):  # type: ignore[no-untyped-def]
+    """Add up products of sums, and of totals, of all pairs of cells by class of distance.
+
+    Class by class, so that what is added up stays in the processor's registers.
+    """
+    n_classes = begins.size - 1
     products, pairs = np.zeros(n_classes), np.zeros(n_classes)
     for place in filled:
         value, weight = sums[place], totals[place]
-        for step in range(steps.size):
-            other = place + steps[step]
-            if totals[other] > 0.0:
-                products[classes[step]] += value * sums[other]
-                pairs[classes[step]] += weight * totals[other]
+        for near in range(n_classes):
+            product, pair = products[near], pairs[near]
+            for step in range(begins[near], begins[near + 1]):
+                other = place + steps[step]
+                # both are 0 where nothing is
+                product += value * sums[other]
+                pair += weight * totals[other]
+            products[near], pairs[near] = product, pair
     return products, pairs
 
 
 @njit(cache=True, nogil=True)
 def _shares_of_regions(  # type: ignore[no-untyped-def]
-    entries, of_voxel, steps, classes, n_places, start, stop, shares
+    entries, of_voxel, near, n_places, start, stop, shares
 ):
     """Fill the shares of pairs of regions `start` to `stop`."""
     begins, places, fractions = entries
@@ -361,19 +385,44 @@ def _shares_of_regions(  # type: ignore[no-untyped-def]
             squares += totals[found[cell]] ** 2
         row = shares[region]
         row[:] = 0.0
-        looked_at = 0.0
-        n_looked = min(n_found, MOST_CELLS)
-        for turn in range(n_looked):
-            place = found[turn * n_found // n_looked]
-            weight = totals[place]
-            looked_at += weight
-            for step in range(steps.size):
-                row[classes[step]] += weight * totals[place + steps[step]]
+        looked_at = _add_pairs(totals, found[:n_found], near, row)
         row *= 1.0 / (looked_at * total)
         row[SELF] = own / (total * total)
         row[SAME_CELL] = (squares - own) / (total * total)
         for cell in range(n_found):
             totals[found[cell]] = 0.0
+
+
+@njit(cache=True, nogil=True)
+def _add_pairs(totals, found, near, row):  # type: ignore[no-untyped-def]
+    """Add up a region's pairs of cells in `row` by class; return what the cells looked at hold.
+
+    Of a cell either all places within reach are looked at, class by class, or, if they are fewer,
+    the region's cells. Sums have the same order: that of the places.
+    """
+    steps, begins, class_of_step = near
+    reach, looked_at = class_of_step.size // 2, 0.0
+    n_looked = min(found.size, MOST_CELLS)
+    low = high = 0
+    for turn in range(n_looked):
+        place = found[turn * found.size // n_looked]
+        weight = totals[place]
+        looked_at += weight
+        while found[low] < place - reach:
+            low += 1
+        while high < found.size and found[high] <= place + reach:
+            high += 1
+        if 2 * (high - low) < steps.size:
+            for cell in range(low, high):
+                other = found[cell]
+                row[class_of_step[other - place + reach]] += weight * totals[other]
+            continue
+        for one in range(row.size):
+            added = row[one]
+            for step in range(begins[one], begins[one + 1]):
+                added += weight * totals[place + steps[step]]
+            row[one] = added
+    return looked_at
 
 
 @njit(cache=True, nogil=True)
@@ -390,9 +439,12 @@ def _same_place(voxels, groups, fractions, own):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _between_groups(  # type: ignore[no-untyped-def]
-    entries, origins, steps, classes, n_places, shares
+    entries, origins, steps, class_begins, n_places, shares
 ):
-    """Add up products of the sums of two groups in two cells, by class; sorted by place."""
+    """Add up products of the sums of two groups in two cells, by class; sorted by place.
+
+    Class by class; sums have the order of the places, and of the steps, in each.
+    """
     places, groups, sums = entries
     begins = np.zeros(n_places, dtype=np.int64)
     ends = np.zeros(n_places, dtype=np.int64)
@@ -401,12 +453,14 @@ def _between_groups(  # type: ignore[no-untyped-def]
             begins[places[entry]] = entry
         ends[places[entry]] = entry + 1
     for place in origins:
-        for step in range(steps.size):
-            there = place + steps[step]
-            # the pair counts as seen from either cell
-            if ends[there] > 0:
-                for one in range(begins[place], ends[place]):
+        first, last = begins[place], ends[place]
+        for near in range(class_begins.size - 1):
+            table = shares[near]
+            for step in range(class_begins[near], class_begins[near + 1]):
+                there = place + steps[step]
+                # the pair counts as seen from either cell
+                for one in range(first, last):
                     for other in range(begins[there], ends[there]):
                         product = sums[one] * sums[other]
-                        shares[groups[one], groups[other], classes[step]] += product
-                        shares[groups[other], groups[one], classes[step]] += product
+                        table[groups[one], groups[other]] += product
+                        table[groups[other], groups[one]] += product
