@@ -187,11 +187,8 @@ def _format_float(value: float) -> str:
         return "n/a"
     if value == 0:
         return "0"
-    rounded = float(f"{value:.5e}")
-    text = f"{rounded:.6g}"
-    if "e" in text and abs(rounded) >= 1:
-        return f"{rounded:.0f}"
-    return text
+    text = f"{value:.6g}"
+    return f"{float(text):.0f}" if "e" in text and abs(value) >= 1 else text
 
 
 def table_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:

@@ -162,8 +162,11 @@ def load_json(path: str | Path) -> Any:
 
 
 def save_json(path: Path, content: Any) -> None:
-    """Write a JSON file; NaN is written as NaN."""
-    path.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    """Write a JSON file; NaN is written as NaN.
+
+    In one line: Python writes indented ones without its compiled code, in ten times the time.
+    """
+    path.write_text(json.dumps(content), encoding="utf-8")
 
 
 def _save_image(path: Path, image: LabelImage | MaskImage) -> None:
