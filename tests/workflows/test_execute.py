@@ -9,7 +9,10 @@ from tests.runs import phantom_words
 from wmhflow.cli.parser import parse_settings
 from wmhflow.cli.run import make_plans
 from wmhflow.products.product import From, parts_of
-from wmhflow.workflows.execute import write_graph
+from wmhflow.steps.alignment import judge_warp
+from wmhflow.steps.kinds import needs_of
+from wmhflow.steps.registration import warp_to_template
+from wmhflow.workflows.execute import ANTS, PRELOADED, _preloaded, write_graph
 from wmhflow.workflows.study import init_study_wf
 from wmhflow.workflows.units import units_of
 
@@ -35,3 +38,20 @@ def test_the_written_graph_has_every_step_and_its_way(tmp_path: Path) -> None:
                 keys = [part for part in parts_of(taken) if isinstance(part, str)]
                 for key in keys:
                     assert (unit.makers[key].name, taker) in drawn
+
+
+def test_ants_is_imported_beforehand_only_where_a_step_calls_it(tmp_path: Path) -> None:
+    # the example has warps and an alignment; without the latter the other image is registered
+    words = phantom_words(tmp_path / "out", tmp_path / "work")
+    settings = parse_settings(words)
+    plans = list(make_plans(settings))
+    log_dirs = {plan.subject: tmp_path for plan in plans}
+    found = _preloaded(init_study_wf(plans, settings, log_dirs))
+    steps = [
+        recipe.function for plan in plans for unit in units_of(plan, settings)
+        for recipe in unit.recipes
+    ]  # fmt: skip
+    assert (ANTS in found) == any(needs_of(one).ants for one in steps)
+    assert found[0] == PRELOADED
+    assert needs_of(warp_to_template).ants
+    assert not needs_of(judge_warp).ants

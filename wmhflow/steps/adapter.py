@@ -130,6 +130,7 @@ def _class_of(function: Callable[..., Any]) -> type[SimpleInterface]:
         "_run_interface": run,
         "_always_run": needs.always,
         "seconds": needs.seconds,
+        "calls_ants": needs.ants,
         "input_spec": _spec(function, "Inputs"),
         "output_spec": _spec(function, "Outputs"),
     }

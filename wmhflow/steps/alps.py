@@ -45,7 +45,7 @@ class AlpsTable(NamedTuple):
     facts: Facts
 
 
-@step(mem_gb=1.5, seconds=5)
+@step(mem_gb=1.5, seconds=5, ants=True)
 def measure_alps(
     tensors: Columns,
     tensor_facts: dict[str, Any],

@@ -38,7 +38,7 @@ class Bridge(NamedTuple):
     forward: Path
 
 
-@step(mem_gb=3.0, seconds=60)
+@step(mem_gb=3.0, seconds=60, ants=True)
 def bridge_templates(
     image: Path, template: Template, has_labels: bool, seed: int, folder: Folder
 ) -> Bridge:
@@ -106,7 +106,7 @@ class Points(NamedTuple):
     points: Columns
 
 
-@step(mem_gb=2.0)
+@step(mem_gb=2.0, ants=True)
 def find_points(masks: list[MaskImage], transforms: list[Path]) -> Points:
     """Find the place of every voxel of the brain in a template, once for all atlases on it.
 

@@ -31,7 +31,8 @@ class Needs:
     ``mem_gb`` and ``seconds`` are for a head of 256 voxels along each axis; seconds only order the
     steps that could begin, so a rough figure will do. ``always`` is for steps that write or read
     what nipype does not watch. ``gives_maps`` is for steps that make maps of images: images of
-    which they cannot be made cost these maps, and not the visit.
+    which they cannot be made cost these maps, and not the visit. ``ants`` is for steps that call
+    ANTs itself: it is imported once for all of them, which takes two seconds.
     """
 
     mem_gb: float = 0.5
@@ -39,6 +40,7 @@ class Needs:
     always: bool = False
     seconds: float = 1.0
     gives_maps: bool = False
+    ants: bool = False
 
 
 def step(
@@ -48,12 +50,13 @@ def step(
     always: bool = False,
     seconds: float = 1.0,
     gives_maps: bool = False,
+    ants: bool = False,
 ) -> Callable[[Step], Step]:
     """State what a step needs, beside its function.
 
     Parameters
     ----------
-    mem_gb, threads, always, seconds, gives_maps
+    mem_gb, threads, always, seconds, gives_maps, ants
         As in :class:`Needs`.
 
     Examples
@@ -66,7 +69,8 @@ def step(
     """
 
     def stated(function: Step) -> Step:
-        setattr(function, "needs", Needs(mem_gb, threads, always, seconds, gives_maps))  # noqa: B010 - mypy
+        needs = Needs(mem_gb, threads, always, seconds, gives_maps, ants)
+        setattr(function, "needs", needs)  # noqa: B010 - mypy
         return function
 
     return stated

@@ -68,7 +68,7 @@ def _shown(path: Path, trust: str | None) -> Grid3D | None:
     return Grid3D(values, trusted_affine(path, affine, trust)) if np.ptp(values) > 0 else None
 
 
-@step(mem_gb=2.0, seconds=10)
+@step(mem_gb=2.0, seconds=10, ants=True)
 def align_maps(
     fixed: Grid3D,
     moving: Grid3D,

@@ -25,7 +25,7 @@ class RigidAlignment(NamedTuple):
     metrics: Facts
 
 
-@step(mem_gb=2.0, seconds=10)
+@step(mem_gb=2.0, seconds=10, ants=True)
 def align_rigidly(
     fixed: Grid3D,
     moving: Grid3D,
@@ -96,7 +96,7 @@ class FirstWarp(NamedTuple):
     metrics: Facts
 
 
-@step(mem_gb=3.0, seconds=60)
+@step(mem_gb=3.0, seconds=60, ants=True)
 def warp_to_template(
     reference: Grid3D,
     brain_mask: MaskImage,
@@ -144,7 +144,7 @@ def warp_to_template(
     return FirstWarp(forward, inverse, Path(affine), state, fit.metrics)
 
 
-@step(mem_gb=3.0, seconds=30)
+@step(mem_gb=3.0, seconds=30, ants=True)
 def warp_again(
     reference: Grid3D,
     brain_mask: MaskImage,

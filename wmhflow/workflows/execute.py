@@ -19,8 +19,8 @@ from wmhflow.workflows.plugin_arguments import MULTIPROC
 from wmhflow.workflows.plugins import PluginChoice, make_plugin, read_plugin
 
 LOGGERS = ("nipype.workflow", "nipype.utils", "nipype.interface", "nipype.filemanip")
-# what workers import once, before they are forked
-PRELOADED = ["wmhflow.workflows.study", "ants"]
+# what workers import once, before they are forked; ANTs only where a step calls it
+PRELOADED, ANTS = "wmhflow.workflows.study", "ants"
 
 
 def execute(
@@ -54,7 +54,7 @@ def execute(
     _send_messages_to(log_file, settings.reporting.verbose)
     if settings.reporting.write_graph:
         write_graph(workflow, log_file.with_suffix(".dot"))
-    plugin = _make_plugin(settings, resources, on_step)
+    plugin = _make_plugin(settings, resources, on_step, _preloaded(workflow))
     try:
         workflow.run(plugin=plugin)
     except (RuntimeError, OSError) as error:
@@ -94,8 +94,18 @@ def _send_messages_to(log_file: Path, verbose: int) -> None:
         logger.propagate = False
 
 
+def _preloaded(workflow: Workflow) -> list[str]:
+    """List the modules that workers import before they begin."""
+    nodes = map(workflow.get_node, workflow.list_node_names())
+    calls = any(getattr(node.interface, "calls_ants", False) for node in nodes)
+    return [PRELOADED, ANTS] if calls else [PRELOADED]
+
+
 def _make_plugin(
-    settings: Settings, resources: Resources, on_step: Callable[[Any, str], None]
+    settings: Settings,
+    resources: Resources,
+    on_step: Callable[[Any, str], None],
+    preloaded: list[str],
 ) -> Any:
     import multiprocessing
 
@@ -110,7 +120,7 @@ def _make_plugin(
     path = settings.execution.use_plugin
     choice = read_plugin(path) if path else PluginChoice(MULTIPROC, {})
     keep_sockets_short()
-    multiprocessing.set_forkserver_preload(PRELOADED)
+    multiprocessing.set_forkserver_preload(preloaded)
     return make_plugin(choice, arguments)
 
 
