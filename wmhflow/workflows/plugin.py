@@ -46,6 +46,8 @@ LONGEST_CHAIN = "longest_chain"
 MESSAGES = "messages"
 # of a step that does not say how long it takes
 USUAL_S = 1.0
+# So long the program waits for the end of a step before it looks whether anything else changed.
+LONGEST_WAIT_S = 0.5
 
 
 def _start_worker(folder: str, how: str, verbose: int) -> None:
@@ -80,8 +82,12 @@ def said_by(line: str) -> str:
 
 
 def _run_noting_process(folder: str, node: Any, updatehash: bool, taskid: int) -> dict[str, Any]:
-    (Path(folder) / str(taskid)).write_text(str(psutil.Process().pid), encoding="ascii")
-    return run_node(node, updatehash, taskid)
+    (Path(folder) / str(taskid)).write_text(str(os.getpid()), encoding="ascii")
+    told: dict[str, Any] = run_node(node, updatehash, taskid)
+    if not told["traceback"]:
+        # it lies in the step's folder: with all inputs in it, it takes long to be sent and read
+        told["result"] = None
+    return told
 
 
 def stop_processes(pids: Sequence[int]) -> None:
@@ -212,6 +218,7 @@ class ResilientMultiProcPlugin(RecordsFailures, MultiProcPlugin):
         self._to_retry: set[int] = set()
         self._jobs: dict[int, tuple[Any, bool]] = {}
         self._chains: list[float] = []
+        self._has_ended = threading.Event()
         self._is_run = False
         self.pool.shutdown()
         self.pool = self._new_pool()
@@ -245,6 +252,12 @@ class ResilientMultiProcPlugin(RecordsFailures, MultiProcPlugin):
         future.add_done_callback(partial(self._finish, taskid))
 
     def _finish(self, taskid: int, future: Future[dict[str, Any]]) -> None:
+        try:
+            self._note_end(taskid, future)
+        finally:
+            self._has_ended.set()
+
+    def _note_end(self, taskid: int, future: Future[dict[str, Any]]) -> None:
         error = future.exception()
         if error is None:
             self._taskresult[taskid] = future.result()
@@ -280,6 +293,14 @@ class ResilientMultiProcPlugin(RecordsFailures, MultiProcPlugin):
             self._retries[taskid] = self._retries.get(taskid, 0) + 1
             self._send(taskid)
         return self._taskresult.get(taskid)
+
+    def _send_procs_to_workers(self, updatehash: bool = False, graph: Any = None) -> None:
+        """Send what can begin, and wait until a step ends: nothing else lets another one begin."""
+        super()._send_procs_to_workers(updatehash=updatehash, graph=graph)
+        if self.pending_tasks:
+            self._has_ended.wait(LONGEST_WAIT_S)
+            # before nipype looks for results again, so that none is missed
+            self._has_ended.clear()
 
     def _generate_dependency_list(self, graph: Any) -> None:
         super()._generate_dependency_list(graph)
