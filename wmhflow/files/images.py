@@ -469,7 +469,10 @@ def _laid_out(data: NDArray[Any], order: Literal["C", "F"]) -> NDArray[Any]:
 
     Values that a file's voxels hold lie in ``F`` order there, those that numpy makes in ``C``.
     """
-    laid = np.empty(data.shape, data.dtype, order=order)
+    if order == "F":
+        # slabs along the axis that changes slowest in what is read
+        return _laid_out(data.T, "C").T
+    laid = np.empty(data.shape, data.dtype)
     if data.ndim == 0:
         laid[...] = data
         return laid

@@ -156,6 +156,8 @@ def measure_load(
         0 to 1, and in mm.
     """
     white = np.isin(class_of(tissue.data), WHITE_OR_WMH)
+    # only white matter is looked at, nine times: as volumes of one voxel along two axes
+    sides, lesion = (_lined_up(image, white) for image in (side_of(tissue.data), wmh.data))
     depth_edges = np.arange(DEPTH_BINS + 1) / DEPTH_BINS
     mm_edges = [*(np.arange(MM_BINS + 1) * MM_PER_BIN).tolist(), np.inf]
     rows: list[dict[str, Any]] = []
@@ -164,11 +166,16 @@ def measure_load(
         ("ventricle_mm", ventricle_distance.data, mm_edges),
         ("cortex_mm", cortex_distance.data, mm_edges),
     ):
-        for hemisphere, sides in (("B", (LEFT, RIGHT)), ("L", (LEFT,)), ("R", (RIGHT,))):
-            here = white & np.isin(side_of(tissue.data), sides)
-            curve = load_curve(position, here, wmh.data & here, edges, voxel_mm3(tissue.affine))
+        place = _lined_up(position, white)
+        for hemisphere, wanted in (("B", (LEFT, RIGHT)), ("L", (LEFT,)), ("R", (RIGHT,))):
+            here = np.isin(sides, wanted)
+            curve = load_curve(place, here, lesion & here, edges, voxel_mm3(tissue.affine))
             rows += _curve_rows(axis, hemisphere, edges, curve)
     return Load(rows)
+
+
+def _lined_up(image: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[Any]:
+    return image[mask][:, None, None]
 
 
 def _curve_rows(
@@ -252,7 +259,9 @@ def load_maps(
             values[one.name] = np.full(shape, np.nan)
         else:
             data, affine = load_volume(path)
-            values[one.name] = np.asarray(data, dtype=np.float64)
+            # single precision stays where it is the file's own: half as much to go through
+            exact = data.dtype == np.float32 and one.factor == 1
+            values[one.name] = data if exact else np.asarray(data, dtype=np.float64)
         affine = trusted_affine(path, affine, trust)
     told_by = {name for one in options for name in _sisters(one, options)} - set(without)
     holding = {name: holds_data(values[name]) for name in values if name in told_by}
@@ -278,7 +287,9 @@ def load_maps(
 
 
 def _is_valid(values: Any, one: MapOptions) -> Any:
-    return np.isfinite(values) & (values >= one.low) & (values <= one.high)
+    # limits in double precision, whatever the values': else they would be rounded to theirs
+    low, high = np.float64(one.low), np.float64(one.high)
+    return np.isfinite(values) & (values >= low) & (values <= high)
 
 
 def _sisters(one: MapOptions, options: Sequence[MapOptions]) -> list[str]:

@@ -204,8 +204,9 @@ def divide_into_lobes(tissue: LabelImage, cortex_lobes: LabelImage) -> Lobes:
     labels = propagate_lobes(cortex, right, white, right, spacing_of(tissue.affine))
     # nuclei and corpus callosum keep what the parcellation gave them
     own = np.isin(given, (BASAL_GANGLIA, CORPUS_CALLOSUM)) & (classes > 0)
-    labels = np.where(own, with_side(given, np.where(right, RIGHT, LEFT)), labels)
-    return Lobes(LabelImage(labels.astype(np.uint8), tissue.affine))
+    labels = labels.astype(np.uint8)
+    labels[own] = with_side(given[own], np.where(right[own], RIGHT, LEFT))
+    return Lobes(LabelImage(labels, tissue.affine))
 
 
 class Bullseye(NamedTuple):

@@ -218,8 +218,8 @@ def sum_map(values: ArrayLike, valid: ArrayLike, around: Surroundings) -> MapSum
     shell is no noise.
     """
     voxels = around.weights.voxels
-    given = np.asarray(values, np.float64).reshape(-1)[voxels]
-    counted = np.asarray(valid, bool).reshape(-1)[voxels] & np.isfinite(given)
+    given = np.asarray(values).reshape(-1)[voxels].astype(np.float64, copy=False)
+    counted = np.asarray(valid).reshape(-1)[voxels].astype(bool) & np.isfinite(given)
     places, stratum, fraction = around.entries
     n, cells = around.distance_mm.size, around.cells
     covered = _added(stratum, fraction, n)

@@ -153,7 +153,7 @@ def _zero(values: NDArray[Any]) -> NDArray[np.bool_]:
         return np.asarray(strength == 0)
     # a background that is nearly 0 may be most of the map
     place = int(HIGH_QUANTILE * (tissue.size - 1))
-    high = float(np.partition(tissue, place)[place])
+    high = np.float64(np.partition(tissue, place)[place])
     return np.asarray(strength <= NEGLIGIBLE * high)
 
 
@@ -256,4 +256,5 @@ def _is_smallest(strength: NDArray[np.floating]) -> NDArray[np.bool_]:
     least = held.min(initial=np.inf)
     if not held.size or 2 * least > held.max():
         return np.zeros(strength.shape, dtype=bool)
-    return np.asarray(strength <= 1.5 * least)
+    # in double precision, which the values need not have
+    return np.asarray(strength <= 1.5 * np.float64(least))
