@@ -130,3 +130,13 @@ def test_a_dictionary_says_what_a_column_means_and_its_unit() -> None:
         "a": {"Description": "First", "Units": "mm"},
         "b": {"Description": "Second"},
     }
+
+
+def test_six_digits_are_those_of_one_rounding_and_large_numbers_have_no_exponent() -> None:
+    rng = np.random.default_rng(0)
+    drawn = rng.uniform(-1, 1, 2000) * 10.0 ** rng.integers(-9, 12, 2000)
+    edges = [0.99999949, 0.9999995, 999999.4999, 999999.5, 1e6, 123456.5, 1e-5, 2.5e-6, 1e15]
+    for value in [*drawn.tolist(), *edges, *(-edge for edge in edges)]:
+        text = writer.format_value(value)
+        assert float(text) == float(f"{value:.5e}")
+        assert "e" not in text or abs(value) < 1

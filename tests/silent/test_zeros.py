@@ -194,3 +194,22 @@ def test_where_no_map_of_a_fit_holds_data_nobody_measured() -> None:
     assert np.argwhere(found.missing).tolist() == [[4, 4, 4]]
     fa[4, 4, 4] = np.nan
     assert find_no_data(fw, [holds_data(fa)], can_be_zero=True).missing.sum() == 1
+
+
+@pytest.mark.parametrize("can_be_zero", [True, False])
+def test_single_precision_finds_the_places_that_double_precision_finds(can_be_zero: bool) -> None:
+    rng = np.random.default_rng(7)
+    values = rng.uniform(0.001, 1, (14, 15, 16)).astype(np.float32)
+    values[values < 0.1] = np.round(values[values < 0.1], 2)
+    values[:, :2], values[5:9, 6:10, 6:10], values[3, 4, 5] = 0, 0, np.nan
+    other = rng.uniform(0.5, 1, values.shape) > 0.52
+    # as small as rounding, and around one and a half times the smallest
+    values[10, 11, :6] = np.float32([9.9e-6, 1.01e-5, 1e-5, 0.015, 0.0150001, 0.0149999])
+    one, two = (
+        find_no_data(kind, [other], can_be_zero=can_be_zero)
+        for kind in (values, values.astype(np.float64))
+    )
+    assert np.array_equal(one.missing, two.missing)
+    assert np.array_equal(one.zero, two.zero)
+    assert one.counts == two.counts
+    assert 0 < one.missing.sum() < one.missing.size
