@@ -43,6 +43,8 @@ LEAST_PRIOR = 1e-6
 MIXED_SHARE = 0.05
 # So many voxels are enough for the medians that a fit begins with.
 MOST_SAMPLED = 100_000
+# With fluid and one tissue more nothing tells the tissue from the fluid but the priors.
+MANY_CLASSES = 3
 SQRT_2_PI = float(np.sqrt(2 * np.pi))
 
 
@@ -211,7 +213,7 @@ def _fitted(
     least_sd = LEAST_SD * span
     log_prior = np.float32(prior_power) * np.log(np.maximum(own, np.float32(LEAST_PRIOR)))
     log_prior[own <= 0] = -np.inf
-    means, sds = _begun(values[free], own[free], least_sd)
+    means, sds = _begun(values[free], own[free], least_sd, fluid)
     before, after = own.copy(), own.copy()
     for _ in range(ROUNDS):
         likelihood = _likelihood(means, sds, fluid)
@@ -225,25 +227,52 @@ def _fitted(
 
 
 def _begun(
-    values: NDArray[np.float32], own: NDArray[np.float32], least_sd: float
+    values: NDArray[np.float32], own: NDArray[np.float32], least_sd: float, fluid: int | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Begin with what most of a class's voxels are, by the priors: medians and their spreads.
 
     Where ventricles are far wider than the template's, a quarter of what the priors call white
-    matter is fluid. A standard deviation holds both, and the class then keeps both.
+    matter is fluid. A standard deviation holds both, and the class then keeps both. Of what they
+    call deep grey matter most may be fluid, which is left out then: the class would be the fluid's.
     """
     # a sample is enough for a median
     step = max(1, len(values) // MOST_SAMPLED)
     seen, weights = values[::step].astype(np.float64), own[::step].astype(np.float64)
-    everything = np.ones(len(seen))
-    middle, spread = weighted_median_and_spread(seen, everything)
-    means, sds = [], []
-    for weight in weights.T:
+    everything = weighted_median_and_spread(seen, np.ones(len(seen)))
+
+    def begun(weight: NDArray[np.float64]) -> tuple[float, float]:
         held = weight.sum() * step >= LEAST_VOXELS
-        centre, width = weighted_median_and_spread(seen, weight) if held else (middle, spread)
-        means.append(centre)
-        sds.append(max(width, least_sd))
-    return np.array(means), np.array(sds)
+        return weighted_median_and_spread(seen, weight) if held else everything
+
+    found = [begun(weight) for weight in weights.T]
+    means = np.array([mean for mean, _ in found])
+    for number, middle in _taken_by_fluid(means, fluid):
+        # a class of which nothing else is left keeps what it began with
+        solid = weights[:, number] * ((seen > middle) == (means[number] < middle))
+        if solid.sum() * step >= LEAST_VOXELS:
+            found[number] = begun(solid)
+    return np.array([mean for mean, _ in found]), np.array([max(sd, least_sd) for _, sd in found])
+
+
+def _taken_by_fluid(means: NDArray[np.float64], fluid: int | None) -> list[tuple[int, float]]:
+    """List the classes nearer to fluid than to any tissue, and where each tissue is as near.
+
+    Examples
+    --------
+    >>> _taken_by_fluid(np.array([30.0, 70.0, 20.0, 100.0]), 0)
+    [(2, 50.0)]
+    """
+    if fluid is None or len(means) < MANY_CLASSES:
+        return []
+    found = []
+    for number in range(len(means)):
+        others = np.delete(means, [number, fluid])
+        if number == fluid:
+            continue
+        tissue = float(others[np.argmin(np.abs(others - means[number]))])
+        if abs(means[number] - means[fluid]) < abs(means[number] - tissue):
+            found.append((number, (float(means[fluid]) + tissue) / 2))
+    return found
 
 
 def _likelihood(
@@ -252,9 +281,12 @@ def _likelihood(
     """Describe the classes' likelihoods: a row each.
 
     Mean, inverse of the spread and its logarithm; then from and to where a part of fluid is
-    possible, and the logarithm of its density, which is the same on either side of the middle.
+    possible, and the logarithm of its density, which is the same on either side of the middle; last
+    from and to where values say something of the class: not beyond the middle between a tissue and
+    fluid, or a class would become the fluid's where a ventricle fills most of its place.
     """
-    found = np.zeros((len(means), 6), np.float64)
+    found = np.zeros((len(means), 8), np.float64)
+    found[:, 6], found[:, 7] = -np.inf, np.inf
     found[:, :3] = np.stack([means, 1 / sds, -np.log(sds)], axis=1)
     found[:, 3], found[:, 4], found[:, 5] = np.inf, -np.inf, -np.inf
     if fluid is not None:
@@ -267,6 +299,10 @@ def _likelihood(
         found[:, 4] = np.maximum(middles, means)
         found[fluid, 3:5] = sorted((means[fluid], middles[nearest]))
         found[:, 5] = density
+        brighter = means > means[fluid]
+        found[:, 6] = np.where(brighter, middles, -np.inf)
+        found[:, 7] = np.where(brighter, np.inf, middles)
+        found[fluid, 6:] = -np.inf, np.inf
     return found.astype(np.float32)
 
 
@@ -341,6 +377,8 @@ def _sum_blocks(  # type: ignore[no-untyped-def]
             for number in range(n_classes):
                 weight = np.float64(weights[voxel, number])
                 row = likelihood[number]
+                if not row[6] <= values[voxel] <= row[7]:
+                    continue
                 if row[3] < values[voxel] < row[4]:
                     # only so far as the voxel is of one class
                     pure = _pure(values[voxel], row)

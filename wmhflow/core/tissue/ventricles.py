@@ -23,16 +23,19 @@ GAP_MM = 2.0
 LEAST_PIECE_MM3 = 40.0
 REGION_RIM_MM = 2.5
 # An enlarged ventricle may reach this far beyond the template's region, and as far as it goes where
-# the template has white matter: no cistern or sulcus lies there.
+# the template has white or deep grey matter: no cistern or sulcus lies there.
 BEYOND_PRIOR_MM = 4.0
-LIKELY_WHITE = 0.5
+LIKELY_INNER = 0.5
+# Fluid this far from any tissue is no sulcus. Where the ventricles hold a part of such a place,
+# they hold all of it, whatever the template has there; this far around, too.
+WIDE_MM, AROUND_WIDE_MM, LEAST_HELD = 4.0, 5.0, 0.5
 
 
 def lateral_ventricles(
     csf: NDArray[np.bool_],
     region: NDArray[np.bool_],
     cortex_prior: NDArray[np.float32],
-    white_prior: NDArray[np.float32],
+    inner_prior: NDArray[np.float32],
     voxel_sizes_mm: Sequence[float],
 ) -> NDArray[np.bool_]:
     """Find the lateral ventricles, horns and choroid plexus included.
@@ -46,9 +49,9 @@ def lateral_ventricles(
     cortex_prior
         Probability of cortex, 0..1; the ventricles do not grow beyond the region where it
         is above 0.1.
-    white_prior
-        Probability of white matter, 0..1. Fluid where it is above 0.5 takes the place of white
-        matter: the ventricles grow into it however far it reaches.
+    inner_prior
+        Probability of white or deep grey matter, 0..1. Fluid where it is above 0.5 takes the place
+        of these: the ventricles grow into it however far it reaches.
     voxel_sizes_mm
         Voxel size along each axis.
 
@@ -63,13 +66,27 @@ def lateral_ventricles(
     if not found.any():
         return found
     # Outside the region only what hangs together with a wide front, such as an enlarged horn.
-    reach = within(region, BEYOND_PRIOR_MM, voxel_sizes_mm) | (white_prior > LIKELY_WHITE)
+    reach = within(region, BEYOND_PRIOR_MM, voxel_sizes_mm) | (inner_prior > LIKELY_INNER)
     free = csf & (cortex_prior < 0.1) & reach
     broad = deeper(free, 1.0, voxel_sizes_mm)
     grown = ndimage.binary_propagation(found & broad, mask=broad) | found
     grown = (within(grown & ~region, 1.5, voxel_sizes_mm) & free & ~region) | found
+    grown |= _wide_places(csf, grown, voxel_sizes_mm)
     closed = deeper(within(grown, GAP_MM, voxel_sizes_mm), GAP_MM, voxel_sizes_mm)
     return without_holes(grown | (closed & region))
+
+
+def _wide_places(
+    csf: NDArray[np.bool_], ventricles: NDArray[np.bool_], sizes_mm: Sequence[float]
+) -> NDArray[np.bool_]:
+    """Find the wide places full of fluid that the ventricles hold for the most part."""
+    core = deeper(csf, WIDE_MM, sizes_mm)
+
+    def held(labels: NDArray[np.int32], counts: NDArray[np.int64]) -> NDArray[np.bool_]:
+        inside = np.bincount(labels[ventricles], minlength=counts.size + 1)[1:]
+        return inside >= LEAST_HELD * counts
+
+    return within(keep_components(core, held, by_faces=True), AROUND_WIDE_MM, sizes_mm) & csf
 
 
 def _large_pieces(
