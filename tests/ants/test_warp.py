@@ -30,7 +30,7 @@ def test_wmh_are_filled_and_an_infarct_is_masked(
     met: dict[str, Any] = {}
 
     def meet(brain: Grid3D, *rest: Any) -> warp.WarpFit:
-        met["brain"], met["infarct"] = brain, rest[-2]
+        met["brain"], met["infarct"] = brain, rest[4]
         return warp.WarpFit("", "", {}, np.eye(4))
 
     def without_bias(data: Any, mask: Any, voxel_sizes_mm: Any, weight: Any) -> Any:

@@ -14,6 +14,7 @@ from scipy import ndimage
 from wmhflow.ants.images import ants_image, mask_image, pointer, run_ants_registration
 from wmhflow.ants.linear import register_linear
 from wmhflow.ants.transforms import jacobian_determinant
+from wmhflow.core.arrays.wide import wide_places
 from wmhflow.core.space.grids import (
     Grid3D,
     box_around,
@@ -23,7 +24,7 @@ from wmhflow.core.space.grids import (
     robust_range,
 )
 from wmhflow.core.tissue.bias import correct_bias
-from wmhflow.core.wmh.filling import fill_lesions
+from wmhflow.core.wmh.filling import BRIGHT_PERCENTILE, FLUID_SHARE, fill_lesions
 from wmhflow.files.itk import make_reproducible, write_itk_affine
 
 if TYPE_CHECKING:
@@ -53,6 +54,10 @@ AGAIN_ITERATIONS = (10, 10, 4)
 LEAST_INFARCT_SHARE = 0.05
 # antsRegistration's word for "no mask here".
 NO_MASK = "NA"
+# A wide place of fluid belongs to the ventricles if so much of its middle lies in their region, laid
+# over by the affine. From so much beyond it on they are made to meet the template's: mutual
+# information alone leaves the warp where it began, and does so for a part of smaller ones.
+LEAST_IN_REGION, LEAST_BEYOND_MM3 = 0.15, 20_000.0
 STATE_FILE = "state.h5"
 
 
@@ -69,6 +74,15 @@ class WarpFit:
     metrics: dict[str, Any]
     affine: NDArray[np.float64]
     state: str = ""
+
+
+@dataclass(frozen=True)
+class TemplateVentricles:
+    """The template's lateral ventricles: the share of fluid, 0..1, and a generous region."""
+
+    fluid: NDArray[np.float32]
+    region: NDArray[np.bool_]
+    affine: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -94,6 +108,7 @@ def register_nonlinear(
     moving_mask: NDArray[np.bool_] | None = None,
     state: str | os.PathLike[str] | None = None,
     save_state: str | os.PathLike[str] | None = None,
+    fluid: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None,
 ) -> tuple[str, str]:
     """Run SyN with mutual information from an affine start, or from where another run ended.
 
@@ -117,6 +132,9 @@ def register_nonlinear(
         What an earlier run saved: its end is the start, and the affine is its own.
     save_state
         Where the end is saved for a later run.
+    fluid
+        Shares 0..1 of the ventricles in the template and in moving, which are to meet; they count
+        as much as the images.
 
     Returns
     -------
@@ -129,6 +147,9 @@ def register_nonlinear(
     }
     if template_mask is not None:
         images["fixed_mask"] = mask_image(template_mask, template.affine, seed)
+    if fluid is not None:
+        images["fixed_fluid"] = ants_image(Grid3D(fluid[0], template.affine), seed)
+        images["moving_fluid"] = ants_image(Grid3D(fluid[1], moving.affine), seed)
     if moving_mask is not None:
         images["moving_mask"] = mask_image(moving_mask, moving.affine, seed)
     where = {name: pointer(image) for name, image in images.items()}
@@ -147,6 +168,9 @@ def register_nonlinear(
         # takes half of the step. The end (1e-6 over 6 iterations, there 10) was not measured.
         arguments += ["--write-composite-transform", "1", "--transform", "SyN[0.2,3,0]"]
         arguments += ["--metric", f"Mattes[{where['fixed']},{where['moving']},1,32]"]
+        if fluid is not None:
+            both = f"{where['fixed_fluid']},{where['moving_fluid']}"
+            arguments += ["--metric", f"MeanSquares[{both},1,0]"]
         arguments += ["--convergence", f"[{'x'.join(map(str, iterations))},1e-6,6]"]
         arguments += ["--shrink-factors", "x".join(map(str, factors))]
         arguments += ["--smoothing-sigmas", "x".join(f"{f / 2:g}" for f in factors) + "vox"]
@@ -169,6 +193,7 @@ def register_to_template(
     wmh: NDArray[np.bool_] | None = None,
     infarct: NDArray[np.bool_] | None = None,
     start: WarpStart | None = None,
+    ventricles: TemplateVentricles | None = None,
 ) -> WarpFit:
     """Register a person's image to the template: N4, affine from several starts, SyN.
 
@@ -198,6 +223,9 @@ def register_to_template(
     start
         An earlier registration of the same brain, which this one goes on from; from the beginning
         if None.
+    ventricles
+        Those of the template, which the person's are made to meet where they are very wide; the
+        images alone count if None.
 
     Returns
     -------
@@ -213,7 +241,7 @@ def register_to_template(
         known = brain_mask if infarct is None else brain_mask & ~infarct
         corrected = fill_lesions(corrected, wmh, known, reference.voxel_sizes_mm)
     brain = Grid3D(robust_range(np.where(brain_mask, corrected, 0)), reference.affine)
-    fit = register_brains(brain, template, out_dir, seed, template_mask, infarct, start)
+    fit = register_brains(brain, template, out_dir, seed, template_mask, infarct, start, ventricles)
     return replace(fit, metrics=fit.metrics | {"wmh_filled_mm3": filled_mm3})
 
 
@@ -225,6 +253,7 @@ def register_brains(
     template_mask: NDArray[np.bool_] | None = None,
     infarct: NDArray[np.bool_] | None = None,
     start: WarpStart | None = None,
+    ventricles: TemplateVentricles | None = None,
 ) -> WarpFit:
     """Register a brain to the template: affine from several starts, SyN.
 
@@ -232,7 +261,7 @@ def register_brains(
     ----------
     brain
         Scaled to 0..1, 0 outside, bias corrected.
-    template, out_dir, seed, template_mask, infarct, start
+    template, out_dir, seed, template_mask, infarct, start, ventricles
         As for :func:`register_to_template`.
 
     Returns
@@ -266,6 +295,11 @@ def register_brains(
     box = box_around(brain, SYN_MARGIN_MM)
     part = cropped(brain, box)
     working = resample_isotropic(part, working_mm)
+    fluid = None
+    wide = None if ventricles is None else _wide_fluid(part, ventricles, affine, infarct, box)
+    if ventricles is not None and wide is not None:
+        own = resample_isotropic(Grid3D(ventricles.fluid, template.affine), working_mm)
+        fluid = own.data[goal_box], resample_isotropic(wide, working_mm).data
     forward, inverse = register_nonlinear(
         goal,
         working,
@@ -278,10 +312,35 @@ def register_brains(
         moving_mask=None if infarct is None else _without(infarct[box], part.affine, working_mm),
         state=state,
         save_state=folder / STATE_FILE if state is None else None,
+        fluid=fluid,
     )
     jacobian = jacobian_determinant(goal, forward, seed)[goal_brain]
     metrics |= {"jacobian_min": float(jacobian.min()), "jacobian_max": float(jacobian.max())}
     return WarpFit(forward, inverse, metrics, affine, str(state or folder / STATE_FILE))
+
+
+def _wide_fluid(
+    brain: Grid3D,
+    ventricles: TemplateVentricles,
+    affine: NDArray[np.float64],
+    infarct: NDArray[np.bool_] | None,
+    box: tuple[slice, ...],
+) -> Grid3D | None:
+    """Find a person's ventricles if they are far wider than the affine explains."""
+    sizes, data = brain.voxel_sizes_mm, brain.data
+    fluid = (data > 0) & (data < FLUID_SHARE * np.percentile(data[data > 0], BRIGHT_PERCENTILE))
+    if infarct is not None:
+        fluid &= ~infarct[box]
+    to_template = np.linalg.inv(affine @ ventricles.affine) @ brain.affine
+    region = ndimage.affine_transform(
+        ventricles.region.astype(np.float32), to_template[:3, :3], to_template[:3, 3], data.shape,
+        order=1,
+    ) > 0.5  # fmt: skip
+    wide = wide_places(fluid, [(region, LEAST_IN_REGION)], sizes)
+    beyond = np.count_nonzero(wide & ~region) * brain.voxel_mm3
+    if beyond < LEAST_BEYOND_MM3:
+        return None
+    return Grid3D(wide.astype(np.float32), brain.affine)
 
 
 def _without(

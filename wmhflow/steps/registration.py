@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from wmhflow.ants.rigid import refuse_poor, register_rigid, rigid_metrics
-from wmhflow.ants.warp import WarpStart, register_to_template
+from wmhflow.ants.warp import TemplateVentricles, WarpStart, register_to_template
 from wmhflow.core.space.geometry import voxel_mm3
 from wmhflow.core.space.grids import Grid3D, centroid_mm, robust_range
 from wmhflow.core.wmh.filling import LEAST_AGAIN_ML
@@ -72,6 +72,12 @@ def align_rigidly(
     transform = write_itk_affine(found.fit.matrix, folder / "rigid.txt")
     centre = centroid_mm(Grid3D(robust_range(fixed.data), fixed.affine))
     return RigidAlignment(Path(transform), rigid_metrics(found, centre, judged))
+
+
+def _ventricles_of(template: Template) -> TemplateVentricles:
+    """Take the template's lateral ventricles."""
+    csf, region = template.grid("csf"), template.mask("ventricles")
+    return TemplateVentricles((csf.data * region).astype(np.float32), region, csf.affine)
 
 
 class Warp(NamedTuple):
@@ -138,6 +144,7 @@ def warp_to_template(
             template_mask=template.mask("brain_mask"),
             wmh=None if wmh is None else wmh.data,
             infarct=None if infarct is None else infarct.data,
+            ventricles=_ventricles_of(template),
         )
     affine = write_itk_affine(fit.affine, folder.absolute() / "affine.txt")
     forward, inverse, state = (Path(path) for path in (fit.forward, fit.inverse, fit.state))
@@ -186,5 +193,6 @@ def warp_again(
             wmh=wmh.data,
             infarct=None if infarct is None else infarct.data,
             start=WarpStart(read_itk_affine(affine), state),
+            ventricles=_ventricles_of(template),
         )
     return Warp(Path(fit.forward), Path(fit.inverse), metrics | fit.metrics)

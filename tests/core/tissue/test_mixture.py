@@ -117,6 +117,23 @@ def test_an_empty_class_and_one_of_few_voxels_harm_nothing() -> None:
     assert found.means[[0, 3]] == pytest.approx(MEANS[[0, 3]], abs=1.5)
 
 
+@pytest.mark.parametrize("share", [0.5, 0.8, 0.95])
+@pytest.mark.parametrize("means", [(20, 68, 80, 100), (20, 125, 110, 100)], ids=["T1w", "FLAIR"])
+def test_fluid_where_the_template_has_deep_grey_matter_is_fluid(
+    means: tuple[float, ...], share: float
+) -> None:
+    """As in a hydrocephalus that the warp does not follow."""
+    _, brain, priors, truth = planted()
+    wide = (truth == 2) & (np.indices(SHAPE)[0] < share * SHAPE[0])
+    truth = np.where(wide, 0, truth)
+    noise = 4 * np.random.default_rng(0).standard_normal(SHAPE)
+    image = (np.array(means)[truth] + noise).astype(np.float32)
+    found = fit_mixture(image, brain, priors, (1, 1, 1), None, 0.5, 3.0, 0)
+    # of the deep grey matter little is left
+    assert np.allclose(found.means, means, atol=[1.5, 1.5, 10, 1.5])
+    assert np.mean(found.posteriors.argmax(axis=0)[wide] == 0) > 0.99
+
+
 def test_half_of_the_white_matter_as_lesion_keeps_its_prior_and_moves_nothing() -> None:
     image, brain, priors, truth = planted()
     lesion = (truth == 3) & (np.indices(SHAPE)[0] < 15)

@@ -69,3 +69,25 @@ def test_a_wide_ventricle_grows_where_the_template_has_white_matter(
     found = lateral_ventricles(csf | far, region, cortex, white, spacing)
     reached = found[50:54, 20:38, 18:22].mean()
     assert reached == (1 if grows else 0)
+
+
+@pytest.mark.parametrize(
+    ("what", "found"),
+    [("most of it in the ventricles", True), ("apart", False), ("narrow", False)],
+)
+@pytest.mark.parametrize("spacing", [(1, 1, 1), (2, 2, 2), (1, 1, 3)])
+def test_a_wide_place_of_fluid_is_ventricle_whatever_the_template_has_there(
+    what: str, found: bool, spacing: tuple[float, float, float]
+) -> None:
+    csf, region, inner = scene()
+    cortex = np.zeros(SHAPE, np.float32)
+    cortex[27:] = 1
+    csf[15:40, 14:46, 12:28] = True
+    if what == "apart":
+        csf[21:28] = False
+    if what == "narrow":
+        csf[25:40] = False
+        csf[25:40, 20:22, 12:28] = True
+    grown = lateral_ventricles(csf, region, cortex, 0 * inner, spacing)
+    assert grown[16:20, 20:40, 16:24].all()
+    assert grown[36:38, 20:22, 16:24].mean() == found

@@ -9,6 +9,7 @@ from scipy import ndimage
 
 from wmhflow.core.arrays.components import keep_components, without_holes
 from wmhflow.core.arrays.masks import deeper, within
+from wmhflow.core.arrays.wide import wide_places
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,9 +27,9 @@ REGION_RIM_MM = 2.5
 # the template has white or deep grey matter: no cistern or sulcus lies there.
 BEYOND_PRIOR_MM = 4.0
 LIKELY_INNER = 0.5
-# Fluid this far from any tissue is no sulcus. Where the ventricles hold a part of such a place,
-# they hold all of it, whatever the template has there; this far around, too.
-WIDE_MM, AROUND_WIDE_MM, LEAST_HELD = 4.0, 5.0, 0.5
+# Where the ventricles hold this share of a wide place, they hold all of it, if the template has no
+# cistern there: elsewhere than in the region it has tissue in so much of the place.
+LEAST_HELD, LEAST_TISSUE = 0.5, 0.8
 
 
 def lateral_ventricles(
@@ -71,22 +72,11 @@ def lateral_ventricles(
     broad = deeper(free, 1.0, voxel_sizes_mm)
     grown = ndimage.binary_propagation(found & broad, mask=broad) | found
     grown = (within(grown & ~region, 1.5, voxel_sizes_mm) & free & ~region) | found
-    grown |= _wide_places(csf, grown, voxel_sizes_mm)
+    tissue = reach | (cortex_prior + inner_prior > LIKELY_INNER)
+    held = [(grown, LEAST_HELD), (tissue, LEAST_TISSUE)]
+    grown |= wide_places(csf, held, voxel_sizes_mm)
     closed = deeper(within(grown, GAP_MM, voxel_sizes_mm), GAP_MM, voxel_sizes_mm)
     return without_holes(grown | (closed & region))
-
-
-def _wide_places(
-    csf: NDArray[np.bool_], ventricles: NDArray[np.bool_], sizes_mm: Sequence[float]
-) -> NDArray[np.bool_]:
-    """Find the wide places full of fluid that the ventricles hold for the most part."""
-    core = deeper(csf, WIDE_MM, sizes_mm)
-
-    def held(labels: NDArray[np.int32], counts: NDArray[np.int64]) -> NDArray[np.bool_]:
-        inside = np.bincount(labels[ventricles], minlength=counts.size + 1)[1:]
-        return inside >= LEAST_HELD * counts
-
-    return within(keep_components(core, held, by_faces=True), AROUND_WIDE_MM, sizes_mm) & csf
 
 
 def _large_pieces(

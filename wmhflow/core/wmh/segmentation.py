@@ -15,7 +15,7 @@ References
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +24,7 @@ from scipy import ndimage
 from wmhflow.core.arrays.components import keep_large, without_holes
 from wmhflow.core.arrays.masks import deeper, within
 from wmhflow.core.arrays.validation import UnfitImageError
+from wmhflow.core.arrays.wide import wide_places
 from wmhflow.core.space.grids import box_of, uncropped
 from wmhflow.core.wmh.brightness import (
     brightness,
@@ -75,6 +76,9 @@ LIKELY_CORTEX, MOST_OF_CORTEX = 0.5, 0.3
 # infarcts put where the template has white matter. With much noise (SNR 8) white matter has an SD
 # of 0.13.
 FLUID_CONTRAST = -0.35
+# A wide place of fluid is the ventricles' if so much of its middle lies in the template's region
+# around them; with less of it beyond that region the priors stay. Loose, not measured.
+LEAST_IN_REGION, LEAST_BEYOND_MM3 = 0.15, 2000.0
 # Interpolation leaves a few values below 0; not measured.
 MOST_NEGATIVE = 0.05
 SURFACE_MM, SURFACE_WHITE = 3.0, 0.2
@@ -185,7 +189,7 @@ def segment_wmh(
     box = box_of(brain)
     part = TissuePriors(*(getattr(priors, name)[box] for name in TissuePriors.__annotations__))
     inner = brain[box]
-    seen = _seen(flair[box], part, inner, voxel_sizes_mm)
+    seen, part = _seen_beside_fluid(flair[box], part, inner, voxel_sizes_mm)
     second = None
     if t1w is not None:
         second = _t1w_brightness(t1w[box], seen, part, inner, voxel_sizes_mm, model)
@@ -306,6 +310,62 @@ def _seen(
     return _Seen(z, contrast, white_sd, cortex_z, cortex_spread, normal, solid, is_much)
 
 
+def _seen_beside_fluid(
+    flair: NDArray[np.float32],
+    priors: TissuePriors,
+    brain: NDArray[np.bool_],
+    voxel_sizes_mm: Sequence[float],
+) -> tuple[_Seen, TissuePriors]:
+    """See the FLAIR, and once more if its ventricles reach beyond what the template has there."""
+    seen = _seen(flair, priors, brain, voxel_sizes_mm)
+    held = with_wide_ventricles(priors, brain & ~seen.solid, voxel_sizes_mm)
+    if held is priors:
+        return seen, priors
+    return _seen(flair, held, brain, voxel_sizes_mm), held
+
+
+def with_wide_ventricles(
+    priors: TissuePriors, fluid: NDArray[np.bool_], voxel_sizes_mm: Sequence[float]
+) -> TissuePriors:
+    """Let the template's priors have fluid where the person's ventricles are wide.
+
+    A warp follows very wide ventricles in part. Where the template still has white matter, their
+    fluid looks like an old infarct, and lesions along it like the rim of one.
+
+    Parameters
+    ----------
+    priors
+        The template's priors.
+    fluid
+        What is as dark as fluid.
+    voxel_sizes_mm
+        Voxel size along each axis.
+
+    Returns
+    -------
+    TissuePriors
+        With fluid and the ventricles' region in wide places that lie in that region in part; the
+        same priors if hardly anything of such places lies beyond it.
+    """
+    wide = wide_places(fluid, [(priors.ventricles, LEAST_IN_REGION)], voxel_sizes_mm)
+    beyond = np.count_nonzero(wide & ~priors.ventricles) * float(np.prod(voxel_sizes_mm))
+    if beyond < LEAST_BEYOND_MM3:
+        return priors
+    sigma = [BLUR_MM / size for size in voxel_sizes_mm]
+    share = ndimage.gaussian_filter(wide.astype(np.float32), sigma)
+    left = {
+        name: (getattr(priors, name) * (1 - share)).astype(np.float32)
+        for name in ("cortex", "deep_grey", "white")
+    }
+    around = within(wide, VENTRICLE_GAP_MM, voxel_sizes_mm)
+    return replace(
+        priors,
+        csf=(priors.csf * (1 - share) + share).astype(np.float32),
+        ventricles=priors.ventricles | around,
+        **left,
+    )
+
+
 def _channels(
     seen: _Seen,
     t1w_z: NDArray[np.float32] | None,
@@ -363,7 +423,7 @@ def lesion_evidence(
     dict of ndarray
         The channels of `wmhflow.core.wmh.evidence`, on the FLAIR's grid.
     """
-    seen = _seen(flair, priors, brain, voxel_sizes_mm)
+    seen, priors = _seen_beside_fluid(flair, priors, brain, voxel_sizes_mm)
     return _channels(seen, None, priors, brain, voxel_sizes_mm, model or LesionModel())
 
 

@@ -1,0 +1,66 @@
+"""The wide places of a mask: what no sulcus and no thin layer is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from wmhflow.core.arrays.components import keep_components
+from wmhflow.core.arrays.masks import deeper, within
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+# Sulci and cisterns of a head are mostly narrower than twice this; what lies this far around the
+# middle of a wide place belongs to it. Both are loose, not measured.
+WIDE_MM, AROUND_MM = 4.0, 5.0
+
+
+def wide_places(
+    mask: NDArray[np.bool_],
+    within_shares: Sequence[tuple[NDArray[np.bool_], float]],
+    voxel_sizes_mm: Sequence[float],
+) -> NDArray[np.bool_]:
+    """Find the wide places of a mask that lie in other masks by some share.
+
+    Parameters
+    ----------
+    mask
+        Any mask, such as fluid.
+    within_shares
+        Where a place has to lie in part: other masks, and how much of the middle of a place
+        (further than 4 mm from the mask's outside) has to lie in each.
+    voxel_sizes_mm
+        Voxel size along each axis.
+
+    Returns
+    -------
+    ndarray
+        The part of the mask up to 5 mm from the middle of such a place; empty if there is none.
+
+    Examples
+    --------
+    >>> mask = np.zeros((30, 30, 30), bool)
+    >>> mask[5:25, 5:25, 5:25] = mask[25:, 14:16, 14:16] = True
+    >>> seeds = np.zeros(mask.shape, bool)
+    >>> seeds[:12] = True
+    >>> found = wide_places(mask, [(seeds, 0.1)], (1, 1, 1))
+    >>> bool(found[15, 15, 15]), bool(found[28, 15, 15])
+    (True, False)
+    """
+    middle = deeper(mask, WIDE_MM, voxel_sizes_mm)
+
+    def held(labels: NDArray[np.int32], counts: NDArray[np.int64]) -> NDArray[np.bool_]:
+        kept = np.ones(counts.size, bool)
+        for other, share in within_shares:
+            inside = np.bincount(labels[other], minlength=counts.size + 1)[1:]
+            kept &= inside >= share * counts
+        return kept
+
+    kept = keep_components(middle, held, by_faces=True)
+    if not kept.any():
+        return kept
+    return within(kept, AROUND_MM, voxel_sizes_mm) & mask
