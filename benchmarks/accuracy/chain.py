@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wmhflow.core.space.grids import Grid3D
+from wmhflow.files.itk import write_itk_affine
 from wmhflow.files.template import Template
 from wmhflow.steps.images import find_template, prepare_image
 from wmhflow.steps.kinds import LabelImage, MaskImage, Space
@@ -47,12 +48,14 @@ class _Aligned:
 class Chain:
     """One person's images on their way to masks; `seconds` holds the time of each step.
 
-    `wmh`, `tissue` and `ventricles` are there once they are made.
+    `wmh`, `tissue` and `ventricles` are there once they are made. Where the images lie `together`
+    they are not aligned.
     """
 
     folder: Path
     t1w: Path | None
     flair: Path
+    together: bool = False
     seconds: dict[str, float] = field(default_factory=dict)
     template: Template = field(init=False)
     reference: Grid3D = field(init=False)
@@ -115,6 +118,9 @@ class Chain:
         if self.t1w is None:
             return _Aligned(self.reference, None)
         moving = self.step("flair", prepare_image, in_file=self.flair).image
+        if self.together:
+            still = write_itk_affine(np.eye(4), self.folder / "still.txt")
+            return _Aligned(moving, Path(still))
         found = self.step(
             "rigid", align_rigidly, fixed=self.reference, moving=moving, quality="flag",
             moving_name=str(self.flair), fixed_name=str(self.t1w), seed=SEED,

@@ -36,7 +36,7 @@ BY_NAME = {protocol.name: protocol for protocol in PROTOCOLS}
 class Case:
     """A head, the volume of its ventricles (mL), what became of the tissue, and how it is seen.
 
-    `images` is ``pair`` (T1w and FLAIR of the voxel size, stripped) or ``thick`` (FLAIR alone in
+    `images` is ``pair`` (T1w and FLAIR of the voxel size, stripped, in one place) or ``thick`` (FLAIR alone in
     slices of 5 mm, stripped).
     """
 
@@ -53,7 +53,8 @@ class Case:
             return BY_NAME["ax5stripped"]
         size = {"in_plane_mm": self.voxel_mm, "slice_mm": self.voxel_mm}
         stripped = BY_NAME["pairstripped"]
-        return replace(stripped, flair=Scan(**size), t1w=replace(MPRAGE, **size))
+        pair = {"flair": Scan(**size), "t1w": replace(MPRAGE, **size)}
+        return replace(stripped, between_deg=0.0, between_mm=0.0, **pair)
 
     @property
     def name(self) -> str:
@@ -119,7 +120,7 @@ def measured(case: Case, folder: Path) -> Found:
         chain: Chain = pickle.loads(kept.read_bytes())
     else:
         t1w = folder / "T1w.nii.gz"
-        chain = Chain(folder, t1w if t1w.is_file() else None, folder / "FLAIR.nii.gz")
+        chain = Chain(folder, t1w if t1w.is_file() else None, folder / "FLAIR.nii.gz", together=True)
         chain.to_template()
         kept.write_bytes(pickle.dumps(chain))
     chain.to_wmh()

@@ -57,3 +57,34 @@ def test_a_small_infarct_stays_out_of_a_coarser_metric() -> None:
     assert 1 <= (~counted).sum() <= 27
     assert not counted[4, 4, 4]
     assert warp._without(np.zeros_like(infarct), np.eye(4), 2.0) is None
+
+
+@pytest.mark.parametrize(
+    ("half_width_mm", "where", "found"),
+    [(22, "middle", True), (10, "middle", False), (22, "aside", False), (22, "infarct", False)],
+)
+@pytest.mark.parametrize("spacing", [(2, 2, 2), (1.5, 1.5, 5)])
+def test_very_wide_ventricles_are_found_where_the_affine_lays_the_templates(
+    half_width_mm: float, where: str, found: bool, spacing: tuple[float, float, float]
+) -> None:
+    shape = tuple(int(120 / size) for size in spacing)
+    brain = np.diag([*spacing, 1.0])
+    brain[:3, 3] = 13, -7, 5
+    places = [np.arange(n) * size - 60 for n, size in zip(shape, spacing, strict=True)]
+    away = np.stack(np.meshgrid(*places, indexing="ij"))
+    if where == "aside":
+        away -= 35
+    fluid = np.linalg.norm(away, axis=0) < half_width_mm
+    image = np.where(fluid, 0.2, 0.9).astype(np.float32)
+    # the template's, in its own place, of 16 mm
+    region = np.linalg.norm(np.indices((40, 40, 40)) - 20, axis=0) < 8
+    template = np.diag([2.0, 2, 2, 1])
+    affine = np.eye(4)
+    affine[:3, 3] = brain[:3, 3] + 60 - 40
+    ventricles = warp.TemplateVentricles(region.astype(np.float32), region, template)
+    counted = ~fluid if where == "infarct" else None
+    wide = warp.wide_ventricles(Grid3D(image, brain), ventricles, affine, counted)
+    assert (wide is not None) == found
+    if wide is not None:
+        assert (wide & fluid).sum() > 0.95 * fluid.sum()
+        assert not (wide & ~fluid).any()

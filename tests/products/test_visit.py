@@ -192,7 +192,7 @@ LESIONS = (
 WARP = ("start", "mutual_information_affine", "jacobian_min", "jacobian_max", "wmh_filled_mm3")
 CONTRAST = (
     *("cortex_to_white", "bright_cortex_to_dark_white", "ventricle_to_white"),
-    *("unevenness", "dark_white_share", "below_air_share", "empty_share"),
+    *("unevenness", "dark_white_share", "below_air_share", "dark_tissue_mm3", "empty_share"),
 )
 PAIR = ("T1w_FLAIR_correlation", "FLAIR_over_T1w_cortex")
 JUDGED = (

@@ -55,8 +55,8 @@ LEAST_INFARCT_SHARE = 0.05
 # antsRegistration's word for "no mask here".
 NO_MASK = "NA"
 # A wide place of fluid belongs to the ventricles if so much of its middle lies in their region, laid
-# over by the affine. From so much beyond it on they are made to meet the template's: mutual
-# information alone leaves the warp where it began, and does so for a part of smaller ones.
+# over by the affine. From so much beyond it on they are made to meet the template's: with mutual
+# information alone the warp stays where it began (docs/benchmarks.md, "Wide ventricles").
 LEAST_IN_REGION, LEAST_BEYOND_MM3 = 0.15, 20_000.0
 STATE_FILE = "state.h5"
 
@@ -241,7 +241,9 @@ def register_to_template(
         known = brain_mask if infarct is None else brain_mask & ~infarct
         corrected = fill_lesions(corrected, wmh, known, reference.voxel_sizes_mm)
     brain = Grid3D(robust_range(np.where(brain_mask, corrected, 0)), reference.affine)
-    fit = register_brains(brain, template, out_dir, seed, template_mask, infarct, start, ventricles)
+    fit = register_brains(
+        brain, template, out_dir, seed, template_mask, infarct, start, ventricles
+    )
     return replace(fit, metrics=fit.metrics | {"wmh_filled_mm3": filled_mm3})
 
 
@@ -295,11 +297,8 @@ def register_brains(
     box = box_around(brain, SYN_MARGIN_MM)
     part = cropped(brain, box)
     working = resample_isotropic(part, working_mm)
-    fluid = None
-    wide = None if ventricles is None else _wide_fluid(part, ventricles, affine, infarct, box)
-    if ventricles is not None and wide is not None:
-        own = resample_isotropic(Grid3D(ventricles.fluid, template.affine), working_mm)
-        fluid = own.data[goal_box], resample_isotropic(wide, working_mm).data
+    outside = None if infarct is None else ~infarct[box]
+    fluid = _fluid_to_meet(part, ventricles, affine, outside, goal_box, working_mm)
     forward, inverse = register_nonlinear(
         goal,
         working,
@@ -319,28 +318,61 @@ def register_brains(
     return WarpFit(forward, inverse, metrics, affine, str(state or folder / STATE_FILE))
 
 
-def _wide_fluid(
+def _fluid_to_meet(
+    brain: Grid3D,
+    ventricles: TemplateVentricles | None,
+    affine: NDArray[np.float64],
+    counted: NDArray[np.bool_] | None,
+    goal_box: tuple[slice, ...],
+    working_mm: float,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
+    """Bring the ventricles of template and person to their working grids, if they are to meet."""
+    wide = None if ventricles is None else wide_ventricles(brain, ventricles, affine, counted)
+    if ventricles is None or wide is None:
+        return None
+    own = resample_isotropic(Grid3D(ventricles.fluid, ventricles.affine), working_mm)
+    theirs = Grid3D(wide.astype(np.float32), brain.affine)
+    return own.data[goal_box], resample_isotropic(theirs, working_mm).data
+
+
+def wide_ventricles(
     brain: Grid3D,
     ventricles: TemplateVentricles,
     affine: NDArray[np.float64],
-    infarct: NDArray[np.bool_] | None,
-    box: tuple[slice, ...],
-) -> Grid3D | None:
-    """Find a person's ventricles if they are far wider than the affine explains."""
+    counted: NDArray[np.bool_] | None = None,
+) -> NDArray[np.bool_] | None:
+    """Find a person's ventricles if they are far wider than the affine explains.
+
+    Parameters
+    ----------
+    brain
+        T1w or FLAIR, 0 outside the brain.
+    ventricles
+        The template's.
+    affine
+        Points of the template to points of the brain, RAS mm.
+    counted
+        Where fluid may be theirs; everywhere if None.
+
+    Returns
+    -------
+    ndarray or None
+        Wide places full of fluid that lie in the template's region in part; None if little of them
+        lies beyond it.
+    """
     sizes, data = brain.voxel_sizes_mm, brain.data
-    fluid = (data > 0) & (data < FLUID_SHARE * np.percentile(data[data > 0], BRIGHT_PERCENTILE))
-    if infarct is not None:
-        fluid &= ~infarct[box]
-    to_template = np.linalg.inv(affine @ ventricles.affine) @ brain.affine
-    region = ndimage.affine_transform(
-        ventricles.region.astype(np.float32), to_template[:3, :3], to_template[:3, 3], data.shape,
-        order=1,
-    ) > 0.5  # fmt: skip
-    wide = wide_places(fluid, [(region, LEAST_IN_REGION)], sizes)
-    beyond = np.count_nonzero(wide & ~region) * brain.voxel_mm3
-    if beyond < LEAST_BEYOND_MM3:
+    inside = data > 0
+    if not inside.any():
         return None
-    return Grid3D(wide.astype(np.float32), brain.affine)
+    fluid = inside & (data < FLUID_SHARE * np.percentile(data[inside], BRIGHT_PERCENTILE))
+    if counted is not None:
+        fluid &= counted
+    matrix = np.linalg.inv(affine @ ventricles.affine) @ brain.affine
+    values = ventricles.region.astype(np.float32)
+    laid = ndimage.affine_transform(values, matrix[:3, :3], matrix[:3, 3], data.shape, order=1)
+    wide = wide_places(fluid, [(laid > 0.5, LEAST_IN_REGION)], sizes)
+    beyond = np.count_nonzero(wide & ~(laid > 0.5)) * brain.voxel_mm3
+    return wide if beyond >= LEAST_BEYOND_MM3 else None
 
 
 def _without(

@@ -294,6 +294,24 @@ def test_a_flair_that_covers_half_the_brain_is_found() -> None:
     assert sanity.contrast_findings({"T1w": facts_of(T1W), "FLAIR": facts}, False) == {}
 
 
+@pytest.mark.parametrize("scale", [1e-4, 1.0, 1e4])
+@pytest.mark.parametrize(
+    ("called", "missed"), [(15, True), (14, True), (13, True), (12, False), (11, False)]
+)
+def test_a_ventricle_that_is_called_tissue_is_measured_even_if_none_was_found(
+    called: int, missed: bool, scale: float
+) -> None:
+    tissue = np.full((40, 40, 40), 15)
+    dark = (slice(10, 30), slice(10, 30), slice(10, 30))
+    values = np.full(tissue.shape, 300.0)
+    values[dark], tissue[dark] = 60, called
+    # narrow places are lacunes or sulci
+    values[2:8, 2:38, 2:8] = 60
+    facts = sanity.contrast_facts(scale * values, tissue, (1, 1, 1))
+    # a cube of 20 voxels without four at each side
+    assert facts["dark_tissue_mm3"] == (12**3 if missed else 0)
+
+
 @pytest.mark.parametrize("sizes", [(1, 1, 1), (0.5, 0.5, 5), (5, 0.5, 0.5)])
 @pytest.mark.parametrize(("share", "scale"), [(0.0, 1.0), (0.1, 1.0), (0.3, 1e-4), (0.3, 1e4)])
 def test_fluid_that_is_called_white_matter_is_counted(

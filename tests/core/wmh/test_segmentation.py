@@ -94,6 +94,39 @@ def test_the_network_that_ships_finds_planted_lesions_on_both_sides() -> None:
     assert 2 * (found.mask & mirror[::-1]).sum() / (found.mask.sum() + mirror.sum()) > 0.95
 
 
+@pytest.mark.parametrize("grown_mm", [5, 7, 9])
+def test_a_rim_is_found_beside_a_ventricle_far_wider_than_the_priors_have_it(grown_mm: int) -> None:
+    """Its fluid in white matter is no infarct, whose rim would be none."""
+    flair, labels, _ = person(lesion=100)
+    white, ventricle = labels % 10 == 5, labels % 10 == 2
+    fluid = ventricle | (white & within(ventricle, grown_mm, (1, 1, 1)))
+    rim = within(fluid, 3, (1, 1, 1)) & ~fluid & white
+    rim[:, :30] = False
+    flair[fluid], flair[rim] = 20, 160
+    found = segment(flair, labels, network=wmh_network()).mask
+    assert 2 * (found & rim).sum() / (found.sum() + rim.sum()) > 0.9
+    assert not (found & fluid).any()
+
+
+def test_priors_change_only_where_a_wide_place_lies_in_the_ventricles_and_beyond() -> None:
+    _, labels, _ = person()
+    priors, white = priors_of(labels), labels % 10 == 5
+    ventricle = labels % 10 == 2
+    lacune = np.zeros(SHAPE, bool)
+    lacune[9:20, 10:20, 8:20] = True
+    for fluid in (ventricle, ventricle | lacune, ventricle & False):
+        assert wmh.with_wide_ventricles(priors, fluid, (1, 1, 1)) is priors
+    wide = ventricle | (white & within(ventricle, 8, (1, 1, 1)))
+    found = wmh.with_wide_ventricles(priors, wide, (1, 1, 1))
+    inner = deeper(wide, 3, (1, 1, 1))
+    assert (found.csf[inner] > 0.99).all()
+    assert (found.white[inner] < 0.01).all()
+    assert found.ventricles[wide].all()
+    far = ~within(wide, 8, (1, 1, 1))
+    for name in ("csf", "white", "cortex", "deep_grey", "ventricles"):
+        assert np.array_equal(getattr(found, name)[far], getattr(priors, name)[far])
+
+
 def test_a_mask_that_holds_the_cortex_is_refused() -> None:
     flair, labels, _ = person()
     everywhere = passing("brightness", 1.0)

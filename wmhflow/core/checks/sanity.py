@@ -14,8 +14,9 @@ import numpy as np
 from scipy import ndimage
 
 from wmhflow.core.arrays.boxes import bounding_box
+from wmhflow.core.arrays.masks import deeper
 from wmhflow.core.tissue.brain import background_value
-from wmhflow.labels.digits import CORTEX, VENTRICLES, WHITE_MATTER, class_of
+from wmhflow.labels.digits import CORTEX, DEEP_GREY, VENTRICLES, WHITE_MATTER, class_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -58,6 +59,9 @@ SWAPPED_FACTOR = 1.1
 # Cortex is thin and half fluid in thick slices, white matter may be lesion for the most part: what
 # is bright of the one beside what is dark of the other tells a FLAIR from a T1w then, too.
 DARK_WHITE, BRIGHT_CORTEX = 0.3, 0.7
+# Fluid has less than this share of white matter's brightness on T1w and FLAIR, cortex more; lacunes
+# are smaller than twice the distance.
+DARK_AS_FLUID, FAR_FROM_BRIGHT_MM = 0.5, 4.0
 BRIGHT_CSF = 1.3
 
 
@@ -439,8 +443,10 @@ def contrast_facts(
         ratio of white matter's medians in bright and dark cubes (95th to 5th percentile);
         ``dark_white_share``, the share of white matter nearer to the ventricles' median than to its
         own, as fluid that was taken for white matter is; ``below_air_share``, the share of white
-        matter that is darker than the background; and ``empty_share``, the share of all
-        tissue that has the background's value. Each is None where there is too little to say.
+        matter that is darker than the background; ``dark_tissue_mm3``, what is as dark as fluid,
+        lies more than 4 mm from anything brighter and is labelled as grey or white matter, as a
+        ventricle is that was missed; and ``empty_share``, the share of all tissue that has the
+        background's value. Each is None where there is too little to say.
 
     Examples
     --------
@@ -468,6 +474,7 @@ def contrast_facts(
         "unevenness": _spread(white[seen], n_white[seen]),
         "dark_white_share": _dark_share(values[labels == WHITE_MATTER], values[inside]),
         "below_air_share": _below_air_share(labels == WHITE_MATTER, values),
+        "dark_tissue_mm3": _dark_tissue(values, labels, white[cubes], voxel_sizes_mm),
         "empty_share": _empty_share(labels > 0, values),
     }
 
@@ -490,6 +497,23 @@ def _dark_share(white: NDArray[Any], fluid: NDArray[Any]) -> float | None:
         return None
     bright, dark = float(np.median(white)), float(np.median(fluid))
     return float(np.mean(white < (bright + dark) / 2)) if dark < bright else None
+
+
+def _dark_tissue(
+    values: NDArray[Any],
+    labels: NDArray[np.uint8],
+    white: NDArray[np.float64],
+    voxel_sizes_mm: Spacing,
+) -> float | None:
+    """Measure the middle of what is dark and called tissue, beside white matter around or all."""
+    tissue = np.isin(labels, (CORTEX, DEEP_GREY, WHITE_MATTER))
+    known = labels == WHITE_MATTER
+    if np.count_nonzero(known) < LEAST_VOXELS:
+        return None
+    beside = np.where(np.isnan(white), float(np.median(values[known])), white)
+    dark = (labels > 0) & (values < DARK_AS_FLUID * beside)
+    middle = deeper(dark, FAR_FROM_BRIGHT_MM, voxel_sizes_mm)
+    return float(np.count_nonzero(middle & tissue) * np.prod(voxel_sizes_mm))
 
 
 def _cubes(shape: Sequence[int], voxel_sizes_mm: Spacing) -> NDArray[np.integer]:
