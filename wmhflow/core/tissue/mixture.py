@@ -45,6 +45,9 @@ MIXED_SHARE = 0.05
 MOST_SAMPLED = 100_000
 # With fluid and one tissue more nothing tells the tissue from the fluid but the priors.
 MANY_CLASSES = 3
+# A class less than this share as far from fluid as from the nearest tissue holds fluid. Cortex in
+# thick slices is fluid in part, and nearer to it than deep grey matter is. Loose, not measured.
+TAKEN_SHARE = 0.5
 SQRT_2_PI = float(np.sqrt(2 * np.pi))
 
 
@@ -214,14 +217,19 @@ def _fitted(
     log_prior = np.float32(prior_power) * np.log(np.maximum(own, np.float32(LEAST_PRIOR)))
     log_prior[own <= 0] = -np.inf
     means, sds = _begun(values[free], own[free], least_sd, fluid)
+    apart = np.zeros(len(means), bool)
     before, after = own.copy(), own.copy()
     for _ in range(ROUNDS):
-        likelihood = _likelihood(means, sds, fluid)
+        likelihood = _likelihood(means, sds, fluid, apart)
         _classified(values, free, log_prior, beside, pull, likelihood, before, after)
-        previous = means
-        means, sds = _updated(_sums(values, free, after, likelihood), means, sds, least_sd)
+        sums = _sums(values, free, after, likelihood)
+        moved = _updated(sums, means, sds, least_sd)
         before, after = after, before
-        if np.abs(means - previous).max() < TOLERANCE * span:
+        taken = ~apart & _taken_by_fluid(moved[0], fluid)
+        apart |= taken
+        previous = means
+        means, sds = (np.where(taken, *both) for both in zip((means, sds), moved, strict=True))
+        if not taken.any() and np.abs(means - previous).max() < TOLERANCE * span:
             break
     return before, means, sds
 
@@ -246,44 +254,49 @@ def _begun(
 
     found = [begun(weight) for weight in weights.T]
     means = np.array([mean for mean, _ in found])
-    for number, middle in _taken_by_fluid(means, fluid):
+    for number in np.flatnonzero(_taken_by_fluid(means, fluid)):
+        others = np.delete(means, [number, fluid])
+        tissue = others[np.argmin(np.abs(others - means[number]))]
+        middle = (means[fluid] + tissue) / 2
         # a class of which nothing else is left keeps what it began with
-        solid = weights[:, number] * ((seen > middle) == (means[number] < middle))
+        solid = weights[:, number] * ((seen > middle) == (tissue > middle))
         if solid.sum() * step >= LEAST_VOXELS:
             found[number] = begun(solid)
     return np.array([mean for mean, _ in found]), np.array([max(sd, least_sd) for _, sd in found])
 
 
-def _taken_by_fluid(means: NDArray[np.float64], fluid: int | None) -> list[tuple[int, float]]:
-    """List the classes nearer to fluid than to any tissue, and where each tissue is as near.
+def _taken_by_fluid(means: NDArray[np.float64], fluid: int | None) -> NDArray[np.bool_]:
+    """Mark the classes that are far nearer to fluid than to any tissue.
 
     Examples
     --------
-    >>> _taken_by_fluid(np.array([30.0, 70.0, 20.0, 100.0]), 0)
-    [(2, 50.0)]
+    >>> _taken_by_fluid(np.array([30.0, 70.0, 20.0, 100.0]), 0).tolist()
+    [False, False, True, False]
     """
+    taken = np.zeros(len(means), bool)
     if fluid is None or len(means) < MANY_CLASSES:
-        return []
-    found = []
+        return taken
     for number in range(len(means)):
         others = np.delete(means, [number, fluid])
-        if number == fluid:
-            continue
-        tissue = float(others[np.argmin(np.abs(others - means[number]))])
-        if abs(means[number] - means[fluid]) < abs(means[number] - tissue):
-            found.append((number, (float(means[fluid]) + tissue) / 2))
-    return found
+        nearest_tissue = np.abs(others - means[number]).min(initial=np.inf)
+        away = np.abs(means[number] - means[fluid])
+        taken[number] = away < TAKEN_SHARE * nearest_tissue
+    taken[fluid] = False
+    return taken
 
 
 def _likelihood(
-    means: NDArray[np.float64], sds: NDArray[np.float64], fluid: int | None
+    means: NDArray[np.float64],
+    sds: NDArray[np.float64],
+    fluid: int | None,
+    apart: NDArray[np.bool_],
 ) -> NDArray[np.float32]:
     """Describe the classes' likelihoods: a row each.
 
     Mean, inverse of the spread and its logarithm; then from and to where a part of fluid is
     possible, and the logarithm of its density, which is the same on either side of the middle; last
-    from and to where values say something of the class: not beyond the middle between a tissue and
-    fluid, or a class would become the fluid's where a ventricle fills most of its place.
+    from and to where values say something of the class. One that is kept `apart` learns nothing
+    from beyond its middle to fluid: it would become the fluid's, where a ventricle fills its place.
     """
     found = np.zeros((len(means), 8), np.float64)
     found[:, 6], found[:, 7] = -np.inf, np.inf
@@ -300,9 +313,8 @@ def _likelihood(
         found[fluid, 3:5] = sorted((means[fluid], middles[nearest]))
         found[:, 5] = density
         brighter = means > means[fluid]
-        found[:, 6] = np.where(brighter, middles, -np.inf)
-        found[:, 7] = np.where(brighter, np.inf, middles)
-        found[fluid, 6:] = -np.inf, np.inf
+        found[:, 6] = np.where(apart & brighter, middles, -np.inf)
+        found[:, 7] = np.where(apart & ~brighter, middles, np.inf)
     return found.astype(np.float32)
 
 
