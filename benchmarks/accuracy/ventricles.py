@@ -36,8 +36,8 @@ BY_NAME = {protocol.name: protocol for protocol in PROTOCOLS}
 class Case:
     """A head, the volume of its ventricles (mL), what became of the tissue, and how it is seen.
 
-    `images` is ``pair`` (T1w and FLAIR of the voxel size, stripped, in one place) or ``thick`` (FLAIR alone in
-    slices of 5 mm, stripped).
+    `images` is ``pair`` (T1w and FLAIR of the voxel size, stripped, in one place) or ``thick``
+    (FLAIR alone in slices of 5 mm, stripped).
     """
 
     head: str
@@ -120,7 +120,9 @@ def measured(case: Case, folder: Path) -> Found:
         chain: Chain = pickle.loads(kept.read_bytes())
     else:
         t1w = folder / "T1w.nii.gz"
-        chain = Chain(folder, t1w if t1w.is_file() else None, folder / "FLAIR.nii.gz", together=True)
+        chain = Chain(
+            folder, t1w if t1w.is_file() else None, folder / "FLAIR.nii.gz", together=True
+        )
         chain.to_template()
         kept.write_bytes(pickle.dumps(chain))
     chain.to_wmh()

@@ -189,7 +189,10 @@ LESIONS = (
     *("wmh_brain_fraction", "wmh_outside_brain", "wmh_outside_white_matter", "wmh_in_ventricles"),
     "wmh_flair_contrast",
 )
-WARP = ("start", "mutual_information_affine", "jacobian_min", "jacobian_max", "wmh_filled_mm3")
+WARP = (
+    *("start", "mutual_information_affine", "jacobian_min", "jacobian_max"),
+    *("ventricles_met_mm3", "wmh_filled_mm3"),
+)
 CONTRAST = (
     *("cortex_to_white", "bright_cortex_to_dark_white", "ventricle_to_white"),
     *("unevenness", "dark_white_share", "below_air_share", "dark_tissue_mm3", "empty_share"),

@@ -54,8 +54,8 @@ AGAIN_ITERATIONS = (10, 10, 4)
 LEAST_INFARCT_SHARE = 0.05
 # antsRegistration's word for "no mask here".
 NO_MASK = "NA"
-# A wide place of fluid belongs to the ventricles if so much of its middle lies in their region, laid
-# over by the affine. From so much beyond it on they are made to meet the template's: with mutual
+# A wide place of fluid belongs to the ventricles if so much of its middle lies in their region that
+# the affine lays over. From so much beyond it on they are made to meet the template's: with mutual
 # information alone the warp stays where it began (docs/benchmarks.md, "Wide ventricles").
 LEAST_IN_REGION, LEAST_BEYOND_MM3 = 0.15, 20_000.0
 STATE_FILE = "state.h5"
@@ -133,25 +133,20 @@ def register_nonlinear(
     save_state
         Where the end is saved for a later run.
     fluid
-        Shares 0..1 of the ventricles in the template and in moving, which are to meet; they count
-        as much as the images.
+        Shares 0..1 of the ventricles in both, which are to meet; they count as much as the images.
 
     Returns
     -------
     tuple of str
         Paths of the composite transform and of its inverse (``.h5``).
     """
-    images = {
-        "fixed": ants_image(template, seed),
-        "moving": ants_image(moving, seed),
-    }
-    if template_mask is not None:
-        images["fixed_mask"] = mask_image(template_mask, template.affine, seed)
+    images = {"fixed": ants_image(template, seed), "moving": ants_image(moving, seed)}
+    for name, grid, mask in (("fixed", template, template_mask), ("moving", moving, moving_mask)):
+        if mask is not None:
+            images[f"{name}_mask"] = mask_image(mask, grid.affine, seed)
     if fluid is not None:
-        images["fixed_fluid"] = ants_image(Grid3D(fluid[0], template.affine), seed)
-        images["moving_fluid"] = ants_image(Grid3D(fluid[1], moving.affine), seed)
-    if moving_mask is not None:
-        images["moving_mask"] = mask_image(moving_mask, moving.affine, seed)
+        for name, grid, share in zip(("fixed", "moving"), (template, moving), fluid, strict=True):
+            images[f"{name}_fluid"] = ants_image(Grid3D(share, grid.affine), seed)
     where = {name: pointer(image) for name, image in images.items()}
     voxel_mm = template.finest_mm
     factors = [max(round(spacing / voxel_mm), 1) for spacing in spacings_mm]
@@ -169,8 +164,8 @@ def register_nonlinear(
         arguments += ["--write-composite-transform", "1", "--transform", "SyN[0.2,3,0]"]
         arguments += ["--metric", f"Mattes[{where['fixed']},{where['moving']},1,32]"]
         if fluid is not None:
-            both = f"{where['fixed_fluid']},{where['moving_fluid']}"
-            arguments += ["--metric", f"MeanSquares[{both},1,0]"]
+            pair = ",".join(where[f"{name}_fluid"] for name in ("fixed", "moving"))
+            arguments += ["--metric", f"MeanSquares[{pair},1,0]"]
         arguments += ["--convergence", f"[{'x'.join(map(str, iterations))},1e-6,6]"]
         arguments += ["--shrink-factors", "x".join(map(str, factors))]
         arguments += ["--smoothing-sigmas", "x".join(f"{f / 2:g}" for f in factors) + "vox"]
@@ -241,9 +236,7 @@ def register_to_template(
         known = brain_mask if infarct is None else brain_mask & ~infarct
         corrected = fill_lesions(corrected, wmh, known, reference.voxel_sizes_mm)
     brain = Grid3D(robust_range(np.where(brain_mask, corrected, 0)), reference.affine)
-    fit = register_brains(
-        brain, template, out_dir, seed, template_mask, infarct, start, ventricles
-    )
+    fit = register_brains(brain, template, out_dir, seed, template_mask, infarct, start, ventricles)
     return replace(fit, metrics=fit.metrics | {"wmh_filled_mm3": filled_mm3})
 
 
@@ -315,6 +308,9 @@ def register_brains(
     )
     jacobian = jacobian_determinant(goal, forward, seed)[goal_brain]
     metrics |= {"jacobian_min": float(jacobian.min()), "jacobian_max": float(jacobian.max())}
+    if ventricles is not None:
+        met = 0.0 if fluid is None else float(fluid[1].sum(dtype=np.float64)) * working.voxel_mm3
+        metrics["ventricles_met_mm3"] = met
     return WarpFit(forward, inverse, metrics, affine, str(state or folder / STATE_FILE))
 
 

@@ -100,7 +100,8 @@ def _registration_text(settings: Settings, used: Used) -> list[str]:
     if used.any("warp_to_template", "warp_again"):
         sentences.append(
             f"Where no transform was given, the reference was registered to {template} with an "
-            f"affine and a SyN transform of {ants}."
+            f"affine and a SyN transform of {ants}; ventricles far wider than the template's were "
+            "made to meet these (mean squares beside mutual information)."
         )
     else:
         sentences.append(
@@ -184,7 +185,8 @@ def _tissue_text(used: Used) -> str:
     computed = (
         "he bias field was corrected with N4 [@n4], tissues were segmented with a mixture of "
         "Gaussians, the template's priors [@mixture] and a Markov random field [@fast], and "
-        "cerebrospinal fluid inside the warped ventricle prior was taken as lateral ventricle."
+        "cerebrospinal fluid inside the warped ventricle prior, and what hangs together with it in "
+        "white or deep grey matter or in a wide place, was taken as lateral ventricle."
     )
     given = "Tissues and lateral ventricles were read from a given FreeSurfer-coded parcellation"
     if "label_tissues" not in used:

@@ -178,9 +178,7 @@ def label_tissue(
     csf = cerebrum & (winner == 0)
     fluid = csf if infarcts is None else csf & ~infarcts
     inner = priors.white + priors.deep_grey
-    ventricles = lateral_ventricles(
-        fluid, priors.ventricles, priors.cortex, inner, voxel_sizes_mm
-    )
+    ventricles = lateral_ventricles(fluid, priors.ventricles, priors.cortex, inner, voxel_sizes_mm)
     ventricles &= cerebrum if infarcts is None else cerebrum & ~infarcts
     # Dark holes in white matter, where the template has nothing else, are lesions.
     others = priors.cortex + priors.deep_grey + priors.csf
