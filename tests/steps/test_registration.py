@@ -180,9 +180,11 @@ def test_same_input_gives_the_same_bytes(small_head: Grid3D, tmp_path: Path) -> 
 @pytest.fixture
 def template(small_head: Grid3D, tmp_path: Path) -> Template:
     """The template, as far as a registration needs it."""
-    folder, brain = tmp_path / "template", small_head.data > 0
-    save_image(folder / "t1w.nii.gz", small_head.data, small_head.affine)
-    save_image(folder / "brain_mask.nii.gz", brain, small_head.affine, dtype=np.uint8)
+    folder, head = tmp_path / "template", small_head
+    save_image(folder / "t1w.nii.gz", head.data, head.affine)
+    save_image(folder / "csf.nii.gz", np.zeros_like(head.data), head.affine)
+    for name, mask in (("brain_mask", head.data > 0), ("ventricles", head.data < 0)):
+        save_image(folder / f"{name}.nii.gz", mask, head.affine, dtype=np.uint8)
     return Template(folder)
 
 
