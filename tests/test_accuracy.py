@@ -13,6 +13,7 @@ from benchmarks.accuracy.chain import dice
 from benchmarks.accuracy.cost import differing
 from benchmarks.accuracy.gauntlet.acquire import Acquired, uneven
 from benchmarks.accuracy.gauntlet.anatomy import LESION, WHITE, Head
+from benchmarks.accuracy.gauntlet.wide import BELOW, widened
 from benchmarks.accuracy.simulate import LATERAL_VENTRICLES, simulated
 from benchmarks.accuracy.wmh import thick_slices
 from benchmarks.training.cases import with_spots
@@ -95,6 +96,27 @@ def test_small_lesions_are_planted_in_white_matter_alone() -> None:
     assert 3 < changed.sum() < 5000
     assert (codes[changed] == WHITE[0]).all()
     assert (found == LESION).any()
+
+
+@pytest.mark.parametrize("pushed", [True, False])
+def test_ventricles_are_widened_to_their_volume_and_nothing_moves_that_should_not(
+    pushed: bool,
+) -> None:
+    places = np.indices((64, 72, 64)) - np.array([32, 36, 32])[:, None, None, None]
+    away = np.linalg.norm(places, axis=0)
+    codes = np.select([away < 7, away < 22, away < 26, away < 29], [4, 2, 3, 507], 0)
+    codes[..., :14] = np.where(away[..., :14] < 26, BELOW[0], codes[..., :14])
+    head = Head("drawn", codes.astype(np.int16), np.eye(4))
+    found = widened(head, 9.0, pushed)
+    assert found.ventricles.sum() == 9000
+    assert found.ventricles[head.ventricles].all()
+    for code in (0, 507, BELOW[0]):
+        assert np.array_equal(found.codes == code, codes == code)
+    # cortex is pressed together where tissue is pushed aside, and stays where white matter is lost
+    thickness = (found.codes[32, 36, 33:] == 3).sum()
+    assert thickness < 4 if pushed else thickness == 4
+    assert (found.codes == 3).any()
+    assert widened(head, 1.0, pushed) is head
 
 
 def test_files_that_differ_between_two_runs_are_named(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from benchmarks.accuracy import (
     people,
     rigid,
     susceptibility,
+    ventricles,
     wmh,
 )
 from benchmarks.accuracy.gauntlet import table as gauntlet
@@ -37,6 +38,7 @@ SECTIONS: dict[str, Callable[[], list[str]]] = {
     "rigid": rigid.main,
     "susceptibility": susceptibility.main,
     "time": cost.main,
+    "ventricles": ventricles.main,
 }
 
 
