@@ -64,7 +64,7 @@ def test_key_numbers_checks_and_tables_are_there(world, monkeypatch):
     text = _Page(write_report(world.settings, world.plan).read_text(encoding="utf-8")).text
     words = re.sub(r"\s+", " ", text)
     assert "WMH volume 6.00 mL" in words
-    assert "Brain 1000.00 mL" in words
+    assert "Brain mask, fluid in it included 1000.00 mL" in words
     assert "wmh_asymmetry is 0.9, expected -0.6 to 0.6" in words
     assert "juxtaventricular white matter 11.00 21.00 1.00" in words
     assert "0.160 L −30.0" in words
@@ -81,6 +81,20 @@ def test_what_is_to_be_checked_comes_first_and_is_explained(world, monkeypatch):
     assert table.index("brain_volume_mm3") < table.index("<details>") < table.index("n_lesions")
     assert "(left - right) / (left + right)" in table
     assert source.index("wmh_asymmetry is 0.9") < source.index('id="visit-masks"')
+
+
+def test_that_nothing_is_marked_is_said(world, monkeypatch):
+    """A page without a remark could be read as a page whose checks did not run."""
+    monkeypatch.setattr(person, "PICTURES", ())
+    world.save()
+    said = "No measure of quality is outside its usual range"
+    text = _Page(write_report(world.settings, world.plan).read_text(encoding="utf-8")).text
+    assert said not in re.sub(r"\s+", " ", text)
+    for table in world.settings.output_dir.rglob("*_qc.tsv"):
+        table.write_text(table.read_text(encoding="utf-8").replace("\tcheck", "\tok"))
+    text = _Page(write_report(world.settings, world.plan).read_text(encoding="utf-8")).text
+    assert said in re.sub(r"\s+", " ", text)
+    assert "Please check" not in text
 
 
 def test_hostile_names_stay_text(world):

@@ -358,8 +358,8 @@ METABOLITES: tuple[Column, ...] = (
 QC: tuple[Column, ...] = (
     Column("metric", "What was measured", kind="text", holds_measures=True),
     Column("value", "Its value, in the unit that the metric's description names, else without one"),
-    Column("low", "Lowest value that is not remarkable, in the same unit; n/a if there is none"),
-    Column("high", "Highest value that is not remarkable, in the same unit; n/a if there is none"),
+    Column("low", "Lowest value of the usual range, in the same unit; n/a if there is none"),
+    Column("high", "Highest value of the usual range, in the same unit; n/a if there is none"),
     Column(
         "verdict", "ok, check (outside the bounds), or info (no bounds, or no value)", kind="text"
     ),

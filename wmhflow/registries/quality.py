@@ -1,4 +1,4 @@
-"""The measures of the QC table, and the bounds within which they are not remarkable."""
+"""The measures of the QC table, and the bounds of their usual range."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from wmhflow.registries.reading import _rows
 
 @dataclass(frozen=True)
 class QualityMeasure:
-    """One measure of the QC table: what it is, and the range that is not remarkable and why.
+    """One measure of the QC table: what it is, its usual range, and why.
 
     ``metric`` may hold ``*`` for any letters, as the names of maps.
     """

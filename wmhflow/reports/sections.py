@@ -63,7 +63,7 @@ def _facts(context: VisitContext) -> tuple[tuple[str, str], ...]:
         ("WMH volume", _ml(tables.total_volume_mm3(volumes, tables.WMH_NAME))),
         ("Lesions", str(len(context.table("lesions")))),
         ("Lateral ventricles", _ml(tables.total_volume_mm3(volumes, tables.VENTRICLE_NAME))),
-        ("Brain", _ml(tables.number(quality.get("brain_volume_mm3")))),
+        ("Brain mask, fluid in it included", _ml(tables.number(quality.get("brain_volume_mm3")))),
         ("Reference", f"{visit.reference}, voxels {voxel} mm"),
         ("Maps", ", ".join(entry.name for entry in visit.maps) or "none"),
     )
