@@ -57,7 +57,7 @@ def large_size(values: NDArray[np.floating]) -> float:
     >>> values = np.zeros((12, 12, 12))
     >>> values[2:10, 2:10, 2:10] = np.linspace(0.6, 0.8, 512).reshape(8, 8, 8)
     >>> round(large_size(values), 2)
-    0.74
+    0.79
     """
     found = _middle(values)
     return float(np.quantile(found, LARGE_QUANTILE)) if found.size else float("nan")
