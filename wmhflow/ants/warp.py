@@ -14,7 +14,7 @@ from scipy import ndimage
 from wmhflow.ants.images import ants_image, mask_image, pointer, run_ants_registration
 from wmhflow.ants.linear import register_linear
 from wmhflow.ants.transforms import jacobian_determinant
-from wmhflow.core.arrays.wide import wide_places
+from wmhflow.core.arrays.wide import reaching_out
 from wmhflow.core.space.grids import (
     Grid3D,
     box_around,
@@ -54,10 +54,10 @@ AGAIN_ITERATIONS = (10, 10, 4)
 LEAST_INFARCT_SHARE = 0.05
 # antsRegistration's word for "no mask here".
 NO_MASK = "NA"
-# A wide place of fluid belongs to the ventricles if so much of its middle lies in their region that
-# the affine lays over. From so much beyond it on they are made to meet the template's: with mutual
-# information alone the warp stays where it began (docs/benchmarks.md, "Wide ventricles").
-LEAST_IN_REGION, LEAST_BEYOND_MM3 = 0.15, 20_000.0
+# From so much of the ventricles on that lies beyond the region that the affine lays over them they
+# are made to meet the template's: with mutual information alone the warp stays where it began
+# (docs/benchmarks.md, "Wide ventricles").
+LEAST_BEYOND_MM3 = 20_000.0
 STATE_FILE = "state.h5"
 
 
@@ -356,7 +356,7 @@ def wide_ventricles(
         Wide places full of fluid that lie in the template's region in part; None if little of them
         lies beyond it.
     """
-    sizes, data = brain.voxel_sizes_mm, brain.data
+    data = brain.data
     inside = data > 0
     if not inside.any():
         return None
@@ -366,9 +366,7 @@ def wide_ventricles(
     matrix = np.linalg.inv(affine @ ventricles.affine) @ brain.affine
     values = ventricles.region.astype(np.float32)
     laid = ndimage.affine_transform(values, matrix[:3, :3], matrix[:3, 3], data.shape, order=1)
-    wide = wide_places(fluid, [(laid > 0.5, LEAST_IN_REGION)], sizes)
-    beyond = np.count_nonzero(wide & ~(laid > 0.5)) * brain.voxel_mm3
-    return wide if beyond >= LEAST_BEYOND_MM3 else None
+    return reaching_out(fluid, laid > 0.5, LEAST_BEYOND_MM3, brain.voxel_sizes_mm)
 
 
 def _without(

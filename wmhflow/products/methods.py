@@ -100,8 +100,8 @@ def _registration_text(settings: Settings, used: Used) -> list[str]:
     if used.any("warp_to_template", "warp_again"):
         sentences.append(
             f"Where no transform was given, the reference was registered to {template} with an "
-            f"affine and a SyN transform of {ants}; ventricles far wider than the template's were "
-            "made to meet these (mean squares beside mutual information)."
+            f"affine and a SyN transform of {ants}; where a person's ventricles are far wider than "
+            "the template's, they are made to meet these (mean squares beside mutual information)."
         )
     else:
         sentences.append(

@@ -18,6 +18,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "distance": ["distance_to", "nearest", "signed_distance"],
         "masks": ["within", "deeper"],
         "robust": ["median_and_spread"],
-        "wide": ["wide_places"],
+        "wide": ["reaching_out", "wide_places"],
     },
 )

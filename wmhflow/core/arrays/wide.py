@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 # Sulci and cisterns of a head are mostly narrower than twice this; what lies this far around the
 # middle of a wide place belongs to it. Both are loose, not measured.
 WIDE_MM, AROUND_MM = 4.0, 5.0
+# A wide place reaches out of a region, and is not only near it, with this share of its middle in
+# the region. Loose, not measured.
+LEAST_IN_REGION = 0.15
 
 
 def wide_places(
@@ -64,3 +67,43 @@ def wide_places(
     if not kept.any():
         return kept
     return within(kept, AROUND_MM, voxel_sizes_mm) & mask
+
+
+def reaching_out(
+    mask: NDArray[np.bool_],
+    region: NDArray[np.bool_],
+    least_beyond_mm3: float,
+    voxel_sizes_mm: Sequence[float],
+) -> NDArray[np.bool_] | None:
+    """Find the wide places of a mask that lie in a region in part and reach far out of it.
+
+    Parameters
+    ----------
+    mask
+        Any mask, such as fluid.
+    region
+        Where a part of a place has to lie, such as where the template has the ventricles.
+    least_beyond_mm3
+        How much of the places has to lie beyond the region.
+    voxel_sizes_mm
+        Voxel size along each axis.
+
+    Returns
+    -------
+    ndarray or None
+        The places; None if less of them lies beyond the region.
+
+    Examples
+    --------
+    >>> fluid = np.zeros((30, 30, 30), bool)
+    >>> fluid[5:25, 5:25, 5:25] = True
+    >>> region = np.zeros(fluid.shape, bool)
+    >>> region[:15] = True
+    >>> bool(reaching_out(fluid, region, 3000.0, (1, 1, 1))[20, 15, 15])
+    True
+    >>> reaching_out(fluid, region, 5000.0, (1, 1, 1)) is None
+    True
+    """
+    found = wide_places(mask, [(region, LEAST_IN_REGION)], voxel_sizes_mm)
+    beyond = np.count_nonzero(found & ~region) * float(np.prod(voxel_sizes_mm))
+    return found if beyond >= least_beyond_mm3 else None

@@ -24,7 +24,7 @@ from scipy import ndimage
 from wmhflow.core.arrays.components import keep_large, without_holes
 from wmhflow.core.arrays.masks import deeper, within
 from wmhflow.core.arrays.validation import UnfitImageError
-from wmhflow.core.arrays.wide import wide_places
+from wmhflow.core.arrays.wide import reaching_out
 from wmhflow.core.space.grids import box_of, uncropped
 from wmhflow.core.wmh.brightness import (
     brightness,
@@ -76,9 +76,9 @@ LIKELY_CORTEX, MOST_OF_CORTEX = 0.5, 0.3
 # infarcts put where the template has white matter. With much noise (SNR 8) white matter has an SD
 # of 0.13.
 FLUID_CONTRAST = -0.35
-# A wide place of fluid is the ventricles' if so much of its middle lies in the template's region
-# around them; with less of it beyond that region the priors stay. Loose, not measured.
-LEAST_IN_REGION, LEAST_BEYOND_MM3 = 0.15, 2000.0
+# With less of the ventricles beyond the region that the template has around them the priors stay.
+# Loose, not measured.
+LEAST_BEYOND_MM3 = 2000.0
 # Interpolation leaves a few values below 0; not measured.
 MOST_NEGATIVE = 0.05
 SURFACE_MM, SURFACE_WHITE = 3.0, 0.2
@@ -347,9 +347,8 @@ def with_wide_ventricles(
         With fluid and the ventricles' region in wide places that lie in that region in part; the
         same priors if hardly anything of such places lies beyond it.
     """
-    wide = wide_places(fluid, [(priors.ventricles, LEAST_IN_REGION)], voxel_sizes_mm)
-    beyond = np.count_nonzero(wide & ~priors.ventricles) * float(np.prod(voxel_sizes_mm))
-    if beyond < LEAST_BEYOND_MM3:
+    wide = reaching_out(fluid, priors.ventricles, LEAST_BEYOND_MM3, voxel_sizes_mm)
+    if wide is None:
         return priors
     sigma = [BLUR_MM / size for size in voxel_sizes_mm]
     share = ndimage.gaussian_filter(wide.astype(np.float32), sigma)
