@@ -120,9 +120,9 @@ def main() -> int:
         description="People an hour on a cluster, from what one person was measured to take.",
     )
     for name, default, what in (
-        ("raw-s", 142.0, "seconds of a person from raw images, two processors"),
+        ("raw-s", 124.0, "seconds of a person from raw images, two processors"),
         ("raw-gb", 4.0, "memory that such a task asks for"),
-        ("given-s", 68.0, "seconds of a person from given masks and warps, two processors"),
+        ("given-s", 57.0, "seconds of a person from given masks and warps, two processors"),
         ("given-gb", 4.0, "memory that such a task asks for"),
     ):
         parser.add_argument(f"--{name}", type=float, default=default, help=what)
