@@ -57,6 +57,8 @@ def choose_map(
     AmbiguousInputError
         If several remain that nothing tells apart.
     """
+    if not found:
+        return None
     left, passed = without_never(definition.name, found, _asked(planning, definition))
     passed += [
         Passed(file, f"it lies in space-{file.get('space')}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -61,7 +61,9 @@ class Planning:
     considered: set[Path] = field(default_factory=set)
     unclear: dict[Path, str] = field(default_factory=dict)
     _facts: dict[Path, ImageFacts] = field(default_factory=dict)
+    _in_mm: set[Path] = field(default_factory=set)
     _transforms: dict[Path, TransformFile] = field(default_factory=dict)
+    _in_place: set[tuple[Hashable, ...]] = field(default_factory=set)
 
     @property
     def label(self) -> str:
@@ -80,7 +82,9 @@ class Planning:
     def facts(self, file: FoundFile) -> ImageFacts:
         """Return what an image's header tells, read once; one that is not in mm is refused."""
         found = self._read_facts(file, inspect_image)
-        check_millimetres(found)
+        if file.path not in self._in_mm:
+            check_millimetres(found)
+            self._in_mm.add(file.path)
         return found
 
     def series_facts(self, file: FoundFile) -> ImageFacts:
@@ -103,13 +107,26 @@ class Planning:
             self._transforms[file.path] = read_transform(file.path)
         return self._transforms[file.path]
 
+    def is_known_in_place(
+        self, given: FoundFile, inverted: bool, fixed: FoundFile, grid: Hashable
+    ) -> bool:
+        """Tell whether a transform was found to bring images of a grid to where they belong."""
+        return (given.path, inverted, fixed.path, grid) in self._in_place
+
+    def note_in_place(
+        self, given: FoundFile, inverted: bool, fixed: FoundFile, grid: Hashable
+    ) -> None:
+        """Note that it does."""
+        self._in_place.add((given.path, inverted, fixed.path, grid))
+
     def of_visit(self, files: Iterable[FoundFile]) -> list[FoundFile]:
         """Keep the visit's own files, where there is one reading of whose they are."""
-        found = sort_by_visit(files, self.session, self.sessions, self._given_sessions())
+        found = sort_by_visit(files, self.session, self.sessions, self._given_sessions)
         self.considered.update(file.path for file in found.own)
         self.unclear.update((file.path, found.why) for file in found.unclear)
         return list(found.own)
 
+    @cached_property
     def _given_sessions(self) -> frozenset[str]:
         """Return the sessions in the derivative datasets; asked for where the raw one has none."""
         if self.session is not None:

@@ -61,6 +61,9 @@ class Spaces:
     subject: str
     session: str | None
     _families: dict[Path, str] = field(default_factory=dict)
+    _of_families: dict[str, list[FoundFile]] = field(default_factory=dict)
+    _why_not_raw: dict[str, str | None] = field(default_factory=dict)
+    _acpc_t1w: dict[str, bool] = field(default_factory=dict)
 
     @cached_property
     def transforms(self) -> list[FoundFile]:
@@ -128,10 +131,18 @@ class Spaces:
         return self.frame(file.get("space"), file)
 
     def _of_family(self, family: str) -> list[FoundFile]:
-        return [file for file in self._all_transforms if self.family(file) == family]
+        if family not in self._of_families:
+            found = [file for file in self._all_transforms if self.family(file) == family]
+            self._of_families[family] = found
+        return self._of_families[family]
 
     def _calls_acpc_t1w(self, family: str) -> bool:
         """Tell whether datasets call their AC-PC aligned image T1w."""
+        if family not in self._acpc_t1w:
+            self._acpc_t1w[family] = self._seen_to_call_acpc_t1w(family)
+        return self._acpc_t1w[family]
+
+    def _seen_to_call_acpc_t1w(self, family: str) -> bool:
         ends = [{str(file.get("from")), str(file.get("to"))} for file in self._of_family(family)]
         turned, plain = set(labels_of(ACPC)), set(labels_of(T1W))
         if any(end & turned and end & plain for end in ends):
@@ -147,6 +158,11 @@ class Spaces:
         family
             As :meth:`family` names it.
         """
+        if family not in self._why_not_raw:
+            self._why_not_raw[family] = self._seen_not_raw(family)
+        return self._why_not_raw[family]
+
+    def _seen_not_raw(self, family: str) -> str | None:
         anatomical = {*labels_of(T1W), *labels_of(ANAT)}
         mine = self._of_family(family)
         if any(file.get("from") == ORIG and file.get("to") in anatomical for file in mine):

@@ -221,10 +221,15 @@ def check_place(
         return
     # headers that cannot be read are refused here
     ours, theirs = planning.facts(fixed), planning.facts(moving)
+    # many maps lie on one grid and share a transform
+    grid = (theirs.shape, theirs.affine.tobytes())
+    if planning.is_known_in_place(given, inverted, fixed, grid):
+        return
     trust = planning.settings.inputs.trust
     matrix = chain_matrix([given.path], [inverted], moving.path, fixed.path, trust)
     check_matrix(given.path, matrix)
     if _meet(matrix, theirs, ours):
+        planning.note_in_place(given, inverted, fixed, grid)
         return
     turned = np.asarray(np.linalg.inv(matrix), dtype=np.float64)
     other = " Its inverse brings them together: give that." if _meet(turned, theirs, ours) else ""

@@ -232,6 +232,7 @@ def looks_like_wmh(name: str, suffix: str | None) -> bool:
     return is_kind and is_image and any(word in text for word in table["words"])
 
 
+@cache
 def find_choice(name: str) -> Choice:
     """Return how one of several files is chosen for a map, or for ``WMH``.
 

@@ -39,6 +39,7 @@ def load_spaces() -> tuple[tuple[Space, ...], tuple[Family, ...]]:
     return tuple(spaces), tuple(families)
 
 
+@cache
 def kind_of_space(label: str | None) -> str | None:
     """Return the kind of place that a label means; an image without one lies where its scan does.
 
