@@ -99,6 +99,9 @@ def told() -> argparse.Namespace:
     parser.add_argument("number", type=int, nargs="?", default=NUMBER)
     parser.add_argument("--weights", type=Path, nargs="*", default=[None])
     parser.add_argument("--protocols", action="store_true", help="acquired as in the gauntlet")
+    parser.add_argument(
+        "--people", type=int, nargs="+", help="their numbers; the first ones if not told"
+    )
     parser.add_argument("--model", nargs="*", default=[""])
     return parser.parse_args()
 
@@ -108,7 +111,8 @@ def main() -> None:
     said = told()
     said.folder.mkdir(parents=True, exist_ok=True)
     chosen = partial(person, said.folder, said.protocols)
-    on_all_cores(chosen, range(said.number))
+    people = said.people or range(said.number)
+    on_all_cores(chosen, people)
     found = {}
     for weights in said.weights:
         for setting in said.model:
@@ -117,7 +121,7 @@ def main() -> None:
             model = dataclasses.replace(LesionModel(), **changed)
             name = f"{weights.stem if weights else 'shipped'} {setting}".strip()
             work = partial(outcome, chosen, weights, model)
-            outcomes = on_all_cores(work, range(said.number))
+            outcomes = on_all_cores(work, people)
             found[name] = [one for one in outcomes if one is not None]
     for title, thick in (("Slices of up to 1.2 mm", False), ("Slices of 3 to 8 mm", True)):
         print(f"\n{title}\n")

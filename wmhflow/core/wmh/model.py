@@ -1,7 +1,7 @@
 """What the search for WMH takes for granted: the few numbers that were chosen, in one place.
 
 Where lesions end in voxels of up to 2.5 mm (`edge`, `highest_edge`) was chosen on simulated people
-of training heads (`docs/benchmarks.md`, "Where lesions end"). The others were chosen on the three
+of training heads (`docs/benchmarks.md`, "The gauntlet"). The others were chosen on the three
 people of "Computed WMH", for the Dice and volumes that stand there; `thick_edge` also on the
 phantom, whose slices of 5 mm came out 31 % too large.
 """
