@@ -1,9 +1,7 @@
 """What the search for WMH takes for granted: the few numbers that were chosen, in one place.
 
-Where lesions end in voxels of up to 2.5 mm (`edge`, `highest_edge`) was chosen on simulated people
-of training heads (`docs/benchmarks.md`, "The gauntlet"). The others were chosen on the three
-people of "Computed WMH", for the Dice and volumes that stand there; `thick_edge` also on the
-phantom, whose slices of 5 mm came out 31 % too large.
+They were chosen on the three people of `docs/benchmarks.md`, "Computed WMH", for the Dice and
+volumes that stand there; `edge` also on the phantom, whose slices of 5 mm came out 31 % too large.
 """
 
 from __future__ import annotations
@@ -53,13 +51,12 @@ class LesionModel:
         Likelihood of any brightness up to the cortex's where the template has CSF.
     cortex_mm
         Scale over which the cortex's brightness changes: frontal and insular cortex is brighter.
-    edge, highest_edge, thick_edge, thick_highest_edge, above_cortex
-        A lesion ends at this share of its own height. In slices above ``THICK_MM`` the edge is the
-        slice's: where half of a voxel is lesion, it stands out half as much as in its core. In
-        smaller voxels much of a lesion's rim is fainter than its core, and it ends further out.
-        But raters draw nothing that is hardly brighter than cortex: it ends where the logarithm of
-        its ratio to the cortex falls to this, if that is further in, up to the highest share of its
-        height.
+    edge, above_cortex, highest_edge, thick_highest_edge
+        A lesion ends at this share of its own height: where half of a voxel is lesion, it stands
+        out half as much as in its core. But raters draw nothing that is hardly brighter than
+        cortex: it ends where the logarithm of its ratio to the cortex falls to this, if that is
+        further in, up to the highest share of its height, which is less in slices above
+        ``THICK_MM``, where the edge is the slice's.
     threshold
         Probability from which a voxel is a lesion.
     peak
@@ -82,11 +79,10 @@ class LesionModel:
     least_possible: float = 0.02
     csf_likelihood: float = 0.2
     cortex_mm: float = 12.0
-    edge: float = 0.4
-    highest_edge: float = 0.5
-    thick_edge: float = 0.5
-    thick_highest_edge: float = 0.6
+    edge: float = 0.5
     above_cortex: float = 0.07
+    highest_edge: float = 0.75
+    thick_highest_edge: float = 0.6
     threshold: float = 0.4
     peak: float = 0.8
 
@@ -122,19 +118,17 @@ class LesionModel:
         Returns
         -------
         ndarray
-            Between the edge of such voxels and their highest edge.
+            Between `edge` and the highest edge.
 
         Examples
         --------
         >>> heights = np.array([0.2, 0.4, 1.0])
         >>> LesionModel().lesion_edge(heights, 0.18, (1, 1, 1)).round(2)
-        array([0.5, 0.5, 0.4], dtype=float32)
+        array([0.75, 0.71, 0.5 ], dtype=float32)
         >>> LesionModel().lesion_edge(heights, 0.18, (1, 1, 5)).round(2)
         array([0.6, 0.6, 0.5], dtype=float32)
         """
         least = np.expm1(cortex_contrast + self.above_cortex)
         thick = max(voxel_sizes_mm) > THICK_MM
-        low, high = self.edge, self.highest_edge
-        if thick:
-            low, high = self.thick_edge, self.thick_highest_edge
-        return np.clip(least / core, low, high).astype(np.float32)
+        highest = self.thick_highest_edge if thick else self.highest_edge
+        return np.clip(least / core, self.edge, highest).astype(np.float32)
