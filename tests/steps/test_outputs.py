@@ -24,10 +24,10 @@ WHOLE = np.rint(30 * SCAN)
 LEAST = 1.01 * np.percentile(SCAN[SCAN > 0], 90) / 2000
 
 
-def stored(tmp_path, kind, data, brain=None):
+def stored(tmp_path, kind, data, brain=None, threshold=None):
     work = tmp_path / "work.packed"
     save_work_image(work, data, np.diag([1, 2, 3, 1.0]), np.float32)
-    image = final_image(kind, work, brain)
+    image = final_image(kind, work, brain, threshold)
     (tmp_path / "out.nii.gz").write_bytes(image.to_bytes())
     return image.get_data_dtype(), type(image).from_bytes(image.to_bytes()).get_fdata()
 
@@ -45,6 +45,7 @@ def with_one(data, value):
         ("distance", with_one(FAR, 327.6), 0.00501),
         ("distance", np.zeros(SHAPE, np.float32), 0.0),
         ("depth", SHARES, 0.0000501),
+        ("probability", SHARES, 0.000062),
         ("scan", SCAN, LEAST),
         ("scan", 1e-6 * SCAN, 1e-6 * LEAST),
         ("scan", -SCAN, LEAST),
@@ -69,6 +70,9 @@ def test_16_bits_hold_it(tmp_path, kind, data, most_error):
         ("distance", with_one(FAR, 400)),
         ("distance", with_one(FAR, -400)),
         ("depth", with_one(SHARES, np.nan)),
+        ("probability", with_one(SHARES, np.nan)),
+        ("probability", with_one(SHARES, 1.01)),
+        ("probability", with_one(SHARES, -0.01)),
         ("scan", with_one(SCAN, 1e6)),
         ("scan", np.zeros(SHAPE, np.float32)),
         ("scalars", FAR),
@@ -122,3 +126,17 @@ def test_compression_is_the_same_every_time_and_hides_nothing():
     one, other = image_bytes(image), image_bytes(make_image(WHOLE, np.eye(4), np.int16))
     assert one == other
     assert gzip.decompress(one) == image.to_bytes()
+
+
+@pytest.mark.parametrize("threshold", [0.05, 0.4, 0.45, 0.5, 0.99])
+def test_a_stored_probability_stays_on_its_side_of_the_threshold(tmp_path, threshold):
+    edge = np.float32(threshold)
+    near = [edge, np.nextafter(edge, np.float32(0)), np.nextafter(edge, np.float32(1)), 0, 1]
+    data = np.resize(np.array(near, np.float32), SHAPE)
+    data[3:] = SHARES[3:]
+    dtype, values = stored(tmp_path, "probability", data, threshold=threshold)
+    assert dtype == np.int16
+    assert np.array_equal(values >= threshold, data >= edge)
+    assert np.abs(values - data).max() < 2.0**-13
+    assert values.min() == 0
+    assert values.max() == 1

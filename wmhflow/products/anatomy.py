@@ -238,7 +238,7 @@ def _lesion_images(visit: Visit) -> tuple[Product, Product]:
         "mask_WMH", "mask", WMH, "mask", {"Type": "Lesion"}, told | threshold, label="WMH"
     )
     probability = visit.image(
-        "probseg_WMH", "probseg", WMH_PROBABILITY, "scalars", None, threshold, label="WMH"
+        "probseg_WMH", "probseg", WMH_PROBABILITY, "probability", None, threshold, label="WMH"
     )
     return mask, probability
 

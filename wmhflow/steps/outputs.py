@@ -30,6 +30,9 @@ from wmhflow.steps.kinds import LabelImage, load_columns, load_json, step
 # What is written in 16 bits is off by half of this at most: in mm, and in shares of the way from
 # the ventricle to the cortex.
 COARSEST_STEPS = {"distance": 0.01, "depth": 1e-4}
+# A probability is off by less than this, a power of two, and stays on its side of a threshold: in
+# single precision most of its image is noise below a thousandth.
+PROBABILITY_STEP = 2.0**-13
 # The largest number stands for no measurement outside of the brain.
 MOST_STEPS = 2**15 - 1
 # What is bright in a scan has so many steps, a tenth of what its noise is and less: finer ones are
@@ -109,7 +112,8 @@ def _write_image(work: Path, target: ImageTarget, brain: NDArray[np.bool_] | Non
     """Write an image with what belongs to it."""
     found = {name: tell() for name, tell in target.measured.items()}
     sidecar = {name: found.get(name, value) for name, value in target.sidecar.items()}
-    image = final_image(target.kind, work, brain if target.in_brain else None)
+    threshold = target.sidecar.get("Parameters", {}).get("threshold")
+    image = final_image(target.kind, work, brain if target.in_brain else None, threshold)
     write_bytes(target.path, image_bytes(image))
     start = target.path.name.split(".", maxsplit=1)[0]
     write_json(target.path.with_name(f"{start}.json"), sidecar)
@@ -126,19 +130,27 @@ def lesion_names(image: nib.Nifti1Image) -> str:
     return table_text(["index", "name"], rows)
 
 
-def final_image(kind: str, work: Path, brain: NDArray[np.bool_] | None = None) -> nib.Nifti1Image:
+def final_image(
+    kind: str,
+    work: Path,
+    brain: NDArray[np.bool_] | None = None,
+    threshold: float | None = None,
+) -> nib.Nifti1Image:
     """Give a work image the type that it has on disk.
 
     Parameters
     ----------
     kind
         ``labels``, ``mask``, ``probabilities``, ``scalars`` (single precision), or what 16 bits can
-        hold: ``scan``, ``distance`` or ``depth``.
+        hold: ``scan``, ``distance``, ``depth`` or ``probability``.
     work
         The work file.
     brain
         Where a distance or depth was measured; everywhere by default. What lies outside is written
         as the largest number of 16 bits, in single precision as infinity.
+    threshold
+        The probability that parts a mask from the rest: what reaches it does so on disk, and what
+        does not stays below.
     """
     if kind == "probabilities":
         steps, mask, affine = load_columns(work)
@@ -151,6 +163,8 @@ def final_image(kind: str, work: Path, brain: NDArray[np.bool_] | None = None) -
         return make_image(whole, affine, smallest_label_type(data))
     if kind == "mask":
         return make_image(data != 0, affine)
+    if kind == "probability":
+        return _probability(data, affine, threshold)
     step = COARSEST_STEPS.get(kind)
     if kind == "scan":
         step = _scan_step(data)
@@ -159,6 +173,22 @@ def final_image(kind: str, work: Path, brain: NDArray[np.bool_] | None = None) -
     if brain is not None:
         return _in_brain(data, affine, step, brain)
     return _in_steps(data, affine, step)
+
+
+def _probability(
+    data: NDArray[Any], affine: NDArray[np.float64], threshold: float | None
+) -> nib.Nifti1Image:
+    """Make an image of 16 bits of numbers from 0 to 1, of single precision if there are others."""
+    if not (data.min(initial=0) >= 0 and data.max(initial=0) <= 1):
+        return make_image(data, affine, np.float32)
+    scaled = data / np.float32(PROBABILITY_STEP)
+    if threshold is None:
+        steps = np.rint(scaled)
+    else:
+        steps = np.where(data >= np.float32(threshold), np.ceil(scaled), np.floor(scaled))
+    image = make_image(steps, affine, np.int16)
+    image.header.set_slope_inter(PROBABILITY_STEP, 0)
+    return image
 
 
 def _scan_step(data: NDArray[Any]) -> float | None:
