@@ -34,7 +34,7 @@ from wmhflow.steps.placement import WORDS
 from wmhflow.steps.registration import align_rigidly
 from wmhflow.workflows.units import units_of
 
-STORED = ("labels", "mask", "scalars", "probabilities", "scan", "distance", "depth")
+STORED = ("labels", "mask", "scalars", "probabilities", "probability", "scan", "distance", "depth")
 KINDS = pytest.mark.parametrize("kind", visits())
 
 

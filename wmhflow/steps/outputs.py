@@ -168,11 +168,9 @@ def final_image(
     step = COARSEST_STEPS.get(kind)
     if kind == "scan":
         step = _scan_step(data)
-    if step is None:
-        return make_image(data, affine, np.float32)
-    if brain is not None:
+    if step is not None and brain is not None:
         return _in_brain(data, affine, step, brain)
-    return _in_steps(data, affine, step)
+    return make_image(data, affine, np.float32) if step is None else _in_steps(data, affine, step)
 
 
 def _probability(
