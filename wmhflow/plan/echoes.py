@@ -19,6 +19,8 @@ from wmhflow.registries.maps import load_maps
 GIVEN_TIME = "T1map"
 # Settings that have to be one for a ratio of images with and without magnetisation transfer.
 ALIKE = ("FlipAngle", "RepetitionTime", "RepetitionTimeExcitation", "EchoTime", "ReceiveGain")
+# No scanner reads an echo sooner, s.
+SHORTEST_S = 1e-5
 # Two settings are one if they differ by less than this share.
 SAME = 1e-3
 
@@ -178,7 +180,7 @@ def _echo_times(files: Sequence[FoundFile]) -> list[float] | str:
         )
     if len(set(known)) < len(known):
         return f"two of its echoes have the same EchoTime ({known} s)"
-    if not all(0 < time < 1 for time in known):
+    if not all(SHORTEST_S < time < 1 for time in known):
         return f"its echo times {known} are no seconds"
     return known
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from wmhflow.core.arrays.validation import UnfitImageError
 from wmhflow.core.diffusion.apparent import (
     Trace,
     adc_volumes,
@@ -20,8 +21,10 @@ from wmhflow.errors import InputError
 from wmhflow.files.forms import trusted_affine
 from wmhflow.files.gradients import load_directions
 from wmhflow.files.images import load_series, load_volume
-from wmhflow.steps.diffusion import head_mask
+from wmhflow.steps.diffusion import count_uneven, head_mask
 from wmhflow.steps.kinds import Facts, computed_or_nothing, step
+
+ADC_FACTS = ("n_voxels", "n_without_fit", "uneven_volumes")
 
 
 class AdcMap(NamedTuple):
@@ -59,12 +62,17 @@ def map_adc(
         plain = bvals <= b0_limit(bvals)
         counted = head_mask(data[..., plain]) if mask is None else load_volume(mask)[0] != 0
         found = np.full(counted.shape, np.nan)
-        values = apparent_diffusion(data[counted], bvals, trace)
+        signals = data[counted]
+        try:
+            n_uneven = count_uneven(signals, bvals, b0_limit(bvals), volumes, image)
+        except InputError as error:
+            raise UnfitImageError(str(error).rstrip(".")) from error
+        values = apparent_diffusion(signals, bvals, trace)
         found[counted] = values
         n_without = int(np.count_nonzero(np.isnan(values)))
-        return found, {"n_voxels": len(values), "n_without_fit": n_without}
+        return found, dict(zip(ADC_FACTS, (len(values), n_without, n_uneven), strict=True))
 
-    return AdcMap(*computed_or_nothing("ADC", head, compute, ("n_voxels", "n_without_fit")))
+    return AdcMap(*computed_or_nothing("ADC", head, compute, ADC_FACTS))
 
 
 class TraceImage(NamedTuple):

@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from wmhflow.core.diffusion.coherence import Coherence, fibre_coherence, tissue_fa
-from wmhflow.core.diffusion.gradients import Gradients, image_axes
+from wmhflow.core.diffusion.gradients import (
+    LARGEST_B0,
+    LARGEST_LOWEST,
+    Gradients,
+    UnfitSeriesError,
+    image_axes,
+)
+from wmhflow.core.diffusion.levels import listed, signal_levels, uneven_volumes
 from wmhflow.core.diffusion.robust import fit_tensor_robustly
 from wmhflow.core.diffusion.selection import TENSOR_UNKNOWNS, design_condition
 from wmhflow.core.diffusion.tensor import TensorFit, fit_tensor, main_directions
@@ -32,8 +39,6 @@ from wmhflow.steps.kinds import Columns, Facts, LabelImage, step
 HEAD_SHARE = 0.15
 # So many voxels around white matter are fitted, too: maps are sampled between voxels.
 MARGIN_VOXELS = 2
-# b of volumes that show the anatomy, s/mm²
-LARGEST_B0, LARGEST_LOWEST = 50.0, 100.0
 log = logging.getLogger("wmhflow")
 
 
@@ -51,12 +56,15 @@ class Part:
         Of the g volumes, along the world's axes.
     affine : ndarray of shape (4, 4)
         Voxel to world RAS, mm.
+    n_uneven : int
+        Volumes that are brighter or darker than others of their b-value.
     """
 
     signals: NDArray[np.float32]
     mask: NDArray[np.bool_]
     gradients: Gradients
     affine: NDArray[np.float64]
+    n_uneven: int = 0
 
     def grid(self, values: NDArray[Any]) -> Grid3D:
         """Lay values of the mask's voxels on the grid; NaN is outside."""
@@ -91,7 +99,7 @@ def load_part(
     Raises
     ------
     InputError
-        If the table does not fit, or no voxel is left.
+        If the table does not fit, no voxel is left, or as :func:`count_uneven`.
     """
     shape, affine, _ = read_series_header(image)
     affine = trusted_affine(image, affine, trust)
@@ -99,11 +107,60 @@ def load_part(
     gradients = gradients.part(volumes)
     data, _ = load_series(image, volumes)
     counted = head_mask(data[..., gradients.b0]) if mask is None else load_volume(mask)[0] != 0
+    if mask is None and not counted.any():
+        raise InputError(
+            f"{image} leaves no voxel to fit a model to: its volumes without weighting hold no "
+            "signal; look at them, and whether its b-values are in the order of the volumes."
+        )
     check_left(counted, mask or image)
     signals = np.empty((int(counted.sum()), len(volumes)), dtype=np.float32)
     for number in range(len(volumes)):
         signals[:, number] = data[..., number][counted]
-    return Part(signals, counted, gradients, affine)
+    limit = gradients.b0_limit
+    n_uneven = count_uneven(signals, gradients.bvals, limit, volumes, image)
+    return Part(signals, counted, gradients, affine, n_uneven)
+
+
+def count_uneven(
+    signals: NDArray[np.floating],
+    bvals: NDArray[np.float64],
+    b0_limit: float,
+    volumes: Sequence[int],
+    image: Path,
+) -> int:
+    """Count the volumes that are brighter or darker than others of their b-value, and name them.
+
+    Parameters
+    ----------
+    signals : ndarray of shape (n, g)
+        Of the voxels that count.
+    bvals : ndarray of shape (g,)
+        s/mm².
+    b0_limit
+        Up to which b a volume counts as without weighting, s/mm².
+    volumes
+        Their numbers in the series.
+    image
+        The series, for messages.
+
+    Raises
+    ------
+    InputError
+        If a volume holds no signal, or the b-values are not those of the volumes.
+    """
+    numbers = np.asarray(volumes)
+    try:
+        found = uneven_volumes(signal_levels(signals), bvals, b0_limit, numbers)
+    except UnfitSeriesError as error:
+        raise InputError(f"{image}: {error}.") from error
+    if found:
+        log.warning(
+            "%s: brighter or darker than others of their b-value by half and more: %s; look "
+            "whether b-values are in the order of the volumes, and whether signal was lost. The "
+            "series is marked 'check'.",
+            image, listed(np.array(found)),
+        )  # fmt: skip
+    return len(found)
 
 
 def check_left(counted: NDArray[np.bool_], file: Path) -> None:
@@ -265,6 +322,7 @@ def _design_facts(part: Part) -> Facts:
     return {
         "condition_number": design_condition(part.gradients),
         "redundancy": len(part.gradients.bvals) - TENSOR_UNKNOWNS,
+        "uneven_volumes": part.n_uneven,
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ from wmhflow.core.diffusion.freewater import fit_free_water
 from wmhflow.core.diffusion.gradients import shells_of
 from wmhflow.core.diffusion.ivim import fit_ivim
 from wmhflow.core.diffusion.kurtosis import fit_kurtosis
-from wmhflow.core.diffusion.selection import tensor_volumes
+from wmhflow.core.diffusion.selection import SAME_IVIM_B, tensor_volumes
 from wmhflow.core.diffusion.tensor import fit_tensor
 from wmhflow.core.space.grids import Grid3D
 from wmhflow.errors import InputError
@@ -26,6 +27,7 @@ from wmhflow.labels.digits import CORTEX, VENTRICLES, WHITE_MATTER
 from wmhflow.steps.diffusion import (
     Part,
     check_left,
+    count_uneven,
     head_mask,
     load_part,
     near_white,
@@ -43,7 +45,7 @@ def _near_white(part: Part, tissue: LabelImage, transform: Path | None, image: P
     near = near_white(part, tissue, transform)
     if not near.any():
         raise InputError(f"{image} shows no white matter where it lies; check how it is aligned.")
-    return Part(part.signals[near[part.mask]], near, part.gradients, part.affine)
+    return replace(part, signals=part.signals[near[part.mask]], mask=near)
 
 
 class FreeWaterMaps(NamedTuple):
@@ -89,6 +91,7 @@ def fit_free_waters(
     check_left(np.isfinite(fit.fraction), image)
     facts = _counted(fit.fraction) | {
         "tensorless_fraction": _share(np.isnan(fit.md), np.isfinite(fit.fraction)),
+        "uneven_volumes": part.n_uneven,
     }
     return FreeWaterMaps(part.grid(fit.fraction), part.grid(fit.fa), part.grid(fit.md), facts)
 
@@ -136,7 +139,10 @@ def fit_kurtoses(
     part = _near_white(whole, tissue, transform, image)
     fit = fit_kurtosis(part.signals, part.gradients)
     check_left(np.isfinite(fit.mkt) | np.isfinite(fit.mk), image)
-    facts = _counted(fit.mk) | {"bounded_fraction": fit.bounded_fraction}
+    facts = _counted(fit.mk) | {
+        "bounded_fraction": fit.bounded_fraction,
+        "uneven_volumes": part.n_uneven,
+    }
     maps = (fit.mk, fit.ak, fit.rk, fit.kfa)
     mk, ak, rk, kfa = (part.grid(values) for values in maps)
     return KurtosisMaps(mk, ak, rk, kfa, part.grid(fit.mkt), facts)
@@ -175,6 +181,7 @@ def fit_ivims(
         head_mask(data[..., used == used.min()]) if mask is None else load_volume(mask)[0] != 0
     )
     check_left(counted, mask or image)
+    n_uneven = count_uneven(data[counted], used, SAME_IVIM_B, volumes, image)
     fit = fit_ivim(data[counted], used)
     check_left(np.isfinite(fit.fraction), image)
     laid = []
@@ -182,7 +189,8 @@ def fit_ivims(
         grid = np.full(counted.shape, np.nan, dtype=np.float32)
         grid[counted] = values
         laid.append(Grid3D(grid, trusted_affine(image, affine, trust)))
-    return IvimMaps(laid[0], laid[1], _counted(fit.diffusivity))
+    facts = _counted(fit.diffusivity) | {"uneven_volumes": n_uneven}
+    return IvimMaps(laid[0], laid[1], facts)
 
 
 class FractionMaps(NamedTuple):
@@ -240,7 +248,7 @@ def divide_tissues(
         found = tissue_fractions(
             means, np.stack([np.median(means[chosen], axis=0) for chosen in pure.values()])
         )
-    facts = _counted(found[:, 0]) | counts
+    facts = _counted(found[:, 0]) | counts | {"uneven_volumes": part.n_uneven}
     white, grey, fluid = (part.grid(found[:, column]) for column in range(3))
     return FractionMaps(white, grey, fluid, facts)
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wmhflow.ants.transforms import average_through
-from wmhflow.core.contrasts import background_noise, fit_decay
+from wmhflow.core.contrasts import background_noise, fit_decay, off_decay
 from wmhflow.core.space.grids import Grid3D
 from wmhflow.core.susceptibility import (
     check_sign,
@@ -23,7 +23,7 @@ from wmhflow.steps.kinds import Facts, LabelImage, computed_or_nothing, step
 # The share of a voxel that has to lie in the brain, or in a tissue to stand for it.
 IN_BRAIN, WHOLLY = 0.5, 0.95
 # What is found out of a map, by its step.
-DECAY_FACTS = ("echoes", "noise", "fewer_echoes_voxels", "unfitted_voxels")
+DECAY_FACTS = ("echoes", "noise", "off_line", "fewer_echoes_voxels", "unfitted_voxels")
 CHI_FACTS = (
     *("reference_offset_ppm", "deep_grey_ppm", "white_matter_ppm", "residual_rad", "brain_share"),
 )
@@ -76,10 +76,12 @@ def map_decay(magnitude: list[Grid3D], echo_times_s: list[float]) -> Decay:
     noise = background_noise(last.data)
 
     def compute() -> tuple[NDArray[np.floating], Facts]:
-        fit = fit_decay([echo.data for echo in magnitude], echo_times_s, noise=noise)
+        echoes = [echo.data for echo in magnitude]
+        fit = fit_decay(echoes, echo_times_s, noise=noise)
         return fit.rate, {
             "echoes": len(magnitude),
             "noise": noise,
+            "off_line": off_decay(echoes, echo_times_s, fit),
             "fewer_echoes_voxels": int(np.count_nonzero(fit.n_echoes < len(magnitude))),
             "unfitted_voxels": int(np.count_nonzero(np.isnan(fit.rate))),
         }

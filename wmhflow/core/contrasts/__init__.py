@@ -10,7 +10,7 @@ from wmhflow.core.exports import lazy_exports
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
-        "decay": ["DecayFit", "background_noise", "fit_decay"],
+        "decay": ["DecayFit", "background_noise", "fit_decay", "off_decay"],
         "ratios": [
             "Rate",
             "check_fluid_is_bright",

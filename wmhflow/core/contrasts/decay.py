@@ -28,6 +28,13 @@ FLOOR = 3.0
 FASTEST = 1 / 1.5
 # A scanner's magnitude is never below 0; rounding of a resampled one may be, by this share.
 ROUNDING = 1e-3
+# What is brighter than this share of the brightest hundredth of the first echo is head.
+HEAD_SHARE = 0.15
+# By so much of its signal a later echo may seem brighter: readouts of two directions differ.
+RISING = 0.02
+FEWEST_VOXELS = 100
+# An image has air around the head where more than this is no air, and holds a value for it.
+ALL_AIR, MOST_UNKNOWN = 0.95, 0.2
 
 
 class DecayFit(NamedTuple):
@@ -144,6 +151,8 @@ def _check_magnitudes(volumes: list[NDArray[np.float32]]) -> None:
                 f"echo {number} has shape {volume.shape} but echo 1 has {volumes[0].shape}: "
                 "three-dimensional images on one grid are needed"
             )
+        if not np.isfinite(volume).any():
+            raise UnfitImageError(f"echo {number} holds no number: every voxel is NaN or infinite")
         least, most = float(np.nanmin(volume)), float(np.nanmax(volume))
         if least < -ROUNDING * max(most, 0.0) or most <= 0:
             raise UnfitImageError(
@@ -176,9 +185,12 @@ def background_noise(magnitude: ArrayLike) -> float:
     >>> round(background_noise(image))
     5
     """
-    values = np.asarray(magnitude, np.float64)
-    values = values[np.isfinite(values)]
-    if values.size == 0 or np.mean(values == values.min()) > 0.2:
+    whole = np.asarray(magnitude, np.float64)
+    values = whole[np.isfinite(whole)]
+    # air that was taken out is NaN, or has one value
+    if values.size < (1 - MOST_UNKNOWN) * whole.size or values.size == 0:
+        return float("nan")
+    if np.mean(values == values.min()) > MOST_UNKNOWN:
         return float("nan")
     top = float(np.quantile(values, 0.02)) * 10.0
     low = values[values <= top]
@@ -188,7 +200,66 @@ def background_noise(magnitude: ArrayLike) -> float:
         if kept.size in {low.size, 0}:
             break
         low = kept
-    return noise if low.size >= 0.05 * values.size else float("nan")
+    # where nothing is brighter than air, there is no air: a head fills the image
+    is_air = 0.05 * values.size <= low.size <= ALL_AIR * values.size
+    return noise if is_air else float("nan")
+
+
+def off_decay(
+    magnitudes: Sequence[ArrayLike], echo_times_s: Sequence[float], fit: DecayFit
+) -> float:
+    """Measure how far the echoes lie off the decay that was fitted to them.
+
+    Parameters
+    ----------
+    magnitudes : sequence of (I, J, K) arrays
+        One image for each echo, in any unit.
+    echo_times_s : sequence of floats
+        Their echo times in seconds.
+    fit : DecayFit
+        What `fit_decay` made of them.
+
+    Returns
+    -------
+    float
+        Of the echo that is furthest off, in the median of what is bright in the first echo, in
+        shares of the fitted signal; NaN where fewer than 100 voxels tell.
+
+    Raises
+    ------
+    UnfitImageError
+        If a later echo is no darker than an earlier one: then echoes are in another order than
+        their times, of another gain, or one is there twice.
+
+    Examples
+    --------
+    >>> times = [0.005, 0.010, 0.020]
+    >>> images = [np.full((5, 5, 5), 100.0 * np.exp(-30 * t)) for t in times]
+    >>> off_decay(images, times, fit_decay(images, times)) < 1e-5
+    True
+    """
+    order = [int(number) for number in np.argsort(echo_times_s)]
+    times = np.asarray(echo_times_s, np.float64)[order]
+    first = np.asarray(magnitudes[order[0]], np.float64)
+    known = first[np.isfinite(first)]
+    whole = (first > HEAD_SHARE * np.percentile(known, 99)) & (fit.n_echoes == len(order))
+    whole &= np.isfinite(fit.rate)
+    if np.count_nonzero(whole) < FEWEST_VOXELS:
+        return float("nan")
+    signals = [np.asarray(magnitudes[number], np.float64)[whole] for number in order]
+    for number in range(1, len(order)):
+        rise = float(np.median(np.log(signals[number] / signals[number - 1])))
+        is_one = np.array_equal(signals[number], signals[number - 1])
+        if rise > RISING or is_one:
+            seen = "has the same values as" if is_one else f"is {100 * rise:.0f} % brighter than"
+            raise UnfitImageError(
+                f"the echo at {1000 * times[number]:g} ms {seen} the one at "
+                f"{1000 * times[number - 1]:g} ms: look whether EchoTime and images belong "
+                "together, and whether all were scaled alike"
+            )
+    rate, start = fit.rate[whole].astype(np.float64), fit.signal[whole].astype(np.float64)
+    pairs = zip(signals, times, strict=True)
+    return max(abs(float(np.median(s / (start * np.exp(-rate * t)))) - 1) for s, t in pairs)
 
 
 @njit(cache=True, nogil=True)

@@ -102,8 +102,8 @@ def transfer_ratio(on: ArrayLike, off: ArrayLike, *, noise: float = 0.0) -> NDAr
     ValueError
         If shapes differ.
     UnfitImageError
-        If an image has negative values, or the image "on" is the brighter one: then the two are
-        exchanged or were scaled apart.
+        If an image has negative values, both are one image, or the image "on" is the brighter
+        one: then the two are exchanged or were scaled apart.
 
     Examples
     --------
@@ -118,6 +118,8 @@ def transfer_ratio(on: ArrayLike, off: ArrayLike, *, noise: float = 0.0) -> NDAr
     floor = 3 * noise if np.isfinite(noise) else 0.0
     usable = np.isfinite(with_pulse) & np.isfinite(without) & (without > max(floor, 0.0))
     ratio = 1 - np.where(usable, with_pulse, 0) / np.where(usable, without, 1)
+    if usable.any() and not ratio[usable].any():
+        raise UnfitImageError("the images with and without the pulse hold the same values")
     if usable.any() and np.median(ratio[usable]) < 0:
         raise UnfitImageError(
             "the image with the pulse is brighter than the one without it: they are exchanged, or "

@@ -14,6 +14,8 @@ FSL, VOXEL, WORLD = "FSL", "voxel", "world"
 CONVENTIONS = (FSL, VOXEL, WORLD)
 # Up to here a volume counts as without weighting, s/mm²; where there is none, up to the second.
 LARGEST_B0, LARGEST_LOWEST = 50.0, 100.0
+# More than any scanner reaches, s/mm².
+LARGEST_B = 50_000.0
 # b-values further apart are two shells, s/mm².
 SHELL_GAP = 100.0
 UNIT_TOLERANCE = 0.01
@@ -155,8 +157,9 @@ def b0_limit(bvals: NDArray[np.float64]) -> float:
     Raises
     ------
     UnfitSeriesError
-        If no volume is.
+        If no volume is, or as :func:`check_b_unit`.
     """
+    check_b_unit(bvals)
     lowest = float(bvals.min())
     if lowest <= LARGEST_B0:
         return LARGEST_B0
@@ -165,6 +168,38 @@ def b0_limit(bvals: NDArray[np.float64]) -> float:
     raise UnfitSeriesError(
         f"none of its volumes is without diffusion weighting (its lowest b is {lowest:.0f})"
     )
+
+
+def check_b_unit(bvals: NDArray[np.float64]) -> None:
+    """Refuse b-values that are in another unit than s/mm², or all 0.
+
+    Parameters
+    ----------
+    bvals : ndarray of shape (g,)
+        As they are written.
+
+    Raises
+    ------
+    UnfitSeriesError
+        If the highest of them is one of no weighting, or more than any scanner reaches.
+
+    Examples
+    --------
+    >>> check_b_unit(np.array([0.0, 1000.0]))
+    """
+    highest = float(bvals.max())
+    if highest <= 0:
+        raise UnfitSeriesError("its b-values are all 0, so that no volume has diffusion weighting")
+    if highest <= LARGEST_B0:
+        raise UnfitSeriesError(
+            f"its highest b-value is {highest:g}, which is no weighting in s/mm²; if it is in "
+            "ms/µm², write it in s/mm² (times 1000)"
+        )
+    if highest > LARGEST_B:
+        raise UnfitSeriesError(
+            f"its highest b-value is {highest:g}, more than any scanner reaches in s/mm²; if it is "
+            "in s/m², write it in s/mm² (divided by 1000000)"
+        )
 
 
 def _check_lengths(

@@ -12,6 +12,7 @@ from wmhflow.core.diffusion.gradients import (
     Gradients,
     Shell,
     UnfitSeriesError,
+    check_b_unit,
     count_directions,
     shells_of,
     tensor_design,
@@ -158,6 +159,7 @@ def ivim_volumes(bvals: NDArray[np.float64]) -> Selection:
         If there is no b = 0, if fewer than three b-values are from 10 to 200, or from 200 to 1000,
         or if one of them has two directions, whose average is no trace.
     """
+    check_b_unit(bvals)
     if not (bvals < SAME_IVIM_B).any():
         raise UnfitSeriesError("IVIM needs a volume of b = 0, and there is none")
     distinct = np.unique(np.round(bvals[bvals >= SAME_IVIM_B] / SAME_IVIM_B) * SAME_IVIM_B)
