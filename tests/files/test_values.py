@@ -53,5 +53,5 @@ def test_one_true_value_is_enough_for_a_map(tmp_path: Path, value: float, fits: 
     if fits:
         check_range(path, "FA", "1", (0.0, 1.0))
     else:
-        with pytest.raises(InputError, match=r"no value of FA .* valid range 0 to 1 1;"):
+        with pytest.raises(InputError, match=r"no value of FA .* valid range 0 to 1;"):
             check_range(path, "FA", "1", (0.0, 1.0))

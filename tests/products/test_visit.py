@@ -271,6 +271,8 @@ SAMPLING = (
     *("zero_voxels", "no_data_voxels", "nawm_no_data", "unit_factor", "nawm_impure"),
 )
 USUAL = ("nawm_implausibility",)
+OF_FLUID = ("fluid_reversed",)
+COUNTED_ZEROS = {False: "counted", True: "at_bound"}
 # what is made of others when all are gathered
 OF_VOLUMES = (
     *("ventricle_volume_mm3", "wmh_volume_mm3", "wmh_asymmetry", "brain_intracranial_ratio"),
@@ -283,11 +285,15 @@ def counted_by(recipe: Recipe) -> tuple[str, ...]:
     if function == "bring_mask":
         return tuple(f"{recipe.options.get('what', 'wmh')}_{name}" for name in BRINGING)
     if function == "sample_maps":
-        counted = {False: "nawm_zeros_counted", True: "nawm_zeros_at_bound"}
         return tuple(
             f"map_{one.name}_{name}"
             for one in recipe.options["options"]
-            for name in (*SAMPLING, counted[one.can_be_zero], *USUAL[: bool(one.plausible)])
+            for name in (
+                *SAMPLING,
+                *(f"{part}_zeros_{COUNTED_ZEROS[one.can_be_zero]}" for part in ("nawm", "wmh")),
+                *USUAL[: bool(one.plausible)],
+                *OF_FLUID[: bool(one.in_fluid)],
+            )
         )
     if function == "judge_inputs":
         visit = recipe.options["visit"]

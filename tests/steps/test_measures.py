@@ -22,7 +22,8 @@ from wmhflow.steps.measures import gather_quality, quality_row
         ("n_lesions", 7, "info"),
         ("no_such_measure", 7, "info"),
         ("map_FA_coverage_NAWM", 0.2, "check"),
-        ("map_FA_coverage_WMH", 0.2, "info"),
+        ("map_FA_coverage_WMH", 0.2, "check"),
+        ("map_FA_coverage_white_matter", 0.2, "info"),
     ],
 )
 def test_a_value_is_judged_by_its_bounds(metric: str, value: float | None, verdict: str) -> None:

@@ -29,6 +29,7 @@ from wmhflow.labels.freesurfer import cortical_codes, load_freesurfer_codes
 
 LATERAL_VENTRICLES = (4, 43)
 HALF = 0.5
+NO_UNIT = "1"
 # Two affines are one if they differ by less.
 SAME_PLACE_MM = 1e-3
 # The centres of a brain's sides lie some centimetres apart.
@@ -76,7 +77,19 @@ def inspect_values(path: Path) -> ImageValues:
     InputError
         As :func:`wmhflow.files.images.load_volume`.
     """
-    data = load_volume(path)[0]
+    return told_by(path, load_volume(path)[0])
+
+
+def told_by(path: Path, data: NDArray[Any]) -> ImageValues:
+    """Say what the values of an image tell.
+
+    Parameters
+    ----------
+    path
+        Its file.
+    data
+        Its values, of shape (X, Y, Z).
+    """
     values = data[np.isfinite(data)] if data.dtype.kind == "f" else data
     return ImageValues(
         path,
@@ -200,11 +213,22 @@ def check_two_images(one: ImageValues, other: ImageValues) -> None:
     InputError
         If both hold the same values in the same order, wherever they lie.
     """
-    if one.summary == other.summary and _same_values(one.path, other.path):
+    if are_one(one, other):
         raise InputError(
             f"{one.path} and {other.path} hold the same values; one of them is not what its "
             "name says: give the right file, or leave it out."
         )
+
+
+def are_one(one: ImageValues, other: ImageValues) -> bool:
+    """Tell whether two images hold the same values in the same order.
+
+    Parameters
+    ----------
+    one, other
+        What full reads of them told; their files are read again only where these agree.
+    """
+    return one.summary == other.summary and _same_values(one.path, other.path)
 
 
 def check_two_masks(one: LesionMask, other: LesionMask, paths: tuple[Path, Path]) -> None:
@@ -385,8 +409,9 @@ def check_range(
     data = load_volume(path)[0]
     values = data if factor == 1 else data * np.float64(factor)
     if not np.any((values >= low) & (values <= high) & (data != 0) & np.isfinite(data)):
+        spelt = "" if unit == NO_UNIT else f" {unit}"
         raise InputError(
             f"{path}: no value of {name} other than 0 lies in its valid range "
-            f"{low:g} to {high:g} {unit}; if the unit is another, define the map with --maps."
+            f"{low:g} to {high:g}{spelt}; if the unit is another, define the map with --maps."
         )
     return data

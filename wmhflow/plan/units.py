@@ -133,20 +133,28 @@ def _by_values(definition: MapDefinition, file: FoundFile) -> UnitReading:
         stored = _stored(definition, file)
     except InputError:
         # what is wrong with it is said when all files are judged
-        size = large = math.nan
+        size = large = largest = math.nan
     else:
         _check_not_for_display(definition, file, stored)
         size, large = typical_size(stored), large_size(stored)
+        largest = float(np.max(np.abs(stored), where=np.isfinite(stored), initial=0.0))
     if definition.must_declare:
         raise InputError(_undeclared(definition, file, list(readings(definition, size))))
     if math.isnan(size):
         return own
     found = list(readings(definition, size, large))
-    fitting = [one for one in found if one.is_plausible]
+    is_whole = NO_UNIT in (definition.unit, *definition.other_units) and largest <= 1
+    fitting = [one for one in found if one.is_plausible and not (is_whole and _is_part(one.unit))]
     if len(fitting) != 1 or fitting[0].is_reciprocal:
-        raise InputError(_undecided(definition, file, size, found))
+        raise InputError(_undecided(definition, file, size, found, fitting))
     factor = factor_between(fitting[0].unit, definition.unit)
     return UnitReading(fitting[0].unit, factor if factor is not None else 1.0, VALUES, size)
+
+
+def _is_part(unit: str) -> bool:
+    """Tell whether a fraction in this unit reaches beyond 1 somewhere, as in percent."""
+    factor = factor_between(unit, NO_UNIT)
+    return factor is not None and factor < 1
 
 
 def values_of(definition: MapDefinition, file: FoundFile) -> NDArray[np.float64]:
@@ -256,9 +264,12 @@ def _undeclared(definition: MapDefinition, file: FoundFile, found: list[Reading]
 
 
 def _undecided(
-    definition: MapDefinition, file: FoundFile, size: float, found: list[Reading]
+    definition: MapDefinition,
+    file: FoundFile,
+    size: float,
+    found: list[Reading],
+    fitting: list[Reading],
 ) -> str:
-    fitting = [one for one in found if one.is_plausible]
     low, high = definition.plausible or (0.0, math.inf)
     why = "fits more than one" if len(fitting) > 1 else "fits none"
     if len(fitting) == 1:

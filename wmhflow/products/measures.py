@@ -280,6 +280,7 @@ def _samples(
                 factor_of(entry),
                 entry.definition.plausible,
                 entry.definition.arbitrary_zero,
+                entry.definition.in_fluid,
             )
             for entry in group
         ],

@@ -20,7 +20,8 @@ RESERVED = ("T1w", "FLAIR", "forward", "inverse")
 # names become parts of file names and of columns
 NAME = re.compile(r"[A-Za-z0-9]{1,64}")
 LESION_CLASSES = ("all", "PV", "deep")
-DIRECTIONS = ("lower", "higher", "mixed")
+LOWER, HIGHER = "lower", "higher"
+DIRECTIONS = (LOWER, HIGHER, "mixed")
 # what only the program itself sets
 _OWN_FIELDS = frozenset(("registry_unit",))
 _FLAGS = ("can_be_zero", "can_be_negative", "can_be_relative", "must_declare", "arbitrary_zero")
@@ -81,6 +82,7 @@ class MapDefinition:
     can_be_negative: bool = False
     arbitrary_zero: bool = False
     in_wmh: str | None = None
+    in_fluid: str | None = None
     published: tuple[PublishedWidth, ...] = ()
     registry_unit: str = ""
     component: int | None = None
@@ -221,6 +223,7 @@ def _definition(table: Mapping[str, Any], families: Mapping[str, Any]) -> MapDef
         other_units=tuple(table.get("other_units", ())),
         plausible=None if usual is None else _edges(usual),
         in_wmh=table.get("in_wmh"),
+        in_fluid=table.get("in_fluid"),
         component=table.get("component"),
         published=tuple(_published(one) for one in table.get("published", ())),
         **flags,
@@ -254,7 +257,7 @@ def _check_fields(table: Mapping[str, Any], families: Mapping[str, Any]) -> None
     unknown = sorted(set(table) - known)
     if unknown:
         raise ValueError(f"'{unknown[0]}', which is no field of a map")
-    for name in ("name", "unit", "description", "family", "per", "in_wmh"):
+    for name in ("name", "unit", "description", "family", "per", "in_wmh", "in_fluid"):
         if not isinstance(table.get(name, ""), str):
             raise ValueError(f"{name}, which is no text")
     _check_lists(table)
@@ -304,6 +307,8 @@ def _check_choices(table: Mapping[str, Any], families: Mapping[str, Any]) -> Non
         raise ValueError(f"family, which is none of {', '.join(families)}")
     if table.get("in_wmh", DIRECTIONS[0]) not in DIRECTIONS:
         raise ValueError(f"in_wmh, which is none of {', '.join(DIRECTIONS)}")
+    if table.get("in_fluid", LOWER) not in (LOWER, HIGHER):
+        raise ValueError(f"in_fluid, which is none of {LOWER}, {HIGHER}")
 
 
 def _is_number(value: Any) -> bool:

@@ -42,6 +42,7 @@ from wmhflow.labels.digits import (
     PERIVENTRICULAR_LESIONS,
     REST,
     RIGHT,
+    VENTRICLES,
     WHITE_MATTER,
     WHITE_OR_WMH,
     WMH,
@@ -59,7 +60,7 @@ from wmhflow.steps.kinds import Facts, LabelImage, MaskImage, Rows, Table, step
 from wmhflow.steps.partition import as_partition, as_regions
 from wmhflow.steps.purity import NO_GUARD, Purity, impure_share, keep_rows, wet_voxels
 from wmhflow.steps.surroundings import AroundLesions
-from wmhflow.steps.units import unit_facts
+from wmhflow.steps.units import fluid_facts, unit_facts
 
 DEPTH_BINS, MM_PER_BIN, MM_BINS = 20, 1.0, 40
 CLASSES = {"all": ALL_LESIONS, "PV": PERIVENTRICULAR_LESIONS, "deep": DEEP_LESIONS}
@@ -70,6 +71,7 @@ WHITE = {
     "WMH": ("tissue", WMH, IN_WMH),
     "NAWM": ("tissue", WHITE_MATTER, IN_NAWM),
 }
+FLUID = ("tissue", VENTRICLES, ALL)
 # From this volume of WMH on their asymmetry is judged.
 LEAST_ASYMMETRIC_MM3 = 5000.0
 # Counted where a parcellation was given.
@@ -200,7 +202,8 @@ class MapOptions:
     ``can_be_zero`` says that methods give exactly 0 in tissue. Maps of one ``fit`` were made
     together, and tell of each other where there are no data; an empty one is no fit. The file's
     values times ``factor`` are in ``unit``, in which white matter is typically ``plausible``.
-    ``arbitrary_zero`` says that only differences mean something.
+    ``arbitrary_zero`` says that only differences mean something. ``in_fluid`` says whether it is
+    lower or higher in fluid than in white matter.
     """
 
     name: str
@@ -212,6 +215,7 @@ class MapOptions:
     factor: float = 1.0
     plausible: tuple[float, float] | None = None
     arbitrary_zero: bool = False
+    in_fluid: str | None = None
 
 
 class LoadedMaps(NamedTuple):
@@ -382,7 +386,8 @@ def sample_maps(
     for path, one in zip(maps, options, strict=True):
         median = float(sampled[one.name]["median"][places[WHITE["NAWM"]]])
         facts |= _unit_facts(one, median)
-        facts |= _zero_facts(path, one, loaded, weights, nawm)
+        facts |= _zero_facts(path, one, loaded, weights, (nawm, int(at[places[WHITE["WMH"]]])))
+        facts |= _fluid_facts(path, one, sampled[one.name], places)
     return Samples(table, penumbra, curves, facts)
 
 
@@ -396,6 +401,15 @@ def _unit_facts(one: MapOptions, nawm_median: float) -> Facts:
         can_be_negative=one.low < 0,
         has_either_sign=-one.low >= NOISE_SHARE * one.high,
     )
+
+
+def _fluid_facts(
+    path: Path, one: MapOptions, sampled: Mapping[str, Any], places: Mapping[Any, int]
+) -> Facts:
+    fluid, nawm = places[FLUID], places[WHITE["NAWM"]]
+    medians = float(sampled["median"][fluid]), float(sampled["median"][nawm])
+    seen_mm3 = float(sampled["volume_mm3"][fluid] * sampled["coverage"][fluid])
+    return fluid_facts(path, (one.name, one.unit), one.in_fluid, medians, seen_mm3)
 
 
 def _covered(
@@ -420,14 +434,17 @@ def _covered(
 
 
 def _zero_facts(
-    path: Path, one: MapOptions, loaded: LoadedMaps, weights: Coverage, nawm: int
+    path: Path, one: MapOptions, loaded: LoadedMaps, weights: Coverage, rows: tuple[int, int]
 ) -> dict[str, Any]:
-    """Tell how many zeros of a map are no data and how many count, and say it of much of NAWM."""
-    name = one.name
+    """Tell how many zeros of a map are no data and how many count, and say it of much of NAWM.
+
+    ``rows`` are the places of NAWM and WMH.
+    """
+    name, nawm = one.name, rows[0]
     found, valid = loaded.no_data[name], loaded.maps[name][1]
     which = "zeros_at_bound" if one.can_be_zero else "zeros_counted"
     lost = covered_share(weights, nawm, found.missing)
-    counted = covered_share(weights, nawm, found.zero & valid)
+    counted, in_wmh = (covered_share(weights, row, found.zero & valid) for row in rows)
     if lost > SAID_SHARE:
         why = ", ".join(f"{WHY_NO_DATA[reason]} {n}" for reason, n in found.counts.items() if n)
         log.warning(
@@ -440,6 +457,7 @@ def _zero_facts(
         f"map_{name}_no_data_voxels": int(np.count_nonzero(found.missing)),
         f"map_{name}_nawm_no_data": lost,
         f"map_{name}_nawm_{which}": counted,
+        f"map_{name}_wmh_{which}": in_wmh,
     }
 
 

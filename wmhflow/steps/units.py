@@ -1,9 +1,18 @@
-"""What the QC table says of a map's unit."""
+"""What the QC table says of a map's unit, and of whether it is the map that its name says."""
 
 from __future__ import annotations
 
+import logging
 import math
+from pathlib import Path
 from typing import Any
+
+from wmhflow.registries.maps import LOWER
+
+# The least fluid that tells anything, and a share of white matter's value that is no difference.
+LEAST_FLUID_MM3, SAME_SHARE = 1000.0, 0.05
+NO_UNIT = "1"
+log = logging.getLogger("wmhflow")
 
 
 def unit_facts(
@@ -49,3 +58,55 @@ def unit_facts(
             times = (plausible[0] + size) / plausible[0]
         facts[f"map_{name}_nawm_implausibility"] = times
     return facts
+
+
+def fluid_facts(
+    path: Path,
+    called: tuple[str, str],
+    in_fluid: str | None,
+    medians: tuple[float, float],
+    seen_mm3: float,
+) -> dict[str, Any]:
+    """Tell whether a map is the other way round in fluid than the quantity of its name is.
+
+    Water diffuses freely in fluid and relaxes slowly: a T1 below that of white matter is a rate.
+
+    Parameters
+    ----------
+    path
+        The map, for the message.
+    called
+        Its name and the tables' unit.
+    in_fluid
+        Whether the quantity is lower or higher in fluid than in white matter; None if unknown.
+    medians
+        In the lateral ventricles and in NAWM, in the tables' unit.
+    seen_mm3
+        Volume of the ventricles that has valid values.
+
+    Returns
+    -------
+    dict
+        ``map_<name>_fluid_reversed``: 1, 0, or None where there is too little fluid; nothing where
+        physics tells nothing.
+
+    Examples
+    --------
+    >>> fluid_facts(Path("T1map.nii"), ("T1map", "s"), "higher", (4.1, 0.9), 2e4)
+    {'map_T1map_fluid_reversed': 0}
+    """
+    if in_fluid is None:
+        return {}
+    (name, unit), (fluid, nawm) = called, medians
+    is_reversed = None
+    if math.isfinite(fluid) and math.isfinite(nawm) and seen_mm3 >= LEAST_FLUID_MM3:
+        above = fluid - nawm if in_fluid == LOWER else nawm - fluid
+        is_reversed = int(above > SAME_SHARE * abs(nawm))
+    if is_reversed:
+        log.warning(
+            "%s: its median is %.3g in the lateral ventricles and %.3g in normal-appearing white "
+            "matter%s, and %s is %s in fluid: look whether it holds another quantity, such as a "
+            "reciprocal, was turned round, or lies elsewhere. It is marked 'check'.",
+            path, fluid, nawm, "" if unit == NO_UNIT else f" ({unit})", name, in_fluid,
+        )  # fmt: skip
+    return {f"map_{name}_fluid_reversed": is_reversed}

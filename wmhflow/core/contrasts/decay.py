@@ -251,10 +251,10 @@ def off_decay(
         rise = float(np.median(np.log(signals[number] / signals[number - 1])))
         is_one = np.array_equal(signals[number], signals[number - 1])
         if rise > RISING or is_one:
-            seen = "has the same values as" if is_one else f"is {100 * rise:.0f} % brighter than"
+            seen = "has the same values as" if is_one else f"is {100.0 * rise:.0f} % brighter than"
             raise UnfitImageError(
-                f"the echo at {1000 * times[number]:g} ms {seen} the one at "
-                f"{1000 * times[number - 1]:g} ms: look whether EchoTime and images belong "
+                f"the echo at {1000.0 * times[number]:g} ms {seen} the one at "
+                f"{1000.0 * times[number - 1]:g} ms: look whether EchoTime and images belong "
                 "together, and whether all were scaled alike"
             )
     rate, start = fit.rate[whole].astype(np.float64), fit.signal[whole].astype(np.float64)

@@ -23,6 +23,8 @@ AUTO, DATA, MISSING = "auto", "data", "missing"
 # keeps 1e-7, and dipy's diffusivities are 1e-9 where it had no signal, a millionth of tissue's.
 NEGLIGIBLE = 1e-5
 HIGH_QUANTILE = 0.99
+# A value of this share of a map's median is not next to 0, unless all are multiples of it.
+NEAR_0, ROUNDING_OF_STEPS = 0.1, 1e-3
 FACES = ndimage.generate_binary_structure(3, 1)
 
 
@@ -254,7 +256,18 @@ def _is_smallest(strength: NDArray[np.floating]) -> NDArray[np.bool_]:
     """Find the voxels of the value nearest to 0, and what rounds to it, if it is no typical one."""
     held = strength[np.isfinite(strength)]
     least = held.min(initial=np.inf)
-    if not held.size or 2 * least > held.max():
+    if not held.size or 2 * least > held.max() or _is_far_from_0(held, np.float64(least)):
         return np.zeros(strength.shape, dtype=bool)
     # in double precision, which the values need not have
     return np.asarray(strength <= 1.5 * np.float64(least))
+
+
+def _is_far_from_0(held: NDArray[np.floating], least: np.float64) -> bool:
+    """Tell whether a map has no values near 0 at all, though it is not stored in steps.
+
+    Where the lowest T1 of a brain is that of white matter, one of 0 is none next to it.
+    """
+    if least <= NEAR_0 * np.median(held):
+        return False
+    steps = held / least
+    return bool(np.abs(steps - np.rint(steps)).max() > ROUNDING_OF_STEPS)

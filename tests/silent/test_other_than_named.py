@@ -1,0 +1,363 @@
+"""Images that are another thing than their names say: another quantity, order, gain, or a copy.
+
+Each of these gave a number that looks like one: an anisotropy turned round 0.55, a T1 under the
+name of R1 0.90 /s, an exchanged echo an R2* that is a tenth too low, lesions that were masked out a
+diffusivity of 0.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests import inprocess
+from tests.builders import save_image
+from tests.coarse import Coarse, coarse_dataset, head, save
+from tests.core.diffusion.series import table
+from tests.plan.test_judging import lost_of
+from tests.plan.test_participant import mask, plan_one
+from wmhflow.bids.writer import read_table
+from wmhflow.core.arrays.validation import UnfitImageError
+from wmhflow.core.contrasts import background_noise, fit_decay, off_decay, transfer_ratio
+from wmhflow.core.diffusion.apparent import adc_volumes
+from wmhflow.core.diffusion.gradients import UnfitSeriesError, read_gradients
+from wmhflow.core.diffusion.levels import uneven_volumes
+from wmhflow.core.diffusion.selection import ivim_volumes
+from wmhflow.core.measure.zeros import find_no_data, holds_data
+from wmhflow.core.space.grids import Grid3D
+from wmhflow.errors import InputError
+from wmhflow.plan.judging import judge_visit
+from wmhflow.registries.maps import load_maps
+from wmhflow.registries.quality import find_measure
+from wmhflow.steps.diffusion import fit_tensors
+from wmhflow.steps.echoes import map_decay
+from wmhflow.steps.units import fluid_facts
+
+# ---- tables of gradients -------------------------------------------------------------------------
+
+IN_ANOTHER_UNIT = {
+    "s/m²": (np.array([0, 1e9, 2e9, 2e9]), r"highest b-value is 2e\+09.* in s/m²"),
+    "ms/µm²": (np.array([0, 1.0, 1, 2]), r"highest b-value is 2,.* in ms/µm²"),
+    "none": (np.zeros(4), "all 0, so that no volume has diffusion weighting"),
+}
+
+
+@pytest.mark.parametrize(("bvals", "said"), IN_ANOTHER_UNIT.values(), ids=IN_ANOTHER_UNIT)
+def test_b_values_of_another_unit_are_refused_by_every_model(bvals: Any, said: str) -> None:
+    vectors = np.vstack([np.zeros(3), np.eye(3)])
+    for choose in (
+        lambda: read_gradients(bvals, vectors, np.eye(4), "FSL", 4),
+        lambda: adc_volumes(bvals, vectors, 4),
+        lambda: ivim_volumes(bvals),
+    ):
+        with pytest.raises(UnfitSeriesError, match=said):
+            choose()
+
+
+B = np.array([0.0, 0, 300, 1000, 1000, 1000, 2000, 2000])
+LEVELS = np.array([100.0, 98, 70, 44, 46, 45, 24, 25])
+ORDERS: dict[str, tuple[Any, Any, list[int] | str]] = {
+    "as they are": (LEVELS, B, []),
+    "of S0": (LEVELS / 100, B, []),
+    "in the other order": (LEVELS, B[::-1], r"volume 1 \(b = 2000\) is brighter than volume 7"),
+    "two exchanged": (LEVELS[[2, 1, 0, 3, 4, 5, 6, 7]], B, "brighter than volume 1, which is one"),
+    "of another shell": (LEVELS[[0, 1, 2, 6, 4, 5, 3, 7]], B, [3]),
+    "one that lost half": (np.where(np.arange(8) == 4, 20, LEVELS), B, [4]),
+    "one that is empty": (np.where(np.arange(8) == 4, 0, LEVELS), B, "volume 5 holds no signal"),
+    "one of NaN": (np.where(np.arange(8) < 2, np.nan, LEVELS), B, "volumes 1, 2 hold no signal"),
+}
+
+
+@pytest.mark.parametrize(("levels", "bvals", "said"), ORDERS.values(), ids=ORDERS)
+def test_signals_that_do_not_fall_as_b_values_say_are_found(
+    levels: Any, bvals: Any, said: list[int] | str
+) -> None:
+    args = (levels, bvals, 50.0, np.arange(len(levels)))
+    if isinstance(said, list):
+        assert uneven_volumes(*args) == said
+    else:
+        with pytest.raises(UnfitSeriesError, match=said):
+            uneven_volumes(*args)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_table_in_the_other_order_gives_no_tensor(tmp_path: Path, turned: bool) -> None:
+    """It gave an anisotropy of 1, or of 0."""
+    bvals, vectors = table((1000, 12), n_b0=2)
+    rng = np.random.default_rng(1)
+    axes = rng.normal(size=(6, 7, 8, 3))
+    axes /= np.linalg.norm(axes, axis=-1, keepdims=True)
+    along = np.einsum("xyzi,gi->xyzg", axes, vectors) ** 2
+    signal = 900 * np.exp(-bvals * (0.4e-3 + 1.2e-3 * along))
+    image = save_image(tmp_path / "x.nii", signal[..., ::-1] if turned else signal)
+    np.savetxt(tmp_path / "x.bval", bvals[None])
+    np.savetxt(tmp_path / "x.bvec", vectors.T)
+    args = (image, tmp_path / "x.bval", list(range(len(bvals))), "FSL", tmp_path / "x.bvec")
+    if turned:
+        with pytest.raises(
+            InputError, match=r"x\.nii: volume .* is brighter than volume [12], which"
+        ):
+            fit_tensors(*args)
+    else:
+        assert fit_tensors(*args).facts["uneven_volumes"] == 0
+
+
+# ---- echoes and pairs ----------------------------------------------------------------------------
+
+TIMES = [0.004, 0.009, 0.014, 0.019]
+RATE = np.random.default_rng(2).uniform(15, 25, (8, 9, 10))
+
+
+def echoes() -> list[Any]:
+    return [900 * np.exp(-RATE * time) for time in TIMES]
+
+
+def with_echo(number: int, values: Any) -> list[Any]:
+    return [values if number == place else one for place, one in enumerate(echoes())]
+
+
+WRONG_ECHOES: dict[str, tuple[list[Any], str]] = {
+    "two exchanged": ([echoes()[n] for n in (0, 2, 1, 3)], "14 ms is 1. % brighter than .* 9 ms"),
+    "in the other order": (echoes()[::-1], "look whether EchoTime and images belong together"),
+    "one twice": (with_echo(1, echoes()[0]), "9 ms has the same values as the one at 4 ms"),
+    "one of another gain": (with_echo(1, echoes()[1] / 2), "whether all were scaled alike"),
+    "one of NaN": (with_echo(2, np.full(RATE.shape, np.nan)), "echo 3 holds no number"),
+}
+
+
+@pytest.mark.parametrize(("images", "said"), WRONG_ECHOES.values(), ids=WRONG_ECHOES)
+def test_echoes_that_lie_on_no_decay_give_no_rate(
+    images: list[Any], said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    found = map_decay([Grid3D(one.astype(np.float32), np.eye(4)) for one in images], TIMES)
+    assert found.facts["refused"] == 1
+    assert not np.isfinite(found.rate.data).any()
+    (line,) = caplog.messages
+    assert re.search(said, line)
+
+
+def test_how_far_an_echo_lies_off_the_others_is_measured() -> None:
+    def off(images: list[Any]) -> float:
+        return off_decay(images, TIMES, fit_decay(images, TIMES))
+
+    bound = find_measure("decay_off_line")
+    assert bound is not None
+    assert bound.high is not None
+    assert off(echoes()) < 1e-4
+    assert off(with_echo(3, echoes()[3] * 0.8)) > bound.high
+
+
+def test_a_head_without_air_tells_no_noise() -> None:
+    """The brain's own signal counted as noise, so that no echo stood above it."""
+    rng = np.random.default_rng(0)
+    brain = rng.uniform(200, 400, (20, 20, 20))
+    assert np.isnan(background_noise(brain))
+    cut = np.full((40, 40, 40), np.nan)
+    cut[10:30, 10:30, 10:30] = brain
+    assert np.isnan(background_noise(cut))
+
+
+def test_one_image_is_no_pair() -> None:
+    with pytest.raises(UnfitImageError, match="hold the same values"):
+        transfer_ratio(RATE, RATE)
+
+
+# ---- maps that are another image -----------------------------------------------------------------
+
+SHAPE = (8, 9, 10)
+NOISE = np.random.default_rng(3).uniform(0.3, 0.6, SHAPE)
+
+
+def give(root: Path, ending: str, data: Any, unit: str | None = None, **how: Any) -> Path:
+    path = root / "sub-01" / "dwi" / f"sub-01_space-T1w_{ending}.nii.gz"
+    if unit is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.with_name(path.name.replace(".nii.gz", ".json")).write_text(
+            json.dumps({"Units": unit})
+        )
+    return save_image(path, data, **how)
+
+
+def test_two_maps_that_are_one_image_are_both_refused(raw: Path, derivatives: Path) -> None:
+    """Nobody can tell which of the names is right."""
+    mask(derivatives)
+    first = give(derivatives, "model-tensor_param-md_dwimap", NOISE * 2e-3, "mm^2/s")
+    other = give(derivatives, "model-tensor_param-rd_dwimap", NOISE * 2e-3, "mm^2/s")
+    give(derivatives, "model-tensor_param-fa_dwimap", NOISE, "1")
+    lost = {line.what: line.why for line in judge_visit(plan_one(raw, derivatives))}
+    assert set(lost) == {"MD", "RD"}
+    assert f"{first} holds the same values as {other}" in lost["MD"]
+    assert f"{other} holds the same values as {first}" in lost["RD"]
+
+
+def test_a_map_that_is_the_t1w_is_refused(raw: Path, derivatives: Path) -> None:
+    mask(derivatives)
+    anatomical = raw / "sub-01" / "anat" / "sub-01_T1w.nii.gz"
+    save_image(anatomical, NOISE)
+    give(derivatives, "model-tensor_param-fa_dwimap", NOISE, "1")
+    assert f"the same values as {anatomical}" in lost_of(plan_one(raw, derivatives), "FA")
+
+
+ROUNDED: dict[str, tuple[str, Any, str, str | None]] = {
+    "T1 in whole seconds": ("T1map", 3 * NOISE, "s", "in steps of 1 where 1 is typical"),
+    "kurtosis in fifths": ("model-dki_param-mk_dwimap", 10 * NOISE, "1", "in steps of 0.2"),
+    "flow in whole numbers": ("cbf", 60 * NOISE, "mL/100g/min", None),
+    "susceptibility in whole ppb": ("Chimap", 20 * (NOISE - 0.45), "ppb", None),
+}
+
+
+@pytest.mark.parametrize(("ending", "data", "unit", "said"), ROUNDED.values(), ids=ROUNDED)
+def test_a_map_in_coarse_steps_is_refused(
+    raw: Path, derivatives: Path, ending: str, data: Any, unit: str, said: str | None
+) -> None:
+    mask(derivatives)
+    step = 0.2 if "mk" in ending else 1.0
+    values = np.rint(data) * step
+    give(derivatives, ending, values, unit, dtype=np.float32)
+    visit = plan_one(raw, derivatives)
+    if said is None:
+        assert judge_visit(visit) == ()
+    else:
+        (name,) = [one.name for one in visit.maps if one.name != "R1map"]
+        assert said in next(one.why for one in judge_visit(visit) if one.what == name)
+
+
+@pytest.mark.parametrize(("largest", "is_percent"), [(0.99, False), (3.0, True)])
+def test_what_stays_below_1_is_no_fraction_in_percent(
+    raw: Path, derivatives: Path, largest: float, is_percent: bool
+) -> None:
+    """Neurite densities under the name of free water became a hundredth of themselves."""
+    mask(derivatives)
+    data = NOISE.copy()
+    data[0, 0, 0] = largest
+    give(derivatives, "model-noddi_param-isovf_dwimap", data)
+    visit = plan_one(raw, derivatives)
+    assert [one.name for one in visit.maps] == (["ISOVF"] if is_percent else [])
+    assert is_percent or "fits none" in visit.refused[0]
+
+
+# ---- zeros where lesions were masked out ---------------------------------------------------------
+
+
+def masked_out(least: float) -> tuple[Any, Any]:
+    """Make a map without values near 0, of which a small lesion was set to 0."""
+    data = np.random.default_rng(4).uniform(least, 1.4, (20, 20, 20))
+    gone = np.zeros(data.shape, bool)
+    gone[8:10, 8:12, 8:10] = True
+    return np.where(gone, 0, data), gone
+
+
+@pytest.mark.parametrize("least", [0.3, 0.8])
+def test_a_zero_far_from_all_other_values_is_no_measurement(least: float) -> None:
+    data, gone = masked_out(least)
+    found = find_no_data(data, [holds_data(np.ones_like(data))])
+    assert np.array_equal(found.missing, gone)
+
+
+def test_zeros_of_a_map_in_steps_are_measured_as_before() -> None:
+    data = np.rint(np.random.default_rng(5).uniform(0, 6, (12, 12, 12)))
+    data = np.pad(data, 1, constant_values=3)
+    assert not find_no_data(data, [np.ones(data.shape, bool)]).missing.any()
+
+
+# ---- what is the other way round in fluid --------------------------------------------------------
+
+IN_FLUID = [
+    ("FA", (0.12, 0.42), 0), ("FA", (0.9, 0.55), 1), ("FA", (0.42, 0.42), 0),
+    ("T1map", (4.2, 0.9), 0), ("T1map", (0.24, 1.1), 1), ("R1map", (4.2, 0.9), 1),
+    ("R2starmap", (3, 20), 0), ("ISOVF", (0.05, 0.6), 1), ("MTRmap", (60, 40), 1),
+    ("MD", (float("nan"), 7e-4), None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "medians", "expected"), IN_FLUID)
+def test_a_map_that_is_the_other_way_round_in_fluid_is_marked(
+    name: str, medians: tuple[float, float], expected: int | None, caplog: Any
+) -> None:
+    definition = load_maps()[name]
+    told = (Path("x.nii"), (name, definition.unit), definition.in_fluid, medians)
+    measure = f"map_{name}_fluid_reversed"
+    assert fluid_facts(*told, 2e4) == {measure: expected}
+    assert ("x.nii: its median is" in caplog.text) == (expected == 1)
+    # of a few voxels of fluid nothing is said
+    assert fluid_facts(*told, 200.0) == {measure: None}
+    bound = find_measure(measure)
+    assert bound is not None
+    assert bound.high == 0
+
+
+def test_where_physics_tells_nothing_nothing_is_measured() -> None:
+    assert load_maps()["Chimap"].in_fluid is None
+    assert fluid_facts(Path("x.nii"), ("Chimap", "ppm"), None, (1, 2), 2e4) == {}
+
+
+# ---- a whole run ---------------------------------------------------------------------------------
+
+
+def values(white: float, lesions: float, fluid: float, grey: float) -> Any:
+    made = head()
+    found = np.where(made.lesions, lesions, white)
+    found = np.where(made.codes >= 1000, grey, found)
+    found = np.where(np.isin(made.codes, (4, 43, 24)) & ~made.lesions, fluid, found)
+    noise = 1 + 0.03 * np.random.default_rng(6).standard_normal(found.shape)
+    return np.where(made.codes > 0, found * noise, 0)
+
+
+def without_lesions(data: Any) -> Any:
+    return np.where(head().lesions, 0, data)
+
+
+def turned_round(data: Any) -> Any:
+    return np.where(head().codes > 0, 1 - data, 0)
+
+
+# ending, what the map is made of, and what is marked
+PLANTED: dict[str, tuple[str, Any, Callable[[Any], Any], str | None]] = {
+    "FA": ("model-tensor_param-fa_dwimap", (0.45, 0.25, 0.1, 0.15), turned_round,
+           "fluid_reversed"),
+    "MD": ("model-tensor_param-md_dwimap", (0.75e-3, 1.2e-3, 3e-3, 0.85e-3), np.array, None),
+    "AD": ("model-tensor_param-ad_dwimap", (1.2e-3, 1.6e-3, 3.1e-3, 1e-3), without_lesions,
+           "coverage_WMH"),
+    "R1map": ("R1map", (0.9, 1.3, 4.2, 1.5), np.array, "fluid_reversed"),
+    "T2map": ("T2map", (0.07, 0.1, 0.6, 0.085), np.array, None),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Coarse:
+    made = coarse_dataset(
+        tmp_path_factory.mktemp("named"), without=("fa_dwimap.nii.gz", "cbf.nii.gz")
+    )
+    for ending, numbers, change, _ in PLANTED.values():
+        path = made.given / "sub-01" / "anat" / f"sub-01_space-T1w_{ending}.nii.gz"
+        save(path, change(values(*numbers)).astype(np.float32), head().affine)
+    inprocess.succeed(made.words())
+    return made
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PLANTED)
+def test_a_map_of_another_quantity_is_marked_in_the_table(run: Coarse, name: str) -> None:
+    rows = read_table(run.anat() / "sub-01_desc-wmhflow_qc.tsv")
+    own = {
+        row["metric"]: row["verdict"] for row in rows if row["metric"].startswith(f"map_{name}_")
+    }
+    marked = {metric for metric, verdict in own.items() if verdict == "check"}
+    measure = PLANTED[name][3]
+    assert marked == ({f"map_{name}_{measure}"} if measure else set())
+    assert own[f"map_{name}_fluid_reversed"] in ("ok", "check")
+
+
+@pytest.mark.slow
+def test_lesions_that_were_masked_out_of_a_map_have_no_value(run: Coarse) -> None:
+    (row,) = [
+        row for row in read_table(run.anat() / "sub-01_desc-maps_regions.tsv")
+        if (row["map"], row["seg"], row["index"], row["tissue"]) == ("AD", "tissue", "6", "WMH")
+    ]  # fmt: skip
+    assert (row["mean"], row["n"]) == ("n/a", "0")
