@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
@@ -279,6 +279,18 @@ OF_VOLUMES = (
 )
 
 
+def placed(options: Mapping[str, Any]) -> tuple[str, ...]:
+    how = "contrast" if options["is_flair"] else "darkness"
+    return f"wmh_local_{how}", *(f"wmh_fits_better_{name}" for name in WORDS)
+
+
+# where given masks lie, by what the step is told
+PLACES: dict[str, Callable[[Mapping[str, Any]], tuple[str, ...]]] = {
+    "judge_placement": placed,
+    "judge_other_lesions": lambda options: tuple(f"{n}_outside_brain" for n in options["names"]),
+}
+
+
 def counted_by(recipe: Recipe) -> tuple[str, ...]:
     """Name what a step counts for the table of quality."""
     function = recipe.function.__name__
@@ -303,9 +315,8 @@ def counted_by(recipe: Recipe) -> tuple[str, ...]:
         seen = list(recipe.options["sources"])
         names = [f"{image}_{name}" for image in seen for name in CONTRAST]
         return (*names, *(PAIR if len(seen) == 2 else ()), "template_likeness")
-    if function == "judge_placement":
-        how = "contrast" if recipe.options["is_flair"] else "darkness"
-        return f"wmh_local_{how}", *(f"wmh_fits_better_{name}" for name in WORDS)
+    if function in PLACES:
+        return PLACES[function](recipe.options)
     return COUNTED[function]
 
 

@@ -45,9 +45,12 @@ def alike(number: int) -> Callable[[Record], object]:
             "lobes": ["parcellation", None, "dkt31"][number], "random_seed": number + 1,
             "registration_qc": ["flag", "fail", "off"][number],
         }  # fmt: skip
-        record["maps"] = {"MD": {"unit": "mm^2/s"}}
+        record["maps"] = {"MD": {"unit": "mm^2/s", "file": f"bids:maps:{number}"}}
         record["parts"] = {"T1w": [f"bids:raw:{number}"], "FLAIR": []}
-        record["inputs"] = {f"bids:raw:{number}": f"{number}" * 64}
+        record["inputs"] = {
+            f"bids:raw:{number}": f"{number}" * 64,
+            f"bids:maps:{number}": ("m" if number == 0 else f"{number}9") * 64,
+        }
 
     return change
 
@@ -71,6 +74,8 @@ DIFFERS: dict[str, tuple[Callable[[Record], object], str]] = {
                  "The map MD is not the same in all visits (given, in mm^2/s: sub-01"),
     "a copy": (lambda record: record["inputs"].update({"bids:raw:1": "0" * 64}),
                "One image under two names: the T1w of sub-02 n/a is also that of sub-01 n/a."),
+    "a copy of a map": (lambda record: record["inputs"].update({"bids:maps:1": "m" * 64}),
+                        "One image under two names: the MD of sub-02 n/a is also that of sub-01"),
 }  # fmt: skip
 
 

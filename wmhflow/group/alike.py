@@ -50,8 +50,8 @@ class Alike:
 
     def __init__(self) -> None:
         self._found: dict[tuple[str, str], _Ways] = {}
-        # the first visit of each raw image, by what it holds
-        self._images: dict[str, str] = {}
+        # the first visit and file of each image, by what it holds
+        self._images: dict[str, tuple[str, str]] = {}
         self._copies: list[str] = []
 
     def note(self, visit: str, record: Mapping[str, Any]) -> None:
@@ -66,10 +66,10 @@ class Alike:
         """
         for kind, name, way in _ways_of(record):
             self._found.setdefault((kind, name), _Ways()).note(way, visit)
-        for suffix, content in _raw_images(record):
-            first = self._images.setdefault(content, visit)
-            if first != visit:
-                self._copies.append(f"the {suffix} of {visit} is also that of {first}")
+        for what, uri, content in _images_of(record):
+            first, its_uri = self._images.setdefault(content, (visit, uri))
+            if first != visit and its_uri != uri:
+                self._copies.append(f"the {what} of {visit} is also that of {first}")
 
     def say(self) -> None:
         """Say what differs, in a sentence each, on standard error."""
@@ -121,17 +121,21 @@ def _ways_of(record: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
             yield "map", str(name), f"{how}, in {_text(entry.get('unit'))}"
 
 
-def _raw_images(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """List the checksums of the T1w and the FLAIR that a visit was made from."""
-    inputs, parts = record.get("inputs"), record.get("parts")
-    if not (isinstance(inputs, dict) and isinstance(parts, dict)):
-        return
+def _images_of(record: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """List what a visit was made from: T1w, FLAIR and maps, their files and checksums."""
+    inputs, parts, maps = (
+        content if isinstance(content := record.get(name), dict) else {}
+        for name in ("inputs", "parts", "maps")
+    )
+    told: list[tuple[str, Any]] = []
     for suffix in ("T1w", "FLAIR"):
         uris = parts.get(suffix)
-        for uri in uris if isinstance(uris, list) else []:
-            content = inputs.get(uri) if isinstance(uri, str) else None
-            if isinstance(content, str):
-                yield suffix, content
+        told += [(suffix, uri) for uri in (uris if isinstance(uris, list) else [])]
+    told += [(str(name), one.get("file")) for name, one in maps.items() if isinstance(one, dict)]
+    for what, uri in told:
+        content = inputs.get(uri) if isinstance(uri, str) else None
+        if isinstance(content, str):
+            yield what, uri, content
 
 
 def _text(value: Any) -> str:

@@ -13,7 +13,7 @@ from wmhflow.products.regions import NEAR
 from wmhflow.products.rows import zone_images
 from wmhflow.products.tables import ACUTE_TABLE, ADJACENCY_TABLE, SPACES_TABLE
 from wmhflow.steps.lesions import bring_mask
-from wmhflow.steps.others import tabulate_acute, tabulate_adjacency
+from wmhflow.steps.others import judge_other_lesions, tabulate_acute, tabulate_adjacency
 
 CAPTIONS = {
     ACUTE: "Acute lesions",
@@ -50,10 +50,26 @@ def other_lesions(visit: Visit) -> Iterator[Recipe]:
                 "facts": Facts(f"{kind}_given_facts"),
             },
         )  # fmt: skip
+    yield from _judged(visit)
     if ACUTE in visit.plan.others:
         yield acute_table(visit)
     if SPACES in visit.plan.others:
         yield _adjacency(visit)
+
+
+def _judged(visit: Visit) -> Iterator[Recipe]:
+    """Declare the judgement on where masks of other lesions lie, those of infarcts among them."""
+    given = dict(visit.plan.others)
+    if visit.plan.infarct is not None:
+        given["infarct"] = visit.plan.infarct
+    if given:
+        yield Recipe(
+            "other_lesions",
+            judge_other_lesions,
+            beside={"masks": [f"mask_{kind}" for kind in given], "brain": "mask_brain"},
+            options={"names": [*given], "sources": [str(one.file.path) for one in given.values()]},
+            makes={"facts": Facts("other_lesions_facts")},
+        )
 
 
 def mask_of(visit: Visit, kind: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from typing import Any, NamedTuple
 
@@ -19,10 +20,13 @@ from wmhflow.steps.kinds import Facts, LabelImage, MaskImage, Rows, step
 # mm: within the first a lesion is adjacent to a perivascular space.
 NEAR_MM = (2.0, 5.0)
 N_DRAWS = 200
+# Of a mask of lesions of the brain; a bound of the QC table as well.
+MOST_OUTSIDE = 0.25
 # Shares of lesions that touch perivascular spaces: 7 T and Barnes 2022 to Huang 2021
 # (doi:10.3389/fneur.2022.889884, doi:10.1177/0271678X211002279).
 PUBLISHED = (0.77, 0.89)
 CLASSES = ("all", "PV", "deep")
+log = logging.getLogger("wmhflow")
 
 
 class AcuteLesions(NamedTuple):
@@ -37,6 +41,38 @@ class Adjacency(NamedTuple):
 
     table: Rows
     summary: Rows
+
+
+class MasksInBrain(NamedTuple):
+    """How much of other lesions lies outside the brain."""
+
+    facts: Facts
+
+
+@step(mem_gb=1.0)
+def judge_other_lesions(
+    masks: list[MaskImage], brain: MaskImage, names: list[str], sources: list[str]
+) -> MasksInBrain:
+    """Measure how much of given masks of other lesions lies outside the brain, and say it.
+
+    Parameters
+    ----------
+    masks, brain
+        On the reference.
+    names, sources
+        What each is a mask of, and its file as it was given.
+    """
+    facts: Facts = {}
+    for mask, name, source in zip(masks, names, sources, strict=True):
+        n = int(np.count_nonzero(mask.data))
+        outside = int(np.count_nonzero(mask.data & ~brain.data)) / n if n else None
+        facts[f"{name}_outside_brain"] = outside
+        if outside is not None and outside > MOST_OUTSIDE:
+            log.warning(
+                "%s: %.0f %% of it lies outside the brain; is it of this person and visit, and in "
+                "the space that its name says? It is marked 'check'.", source, 100 * outside,
+            )  # fmt: skip
+    return MasksInBrain(facts)
 
 
 @step(mem_gb=2.0)
