@@ -242,6 +242,17 @@ def test_what_stays_below_1_is_no_fraction_in_percent(
     assert is_percent or "fits none" in visit.refused[0]
 
 
+@pytest.mark.parametrize("ending", [".img", ".nrrd", ".NII.GZ", ".nii.bz2", ".mif"])
+def test_a_map_of_a_kind_that_is_not_read_is_said(
+    raw: Path, derivatives: Path, ending: str
+) -> None:
+    mask(derivatives)
+    path = give(derivatives, "T1map", NOISE, "s")
+    path.rename(path.with_name(path.name.replace(".nii.gz", ending)))
+    notes = [line.why for line in plan_one(raw, derivatives).decisions if line.state == "note"]
+    assert f"not read: sub-01_space-T1w_T1map{ending}; save as .nii.gz what is meant" in notes
+
+
 # ---- zeros where lesions were masked out ---------------------------------------------------------
 
 

@@ -14,7 +14,7 @@ from wmhflow.plan.choice import named, queries_of
 from wmhflow.plan.context import NATIVE_SPACES, Planning
 from wmhflow.plan.visit import VisitPlan
 from wmhflow.registries.maps import MapDefinition
-from wmhflow.registries.producers import looks_like_wmh
+from wmhflow.registries.producers import IMAGE_ENDINGS, UNREAD_ENDINGS, looks_like_wmh
 from wmhflow.registries.spaces import kind_of_space
 
 MOST_NAMED = 4
@@ -145,11 +145,29 @@ def say_left_over(
                 planning.say(dataset.name, "note", why)
         if left:
             planning.say(dataset.name, "note", _listed(left, maps))
+        unread = [file for file in _unread(dataset, planning) if _nearest(file, maps)]
+        if unread:
+            planning.say(dataset.name, "note", _listed_unread(unread))
         for name in _untold(dataset)[:1]:
             planning.say(dataset.name, "note", f"whose {name} is cannot be told: {PUT_IT}")
         if dataset.name not in used:
             planning.say(dataset.name, "warning", _nothing(planning, dataset, files))
     return sorted(used)
+
+
+def _unread(dataset: Dataset, planning: Planning) -> Iterator[FoundFile]:
+    """Go through images of a kind that is not read: a pair of files, or another program's."""
+    for file in dataset.of(planning.subject):
+        name = file.path.name
+        is_other = name.lower().endswith((*IMAGE_ENDINGS, *UNREAD_ENDINGS))
+        if is_other and not name.endswith(IMAGE_ENDINGS) and _is_of_visit(planning, file):
+            yield file
+
+
+def _listed_unread(files: Sequence[FoundFile]) -> str:
+    shown = ", ".join(sorted(file.path.name for file in files)[:MOST_NAMED])
+    more = f" and {len(files) - MOST_NAMED} more" if len(files) > MOST_NAMED else ""
+    return f"not read: {shown}{more}; save as .nii.gz what is meant"
 
 
 def _listed(left: Sequence[FoundFile], maps: Mapping[str, MapDefinition]) -> str:
