@@ -37,6 +37,8 @@ from wmhflow.registries.maps import load_maps
 from wmhflow.registries.quality import find_measure
 from wmhflow.steps.diffusion import fit_tensors
 from wmhflow.steps.echoes import map_decay
+from wmhflow.steps.kinds import MaskImage
+from wmhflow.steps.others import MOST_OUTSIDE, judge_other_lesions
 from wmhflow.steps.units import fluid_facts
 
 # ---- tables of gradients -------------------------------------------------------------------------
@@ -306,6 +308,27 @@ def test_a_map_that_is_the_other_way_round_in_fluid_is_marked(
 def test_where_physics_tells_nothing_nothing_is_measured() -> None:
     assert load_maps()["Chimap"].in_fluid is None
     assert fluid_facts(Path("x.nii"), ("Chimap", "ppm"), None, (1, 2), 2e4) == {}
+
+
+# ---- other lesions that are no one's -------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("shift", "expected"), [(0, 0.0), (2, 0.5), (6, 1.0)])
+def test_a_mask_of_other_lesions_outside_the_brain_is_said(
+    shift: int, expected: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    brain, bleed = np.zeros((2, 20, 20, 20), bool)
+    brain[:10], bleed[6 + shift : 10 + shift, 5:8, 5:8] = True, True
+    masks = [MaskImage(bleed, np.eye(4)), MaskImage(np.zeros_like(bleed), np.eye(4))]
+    found = judge_other_lesions(
+        masks, MaskImage(brain, np.eye(4)), ["haemorrhage", "infarct"], ["b.nii", "i.nii"]
+    )
+    assert found.facts == {"haemorrhage_outside_brain": expected, "infarct_outside_brain": None}
+    bound = find_measure("haemorrhage_outside_brain")
+    assert bound is not None
+    assert bound.high == MOST_OUTSIDE
+    is_said = f"b.nii: {100 * expected:.0f} % of it lies outside the brain" in caplog.text
+    assert is_said == (expected > bound.high)
 
 
 # ---- a whole run ---------------------------------------------------------------------------------

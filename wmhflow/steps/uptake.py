@@ -139,6 +139,12 @@ def map_uptake(
 
     def compute() -> tuple[NDArray[np.floating], Facts]:
         values = series[..., 0]
+        shown = [
+            bool(np.any(np.isfinite(frame) & (frame != 0))) for frame in np.moveaxis(series, 3, 0)
+        ]
+        if not all(shown):
+            number = (volumes or [0])[shown.index(False)] + 1
+            raise UnfitImageError(f"frame {number} of the PET holds no value other than 0")
         if volumes:
             window = min(starts_s), max(a + b for a, b in zip(starts_s, durations_s, strict=True))
             values = mean_over_frames(series, starts_s, durations_s, window)
