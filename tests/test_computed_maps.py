@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
 import pytest
 
 from tests import echoes, inprocess
-from tests.coarse import Coarse, coarse_dataset, head
+from tests.coarse import Coarse, coarse_dataset, head, save
 from wmhflow.bids.writer import read_table
 from wmhflow.cli.parser import parse_settings
 from wmhflow.cli.run import make_plans
@@ -84,6 +85,49 @@ def test_what_cannot_be_computed_is_not_and_the_plan_says_why(
     assert why in said(visit, name)
     # one map that cannot be computed costs that map only
     assert "R1map" in {one.name for one in visit.maps}
+
+
+def cut(data: Any, place: Any) -> tuple[Any, Any]:
+    return data[:-1], place
+
+
+def aside(data: Any, place: Any) -> tuple[Any, Any]:
+    return data, place + np.pad([[6.0], [0], [0], [0]], ((0, 0), (3, 0)))
+
+
+def doubled(data: Any, place: Any) -> tuple[Any, Any]:
+    return np.stack([data, data], axis=-1), place
+
+
+@pytest.mark.parametrize(
+    ("pattern", "change", "why"),
+    [
+        ("*echo-3_part-mag*.nii.gz", cut, "lies on another grid than"),
+        ("*echo-3_part-mag*.nii.gz", aside, "lies on another grid than"),
+        ("*echo-3_part-mag*.nii.gz", doubled, "where one 3D image is meant"),
+        ("*echo-1_part-phase*.nii.gz", aside, "lies on another grid than"),
+    ],
+)
+def test_echoes_of_several_grids_are_not_taken_voxel_by_voxel(
+    dataset: Coarse, pattern: str, change: Any, why: str
+) -> None:
+    """One shape was a failed step, another place a rate of two places."""
+    (path,) = (dataset.raw / "sub-01" / "anat").glob(pattern)
+    image = nib.load(path)
+    save(path, *change(np.asarray(image.dataobj), image.affine))
+    visit = planned(dataset)
+    assert "Chimap" not in {one.name for one in visit.maps}
+    assert why in said(visit, "Chimap")
+
+
+def test_echoes_in_one_file_are_said_to_be(dataset: Coarse) -> None:
+    anat = dataset.raw / "sub-01" / "anat"
+    (one,) = anat.glob("*echo-1_part-mag*.nii.gz")
+    image = nib.load(one)
+    save(one, np.stack([np.asarray(image.dataobj)] * 5, axis=-1), image.affine)
+    for path in {*anat.glob("*echo-[2-5]_*"), *anat.glob("*part-phase*")}:
+        path.unlink()
+    assert "its echoes are volumes of one file" in said(planned(dataset), "R2starmap")
 
 
 def test_missing_phases_and_too_few_echoes_are_said(dataset: Coarse) -> None:

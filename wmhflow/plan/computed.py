@@ -420,10 +420,14 @@ def _with_companions(
         definition.lead: _in_order(leads, lead.along) if lead.along else leads[0]
     }
     missing: dict[str, int] = {}
+    if lead.along and (odd := _off_grid(planning, leads[1:], leads[0])):
+        return odd
     for parameter, wanted in definition.files.items():
         if parameter == definition.lead:
             continue
         answers = _belonging(planning, wanted, leads[0], lead.along)
+        if wanted.along and (odd := _off_grid(planning, answers, leads[0])):
+            return odd
         if wanted.along and answers:
             found[parameter] = _in_order(answers, wanted.along)
         elif len(answers) == 1:
@@ -469,6 +473,18 @@ def _scan(file: FoundFile) -> tuple[Any, ...]:
     """Return what is equal for files of one scan."""
     return tuple(str(file.get(name)) for name in ("session", "acquisition", "direction", "run",
                                                   "space"))  # fmt: skip
+
+
+def _off_grid(planning: Planning, files: Sequence[FoundFile], lead: FoundFile) -> str | None:
+    """Say of images that are taken voxel by voxel which does not lie on the first one's grid."""
+    try:
+        for file in files:
+            ours, theirs = planning.facts(file), planning.facts(lead)
+            if ours.shape != theirs.shape or not same_lattice(ours, theirs):
+                return f"{file.named} lies on another grid than {lead.named}"
+    except InputError as error:
+        return str(error)
+    return None
 
 
 def _on_grid(planning: Planning, file: FoundFile, lead: FoundFile) -> bool:

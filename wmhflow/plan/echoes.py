@@ -35,7 +35,10 @@ def judge_decay(planning: Planning, found: FoundSeries) -> Fit | str:
     found
         The series of echoes.
     """
-    times = _echo_times(_files(found["magnitude"]))
+    files = _files(found["magnitude"])
+    if len(files) == 1 and planning.series_facts(files[0]).n_volumes > 1:
+        return "its echoes are volumes of one file; give each as a file of its own (echo-1, echo-2)"
+    times = _echo_times(files)
     if isinstance(times, str):
         return times
     return Fit(_described(times), {"echo_times_s": times}, {"EchoTime": times})
