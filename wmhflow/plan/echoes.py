@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -63,11 +64,14 @@ def judge_phase(planning: Planning, found: FoundSeries) -> Fit | str:
     if isinstance(times, str):
         return times
     told = [read_sidecar(file) for file in phases]
-    strengths = {_number(one.get("MagneticFieldStrength")) for one in told}
+    fields = [one.get("MagneticFieldStrength") for one in told]
+    strengths = {_number(one) for one in fields}
     units = {str(one["Units"]) for one in told if one.get("Units")}
     fault = None
     if times != _echo_times(bright):
         fault = "its phase images and magnitudes have other echo times"
+    elif wrong := [one for one in fields if one is not None and _number(one) is None]:
+        fault = f"its MagneticFieldStrength is {wrong[0]!r}, where a number of tesla is meant"
     elif strengths == {None} or len(strengths) > 1:
         fault = (
             "its JSON files do not say the strength of the main field (MagneticFieldStrength, T)"
@@ -173,10 +177,13 @@ def _files(found: FoundFile | tuple[FoundFile, ...]) -> tuple[FoundFile, ...]:
 
 def _echo_times(files: Sequence[FoundFile]) -> list[float] | str:
     """Read echo times in s, or say why they cannot be used."""
-    times = [_number(read_sidecar(file).get("EchoTime")) for file in files]
-    known = [time for time in times if time is not None]
+    stated = [read_sidecar(file).get("EchoTime") for file in files]
+    known = [time for one in stated if (time := _number(one)) is not None]
     if len(files) < LEAST_ECHOES:
         return f"it has {len(files)} echoes: at least {LEAST_ECHOES} are needed"
+    wrong = [one for one in stated if one is not None and _number(one) is None]
+    if wrong:
+        return f"the EchoTime in its JSON files is {wrong[0]!r}, where a number of seconds is meant"
     if len(known) < len(files):
         return (
             f"{len(files) - len(known)} of its {len(files)} echoes have no EchoTime in JSON files"
@@ -190,7 +197,7 @@ def _echo_times(files: Sequence[FoundFile]) -> list[float] | str:
 
 def _number(value: Any) -> float | None:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number else None
+    return float(value) if is_number and math.isfinite(value) else None
 
 
 def _are_one(first: Any, second: Any) -> bool:
