@@ -7,12 +7,14 @@ diffusivity of 0.
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 import pytest
 
@@ -253,6 +255,32 @@ def test_a_map_of_a_kind_that_is_not_read_is_said(
     path.rename(path.with_name(path.name.replace(".nii.gz", ending)))
     notes = [line.why for line in plan_one(raw, derivatives).decisions if line.state == "note"]
     assert f"not read: sub-01_space-T1w_T1map{ending}; save as .nii.gz what is meant" in notes
+
+
+def not_packed(path: Path) -> None:
+    path.write_bytes(gzip.decompress(path.read_bytes()))
+
+
+def emptied(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def coloured(path: Path) -> None:
+    colours = np.zeros(SHAPE, dtype=[("R", "u1"), ("G", "u1"), ("B", "u1")])
+    nib.save(nib.Nifti1Image(colours, np.eye(4)), path)
+
+
+@pytest.mark.parametrize("spoil", [not_packed, emptied, coloured])
+@pytest.mark.parametrize("name", ["T1map", "model-tensor_param-md_dwimap"])
+def test_a_map_whose_header_cannot_be_read_costs_itself_and_what_is_made_of_it(
+    raw: Path, derivatives: Path, name: str, spoil: Callable[[Path], None]
+) -> None:
+    """A rate that would be made of such a T1 cost the person."""
+    mask(derivatives)
+    spoil(give(derivatives, name, NOISE))
+    visit = plan_one(raw, derivatives)
+    assert (visit.problem, visit.maps) == (None, ())
+    assert len(visit.refused) == 1
 
 
 # ---- zeros where lesions were masked out ---------------------------------------------------------

@@ -277,13 +277,13 @@ class Computing:
         return self._series[key]
 
     def _odd_size(self, found: FoundSeries) -> str | None:
-        """Say why the header of a series cannot be right; what cannot be read is said by others."""
+        """Say why the header of a series cannot be right, or read."""
         for file in listed_files(found):
             if file.path.name.endswith(IMAGE_EXTENSIONS):
                 try:
                     odd = odd_size(self.planning.series_facts(file))
-                except InputError:
-                    continue
+                except InputError as error:
+                    return str(error)
                 if odd is not None:
                     return f"{file.named}: {odd}"
         return None
