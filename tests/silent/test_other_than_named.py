@@ -257,6 +257,13 @@ def test_a_map_of_a_kind_that_is_not_read_is_said(
     assert f"not read: sub-01_space-T1w_T1map{ending}; save as .nii.gz what is meant" in notes
 
 
+def test_what_stays_below_1_does_not_speak_for_percent(raw: Path, derivatives: Path) -> None:
+    """It is marked by the QC table: its white matter is none, and its fluid."""
+    mask(derivatives)
+    give(derivatives, "model-noddi_param-isovf_dwimap", NOISE, "1")
+    assert judge_visit(plan_one(raw, derivatives)) == ()
+
+
 def not_packed(path: Path) -> None:
     path.write_bytes(gzip.decompress(path.read_bytes()))
 

@@ -114,10 +114,10 @@ def _told(entry: MapPlan) -> ImageValues | str:
                 check_contrast(inspect_values(companion.path))
     except InputError as error:
         return str(error)
-    fault = None
+    told, fault = told_by(path, data), None
     if definition.plausible is not None:
-        fault = contradiction(entry.file, definition, read_as, size)
-    return fault or told_by(path, data)
+        fault = contradiction(entry.file, definition, read_as, size, max(-told.low, told.high))
+    return fault or told
 
 
 def _check_varies(path: Path, data: NDArray[Any]) -> None:

@@ -143,12 +143,17 @@ def _by_values(definition: MapDefinition, file: FoundFile) -> UnitReading:
     if math.isnan(size):
         return own
     found = list(readings(definition, size, large))
-    is_whole = NO_UNIT in (definition.unit, *definition.other_units) and largest <= 1
-    fitting = [one for one in found if one.is_plausible and not (is_whole and _is_part(one.unit))]
+    fitting = _fitting(definition, found, largest)
     if len(fitting) != 1 or fitting[0].is_reciprocal:
         raise InputError(_undecided(definition, file, size, found, fitting))
     factor = factor_between(fitting[0].unit, definition.unit)
     return UnitReading(fitting[0].unit, factor if factor is not None else 1.0, VALUES, size)
+
+
+def _fitting(definition: MapDefinition, found: list[Reading], largest: float) -> list[Reading]:
+    """Keep the readings that are plausible; what nowhere is above 1 is no fraction in percent."""
+    is_whole = NO_UNIT in (definition.unit, *definition.other_units) and largest <= 1
+    return [one for one in found if one.is_plausible and not (is_whole and _is_part(one.unit))]
 
 
 def _is_part(unit: str) -> bool:
@@ -221,7 +226,11 @@ def readings(
 
 
 def contradiction(
-    file: FoundFile, definition: MapDefinition, reading: UnitReading, size: float
+    file: FoundFile,
+    definition: MapDefinition,
+    reading: UnitReading,
+    size: float,
+    largest: float = math.inf,
 ) -> str | None:
     """Say why values cannot be in the unit that a text states, if they fit another one.
 
@@ -233,6 +242,8 @@ def contradiction(
         The map, and how its file is read.
     size
         What :func:`typical_size` says of the file's values, as they are stored.
+    largest
+        The largest of them.
 
     Returns
     -------
@@ -244,7 +255,7 @@ def contradiction(
         return None
     if usual[0] <= size * reading.factor <= usual[1]:
         return None
-    fitting = [one for one in readings(definition, size) if one.is_plausible]
+    fitting = _fitting(definition, list(readings(definition, size)), largest)
     if not fitting:
         return None
     return (

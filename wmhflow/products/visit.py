@@ -113,6 +113,7 @@ def visit_choices(visit: VisitPlan, settings: Settings) -> dict[str, Any]:
                 "can_be_zero": entry.definition.can_be_zero,
                 "arbitrary_zero": entry.definition.arbitrary_zero,
                 "plausible": entry.definition.plausible and list(entry.definition.plausible),
+                "in_fluid": entry.definition.in_fluid,
                 **_how_read(entry),
                 **_how_computed(entry),
             }
