@@ -29,5 +29,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "ventricles_and_septum",
             "accept_lesions",
         ],
+        "unmarked": ["BrightSpot", "bright_spots"],
     },
 )
