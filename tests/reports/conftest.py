@@ -169,6 +169,7 @@ def world(tmp_path: Path) -> World:
     arrays = made_up_arrays()
     map_path = inputs / "sub-01_<script>alert(1)</script>&\"'_FA.nii.gz".replace("/", "_")
     make_image(arrays["preproc_T1w"] / 200, AFFINE).to_filename(map_path)
+    make_image(arrays["preproc_FLAIR"], AFFINE).to_filename(inputs / "sub-01_FLAIR.nii.gz")
     xfm = found(Path(write_itk_affine(np.eye(4), inputs / "xfm.txt")))
     definition = MapDefinition("FA", "1", (0.0, 1.0), {"suffix": "FA"})
     visit = VisitPlan(

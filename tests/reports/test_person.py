@@ -65,7 +65,10 @@ def test_key_numbers_checks_and_tables_are_there(world, monkeypatch):
     words = re.sub(r"\s+", " ", text)
     assert "WMH volume 6.00 mL" in words
     assert "Brain mask, fluid in it included 1000.00 mL" in words
-    assert "wmh_asymmetry is 0.9, expected -0.6 to 0.6" in words
+    said = "(left - right) / (left + right) of the volume of WMH; judged from 5 mL on"
+    assert f"{said}: 0.9, expected -0.6 to 0.6" in words
+    # names of the file stand in the table of quality alone
+    assert "wmh_asymmetry" not in words[: words.index("What was found")]
     assert "juxtaventricular white matter 11.00 21.00 1.00" in words
     assert "0.160 L −30.0" in words
     assert "4.2" in words
@@ -80,7 +83,7 @@ def test_what_is_to_be_checked_comes_first_and_is_explained(world, monkeypatch):
     assert table.index("wmh_asymmetry") < table.index("brain_volume_mm3")
     assert table.index("brain_volume_mm3") < table.index("<details>") < table.index("n_lesions")
     assert "(left - right) / (left + right)" in table
-    assert source.index("wmh_asymmetry is 0.9") < source.index('id="visit-masks"')
+    assert source.index(": 0.9, expected -0.6 to 0.6") < source.index('id="visit-masks"')
 
 
 def test_that_nothing_is_marked_is_said(world, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -58,6 +59,29 @@ def find_measure(metric: str) -> QualityMeasure | None:
     """
     fitting = (entry for entry in load_quality_measures() if fnmatchcase(metric, entry.metric))
     return next(fitting, None)
+
+
+def words_of(metric: str) -> str:
+    """Say in words what a measure is, and of what, where it is measured of several things.
+
+    Parameters
+    ----------
+    metric
+        As it stands in a QC table. One that the registry does not know has its own words.
+
+    Examples
+    --------
+    >>> words_of("wmh_volume_mm3"), words_of("map_FA_coverage_NAWM")
+    ('Volume of WMH', 'Share of NAWM that valid voxels of the map cover (FA)')
+    """
+    measure = find_measure(metric)
+    if measure is None:
+        return metric.replace("_", " ")
+    pattern = ".*".join(re.escape(part) for part in measure.metric.split("*"))
+    found = re.fullmatch(pattern.replace(".*", "(.*)"), metric)
+    of = [part.replace("_", " ").strip() for part in found.groups()] if found else []
+    named = ", ".join(part for part in of if part)
+    return f"{measure.meaning} ({named})" if named else measure.meaning
 
 
 def explain_measures(metrics: Iterable[str]) -> dict[str, str]:

@@ -53,6 +53,7 @@ def acute_values(context: VisitContext) -> Mapping[str, Any]:
     return {
         "links": context.links,
         "lesions": shown,
+        "filled": tables.filled_columns(shown),
         "n_lesions": len(rows),
         "shown_lesions": tables.SHOWN_LESIONS,
         "is_refused": quality.get("acute_refused") == "1",

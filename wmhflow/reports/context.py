@@ -23,6 +23,7 @@ from wmhflow.products.maps import group_name, map_groups
 from wmhflow.products.product import Image, Table, page_path
 from wmhflow.products.visit import visit_unit
 from wmhflow.reports.scene import Scene, load_ras, load_scene
+from wmhflow.reports.unmarked import spots_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from wmhflow.core.wmh.unmarked import BrightSpot
     from wmhflow.plan.visit import MapPlan, VisitPlan
     from wmhflow.products.unit import Unit
     from wmhflow.reports.tables import TableRow
@@ -109,6 +111,11 @@ class VisitContext:
     def scene(self) -> Scene:
         """The visit's images."""
         return load_scene(self.visit, self.image)
+
+    @cached_property
+    def unmarked(self) -> list[BrightSpot] | None:
+        """Bright spots that the WMH mask does not hold; None if they could not be looked for."""
+        return spots_of(self.scene)
 
     def image(self, key: str) -> Path:
         """Return the file of an image that the visit promises."""

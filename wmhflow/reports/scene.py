@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wmhflow.files.forms import trusted_affine
-from wmhflow.files.images import load_volume
+from wmhflow.files.images import load_volume, read_header
 from wmhflow.labels.digits import CSF, WHITE_OR_WMH, class_of, layer_of, shell_ordinal
 from wmhflow.reports.drawing.choice import lesion_slices
+from wmhflow.reports.drawing.planes import thick_plane
 from wmhflow.reports.drawing.volumes import Box, Volume, bounding_box, obliquity_deg, to_ras
 
 if TYPE_CHECKING:
@@ -30,7 +31,9 @@ class Scene:
     """A visit's images on the reference grid, in the order right, front, up.
 
     ``tissue``, ``zones``, ``shells`` and ``lobes`` hold label numbers without the side, ``layers``
-    those of the bullseye's layers; where there are no lobes, both are None.
+    those of the bullseye's layers; where there are no lobes, both are None. ``thick`` is the plane
+    of the background's slices, and ``thick_reference`` that of the reference's, where they are so
+    thick that other planes cannot be read.
     """
 
     reference: Volume
@@ -47,9 +50,16 @@ class Scene:
     infarct: NDArray[np.bool_] | None = None
     lobes: NDArray[np.integer] | None = None
     layers: NDArray[np.integer] | None = None
+    thick: str | None = None
+    thick_reference: str | None = None
     _chosen: dict[tuple[str, int], list[int]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
+
+    @property
+    def plane(self) -> str:
+        """The plane that pictures show first: that of thick slices, else the axial one."""
+        return self.thick_reference or self.thick or "axial"
 
     @property
     def has_wmh(self) -> bool:
@@ -124,6 +134,7 @@ def load_scene(visit: VisitPlan, path_of: Callable[[str], Path]) -> Scene:
         return load(key).data.astype(np.int16)
 
     reference = load(f"preproc_{visit.reference}")
+    thick_reference = thick_plane(reference.affine)
     other = load(f"preproc_{visit.other_name}") if visit.other_anatomical is not None else None
     has_flair = other is not None and visit.other_name == "FLAIR"
     brain = load("mask_brain").data > 0
@@ -143,7 +154,15 @@ def load_scene(visit: VisitPlan, path_of: Callable[[str], Path]) -> Scene:
         load("mask_infarct").data > 0 if visit.infarct else None,
         class_of(labels("seg_lobes")) if visit.lobes else None,
         layer_of(labels("seg_bullseye")) if visit.lobes else None,
+        thick_reference or (_thick_flair(visit) if has_flair else None),
+        thick_reference,
     )
+
+
+def _thick_flair(visit: VisitPlan) -> str | None:
+    """Return the plane in which a FLAIR was taken that was brought to a finer reference."""
+    # what was written of it lies on the reference's grid: the scan itself is asked
+    return thick_plane(read_header(visit.flair.path)[1]) if visit.flair is not None else None
 
 
 def load_ras(path: Path, trust: str | None = None) -> Volume:

@@ -17,6 +17,7 @@ from wmhflow.reports.beside import ACUTE_MASK, acute_values, spectra_values
 from wmhflow.reports.context import VisitContext
 from wmhflow.reports.drawing.common import pretty_unit
 from wmhflow.reports.page import SectionPart
+from wmhflow.reports.unmarked import unmarked_values
 
 if TYPE_CHECKING:
     from wmhflow.reports.page import Shown
@@ -78,6 +79,10 @@ def _orientation(context: VisitContext) -> Values:
     return {"orientation": context.scene.orientation}
 
 
+def _masks(context: VisitContext) -> Values:
+    return {**_orientation(context), **unmarked_values(context.unmarked, context.scene)}
+
+
 def _volumes(context: VisitContext) -> Values:
     rows = context.table("volumes")
     parts = [(title, tables.volume_rows(rows, seg)) for seg, title in tables.VOLUME_TITLES.items()]
@@ -96,9 +101,11 @@ def _atlas_tables(context: VisitContext) -> Iterator[tuple[str, list[SideVolumes
 
 def _lesions(context: VisitContext) -> Values:
     rows = context.table("lesions")
+    shown = tables.largest_lesions(rows)
     return {
         "links": context.links,
-        "lesions": tables.largest_lesions(rows),
+        "lesions": shown,
+        "filled": tables.filled_columns(shown),
         "n_lesions": len(rows),
         "shown_lesions": tables.SHOWN_LESIONS,
     }
@@ -182,7 +189,7 @@ class Section:
 
 SECTIONS: tuple[Section, ...] = (
     Section("summary", "Summary", "summary.html.j2", _summary, has_heading=False),
-    Section("masks", "Masks", "masks.html.j2", _orientation),
+    Section("masks", "Masks", "masks.html.j2", _masks),
     Section("regions", "Regions", "regions.html.j2", _orientation, _only_with_pictures),
     Section("alignment", "Alignment", "alignment.html.j2", _orientation),
     Section("volumes", "Volumes", "volumes.html.j2", _volumes),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from wmhflow.labels.digits import LETTER_BOTH, is_callosum, is_cell
 from wmhflow.labels.regions import load_regions
-from wmhflow.registries.quality import find_measure
+from wmhflow.registries.quality import words_of
 from wmhflow.reports.drawing.profiles import CurvePoint, ProfilePoint
 
 if TYPE_CHECKING:
@@ -159,6 +159,17 @@ def largest_lesions(rows: Sequence[TableRow]) -> list[TableRow]:
     ]
 
 
+def filled_columns(rows: Sequence[TableRow]) -> set[str]:
+    """Name the columns in which a row has a value.
+
+    Examples
+    --------
+    >>> filled_columns([{"lobe": "n/a", "x": "n/a"}, {"lobe": "n/a", "x": "3"}])
+    {'x'}
+    """
+    return {key for row in rows for key, value in row.items() if value != MISSING}
+
+
 def profile_points(rows: Sequence[TableRow], name: str) -> dict[str, list[ProfilePoint]]:
     """Arrange one map's profile by lesion class.
 
@@ -262,12 +273,14 @@ def quality_rows(rows: Sequence[TableRow]) -> list[TableRow]:
     >>> [entry["verdict"] for entry in found], found[0]["meaning"], found[0]["expected"]
     (['check', 'ok'], 'Number of lesions', 'at most 3')
     """
-    explained = []
-    for row in sorted(rows, key=lambda row: VERDICTS.index(row["verdict"])):
-        measure = find_measure(row["metric"])
-        meaning = measure.meaning if measure else ""
-        explained.append(row | {"meaning": meaning, "expected": _expected(row["low"], row["high"])})
-    return explained
+    return [
+        row
+        | {
+            "meaning": words_of(row["metric"]),
+            "expected": _expected(row["low"], row["high"]),
+        }
+        for row in sorted(rows, key=lambda row: VERDICTS.index(row["verdict"]))
+    ]
 
 
 def _expected(low: str, high: str) -> str:

@@ -68,7 +68,7 @@ def test_a_marked_spot_and_its_rim_are_not_named() -> None:
     image, white = head(LARGE, SMALL)
     (spot,) = found(image, white, marked=planted(LARGE))
     np.testing.assert_array_equal(mask_of(spot), planted(SMALL))
-    # the voxels around the mask are lesion in part: of the large spot, what lies 2 mm above and below
+    # voxels around the mask are lesion in part; of the spot, what lies 2 mm above and below is left
     core = planted((slice(11, 12), slice(13, 14), slice(9, 10)))
     assert np.sqrt(2) * SPACING[0] < MARGIN_MM < SPACING[2]
     left = np.any([mask_of(spot) for spot in found(image, white, marked=core)], axis=0)

@@ -33,7 +33,7 @@ def test_borders_are_closed_and_an_empty_mask_has_none(seed):
 def test_the_legend_names_lines_first_and_no_nameless_label():
     fill = Fill(MASK, ((1, "#111111", "one"), (2, "#222222", "")), 0.3)
     entries = legend_entries([Outline(MASK, "#ffe600", "WMH")], fill)
-    assert [(entry.name, entry.opacity) for entry in entries] == [("WMH", None), ("one", 0.3)]
+    assert [(entry.name, entry.is_area) for entry in entries] == [("WMH", False), ("one", True)]
 
 
 def test_a_legend_takes_the_rows_that_it_needs():

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # part.
 MARGIN_MM = 1.5
 # A spot is brighter than white matter around by so many SD everywhere, and by more at its peak.
-LEAST_Z, LEAST_PEAK_Z = 2.5, 3.5
+LEAST_Z, LEAST_PEAK_Z = 3.0, 4.0
 LEAST_MM3, LEAST_VOXELS = 10.0, 3
 # White matter around: a mean with Gaussian weights, over blocks of voxels.
 AROUND_MM, BLOCK_MM = 12.0, 5.0

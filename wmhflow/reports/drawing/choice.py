@@ -40,6 +40,42 @@ def spread_slices(brain: NDArray[np.bool_], plane: str, count: int) -> list[int]
     return sorted(set(chosen.tolist()))
 
 
+def through(mask: NDArray[np.bool_], plane: str, count: int) -> list[int]:
+    """Choose slices at equal steps through all of a mask, half a step from either end.
+
+    Parameters
+    ----------
+    mask
+        3D; the whole grid is used if it is empty.
+    plane
+        ``axial``, ``coronal`` or ``sagittal``.
+    count
+        How many at most; every slice where there are no more.
+
+    Returns
+    -------
+    list of int
+        Ascending, a whole number of slices apart.
+
+    Examples
+    --------
+    >>> (
+    ...     through(np.ones((1, 1, 12), bool), "axial", 4),
+    ...     through(np.ones((3, 1, 1), bool), "sagittal", 4),
+    ... )
+    ([1, 4, 7, 10], [0, 1, 2])
+    """
+    occupied = np.flatnonzero(_area(mask, plane))
+    if not occupied.size:
+        occupied = np.arange(mask.shape[NORMAL_AXIS[plane]])
+    first, length = int(occupied[0]), int(occupied[-1] - occupied[0]) + 1
+    step = -(-length // count)
+    n_slices = -(-length // step)
+    # what the steps do not fill is left over at both ends alike
+    start = first + (length - 1 - step * (n_slices - 1)) // 2
+    return [start + step * number for number in range(n_slices)]
+
+
 def lesion_slices(
     lesions: NDArray[np.bool_], brain: NDArray[np.bool_], plane: str, count: int
 ) -> list[int]:

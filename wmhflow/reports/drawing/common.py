@@ -9,6 +9,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
 DPI = 100
 # Of 256 shades each fifth is drawn of a scan, whose noise is most of a picture's bytes: these are
@@ -18,7 +19,7 @@ FINE, COARSE = 1, 5
 PACKING = 4
 
 
-def png_bytes(figure: Figure, step: int = FINE) -> bytes:
+def png_bytes(figure: Figure, step: int = FINE, ground: NDArray[np.uint8] | None = None) -> bytes:
     """Return the same bytes for the same picture: the Agg renderer, and no date or version.
 
     Parameters
@@ -27,12 +28,22 @@ def png_bytes(figure: Figure, step: int = FINE) -> bytes:
         Of ``DPI`` dots per inch, on an opaque ground.
     step
         Between two shades of a colour that are drawn; black and white are among them.
+    ground
+        What the figure is drawn on, as (rows, columns, 3) of its size, the uppermost row first;
+        the figure's own ground if not said.
     """
+    from matplotlib.backend_bases import GraphicsContextBase
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
     canvas = FigureCanvasAgg(figure)
-    canvas.draw()
+    renderer = canvas.get_renderer()
+    renderer.clear()
+    if ground is not None:
+        # not as one of the figure's images, which are resampled for half of a picture's time
+        figure.patch.set_visible(False)
+        renderer.draw_image(GraphicsContextBase(), 0, 0, _opaque(ground[::-1]))
+    figure.draw(renderer)
     colours = np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
     if step > FINE:
         colours = (step * np.rint(np.arange(256) / step)).astype(np.uint8)[colours]
@@ -40,6 +51,13 @@ def png_bytes(figure: Figure, step: int = FINE) -> bytes:
     image = Image.fromarray(colours)
     image.save(stream, "png", dpi=(DPI, DPI), compress_level=PACKING)
     return stream.getvalue()
+
+
+def _opaque(colours: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    rows, columns, _ = colours.shape
+    full = np.full((rows, columns, 4), 255, dtype=np.uint8)
+    full[..., :3] = colours
+    return full
 
 
 def pretty_unit(unit: str) -> str:

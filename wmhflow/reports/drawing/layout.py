@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     from wmhflow.reports.drawing.volumes import Box
 
 GAP_MM = 7.0
-TITLE_MM = 10.0
+TITLE_MM, UNTITLED_MM = 10.0, 2.0
 TOP_MM = 3.0
 INK = "#f4f4f4"
 
-Row = tuple[int, tuple[tuple[str, int], ...]]  # number of the underlay; planes and slices
+Items = tuple[tuple[str, int], ...]  # planes and slices
+Row = tuple[int, Items]  # number of the underlay; what stands side by side
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Panel:
     bottom: float
     width: float
     height: float
+    is_titled: bool = True
 
     @property
     def extent(self) -> tuple[float, float, float, float]:
@@ -55,6 +57,8 @@ def arrange(
 ) -> Canvas:
     """Place slices in centred rows, all at the same number of pixels per mm.
 
+    A row that repeats the slices of the one above stands closer to it, without their titles.
+
     Parameters
     ----------
     rows
@@ -69,7 +73,7 @@ def arrange(
     Returns
     -------
     Canvas
-        With the titles of the slices above them.
+        With room for the titles of the slices above them.
     """
     extents = [
         float((edge.stop - edge.start) * mm) for edge, mm in zip(box, spacing_mm, strict=True)
@@ -82,15 +86,19 @@ def arrange(
     widths = [sum(size(plane)[0] + GAP_MM for plane, _ in items) + GAP_MM for _, items in rows]
     heights = [max((size(plane)[1] for plane, _ in items), default=0.0) for _, items in rows]
     canvas_width = max(widths)
-    bottom = sum(heights) + TITLE_MM * len(rows) + GAP_MM
+    titled = [n == 0 or items != rows[n - 1][1] for n, (_, items) in enumerate(rows)]
+    above = [TITLE_MM if is_titled else UNTITLED_MM for is_titled in titled]
+    bottom = sum(heights) + sum(above) + GAP_MM
     canvas_height = bottom + TOP_MM
     panels = []
-    for (underlay, items), width, height in zip(rows, widths, heights, strict=True):
-        bottom -= height + TITLE_MM
+    for (underlay, items), width, height, title, is_titled in zip(
+        rows, widths, heights, above, titled, strict=True
+    ):
+        bottom -= height + title
         left = margin_mm + (canvas_width - width) / 2 + GAP_MM
         for plane, index in items:
             across, upward = size(plane)
-            panels.append(Panel(underlay, plane, index, left, bottom, across, upward))
+            panels.append(Panel(underlay, plane, index, left, bottom, across, upward, is_titled))
             left += across + GAP_MM
     return Canvas(tuple(panels), canvas_width + margin_mm, canvas_height)
 

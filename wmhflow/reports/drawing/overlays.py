@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wmhflow.reports.drawing.layout import GAP_MM, INK
-from wmhflow.reports.drawing.planes import cut
+from wmhflow.reports.drawing.planes import NORMAL_AXIS, cut, plane_axes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from matplotlib.axes import Axes
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 LEGEND_ROW_MM = 10.0
 LEGEND_MARK_MM = 22.0
 LEGEND_LETTER_MM = 3.9
+# On what translucent colours are explained that no slice shows.
+MIDDLE_GREY = 0.5
+# How far beside its voxel a mark stands.
+MARK_MM = 2.5
 
 
 @dataclass(frozen=True)
@@ -48,12 +52,21 @@ class Fill:
 
 
 @dataclass(frozen=True)
+class Mark:
+    """A short text on the right of a voxel, in the slice of one plane that shows it."""
+
+    text: str
+    voxel: tuple[int, int, int]
+    plane: str
+
+
+@dataclass(frozen=True)
 class LegendEntry:
-    """What a colour means; ``opacity`` is that of a fill, None for a line."""
+    """What a colour means: as it is seen in the picture, of a line or of an area."""
 
     colour: str
     name: str
-    opacity: float | None = None
+    is_area: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,20 +94,45 @@ class Legend:
         return LEGEND_ROW_MM * rows + (GAP_MM if self.entries else 0.0)
 
 
-def legend_entries(outlines: Sequence[Outline], fill: Fill | None) -> tuple[LegendEntry, ...]:
-    """List what a legend explains: lines first, then the labels that have a name."""
-    lines = [LegendEntry(outline.colour, outline.name) for outline in outlines]
+def legend_entries(
+    outlines: Sequence[Outline], fill: Fill | None, greys: Mapping[int, float] | None = None
+) -> tuple[LegendEntry, ...]:
+    """List what a legend explains: lines first, then the labels that have a name.
+
+    Parameters
+    ----------
+    outlines, fill
+        What is drawn.
+    greys
+        By label, how bright the image is under it, from 0 to 1, and MIDDLE_GREY where it is not
+        shown: translucent colours are seen on it.
+
+    Examples
+    --------
+    >>> half = Fill(np.ones((1, 1, 1)), ((1, "#ff0000", "one"),), 0.5)
+    >>> [entry.colour for entry in legend_entries((), half, {1: 1.0})]
+    ['#ff8080']
+    """
+    entries = [LegendEntry(outline.colour, outline.name) for outline in outlines]
     if fill is not None:
-        lines += [
-            LegendEntry(colour, name, fill.opacity) for _, colour, name in fill.entries if name
+        under = greys or {}
+        entries += [
+            LegendEntry(seen_on(colour, fill.opacity, under.get(label, MIDDLE_GREY)), name, True)
+            for label, colour, name in fill.entries
+            if name
         ]
-    return tuple(lines)
+    return tuple(entries)
 
 
-def draw_overlays(
-    axes: Axes, panel: Panel, box: Box, outlines: Sequence[Outline], fill: Fill | None
-) -> None:
-    """Draw labels and, above them, borders on one slice.
+def seen_on(colour: str, opacity: float, grey: float) -> str:
+    """Return how a translucent colour looks on a grey between 0 and 1."""
+    from matplotlib.colors import to_hex, to_rgb
+
+    return str(to_hex([opacity * part + (1 - opacity) * grey for part in to_rgb(colour)]))
+
+
+def draw_outlines(axes: Axes, panel: Panel, box: Box, outlines: Sequence[Outline]) -> None:
+    """Draw borders on one slice.
 
     Parameters
     ----------
@@ -104,32 +142,12 @@ def draw_overlays(
         The slice, and where it stands.
     box
         What of the grid is shown.
-    outlines, fill
+    outlines
         On the reference grid.
     """
-    if fill is not None:
-        _draw_fill(axes, panel, cut(fill.labels, panel.plane, panel.index, box), fill)
     for outline in outlines:
         shown = cut(outline.mask, panel.plane, panel.index, box)
         _draw_outline(axes, panel, shown, outline)
-
-
-def _draw_fill(axes: Axes, panel: Panel, labels: NDArray[Any], fill: Fill) -> None:
-    from matplotlib.colors import to_rgba
-
-    if not any(np.any(labels == label) for label, _, _ in fill.entries):
-        return
-    painted = np.zeros((*labels.shape, 4))
-    for label, colour, _ in fill.entries:
-        painted[labels == label] = to_rgba(colour, fill.opacity)
-    axes.imshow(
-        painted,
-        extent=panel.extent,
-        origin="lower",
-        interpolation="nearest",
-        aspect="auto",
-        zorder=2,
-    )
 
 
 def edge_segments(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -181,6 +199,39 @@ def _draw_outline(axes: Axes, panel: Panel, mask: NDArray[np.bool_], outline: Ou
     )
 
 
+def draw_marks(
+    axes: Axes, panel: Panel, box: Box, spacing_mm: NDArray[np.float64], marks: Sequence[Mark]
+) -> None:
+    """Write marks on the right of their voxels, in the one slice of their plane that holds these.
+
+    Parameters
+    ----------
+    axes
+        In mm of the canvas.
+    panel, box
+        The slice, and what of the grid is shown.
+    spacing_mm
+        Voxel sizes of the grid.
+    marks
+        Of this slice and of others.
+    """
+    from matplotlib.patheffects import withStroke
+
+    columns, upward = plane_axes(panel.plane)
+    for mark in marks:
+        if (mark.plane, mark.voxel[NORMAL_AXIS[panel.plane]]) != (panel.plane, panel.index):
+            continue
+        x, y = (
+            float((mark.voxel[axis] - box[axis].start + 0.5) * spacing_mm[axis])
+            for axis in (columns, upward)
+        )
+        axes.text(
+            panel.left + x + MARK_MM, panel.bottom + y, mark.text, color=INK, fontsize=12,
+            fontweight="bold", ha="left", va="center", zorder=5,
+            path_effects=[withStroke(linewidth=3, foreground="black")],
+        )  # fmt: skip
+
+
 def draw_legend(axes: Axes, legend: Legend) -> None:
     """Draw a legend below zero of the canvas: lines as lines, fills as boxes."""
     from matplotlib.patches import Rectangle
@@ -189,7 +240,7 @@ def draw_legend(axes: Axes, legend: Legend) -> None:
         row, column = divmod(number, legend.per_row)
         x = GAP_MM + column * legend.entry_mm
         y = -LEGEND_ROW_MM * (row + 0.6)
-        if entry.opacity is None:
+        if not entry.is_area:
             axes.plot([x, x + 9], [y, y], color=entry.colour, linewidth=2.2, zorder=5)
         else:
             axes.add_patch(Rectangle((x, y - 2.6), 9, 5.2, facecolor=entry.colour, zorder=5))

@@ -7,15 +7,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
+from wmhflow.core.space.geometry import ras_axes, spacing_of
+from wmhflow.core.wmh.evidence import THICK_RATIO
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from wmhflow.reports.drawing.volumes import Box, Volume
 
 NORMAL_AXIS = {"sagittal": 0, "coronal": 1, "axial": 2}
+PLANES = tuple(NORMAL_AXIS)
 EDGE_LETTERS = (("L", "R"), ("P", "A"), ("I", "S"))
 
 
@@ -53,6 +57,37 @@ def plane_axes(plane: str) -> tuple[int, int]:
     """
     columns, rows = (axis for axis in range(3) if axis != NORMAL_AXIS[plane])
     return columns, rows
+
+
+def thick_plane(affine: ArrayLike) -> str | None:
+    """Return the plane of an image's slices if they are much thicker than their voxels are wide.
+
+    Parameters
+    ----------
+    affine
+        Of the image, in whatever order it is stored, (4, 4).
+
+    Returns
+    -------
+    str or None
+        ``axial``, ``coronal`` or ``sagittal``, the nearest for an oblique image; None for voxels
+        that are nearly cubes, which show all planes alike.
+
+    Raises
+    ------
+    GeometryError
+        If the affine describes no usable grid.
+
+    Examples
+    --------
+    >>> thick_plane(np.diag([0.9, 5.0, 0.9, 1])), thick_plane(np.diag([1.0, 1, 1.2, 1]))
+    ('coronal', None)
+    """
+    sizes = spacing_of(affine)
+    thickest = int(sizes.argmax())
+    if sizes[thickest] <= THICK_RATIO * np.sort(sizes)[1]:
+        return None
+    return PLANES[ras_axes(affine).axes.index(thickest)]
 
 
 def edge_letters(volume: Volume, plane: str) -> tuple[str, str]:
@@ -111,6 +146,8 @@ def sample_slice(
     ndarray
         In the layout of :func:`cut`; NaN outside the image's field of view.
     """
+    if _is_same_grid(image, matrix, grid):
+        return cut(image.data, plane, index, box).astype(np.float32)
     columns, rows = plane_axes(plane)
     voxels = np.empty((3, box[rows].stop - box[rows].start, box[columns].stop - box[columns].start))
     voxels[NORMAL_AXIS[plane]] = index
@@ -124,6 +161,15 @@ def sample_slice(
         image.data, np.clip(where, 0, last), order=1, output=np.float32
     )
     return np.where(inside, sampled, np.float32(np.nan))
+
+
+def _is_same_grid(image: Volume, matrix: NDArray[np.float64], grid: Volume) -> bool:
+    """Tell whether there is nothing to interpolate: voxels lie where the grid's do."""
+    return (
+        image.data.shape == grid.data.shape
+        and np.array_equal(image.affine, grid.affine)
+        and np.array_equal(matrix, np.eye(4))
+    )
 
 
 def display_range(values: Sequence[NDArray[Any]]) -> tuple[float, float]:

@@ -9,8 +9,16 @@ import numpy as np
 
 from wmhflow.reports.drawing.common import COARSE, DPI, png_bytes
 from wmhflow.reports.drawing.layout import GAP_MM, INK, arrange, mark_places
-from wmhflow.reports.drawing.overlays import Legend, draw_legend, draw_overlays, legend_entries
+from wmhflow.reports.drawing.overlays import (
+    Legend,
+    draw_legend,
+    draw_marks,
+    draw_outlines,
+    legend_entries,
+)
+from wmhflow.reports.drawing.painting import Tile, greys_under, paint
 from wmhflow.reports.drawing.planes import (
+    cut,
     display_range,
     edge_letters,
     sample_slice,
@@ -19,20 +27,21 @@ from wmhflow.reports.drawing.planes import (
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
     from wmhflow.reports.drawing.layout import Canvas, Panel, Row
-    from wmhflow.reports.drawing.overlays import Fill, Outline
+    from wmhflow.reports.drawing.overlays import Fill, Mark, Outline
     from wmhflow.reports.drawing.volumes import Box, Volume
 
 PIXELS_PER_MM = 2.0
 ROW_TITLE_MM = 8.0
 SCALE_BAR_MM = 50.0
 NEAR_MIDDLE_MM = 8.0
-BACKGROUND, OUTSIDE = "#000000", "#23232b"
+BACKGROUND = "#000000"
 AXIS_NAMES = {"axial": "z", "coronal": "y", "sagittal": "x"}
 
 
@@ -56,6 +65,8 @@ def slice_png(
     underlays: Sequence[Underlay],
     outlines: Sequence[Outline] = (),
     fill: Fill | None = None,
+    marks: Sequence[Mark] = (),
+    scale: float = 1.0,
 ) -> bytes:
     """Draw slices of images on the reference grid, with masks and labels over them.
 
@@ -72,7 +83,12 @@ def slice_png(
     underlays
         Grey images.
     outlines, fill
-        Masks and labels on the reference grid.
+        Masks and labels on the reference grid. The legend has the colours of labels as they look
+        on what lies under most of their voxels.
+    marks
+        What is written beside voxels.
+    scale
+        How much larger the picture is than ``PIXELS_PER_MM`` says, its letters too.
 
     Returns
     -------
@@ -81,24 +97,34 @@ def slice_png(
     """
     titled = any(underlay.title for underlay in underlays)
     canvas = arrange(rows, reference.spacing, box, ROW_TITLE_MM if titled else 0.0)
-    legend = Legend(legend_entries(outlines, fill), canvas.width)
-    figure, axes = _dark_canvas(canvas.width, canvas.height, legend.height_mm)
-    _draw_underlays(axes, canvas, reference, box, underlays)
+    tiles = _tiles(canvas, reference, box, underlays, fill)
+    legend = Legend(legend_entries(outlines, fill, greys_under(tiles)), canvas.width)
+    figure, axes = _dark_canvas(canvas.width, canvas.height, legend.height_mm, scale)
+    size = int(figure.bbox.height), int(figure.bbox.width)
+    ground = paint(tiles, size, PIXELS_PER_MM * scale, legend.height_mm, fill)
+    for number, underlay in enumerate(underlays):
+        own = [panel for panel in canvas.panels if panel.underlay == number]
+        if own and underlay.title:
+            _row_title(axes, own[0], underlay.title)
     for panel in canvas.panels:
         _annotate(axes, panel, reference, box)
         if not underlays[panel.underlay].is_bare:
-            draw_overlays(axes, panel, box, outlines, fill)
+            draw_outlines(axes, panel, box, outlines)
+            draw_marks(axes, panel, box, reference.spacing, marks)
     _scale_bar(axes, canvas)
     draw_legend(axes, legend)
-    return png_bytes(figure, COARSE)
+    return png_bytes(figure, COARSE, ground)
 
 
-def _dark_canvas(width_mm: float, height_mm: float, legend_mm: float) -> tuple[Figure, Axes]:
+def _dark_canvas(
+    width_mm: float, height_mm: float, legend_mm: float, scale: float
+) -> tuple[Figure, Axes]:
     from matplotlib.figure import Figure
 
     inches = PIXELS_PER_MM / DPI
     total = height_mm + legend_mm
-    figure = Figure(figsize=(width_mm * inches, total * inches), dpi=DPI, facecolor=BACKGROUND)
+    size = width_mm * inches, total * inches
+    figure = Figure(figsize=size, dpi=DPI * scale, facecolor=BACKGROUND)
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     axes.set_axis_off()
     axes.set_xlim(0, width_mm)
@@ -106,55 +132,43 @@ def _dark_canvas(width_mm: float, height_mm: float, legend_mm: float) -> tuple[F
     return figure, axes
 
 
-def _draw_underlays(
-    axes: Axes, canvas: Canvas, reference: Volume, box: Box, underlays: Sequence[Underlay]
-) -> None:
-    """Draw the grey slices; an image with and without lines over it has one range of greys."""
-    shown = [underlays[panel.underlay] for panel in canvas.panels]
-    slices = [
-        sample_slice(own.image, own.matrix, reference, panel.plane, panel.index, box)
-        for own, panel in zip(shown, canvas.panels, strict=True)
+def _tiles(
+    canvas: Canvas, reference: Volume, box: Box, underlays: Sequence[Underlay], fill: Fill | None
+) -> list[Tile]:
+    """Cut the slices; an image with and without lines over it has one range of greys."""
+    cuts: dict[tuple[int, str, int], NDArray[np.float32]] = {}
+    places = [(id(underlays[p.underlay].image), p.plane, p.index) for p in canvas.panels]
+    for place, panel in zip(places, canvas.panels, strict=True):
+        if place not in cuts:
+            own = underlays[panel.underlay]
+            cuts[place] = sample_slice(
+                own.image, own.matrix, reference, panel.plane, panel.index, box
+            )
+    for image in dict.fromkeys(image for image, _, _ in places):
+        alike = {place: values for place, values in cuts.items() if place[0] == image}
+        low, high = display_range(list(alike.values()))
+        cuts |= {place: np.clip((part - low) / (high - low), 0, 1) for place, part in alike.items()}
+    return [
+        Tile(panel, cuts[place], _labels(panel, box, underlays[panel.underlay], fill))
+        for place, panel in zip(places, canvas.panels, strict=True)
     ]
-    for number, underlay in enumerate(underlays):
-        alike = [s for s, own in zip(slices, shown, strict=True) if own.image is underlay.image]
-        limits = display_range(alike)
-        own = [i for i, panel in enumerate(canvas.panels) if panel.underlay == number]
-        for i in own:
-            _draw_grey(axes, canvas.panels[i], slices[i], limits)
-        if own and underlay.title:
-            _row_title(axes, canvas.panels[own[0]], underlay.title)
 
 
-def _draw_grey(
-    axes: Axes, panel: Panel, values: NDArray[np.float32], limits: tuple[float, float]
-) -> None:
-    from matplotlib import colormaps
-
-    low, high = limits
-    scaled = np.clip((values - low) / (high - low), 0, 1)
-    colours = colormaps["gray"].with_extremes(bad=OUTSIDE)
-    axes.imshow(
-        np.ma.masked_invalid(scaled),
-        cmap=colours,
-        vmin=0,
-        vmax=1,
-        extent=panel.extent,
-        origin="lower",
-        interpolation="bilinear",
-        interpolation_stage="rgba",
-        aspect="auto",
-        zorder=1,
-    )
+def _labels(panel: Panel, box: Box, underlay: Underlay, fill: Fill | None) -> NDArray[Any] | None:
+    if fill is None or underlay.is_bare:
+        return None
+    return cut(fill.labels, panel.plane, panel.index, box)
 
 
 def _annotate(axes: Axes, panel: Panel, reference: Volume, box: Box) -> None:
     """Name a slice and its edges; on sagittal slices, the side too."""
-    text = slice_title(reference, panel.plane, panel.index, box)
     top = panel.bottom + panel.height
-    axes.text(
-        panel.left + panel.width / 2, top + 1.5, text, color=INK, fontsize=10.5,
-        ha="center", va="bottom", zorder=5,
-    )  # fmt: skip
+    if panel.is_titled:
+        text = slice_title(reference, panel.plane, panel.index, box)
+        axes.text(
+            panel.left + panel.width / 2, top + 1.5, text, color=INK, fontsize=10.5,
+            ha="center", va="bottom", zorder=5,
+        )  # fmt: skip
     for letter, x, side in mark_places(panel, edge_letters(reference, panel.plane)):
         axes.text(
             x, top - 1.5, letter, color=INK, fontsize=13, fontweight="bold",

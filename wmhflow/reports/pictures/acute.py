@@ -8,7 +8,13 @@ from wmhflow.plan.others import ACUTE, BLEED, OEDEMA
 from wmhflow.reports.drawing.overlays import Outline
 from wmhflow.reports.drawing.slices import Underlay, slice_png
 from wmhflow.reports.pictures.picture import ORIENTATION, Picture
-from wmhflow.reports.pictures.views import contours, lesion_rows
+from wmhflow.reports.pictures.views import (
+    contours,
+    first_plane,
+    lesion_rows,
+    planes_text,
+    with_bare,
+)
 
 if TYPE_CHECKING:
     from wmhflow.reports.context import VisitContext
@@ -30,14 +36,12 @@ def acute(context: VisitContext) -> Picture | None:
     lesions = masks[ACUTE]
     if not lesions.any():
         return None
-    rows = lesion_rows(scene, 8, 4, apart=True, lesions=lesions)
-    axial = [row for row in rows if row[1][0][0] == "axial"]
-    # as with WMH, lines hide what they surround
-    paired = [row for _, items in axial for row in ((1, items), (0, items))]
+    rows = lesion_rows(scene, 8, 4, apart=True, lesions=lesions, on_reference=True)
+    own, others = first_plane(scene, rows)
     png = slice_png(
         scene.reference,
         scene.box,
-        paired + rows[len(axial) :],
+        with_bare(own) + others,
         [Underlay(scene.reference), Underlay(scene.reference, is_bare=True)],
         contours(scene) + [Outline(mask, *DRAWN[kind]) for kind, mask in masks.items()],
     )
@@ -47,6 +51,7 @@ def acute(context: VisitContext) -> Picture | None:
         name,
         png,
         f"Borders of acute lesions on the {name}",
-        f"Borders of acute lesions (red) on the {name}, in slices through them: axial ones with "
-        f"and without lines, coronal and sagittal ones. {ORIENTATION}",
+        f"Borders of acute lesions (red) on the {name}, in slices through them: "
+        f"{planes_text(scene, on_reference=True)}; the first with and without lines. "
+        f"{ORIENTATION}",
     )

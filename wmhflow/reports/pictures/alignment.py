@@ -121,9 +121,14 @@ def _compare(scene: Scene, other: Underlay, reference: str) -> bytes:
 
 def _alignment_rows(scene: Scene, underlays: int) -> list[Row]:
     """Show the same slices of every underlay, one row each."""
+    counts = {"axial": 2, "coronal": 2, "sagittal": 1}
+    if scene.thick_reference is not None:
+        # one other plane shows whether images lie alike across the slices
+        other = "axial" if scene.thick_reference == "sagittal" else "sagittal"
+        counts = {scene.thick_reference: 4, other: 1}
     items = tuple(
         (plane, index)
-        for plane, count in (("axial", 2), ("coronal", 2), ("sagittal", 1))
+        for plane, count in counts.items()
         for index in _calm_slices(scene, plane, count)
     )
     return [(number, items) for number in range(underlays)]

@@ -12,7 +12,15 @@ from wmhflow.labels.edges import interval_mm
 from wmhflow.reports.drawing.overlays import Fill, Outline
 from wmhflow.reports.drawing.slices import Underlay, slice_png
 from wmhflow.reports.pictures.picture import ORIENTATION, Picture
-from wmhflow.reports.pictures.views import contours, lesion_rows, registry_entries
+from wmhflow.reports.pictures.views import (
+    contours,
+    first_plane,
+    lesion_rows,
+    planes_text,
+    registry_entries,
+    scale_of,
+    with_bare,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,16 +34,14 @@ REST_COLOUR = "#8d99ae"
 def masks(context: VisitContext) -> Picture:
     """Draw the borders of WMH and ventricles on the FLAIR (else on the reference)."""
     scene = context.scene
-    lesions = lesion_rows(scene, 8, 4, apart=True)
-    axial = [row for row in lesions if row[1][0][0] == "axial"]
-    # the same axial slices without lines above those with them: lines hide what they surround
-    paired = [row for _, items in axial for row in ((1, items), (0, items))]
+    own, others = first_plane(scene, lesion_rows(scene, 4, 4, apart=True))
     png = slice_png(
         scene.reference,
         scene.box,
-        paired + lesions[len(axial) :],
+        with_bare(own) + others,
         [Underlay(scene.background), Underlay(scene.background, is_bare=True)],
         contours(scene),
+        scale=scale_of(scene),
     )
     name = scene.background_name
     infarct = "" if scene.infarct is None else " Pink: the given infarct, which is no WMH."
@@ -44,9 +50,9 @@ def masks(context: VisitContext) -> Picture:
         name,
         png,
         f"Borders of WMH and lateral ventricles on the {name}",
-        f"Borders of WMH (yellow) and lateral ventricles (blue) on the {name}: axial, coronal and "
-        f"sagittal {_slices_text(scene)}, lines along the edges of the voxels; axial slices are "
-        f"shown without lines, too.{infarct} The yellow lines should hold every bright lesion and "
+        f"Borders of WMH (yellow) and lateral ventricles (blue) on the {name}: "
+        f"{planes_text(scene)} {_slices_text(scene)}, lines along the edges of the voxels; the "
+        f"first are shown without lines, too.{infarct} The yellow lines should hold every bright lesion and "
         f"nothing else; the blue line should follow the ventricles’ wall. {ORIENTATION}",
     )
 
@@ -68,8 +74,8 @@ def zones(context: VisitContext) -> Picture:
         name,
         png,
         f"Zones of the white matter on the {name}",
-        f"White matter by its distance from ventricle and cortex, on the {name}; axial slices "
-        "above, coronal and sagittal ones below. Zones should "
+        f"White matter by its distance from ventricle and cortex, on the {name}; "
+        f"{planes_text(scene)} slices. Zones should "
         "surround the ventricles like onion skins and leave grey matter free. "
         f"{ORIENTATION}",
     )
@@ -87,6 +93,7 @@ def shells(context: VisitContext) -> Picture:
         [Underlay(scene.background)],
         [Outline(scene.wmh, "#ffffff", "WMH", 1.0)],
         Fill(scene.shells, shell_entries(scene.shells, *sizes), 0.85),
+        scale=scale_of(scene),
     )
     return Picture(
         "shells",
@@ -105,7 +112,7 @@ def tissue(context: VisitContext) -> Picture:
     png = slice_png(
         scene.reference,
         scene.box,
-        lesion_rows(scene, 4, 2, apart=False),
+        lesion_rows(scene, 4, 2, apart=False, on_reference=True),
         [Underlay(scene.reference)],
         fill=Fill(scene.tissue, registry_entries("tissue", scene.tissue), 0.5),
     )

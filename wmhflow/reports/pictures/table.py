@@ -12,11 +12,14 @@ from wmhflow.reports.pictures import (
     profiles,
     regions,
     spectra,
+    survey,
 )
 from wmhflow.reports.pictures.picture import PictureMaker
 
 PICTURES: tuple[PictureMaker, ...] = (
     PictureMaker("masks", "masks", masks.masks),
+    PictureMaker("unmarked", "masks", survey.unmarked),
+    PictureMaker("survey", "masks", survey.survey),
     PictureMaker("zones", "masks", masks.zones),
     PictureMaker("shells", "masks", masks.shells, lambda context: context.scene.has_wmh),
     PictureMaker("tissue", "masks", masks.tissue),
