@@ -10,6 +10,7 @@ from urllib.parse import unquote
 import numpy as np
 import pytest
 
+from wmhflow.bids.writer import table_text
 from wmhflow.plan.visit import Decision, ParticipantPlan, VisitPlan
 from wmhflow.products.tables import all_tables
 from wmhflow.reports import person
@@ -45,7 +46,7 @@ def test_the_page_links_what_exists_and_loads_nothing_from_a_network(world):
     path = write_report(world.settings, world.plan)
     page = _Page(path.read_text(encoding="utf-8"))
     images = page.values("img", "src")
-    assert len(images) == len(set(images)) == 8
+    assert len(images) == len(set(images)) == 9
     assert all(alt for alt in page.values("img", "alt"))
     local = [link for link in page.values("a", "href") if not link.startswith(("#", "https://doi"))]
     for link in {*images, *local}:
@@ -73,6 +74,27 @@ def test_key_numbers_checks_and_tables_are_there(world, monkeypatch):
     assert "0.160 L −30.0" in words
     assert "4.2" in words
     assert "The WMH mask is empty" not in words
+
+
+def test_columns_that_nothing_fills_are_left_out(world, monkeypatch):
+    monkeypatch.setattr(person, "PICTURES", ())
+    context = world.saved()
+    (path,) = world.settings.output_dir.rglob("*_lesions.tsv")
+
+    def headings() -> list[str]:
+        source = person.write_report(world.settings, world.plan).read_text("utf-8")
+        part = source[source.index('id="visit-lesions"') : source.index('id="visit-maps"')]
+        cells = re.findall(r"<td", part)
+        found = re.findall(r"<th[^>]*>([^<]+)<", part)
+        assert len(cells) == len(found)
+        return found
+
+    assert not {"Lobe", "Territory"} & set(headings())
+    (row,) = context.table("lesions")
+    row |= {"lobe": "frontal"}
+    path.write_text(table_text(list(row), [row]), encoding="utf-8")
+    assert "Lobe" in headings()
+    assert "Territory" not in headings()
 
 
 def test_what_is_to_be_checked_comes_first_and_is_explained(world, monkeypatch):
@@ -161,7 +183,7 @@ def test_no_picture_is_lost_and_those_of_a_map_stand_beside_it():
     shown = tuple(Shown(f"{name}.png", "alt", "caption", name) for name in names)
     values = {"maps": [map_part], "links": links}
     maps = SectionPart("Maps", "v-maps", "maps.html.j2", values, shown)
-    masks = SectionPart("Masks", "v-masks", "masks.html.j2", {"orientation": ""}, shown)
+    masks = SectionPart("Masks", "v-masks", "regions.html.j2", {"orientation": ""}, shown)
     for section in (maps, masks):
         images = _Page(render("01", [VisitPart("v", "Visit", (section,))], "")).values("img", "src")
         assert images == [f"{name}.png" for name in names]
@@ -175,7 +197,7 @@ def test_the_template_escapes_everything_but_the_methods():
     broken = VisitPart("v", evil, decisions=decisions, problem=evil)
     values = {"orientation": evil}
     shown = Shown("a.png", evil, evil)
-    section = SectionPart(evil, "v-masks", "masks.html.j2", values, (shown,))
+    section = SectionPart(evil, "v-masks", "regions.html.j2", values, (shown,))
     page = render("01", [broken, VisitPart("w", evil, (section,))], "<p>methods</p>")
     assert page.count("<img") == page.count('<img src="a.png"') == 1
     assert page.count("<p>&#34;&gt;&lt;img src=x") == 1

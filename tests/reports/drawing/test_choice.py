@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from wmhflow.reports.drawing.choice import lesion_slices, spread_slices
+from wmhflow.reports.drawing.choice import lesion_slices, spread_slices, through
 from wmhflow.reports.drawing.planes import NORMAL_AXIS
 
 
@@ -36,3 +36,26 @@ def test_without_lesions_or_brain_there_are_still_slices():
     assert lesion_slices(nothing, nothing, "axial", 3) == spread_slices(nothing, "axial", 3)
     assert len(spread_slices(nothing, "coronal", 3)) == 3
     assert spread_slices(np.ones((5, 5, 1), bool), "axial", 4) == [0]
+
+
+@pytest.mark.parametrize("plane", NORMAL_AXIS)
+@pytest.mark.parametrize(("length", "count"), [(1, 20), (16, 20), (20, 20), (37, 20), (144, 20)])
+def test_slices_through_a_whole_brain_leave_no_part_of_it_out(plane, length, count):
+    shape = [150, 150, 150]
+    brain = np.zeros(shape, dtype=bool)
+    where = [slice(20, 30)] * 3
+    where[NORMAL_AXIS[plane]] = slice(3, 3 + length)
+    brain[tuple(where)] = True
+    chosen = through(brain, plane, count)
+    steps = np.diff(chosen)
+    # as many as there is room for, one step apart, and no end further off than a step
+    assert len(set(steps.tolist())) <= 1
+    step = int(steps[0]) if len(steps) else 1
+    assert count / 2 < len(chosen) <= count or len(chosen) == length
+    assert step == 1 or length > count
+    assert 0 <= chosen[0] - 3 < step
+    assert 0 <= 2 + length - chosen[-1] < step
+
+
+def test_without_a_brain_slices_go_through_the_whole_grid():
+    assert through(np.zeros((5, 6, 4), bool), "axial", 9) == [0, 1, 2, 3]

@@ -41,3 +41,16 @@ def test_rows_run_downwards_and_items_to_the_right():
     assert [panel.underlay for panel in (first, second, third, fourth)] == [0, 0, 1, 1]
     assert first.left < second.left
     assert first.bottom == second.bottom > third.bottom == fourth.bottom
+
+
+def test_a_row_that_repeats_the_one_above_has_no_titles_and_stands_closer():
+    first, second = (("axial", 3), ("axial", 4)), (("axial", 5), ("axial", 6))
+    rows = [(1, first), (0, first), (1, second), (0, second)]
+    canvas = arrange(rows, np.array([2.0, 2.0, 5.0]), BOX)
+    assert [panel.is_titled for panel in canvas.panels] == [True] * 2 + [False] * 2 + [True] * 2 + [
+        False
+    ] * 2
+    lows = [panel.bottom for panel in canvas.panels[::2]]
+    repeated, new = lows[0] - lows[1], lows[1] - lows[2]
+    assert 80 < repeated < new
+    assert len({panel.left for panel in canvas.panels}) == 2

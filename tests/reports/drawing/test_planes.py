@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from wmhflow.reports.drawing.planes import cut, display_range, sample_slice, slice_position_mm
+from wmhflow.reports.drawing.planes import (
+    NORMAL_AXIS,
+    PLANES,
+    cut,
+    display_range,
+    sample_slice,
+    slice_position_mm,
+    thick_plane,
+)
 from wmhflow.reports.drawing.volumes import Volume, bounding_box
 
 RAS = np.array([[2.0, 0, 0, -10], [0, 3.0, 0, -20], [0, 0, 5.0, -30], [0, 0, 0, 1]])
@@ -34,6 +43,23 @@ def test_a_transform_moves_by_millimetres_and_outside_is_missing():
     box = (slice(0, 5), slice(0, 1), slice(0, 1))
     sampled = sample_slice(volume, shift, volume, "axial", 0, box)
     np.testing.assert_allclose(sampled[0], [2, 3, 4, np.nan, np.nan])
+
+
+@pytest.mark.parametrize("turn_deg", [0.0, 25.0])
+@pytest.mark.parametrize("axes", [(0, 1, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)])
+@pytest.mark.parametrize("plane", PLANES)
+def test_the_plane_of_thick_slices_is_told_however_they_are_stored(plane, axes, turn_deg):
+    sizes = np.array([0.9, 0.9, 0.9])
+    sizes[NORMAL_AXIS[plane]] = 5.0
+    angle = np.deg2rad(turn_deg)
+    turn = np.array(
+        [[1, 0, 0], [0, np.cos(angle), -np.sin(angle)], [0, np.sin(angle), np.cos(angle)]]
+    )
+    affine = np.eye(4)
+    affine[:3, :3] = (turn @ np.diag(sizes * (-1, 1, -1)))[:, list(axes)]
+    assert thick_plane(affine) == plane
+    affine[:3, :3] = (turn @ np.diag([1.0, 1.2, 1.5]))[:, list(axes)]
+    assert thick_plane(affine) is None
 
 
 def test_positions_are_world_millimetres():

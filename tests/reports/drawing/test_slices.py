@@ -6,13 +6,21 @@ import io
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
 
 from tests.reports.pixels import coloured, letter_in, panel_of, pixels, slices_of
 from wmhflow.reports.drawing.common import COARSE, DPI, FINE, png_bytes
-from wmhflow.reports.drawing.layout import Canvas, arrange
-from wmhflow.reports.drawing.overlays import Fill, Outline
+from wmhflow.reports.drawing.layout import GAP_MM, Canvas, arrange
+from wmhflow.reports.drawing.overlays import (
+    LEGEND_ROW_MM,
+    Fill,
+    Legend,
+    Mark,
+    Outline,
+    legend_entries,
+)
 from wmhflow.reports.drawing.slices import PIXELS_PER_MM, Underlay, slice_png, slice_title
 from wmhflow.reports.drawing.volumes import Volume, to_ras
 
@@ -136,6 +144,62 @@ def test_a_cube_of_the_world_is_a_square_of_pixels():
         height, width = np.ptp(red, axis=0) + 1
         assert abs(height - 40 * PIXELS_PER_MM) <= 2
         assert abs(width - 40 * PIXELS_PER_MM) <= 2
+
+
+@pytest.mark.parametrize("opacity", [0.45, 0.85, 1.0])
+@pytest.mark.parametrize("grey", [0.0, 0.4, 0.8])
+def test_the_legend_has_the_colours_that_are_seen(grey, opacity):
+    """A translucent colour on a grey image is another colour."""
+    volume = Volume(np.full(SHAPE, grey, np.float32), AFFINE)
+    # black and white, so that the greys between are drawn as they are
+    volume.data[:, :4], volume.data[:, 36:] = 0.0, 1.0
+    volume.data[0, 0] = 1e-9
+    labels = np.zeros(SHAPE, dtype=np.uint8)
+    labels[8:16, 8:30], labels[20:30, 8:30] = 1, 2
+    entries = ((1, "#d62828", "one"), (2, "#2a6fdb", "two"), (3, "#00ff00", "nowhere"))
+    fill = Fill(labels, entries, opacity)
+    _, image, canvas = drawn(volume, rows=[(0, (("axial", 8),))], fill=fill)
+    part = panel_of(image, canvas, canvas.panels[0])
+    legend = Legend(legend_entries((), fill), canvas.width)
+    for number, column in enumerate((12, 25)):
+        painted = part[round(part.shape[0] / 2), round((column + 0.5) * 2 * PIXELS_PER_MM)]
+        row, place = divmod(number, legend.per_row)
+        x = (GAP_MM + place * legend.entry_mm + 4.5) * PIXELS_PER_MM
+        y = (canvas.height + LEGEND_ROW_MM * (row + 0.6)) * PIXELS_PER_MM
+        # shades are drawn in steps of 5
+        assert np.abs(image[round(y), round(x)] - painted).max() <= 5
+        raw = np.array(to_rgb(entries[number][1])) * 255
+        assert (np.abs(painted - raw).max() > 20) == (opacity < 1)
+
+
+def test_numbers_stand_beside_their_voxels_in_their_slice_alone():
+    marks = [Mark("8", (10, 20, 8), "axial"), Mark("8", (10, 20, 9), "axial")]
+    marks += [Mark("8", (10, 30, 8), "coronal")]
+    plain, marked = (drawn(DARK, marks=some)[1] for some in ((), marks))
+    _, _, canvas = drawn(DARK)
+    changed = [
+        np.argwhere((panel_of(marked, canvas, p) != panel_of(plain, canvas, p)).any(axis=2))
+        for p in canvas.panels
+    ]
+    assert [len(part) > 0 for part in changed] == [True, False, False]
+    rows, columns = changed[0].T
+    # right of the voxel (its right edge is 22 mm from the left), at its height
+    assert 22 * PIXELS_PER_MM <= columns.min() < columns.max() < 34 * PIXELS_PER_MM
+    assert abs(rows.mean() - (80 - 41) * PIXELS_PER_MM) < 3
+
+
+@pytest.mark.parametrize("scale", [0.75, 1.25])
+def test_a_picture_of_another_scale_shows_the_same_at_the_same_places(scale):
+    volume = volume_with((slice(4, 10), slice(10, 25), slice(0, 16)))
+    outlines = [Outline(volume.data > 0, GREEN, "WMH")]
+    whole = drawn(volume, outlines=outlines)[1]
+    scaled = pixels(slice_png(volume, BOX, ROWS, [Underlay(volume)], outlines, scale=scale))
+    np.testing.assert_allclose(scaled.shape[:2], np.array(whole.shape[:2]) * scale, atol=1.5)
+    ends = [
+        np.array([edge(places, axis=0) for edge in (np.min, np.max)])
+        for places in (coloured(image, GREEN, 200) for image in (whole, scaled))
+    ]
+    np.testing.assert_allclose(ends[1], ends[0] * scale, atol=3)
 
 
 def test_every_voxel_of_a_label_has_the_label_s_colour():

@@ -10,6 +10,7 @@ from tests.reports.pixels import coloured, letter_in, panel_of, pixels
 from wmhflow.plan.visit import Given
 from wmhflow.reports.drawing.layout import arrange
 from wmhflow.reports.pictures.masks import masks, shell_entries, shells, tissue, zones
+from wmhflow.reports.pictures.survey import survey
 from wmhflow.reports.pictures.views import (
     INFARCT_COLOUR,
     VENTRICLE_COLOUR,
@@ -52,7 +53,7 @@ def test_a_lesion_of_the_left_is_on_the_side_marked_l(world):
 
 def test_pictures_do_not_depend_on_how_images_are_stored(world):
     right_to_left = replace(world, to_the_left=True)
-    for make in (masks, zones, shells, tissue):
+    for make in (masks, zones, shells, tissue, survey):
         assert make(world.saved()).png == make(right_to_left.saved()).png
 
 

@@ -128,7 +128,8 @@ def seen_on(colour: str, opacity: float, grey: float) -> str:
     """Return how a translucent colour looks on a grey between 0 and 1."""
     from matplotlib.colors import to_hex, to_rgb
 
-    return str(to_hex([opacity * part + (1 - opacity) * grey for part in to_rgb(colour)]))
+    red, green, blue = (opacity * part + (1 - opacity) * grey for part in to_rgb(colour))
+    return str(to_hex((red, green, blue)))
 
 
 def draw_outlines(axes: Axes, panel: Panel, box: Box, outlines: Sequence[Outline]) -> None:

@@ -52,8 +52,9 @@ def masks(context: VisitContext) -> Picture:
         f"Borders of WMH and lateral ventricles on the {name}",
         f"Borders of WMH (yellow) and lateral ventricles (blue) on the {name}: "
         f"{planes_text(scene)} {_slices_text(scene)}, lines along the edges of the voxels; the "
-        f"first are shown without lines, too.{infarct} The yellow lines should hold every bright lesion and "
-        f"nothing else; the blue line should follow the ventricles’ wall. {ORIENTATION}",
+        f"first are shown without lines, too.{infarct} The yellow lines should hold every bright "
+        "lesion and nothing else; the blue line should follow the ventricles’ wall. "
+        f"{ORIENTATION}",
     )
 
 

@@ -95,7 +95,7 @@ def with_bare(rows: Sequence[Row]) -> list[Row]:
     return [row for _, items in rows for row in ((1, items), (0, items))]
 
 
-def first_plane(scene: Scene, rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
+def first_plane(scene: Scene, rows: list[Row]) -> tuple[list[Row], list[Row]]:
     """Divide rows into those of the plane that is shown first, and the others."""
     own = [row for row in rows if row[1][0][0] == scene.plane]
     return own, rows[len(own) :]
