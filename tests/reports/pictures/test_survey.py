@@ -28,7 +28,7 @@ from wmhflow.reports.pictures.views import THICK_SLICES, WMH_COLOUR, in_rows, le
 
 # On the left (small x), one in the slice of no other lesion.
 SPOT = (slice(10, 12), slice(34, 36), slice(22, 24))
-SMALL_SPOT = (slice(26, 28), slice(12, 13), slice(10, 11))
+SMALL_SPOT = (slice(26, 28), slice(12, 14), slice(10, 11))
 
 
 def with_spots(world, *spots):
@@ -104,7 +104,7 @@ def test_the_page_has_a_row_for_each_spot_with_its_place(world, monkeypatch):
     source = person.write_report(world.settings, world.plan).read_text("utf-8")
     part = source[source.index('id="visit-masks"') : source.index('id="visit-alignment"')]
     voxel_ml = np.prod(SPACING) / 1000
-    assert f"2 spots ({10 * voxel_ml:.3f} mL together)" in part
+    assert f"2 spots ({12 * voxel_ml:.3f} mL together)" in part
     rows = re.findall(r"<tr><td.*?</tr>", part, re.DOTALL)
     cells = [re.findall(r">([^<]*)</td>", row) for row in rows]
     number, volume, *place, brighter = cells[0]

@@ -30,8 +30,9 @@ LEAST_Z, LEAST_PEAK_Z = 3.0, 4.0
 LEAST_MM3, LEAST_VOXELS = 10.0, 3
 # White matter around: a mean with Gaussian weights, over blocks of voxels.
 AROUND_MM, BLOCK_MM = 12.0, 5.0
-# Fewer voxels say nothing of what is normal.
-LEAST_WHITE = 100
+# Fewer voxels say nothing of what is normal. White matter that is more even than this share of its
+# brightness is drawn and no scan's, and what differs in it may be rounding.
+LEAST_WHITE, LEAST_SPREAD = 100, 0.01
 
 
 class BrightSpot(NamedTuple):
@@ -88,9 +89,8 @@ def bright_spots(
         return None
     ratio = values / _around(values, places, voxel_sizes_mm)
     centre, spread = median_and_spread(ratio)
-    if spread <= 0:
-        return []
-    found = _pieces(places, (ratio - centre) / spread, voxel_sizes_mm)
+    z = (ratio - centre) / max(spread, LEAST_SPREAD)
+    found = _pieces(places, z, voxel_sizes_mm)
     first = [edge.start for edge in box]
     return [_spot(places[piece] + first, ratio[piece], voxel_sizes_mm) for piece in found]
 
