@@ -17,6 +17,8 @@ from wmhflow.reports.unmarked import SHOWN_SPOTS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from wmhflow.core.wmh.unmarked import BrightSpot
     from wmhflow.reports.context import VisitContext
     from wmhflow.reports.scene import Scene
@@ -92,7 +94,7 @@ def beside(spot: BrightSpot, plane: str) -> tuple[int, int, int]:
     return place[0], place[1], place[2]
 
 
-def spots_mask(scene: Scene, spots: Sequence[BrightSpot]) -> np.ndarray:
+def spots_mask(scene: Scene, spots: Sequence[BrightSpot]) -> NDArray[np.bool_]:
     """Return the voxels of all spots on the reference grid."""
     mask = np.zeros(scene.wmh.shape, dtype=bool)
     for spot in spots:
