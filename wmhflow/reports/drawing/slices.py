@@ -136,21 +136,24 @@ def _tiles(
     canvas: Canvas, reference: Volume, box: Box, underlays: Sequence[Underlay], fill: Fill | None
 ) -> list[Tile]:
     """Cut the slices; an image with and without lines over it has one range of greys."""
-    cuts: dict[tuple[int, str, int], NDArray[np.float32]] = {}
-    places = [(id(underlays[p.underlay].image), p.plane, p.index) for p in canvas.panels]
-    for place, panel in zip(places, canvas.panels, strict=True):
+    shown = [underlays[panel.underlay] for panel in canvas.panels]
+    places = [
+        (id(own.image), own.matrix.tobytes(), panel.plane, panel.index)
+        for own, panel in zip(shown, canvas.panels, strict=True)
+    ]
+    cuts: dict[tuple[int, bytes, str, int], NDArray[np.float32]] = {}
+    for place, own, panel in zip(places, shown, canvas.panels, strict=True):
         if place not in cuts:
-            own = underlays[panel.underlay]
             cuts[place] = sample_slice(
                 own.image, own.matrix, reference, panel.plane, panel.index, box
             )
-    for image in dict.fromkeys(image for image, _, _ in places):
+    for image in dict.fromkeys(image for image, *_ in places):
         alike = {place: values for place, values in cuts.items() if place[0] == image}
         low, high = display_range(list(alike.values()))
         cuts |= {place: np.clip((part - low) / (high - low), 0, 1) for place, part in alike.items()}
     return [
-        Tile(panel, cuts[place], _labels(panel, box, underlays[panel.underlay], fill))
-        for place, panel in zip(places, canvas.panels, strict=True)
+        Tile(panel, cuts[place], _labels(panel, box, own, fill))
+        for place, own, panel in zip(places, shown, canvas.panels, strict=True)
     ]
 
 
