@@ -32,32 +32,25 @@ def png_bytes(figure: Figure, step: int = FINE, ground: NDArray[np.uint8] | None
         What the figure is drawn on, as (rows, columns, 3) of its size, the uppermost row first;
         the figure's own ground if not said.
     """
-    from matplotlib.backend_bases import GraphicsContextBase
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
     canvas = FigureCanvasAgg(figure)
     renderer = canvas.get_renderer()
     renderer.clear()
+    pixels = np.asarray(canvas.buffer_rgba())
     if ground is not None:
         # not as one of the figure's images, which are resampled for half of a picture's time
         figure.patch.set_visible(False)
-        renderer.draw_image(GraphicsContextBase(), 0, 0, _opaque(ground[::-1]))
+        pixels[..., :3], pixels[..., 3] = ground, 255
     figure.draw(renderer)
-    colours = np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
+    image = Image.fromarray(pixels).convert("RGB")
     if step > FINE:
-        colours = (step * np.rint(np.arange(256) / step)).astype(np.uint8)[colours]
+        shades = (step * np.rint(np.arange(256) / step)).astype(np.uint8)
+        image = image.point(shades.tolist() * 3)
     stream = io.BytesIO()
-    image = Image.fromarray(colours)
     image.save(stream, "png", dpi=(DPI, DPI), compress_level=PACKING)
     return stream.getvalue()
-
-
-def _opaque(colours: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    rows, columns, _ = colours.shape
-    full = np.full((rows, columns, 4), 255, dtype=np.uint8)
-    full[..., :3] = colours
-    return full
 
 
 def pretty_unit(unit: str) -> str:
