@@ -19,6 +19,14 @@ FINE, COARSE = 1, 5
 PACKING = 4
 
 
+def pixel_size(figure: Figure) -> tuple[int, int]:
+    """Return how many rows and columns of pixels a figure has, as it will be drawn."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    columns, rows = FigureCanvasAgg(figure).get_width_height()
+    return rows, columns
+
+
 def png_bytes(figure: Figure, step: int = FINE, ground: NDArray[np.uint8] | None = None) -> bytes:
     """Return the same bytes for the same picture: the Agg renderer, and no date or version.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wmhflow.reports.drawing.common import COARSE, DPI, png_bytes
+from wmhflow.reports.drawing.common import COARSE, DPI, pixel_size, png_bytes
 from wmhflow.reports.drawing.layout import GAP_MM, INK, arrange, mark_places
 from wmhflow.reports.drawing.overlays import (
     Legend,
@@ -100,8 +100,7 @@ def slice_png(
     tiles = _tiles(canvas, reference, box, underlays, fill)
     legend = Legend(legend_entries(outlines, fill, greys_under(tiles)), canvas.width)
     figure, axes = _dark_canvas(canvas.width, canvas.height, legend.height_mm, scale)
-    size = int(figure.bbox.height), int(figure.bbox.width)
-    ground = paint(tiles, size, PIXELS_PER_MM * scale, legend.height_mm, fill)
+    ground = paint(tiles, pixel_size(figure), PIXELS_PER_MM * scale, legend.height_mm, fill)
     for number, underlay in enumerate(underlays):
         own = [panel for panel in canvas.panels if panel.underlay == number]
         if own and underlay.title:
