@@ -13,6 +13,7 @@ from benchmarks.accuracy.chain import dice
 from benchmarks.accuracy.cost import differing
 from benchmarks.accuracy.gauntlet.acquire import Acquired, uneven
 from benchmarks.accuracy.gauntlet.anatomy import LESION, WHITE, Head
+from benchmarks.accuracy.gauntlet.below import PLACES, RADII_MM, found_below, planted_below
 from benchmarks.accuracy.gauntlet.wide import BELOW, widened
 from benchmarks.accuracy.simulate import LATERAL_VENTRICLES, simulated
 from benchmarks.accuracy.wmh import thick_slices
@@ -49,6 +50,31 @@ def test_dice_of_known_masks() -> None:
     first, second = np.array([1, 1, 0, 0], bool), np.array([1, 0, 1, 0], bool)
     assert dice(first, second) == 0.5
     assert dice(first & False, second & False) == 1.0
+
+
+def test_lesions_planted_below_lie_in_pons_and_cerebellum_alone() -> None:
+    codes = np.full((40, 40, 40), 2, np.int16)
+    codes[..., :14], codes[:20, :, :14], codes[..., :2] = 7, 16, 8
+    head = planted_below(Head("drawn", codes, np.eye(4)), seed=5)
+    changed = head.codes != codes
+    assert (head.codes[changed] == LESION).all()
+    assert set(np.unique(codes[changed])) == {7, 16}
+    for members in PLACES.values():
+        volume = (changed & np.isin(codes, members)).sum()
+        # balls may meet, and reach out of the region
+        largest = 4 / 3 * np.pi * max(RADII_MM) ** 3
+        assert 0.4 * largest < volume < 1.6 * largest
+
+
+def test_what_is_false_below_and_what_is_met_is_told_by_whole_lesions() -> None:
+    mask, below, added = (np.zeros((10, 10, 10), bool) for _ in range(3))
+    below[..., :5] = True
+    added[1:3, 1:3, 1], added[7, 7, 1] = True, True
+    mask[1:4, 1:3, 1] = True  # a planted one and a little more
+    mask[5, 5, 2:4] = True  # plain
+    mask[8, 1, 8] = True  # of the cerebrum
+    assert found_below(mask, below, added, 0.5) == (1.0, 1)
+    assert found_below(mask & False, below, added, 0.5) == (0.0, 0)
 
 
 def test_what_a_brain_mask_holds_of_eyes_and_neck_is_counted() -> None:

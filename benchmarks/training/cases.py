@@ -145,7 +145,7 @@ def _acquired(
     box = box_of(brain)
     return Drawn(
         flair=data[box],
-        priors=TissuePriors(*(getattr(priors, key)[box] for key in TissuePriors.__annotations__)),
+        priors=priors.cropped(box),
         brain=brain[box],
         voxel_sizes_mm=tuple(float(size) for size in flair.header.get_zooms()[:3]),
         lesion=laid.truth(head.lesions)[box],
@@ -269,7 +269,10 @@ def blurred_priors(
     level = 0.5 + 0.18 * cloud(rng, shape, 10.0) + rng.uniform(-0.1, 0.15)
     brain = laid.truth(soft > np.clip(level, 0.15, 0.85)) > 0.5
     priors = TissuePriors(
-        **drawn, ventricles=moved(ventricles, 0.5) > 0.5, midline_mm=moved(beside, 0.0)
+        **drawn,
+        ventricles=moved(ventricles, 0.5) > 0.5,
+        midline_mm=moved(beside, 0.0),
+        infratentorial=moved(np.isin(codes, anatomy.INFRATENTORIAL), blur) > 0.5,
     )
     return priors, brain
 

@@ -43,7 +43,7 @@ def wmh_priors(
     TissuePriors
         On the FLAIR's grid.
     """
-    grids = {name: template.grid(name) for name in LESION_PRIORS}
+    grids = {name: template.grid(name) for name in (*LESION_PRIORS, "infratentorial")}
     white = grids["white"]
     # nothing of the template lies where this stays 0: far from the midline, so no septum
     offset = 1000.0
@@ -57,6 +57,7 @@ def wmh_priors(
         white=placed["white"],
         ventricles=placed["ventricles"] > 0.5,
         midline_mm=np.abs(placed["midline_mm"] - offset),
+        infratentorial=placed["infratentorial"] > 0.5,
     )
 
 

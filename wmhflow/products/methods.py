@@ -9,6 +9,7 @@ from pathlib import Path
 
 from wmhflow.bids.naming import TEMPLATE
 from wmhflow.core.diffusion.acute import RULE
+from wmhflow.core.wmh.below import AROUND_MM, BRIGHTEST
 from wmhflow.core.wmh.filling import LEAST_AGAIN_ML
 from wmhflow.core.wmh.model import GIVEN_THRESHOLD, THICK_MM, LesionModel
 from wmhflow.files.versions import software_versions
@@ -227,7 +228,8 @@ def _model_text() -> str:
         "core of the lesion, and further in where that is not brighter than the person's cortex by "
         f"{model.above_cortex:.0%} of the brightness of white matter (to {model.highest_edge:.0%} "
         f"of the core at most, {model.thick_highest_edge:.0%} in slices above {THICK_MM:g} mm), "
-        "without ventricles and septum"
+        "without ventricles and septum, and in cerebellum and brain stem without what is no "
+        f"brighter than {BRIGHTEST:.0%} of the tissue within {AROUND_MM:g} mm"
     )
 
 

@@ -14,6 +14,7 @@ from benchmarks.accuracy.chain import DATA
 
 LABELS, MASKS = DATA / "labels", DATA / "lesion_masks"
 WHITE, CORTEX, VENTRICLES = (2, 41), (3, 42), (4, 5, 43, 44)
+INFRATENTORIAL = (7, 8, 16, 46, 47)
 DEEP = (10, 11, 12, 13, 26, 49, 50, 51, 52, 58)
 CSF, OUTSIDE_FROM = 24, 500
 # Codes of what is planted: lesions, faint lesions, cavities, and rims of cavities.

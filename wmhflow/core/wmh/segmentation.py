@@ -26,6 +26,7 @@ from wmhflow.core.arrays.masks import deeper, within
 from wmhflow.core.arrays.validation import UnfitImageError
 from wmhflow.core.arrays.wide import reaching_out
 from wmhflow.core.space.grids import box_of, uncropped
+from wmhflow.core.wmh.below import plain_below
 from wmhflow.core.wmh.brightness import (
     brightness,
     brightness_beside,
@@ -94,8 +95,8 @@ TINY = 1e-12
 class TissuePriors:
     """The template's priors on the FLAIR's grid.
 
-    Probabilities 0..1 of four tissues, the generous region of the lateral ventricles, and the
-    distance in mm from the template's midline.
+    Probabilities 0..1 of four tissues, the generous region of the lateral ventricles, the distance
+    in mm from the template's midline, and, where it is known, cerebellum and brain stem.
     """
 
     csf: NDArray[np.float32]
@@ -104,6 +105,19 @@ class TissuePriors:
     white: NDArray[np.float32]
     ventricles: NDArray[np.bool_]
     midline_mm: NDArray[np.float32]
+    infratentorial: NDArray[np.bool_] | None = None
+
+    def cropped(self, box: tuple[slice, ...]) -> TissuePriors:
+        """Return what lies in a box.
+
+        Parameters
+        ----------
+        box
+            A slice along each axis.
+        """
+        known = {name: getattr(self, name) for name in TissuePriors.__annotations__}
+        inside = {name: values[box] for name, values in known.items() if values is not None}
+        return replace(self, **inside)
 
 
 @dataclass(frozen=True)
@@ -187,8 +201,7 @@ def segment_wmh(
     if not brain.any():
         raise UnfitImageError("the brain mask is empty; look at it and at the FLAIR")
     box = box_of(brain)
-    part = TissuePriors(*(getattr(priors, name)[box] for name in TissuePriors.__annotations__))
-    inner = brain[box]
+    part, inner = priors.cropped(box), brain[box]
     seen, part = _seen_beside_fluid(flair[box], part, inner, voxel_sizes_mm)
     second = None
     if t1w is not None:
@@ -198,7 +211,9 @@ def segment_wmh(
     excluded = (channels["excluded"] > 0) | surface(part.white, inner, voxel_sizes_mm)
     if network is not None:
         probability = read_slices(network, channels, inner, voxel_sizes_mm)
-    mask, share = _delineated(probability, excluded, seen, inner, voxel_sizes_mm, model)
+    mask, share, excluded = _delineated(
+        probability, excluded, seen, part.infratentorial, inner, voxel_sizes_mm, model
+    )
     _refuse_cortex(mask, part.cortex, inner)
     if seen.normal is not None and seen.is_much:
         _refuse_little(mask, seen.normal.lesion_share, part.white, inner)
@@ -430,11 +445,12 @@ def _delineated(
     probability: NDArray[np.float32],
     excluded: NDArray[np.bool_],
     seen: _Seen,
+    below: NDArray[np.bool_] | None,
     brain: NDArray[np.bool_],
     voxel_sizes_mm: Sequence[float],
     model: LesionModel,
-) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
-    """Take what is probable, up to where lesions end; give the mask and the share of voxels."""
+) -> tuple[NDArray[np.bool_], NDArray[np.float32], NDArray[np.bool_]]:
+    """Take what is probable, up to where lesions end; give mask, share of voxels, what is none."""
     accepted = accept_lesions(probability, excluded, voxel_sizes_mm, model)
     excess = np.maximum(np.expm1(seen.contrast), 0)
     core = core_height(accepted, excess, voxel_sizes_mm)
@@ -442,8 +458,11 @@ def _delineated(
     height = excess / core
     mask = trim_to_height(accepted, height, edge, voxel_sizes_mm) & brain & ~excluded
     mask = sure_somewhere(mask, probability, model.peak)
+    if below is not None:
+        plain = plain_below(mask, seen.z, below, brain & seen.solid, voxel_sizes_mm)
+        mask, excluded = mask & ~plain, excluded | plain
     possible = (probability > SHARE_PROBABILITY) & ~excluded
-    return mask, share_at_edge(height, edge, mask, possible)
+    return mask, share_at_edge(height, edge, mask, possible), excluded
 
 
 def _t1w_brightness(
