@@ -108,7 +108,9 @@ def _made_cell(column: Column, rng: np.random.Generator) -> str:
 def keys_of(kind: str) -> Iterator[dict[str, str]]:
     """Go through the rows that a visit has in one kind of table: what they are about."""
     made = {
-        "lesions": ({"index": str(i + 1), "majority": "PV"} for i in range(N_LESIONS)),
+        "lesions": (
+            {"index": str(i + 1), "majority": "PV", "infratentorial": "0"} for i in range(N_LESIONS)
+        ),
         "volumes": regions(N_REGIONS),
         "weighted": regions(N_WEIGHTED),
         "load": (

@@ -242,6 +242,7 @@ COUNTED: dict[str, tuple[str, ...]] = {
     "read_parcellation": ("parcellation_unknown_voxels", "brain_cut_share"),
     "warp_to_template": WARP,
     "warp_again": WARP,
+    "find_infratentorial": ("wmh_infratentorial_mm3", "wmh_infratentorial_fraction"),
     "find_nawm": (
         *(f"nawm_removed_{what}_voxels" for what in ("lesion", "csf", "grey_matter", "infarct")),
         "tissue_guard_mm",

@@ -54,6 +54,28 @@ def test_few_lesions_on_one_side_are_no_fault(left_mm3: float, verdict: str) -> 
 
 
 @pytest.mark.parametrize(
+    ("below_mm3", "share", "verdict"),
+    [
+        (0.0, 0.0, "info"),
+        (499.0, 0.499, "info"),  # so little is no fault
+        (500.0, 0.5, "check"),
+        (1100.0, 1.1 / 3.5, "check"),  # as plain cerebellum once was
+        (2000.0, 2 / 40, "ok"),
+        (None, None, "info"),  # a parcellation without cerebellum tells nothing
+    ],
+)
+def test_lesions_that_lie_mostly_in_the_cerebellum_are_flagged(
+    below_mm3: float | None, share: float | None, verdict: str
+) -> None:
+    facts = {"wmh_infratentorial_mm3": below_mm3, "wmh_infratentorial_fraction": share}
+    found = {row["metric"]: row for row in gather_quality([facts], [""], volumes_with(9.0)).rows}
+    assert found["wmh_infratentorial_mm3"]["value"] == below_mm3
+    assert found["wmh_infratentorial_mm3"]["verdict"] == "info"
+    assert found["wmh_infratentorial_fraction"]["value"] == share
+    assert found["wmh_infratentorial_fraction"]["verdict"] == verdict
+
+
+@pytest.mark.parametrize(
     ("brain_mm3", "intracranial_mm3", "ratio", "verdict"),
     [
         (1_504_820.0, 1_454_880.0, 1.0343, "check"),  # as a given parcellation was

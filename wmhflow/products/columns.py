@@ -50,6 +50,11 @@ LESIONS: tuple[Column, ...] = (
     Column("majority", "Zone that holds most of its voxels", kind="text"),
     Column("lobe", "Lobe that holds most of its voxels; n/a without a parcellation", kind="text"),
     Column("territory", "Arterial territory; n/a without an arterial atlas", kind="text"),
+    Column(
+        "infratentorial",
+        "Share of its voxels in cerebellum and brain stem; n/a where tissues have none of these",
+        "1",
+    ),
 )
 
 

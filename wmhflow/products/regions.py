@@ -19,6 +19,7 @@ from wmhflow.products.study import bridge_of
 from wmhflow.products.tables import lesion_table
 from wmhflow.registries.bibliography import bibliography
 from wmhflow.steps.atlases import find_points, lay_atlas, lobes_from_atlas
+from wmhflow.steps.infratentorial import find_infratentorial
 from wmhflow.steps.lesions import classify_by_continuity, classify_by_majority, number_lesions
 from wmhflow.steps.regions import (
     divide_into_bullseye,
@@ -57,6 +58,7 @@ def regions(visit: Visit) -> Iterator[Recipe]:
     """Declare atlases, distances, and everything that is made from them."""
     yield from _atlases(visit)
     yield from _tissues(visit)
+    yield _infratentorial(visit)
     yield from _distances(visit)
     yield from _lobes(visit)
     yield from _zones(visit)
@@ -197,6 +199,22 @@ def _tissues(visit: Visit) -> Iterator[Recipe]:
     )
 
 
+def _infratentorial(visit: Visit) -> Recipe:
+    """Declare where cerebellum and brain stem are, and how much of the WMH they hold."""
+    # computed tissues call lesions white matter wherever they lie
+    is_computed = visit.plan.parcellation is None
+    return Recipe(
+        "infratentorial",
+        find_infratentorial,
+        takes={
+            "tissue": "tissue_without_lesions",
+            "wmh": "mask_WMH",
+            "placed": "warped_infratentorial" if is_computed else None,
+        },
+        makes={"infratentorial": Work("infratentorial"), "facts": Facts("infratentorial_facts")},
+    )
+
+
 def _distances(visit: Visit) -> Iterator[Recipe]:
     made: dict[str, tuple[Any, dict[str, Taken]]] = {
         "ventricles": (measure_distance, {"target": "mask_ventricles"}),
@@ -284,6 +302,7 @@ def _lesions(visit: Visit) -> Recipe:
             "zones": [f"seg_{name}" for name in zone_images(schemes)],
             "lobes": "seg_lobes" if visit.plan.lobes is not None else None,
             "territories": f"seg_{atlas.name}" if atlas is not None else None,
+            "infratentorial": "infratentorial",
             **NEAR,
         },
         options=options,

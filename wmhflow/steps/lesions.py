@@ -14,6 +14,7 @@ from wmhflow.ants.priors import brought_to_brain, wmh_priors
 from wmhflow.ants.transforms import average_through, resample_through
 from wmhflow.core.arrays.components import keep_large
 from wmhflow.core.checks.quality import lesion_mask_quality, likeliest_tissue
+from wmhflow.core.regions.infratentorial import infratentorial_shares
 from wmhflow.core.regions.lesions import (
     count_hole_voxels,
     fill_holes,
@@ -284,6 +285,7 @@ def number_lesions(
     lobes: LabelImage | None = None,
     territories: LabelImage | None = None,
     territory_names: dict[int, str] | None = None,
+    infratentorial: MaskImage | None = None,
 ) -> NumberedLesions:
     """Give every lesion a number, and answer for each by every rule.
 
@@ -301,6 +303,8 @@ def number_lesions(
         seg-lobes, if there are lobes.
     territories, territory_names
         An atlas of arteries laid over, and its regions.
+    infratentorial
+        Cerebellum and brain stem, lesions included.
     """
     labels, count = label_lesions(wmh.data, wmh.affine)
     distances = {
@@ -313,6 +317,7 @@ def number_lesions(
     sides = lesion_majority(labels, count, side_of(tissue.data))
     lobe = _lobes(labels, count, lobes)
     territory = _territories(labels, count, territories, territory_names or {})
+    below = _shares_below(labels, count, infratentorial)
     zone_names = {index: region.abbreviation for index, region in load_regions("zones").items()}
     rows = [
         {name: _plain(values[i]) for name, values in measures.items() if name != "n_voxels"}
@@ -321,6 +326,7 @@ def number_lesions(
             "continuity": "PV" if continuity[i] else "deep",
             "lobe": lobe[i],
             "territory": territory[i],
+            "infratentorial": below[i],
         }
         | {
             column: zone_names.get(int(majority[i]))
@@ -349,6 +355,12 @@ def _territories(
         return [None] * count
     image = np.where(np.isin(territories.data, list(names)), territories.data, 0)
     return [names.get(int(number)) for number in lesion_label(labels, count, image)]
+
+
+def _shares_below(labels: Any, count: int, below: MaskImage | None) -> list[float | None]:
+    if below is None or not below.data.any():
+        return [None] * count
+    return [float(share) for share in infratentorial_shares(labels, count, below.data)]
 
 
 def _plain(value: Any) -> Any:

@@ -74,6 +74,9 @@ WHITE = {
 FLUID = ("tissue", VENTRICLES, ALL)
 # From this volume of WMH on their asymmetry is judged.
 LEAST_ASYMMETRIC_MM3 = 5000.0
+# From this volume of WMH in cerebellum and brain stem on their share is judged: so much is found
+# and not drawn, or drawn and not found, even in people with few lesions.
+LEAST_INFRATENTORIAL_MM3 = 500.0
 # Counted where a parcellation was given.
 OF_PARCELLATION = "parcellation_unknown_voxels"
 # A map's range reaches further below 0 than this share of what it reaches above where both signs
@@ -636,6 +639,8 @@ def gather_quality(facts: list[dict[str, Any]], prefixes: list[str], volumes: Ro
     # a few lesions lie on one side by chance
     is_little = (gathered["wmh_volume_mm3"] or 0) < LEAST_ASYMMETRIC_MM3
     unjudged = {"wmh_asymmetry"} if is_little else set()
+    if (gathered.get("wmh_infratentorial_mm3") or 0) < LEAST_INFRATENTORIAL_MM3:
+        unjudged.add("wmh_infratentorial_fraction")
     # a brain that is computed holds some bone, and is judged by its likeness to the template
     if OF_PARCELLATION not in gathered:
         unjudged.add("brain_intracranial_ratio")

@@ -11,6 +11,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
         "bullseye": ["depth", "bullseye_labels"],
+        "infratentorial": ["infratentorial_region", "infratentorial_shares"],
         "lesions": [
             "label_lesions",
             "fill_holes",
