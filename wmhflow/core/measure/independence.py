@@ -31,6 +31,8 @@ MOST_CELLS, MOST_ORIGINS = 1000, 100_000
 DECIMALS = 3
 # In what is known per distance: voxels with themselves, others of their cell, then by whole mm.
 SELF, SAME_CELL = 0, 1
+# A correlation that is 0 but for rounding is not positive.
+LEAST_CORRELATION = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,7 +185,7 @@ def _first_positive(found: NDArray[np.float64], there: NDArray[np.bool_]) -> NDA
     kept = np.zeros(found.size)
     kept[SELF] = 1.0
     for place in range(SAME_CELL, found.size):
-        if there[place] and found[place] <= 0:
+        if there[place] and found[place] <= LEAST_CORRELATION:
             break
         kept[place] = min(found[place], 1.0) if there[place] else 0.0
     return kept

@@ -16,6 +16,9 @@ DRAWS, FAR_GAIN = 400, 80.0
 # What is flat by chance may look like a ramp as often as this.
 FLAT_P = 0.05
 LIMITS = (0.025, 0.975)
+# Gains that differ by less than this part of them are equal.
+ROUNDING = 1e-10
+SINGLE = float(np.finfo(np.float32).eps)
 PARAMETERS = {"flat": 1, "hinge": 3, "two hinges": 5}
 
 
@@ -211,7 +214,9 @@ class _Profile(NamedTuple):
         shares: NDArray[np.float64],
     ) -> _Profile:
         """Whiten means; without a floor a map without noise would have infinite weights."""
-        floor = (1e-6 * (np.ptp(mean) or 1.0)) ** 2
+        # nor does what single precision cannot hold tell one shell from another
+        size = max(1e-6 * np.ptp(mean), SINGLE * np.abs(mean).max())
+        floor = (size or 1.0) ** 2
         raised = covariance + np.diag(np.maximum(floor - np.diag(covariance), 0))
         whitener = np.linalg.inv(np.linalg.cholesky(raised))
         inside = np.isfinite(strata)
@@ -232,6 +237,27 @@ class _Profile(NamedTuple):
         return found
 
 
+class _Best(NamedTuple):
+    """Of every profile its best hinges, what they gain, and how far the width could lie elsewhere.
+
+    The shells do not tell some places from others: a hinge before the second shell begins lies at
+    any place there as well. All widths from `low` to `high` are as good as that of `place`.
+    """
+
+    place: NDArray[np.float64]
+    gain: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+
+    def or_better(self, other: _Best) -> _Best:
+        """Take over what is better by more than rounding."""
+        better = other.gain > self.gain + _rounding(self.gain)
+        place = np.where(better[:, None], other.place, self.place)
+        return _Best(
+            place, *(np.where(better, b, a) for a, b in zip(self[1:], other[1:], strict=True))
+        )
+
+
 class _Fits(NamedTuple):
     """For every place of the hinges (a row) and every profile: how much better than a constant."""
 
@@ -239,13 +265,32 @@ class _Fits(NamedTuple):
     gains: NDArray[np.float64]
 
     @property
-    def best(self) -> NDArray[np.int64]:
-        """The row of the largest gain per profile; of the first, the middle one of equal rows."""
-        rows = self.gains.argmax(axis=0)
-        own = self.gains[:, 0]
-        equal = np.flatnonzero(own >= own.max() - 1e-9 * abs(own.max()) - 1e-12)
-        rows[0] = equal[equal.size // 2]
-        return rows
+    def best(self) -> _Best:
+        """The largest gain of each profile; rounding never decides between places that are equal.
+
+        Of equal places the first counts; of the first profile, the one in the middle.
+        """
+        gain = self.gains.max(axis=0)
+        equal = self.gains >= gain - _rounding(gain)
+        width = self.places[:, :1]
+        rows = equal.argmax(axis=0)
+        rows[0] = _middle(self.places, np.flatnonzero(equal[:, 0]))
+        low = np.where(equal, width, np.inf).min(axis=0)
+        high = np.where(equal, width, -np.inf).max(axis=0)
+        return _Best(self.places[rows], gain, low, high)
+
+
+def _rounding(gain: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return what gains of one size differ by rounding at most."""
+    return np.where(np.isfinite(gain), ROUNDING * np.abs(gain) + 1e-12, 0.0)
+
+
+def _middle(places: NDArray[np.float64], rows: NDArray[np.int64]) -> int:
+    """Return the row that lies nearest to the middle of some rows' places, the first of such."""
+    among = places[rows]
+    middle = (among.min(axis=0) + among.max(axis=0)) / 2
+    away = np.abs(among - middle).sum(axis=1)
+    return int(rows[np.flatnonzero(away <= away.min() + ROUNDING)[0]])
 
 
 def _fit_hinges(
@@ -312,7 +357,7 @@ def _best_model(profile: _Profile, noise: NDArray[np.float64]) -> Penumbra:
         "two hinges": np.column_stack(_pairs_of(profile.shells, coarse)),
     }
     gains = {"flat": 0.0} | {
-        key: float(_refits(profile, values[:, None], rows)[1][0]) if rows.size else -np.inf
+        key: float(_refits(profile, values[:, None], rows).gain[0]) if rows.size else -np.inf
         for key, rows in places.items()
     }
     chance = _fit_hinges(profile, noise.T, grid).gains.max(axis=0)
@@ -327,7 +372,7 @@ def _best_model(profile: _Profile, noise: NDArray[np.float64]) -> Penumbra:
         return Penumbra(plateau=plateau, p_flat=p_flat, model=name, reason=reason)
     worse = max(1.0, (misfit - gains[name]) / (values.size - PARAMETERS[name]))
     drawn = values[:, None] + np.sqrt(worse) * noise.T
-    found, _ = _refits(profile, np.column_stack([values, drawn]), places[name], worse)
+    found = _refits(profile, np.column_stack([values, drawn]), places[name], worse)
     return _described(profile, name, found, p_flat)
 
 
@@ -336,7 +381,7 @@ def _refits(
     values: NDArray[np.float64],
     places: NDArray[np.float64],
     worse: float = 1.0,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> _Best:
     """Return each profile's best places of the hinges, looked at closely, and what they gain.
 
     The first profile is the measured one, the others are drawn about it with a noise whose variance
@@ -346,16 +391,15 @@ def _refits(
     # noise of size 1 does not make up for more than this in the best of all draws
     own = _fit_at(profile, values[:, :1], places).gains[:, 0]
     near = places[own >= own.max() - FAR_GAIN * worse]
-    found = _fit_at(profile, values, near)
-    best, gain = near[found.best], found.gains.max(axis=0)
+    best = _fit_at(profile, values, near).best
     first, last = places.min(axis=0), places.max(axis=0)
     step = np.full(n_hinges, GRID_STEP_MM if n_hinges == 1 else PAIR_STEP_MM)
     n = FINE_STEPS if n_hinges == 1 else FINE_PAIR_STEPS
     for _ in range(CLOSER_LOOKS):
         # a step more than where nearly all lie, but not beyond the ends
-        low, high = (np.quantile(best, q, axis=0) for q in (0.005, 0.995))
-        low = np.maximum(np.minimum(low, best[0]) - step, first)
-        high = np.minimum(np.maximum(high, best[0]) + step, last)
+        low, high = (np.quantile(best.place, q, axis=0) for q in (0.005, 0.995))
+        low = np.maximum(np.minimum(low, best.place[0]) - step, first)
+        high = np.minimum(np.maximum(high, best.place[0]) + step, last)
         finer = (high - low) / (n - 1)
         if (finer >= step).all():
             break
@@ -363,11 +407,8 @@ def _refits(
         fine = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, n_hinges)
         if n_hinges > 1:
             fine = fine[fine[:, 0] - fine[:, 1] > PAIR_STEP_MM]
-        found = _fit_at(profile, values, fine)
-        closer = found.gains.max(axis=0)
-        best = np.where((closer > gain)[:, None], fine[found.best], best)
-        gain, step = np.maximum(gain, closer), np.minimum(step, finer)
-    return best, gain
+        best, step = best.or_better(_fit_at(profile, values, fine).best), np.minimum(step, finer)
+    return best
 
 
 def _fit_at(profile: _Profile, values: NDArray[np.float64], places: NDArray[np.float64]) -> _Fits:
@@ -376,9 +417,9 @@ def _fit_at(profile: _Profile, values: NDArray[np.float64], places: NDArray[np.f
     return _fit_pairs(profile, values, places[:, 0], places[:, 1])
 
 
-def _described(profile: _Profile, name: str, found: NDArray[np.float64], p_flat: float) -> Penumbra:
+def _described(profile: _Profile, name: str, found: _Best, p_flat: float) -> Penumbra:
     """Turn the hinges of the profile and of those drawn into numbers and reasons."""
-    own, widths = found[0], found[1:, 0]
+    own = found.place[0]
     end = float(profile.shells[-1]) - GRID_STEP_MM / 2
     if own[0] >= end:
         # Then peak and amplitude rest on a plateau that was not seen.
@@ -386,7 +427,8 @@ def _described(profile: _Profile, name: str, found: NDArray[np.float64], p_flat:
     design = np.vstack([profile.whitener.sum(axis=1), profile.ramps(own)])
     plateau, *slopes = np.linalg.lstsq(design.T, profile.values, rcond=None)[0]
     at = float(own[1]) if own.size > 1 else 0.0
-    low, high = (float(limit) for limit in np.quantile(widths, LIMITS))
+    low = float(np.quantile(found.low[1:], LIMITS[0]))
+    high = float(np.quantile(found.high[1:], LIMITS[1]))
     reached = high < end
     return Penumbra(
         width_mm=float(own[0]),
