@@ -247,6 +247,16 @@ def visits() -> dict[str, VisitPlan]:
                 for entry in given.maps
             ),
         ),
+        "maps by a field of displacements": replace(
+            given,
+            maps=tuple(
+                replace(
+                    entry,
+                    transform=Composed((Given(other, bends=True),), given.reference_file),
+                )
+                for entry in given.maps
+            ),
+        ),
         "maps lie on the other image": replace(
             given,
             maps=tuple(

@@ -12,7 +12,7 @@ import pytest
 
 from tests.products.kinds import settings, visits
 from wmhflow.cli.methods import MethodsOfRun
-from wmhflow.plan.visit import Computed, Given, ParticipantPlan, VisitPlan
+from wmhflow.plan.visit import Composed, Computed, Given, ParticipantPlan, VisitPlan
 from wmhflow.products.dataset import write_methods
 from wmhflow.products.methods import citation_files, methods_text
 from wmhflow.products.used import methods_of
@@ -42,6 +42,11 @@ def moved_maps(visit: VisitPlan) -> bool:
     return any(isinstance(entry.transform, Computed) for entry in entries)
 
 
+def bent_maps(visit: VisitPlan) -> bool:
+    ways = [entry.transform for entry in visit.maps]
+    return any(isinstance(way, Composed) and way.bends for way in ways)
+
+
 def relative_to(tracer: str) -> Callable[[VisitPlan], bool]:
     return lambda visit: any(entry.name == f"SUVR{tracer}" for entry in visit.maps)
 
@@ -57,6 +62,7 @@ SAID: dict[str, Callable[[VisitPlan], bool]] = {
         visit.other_anatomical is not None and isinstance(visit.other_transform, Computed)
     ),
     "each group of quantitative maps": moved_maps,
+    "Maps that only a field of displacements led": bent_maps,
     "The T1w image of each visit": lambda visit: visit.reference == "T1w",
     "The FLAIR image of each visit": lambda visit: visit.reference == "FLAIR",
     "[@n4]": lambda visit: visit.parcellation is None,

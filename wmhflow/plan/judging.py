@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from wmhflow.core.align.plausible import field_fault, is_still
 from wmhflow.core.space.grids import apply_affine
 from wmhflow.errors import InputError
-from wmhflow.files.inspection import inspect_image
 from wmhflow.files.transforms import read_transform
 from wmhflow.files.values import (
     ImageValues,
@@ -74,6 +73,7 @@ def judge_visit(visit: VisitPlan) -> tuple[Decision, ...]:
     """
     # it knows compiled functions, whose folder is chosen after this module is imported
     from wmhflow.files.itk import check_whole
+    from wmhflow.plan.judging_fields import judge_fields
 
     notes = [*_judge_anatomical(visit), *_judge_parcellation(visit), *_judge_masks(visit)]
     notes += judge_maps(visit)
@@ -81,12 +81,14 @@ def judge_visit(visit: VisitPlan) -> tuple[Decision, ...]:
     # many maps share one
     for path in dict.fromkeys(one.file.path for one in given if isinstance(one, Given)):
         check_whole(path)
+    judge_fields(visit)
     return (*notes, *_judge_transforms(visit))
 
 
 def _judge_transforms(visit: VisitPlan) -> Iterator[Decision]:
     """Refuse what the numbers of a given transform show to be none; those of maps are planned."""
     from wmhflow.files.itk import read_point_map
+    from wmhflow.plan.judging_fields import middle_of
 
     fields: list[tuple[Source | None, bool]] = [(visit.inverse, True), (visit.forward, False)]
     if visit.other_anatomical is not None:
@@ -105,20 +107,13 @@ def _judge_transforms(visit: VisitPlan) -> Iterator[Decision]:
             continue
         for matrix in (points.before, points.after):
             check_matrix(path, matrix)
-        middle = _middle_of(visit.reference_file.path) if leads_to_reference else MIDDLE_OF_MNI
+        middle = middle_of(visit.reference_file.path) if leads_to_reference else MIDDLE_OF_MNI
         fault = field_fault(points.displacements, apply_affine(points.before, middle))
         if fault:
             raise InputError(f"{path} {fault}; give the transform as its program wrote it.")
         if is_still(points.displacements):
             why = f"{path.name} has a field of displacements that are all 0: it moves nothing"
             yield Decision("transform", "note", why)
-
-
-def _middle_of(path: Path) -> NDArray[np.float64]:
-    """Return points in the middle half of an image, RAS mm."""
-    facts = inspect_image(path)
-    shares = np.indices((5, 5, 5)).reshape(3, -1).T / 8 + 0.25
-    return apply_affine(facts.affine, shares * (np.array(facts.shape) - 1))
 
 
 def _of_maps(visit: VisitPlan) -> Iterator[object]:

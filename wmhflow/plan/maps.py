@@ -107,7 +107,7 @@ def _given(
     except InputError as error:
         planning.say(definition.name, REFUSED, str(error))
         return
-    transform = place_map(planning, visit, read, file)
+    transform = place_map(planning, visit, read, file, may_bend=True)
     shown_by = _shown_by(planning, read, file, transform)
     grid = _grid(planning, file)
     yield MapPlan(read, Given(file), transform, grid, shown_by, read_as)

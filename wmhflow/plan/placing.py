@@ -16,6 +16,7 @@ from wmhflow.bids.query import FoundFile
 from wmhflow.errors import InputError
 from wmhflow.files.chains import chain_matrix
 from wmhflow.files.inspection import boxes_meet
+from wmhflow.plan.bending import bent_chain, check_bent_chain, in_words
 from wmhflow.plan.choice import nearest_first
 from wmhflow.plan.context import Planning
 from wmhflow.plan.named import named_transform
@@ -29,6 +30,7 @@ from wmhflow.registries.spaces import T1W, kind_of_space
 HEADER, NATIVE, ELSEWHERE = range(3)
 # As many transforms that are not used are named in one line.
 MOST_NAMED = 3
+RESAMPLED = "which bends it: it is resampled onto the reference once"
 
 
 def is_usable(planning: Planning, file: FoundFile) -> bool:
@@ -83,6 +85,8 @@ def place_map(
     definition: MapDefinition,
     file: FoundFile,
     shown_by: str | None = None,
+    *,
+    may_bend: bool = False,
 ) -> Source | Composed | None:
     """Decide how a map comes to lie on the reference, and say it.
 
@@ -96,6 +100,8 @@ def place_map(
         The image that holds it, or the first of those that it is computed from.
     shown_by
         In words, what is registered where no transform leads there, if the file itself gives that.
+    may_bend
+        Whether it may be resampled, as transforms that are not linear ask for.
 
     Returns
     -------
@@ -112,7 +118,7 @@ def place_map(
     name = definition.name
     named = named_transform(planning, name)
     if named is not None:
-        return _by_named(planning, visit, name, named, file)
+        return _by_named(planning, visit, name, named, file, may_bend)
     route = find_route(planning, visit, file, [*definition.transform_from, name])
     if route.legs is None:
         return _registered(planning, definition, file, route, shown_by)
@@ -121,19 +127,31 @@ def place_map(
         planning.say(name, "found", f"{file.named}, aligned by its header")
         return None
     (first, *others) = route.legs or (None,)
-    if first is not None and not others and not first.inverted and route.end == visit.reference:
+    bends = may_bend and bool(bent_chain(planning, route.legs))
+    alone = not others and route.end == visit.reference and not bends
+    if first is not None and alone and not first.inverted:
         read = check_linear(planning, visit, first.file, file)
         how = f"aligned by {first.file.named} ({read.program})"
         planning.say(name, "found", f"{file.named}, {how}")
         return given_transform(first.file, read)
-    return _composed(planning, visit, name, file, route)
+    return _composed(planning, visit, name, file, route, may_bend)
 
 
 def _by_named(
-    planning: Planning, visit: VisitPlan, name: str, named: Given, file: FoundFile
+    planning: Planning,
+    visit: VisitPlan,
+    name: str,
+    named: Given,
+    file: FoundFile,
+    may_bend: bool,
 ) -> Given | Composed:
     """Take a map's transform of ``--transform``."""
     how = f"{file.named}, aligned by {named.named} (--transform)"
+    if may_bend and named.bends and not named.inverted:
+        bent = Composed((named,), visit.reference_file)
+        check_bent_chain(planning, bent)
+        planning.say(name, "found", f"{how}, {RESAMPLED}")
+        return bent
     if named.inverted:
         found = Composed((named,), visit.reference_file)
         _check_chain(planning, found, file)
@@ -154,28 +172,33 @@ def _check_meets(planning: Planning, visit: VisitPlan, file: FoundFile) -> None:
 
 
 def _composed(
-    planning: Planning, visit: VisitPlan, name: str, file: FoundFile, route: Route
+    planning: Planning, visit: VisitPlan, name: str, file: FoundFile, route: Route, may_bend: bool
 ) -> Composed:
     """Compose the transforms of a route, and the other image's own after them, if it is needed."""
-    legs = []
-    for edge in route.legs or ():
-        read = planning.transform(edge.file)
-        if not read.is_linear:
-            raise InputError(
-                f"{edge.file.path} is not linear ({', '.join(read.parts)}), and a map is measured "
-                "in its own grid, which only linear transforms bring to the reference; give the "
-                "linear part alone, or the map resampled to the reference."
-            )
-        legs.append(Given(edge.file, convert=True, inverted=edge.inverted))
+    bent = bent_chain(planning, route.legs or ())
+    legs = [
+        Given(edge.file, convert=True, inverted=edge.inverted, bends=edge in bent)
+        for edge in route.legs or ()
+    ]
     on = route.end != visit.reference
     last = visit.anatomical[route.end]
     found = Composed(tuple(legs), last, through_other=on)
-    _check_chain(planning, found, file)
+    if bent and not may_bend:
+        raise InputError(
+            f"{file.path} would come to the reference by {found.named}; "
+            f"{in_words(planning, bent)}, and maps that are computed from a series need a linear "
+            "way; give the linear part alone, or the map resampled to the reference."
+        )
+    if bent:
+        check_bent_chain(planning, found)
+    else:
+        _check_chain(planning, found, file)
     words = [f"the inverse of {leg.file.named}" if leg.inverted else leg.file.named for leg in legs]
     if on:
         made = "registration" if isinstance(visit.other_transform, Computed) else "transform"
         words.append(f"the {made} of the {visit.other_name} to the {visit.reference}")
-    planning.say(name, "found", f"{file.named}, aligned by {', then '.join(words)}")
+    words = [", then ".join(words), *([RESAMPLED] if bent else [])]
+    planning.say(name, "found", f"{file.named}, aligned by {', '.join(words)}")
     return found
 
 

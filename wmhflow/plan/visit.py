@@ -82,16 +82,21 @@ Source = Given | Computed
 
 @dataclass(frozen=True)
 class Composed:
-    """A linear transform of several: given ones one after the other, and what is registered here.
+    """A transform of several: given ones one after the other, and what is registered here.
 
-    ``legs`` lead from the map on; ``through_other`` says that they end at the T1w or FLAIR that is
-    not the reference, from where its own transform leads to the reference. ``last`` is the image
-    where the legs end.
+    It is linear unless one of them ``bends``. ``legs`` lead from the map on; ``through_other`` says
+    that they end at the T1w or FLAIR that is not the reference, from where its own transform leads
+    to the reference. ``last`` is the image where the legs end.
     """
 
     legs: tuple[Given, ...]
     last: FoundFile
     through_other: bool = False
+
+    @property
+    def bends(self) -> bool:
+        """Whether it is not linear."""
+        return any(leg.bends for leg in self.legs)
 
     @property
     def files(self) -> tuple[FoundFile, ...]:

@@ -9,7 +9,7 @@ from wmhflow.plan.visit import Composed, Computed, Given, MapPlan, VisitPlan
 from wmhflow.products.keys import Visit
 from wmhflow.products.product import Recipe, Taken, Transform
 from wmhflow.registries.units import factor_between
-from wmhflow.steps.composing import compose_transforms
+from wmhflow.steps.composing import compose_fields, compose_transforms
 
 LONGEST_NAME = 60
 OWN_ENTITIES = ("param", "suffix")
@@ -123,6 +123,17 @@ def composed(visit: Visit, key: str, transform: Composed, name: str, moving: Fou
         A map of the group.
     """
     legs = transform.legs
+    if transform.bends:
+        return Recipe(
+            key,
+            compose_fields,
+            takes={
+                "in_files": list(transform.files),
+                "other": visit.other_transform if transform.through_other else None,
+            },
+            options={"inverted": [leg.inverted for leg in legs]},
+            makes={"transform": Transform(key, name, visit.plan.reference, ".h5")},
+        )
     return Recipe(
         key,
         compose_transforms,

@@ -10,6 +10,7 @@ from wmhflow.labels.edges import shell_count
 from wmhflow.plan.visit import Composed, Computed, Given, MapPlan
 from wmhflow.products.alps import alps
 from wmhflow.products.anatomy import converted, judged_alignment
+from wmhflow.products.brought import brought_maps, is_brought, map_options, sampled_of
 from wmhflow.products.computed import computed_maps, fitted_maps
 from wmhflow.products.contrasts import contrasts
 from wmhflow.products.dictionary import describing
@@ -24,13 +25,10 @@ from wmhflow.products.map_images import (
 )
 from wmhflow.products.maps import (
     composed,
-    factor_of,
-    fit_of,
     group_name,
     map_groups,
     shown_of,
     transform_of,
-    values_of,
 )
 from wmhflow.products.product import Facts, Recipe, Taken, Work
 from wmhflow.products.regions import NEAR
@@ -51,7 +49,6 @@ from wmhflow.steps.atlases import weigh_volumes
 from wmhflow.steps.images import find_intracranial
 from wmhflow.steps.lesions import judge_lesions, judge_lesions_by_priors
 from wmhflow.steps.measures import (
-    MapOptions,
     arrange_profiles,
     gather_quality,
     measure_load,
@@ -201,7 +198,8 @@ def _map_group(visit: Visit, group: tuple[MapPlan, ...]) -> Iterator[Recipe]:
     yield from aligned_group(visit, group)
     yield from fitted_maps(visit, group)
     yield from alps(visit, group)
-    yield from _samples(visit, group, group_name(group), transform_of(group))
+    yield from brought_maps(visit, group)
+    yield from _samples(visit, group, group_name(group))
 
 
 def aligned_group(visit: Visit, group: tuple[MapPlan, ...]) -> Iterator[Recipe]:
@@ -260,30 +258,15 @@ def _judged_group(
         yield named_by_image(recipe, name)
 
 
-def _samples(
-    visit: Visit, group: tuple[MapPlan, ...], name: str, transform: Taken
-) -> Iterator[Recipe]:
+def _samples(visit: Visit, group: tuple[MapPlan, ...], name: str) -> Iterator[Recipe]:
     """Declare the samples of maps on one grid, in every region and in the opposite places."""
     maps: dict[str, Taken] = {
-        "maps": [values_of(entry) for entry in group],
-        "transform": transform,
+        "maps": [sampled_of(entry) for entry in group],
+        "transform": None if is_brought(group[0]) else transform_of(group),
         "without": WITHOUT,
     }
     options: dict[str, Any] = {
-        "options": [
-            MapOptions(
-                entry.name,
-                entry.definition.unit,
-                *entry.definition.valid_range,
-                entry.definition.can_be_zero,
-                fit_of(entry),
-                factor_of(entry),
-                entry.definition.plausible,
-                entry.definition.arbitrary_zero,
-                entry.definition.in_fluid,
-            )
-            for entry in group
-        ],
+        "options": [map_options(entry) for entry in group],
         "zeros": visit.settings.inputs.zeros,
         "purity": Purity(visit.settings.inputs.min_purity, visit.settings.inputs.max_csf),
         **visit.trusted,

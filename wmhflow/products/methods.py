@@ -65,7 +65,7 @@ def methods_text(settings: Settings, methods: Set[str] | None = None) -> str:
         _contrast_text(used),
         _uptake_text(settings, used),
         _acute_text(settings, used),
-        [_map_text()] if "sample_maps" in used else [],
+        [_map_text(), *used.chosen([("bring_map", BROUGHT)])] if "sample_maps" in used else [],
     )
     return "\n\n".join(" ".join(sentences) for sentences in parts if sentences)
 
@@ -432,6 +432,12 @@ def _acute_text(settings: Settings, used: Used) -> list[str]:
         f"{1e3 * RULE.edge_adc:g} × 10⁻³ mm²/s."
     )
     return [text, *used.chosen([(ACUTE_BESIDE_BLEED, remote)])]
+
+
+BROUGHT = (
+    "Maps that only a field of displacements led to the reference were resampled onto it once, "
+    "linearly and without the voxels that did not count, and sampled there."
+)
 
 
 def _map_text() -> str:

@@ -49,6 +49,7 @@ class AlignedMap:
     path: Path
     transform: Path | None
     how: str
+    bends: bool = False
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,8 @@ class VisitContext:
                     yield AlignedMap(entry, image, path, f"aligned by {path.name}")
                 elif isinstance(entry.transform, Composed):
                     path = self._written(self.unit.path(f"transform_{group_name(group)}"))
-                    yield AlignedMap(entry, image, path, f"aligned by {path.name}, composed")
+                    how = f"aligned by {path.name}, composed"
+                    yield AlignedMap(entry, image, path, how, entry.transform.bends)
                 elif entry.transform is not None:
                     path = self._written(self.unit.path(f"transform_{group_name(group)}"))
                     yield AlignedMap(entry, image, path, "registered rigidly")

@@ -1,4 +1,4 @@
-"""The step that makes one linear transform of several."""
+"""The steps that make one transform of several."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import numpy as np
 
 from wmhflow.errors import InputError
 from wmhflow.files.chains import chain_matrix
-from wmhflow.files.itk import write_itk_affine
+from wmhflow.files.composites import write_composite
+from wmhflow.files.itk import read_itk_affine, write_itk_affine
 from wmhflow.files.transforms import read_transform
 from wmhflow.steps.images import Transform
 from wmhflow.steps.kinds import Folder, step
@@ -57,3 +58,32 @@ def compose_transforms(
             )
         matrix = np.asarray(matrix @ further, dtype=np.float64)
     return Transform(Path(write_itk_affine(matrix, folder / "transform.txt")))
+
+
+@step(mem_gb=1.0, seconds=3)
+def compose_fields(
+    folder: Folder,
+    in_files: list[Path],
+    inverted: list[bool],
+    other: Path | None = None,
+) -> Transform:
+    """Write transforms that follow one another, of which some bend, as one composite of ITK.
+
+    Parameters
+    ----------
+    folder
+        Where the transform is written.
+    in_files
+        From the moving image on, of ITK.
+    inverted
+        Of each, whether its inverse is meant; of linear ones alone.
+    other
+        What follows them, of ITK: from the image where they end to the reference, linear.
+
+    Raises
+    ------
+    InputError
+        If one cannot be part of a composite.
+    """
+    further = None if other is None else read_itk_affine(other)
+    return Transform(write_composite(in_files, inverted, folder / "transform.h5", further))

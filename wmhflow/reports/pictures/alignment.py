@@ -77,6 +77,9 @@ def maps(context: VisitContext) -> Iterator[Picture]:
 
 def _map_picture(context: VisitContext, aligned: AlignedMap) -> Picture:
     scene, reference, entry = context.scene, context.visit.reference, aligned.plan
+    measured = "resampled for this picture only: it is measured in its own grid"
+    if aligned.bends:
+        measured = "resampled onto the reference, and measured so, since its transform bends it"
     png = slice_png(
         scene.reference,
         scene.box,
@@ -90,13 +93,17 @@ def _map_picture(context: VisitContext, aligned: AlignedMap) -> Picture:
         png,
         f"{entry.name} aligned to the {reference}",
         f"{entry.name} ({aligned.path.name}), {aligned.how}, with the reference’s contours. The "
-        "map is resampled for this picture only: it is measured in its own grid. Dark grey lies "
+        f"map is {measured}. Dark grey lies "
         f"outside its field of view. {ORIENTATION}",
     )
 
 
 def _map_underlay(context: VisitContext, aligned: AlignedMap) -> Underlay:
     path, trust = aligned.path, context.settings.inputs.trust
+    if aligned.bends and aligned.transform is not None:
+        scene, seed = context.scene, context.settings.execution.random_seed
+        bent = warp_coarsely(path, aligned.transform, scene.reference, scene.box, seed)
+        return Underlay(bent, aligned.plan.name)
     image = load_ras(path, trust)
     if aligned.transform is None:
         return Underlay(image, aligned.plan.name)
