@@ -285,6 +285,38 @@ OTHER = {
 }  # fmt: skip
 
 
+# columns that would be lost of a table by hand, among them the unit
+LOST = {
+    "units": ("metabolite,value,units\nNAA,8.5,mM\n", "the column units, which would not be read"),
+    "two": ("Metabolite,Conc,sd,region\nNAA,8.5,1,L\n", "the columns sd, region, which would not"),
+    "a second value": ("metabolite,value,mM\nNAA,1,8.5\n", "the column mM, which would not be"),
+}
+
+
+@pytest.mark.parametrize(("text", "why"), LOST.values(), ids=LOST)
+def test_a_table_by_hand_with_a_column_that_would_be_lost_is_refused(
+    tmp_path: Path, text: str, why: str
+) -> None:
+    with pytest.raises(InputError) as refused:
+        read_metabolites(write(tmp_path, "svs.csv", text))
+    assert why in str(refused.value)
+    assert "metabolite, value, concentration, conc, conc., unit, sd_percent" in str(refused.value)
+
+
+@pytest.mark.parametrize("column", ["MMSE", "mm_thickness", "LipidTherapy", "lipo"])
+def test_a_column_that_only_begins_as_macromolecules_do_is_none(
+    tmp_path: Path, column: str
+) -> None:
+    with pytest.raises(InputError, match=f"{column} is called as no metabolite is"):
+        read_metabolites(write(tmp_path, "svs.tsv", f"participant_id\t{column}\ttau\n1\t28\t3\n"))
+
+
+@pytest.mark.parametrize("column", ["MM", "MM09", "MM3co", "Lip13a", "Lip13a+Lip13b", "MMexp"])
+def test_macromolecules_and_lipids_stand_beside_metabolites(tmp_path: Path, column: str) -> None:
+    found = read_metabolites(write(tmp_path, "svs.tsv", f"NAA\t{column}\n8\t3\n"))
+    assert [one.name for one in found] == ["NAA", column]
+
+
 @pytest.mark.parametrize(("name", "text", "why"), OTHER.values(), ids=OTHER)
 def test_other_tables_are_refused_with_their_columns_and_those_that_are_known(
     tmp_path: Path, name: str, text: str, why: str

@@ -76,6 +76,8 @@ def read_metabolites(path: Path) -> list[Metabolite]:
     form = form or form_of(names)
     if form is None:
         raise InputError(f"{path} {_unknown(names)}")
+    if form.strict and (other := form.unknown(names)):
+        raise InputError(f"{path} {_beside(form, other)}")
     read = _by_row if form.metabolite else _by_column
     return _checked(path, list(read(path, form, names, body)))
 
@@ -167,6 +169,17 @@ def _table(path: Path, lines: Sequence[Sequence[str]]) -> tuple[list[str], list[
     if len({name.lower() for name in names}) < len(names):
         raise InputError(f"{path} has two columns of one name; name each differently.")
     return names, body
+
+
+def _beside(form: TableForm, other: Sequence[str]) -> str:
+    """Say which columns would be lost of a table that is read otherwise, and which are known."""
+    known = [form.metabolite or "", *form.values, form.unit or "", *form.sd_percent]
+    of_ratios = ", and /Cr or the like for ratios" if form.ratios else ""
+    return (
+        f"has the column{'s' if len(other) > 1 else ''} {', '.join(other[:MOST_NAMED])}, which "
+        f"would not be read; a table {form.program} has {', '.join(filter(None, known))}{of_ratios}"
+        ". Rename what is one of these, and leave out the rest."
+    )
 
 
 def _unknown(names: Sequence[str], other: Sequence[str] = ()) -> str:

@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from wmhflow.core.align.plausible import field_fault, is_still
 from wmhflow.core.space.grids import apply_affine

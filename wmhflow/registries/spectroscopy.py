@@ -11,7 +11,7 @@ from importlib.resources import files
 from typing import Any
 
 # Macromolecules and lipids, which are fitted beside metabolites.
-_BESIDE = re.compile(r"(mm|lip)\w*")
+_BESIDE = re.compile(r"(mm|lip)(\d\w*|exp\w*|ids?)?")
 _LISTS = ("sections", "over", "needs", "sd_percent", "ignored")
 
 
@@ -31,6 +31,14 @@ class TableForm:
     sd: str | None = None
     paired: bool = False
     ignored: tuple[str, ...] = ()
+    strict: bool = False
+
+    def unknown(self, columns: Collection[str]) -> list[str]:
+        """List the columns of a table of a row for each metabolite that mean nothing here."""
+        told = (self.metabolite, self.unit, *self.values, *self.sd_percent, *self.ignored)
+        known = {name.lower() for name in told if name}
+        known |= {name.lower() for name, _ in self.values_of(columns)}
+        return [name for name in columns if name.lower() not in known]
 
     @property
     def columns(self) -> str:
