@@ -10,6 +10,8 @@ import pytest
 from tests.files.test_composites import AFFINE, field_of
 from tests.plan.test_participant import plan_one
 from tests.plan.test_places import FA, fill, how, said
+from wmhflow.errors import InputError
+from wmhflow.plan.judging_fields import judge_fields
 from wmhflow.plan.visit import Composed
 
 
@@ -17,7 +19,7 @@ def bent(dataset: Path, name: str) -> Path:
     """Write a field of displacements under a transform's name."""
     folder = dataset / "sub-01" / "anat"
     folder.mkdir(parents=True, exist_ok=True)
-    return field_of(folder / f"sub-01_{name}_mode-image_xfm.h5", np.zeros((4, 5, 6, 3)), AFFINE)
+    return field_of(folder / f"sub-01_{name}_mode-image_xfm.h5", np.zeros((9, 10, 11, 3)), AFFINE)
 
 
 # the other files, the field's name, and the way in the end
@@ -53,6 +55,22 @@ def test_a_map_goes_through_a_field_where_nothing_linear_leads(
     bends = field in expected.replace("-from-T1w_to-dwi", "")
     assert (isinstance(entry.transform, Composed) and entry.transform.bends) == bends
     assert ("which bends it: it is resampled onto the reference once" in said(visit, "FA")) == bends
+
+
+@pytest.mark.parametrize(
+    ("files", "field"),
+    [([FA], "from-dwi_to-T1w"), ([FA, "from-ACPC_to-T1w_xfm"], "from-dwi_to-ACPC")],
+)
+def test_a_field_that_leads_nowhere_is_refused_before_the_first_step(
+    raw: Path, tmp_path: Path, files: list[str], field: str
+) -> None:
+    (dataset,) = fill(tmp_path / "d", {"maps": files})
+    path = bent(dataset, field)
+    sound = plan_one(raw, dataset)
+    judge_fields(sound)
+    field_of(path, np.full((9, 10, 11, 3), 900.0), AFFINE)
+    with pytest.raises(InputError, match=f"{field}_mode-image_xfm.h5 .*; give the transform as"):
+        judge_fields(plan_one(raw, dataset))
 
 
 def test_a_field_that_is_named_by_the_user_is_taken(raw: Path, tmp_path: Path) -> None:

@@ -59,17 +59,21 @@ def write_composite(
         parts.append(_affine(after))
     with h5py.File(out, "w") as file:
         group = file.create_group("TransformGroup")
-        group.create_group("0")["TransformType"] = [COMPOSITE.encode()]
+        _name(group.create_group("0"), COMPOSITE)
         # points go through the last one first
         for number, part in enumerate(parts, start=1):
             entry = group.create_group(str(number))
-            entry["TransformType"] = [part.kind.encode()]
+            _name(entry, part.kind)
             for name, values in (("", part.numbers), ("Fixed", part.fixed)):
                 packed = {"compression": "gzip", "shuffle": True} if values.size > 1000 else {}
                 entry.create_dataset(
                     f"Transform{name}Parameters", data=values, track_times=False, **packed
                 )
     return out
+
+
+def _name(entry: Any, kind: str) -> None:
+    entry.create_dataset("TransformType", data=[kind.encode()], track_times=False)
 
 
 def _of(path: Path, backwards: bool) -> Iterator[_Part]:

@@ -30,6 +30,7 @@ from wmhflow.files.values import (
     present_codes,
     read_lesions,
 )
+from wmhflow.plan.judging_fields import judge_fields, middle_of
 from wmhflow.plan.judging_maps import judge_maps
 from wmhflow.plan.participant import sentence
 from wmhflow.plan.tissues import check_named_sides
@@ -72,7 +73,6 @@ def judge_visit(visit: VisitPlan) -> tuple[Decision, ...]:
     """
     # it knows compiled functions, whose folder is chosen after this module is imported
     from wmhflow.files.itk import check_whole
-    from wmhflow.plan.judging_fields import judge_fields
 
     notes = [*_judge_anatomical(visit), *_judge_parcellation(visit), *_judge_masks(visit)]
     notes += judge_maps(visit)
@@ -87,7 +87,6 @@ def judge_visit(visit: VisitPlan) -> tuple[Decision, ...]:
 def _judge_transforms(visit: VisitPlan) -> Iterator[Decision]:
     """Refuse what the numbers of a given transform show to be none; those of maps are planned."""
     from wmhflow.files.itk import read_point_map
-    from wmhflow.plan.judging_fields import middle_of
 
     fields: list[tuple[Source | None, bool]] = [(visit.inverse, True), (visit.forward, False)]
     if visit.other_anatomical is not None:

@@ -7,12 +7,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from wmhflow.core.align.chains import carried
 from wmhflow.core.align.plausible import field_fault
 from wmhflow.core.space.grids import apply_affine
 from wmhflow.errors import InputError
 from wmhflow.files.inspection import inspect_image
-from wmhflow.files.itk import read_point_maps
 from wmhflow.plan.visit import Composed, VisitPlan
 
 
@@ -30,12 +28,18 @@ def judge_fields(visit: VisitPlan) -> None:
         If a field is not finite, moves too far, folds, or holds too little of the image.
     """
     chains = [entry.transform for entry in visit.maps if isinstance(entry.transform, Composed)]
-    for chain in dict.fromkeys(chain for chain in chains if chain.bends):
+    # many maps share one
+    bent = {(chain.named, chain.last.path): chain for chain in chains if chain.bends}
+    for chain in bent.values():
         _judge(chain)
 
 
 def _judge(chain: Composed) -> None:
     """Follow points from the middle of the image where a chain ends, back through its legs."""
+    # they know compiled functions, whose folder is chosen after this module is imported
+    from wmhflow.core.align.chains import carried
+    from wmhflow.files.itk import read_point_maps
+
     points = middle_of(chain.last.path)
     for leg in reversed(chain.legs):
         maps = read_point_maps([leg.file.path], [leg.inverted])
