@@ -24,7 +24,7 @@ class Brought(NamedTuple):
     image: Grid3D
 
 
-@step(mem_gb=2.0, seconds=5)
+@step(mem_gb=2.0, seconds=5, gives_maps=True)
 def bring_map(
     maps: list[Path],
     options: list[MapOptions],
