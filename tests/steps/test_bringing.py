@@ -57,7 +57,7 @@ def test_what_does_not_count_mixes_with_nothing(tmp_path: Path) -> None:
     image = save_image(tmp_path / "fa.nii.gz", values, OWN)
     found = bring_map([image], [OPTIONS], SPACE, chain(tmp_path)).image.data
     seen = np.isfinite(found)
-    assert 0.2 < seen.mean() < 0.9
+    assert 0.1 < seen.mean() < 0.9
     assert np.allclose(found[seen], 40)
     # a place is seen where most of its weight lies on voxels that count
     where = followed(FIRST, moved(places(SPACE.shape, SPACE.affine)))
