@@ -22,7 +22,7 @@ from wmhflow.labels.edges import DEFAULT_MAX_MM, DEFAULT_WIDTH_MM, has_whole_she
 from wmhflow.labels.schemes import DEFAULT_SCHEME, scheme_names
 from wmhflow.registries.executors import executor_names
 from wmhflow.registries.mask_labels import find_mask_labels
-from wmhflow.registries.reading import read_given
+from wmhflow.registries.reading import path_of, read_given
 from wmhflow.registries.segmenters import find_segmenter, load_segmenters, segmenters_like
 from wmhflow.registries.tracers import reference_names
 from wmhflow.registries.units import parse_unit
@@ -64,8 +64,7 @@ class NamedPath:
             name, folder = Path(text).name, text
         if not name.replace("-", "").replace("_", "").isalnum() or not folder:
             raise ValueError(f"'{text}' is not NAME=PATH (a name of letters, digits, - and _)")
-        # no shell turns ~ into a home after NAME=; where there is no home it stays as it is
-        return cls(name, Path(os.path.expanduser(folder)))  # noqa: PTH111
+        return cls(name, path_of(folder))
 
 
 # How ANTs writes that the inverse of a transform is meant.
@@ -112,7 +111,8 @@ class NamedTransform:
         if "{" in left or "}" in left or "\0" in left:
             raise ValueError(f"'{text}': only {{subject}} and {{session}} can stand in braces")
         # unlike pathlib's, this leaves ".." and links as they are
-        return cls(name, os.path.join(Path.cwd(), pattern), back is not None)  # noqa: PTH118
+        whole = os.path.join(Path.cwd(), path_of(pattern))  # noqa: PTH118
+        return cls(name, whole, back is not None)
 
     def of_visit(self, subject: str, session: str | None) -> Path:
         """Return the path of one visit's file; ``{session}`` is empty where there is none."""
@@ -275,16 +275,17 @@ def _atlas(text: str) -> str:
     name, equals, path = text.partition("=")
     if not (name.isascii() and name.isalnum()) or (equals and not path):
         raise ValueError(f"'{text}' is not NAME or NAME=PATH (a name of letters and digits)")
-    return text
+    return f"{name}={path_of(path)}" if equals else text
 
 
 def _image(text: str) -> str:
+    if not text:
+        raise ValueError("the image's name is empty; give one")
     # steps run in folders of their own, where a relative path would mean something else
     is_path = text.startswith(("/", ".", "~")) or text.endswith((".sif", ".simg"))
     if not is_path or "://" in text:
         return text
-    # unlike pathlib's, this leaves "~" as it is where the user has no home
-    return str(Path(os.path.expanduser(text)).absolute())  # noqa: PTH111
+    return str(path_of(text).absolute())
 
 
 def _subject(text: str) -> str:
@@ -368,7 +369,7 @@ class Inputs:
         "--maps",
         help="A TOML file of further quantitative maps, written like the program's own "
         "wmhflow/data/maps.toml; a map of the same name replaces the program's.",
-        parse=Path,
+        parse=path_of,
         metavar="FILE",
     )
     allow_raw_dwi: bool = option(
@@ -423,7 +424,7 @@ class Inputs:
         "--bids-filter-file",
         help="A JSON file of BIDS entities that narrow what is used, per kind of input (map.FA, "
         f"map.CBF … for one map, series.pet … for one series): {', '.join(FILTER_KINDS)}.",
-        parse=Path,
+        parse=path_of,
         metavar="FILE",
     )
     bids_database_dir: Path | None = option(
@@ -432,7 +433,7 @@ class Inputs:
         help="A folder where the index of every dataset is kept and reused (by pybids); one that "
         "does not list just the files that a person has now is made again. "
         "Default: none is made; a person's folders are looked into when the person is planned.",
-        parse=Path,
+        parse=path_of,
         metavar="DIR",
     )
     transform: tuple[NamedTransform, ...] = option(
@@ -662,7 +663,7 @@ class Execution:
         "-w",
         "--work-dir",
         help="Where intermediate files are kept; a run that was cut goes on from there.",
-        parse=Path,
+        parse=path_of,
         metavar="DIR",
     )
     clean_workdir: str = option(
@@ -709,7 +710,7 @@ class Execution:
         "--use-plugin",
         help="A YAML or JSON file with nipype's 'plugin' (MultiProc; Linear, one step after the "
         "other; SLURM, SGE, PBS, LSF) and its 'plugin_args', to run the graph with.",
-        parse=Path,
+        parse=path_of,
         metavar="FILE",
     )
     random_seed: int = option(
@@ -1069,6 +1070,11 @@ def _from_toml(path: Path, group: str, name: str, opt: Option, value: Any) -> An
             raise UsageError(f"--config-file {path}: [{group}] {name} must be true or false.")
         return value
     values = value if isinstance(value, list) else [value]
+    if not values:
+        # on the command line, too, an option without a value is none
+        raise UsageError(
+            f"--config-file {path}: [{group}] {name} is an empty list; give a value, or leave it out."
+        )
     for item in values:
         is_word = isinstance(item, str | int | float) and not isinstance(item, bool)
         if not is_word or "\0" in str(item):

@@ -12,6 +12,7 @@ from typing import Any
 
 import wmhflow
 from wmhflow.errors import InputError, UsageError
+from wmhflow.registries.reading import path_of
 from wmhflow.settings import LEVELS, SHARE, Regions
 
 
@@ -75,9 +76,13 @@ def _parser() -> argparse.ArgumentParser:
     laid = actions.add_parser(
         "overlap", help="a table of masks in an atlas's space: a row per mask, columns per region"
     )
-    laid.add_argument("masks", nargs="+", type=Path, metavar="MASK", help="in the atlas's space")
+    laid.add_argument(
+        "masks", nargs="+", type=with_reason(path_of), metavar="MASK", help="in the atlas's space"
+    )
     laid.add_argument("--atlas", required=True, metavar="ATLAS", help="NAME, NAME=PATH or PATH")
-    laid.add_argument("--out", type=Path, metavar="FILE", help="instead of the standard output")
+    laid.add_argument(
+        "--out", type=with_reason(path_of), metavar="FILE", help="instead of the standard output"
+    )
     laid.add_argument(
         "--threshold", type=with_reason(SHARE), metavar="P",
         help="from which a voxel of a probabilistic atlas belongs to a region "

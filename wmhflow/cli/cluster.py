@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import wmhflow
 from wmhflow import settings as st
 from wmhflow.errors import InputError, NothingToDoError, UsageError
+from wmhflow.registries.reading import path_of
 
 if TYPE_CHECKING:
     from wmhflow.cluster.estimate import Estimate
@@ -382,11 +383,13 @@ def _status(words: Sequence[str]) -> Any:
 
 
 def _small_parser(name: str) -> argparse.ArgumentParser:
-    from wmhflow.cli.parser import OneSentenceParser
+    from wmhflow.cli.parser import OneSentenceParser, with_reason
 
     parser = OneSentenceParser(prog=f"wmhflow {name}", description=HELP[name], allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"wmhflow {wmhflow.__version__}")
-    parser.add_argument("output_dir", type=Path, metavar="OUTPUT_DIR", help="as it was submitted")
+    parser.add_argument(
+        "output_dir", type=with_reason(path_of), metavar="OUTPUT_DIR", help="as it was submitted"
+    )
     return parser
 
 

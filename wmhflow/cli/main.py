@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import io
 import logging
-import os
 import sys
 import traceback
 from collections.abc import Sequence
 from contextlib import ExitStack
-from pathlib import Path
 
 from wmhflow.cli.atlas import is_atlas_command, run_atlas
 from wmhflow.cli.cluster import is_cluster_command, run_cluster
+from wmhflow.cli.explained import check_place, explain
 from wmhflow.cli.parser import parse_settings
 from wmhflow.cli.signals import Stopped, stopping_signals
 from wmhflow.errors import (
@@ -28,8 +27,7 @@ from wmhflow.files.messages import (
     streams_of,
     write_json,
 )
-from wmhflow.files.space import is_full, no_space
-from wmhflow.files.standard_output import nobody_reads
+from wmhflow.files.standard_output import fill_standard_streams
 
 FAILED, WRONG_USE, NOTHING_TO_DO, MISSING_PROGRAM, INTERRUPTED = 1, 2, 70, 127, 130
 ENDED = {0: "done", FAILED: "failed", WRONG_USE: "wrong use", NOTHING_TO_DO: "nothing to do",
@@ -55,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 everything promised was written; 1 a step failed; 2 wrong use; 70 nothing to do;
         127 a required program is missing; 130, 143 or 129: stopped by SIGINT, SIGTERM or SIGHUP.
     """
+    fill_standard_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # a letter that the terminal's encoding lacks is no reason to end
@@ -79,10 +78,9 @@ def _guarded(words: Sequence[str], streams: ExitStack) -> int:
             code = _run(words, streams)
             sys.stdout.flush()
             return code
-    except WmhflowError as error:
-        return _say(error, next((CODES[kind] for kind in CODES if isinstance(error, kind)), FAILED))
-    except OSError as error:
-        return _say(_about_output(error), FAILED)
+    except (WmhflowError, OSError, MemoryError) as error:
+        told = error if isinstance(error, WmhflowError) else explain(error)
+        return _say(told, next((CODES[kind] for kind in CODES if isinstance(told, kind)), FAILED))
     except KeyboardInterrupt:
         return _say("interrupted; the same command goes on from here.", INTERRUPTED)
     except Stopped as stop:
@@ -95,23 +93,13 @@ def _guarded(words: Sequence[str], streams: ExitStack) -> int:
         return FAILED
 
 
-def _about_output(error: OSError) -> WmhflowError:
-    """Name the folder of a full disk, or an output that nobody reads; else raise it again."""
-    if isinstance(error, BrokenPipeError) and nobody_reads():
-        # what is still to be written there must not fail once more when Python ends
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return WmhflowError(f"nobody reads the standard output ({error.strerror}).")
-    if not is_full(error):
-        raise error
-    return no_space(Path(error.filename).parent if error.filename else "the disk")
-
-
 def _run(words: Sequence[str], streams: ExitStack) -> int:
     if is_atlas_command(words):
         return run_atlas(words[1:])
     if is_cluster_command(words):
         return run_cluster(words)
     settings = parse_settings(words)
+    check_place()
     start_messages(how_said(settings.reporting), settings.reporting.verbose)
     streams.enter_context(streams_of(settings.reporting))
     from wmhflow.cli.image import folder_in_image

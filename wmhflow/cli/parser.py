@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NoReturn
 
 import wmhflow
 from wmhflow import settings as st
 from wmhflow.errors import UsageError
+from wmhflow.registries.reading import path_of
 
 EPILOG = """wmhflow atlas --help: atlases, and masks laid on them.
 wmhflow submit, status, cancel, check --help: runs on a cluster.
@@ -23,6 +23,19 @@ class OneSentenceParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise what argparse found, as one sentence."""
         raise UsageError(f"{message[0].upper()}{message[1:]} (see wmhflow --help).")
+
+
+class _Once(argparse.Action):
+    """An option that cannot be given twice, of which argparse would take the last in silence."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any,
+        option_string: str | None = None,
+    ) -> None:  # fmt: skip
+        """Keep the value."""
+        if hasattr(namespace, self.dest):
+            parser.error(f"{option_string} is given twice; write all options into one file")
+        setattr(namespace, self.dest, values)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -46,10 +59,9 @@ def build_parser() -> argparse.ArgumentParser:
 
 def add_places(parser: argparse.ArgumentParser) -> None:
     """Let a parser take the two folders of a run."""
-    parser.add_argument("bids_dir", type=Path, metavar="BIDS_DIR", help="The BIDS dataset.")
-    parser.add_argument(
-        "output_dir", type=Path, metavar="OUTPUT_DIR", help="Where derivatives are written."
-    )
+    for name, told in (("bids_dir", "The BIDS dataset."),
+                       ("output_dir", "Where derivatives are written.")):  # fmt: skip
+        parser.add_argument(name, type=with_reason(path_of), metavar=name.upper(), help=told)
 
 
 def add_options(parser: argparse.ArgumentParser, groups: Mapping[str, type]) -> None:
@@ -57,7 +69,8 @@ def add_options(parser: argparse.ArgumentParser, groups: Mapping[str, type]) -> 
     parser.add_argument("--version", action="version", version=f"wmhflow {wmhflow.__version__}")
     parser.add_argument(
         "--config-file",
-        type=Path,
+        type=with_reason(path_of),
+        action=_Once,
         metavar="FILE",
         help="A TOML file of options; what the command line states as well, wins.",
     )

@@ -13,6 +13,7 @@ from typing import Any
 
 from wmhflow.bids.folders import holds_datasets_only
 from wmhflow.bids.query import check_dataset
+from wmhflow.bids.scan import is_utf8, printable
 from wmhflow.errors import InputError, UsageError
 from wmhflow.settings import Settings
 
@@ -48,6 +49,7 @@ def check_places(settings: Settings) -> None:
         if folder.exists() and not folder.is_dir():
             raise UsageError(f"{what} {folder} is a file; choose a folder.")
     _check_owner(out)
+    check_is_folder(out / OWN_FOLDERS[0])
     for name in OWN_FOLDERS:
         check_own_folder(settings, out / name)
 
@@ -61,9 +63,19 @@ def _written(settings: Settings) -> Iterator[tuple[str, Path]]:
 
 
 def _resolved(what: str, folder: Path) -> Path:
+    if not is_utf8(str(folder)):
+        raise UsageError(
+            f"{what} {printable(folder)} has a name that is no UTF-8; choose another folder."
+        )
     try:
+        # a name that is too long, or a folder above that may not be entered
+        folder.is_dir()
         return folder.resolve()
-    except (OSError, RuntimeError, ValueError) as error:
+    except OSError as error:
+        raise UsageError(
+            f"{what} {folder} cannot be looked into ({error.strerror}); choose another folder."
+        ) from None
+    except (RuntimeError, ValueError) as error:
         raise UsageError(f"{what} {folder} leads nowhere ({error}); choose another.") from None
 
 
@@ -157,6 +169,25 @@ def _is_foreign(out: Path) -> bool:
         is_ours = False
     records = (out / "logs").glob("sub-*/*record.json")
     return not (is_ours or (out / "logs" / "CITATION.md").exists() or any(records))
+
+
+def check_is_folder(place: Path) -> None:
+    """Refuse a file where a folder of the outputs is meant.
+
+    Parameters
+    ----------
+    place
+        Such as a person's folder.
+
+    Raises
+    ------
+    UsageError
+        Naming the file.
+    """
+    if place.exists() and not place.is_dir():
+        raise UsageError(
+            f"{place} is a file, where a folder of the outputs is meant; move it away."
+        )
 
 
 def check_own_folder(settings: Settings, folder: Path) -> None:

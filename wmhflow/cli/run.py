@@ -16,7 +16,7 @@ from wmhflow.bids.query import Query, find_subjects, misnamed_files, open_query
 from wmhflow.cli.batches import Batches, Problem
 from wmhflow.cli.holding import held_persons
 from wmhflow.cli.methods import MethodsOfRun
-from wmhflow.cli.places import check_own_folder, check_places
+from wmhflow.cli.places import check_is_folder, check_own_folder, check_places
 from wmhflow.cli.resources import find_resources, monitor, prepare_environment
 from wmhflow.errors import InputError, MissingProgramError, NothingToDoError, UsageError
 from wmhflow.files.locks import scratch_folder
@@ -139,11 +139,13 @@ def _make_folders(settings: Settings) -> None:
     for what, folder in folders.items():
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            writable = os.access(folder, os.W_OK)
-        except OSError:
-            writable = False
-        if not writable:
-            raise UsageError(f"{what} {folder} cannot be written to; choose another folder.")
+            why = "" if os.access(folder, os.W_OK) else "Permission denied"
+        except OSError as error:
+            why = error.strerror or str(error)
+        if why:
+            raise UsageError(
+                f"{what} {folder} cannot be written to ({why}); choose another folder."
+            )
 
 
 def make_plans(settings: Settings) -> Iterator[ParticipantPlan]:
@@ -335,14 +337,16 @@ def _ready(
 
 
 def _link_away(plan: ParticipantPlan, settings: Settings) -> Problem | None:
-    """Refuse a person whose folders in the output dataset are links into an input."""
+    """Refuse a person whose folders in the output dataset are files, or links into an input."""
     person = settings.output_dir / f"sub-{plan.subject}"
     visits = [person / f"ses-{one.session}" if one.session else person for one in plan.visits]
     folders = (person, person / "figures", *visits, *(visit / "anat" for visit in visits))
     try:
         for folder in folders:
             check_own_folder(settings, folder)
-    except InputError as error:
+            check_is_folder(folder)
+        check_is_folder(settings.output_dir / "logs" / person.name)
+    except (InputError, UsageError) as error:
         return Problem(f"sub-{plan.subject}", str(error))
     return None
 

@@ -8,6 +8,9 @@ import os
 import signal
 import sys
 import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from wmhflow.errors import UsageError
 
@@ -27,6 +30,24 @@ def die_with_parent() -> None:
     """
     if _libc is not None:
         _libc.prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL))
+
+
+@contextmanager
+def deaf_to_terminals() -> Iterator[None]:
+    """Let processes that are begun meanwhile ignore what a terminal sends to all of a command's.
+
+    The program itself hears it (Ctrl-C, or that the terminal was closed), says a sentence, and ends
+    them; each would write a traceback of its own.
+    """
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for one in (signal.SIGINT, signal.SIGHUP):
+            before[one] = signal.signal(one, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 def keep_sockets_short() -> None:

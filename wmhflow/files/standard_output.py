@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import select
+import sys
 from contextlib import suppress
 from multiprocessing import parent_process
 
@@ -73,3 +74,20 @@ def nobody_reads() -> bool:
     asked = select.poll()
     asked.register(1, select.POLLOUT)
     return any(event & select.POLLERR for _, event in asked.poll(0))
+
+
+def fill_standard_streams() -> None:
+    """Open nothing in the place of standard streams that are closed, as for some daemons.
+
+    The next file that is opened would take the number of one, and what libraries print there would
+    be written into that file.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            # the lowest number that is free is given, and lower ones are open by now
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+        if getattr(sys, name) is None:
+            mode = "w" if number else "r"
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping
 from importlib.resources import files
@@ -16,6 +17,31 @@ from wmhflow.errors import UsageError
 def _rows(name: str) -> list[dict[str, str]]:
     text = (files("wmhflow") / "data" / name).read_text(encoding="utf-8")
     return list(csv.DictReader(text.splitlines(), delimiter="\t"))
+
+
+def path_of(text: str) -> Path:
+    """Read a path that a user gives; ``~`` is the user's home, which few shells put after ``=``.
+
+    Parameters
+    ----------
+    text
+        As given.
+
+    Raises
+    ------
+    ValueError
+        If it is empty, which would be the folder in which the user stands, and is most often a
+        variable of the shell that was never set.
+
+    Examples
+    --------
+    >>> path_of("/study/out/")
+    PosixPath('/study/out')
+    """
+    if not text:
+        raise ValueError("the path is empty; give one (is a variable of your shell not set?)")
+    # unlike pathlib's, this leaves "~" as it is where the user has no home
+    return Path(os.path.expanduser(text))  # noqa: PTH111
 
 
 def read_given(path: Path, what: str, form: str, parse: Callable[[str], Any]) -> Any:

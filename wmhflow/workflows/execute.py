@@ -11,8 +11,10 @@ from typing import Any
 from nipype import Workflow
 from nipype import logging as nipype_logging
 
-from wmhflow.files.children import keep_sockets_short
+from wmhflow.errors import InputError
+from wmhflow.files.children import deaf_to_terminals, keep_sockets_short
 from wmhflow.files.messages import how_said
+from wmhflow.files.space import is_full
 from wmhflow.settings import Resources, Settings
 from wmhflow.workflows.plugin import LONGEST_CHAIN, MESSAGES, Failure
 from wmhflow.workflows.plugin_arguments import MULTIPROC
@@ -108,6 +110,7 @@ def _make_plugin(
     preloaded: list[str],
 ) -> Any:
     import multiprocessing
+    from multiprocessing import forkserver
 
     arguments: dict[str, Any] = {
         "n_procs": resources.nprocs,
@@ -121,7 +124,18 @@ def _make_plugin(
     choice = read_plugin(path) if path else PluginChoice(MULTIPROC, {})
     keep_sockets_short()
     multiprocessing.set_forkserver_preload(preloaded)
-    return make_plugin(choice, arguments)
+    with deaf_to_terminals():
+        # what workers are forked from, and what looks after their locks
+        forkserver.ensure_running()
+    try:
+        return make_plugin(choice, arguments)
+    except OSError as error:
+        if is_full(error):
+            raise
+        raise InputError(
+            f"No processes can be begun ({error.strerror or error}): they share locks in /dev/shm, "
+            "which has to be there and be writable; mount one (docker run --tmpfs /dev/shm)."
+        ) from error
 
 
 def write_graph(workflow: Workflow, path: Path) -> None:
