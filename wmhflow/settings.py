@@ -1073,7 +1073,8 @@ def _from_toml(path: Path, group: str, name: str, opt: Option, value: Any) -> An
     if not values:
         # on the command line, too, an option without a value is none
         raise UsageError(
-            f"--config-file {path}: [{group}] {name} is an empty list; give a value, or leave it out."
+            f"--config-file {path}: [{group}] {name} is an empty list; give a value, or leave it "
+            "out."
         )
     for item in values:
         is_word = isinstance(item, str | int | float) and not isinstance(item, bool)

@@ -26,7 +26,7 @@ from benchmarks.scale.group import N_VARIANTS, made_lines
 from benchmarks.scale.plan import arguments, make_people
 from wmhflow.cli.parser import parse_settings
 from wmhflow.cli.run import make_plans
-from wmhflow.cluster.submission import read_submissions
+from wmhflow.cluster.reading import read_submissions
 from wmhflow.products.columns import names
 from wmhflow.products.record import (
     begin_again,

@@ -19,7 +19,7 @@ from tests.stubs import make_program
 from wmhflow.bids.writer import read_object
 from wmhflow.cli.parser import parse_settings
 from wmhflow.cluster.frozen import PAIRS, freeze, options_toml
-from wmhflow.cluster.submission import read_submissions
+from wmhflow.cluster.reading import read_submissions
 from wmhflow.settings import GROUPS, build, iter_options, minutes_of, read_config_file
 
 PEOPLE = ("01", "02", "03", "04", "bad5")

@@ -217,9 +217,9 @@ def test_what_the_system_refuses_is_one_sentence(
 ) -> None:
     words = [str(raw), str(tmp_path / "out"), "participant", "-w", str(tmp_path / "work")]
     for error, said in (
-        (PermissionError(13, "Permission denied", "/x/y"), "/x/y cannot be used (Permission denied)"),
+        (PermissionError(13, "Forbidden", "/x/y"), "/x/y cannot be used (Forbidden)"),
         (OSError("no shared object 'libx.so'"), "The system refused something: no shared object"),
-        (MemoryError(), "There is not enough memory to begin"),
+        (MemoryError(), "There is not enough memory"),
     ):  # fmt: skip
 
         def fail(*_: object, raised: BaseException = error) -> int:

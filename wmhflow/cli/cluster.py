@@ -131,11 +131,12 @@ def submit(
     from wmhflow.registries.executors import load_executors
 
     check_places_of(settings)
-    _check_path(settings.output_dir)
     if chosen.resume:
         settings, chosen = _frozen(settings, chosen, named)
-    _check_image(chosen.image)
-    scheduler = Scheduler(load_executors()[chosen.executor])
+    executor = load_executors()[chosen.executor]
+    _check_path(settings.output_dir, UNNAMEABLE + executor.not_in_paths)
+    _check_image(chosen.image, settings)
+    scheduler = Scheduler(executor)
     if settings.reporting.dry_run:
         return _preview(settings, chosen, named, scheduler)
     scheduler.check_programs()
@@ -158,7 +159,8 @@ def _frozen(
     settings: st.Settings, chosen: st.Submission, named: Mapping[str, Mapping[str, Any]]
 ) -> tuple[st.Settings, st.Submission]:
     """Take the options of the last submission; of the scheduler's, those given now."""
-    from wmhflow.cluster.submission import read_submissions
+    from wmhflow.cluster.frozen import use_copies
+    from wmhflow.cluster.reading import chosen_before, read_submissions
 
     others = [
         name for group in st.GROUPS for name in named.get(group, {}) if name not in GIVEN_ANEW
@@ -174,19 +176,23 @@ def _frozen(
             f"Nothing was submitted into {settings.output_dir}; leave out --resume."
         )
     last = submissions[-1]
-    if last.bids_dir != settings.bids_dir:
+    if last.bids_dir.resolve() != settings.bids_dir.resolve():
         raise UsageError(
             f"What was submitted into {settings.output_dir} is of {last.bids_dir}, not of "
-            f"{settings.bids_dir}; give that, or choose another OUTPUT_DIR."
+            f"{settings.bids_dir}; give that. If it was moved, leave out --resume and give the "
+            "options again: who is done is not processed again."
         )
-    options = st.read_config_file(last.folder / "options.toml")
+    frozen = last.folder / "options.toml"
+    if not frozen.exists():
+        raise UsageError(
+            f"{frozen}, which holds the options of what was submitted, is not there any more; give "
+            "the options again without --resume: who is done is not processed again."
+        )
+    options = st.read_config_file(frozen)
+    use_copies(options, last.folder)
     for group in st.GROUPS:
         options.setdefault(group, {}).update(named.get(group, {}))
-    before: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in last.chosen.items()
-    }
-    again = st.Submission(**(before | dict(named.get("submission", {}))))
+    again = st.Submission(**(chosen_before(last) | dict(named.get("submission", {}))))
     return st.build(settings.bids_dir, settings.output_dir, "participant", options), again
 
 
@@ -201,9 +207,9 @@ def check_places_of(settings: st.Settings) -> None:
     check_places(settings)
 
 
-def _check_path(folder: Path) -> None:
+def _check_path(folder: Path, signs: str) -> None:
     """Refuse an output folder that no line of a script's header could name."""
-    wrong = [letter for letter in str(folder) if letter in UNNAMEABLE]
+    wrong = [letter for letter in str(folder) if letter in signs]
     if wrong:
         raise UsageError(
             f"OUTPUT_DIR {folder} has '{wrong[0]}' in its path, which schedulers do not read as it "
@@ -211,11 +217,14 @@ def _check_path(folder: Path) -> None:
         )
 
 
-def _check_image(image: str | None) -> None:
+def _check_image(image: str | None, settings: st.Settings) -> None:
+    from wmhflow.cluster.script import check_mounts
     from wmhflow.steps.containers import is_file
 
     if image and is_file(image) and not Path(image).exists():
         raise UsageError(f"--image {image} does not exist; check the path.")
+    if image:
+        check_mounts(settings)
 
 
 def _send(
@@ -286,6 +295,8 @@ def _submission(
         estimate=expected,
         chosen=asdict(replace(chosen, resume=False)),
         resumes=last.id if chosen.resume and last else None,
+        # a clock that was put back must not put it before the last one
+        created=max(time.time(), last.created + 1 if last else 0.0),
     )
 
 
@@ -302,8 +313,14 @@ def _asked(
 
     cpus = settings.execution.nprocs or CPUS
     if chosen.resume:
-        pairs = missing_tasks(study, chosen.grow)
         wanted = settings.inputs.participant_label
+        strange = set(wanted) - {one.task.subject for one in study.tasks}
+        if strange:
+            raise UsageError(
+                f"--participant-label: no sub-{min(strange)} was submitted into "
+                f"{settings.output_dir}; check the label, or leave out --resume."
+            )
+        pairs = missing_tasks(study, chosen.grow)
         pairs = [pair for pair in pairs if not wanted or pair[0].subject in wanted]
         if not pairs:
             raise NothingToDoError("Of those whom --participant-label names, nothing is missing.")
@@ -364,7 +381,7 @@ def _plans(settings: st.Settings, subjects: Sequence[str]) -> Any:
 
 def _study(output_dir: Path) -> Study:
     from wmhflow.cluster.state import study_state
-    from wmhflow.cluster.submission import read_submissions
+    from wmhflow.cluster.reading import read_submissions
 
     return study_state(output_dir, read_submissions(output_dir))
 
@@ -456,10 +473,13 @@ def cancel(output_dir: Path) -> int:
         if submission.id in busy and submission.jobs:
             Scheduler(load_executors()[submission.executor]).cancel(submission.jobs)
     bids = shlex.quote(str(study.submissions[-1].bids_dir))
-    print(
-        f"{n_active} waiting or running tasks were cancelled; {study.count('done')} are done. "
-        f"To send the others again: wmhflow submit {bids} {shlex.quote(str(output_dir))} --resume"
-    )
+    said = f"{n_active} waiting or running tasks were cancelled; {study.count('done')} are done."
+    if not n_active:
+        said = f"Nobody waits or runs; {study.count('done')} are done."
+    if study.count("done") < len(study.tasks):
+        command = f"wmhflow submit {bids} {shlex.quote(str(output_dir))} --resume"
+        said += f" To send the others again: {command}"
+    print(said)
     return OK
 
 

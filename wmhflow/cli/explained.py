@@ -39,23 +39,27 @@ def explain(error: OSError | MemoryError) -> WmhflowError:
     error
         What it raised; its traceback is a message of ``-vv``.
     """
-    if isinstance(error, WmhflowError):
-        return error
     log.debug("The system refused something.", exc_info=error)
     if isinstance(error, MemoryError):
-        return InputError(
-            "There is not enough memory to begin; give more, or raise the limit (ulimit -v)."
-        )
+        return InputError("There is not enough memory; give more, or raise the limit (ulimit -v).")
     if isinstance(error, BrokenPipeError) and nobody_reads():
         # what is still to be written there must not fail once more when Python ends
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return InputError(f"nobody reads the standard output ({error.strerror}).")
     if is_full(error):
         return no_space(Path(error.filename).parent if error.filename else "the disk")
+    return _about_place() or _about_path(error)
+
+
+def _about_place() -> UsageError | None:
     try:
         check_place()
     except UsageError as gone:
         return gone
+    return None
+
+
+def _about_path(error: OSError) -> InputError:
     # of two, such as of a file that takes its place, the second is the one that is meant
     path = error.filename2 or error.filename
     if path is None or error.strerror is None:

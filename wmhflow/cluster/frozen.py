@@ -11,6 +11,8 @@ from typing import Any
 
 from wmhflow.bids.writer import write_text
 from wmhflow.errors import UsageError
+from wmhflow.plan.masks import with_whole_path
+from wmhflow.registries.segmenters import find_segmenter
 from wmhflow.settings import Execution, NamedPath, NamedTransform, Settings, iter_options
 
 # What a task is told by its script, and what only whoever submits wants.
@@ -61,8 +63,36 @@ def freeze(settings: Settings, folder: Path) -> Settings:
                 copy = _copied(path, folder / "files" / name)
                 owner = dataclasses.replace(owner, **{name: copy})
         settings = dataclasses.replace(settings, **{group: owner})
+    settings = _with_whole_paths(settings)
     write_text(folder / "options.toml", options_toml(settings))
     return settings
+
+
+def _with_whole_paths(settings: Settings) -> Settings:
+    """Name the program of ``--wmh-command`` by its whole path: tasks do not run where one stands."""
+    anatomy = settings.anatomy
+    command = anatomy.wmh_command
+    if command is None or find_segmenter(command) or anatomy.segmenter_image is not None:
+        return settings
+    anatomy = dataclasses.replace(anatomy, wmh_command=with_whole_path(command))
+    return dataclasses.replace(settings, anatomy=anatomy)
+
+
+def use_copies(options: dict[str, dict[str, Any]], folder: Path) -> None:
+    """Name the copies of a submission's files where they lie now: its folder may have been moved.
+
+    Parameters
+    ----------
+    options
+        As its ``options.toml`` holds them, by group and name.
+    folder
+        The submission's.
+    """
+    for group, names in FILES.items():
+        for name in names:
+            path = options.get(group, {}).get(name)
+            if isinstance(path, Path):
+                options[group][name] = folder / "files" / name / path.name
 
 
 def _copied(path: Path, folder: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import logging
 import os
 import re
 import shutil
@@ -15,6 +16,7 @@ from wmhflow.cluster.submission import plain
 from wmhflow.errors import InputError, MissingProgramError
 from wmhflow.registries.executors import Executor
 
+log = logging.getLogger("wmhflow")
 # a scheduler that is busy answers late; one that is not there never does
 PATIENCE_S = 120
 KB_PER_GB = 1024**2
@@ -157,9 +159,14 @@ class Scheduler:
         ):
             raise InputError(f"{words[0]} does not answer: {_said(done)}; ask again later.")
         known: dict[Place, Found] = {}
-        for line in done.stdout.splitlines():
-            found = re.search(self.executor.line, line)
-            if found and found["job"] in ids:
+        lines = [line for line in done.stdout.splitlines() if line.strip()]
+        matches = [found for line in lines if (found := re.search(self.executor.line, line))]
+        if lines and not matches:
+            raise InputError(
+                f"{words[0]} answers what cannot be read ({lines[-1][:80]!r}); ask again later."
+            )
+        for found in matches:
+            if found["job"] in ids:
                 parts = found.groupdict()
                 state = Found(
                     self.executor.state_of(found["state"]),
@@ -175,7 +182,12 @@ class Scheduler:
         account = self.executor.account
         if not account or not jobs or shutil.which(account[0]) is None:
             return {}
-        done = _run(_filled(account, [plain(job) for job in jobs]))
+        try:
+            done = _run(_filled(account, [plain(job) for job in jobs]))
+        except InputError as error:
+            # an account that is slow costs what it would tell alone
+            log.warning("What tasks used is not known: %s", error)
+            return {}
         if done.returncode:
             return {}
         noted: dict[Place, Used] = {}
@@ -192,7 +204,7 @@ class Scheduler:
                 # a step of the job: of its memory is known, the job's own line says the state
                 noted[place] = before._replace(mem_gb=mem)
             else:
-                minutes = int(seconds) / 60 if seconds.isdigit() else None
+                minutes = int(seconds) / 60 if re.fullmatch(r"[0-9]{1,9}", seconds) else None
                 noted[place] = Used(self.executor.state_of(state), minutes, mem)
         return noted
 
@@ -230,7 +242,7 @@ def _numbers(text: str) -> Iterator[int | None]:
 
 
 def _gigabytes(text: str) -> float | None:
-    found = re.fullmatch(r"([\d.]+)([KMGT]?)", text)
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([KMGT]?)", text)
     return float(found[1]) * UNITS[found[2]] / KB_PER_GB if found else None
 
 
@@ -249,6 +261,8 @@ def _run(words: Sequence[str], text: str | None = None) -> subprocess.CompletedP
         raise MissingProgramError(
             f"{words[0]} is not installed or not on PATH; run this where jobs are submitted."
         ) from None
+    except OSError as error:
+        raise InputError(f"{words[0]} cannot be run ({error.strerror}); ask your site.") from None
     except subprocess.TimeoutExpired:
         raise InputError(
             f"{words[0]} does not answer within {PATIENCE_S} s; ask again later."

@@ -13,6 +13,7 @@ from typing import Any
 import wmhflow
 from wmhflow.cluster.frozen import has_work_dir
 from wmhflow.cluster.submission import Cut, Needs, Submission, scratch_key
+from wmhflow.errors import UsageError
 from wmhflow.registries.atlases import atlas_directory
 from wmhflow.registries.executors import Executor
 from wmhflow.settings import Settings
@@ -190,30 +191,7 @@ class Scripts:
         if image is None:
             start = f"{self._cache_lines()}\n" if self.makes_caches else ""
             return f'{start}wmhflow() {{ {self._python()} -P -m wmhflow "$@"; }}'
-        return _in_image(image, self._mounts())
-
-    def _mounts(self) -> list[tuple[str, str]]:
-        """List the folders that the program reads or writes, and how, the outer ones first."""
-        inputs, regions = self.settings.inputs, self.settings.regions
-        # of a path with places to fill in, the folder above the first of them
-        moved = [Path(one.pattern.partition("{")[0] + "x").parent for one in inputs.transform]
-        read = [
-            *moved,
-            self.settings.bids_dir,
-            *(named.path.absolute() for named in inputs.derivatives),
-        ]
-        given = [text.partition("=")[2] for text in regions.atlas]
-        read += [Path(path).absolute().parent for path in given if path]
-        read += [
-            named.path.absolute().parent for named in regions.atlas_template if named.path.exists()
-        ]
-        if regions.atlas and atlas_directory().is_dir():
-            read.append(atlas_directory())
-        written = [self.settings.output_dir]
-        if inputs.bids_database_dir is not None:
-            written.append(inputs.bids_database_dir.absolute())
-        ways = {str(path): "ro" for path in read} | {str(path): "rw" for path in written}
-        return sorted(ways.items())
+        return _in_image(image, mounts_of(self.settings))
 
     def _task_lines(self, cut: Cut) -> str:
         executor = self.executor
@@ -229,13 +207,14 @@ class Scripts:
             "",
             "# whose turn it is: a line of a list that nobody changes",
             f'line=$(sed -n "$((task + {cut.first}))p" "$submission/labels.txt")',
-            'read -r label session <<<"$line"',
+            'label=${line%% *} session=${line#"$label"}',
+            "session=${session# }",
             "person=sub-$label${session:+_ses-$session}",
             f"work=$scratch/{scratch}-$(id -u)/$person",
             "",
             "# wmhflow status reads these lines",
             "note() {",
-            '    local where; where="job $job.$task on $(hostname), $(date +%s)"',
+            '    local where; where="job $job.$task on $(uname -n || echo unknown), $(date +%s)"',
             '    echo "=== wmhflow task $1: $person, $where$2 ==="',
             "}",
             "peak() {",
@@ -244,6 +223,9 @@ class Scripts:
             '    [[ $group == *job_* ]] && cat "/sys/fs/cgroup$group/memory.peak" 2>/dev/null',
             "}",
             "note begin",
+            '[ -n "$label" ] || {',
+            f'    echo "wmhflow: labels.txt in $submission has no line $((task + {cut.first}))."',
+            '    note "end 1"; exit 1; }',
             "# a signal ends the program, and this script notes it",
             "trap : TERM",
             'mkdir -p "$work/tmp" || { note "end 1"; exit 1; }',
@@ -264,6 +246,54 @@ class Scripts:
             "exit $code",
         ]
         return "\n".join(lines)
+
+
+def mounts_of(settings: Settings) -> list[tuple[str, str]]:
+    """List the folders that the program reads or writes, and how, the outer ones first.
+
+    Parameters
+    ----------
+    settings
+        The run's settings.
+    """
+    inputs, regions = settings.inputs, settings.regions
+    # of a path with places to fill in, the folder above the first of them
+    moved = [Path(one.pattern.partition("{")[0] + "x").parent for one in inputs.transform]
+    read = [*moved, settings.bids_dir, *(named.path.absolute() for named in inputs.derivatives)]
+    given = [text.partition("=")[2] for text in regions.atlas]
+    read += [Path(path).absolute().parent for path in given if path]
+    read += [
+        named.path.absolute().parent for named in regions.atlas_template if named.path.exists()
+    ]
+    if regions.atlas and atlas_directory().is_dir():
+        read.append(atlas_directory())
+    written = [settings.output_dir]
+    if inputs.bids_database_dir is not None:
+        written.append(inputs.bids_database_dir.absolute())
+    ways = {str(path): "ro" for path in read} | {str(path): "rw" for path in written}
+    return sorted(ways.items())
+
+
+def check_mounts(settings: Settings) -> None:
+    """Refuse a folder that no container's program can be told to mount.
+
+    Parameters
+    ----------
+    settings
+        Of a run in a container.
+
+    Raises
+    ------
+    UsageError
+        Naming the folder, and the sign in its path.
+    """
+    for path, _ in mounts_of(settings):
+        wrong = [sign for sign in path if sign in ":,"]
+        if wrong:
+            raise UsageError(
+                f"{path} has '{wrong[0]}' in its path, which stands between two folders where "
+                "containers mount them; rename it, or give a link to it."
+            )
 
 
 def _in_image(image: str, mounts: Sequence[tuple[str, str]]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import time
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,10 +14,11 @@ from wmhflow.bids.writer import write_text
 from wmhflow.cluster.scheduler import Scheduler
 from wmhflow.cluster.script import Scripts
 from wmhflow.cluster.state import ACTIVE, MISSING, Study, TaskState
-from wmhflow.cluster.submission import Cut, Needs, Submission, Task
+from wmhflow.cluster.submission import Cut, Needs, Submission, Task, group_command
 from wmhflow.errors import InputError, NothingToDoError, UsageError
 from wmhflow.settings import Settings
 
+SESSION = re.compile("ses-[a-zA-Z0-9+]+")
 # the stages of memory that are asked for after one was not enough
 GROWN_STEP_GB = 0.5
 
@@ -65,7 +66,19 @@ def _sessions(folder: Path) -> list[str]:
     except OSError:
         # the task says what is wrong with the folder
         return []
-    return sorted(name.removeprefix("ses-") for name in names if name.startswith("ses-"))
+    sessions = sorted(name for name in names if name.startswith("ses-"))
+    if not all(SESSION.fullmatch(name) for name in sessions):
+        # no label of a visit: the person's one task says which folder
+        return []
+    return [name.removeprefix("ses-") for name in sessions if _has_images(folder / name)]
+
+
+def _has_images(visit: Path) -> bool:
+    """Tell whether a visit may have a T1w or FLAIR; one of other images alone is no task."""
+    if is_folder(visit / "anat"):
+        return True
+    names = (name for _, _, names in os.walk(visit) for name in names)
+    return any("_T1w." in name or "_FLAIR." in name for name in names)
 
 
 def refuse_active(study: Study, tasks: Iterable[Task]) -> None:
@@ -91,8 +104,8 @@ def refuse_active(study: Study, tasks: Iterable[Task]) -> None:
         one = again[0]
         if one.state == "unknown":
             raise UsageError(
-                f"It is not known whether {one.task.name} still runs ({study.problem}) "
-                "Nothing was sent."
+                f"It is not known whether {one.task.name} still runs ({study.problem or one.sentence}"
+                "). Nothing was sent."
             )
         raise UsageError(
             f"{len(again)} of them are {one.state} already, {one.task.name} in submission "
@@ -211,7 +224,7 @@ def send(scripts: Scripts, scheduler: Scheduler) -> Submission:
     InputError
         If the scheduler refuses one; what was sent before stays, and ``--resume`` sends the rest.
     """
-    submission = replace(scripts.submission, created=time.time())
+    submission = scripts.submission
     folder = submission.folder
     submission.write()
     caches: list[str] = []
@@ -236,7 +249,13 @@ def send(scripts: Scripts, scheduler: Scheduler) -> Submission:
         submission.write()
         before = [job]
     jobs = [cut.job for cut in submission.cuts if cut.job is not None]
-    group = _sent(folder / "group.sh", scripts.group(jobs), scheduler)
+    try:
+        group = _sent(folder / "group.sh", scripts.group(jobs), scheduler)
+    except InputError as error:
+        raise InputError(
+            f"{error} All {len(submission.tasks)} tasks were sent, and only the group level was "
+            f"not; when they have ended: {group_command(submission)}"
+        ) from None
     submission = replace(submission, group=group)
     submission.write()
     return submission

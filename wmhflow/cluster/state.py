@@ -30,6 +30,7 @@ WHYS = {
     "unsent": "it was never sent",
     "gone": "it ended well, but its outputs are not there any more",
 }
+NOT_KNOWN = "the scheduler has it in a state that this program does not know; ask it yourself"
 NOTE = re.compile(
     r"^=== wmhflow task (?P<what>begin|end)(?: (?P<code>\d+))?: (?P<person>\S+), job \S+ on "
     r"(?P<host>\S+), (?P<at>\d+)(?:, peak (?P<peak>\d+))? ===$",
@@ -134,12 +135,15 @@ def study_state(output_dir: Path, submissions: Sequence[Submission]) -> Study:
     for task, (submission, cut, number) in latest.items():
         study.tasks.append(_state(task, submission, cut, number, found.get(submission.id)))
     for submission in submissions[-1:]:
+        if submission.group is None and all(cut.job is not None for cut in submission.cuts):
+            study.jobs["group"] = "unsent"
         jobs = (("caches", submission.caches), ("group", submission.group))
         for name, job in jobs:
             if job is not None:
                 answer = found.get(submission.id)
+                forgotten = Found("forgotten" if answer else "unknown")
                 known = answer.found if answer else {}
-                study.jobs[name] = known.get((plain(job), None), Found("forgotten")).state
+                study.jobs[name] = known.get((plain(job), None), forgotten).state
     return study
 
 
@@ -193,6 +197,8 @@ def _state(
         return replace(known, state="done", step="") if is_there else _lost(known, "gone")
     if log.code is None and now is not None and now.state in ACTIVE:
         return _running(known, log, now)
+    if log.code is None and now is not None and now.state == "unknown":
+        return replace(known, sentence=NOT_KNOWN)
     return _ended(known, log, _ended_by(log, now, used, submission), is_asked=answer is not None)
 
 
@@ -219,6 +225,8 @@ def _not_begun(known: TaskState, answer: Answer | None, place: Place) -> TaskSta
     if now is not None and now.state in ACTIVE:
         # a task that begins has no log for a moment
         return replace(known, state=now.state, sentence=now.why, limit_left=now.left)
+    if now is not None and now.state == "unknown":
+        return replace(known, sentence=NOT_KNOWN)
     state = now.state if now is not None else used.state if used is not None else ""
     caches = known.submission.caches
     if caches and answer.found.get((plain(caches), None), Found("")).state in {

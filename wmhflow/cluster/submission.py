@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import wmhflow
-from wmhflow.bids.writer import read_object, write_json, write_text
+from wmhflow.bids.writer import write_json, write_text
 from wmhflow.errors import InputError, UsageError
 
 FOLDER = Path("logs") / "submissions"
@@ -95,9 +96,10 @@ class Submission:
         path = self.folder / "labels.txt"
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise InputError(
-                f"{path} cannot be read ({error.strerror}); remove {self.folder}, and submit anew."
+                f"{path} cannot be read ({getattr(error, 'strerror', 'no text in UTF-8')}); move "
+                f"{self.folder} away, or rename it, and submit anew."
             ) from None
         return tuple(Task.parse(line) for line in lines if line.strip())
 
@@ -131,6 +133,12 @@ class Submission:
     def write_labels(self, tasks: Sequence[Task]) -> None:
         """Freeze whom it processes."""
         write_text(self.folder / "labels.txt", "".join(f"{task.line}\n" for task in tasks))
+
+
+def group_command(submission: Submission) -> str:
+    """Write the command that gathers the tables of a submission's persons by hand."""
+    bids, out = (shlex.quote(str(one)) for one in (submission.bids_dir, submission.output_dir))
+    return f"wmhflow {bids} {out} group"
 
 
 def plain(job: str) -> str:
@@ -168,40 +176,6 @@ def new_folder(output_dir: Path) -> Path:
             ) from None
         return folder
     raise UsageError(f"{output_dir / FOLDER} holds a thousand submissions of this second.")
-
-
-def read_submissions(output_dir: Path) -> list[Submission]:
-    """Read what was submitted into an output folder, the oldest first.
-
-    Raises
-    ------
-    InputError
-        If the note of one is damaged.
-    """
-    folders = sorted((output_dir / FOLDER).glob("*/submission.json"), key=_order)
-    return [_read(path) for path in folders]
-
-
-def _order(path: Path) -> tuple[str, int]:
-    day, time_of_day, *number = path.parent.name.split("-")
-    return f"{day}-{time_of_day}", int(number[0]) if number else 1
-
-
-def _read(path: Path) -> Submission:
-    content = read_object(path)
-    try:
-        cuts = tuple(Cut(**(cut | {"needs": Needs(**cut["needs"])})) for cut in content.pop("cuts"))
-        content.pop("version")
-        content.pop("output_dir")
-        bids_dir = Path(content.pop("bids_dir"))
-        # the output folder may have been moved since
-        return Submission(
-            folder=path.parent, cuts=cuts, bids_dir=bids_dir, output_dir=path.parents[3], **content
-        )
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise InputError(
-            f"{path} is not as it was written ({error!r}); move its folder away, and submit anew."
-        ) from None
 
 
 def scratch_key(output_dir: Path) -> str:

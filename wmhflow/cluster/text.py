@@ -9,7 +9,7 @@ from typing import Any
 
 from wmhflow.cluster.estimate import Estimate, Learnt
 from wmhflow.cluster.state import ACTIVE, MISSING, STATES, Study, TaskState, iter_used
-from wmhflow.cluster.submission import Needs, Submission
+from wmhflow.cluster.submission import Needs, Submission, group_command
 
 # what is said of a job beside the tasks; anything else is a failure
 JOB_WORDS = {
@@ -75,7 +75,8 @@ def status_text(study: Study) -> str:
     lines = [
         (
             f"{study.output_dir}: {len(study.tasks)} "
-            f"{'visits' if _is_by_visit(study.submissions) else 'persons'}, "
+            f"{'visit' if _is_by_visit(study.submissions) else 'person'}"
+            f"{'s' if len(study.tasks) != 1 else ''}, "
             f"{n_submissions} submission{'s' if n_submissions > 1 else ''}, "
             f"the last is {study.submissions[-1].id}"
         )
@@ -102,10 +103,16 @@ def _closing(study: Study) -> Iterator[str]:
         asked = needs_text(used[-1].cut.needs)
         yield f"A task used at most {minutes_text(minutes)}{memory}; asked were {asked}."
     for name, state in study.jobs.items():
-        if name == "group" or state in ACTIVE:
+        last = study.submissions[-1]
+        if state == "unsent":
+            yield f"The group level was not sent; when all have ended: {group_command(last)}"
+        elif name == "group" or state in ACTIVE:
             what = "The group level" if name == "group" else "The job that makes the caches"
-            log = study.submissions[-1].folder / f"{name}.log"
-            yield f"{what} {JOB_WORDS.get(state, 'failed')} (log: {log})."
+            log = last.folder / f"{name}.log"
+            if state == "forgotten" and not log.exists():
+                yield f"{what} never began, and the scheduler does not know it any more."
+            else:
+                yield f"{what} {JOB_WORDS.get(state, 'failed')} (log: {log})."
     if study.problem:
         yield f"The scheduler could not be asked: {study.problem}"
     command = mending(study)
