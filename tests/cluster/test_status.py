@@ -16,9 +16,9 @@ from wmhflow.cli import cluster as command
 from wmhflow.cli.progress import Progress
 from wmhflow.cli.steptimes import Expected, StepTimes
 from wmhflow.cluster.estimate import Estimate, Learnt, learn, needs_from
+from wmhflow.cluster.reading import read_submissions
 from wmhflow.cluster.scheduler import Scheduler
 from wmhflow.cluster.state import PROGRESS, STEP_KILLED, WHYS, study_state
-from wmhflow.cluster.reading import read_submissions
 from wmhflow.registries.executors import load_executors
 from wmhflow.workflows.plugin import KILLED
 

@@ -177,7 +177,9 @@ def check_dataset(root: Path, what: str) -> None:
             f"{what} {printable(root)} has a name that is no UTF-8; rename it, or link to it."
         )
     if not is_folder(root):
-        raise UsageError(f"{what} {root} is not a folder; check the path.")
+        raise UsageError(
+            f"{what} {root} is not a folder, or one that you may not look into; check the path."
+        )
     description = root / "dataset_description.json"
     try:
         with open_file(description) as stream:

@@ -25,9 +25,9 @@ from wmhflow.cluster.estimate import (
     needs_from,
 )
 from wmhflow.cluster.frozen import has_work_dir
+from wmhflow.cluster.reading import read_submissions
 from wmhflow.cluster.scheduler import Scheduler
 from wmhflow.cluster.state import study_state
-from wmhflow.cluster.reading import read_submissions
 from wmhflow.cluster.text import estimate_text, minutes_text, needs_text
 from wmhflow.errors import MissingProgramError, WmhflowError
 from wmhflow.plan.visit import ParticipantPlan

@@ -380,8 +380,8 @@ def _plans(settings: st.Settings, subjects: Sequence[str]) -> Any:
 
 
 def _study(output_dir: Path) -> Study:
-    from wmhflow.cluster.state import study_state
     from wmhflow.cluster.reading import read_submissions
+    from wmhflow.cluster.state import study_state
 
     return study_state(output_dir, read_submissions(output_dir))
 

@@ -69,7 +69,7 @@ def freeze(settings: Settings, folder: Path) -> Settings:
 
 
 def _with_whole_paths(settings: Settings) -> Settings:
-    """Name the program of ``--wmh-command`` by its whole path: tasks do not run where one stands."""
+    """Name the program of ``--wmh-command`` by its whole path: tasks run elsewhere."""
     anatomy = settings.anatomy
     command = anatomy.wmh_command
     if command is None or find_segmenter(command) or anatomy.segmenter_image is not None:

@@ -146,9 +146,9 @@ def chosen_before(last: Submission) -> dict[str, Any]:
     unknown = set(last.chosen) - {entry.name for entry in dataclasses.fields(Chosen)}
     if unknown:
         raise UsageError(
-            f"{last.folder} was sent with --{min(unknown).replace('_', '-')}, which this version of "
-            "the program does not have; submit anew without --resume: who is done is not processed "
-            "again."
+            f"{last.folder} was sent with --{min(unknown).replace('_', '-')}, which this version "
+            "of the program does not have; submit anew without --resume: who is done is not "
+            "processed again."
         )
     return {
         name: tuple(value) if isinstance(value, list) else value

@@ -103,9 +103,9 @@ def refuse_active(study: Study, tasks: Iterable[Task]) -> None:
     if again:
         one = again[0]
         if one.state == "unknown":
+            why = study.problem or one.sentence
             raise UsageError(
-                f"It is not known whether {one.task.name} still runs ({study.problem or one.sentence}"
-                "). Nothing was sent."
+                f"It is not known whether {one.task.name} still runs ({why}). Nothing was sent."
             )
         raise UsageError(
             f"{len(again)} of them are {one.state} already, {one.task.name} in submission "
