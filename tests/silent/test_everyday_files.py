@@ -406,6 +406,20 @@ def test_a_session_of_which_names_hold_a_part_alone_is_refused(raw: Path, label:
     assert f"sub-01/ses-{label} is no visit's folder" in problem
 
 
+@pytest.mark.parametrize("name", ["SES-1", "ses_1", "Ses-1", "ses1"])
+def test_a_visit_whose_folder_is_called_otherwise_is_no_visit_without_a_label(
+    raw: Path, name: str
+) -> None:
+    folder = raw / "sub-01" / name / "anat"
+    folder.parent.mkdir()
+    (raw / "sub-01" / "anat").rename(folder)
+    for path in list(folder.iterdir()):
+        path.rename(folder / path.name.replace("sub-01_", f"sub-01_{name}_"))
+    problem = plan_one(raw).problem or ""
+    assert f"sub-01/{name} is no visit's folder" in problem
+    assert "such as to ses-1." in problem
+
+
 @pytest.mark.parametrize("name", ["sub-02-a", "sub-02_old", "sub-02 copy", "SUB-02", "sub-mü"])
 def test_a_folder_that_seems_a_persons_is_not_left_out_in_silence(
     raw: Path, caplog: pytest.LogCaptureFixture, name: str

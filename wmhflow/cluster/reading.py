@@ -46,7 +46,11 @@ def _read(path: Path) -> Submission:
     try:
         cuts = tuple(Cut(**(cut | {"needs": Needs(**cut["needs"])})) for cut in content.pop("cuts"))
         # wherever the output folder lies now
-        placed = {"id": path.parent.name, "folder": path.parent, "output_dir": path.parents[3]}
+        placed: dict[str, Any] = {
+            "id": path.parent.name,
+            "folder": path.parent,
+            "output_dir": path.parents[3],
+        }
         placed |= {"bids_dir": Path(content.pop("bids_dir")), "cuts": cuts}
         # another version may have noted more
         known = {entry.name for entry in dataclasses.fields(Submission)} - set(placed)

@@ -33,6 +33,7 @@ from wmhflow.registries.maps import MapDefinition
 from wmhflow.settings import Settings
 
 SESSION = re.compile(r"ses-[a-zA-Z0-9+]+")
+MEANT_SESSION = re.compile("ses(?:sion)?[-_ ]?", re.IGNORECASE)
 log = logging.getLogger("wmhflow")
 
 
@@ -128,11 +129,15 @@ def sessions_of(query: Query, subject: str) -> list[str | None]:
 def _check_session(file: FoundFile) -> None:
     """Refuse a folder such as ses-2020-01-05, of whose files the session would be 2020."""
     person, folder, *_ = file.path.relative_to(file.root).parts
-    if folder.startswith("ses-") and not SESSION.fullmatch(folder):
-        label = re.sub(r"[^a-zA-Z0-9]", "", folder.removeprefix("ses-"))
+    # SES-1 or ses_1 is meant as a visit's, and its images would be of a visit without a label
+    is_meant = folder.startswith("ses-") or (
+        file.get("session") is None and MEANT_SESSION.match(folder)
+    )
+    if is_meant and not SESSION.fullmatch(folder):
+        label = re.sub(r"[^a-zA-Z0-9]", "", MEANT_SESSION.sub("", folder))
         raise InputError(
-            f"{file.root / person / folder} is no visit's folder: a session's label is of letters "
-            f"and digits alone; rename it and its files, such as to ses-{label}."
+            f"{file.root / person / folder} is no visit's folder: such a name is ses- and letters or "
+            f"digits alone; rename it and its files, such as to ses-{label}."
         )
 
 
