@@ -136,8 +136,8 @@ def _check_session(file: FoundFile) -> None:
     if is_meant and not SESSION.fullmatch(folder):
         label = re.sub(r"[^a-zA-Z0-9]", "", MEANT_SESSION.sub("", folder))
         raise InputError(
-            f"{file.root / person / folder} is no visit's folder: such a name is ses- and letters or "
-            f"digits alone; rename it and its files, such as to ses-{label}."
+            f"{file.root / person / folder} is no visit's folder: such a name is ses- and letters "
+            f"or digits alone; rename it and its files, such as to ses-{label}."
         )
 
 
