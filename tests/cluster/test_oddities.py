@@ -13,6 +13,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -322,6 +323,39 @@ def test_to_cancel_what_has_ended_is_said_so(made: Made, capsys: Said) -> None:
     cluster.do(array, 2)
     assert cluster.run("cancel") == 0
     assert capsys.readouterr().out == "Nobody waits or runs; 2 are done.\n"
+
+
+def test_a_partition_that_there_is_none_of_is_wrong(made: Made, capsys: Said) -> None:
+    cluster = made(people=("01",))
+    cluster.answer("sinfo", "main* 1:00:00\nlong 8:00:00\n")
+    assert cluster.run("check", "--partition", "long") == 0
+    assert cluster.run("check", "--partition", "main,lang") == 1
+    assert "partition: there is no lang; there are main, long" in capsys.readouterr().out
+
+
+def test_to_watch_goes_on_where_the_scheduler_is_busy_for_a_while(
+    sent: Cluster, capsys: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent.answer("squeue", "102|[1-2]|PENDING|Priority|1:00\n")
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == 1:
+            sent.fail("squeue", "Socket timed out")
+        else:
+            (sent.folder / "squeue.err").unlink()
+            sent.answer("squeue", "102|[1-2]|CANCELLED|None|1:00\n")
+
+    monkeypatch.setattr("wmhflow.cli.cluster.time", SimpleNamespace(sleep=sleep))
+    assert sent.run("status", "--watch") == 1
+    said = capsys.readouterr().out
+    assert (len(slept), said.count("the last is")) == (2, 3)
+    assert "Socket timed out" in said
+    # one that never answered is not waited for
+    sent.fail("squeue", "Socket timed out")
+    assert sent.run("status", "--watch") == 0
+    assert len(slept) == 2
 
 
 # ---- what scripts meet ---------------------------------------------------------------------------

@@ -343,7 +343,7 @@ def test_each_schedulers_list_is_read(
 @pytest.mark.parametrize(
     ("limit", "partition", "minutes"),
     [("main* 1-02:00:00", None, 1560), ("main* 8:00:00\nlong 2-00:00:00", "long", 2880),
-     ("main* infinite", None, None), ("main* 8:00:00", "none", None)],
+     ("main* infinite", None, None), ("main* 8:00:00", "none", None), ("debug 30:00", "debug", 30)],
 )  # fmt: skip
 def test_a_partitions_time_limit_is_read(
     made: Made, limit: str, partition: str | None, minutes: int | None

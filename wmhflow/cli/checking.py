@@ -186,6 +186,11 @@ def _look_at_limits(chosen: Submission, minutes: int, most: Estimate, found: Fin
     except WmhflowError as error:
         found.bad("scheduler", str(error))
         return
+    known = scheduler.partitions()
+    wanted = chosen.partition.split(",") if chosen.partition and known else []
+    for name in wanted:
+        if name not in known:
+            found.bad("partition", f"there is no {name}; there are {', '.join(known)}")
     where = f"partition {chosen.partition}" if chosen.partition else "the default partition"
     if limit is None:
         found.note(

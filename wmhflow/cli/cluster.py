@@ -425,9 +425,10 @@ def status(output_dir: Path, *, watch: bool, as_json: bool) -> int:
     from wmhflow.cluster.state import ACTIVE, MISSING
     from wmhflow.cluster.text import status_text, status_values
 
-    said = ""
+    said, was_told = "", False
     while True:
         study = _submitted(output_dir)
+        was_told = was_told or not study.problem
         text = json.dumps(status_values(study)) + "\n" if as_json else status_text(study)
         if watch and not as_json and sys.stdout.isatty():
             # to the first line, and nothing left of what stood there
@@ -435,7 +436,9 @@ def status(output_dir: Path, *, watch: bool, as_json: bool) -> int:
         elif text != said:
             print(text, end="", flush=True)
         said = text
-        if not (watch and study.of(ACTIVE)):
+        # a scheduler that answered before is busy, and will again
+        left = study.of(ACTIVE | {"unknown"} if was_told else ACTIVE)
+        if not (watch and left):
             return FAILED if study.of(MISSING) else OK
         time.sleep(WATCH_S)
 

@@ -130,16 +130,26 @@ class Scheduler:
 
     def longest_minutes(self, partition: str | None) -> int | None:
         """Return the time limit of a partition, or of the default one; None if none is known."""
-        if not self.executor.ask_time:
-            return None
-        for line in _run(self.executor.ask_time).stdout.splitlines():
-            name, _, limit = line.strip().partition(" ")
+        for name, limit in self._partitions():
             is_meant = name.rstrip("*") == partition if partition else name.endswith("*")
-            found = re.fullmatch(r"(?:(\d+)-)?(\d+):(\d+):(\d+)", limit.strip())
+            found = re.fullmatch(r"(?:(?:(\d+)-)?(\d+):)?(\d+):\d+", limit.strip())
             if is_meant and found:
-                days, hours, minutes = (int(part or 0) for part in found.groups()[:3])
+                days, hours, minutes = (int(part or 0) for part in found.groups())
                 return (days * 24 + hours) * 60 + minutes
         return None
+
+    def partitions(self) -> list[str]:
+        """List the partitions that there are; nothing where the scheduler does not tell them."""
+        return list(dict.fromkeys(name.rstrip("*") for name, _ in self._partitions()))
+
+    def _partitions(self) -> Iterator[tuple[str, str]]:
+        """Go through names, with a star at the default one, and time limits."""
+        if not self.executor.ask_time:
+            return
+        for line in _run(self.executor.ask_time).stdout.splitlines():
+            name, _, limit = line.strip().partition(" ")
+            if name:
+                yield name, limit
 
     def tasks(self, jobs: Sequence[str]) -> dict[Place, Found]:
         """Say what the scheduler knows of the tasks of jobs; those long ended it has forgotten.
