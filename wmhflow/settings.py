@@ -746,7 +746,8 @@ class Reporting:
         False,
         "--allow-missing",
         help="At the group level: leave out tables of finished visits that are missing, damaged or "
-        "of other columns. Otherwise nothing is written, and the exit code is 1.",
+        "of other columns, and visits whose records are damaged. Otherwise nothing is written, and "
+        "the exit code is 1.",
     )
     layers_p: float | None = option(
         None,

@@ -73,6 +73,14 @@ def test_a_writer_names_its_folder_and_leaves_nothing(
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
+def test_a_disk_that_knows_no_permissions_is_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer.os, "chmod", failing(errno.EPERM))
+    assert writer.write_text(tmp_path / "a", "b")
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["b"]
+
+
 def test_another_error_stays_what_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer.os, "fsync", failing(errno.EIO))
     with pytest.raises(OSError, match="Input/output") as caught:

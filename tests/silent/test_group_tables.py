@@ -178,6 +178,39 @@ def test_every_one_is_named_and_counted(
     assert not contents(visits[0].output_dir)
 
 
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"settings": {"zones": []}}'])
+def test_a_damaged_record_costs_its_visit(
+    study: tuple[list[str], list[Visit]], capsys: pytest.CaptureFixture[str], content: str
+) -> None:
+    words, visits = study
+    assert main(words) == 0
+    before = contents(visits[0].output_dir)
+    visits[1].record.write_text(content)
+    capsys.readouterr()
+    assert main(words) == 1
+    told = capsys.readouterr().err
+    assert "record.json is damaged; process sub-02 n/a again" in told
+    assert "1 of 3 records are damaged: the study's tables are as they were" in told
+    assert contents(visits[0].output_dir) == before
+    assert main([*words, "--allow-missing"]) == 0
+    shown = capsys.readouterr()
+    assert "1 visits whose records are damaged are left out (--allow-missing)" in shown.err
+    assert "2 visits gathered" in shown.out
+    assert not rows_of(visits[1], "volumes")
+    assert rows_of(visits[2], "volumes")
+
+
+def test_where_all_records_are_damaged_nothing_is_written(
+    study: tuple[list[str], list[Visit]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words, visits = study
+    for visit in visits:
+        visit.record.write_text("{")
+    assert main([*words, "--allow-missing"]) == 1
+    assert "3 of 3 records are damaged" in capsys.readouterr().err
+    assert not contents(visits[0].output_dir)
+
+
 def test_a_kind_that_was_never_promised_lacks_nowhere(
     study: tuple[list[str], list[Visit]],
 ) -> None:

@@ -11,7 +11,7 @@ import math
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple
 
@@ -93,8 +93,9 @@ def replacing(*paths: Path) -> Iterator[tuple[BinaryIO, ...]]:
         for stream, _ in changed:
             os.fsync(stream.fileno())
         for stream, path in changed:
-            # mkstemp makes files that only their owner can read
-            os.chmod(stream.name, 0o666 & ~_umask())  # noqa: PTH101
+            # mkstemp makes files that only their owner can read; some disks know no permissions
+            with suppress(PermissionError):
+                os.chmod(stream.name, 0o666 & ~_umask())  # noqa: PTH101
             os.replace(stream.name, path)  # noqa: PTH105
 
 

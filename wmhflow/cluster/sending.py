@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -263,5 +264,7 @@ def send(scripts: Scripts, scheduler: Scheduler) -> Submission:
 
 def _sent(path: Path, text: str, scheduler: Scheduler) -> str:
     write_text(path, text)
-    path.chmod(0o755)
+    # some disks cannot; schedulers do not ask
+    with suppress(PermissionError):
+        path.chmod(0o755)
     return scheduler.submit(path)

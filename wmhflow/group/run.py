@@ -46,14 +46,15 @@ def run_group(settings: Settings) -> int:
     -------
     int
         0; persons of the dataset that have no tables are named. 1 if a finished visit's table is
-        missing, damaged or of other columns, and ``--allow-missing`` was not given.
+        missing, damaged or of other columns, or its record is damaged, and ``--allow-missing`` was
+        not given.
 
     Raises
     ------
     NothingToDoError
         If nobody has tables yet.
     InputError
-        If a record is damaged.
+        If another run gathers them now.
     """
     check_dataset(settings.bids_dir, "BIDS_DIR")
     check_own_places(settings.output_dir)
@@ -81,7 +82,18 @@ def run_group(settings: Settings) -> int:
 def _gathered(settings: Settings, subjects: Sequence[str], visits: Sequence[Visit]) -> int:
     for name in ("group", "phenotype"):
         remove_leftovers(settings.output_dir / name)
-    study = replace(read_study(settings.output_dir, visits), layers_p=settings.reporting.layers_p)
+    damaged: list[InputError] = []
+    study = read_study(settings.output_dir, visits, damaged.append)
+    study = replace(study, layers_p=settings.reporting.layers_p)
+    for error in damaged:
+        print(error, file=sys.stderr)
+    if damaged and not (settings.reporting.allow_missing and study.visits):
+        print(
+            f"{len(damaged)} of {len(visits)} records are damaged: the study's tables are as they "
+            "were. Process these visits again, or leave them out with --allow-missing.",
+            file=sys.stderr,
+        )
+        return FAILED
     with stage_in(settings.output_dir) as stage:
         faults = _make(replace(study, written_to=stage, left_out={}))
         n_left_out = len({fault.visit for fault in faults})
@@ -96,9 +108,14 @@ def _gathered(settings: Settings, subjects: Sequence[str], visits: Sequence[Visi
         install(stage, settings.output_dir, OURS)
     if faults:
         print(f"{told}, and are left out (--allow-missing).", file=sys.stderr)
+    if damaged:
+        print(
+            f"{len(damaged)} visits whose records are damaged are left out (--allow-missing).",
+            file=sys.stderr,
+        )
     _say_who_is_missing(subjects, visits)
     _say_who_is_no_more(settings, subjects, visits)
-    print(f"{len(visits)} visits gathered; tables are in {settings.output_dir / 'group'}.")
+    print(f"{len(study.visits)} visits gathered; tables are in {settings.output_dir / 'group'}.")
     return OK
 
 

@@ -149,7 +149,8 @@ def _exchange(new: Path, place: Path, old: Path) -> None:
     if not place.exists():
         new.replace(place)
         return
-    new.chmod(place.stat().st_mode)
+    with contextlib.suppress(PermissionError):
+        new.chmod(place.stat().st_mode)
     rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     names = (os.fsencode(new), os.fsencode(place))
     if rename is None or rename(AT_FDCWD, names[0], AT_FDCWD, names[1], RENAME_EXCHANGE):

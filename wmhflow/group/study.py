@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -98,7 +98,11 @@ def find_visits(settings: Settings, subjects: Sequence[str]) -> Iterator[Visit]:
                 print(f"{visit} is not finished and left out.", file=sys.stderr)
 
 
-def read_study(output_dir: Path, visits: Sequence[Visit]) -> Study:
+def read_study(
+    output_dir: Path,
+    visits: Sequence[Visit],
+    on_damage: Callable[[InputError], object] | None = None,
+) -> Study:
     """Read each visit's record once, and say where visits were made in ways that do not compare.
 
     Parameters
@@ -107,18 +111,28 @@ def read_study(output_dir: Path, visits: Sequence[Visit]) -> Study:
         The folder that holds all of them.
     visits
         The finished visits.
+    on_damage
+        Called with what is wrong with a record; its visit is left out.
 
     Raises
     ------
     InputError
-        If a record cannot be read.
+        If a record is damaged, and there is no ``on_damage``.
     """
     zones: dict[tuple[str, ...], Visit] = {}
     atlases: dict[str, dict[str, Visit]] = {}
     alike = Alike()
+    sound = []
     for visit in visits:
         record = read_object(visit.record)
-        schemes, ways = _made_with(visit, record)
+        try:
+            schemes, ways = _made_with(visit, record)
+        except InputError as error:
+            if on_damage is None:
+                raise
+            on_damage(error)
+            continue
+        sound.append(visit)
         alike.note(str(visit), record)
         zones.setdefault(schemes, visit)
         for name, made_with in ways.items():
@@ -127,7 +141,7 @@ def read_study(output_dir: Path, visits: Sequence[Visit]) -> Study:
     _say_where_atlases_differ(atlases)
     alike.say()
     schemes = tuple(dict.fromkeys(scheme for schemes in zones for scheme in schemes))
-    return Study(output_dir, tuple(visits), schemes)
+    return Study(output_dir, tuple(sound), schemes)
 
 
 def _made_with(visit: Visit, record: Mapping[str, Any]) -> tuple[tuple[str, ...], dict[str, str]]:
