@@ -115,3 +115,53 @@ def test_a_home_that_cannot_be_written_to_is_left_alone(
     resources.prepare_folders()
     assert os.environ["HOME"] == str(tmp_path / "home")
     assert Path(os.environ["NUMBA_CACHE_DIR"]).is_dir()
+
+
+DAMAGES = {
+    "whole": lambda content: content,
+    "empty": lambda _: b"",
+    "cut": lambda content: content[:-20],
+    "filled with zeros": lambda content: content[:-20] + bytes(20),
+}
+KERNEL = """
+import numba
+
+@numba.njit(cache=True)
+def twice(x):
+    return 2 * x
+
+print(twice(2), sum(twice.stats.cache_hits.values()))
+"""
+
+
+@pytest.mark.parametrize(
+    ("damage", "ending"), [*((damage, "nbi") for damage in DAMAGES), ("cut", "nbc")]
+)
+def test_a_damaged_cache_of_kernels_is_made_again(
+    compiled: Path, tmp_path: Path, damage: str, ending: str
+) -> None:
+    """Numba ends with the first file that it cannot read, until somebody finds and removes it."""
+    shutil.copytree(compiled, tmp_path / "c")
+    (path,) = (tmp_path / "c").glob(f"**/*.{ending}")
+    path.write_bytes(DAMAGES[damage](path.read_bytes()))
+    removed = caches.remove_damaged_kernels(tmp_path / "c")
+    assert removed == ([] if damage == "whole" else [path])
+    assert path.exists() == (damage == "whole")
+    # what is left of the cache is no reason for numba to end
+    assert run_kernel(compiled.parent / "kernel.py", tmp_path / "c") == f"4 {int(not removed)}"
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache of one kernel."""
+    folder = tmp_path_factory.mktemp("kernels")
+    (folder / "kernel.py").write_text(KERNEL)
+    assert run_kernel(folder / "kernel.py", folder / "cache") == "4 0"
+    return folder / "cache"
+
+
+def run_kernel(path: Path, cache: Path) -> str:
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(cache)}
+    command = [sys.executable, path]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return done.stdout.strip()

@@ -13,7 +13,12 @@ from pathlib import Path
 import psutil
 
 import wmhflow
-from wmhflow.files.caches import cache_folder, is_writable, set_temporary_folder
+from wmhflow.files.caches import (
+    cache_folder,
+    is_writable,
+    remove_damaged_kernels,
+    set_temporary_folder,
+)
 from wmhflow.settings import Execution, Resources
 
 CGROUP = Path("/sys/fs/cgroup")
@@ -83,6 +88,8 @@ def prepare_environment(resources: Resources) -> None:
     ``NUMBA_NUM_THREADS``. Caches go where this process may write.
     """
     prepare_folders()
+    for path in remove_damaged_kernels(Path(os.environ["NUMBA_CACHE_DIR"])):
+        log.warning("%s was damaged: it is compiled again.", path)
     os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = "1"
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"

@@ -64,7 +64,8 @@ class Scripts:
             header,
             "makes once what all tasks read: the template's priors and compiled kernels.",
             f"{self._cache_lines()}\n"
-            f"{self._python()} -P -m wmhflow.files.template &&\n"
+            f"{self._python()} -P -m wmhflow.files.caches &&\n"
+            f"    {self._python()} -P -m wmhflow.files.template &&\n"
             f"    {self._python()} -P -m wmhflow.core.warm",
         )
 

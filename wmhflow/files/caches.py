@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from wmhflow.errors import UsageError
@@ -66,6 +67,34 @@ def cache_folder(name: str) -> Path:
     return Path(tempfile.mkdtemp(prefix="wmhflow-cache-"))
 
 
+def remove_damaged_kernels(folder: Path) -> list[Path]:
+    """Remove compiled kernels that a full disk or a power cut left in part; they are made again.
+
+    Numba would end with the first of them, whatever is asked for. Each is a pickle, whose last byte
+    is a point; what else may be wrong in one is not looked for.
+
+    Parameters
+    ----------
+    folder
+        Numba's cache.
+
+    Returns
+    -------
+    list of Path
+        What was removed.
+    """
+    removed = []
+    for path in (*folder.glob("**/*.nbi"), *folder.glob("**/*.nbc")):
+        with suppress(OSError):
+            with path.open("rb") as stream:
+                stream.seek(max(0, path.stat().st_size - 1))
+                end = stream.read()
+            if end != b".":
+                path.unlink()
+                removed.append(path)
+    return removed
+
+
 def _is_own(folder: Path) -> bool:
     """Make a folder that nobody else may write to; compiled code of strangers must not be run."""
     try:
@@ -74,3 +103,7 @@ def _is_own(folder: Path) -> bool:
     except OSError:
         return False
     return stat.S_ISDIR(facts.st_mode) and facts.st_uid == os.getuid() and not facts.st_mode & 0o022
+
+
+if __name__ == "__main__":
+    remove_damaged_kernels(Path(os.environ["NUMBA_CACHE_DIR"]))
