@@ -376,6 +376,28 @@ def test_a_path_that_a_scheduler_reads_otherwise_is_refused(
     assert set(HEADERS) == set(load_executors())
 
 
+@pytest.mark.parametrize(
+    ("executor", "text"),
+    [
+        ("slurm", "--output=/logs/%j.txt"),
+        ("slurm", "--error /logs/%j.txt"),
+        ("slurm", "-o/logs/%j.txt"),
+        ("slurm", "-a1-3"),
+        ("slurm", "--dependency=afterok:7"),
+        ("sge", "-hold_jid 7"),
+        ("pbs", "-W depend=afterok:7"),
+        ("lsf", "-oo /logs/x"),
+    ],
+)
+def test_an_option_by_which_tasks_are_found_is_not_given_twice(
+    made: Made, capsys: Said, executor: str, text: str
+) -> None:
+    cluster = made(executor, people=("01",))
+    assert cluster.run("submit", f"--sbatch={text}") == 2
+    assert f"--sbatch {text}: the scripts have -" in capsys.readouterr().err
+    assert cluster.sent() == []
+
+
 @pytest.mark.parametrize("sign", [":", ","])
 def test_a_path_that_no_container_can_mount_is_refused(made: Made, capsys: Said, sign: str) -> None:
     cluster = made(people=("01",))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import shlex
 import sys
 import tempfile
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from wmhflow.cluster.estimate import Estimate
     from wmhflow.cluster.state import Study
     from wmhflow.cluster.submission import Needs, Submission, Task
+    from wmhflow.registries.executors import Executor
 
 OK, FAILED = 0, 1
 # a scheduler of thousands of jobs is not asked more often
@@ -136,6 +138,7 @@ def submit(
     executor = load_executors()[chosen.executor]
     _check_path(settings.output_dir, UNNAMEABLE + executor.not_in_paths)
     _check_image(chosen.image, settings)
+    _check_own_options(chosen.sbatch, executor)
     scheduler = Scheduler(executor)
     if settings.reporting.dry_run:
         return _preview(settings, chosen, named, scheduler)
@@ -215,6 +218,21 @@ def _check_path(folder: Path, signs: str) -> None:
             f"OUTPUT_DIR {folder} has '{wrong[0]}' in its path, which schedulers do not read as it "
             "is; choose another folder."
         )
+
+
+def _check_own_options(texts: Sequence[str], executor: Executor) -> None:
+    """Refuse what would lead messages elsewhere: ``wmhflow status`` would find nobody."""
+    for text in texts:
+        name = re.split(r"[=\s]", text)[0]
+        # of Slurm's, a value may follow a letter at once
+        short = text[:2] if executor.name == "slurm" and not text.startswith("--") else name
+        # such as -W, which says several things
+        long = {one for one in executor.own if " " in one and text.startswith(one)}
+        if {name, short} & set(executor.own) or long:
+            raise UsageError(
+                f"--sbatch {text}: the scripts have {name} already, by which wmhflow status finds "
+                "tasks and what they say; leave it out."
+            )
 
 
 def _check_image(image: str | None, settings: st.Settings) -> None:

@@ -37,6 +37,7 @@ class Executor:
     account: tuple[str, ...] = ()
     plugin_args: tuple[str, ...] = ()
     ask_time: tuple[str, ...] = ()
+    own: tuple[str, ...] = ()
     not_in_paths: str = ""
     signs: Mapping[str, str] = field(default_factory=dict)
 
