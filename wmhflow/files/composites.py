@@ -85,7 +85,7 @@ def _of(path: Path, backwards: bool) -> Iterator[_Part]:
     if matrix is not None:
         if backwards and (not np.isfinite(matrix).all() or np.linalg.matrix_rank(matrix) < 4):
             raise InputError(f"{path} has a matrix without an inverse, and that is needed.")
-        yield _affine(np.linalg.inv(matrix) if backwards else matrix)
+        yield _affine(np.asarray(np.linalg.inv(matrix), np.float64) if backwards else matrix)
         return
     if backwards or not path.name.endswith(FIELD_ENDINGS):
         why = "its inverse is needed" if backwards else "it is not kept as .h5"
