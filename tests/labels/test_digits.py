@@ -31,6 +31,8 @@ NO_LABELS = {
     ("steps/registration.py", "1000 * LEAST_AGAIN_ML"): "mm3 per ml",
     ("reports/atlas_regions.py", "100 * wmh"): "percent",
     ("reports/tables.py", "100 * share"): "percent",
+    ("reports/unmarked.py", "100 * (spot.brightness - 1)"): "percent",
+    ("steps/others.py", "100 * outside"): "percent",
 }
 
 

@@ -78,7 +78,7 @@ SLICE = slice(20, 21)
         (chi(magnitudes(), phases(), unit=None), "Chimap", "look whether it is a phase"),
         (chi(magnitudes(SLICE), phases(SLICE)), "Chimap", "too thin"),
         (lambda: map_decay(BLANK, TIMES_S), "R2starmap", "no magnitude"),
-        (lambda: map_decay(NOTHING, TIMES_S), "R2starmap", "no voxel"),
+        (lambda: map_decay(NOTHING, TIMES_S), "R2starmap", "every voxel is NaN or infinite"),
         (lambda: map_decay([image(-5)] * 4, TIMES_S), "R2starmap", "no magnitude"),
         (lambda: map_transfer(image(0), image(0)), "MTRmap", "no voxel"),
         (lambda: map_transfer(image(np.nan), image(np.nan)), "MTRmap", "no voxel"),
