@@ -336,8 +336,8 @@ def one_voxel_of_reference() -> LabelImage:
 @pytest.mark.parametrize(
     ("values", "of", "hurt", "why"),
     [
-        (np.zeros_like(uptake()), None, None, "0.00 of"),
-        (np.full_like(uptake(), np.nan), None, None, "0.00 of"),
+        (np.zeros_like(uptake()), None, None, "frame 1 of the PET holds no value other than 0"),
+        (np.full_like(uptake(), np.nan), None, None, "frame 1 of the PET"),
         (-uptake(), None, None, "a positive one is needed"),
         (uptake(), one_voxel_of_reference(), None, "without its border and lesions"),
         (uptake(), region((174,)), None, "the parcellation has no grey matter of the cerebellum"),

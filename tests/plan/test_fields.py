@@ -7,12 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.files.test_composites import AFFINE, field_of
+from tests.files.test_composites import field_of
 from tests.plan.test_participant import plan_one
 from tests.plan.test_places import FA, fill, how, said
 from wmhflow.errors import InputError
 from wmhflow.plan.judging_fields import judge_fields
 from wmhflow.plan.visit import Composed
+
+
+# of 40 mm voxels, around any head
+AFFINE = np.diag([40.0, 40.0, 40.0, 1.0])
+AFFINE[:3, 3] = -180
 
 
 def bent(dataset: Path, name: str) -> Path:
