@@ -14,7 +14,6 @@ from wmhflow.errors import InputError
 from wmhflow.plan.judging_fields import judge_fields
 from wmhflow.plan.visit import Composed
 
-
 # of 40 mm voxels, around any head
 AFFINE = np.diag([40.0, 40.0, 40.0, 1.0])
 AFFINE[:3, 3] = -180
