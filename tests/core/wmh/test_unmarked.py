@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from wmhflow.core.wmh.unmarked import LEAST_MM3, MARGIN_MM, BrightSpot, bright_spots
 
@@ -68,12 +69,13 @@ def test_a_marked_spot_and_its_rim_are_not_named() -> None:
     image, white = head(LARGE, SMALL)
     (spot,) = found(image, white, marked=planted(LARGE))
     np.testing.assert_array_equal(mask_of(spot), planted(SMALL))
-    # voxels around the mask are lesion in part; of the spot, what lies 2 mm above and below is left
+    # voxels around the mask are lesion in part, be they 2 mm away; of the spot, the rest is left
     core = planted((slice(11, 12), slice(13, 14), slice(9, 10)))
     assert np.sqrt(2) * SPACING[0] < MARGIN_MM < SPACING[2]
     left = np.any([mask_of(spot) for spot in found(image, white, marked=core)], axis=0)
     rest = planted(LARGE)
     rest[:, :, 9] = False
+    rest[ndimage.binary_dilation(core, np.ones((3, 3, 3)))] = False
     np.testing.assert_array_equal(left, rest | planted(SMALL))
 
 

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 # Chosen by looking at simulated people (docs/benchmarks.md, "The gauntlet"), on no real one. They
 # decide what a picture points at, and no number of a table.
-# So far from cortex and from what is marked, a bright voxel is none that is cortex or lesion in
-# part.
+# So far from cortex and from what is marked, and beyond the next voxel, a bright voxel is none that
+# is cortex or lesion in part.
 MARGIN_MM = 1.5
 # A spot is brighter than white matter around by so many SD everywhere, and by more at its peak.
 LEAST_Z, LEAST_PEAK_Z = 3.0, 4.0
@@ -79,7 +79,9 @@ def bright_spots(
     if not boxes or boxes[0] is None:
         return None
     box = boxes[0]
-    left_out = within(marked[box] | grey[box], MARGIN_MM, voxel_sizes_mm)
+    other = marked[box] | grey[box]
+    left_out = within(other, MARGIN_MM, voxel_sizes_mm)
+    left_out |= ndimage.binary_dilation(other, np.ones((3, 3, 3)))
     places = np.argwhere(white[box] & ~left_out)
     values = image[box][tuple(places.T)].astype(np.float64)
     # 0 is the outside of the image, and nothing positive has no brightness
