@@ -37,7 +37,10 @@ def qsi_datasets(folder: Path) -> list[str]:
         ("control", "space-T1w_param-control", in_place),
     ):
         root = describe(folder / dataset, GeneratedBy=[{"Name": dataset}])
-        save_image(root / VISIT / "dwi" / f"sub-01_ses-1_{name}_dwimap.nii.gz", data, affine)
+        # another map would not hold the same values; what differs is below the tables' digits
+        values = data if dataset == "qsirecon" else data * np.float32(1 + 2**-20)
+        path = root / VISIT / "dwi" / f"sub-01_ses-1_{name}_dwimap.nii.gz"
+        save_image(path, values.astype(np.float32), affine)
     qsiprep = describe(folder / "qsiprep", GeneratedBy=[{"Name": "qsiprep"}])
     anat = qsiprep / "sub-01" / "anat"
     anat.mkdir(parents=True)

@@ -249,16 +249,19 @@ def with_whole_path(command: str) -> str:
     -------
     str
         The same, with a program that is named by a path, and arguments that name a file by a path
-        or with an ending (``seg.py``), named by whole paths.
+        or with an ending (``seg.py``), named by whole paths; letter for letter where there is none
+        to change, as the methods text quotes it.
 
     Examples
     --------
     >>> with_whole_path("/opt/tool '{flair}' {out}")
-    "/opt/tool '{flair}' '{out}'"
+    "/opt/tool '{flair}' {out}"
     """
-    program, *arguments = shlex.split(command)
+    words = shlex.split(command)
+    program, *arguments = words
     whole = str(Path(program).absolute()) if "/" in program else program
-    return shlex.join([whole, *map(_whole_file, arguments)])
+    changed = [whole, *map(_whole_file, arguments)]
+    return command if changed == words else shlex.join(changed)
 
 
 def _whole_file(word: str) -> str:
