@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wmhflow.core.space.geometry import ras_axes, spacing_of
 from wmhflow.files.forms import trusted_affine
 from wmhflow.files.images import load_volume, read_header
 from wmhflow.labels.digits import CSF, WHITE_OR_WMH, class_of, layer_of, shell_ordinal
@@ -33,7 +34,8 @@ class Scene:
     ``tissue``, ``zones``, ``shells`` and ``lobes`` hold label numbers without the side, ``layers``
     those of the bullseye's layers; where there are no lobes, both are None. ``thick`` is the plane
     of the background's slices, and ``thick_reference`` that of the reference's, where they are so
-    thick that other planes cannot be read.
+    thick that other planes cannot be read. ``scanned_mm`` are the sizes of the voxels in which a
+    FLAIR was taken that was brought to the reference, along the reference's axes.
     """
 
     reference: Volume
@@ -52,6 +54,7 @@ class Scene:
     layers: NDArray[np.integer] | None = None
     thick: str | None = None
     thick_reference: str | None = None
+    scanned_mm: tuple[float, ...] | None = None
     _chosen: dict[tuple[str, int], list[int]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -137,6 +140,8 @@ def load_scene(visit: VisitPlan, path_of: Callable[[str], Path]) -> Scene:
     thick_reference = thick_plane(reference.affine)
     other = load(f"preproc_{visit.other_name}") if visit.other_anatomical is not None else None
     has_flair = other is not None and visit.other_name == "FLAIR"
+    # what was written of it lies on the reference's grid: the scan itself is asked
+    taken = read_header(visit.flair.path)[1] if has_flair and visit.flair is not None else None
     brain = load("mask_brain").data > 0
     tissue = class_of(labels("seg_tissue"))
     return Scene(
@@ -154,15 +159,10 @@ def load_scene(visit: VisitPlan, path_of: Callable[[str], Path]) -> Scene:
         load("mask_infarct").data > 0 if visit.infarct else None,
         class_of(labels("seg_lobes")) if visit.lobes else None,
         layer_of(labels("seg_bullseye")) if visit.lobes else None,
-        thick_reference or (_thick_flair(visit) if has_flair else None),
+        thick_reference or (None if taken is None else thick_plane(taken)),
         thick_reference,
+        None if taken is None else tuple(spacing_of(taken)[list(ras_axes(taken).axes)].tolist()),
     )
-
-
-def _thick_flair(visit: VisitPlan) -> str | None:
-    """Return the plane in which a FLAIR was taken that was brought to a finer reference."""
-    # what was written of it lies on the reference's grid: the scan itself is asked
-    return thick_plane(read_header(visit.flair.path)[1]) if visit.flair is not None else None
 
 
 def load_ras(path: Path, trust: str | None = None) -> Volume:

@@ -42,6 +42,7 @@ def spots_of(scene: Scene) -> list[BrightSpot] | None:
         scene.lesions,
         scene.tissue == CORTEX,
         scene.reference.spacing.tolist(),
+        scene.scanned_mm,
     )
 
 

@@ -79,6 +79,21 @@ def test_a_marked_spot_and_its_rim_are_not_named() -> None:
     np.testing.assert_array_equal(left, rest | planted(SMALL))
 
 
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("slices", [1, 3, 5])
+def test_the_rim_is_as_wide_as_the_voxels_that_were_scanned(axis, slices) -> None:
+    """A FLAIR in thick slices along any axis, on a finer grid: its rim is no spot."""
+    rim = [slice(15, 18), slice(15, 18), slice(9, 12)]
+    marked = planted(tuple(rim))
+    rim[axis] = slice(rim[axis].start - slices, rim[axis].stop + slices)
+    image, white = head(tuple(rim), SMALL)
+    scanned = np.array(SPACING)
+    scanned[axis] *= slices
+    nothing = np.zeros_like(white)
+    (spot,) = bright_spots(image, white, marked, nothing, SPACING, scanned)
+    np.testing.assert_array_equal(mask_of(spot), planted(SMALL))
+
+
 def test_what_lies_beside_cortex_is_not_named() -> None:
     image, white = head(LARGE)
     beside = planted((slice(8, 10), LARGE[1], LARGE[2]))

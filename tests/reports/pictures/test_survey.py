@@ -169,6 +169,8 @@ def test_a_thick_flair_on_a_finer_reference_is_shown_in_its_own_plane(world):
     context = world.saved()
     scene = context.scene
     assert (scene.thick, scene.thick_reference, scene.plane) == ("coronal", None, "coronal")
+    x, y, z = scene.reference.spacing
+    assert scene.scanned_mm == pytest.approx((x, 3 * y, z))
     flair = {shown for _, row in lesion_rows(scene, 4, 2, apart=False) for shown, _ in row}
     rows = lesion_rows(scene, 4, 2, apart=False, on_reference=True)
     t1w = [shown for _, row in rows for shown, _ in row]

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 # Chosen by looking at simulated people (docs/benchmarks.md, "The gauntlet"), on no real one. They
 # decide what a picture points at, and no number of a table.
-# So far from cortex and from what is marked, and beyond the next voxel, a bright voxel is none that
-# is cortex or lesion in part.
+# So far from cortex and from what is marked, and beyond the next voxel of the scan, a bright voxel
+# is none that is cortex or lesion in part.
 MARGIN_MM = 1.5
 # A spot is brighter than white matter around by so many SD everywhere, and by more at its peak.
 LEAST_Z, LEAST_PEAK_Z = 3.0, 4.0
@@ -53,6 +53,7 @@ def bright_spots(
     marked: NDArray[np.bool_],
     grey: NDArray[np.bool_],
     voxel_sizes_mm: Sequence[float],
+    scanned_mm: Sequence[float] | None = None,
 ) -> list[BrightSpot] | None:
     """Find spots of white matter that are bright on a FLAIR and not marked, the largest first.
 
@@ -68,6 +69,9 @@ def bright_spots(
         Cortex, which is brighter than white matter.
     voxel_sizes_mm
         Voxel size along each axis.
+    scanned_mm
+        How large voxels were along these axes when the FLAIR was taken, if it was brought to
+        another grid since: the rim of a lesion is as wide.
 
     Returns
     -------
@@ -81,7 +85,9 @@ def bright_spots(
     box = boxes[0]
     other = marked[box] | grey[box]
     left_out = within(other, MARGIN_MM, voxel_sizes_mm)
-    left_out |= ndimage.binary_dilation(other, np.ones((3, 3, 3)))
+    scanned = np.asarray(voxel_sizes_mm if scanned_mm is None else scanned_mm)
+    next_one = np.maximum(np.rint(scanned / np.asarray(voxel_sizes_mm)), 1).astype(int)
+    left_out |= ndimage.maximum_filter(other, tuple(2 * next_one + 1), mode="constant")
     places = np.argwhere(white[box] & ~left_out)
     values = image[box][tuple(places.T)].astype(np.float64)
     # 0 is the outside of the image, and nothing positive has no brightness
