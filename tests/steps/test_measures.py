@@ -54,6 +54,26 @@ def test_few_lesions_on_one_side_are_no_fault(left_mm3: float, verdict: str) -> 
 
 
 @pytest.mark.parametrize(
+    ("is_computed", "wmh_mm3", "verdict"),
+    [
+        (True, 40.0, "info"),  # so little is as much as nothing, and lies anywhere
+        (True, 499.0, "info"),
+        (True, 500.0, "check"),
+        (False, 40.0, "check"),  # a given mask may be shifted, however small
+    ],
+)
+def test_little_wmh_that_are_computed_are_not_judged_by_their_place(
+    is_computed: bool, wmh_mm3: float, verdict: str
+) -> None:
+    shares = {"wmh_outside_white_matter": 1.0, "wmh_in_ventricles": 1.0, "wmh_flair_contrast": 0.5}
+    computed = {"wmh_expected_dice": math.nan} if is_computed else {}
+    gathered = gather_quality([shares | computed], [""], volumes_with(wmh_mm3)).rows
+    found = {row["metric"]: row for row in gathered}
+    assert {found[name]["verdict"] for name in shares} == {verdict}
+    assert {name: found[name]["value"] for name in shares} == shares
+
+
+@pytest.mark.parametrize(
     ("below_mm3", "share", "verdict"),
     [
         (0.0, 0.0, "info"),

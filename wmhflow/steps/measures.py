@@ -77,6 +77,13 @@ LEAST_ASYMMETRIC_MM3 = 5000.0
 # From this volume of WMH in cerebellum and brain stem on their share is judged: so much is found
 # and not drawn, or drawn and not found, even in people with few lesions.
 LEAST_INFRATENTORIAL_MM3 = 500.0
+# Below this volume of computed WMH it is not judged where they lie and how bright they are: so
+# little is as much as nothing, and a few voxels lie anywhere. Such a mask is no shifted one; a given
+# mask may be, however small.
+LEAST_COMPUTED_MM3 = 500.0
+OF_PLACE = {"wmh_outside_white_matter", "wmh_in_ventricles", "wmh_flair_contrast"}
+# Measured where WMH are computed.
+OF_COMPUTED = "wmh_expected_dice"
 # Counted where a parcellation was given.
 OF_PARCELLATION = "parcellation_unknown_voxels"
 # A map's range reaches further below 0 than this share of what it reaches above where both signs
@@ -639,6 +646,8 @@ def gather_quality(facts: list[dict[str, Any]], prefixes: list[str], volumes: Ro
     # a few lesions lie on one side by chance
     is_little = (gathered["wmh_volume_mm3"] or 0) < LEAST_ASYMMETRIC_MM3
     unjudged = {"wmh_asymmetry"} if is_little else set()
+    if OF_COMPUTED in gathered and (gathered["wmh_volume_mm3"] or 0) < LEAST_COMPUTED_MM3:
+        unjudged |= OF_PLACE
     if (gathered.get("wmh_infratentorial_mm3") or 0) < LEAST_INFRATENTORIAL_MM3:
         unjudged.add("wmh_infratentorial_fraction")
     # a brain that is computed holds some bone, and is judged by its likeness to the template
