@@ -78,8 +78,8 @@ LEAST_ASYMMETRIC_MM3 = 5000.0
 # and not drawn, or drawn and not found, even in people with few lesions.
 LEAST_INFRATENTORIAL_MM3 = 500.0
 # Below this volume of computed WMH it is not judged where they lie and how bright they are: so
-# little is as much as nothing, and a few voxels lie anywhere. Such a mask is no shifted one; a given
-# mask may be, however small.
+# little is as much as nothing, and a few voxels lie anywhere. A given mask may be shifted, however
+# small.
 LEAST_COMPUTED_MM3 = 500.0
 OF_PLACE = {"wmh_outside_white_matter", "wmh_in_ventricles", "wmh_flair_contrast"}
 # Measured where WMH are computed.
