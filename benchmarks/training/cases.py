@@ -97,7 +97,7 @@ def drawn(number: int, seed: int = SEED) -> Drawn:
     shown = str(rng.choice(["whole", "whole", "stripped", "tight", "loose", "neck"]))
     protocol = Protocol("training", scan, shown=shown, turned_deg=6)
     spread = float(rng.uniform(0, MOST_SPREAD))
-    return _acquired(head, protocol, scan, seed + number, spread, (plain, grown, rng))
+    return acquired_with_priors(head, protocol, scan, seed + number, spread, (plain, grown, rng))
 
 
 def drawn_of_protocol(number: int, seed: int) -> Drawn:
@@ -123,10 +123,10 @@ def drawn_of_protocol(number: int, seed: int) -> Drawn:
     plain = anatomy.plain_brain(TRAINING_HEADS[number % len(TRAINING_HEADS)])
     head = anatomy.planted_in(plain, load, seed + number, grown)
     scan = replace(protocol.flair, matrix=0)
-    return _acquired(head, protocol, scan, seed + number, 0.0, (plain, grown, rng))
+    return acquired_with_priors(head, protocol, scan, seed + number, 0.0, (plain, grown, rng))
 
 
-def _acquired(
+def acquired_with_priors(
     head: Head,
     protocol: Protocol,
     scan: Scan,
@@ -159,9 +159,12 @@ def make(folder: Path, number: int) -> None:
     The rims of cavities are no lesions, and are learnt as such.
     """
     file = folder / f"{number:04d}.npz"
-    if file.exists():
-        return
-    case = drawn(number)
+    if not file.exists():
+        save(file, drawn(number))
+
+
+def save(file: Path, case: Drawn) -> None:
+    """Write what the network reads of a person, and what it is to find."""
     sizes, everything = case.voxel_sizes_mm, np.ones_like(case.brain)
     found = lesion_evidence(case.flair, case.priors, case.brain, sizes)
     factors = block_factors(sizes, READ_MM)

@@ -3,7 +3,7 @@
 ``python -m benchmarks.training.choose FOLDER [NUMBER] [--weights FILE …] [--model NAME=VALUE,… …]``
 draws people other than those that the network learnt from, and segments each with each of the
 weights and numbers; scans and priors are kept in the folder. With ``--protocols`` they are acquired
-as the gauntlet's people are.
+as the gauntlet's people are, with ``--wide`` their ventricles are wide and most have cavities.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.accuracy.chain import dice, on_all_cores
+from benchmarks.accuracy.gauntlet.measure import lesion_wise
 from benchmarks.training.cases import Drawn, drawn, drawn_of_protocol
+from benchmarks.training.wide import drawn_to_choose
 from wmhflow.core.wmh.model import LesionModel
 from wmhflow.core.wmh.network import Network
 from wmhflow.core.wmh.segmentation import segment_wmh
@@ -39,14 +41,22 @@ class Outcome:
     found: float
     dice: float
     expected: float
+    false: int
 
 
-def person(folder: Path, of_protocols: bool, number: int) -> Drawn:
+# Kinds of people, and who draws them.
+KINDS = {
+    "": partial(drawn, seed=SEED),
+    "protocol-": partial(drawn_of_protocol, seed=PROTOCOLS_SEED),
+    "wide-": drawn_to_choose,
+}
+
+
+def person(folder: Path, kind: str, number: int) -> Drawn:
     """Draw a person, or read what was drawn before."""
-    file = folder / f"{'protocol-' if of_protocols else ''}{number:04d}.pickle"
+    file = folder / f"{kind}{number:04d}.pickle"
     if not file.exists():
-        new = drawn_of_protocol(number, PROTOCOLS_SEED) if of_protocols else drawn(number, SEED)
-        file.write_bytes(pickle.dumps(new))
+        file.write_bytes(pickle.dumps(KINDS[kind](number)))
     found: Drawn = pickle.loads(file.read_bytes())
     return found
 
@@ -68,7 +78,8 @@ def outcome(
         return None
     overlap = dice(found.mask, truth)
     sizes = (ml * float(truth.sum()), ml * float(found.mask.sum()))
-    return Outcome(case.scan.slice_mm, *sizes, overlap, found.expected_dice)
+    _, false = lesion_wise(truth, found.mask, 1000 * ml)
+    return Outcome(case.scan.slice_mm, *sizes, overlap, found.expected_dice, false)
 
 
 def row(name: str, those: Sequence[Outcome]) -> str:
@@ -86,6 +97,7 @@ def row(name: str, those: Sequence[Outcome]) -> str:
         f"{np.mean([one.dice for one in small]):.3f}",
         f"{np.median([one.found / one.planted for one in small]):.2f}",
         f"{np.mean(free):.2f} ({max(free):.2f})" if free else "n/a",
+        f"{np.mean([one.false for one in those]):.1f}",
         f"{sum(one.expected < FLAGGED for one in wrong)} of {len(wrong)}",
         f"{sum(one.expected < FLAGGED for one in right)} of {len(right)}",
     ]  # fmt: skip
@@ -98,7 +110,14 @@ def told() -> argparse.Namespace:
     parser.add_argument("folder", type=Path)
     parser.add_argument("number", type=int, nargs="?", default=NUMBER)
     parser.add_argument("--weights", type=Path, nargs="*", default=[None])
-    parser.add_argument("--protocols", action="store_true", help="acquired as in the gauntlet")
+    kinds = parser.add_mutually_exclusive_group()
+    kinds.add_argument(
+        "--protocols", dest="kind", action="store_const", const="protocol-", default="",
+        help="acquired as in the gauntlet",
+    )  # fmt: skip
+    kinds.add_argument(
+        "--wide", dest="kind", action="store_const", const="wide-", help="with wide ventricles"
+    )
     parser.add_argument(
         "--people", type=int, nargs="+", help="their numbers; the first ones if not told"
     )
@@ -110,7 +129,7 @@ def main() -> None:
     """Print a table for thin slices, and one for thick ones."""
     said = told()
     said.folder.mkdir(parents=True, exist_ok=True)
-    chosen = partial(person, said.folder, said.protocols)
+    chosen = partial(person, said.folder, said.kind)
     people = said.people or range(said.number)
     on_all_cores(chosen, people)
     found = {}
@@ -127,8 +146,9 @@ def main() -> None:
         print(f"\n{title}\n")
         print("| weights and numbers | people (from 5 ml, less, none) | Dice from 5 ml | worst "
               "| found / planted | within 20 % | Dice below 5 ml | found / planted | without "
-              "lesions, mean and worst (ml) | wrong flagged | right flagged |")  # fmt: skip
-        print("| --- |" + " ---: |" * 10)
+              "lesions, mean and worst (ml) | false lesions | wrong flagged | right flagged "
+              "|")  # fmt: skip
+        print("| --- |" + " ---: |" * 11)
         for name, outcomes in found.items():
             print(row(name, [one for one in outcomes if (one.slice_mm > THICK_MM) == thick]))
 
