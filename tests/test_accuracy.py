@@ -7,17 +7,19 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from benchmarks.accuracy.brain import ELSEWHERE, KINDS, LARGEST_TURN_DEG, cases, elsewhere
 from benchmarks.accuracy.chain import dice
 from benchmarks.accuracy.cost import differing
 from benchmarks.accuracy.gauntlet.acquire import Acquired, uneven
-from benchmarks.accuracy.gauntlet.anatomy import LESION, WHITE, Head
+from benchmarks.accuracy.gauntlet.anatomy import CAVITY, LESION, RIM, VENTRICLES, WHITE, Head
 from benchmarks.accuracy.gauntlet.below import PLACES, RADII_MM, found_below, planted_below
 from benchmarks.accuracy.gauntlet.wide import BELOW, widened
 from benchmarks.accuracy.simulate import LATERAL_VENTRICLES, simulated
 from benchmarks.accuracy.wmh import thick_slices
 from benchmarks.training.cases import with_spots
+from benchmarks.training.wide import LACUNES, hollowed
 
 
 @pytest.mark.parametrize("up", [1.0, -1.0])
@@ -122,6 +124,19 @@ def test_small_lesions_are_planted_in_white_matter_alone() -> None:
     assert 3 < changed.sum() < 5000
     assert (codes[changed] == WHITE[0]).all()
     assert (found == LESION).any()
+
+
+def test_cavities_have_rims_that_are_no_lesions_and_spare_the_ventricles() -> None:
+    codes = np.full((60, 60, 60), WHITE[0], np.int16)
+    codes[:20], codes[20:24] = VENTRICLES[0], LESION
+    for seed in range(5):
+        head = hollowed(Head("none", codes, np.eye(4)), np.random.default_rng(seed))
+        cavities, number = ndimage.label(head.codes == CAVITY)
+        assert 1 <= number <= LACUNES[1]
+        beside = ndimage.binary_dilation(cavities > 0) & (cavities == 0)
+        assert set(np.unique(head.codes[beside])) <= {RIM, VENTRICLES[0]}
+        assert np.array_equal(head.codes == VENTRICLES[0], codes == VENTRICLES[0])
+        assert (head.lesions <= (codes == LESION)).all()
 
 
 @pytest.mark.parametrize("pushed", [True, False])
