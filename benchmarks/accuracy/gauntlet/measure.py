@@ -79,7 +79,7 @@ def score(folder: Path, person: Person, refused: str | None) -> Score:
     if found["WMH"] is None:
         return Score(person, refused or "no mask and no word", truth_ml)
     wmh = found["WMH"]
-    share, false = lesion_wise(planted, wmh, voxel_mm3)
+    share, false = _lesion_wise(planted, wmh, voxel_mm3)
     tables = list(anat.glob("*_qc.tsv"))
     rows = read_table(tables[0]) if tables else []
     return Score(
@@ -105,7 +105,7 @@ def _overlap(found: NDArray[np.bool_] | None, truth: nib.Nifti1Image) -> float |
     return None if found is None else dice(found, np.asanyarray(truth.dataobj) > 0)
 
 
-def lesion_wise(
+def _lesion_wise(
     truth: NDArray[np.bool_], found: NDArray[np.bool_], voxel_mm3: float
 ) -> tuple[float | None, int]:
     """Return the share of lesions that are found, and the number of false ones."""
