@@ -26,6 +26,7 @@ from wmhflow.core.arrays.masks import deeper, within
 from wmhflow.core.arrays.validation import UnfitImageError
 from wmhflow.core.arrays.wide import reaching_out
 from wmhflow.core.space.grids import box_of, uncropped
+from wmhflow.core.wmh.aside import beyond_the_wall
 from wmhflow.core.wmh.below import plain_below
 from wmhflow.core.wmh.brightness import (
     brightness,
@@ -345,7 +346,8 @@ def with_wide_ventricles(
     """Let the template's priors have fluid where the person's ventricles are wide.
 
     A warp follows very wide ventricles in part. Where the template still has white matter, their
-    fluid looks like an old infarct, and lesions along it like the rim of one.
+    fluid looks like an old infarct, and lesions along it like the rim of one. Deep grey matter that
+    the fluid covers was pushed aside: it lies beyond the fluid's wall, and is no lesion there.
 
     Parameters
     ----------
@@ -367,10 +369,14 @@ def with_wide_ventricles(
         return priors
     sigma = [BLUR_MM / size for size in voxel_sizes_mm]
     share = ndimage.gaussian_filter(wide.astype(np.float32), sigma)
-    left = {
-        name: (getattr(priors, name) * (1 - share)).astype(np.float32)
-        for name in ("cortex", "deep_grey", "white")
+    aside = beyond_the_wall(priors.deep_grey, wide, voxel_sizes_mm)
+    other = 1 - ndimage.gaussian_filter(aside, sigma)
+    with_aside = {
+        "cortex": priors.cortex * other,
+        "deep_grey": 1 - (1 - priors.deep_grey) * other,
+        "white": priors.white * other,
     }
+    left = {name: (prior * (1 - share)).astype(np.float32) for name, prior in with_aside.items()}
     around = within(wide, VENTRICLE_GAP_MM, voxel_sizes_mm)
     return replace(
         priors,
