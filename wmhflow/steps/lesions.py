@@ -249,11 +249,12 @@ def _segment(
     if t1w is not None:
         # with a FLAIR for a reference the transform leads from it to the T1w already
         second = average_through(t1w, part, to_other, back or [False])
-    noise = noise_sd(part.data, inside[box], priors.white)
+    sizes = flair.voxel_sizes_mm
+    noise = noise_sd(part.data, inside[box], priors.white, sizes)
     if noise > MOST_NOISE:
         part = without_noise(part, inside[box], NOISE_SEED)
     found = wmh_model.segment_wmh(
-        part.data, second, priors, inside[box], flair.voxel_sizes_mm, network=wmh_network()
+        part.data, second, priors, inside[box], sizes, network=wmh_network()
     )
     whole = flair.data.shape
     placed = dataclasses.replace(
