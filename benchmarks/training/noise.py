@@ -52,7 +52,9 @@ def scored(number: int) -> str:
         noise_sd(case.flair, case.brain, case.priors.white, each) for each in ((9, 9, 9), sizes)
     )
     image = Grid3D(case.flair, np.diag([*sizes, 1.0]))
-    found = [found_in(case, data) for data in (case.flair, without_noise(image, case.brain, 1).data)]
+    found = [
+        found_in(case, data) for data in (case.flair, without_noise(image, case.brain, 1).data)
+    ]
     planted = float(np.prod(sizes)) / 1000 * np.count_nonzero(case.lesion >= 0.5)
     words = " | ".join(f"{ml:.1f} ({overlap:.2f})" for ml, overlap in found)
     return (

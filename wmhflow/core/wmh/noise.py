@@ -51,8 +51,8 @@ def noise_sd(
     """Measure noise as a share of white matter's brightness.
 
     What changes evenly along three voxels in a row says nothing; what is left is noise, and
-    tissue's own texture. Small voxels in between are left out (see `voxels_apart`). The axis with the
-    least of it counts, as slices differ from each other by more than noise.
+    tissue's own texture. Small voxels in between are left out (see `voxels_apart`). The axis with
+    the least of it counts, as slices differ from each other by more than noise.
 
     Parameters
     ----------
