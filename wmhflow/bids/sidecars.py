@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import combinations
@@ -79,8 +80,10 @@ def _above(file: FoundFile, ending: str) -> Iterator[Path]:
     """
     *entities, suffix = file.path.name.split(".", maxsplit=1)[0].split("_")
     inside = file.path.parent.relative_to(file.root).parts
-    folders = [file.root.joinpath(*inside[:depth]) for depth in range(len(inside) + 1)]
-    for depth, folder in enumerate(folders):
+    # texts rather than paths, since sixteen names are looked for of each of a person's images
+    folder = str(file.root)
+    for depth in range(len(inside) + 1):
+        folder = os.path.join(folder, inside[depth - 1]) if depth else folder  # noqa: PTH118
         # below a person's folder a name begins with the person, below a visit's with both
         own = [part for part in inside[:depth] if part.startswith(("sub-", "ses-"))]
         free = [part for part in entities if part not in own]
@@ -90,9 +93,9 @@ def _above(file: FoundFile, ending: str) -> Iterator[Path]:
             for some in combinations(free, size):
                 names = {*own, *some}
                 stem = "_".join([*(part for part in entities if part in names), suffix])
-                path = folder / f"{stem}{ending}"
-                if path.is_file():
-                    yield path
+                path = os.path.join(folder, f"{stem}{ending}")  # noqa: PTH118
+                if os.path.isfile(path):  # noqa: PTH113
+                    yield Path(path)
     beside = file.path.parent / f"{'_'.join([*entities, suffix])}{ending}"
     if len(entities) > MOST_ENTITIES and beside.is_file():
         yield beside

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from wmhflow.errors import InputError
-from wmhflow.files.transforms import Matrix, linear_matrix, read_transform
+from wmhflow.files.transforms import Matrix, TransformFile, linear_matrix, read_transform
 
 
 def chain_matrix(
@@ -17,6 +17,7 @@ def chain_matrix(
     moving: Path,
     fixed: Path,
     trust: str | None = None,
+    read: Callable[[Path], TransformFile] = read_transform,
 ) -> Matrix:
     """Return the one matrix of linear transforms that follow one another.
 
@@ -31,6 +32,8 @@ def chain_matrix(
         of several each is ITK's, since the images between them are not known.
     trust
         The form of the images' headers that is believed, ``sform`` or ``qform``.
+    read
+        Reads a transform's file; who read it before says so.
 
     Returns
     -------
@@ -44,16 +47,16 @@ def chain_matrix(
     """
     whole = np.eye(4)
     for path, backwards in zip(paths, inverted, strict=True):
-        program = read_transform(path).program
-        if len(paths) > 1 and program != "ITK":
+        given = read(path)
+        if len(paths) > 1 and given.program != "ITK":
             raise InputError(
-                f"{path} is a transform of {program}, one of {len(paths)} that follow one another; "
-                "there only those of ITK (.txt, .mat, .h5) can be read: convert it."
+                f"{path} is a transform of {given.program}, one of {len(paths)} that follow one "
+                "another; there only those of ITK (.txt, .mat, .h5) can be read: convert it."
             )
         if not backwards:
-            whole = whole @ linear_matrix(path, moving, fixed, trust)
+            whole = whole @ linear_matrix(path, moving, fixed, trust, given)
             continue
-        matrix = linear_matrix(path, fixed, moving, trust)
+        matrix = linear_matrix(path, fixed, moving, trust, given)
         if not np.isfinite(matrix).all() or np.linalg.matrix_rank(matrix) < 4:
             raise InputError(
                 f"{path} has a matrix that is not finite or has no inverse, and its inverse is "

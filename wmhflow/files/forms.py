@@ -20,6 +20,8 @@ SFORM, QFORM = "sform", "qform"
 MOST_SIZE_DIFFERENCE = 0.01
 # Nothing that is measured here hangs on less than half a voxel.
 MOST_VOXELS_APART = 0.5
+# What is within this share of a limit is within it, however numbers are rounded.
+SURE = 0.99
 # as nibabel has it: a quaternion is stored in single precision
 ROUNDED = 3 * float(np.finfo(np.float32).eps)
 CORNERS = np.array([[i, j, k, 1] for i in (0, 1) for j in (0, 1) for k in (0, 1)])
@@ -55,6 +57,8 @@ class Forms:
         stated = np.abs(self.sizes)
         if self.qform is None and not np.all(stated > 0):
             return False
+        if _surely_as_long(stated, self.sform):
+            return False
         with np.errstate(all="ignore"):
             ratio = stated / np.linalg.norm(self.sform[:3, :3], axis=0)
         return not bool(np.all(np.abs(ratio - 1) <= MOST_SIZE_DIFFERENCE))
@@ -73,24 +77,55 @@ class Forms:
         """Whether the two forms place a voxel of the image half of its size apart or more."""
         if self.sform is None:
             return False
+        if self.qform is not None and _surely_near(self.shape, self.sform, self.qform):
+            return False
         smallest = float(np.linalg.norm(self.sform[:3, :3], axis=0).min())
         return not self.apart_mm <= MOST_VOXELS_APART * smallest
 
 
-def read_forms(path: Path) -> Forms | None:
+def _surely_as_long(sizes: NDArray[np.float64], affine: NDArray[np.float64]) -> bool:
+    """Tell whether edges of a voxel are, well within what differs by rounding, those of an affine.
+
+    Plain numbers, as below: numpy takes ten times as long, and is asked where this says no.
+    """
+    rows = affine[:3].tolist()
+    lengths = [math.hypot(rows[0][axis], rows[1][axis], rows[2][axis]) for axis in range(3)]
+    within = SURE * MOST_SIZE_DIFFERENCE
+    return all(
+        used > 0 and abs(stated / used - 1) <= within
+        for stated, used in zip(sizes.tolist(), lengths, strict=True)
+    )
+
+
+def _surely_near(
+    shape: tuple[int, int, int], one: NDArray[np.float64], other: NDArray[np.float64]
+) -> bool:
+    """Tell whether two affines place all voxels of an image well within the half of one's size."""
+    rows = one[:3].tolist()
+    most = [
+        sum(abs(a - b) * length for a, b, length in zip(ours, theirs, (*shape, 1), strict=True))
+        for ours, theirs in zip(rows, other[:3].tolist(), strict=True)
+    ]
+    least = min(math.hypot(rows[0][axis], rows[1][axis], rows[2][axis]) for axis in range(3))
+    return math.hypot(*most) <= SURE * MOST_VOXELS_APART * least
+
+
+def read_forms(path: Path, begin: bytes = b"") -> Forms | None:
     """Read both forms of an image's header, and none of its voxels.
 
     Parameters
     ----------
     path
         A NIfTI file whose header can be read.
+    begin
+        Its first bytes, decompressed, if they were read before.
 
     Returns
     -------
     Forms or None
         None where the format has no two forms.
     """
-    block = first_bytes(path)[0]
+    block = begin or first_bytes(path)[0]
     if len(block) >= FORMS.size and block[:4] == struct.pack("<i", 348):
         _, *fields = FORMS.unpack_from(block)
         shape, pixdim, codes = fields[:8], fields[8:16], fields[16:18]
@@ -137,7 +172,7 @@ def _quaternion_form(pixdim: Any, numbers: Any) -> NDArray[np.float64]:
     return np.array([*whole, [0.0, 0.0, 0.0, 1.0]])
 
 
-def check_forms(path: Path, trust: str | None) -> str | None:
+def check_forms(path: Path, trust: str | None, begin: bytes = b"") -> str | None:
     """Refuse an image whose header says two sizes of a voxel; note one that says two places.
 
     Parameters
@@ -146,6 +181,8 @@ def check_forms(path: Path, trust: str | None) -> str | None:
         A NIfTI file whose header can be read.
     trust
         The form that is believed where they disagree; None if the user did not say.
+    begin
+        The file's first bytes, as for :func:`read_forms`.
 
     Returns
     -------
@@ -157,7 +194,7 @@ def check_forms(path: Path, trust: str | None) -> str | None:
     GridError
         If the sizes disagree by more than 1 % and nothing says which is meant.
     """
-    forms = read_forms(path)
+    forms = read_forms(path, begin)
     if forms is None or forms.sform is None:
         return None
     if forms.sizes_differ and trust is None:

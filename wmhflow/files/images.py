@@ -116,7 +116,7 @@ def read_header(path: Path) -> tuple[tuple[int, int, int], NDArray[np.float64], 
     InputError, GridError
         As :func:`load_volume`; what is wrong with the voxels is not seen.
     """
-    return _read_header(path, _three)
+    return _read_header(path, _three)[:3]
 
 
 def read_series_header(path: Path) -> tuple[tuple[int, ...], NDArray[np.float64], str]:
@@ -142,7 +142,38 @@ def read_series_header(path: Path) -> tuple[tuple[int, ...], NDArray[np.float64]
         As :func:`load_volume`, but for the number of dimensions; what is wrong with the voxels is
         not seen.
     """
-    return _read_header(path, _four)
+    return _read_header(path, _four)[:3]
+
+
+def read_header_and_begin(
+    path: Path, *, is_series: bool = False
+) -> tuple[tuple[int, ...], NDArray[np.float64], str, bytes]:
+    """Read a header, and return the file's first bytes as well, so that nobody reads them again.
+
+    Parameters
+    ----------
+    path
+        A NIfTI file.
+    is_series
+        Whether it may have several volumes.
+
+    Returns
+    -------
+    shape : tuple of int
+        Voxels along three axes, and the number of volumes of a series.
+    affine : ndarray of shape (4, 4)
+        Voxel to world RAS, mm.
+    unit : str
+        The header's word for its unit of length.
+    begin : bytes
+        Decompressed; empty where the file is none of NIfTI's.
+
+    Raises
+    ------
+    InputError, GridError
+        As :func:`read_header`, or :func:`read_series_header`.
+    """
+    return _read_header(path, _four if is_series else _three)
 
 
 def read_box(path: Path) -> tuple[tuple[int, ...], NDArray[np.float64]]:
@@ -166,29 +197,29 @@ def read_box(path: Path) -> tuple[tuple[int, ...], NDArray[np.float64]]:
         As :func:`read_header`, but for the kind of numbers and the number of dimensions.
     """
     with said_of(path):
-        header = _header_of(path)
+        header, _ = _header_of(path)
         _check_placed(path, header.is_placed)
         return header.shape, _checked_affine(path, header.affine)
 
 
 def _read_header(
     path: Path, shape_of: Callable[[Path, tuple[int, ...]], Lengths]
-) -> tuple[Lengths, NDArray[np.float64], str]:
+) -> tuple[Lengths, NDArray[np.float64], str, bytes]:
     """Read and check a header; `shape_of` refuses what has not the dimensions that are meant."""
     if is_packed(path):
         packed = read_packed_header(path)
-        return shape_of(path, packed.shape), affine_of(packed), "mm"
+        return shape_of(path, packed.shape), affine_of(packed), "mm", b""
     with said_of(path):
         if path.name.lower().endswith(NIFTI_ENDINGS):
-            header = _header_of(path)
+            header, begin = _header_of(path)
             shape = shape_of(path, header.shape)
             _check_real(path, header.dtype)
             _check_placed(path, header.is_placed)
-            return shape, _checked_affine(path, header.affine), header.unit
+            return shape, _checked_affine(path, header.affine), header.unit, begin
         image = open_image(path)
         shape = shape_of(path, image.shape)
         _check_real(path, image.get_data_dtype())
-    return shape, _valid_affine(path, image.header, image.affine), "unknown"
+    return shape, _valid_affine(path, image.header, image.affine), "unknown", b""
 
 
 def load_series(
@@ -236,12 +267,15 @@ def _four(path: Path, whole: tuple[int, ...]) -> tuple[int, int, int, int]:
     return whole[0], whole[1], whole[2], whole[3] if len(whole) > 3 else 1
 
 
-def _header_of(path: Path) -> Header:
-    """Read the header of a NIfTI file, and see that the file can hold what it promises."""
+def _header_of(path: Path) -> tuple[Header, bytes]:
+    """Read the header of a NIfTI file, and see that the file can hold what it promises.
+
+    The bytes that it stands in are returned, too.
+    """
     block, held = first_bytes(path)
     header = read_plain(block) or read_any(path, block)
     check_size(path, header, held)
-    return header
+    return header, block
 
 
 def open_image(path: Path) -> Any:
@@ -269,7 +303,7 @@ def open_image(path: Path) -> Any:
         return make_image(*load_packed(path))
     if not path.name.lower().endswith(NIFTI_ENDINGS):
         return _open_other(path)
-    header = _header_of(path)
+    header, _ = _header_of(path)
     if not is_compressed(path):
         with open_file(path) as stream:
             size, before = os.fstat(stream.fileno()).st_size, stream.read(header.offset)

@@ -146,7 +146,13 @@ def _said_of(path: Path) -> Iterator[None]:
         ) from None
 
 
-def linear_matrix(path: Path, moving: Path, fixed: Path, trust: str | None = None) -> Matrix:
+def linear_matrix(
+    path: Path,
+    moving: Path,
+    fixed: Path,
+    trust: str | None = None,
+    given: TransformFile | None = None,
+) -> Matrix:
     """Return the matrix of a linear transform of any program.
 
     Parameters
@@ -157,6 +163,8 @@ def linear_matrix(path: Path, moving: Path, fixed: Path, trust: str | None = Non
         The images. flirt's matrices mean nothing without them.
     trust
         The form of their headers that is believed, ``sform`` or ``qform``.
+    given
+        What the transform's file holds, if it was read before.
 
     Returns
     -------
@@ -168,7 +176,7 @@ def linear_matrix(path: Path, moving: Path, fixed: Path, trust: str | None = Non
     InputError
         If it is not linear, or cannot belong to these images.
     """
-    given = read_transform(path)
+    given = given or read_transform(path)
     if given.matrix is None:
         raise InputError(f"{path} is not linear ({', '.join(given.parts)}), which is needed here.")
     if given.program == "ITK":

@@ -94,18 +94,22 @@ class Planning:
     def _read_facts(self, file: FoundFile, inspect: Callable[[Path], ImageFacts]) -> ImageFacts:
         if file.path not in self._facts:
             facts, trust = inspect(file.path), self.settings.inputs.trust
-            note = check_forms(file.path, trust)
+            note = check_forms(file.path, trust, facts.begin)
             if note:
                 self.say("header", "note", note)
             affine = trusted_affine(file.path, facts.affine, trust)
-            self._facts[file.path] = replace(facts, affine=affine)
+            self._facts[file.path] = replace(facts, affine=affine, begin=b"")
         return self._facts[file.path]
 
     def transform(self, file: FoundFile) -> TransformFile:
         """Return what a transform's file holds, read once: many maps share one."""
-        if file.path not in self._transforms:
-            self._transforms[file.path] = read_transform(file.path)
-        return self._transforms[file.path]
+        return self.transform_at(file.path)
+
+    def transform_at(self, path: Path) -> TransformFile:
+        """Return the same, of a path."""
+        if path not in self._transforms:
+            self._transforms[path] = read_transform(path)
+        return self._transforms[path]
 
     def is_known_in_place(
         self, given: FoundFile, inverted: bool, fixed: FoundFile, grid: Hashable

@@ -208,9 +208,10 @@ def _check_chain(planning: Planning, composed: Composed, file: FoundFile) -> Non
     trust = planning.settings.inputs.trust
     ours, theirs = planning.facts(last), planning.facts(file)
     paths, inverted = [leg.file.path for leg in legs], [leg.inverted for leg in legs]
-    matrix = chain_matrix(paths, inverted, file.path, last.path, trust)
+    ends, read = (file.path, last.path, trust), planning.transform_at
+    matrix = chain_matrix(paths, inverted, *ends, read)
     for path, backwards in zip(paths, inverted, strict=True):
-        check_matrix(path, chain_matrix([path], [backwards], file.path, last.path, trust))
+        check_matrix(path, chain_matrix([path], [backwards], *ends, read))
     moved = replace(theirs, affine=np.linalg.inv(matrix) @ theirs.affine)
     if boxes_meet(moved, ours):
         return

@@ -140,6 +140,30 @@ def _by_names() -> tuple[tuple[re.Pattern[str], ProducerFile], ...]:
     return tuple((pattern, row) for _, _, pattern, row in (*exact, *loose))
 
 
+@cache
+def _literals() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return how names that are no BIDS end, and of those that end in any way what they hold.
+
+    Nearly no file has such a name, which is seen at once so; the patterns are a hundred.
+    """
+    ends, held = [], []
+    for producer in load_producers().values():
+        for name in (name for row in producer.files for name in row.names):
+            pieces = re.split(r"\*|\{image\}|\{person\}", name.removesuffix(".mgz"))
+            if pieces[-1]:
+                ends.append(pieces[-1])
+            else:
+                held.append(max(pieces, key=len))
+    return tuple(dict.fromkeys(ends)), tuple(dict.fromkeys(held))
+
+
+def _may_be_named(path: str) -> bool:
+    """Tell whether a pattern of a name can fit; the patterns say whether one does."""
+    stem = next(path.removesuffix(ending) for ending in IMAGE_ENDINGS if path.endswith(ending))
+    ends, held = _literals()
+    return stem.endswith(ends) or any(piece in path for piece in held)
+
+
 def recognise_name(path: str) -> tuple[ProducerFile, dict[str, Any]] | None:
     """Say what a file is by a name that is the producer's own.
 
@@ -160,7 +184,7 @@ def recognise_name(path: str) -> tuple[ProducerFile, dict[str, Any]] | None:
     ('synthseg', 'dseg', 'T1w')
     >>> recognise_name("sub-01_T1w.nii.gz")
     """
-    if not path.endswith(IMAGE_ENDINGS):
+    if not path.endswith(IMAGE_ENDINGS) or not _may_be_named(path):
         return None
     for pattern, row in _by_names():
         match = pattern.fullmatch(path)
@@ -193,12 +217,22 @@ def recognise_entities(
     >>> recognise_entities({"suffix": "cbf"}, ["ASLPrep"]).unit
     'mL/100g/min'
     """
-    for producer in load_producers().values():
-        if set(producer.generated_by) & set(generated_by):
-            for row in producer.files:
-                if row.fits(entities):
-                    return row
-    return None
+    if not generated_by:
+        return None
+    return next((row for row in _written_by(tuple(generated_by)) if row.fits(entities)), None)
+
+
+@cache
+def _written_by(programs: tuple[str, ...]) -> tuple[ProducerFile, ...]:
+    """List the kinds of files that are told by BIDS entities, of the producers that these are."""
+    names = set(programs)
+    return tuple(
+        row
+        for producer in load_producers().values()
+        if names & set(producer.generated_by)
+        for row in producer.files
+        if row.query
+    )
 
 
 def inner_folders() -> tuple[str, ...]:

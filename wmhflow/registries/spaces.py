@@ -53,6 +53,7 @@ def kind_of_space(label: str | None) -> str | None:
     return next((space.kind for space in load_spaces()[0] if label in space.labels), None)
 
 
+@cache
 def labels_of(kind: str) -> tuple[str, ...]:
     """List what a kind of place is called.
 
@@ -77,6 +78,11 @@ def same_scan(labels: Sequence[str]) -> frozenset[str]:
     >>> same_scan(["T1w"])
     frozenset()
     """
+    return _same_scan(tuple(labels))
+
+
+@cache
+def _same_scan(labels: tuple[str, ...]) -> frozenset[str]:
     own = [label for label in labels if kind_of_space(label) in {None, SCAN}]
     scans = (space for space in load_spaces()[0] if space.kind == SCAN)
     rows = {label: scan.labels for scan in reversed([*scans]) for label in scan.labels}
@@ -84,6 +90,7 @@ def same_scan(labels: Sequence[str]) -> frozenset[str]:
     return frozenset((*own, *first))
 
 
+@cache
 def family_of(program: str) -> Family | None:
     """Find the programs that write for a program and it for them.
 
