@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from difflib import get_close_matches
+from functools import lru_cache
 
 # Where the long name is another than the one in file names. What pybids does not know, such as
 # 'param', which tells FA from MD in a dwimap, keeps its own.
@@ -46,6 +47,7 @@ KNOWN = frozenset(
         "meas", "recording", "tracksys", "split", "processing", "sample",
     )
 )  # fmt: skip
+_PERSON = re.compile(r"sub-[a-zA-Z0-9+]+(?=_)")
 _PAIR = re.compile(r"(?:^|_)([a-zA-Z]+)-([a-zA-Z0-9+]+)")
 _SUFFIX = re.compile(r"(?:^|_)([a-zA-Z0-9+]+)\.")
 _EXTENSION = re.compile(r"[^.](\..+)$")
@@ -80,19 +82,30 @@ def entities_of(name: str, folders: tuple[str, ...] = ()) -> dict[str, str | int
     >>> entities_of("sub-01_from-dwi_to-T1w_mode-image_xfm.txt")["to"]
     'T1w'
     """
+    person = _PERSON.match(name)
+    # people's files are called alike, and what follows the label is read of one person alone
+    start, rest = (person[0], name[person.end() :]) if person else ("", name)
+    found: dict[str, str | int] = {"subject": start[4:]} if start else {}
+    found |= {key: value for key, value in _read(rest, "xfm" in name) if key not in found}
+    datatype = next((folder for folder in folders if folder in DATATYPES), None)
+    if datatype:
+        found["datatype"] = datatype
+    return found
+
+
+@lru_cache(maxsize=4096)
+def _read(name: str, is_transform: bool) -> tuple[tuple[str, str | int], ...]:
+    """Read the entities from a name, or from what follows the person in it."""
     found: dict[str, str | int] = {}
     for short, written in _PAIR.findall(name):
-        value = _value(short, written, is_transform="xfm" in name)
+        value = _value(short, written, is_transform=is_transform)
         if value is not None:
             found.setdefault(LONG_NAMES.get(short, short), value)
     for entity, pattern in (("suffix", _SUFFIX), ("extension", _EXTENSION)):
         match = pattern.search(name)
         if match:
             found[entity] = match[1]
-    datatype = next((folder for folder in folders if folder in DATATYPES), None)
-    if datatype:
-        found["datatype"] = datatype
-    return found
+    return tuple(found.items())
 
 
 def meant_entity(name: str) -> str:

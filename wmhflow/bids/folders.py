@@ -286,13 +286,20 @@ def _entities_elsewhere(root: Path, path: Path, subject: str) -> dict[str, Any]:
 def _placed(part: _Part, path: Path, entities: dict[str, Any], subject: str) -> Placed:
     """Say what kind of file it is, and by which entities it is found."""
     known = None
-    if entities.get("subject", subject) == subject:
-        known = recognise_name(path.relative_to(part.folder).as_posix())
+    if entities.get("subject", subject) == subject and path.name.endswith(IMAGE_ENDINGS):
+        known = recognise_name(_inside(path, part.folder))
     kind = known[0] if known else recognise_entities(entities, part.generated_by)
     if known and known[0].is_used:
         # what the name says beside, such as a run
         entities = {**entities_of(path.name), **entities, **known[1]}
     return Placed(path, entities, kind, part.name)
+
+
+def _inside(path: Path, folder: Path) -> str:
+    """Return a file's path below a folder, as text: pathlib takes longer than all that follows."""
+    start = f"{folder}/"
+    text = str(path)
+    return text[len(start) :] if text.startswith(start) else path.relative_to(folder).as_posix()
 
 
 def looks_like_dataset(root: Path) -> bool:

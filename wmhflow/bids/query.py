@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path, PurePosixPath
@@ -48,6 +48,11 @@ class FoundFile:
         """Return an entity's value, or None."""
         return self.entities.get(entity)
 
+    @cached_property
+    def folder(self) -> str:
+        """The folder that it lies in."""
+        return os.path.dirname(self.path)  # noqa: PTH120 - asked a hundred times of a person
+
     @property
     def named(self) -> str:
         """The file's name and its dataset's, for messages."""
@@ -75,7 +80,7 @@ def matches(file: FoundFile, wanted: Mapping[str, Any]) -> bool:
         # most often two words are the same or not, which is quicker to see than that 01 is 1
         if has == value:
             continue
-        if isinstance(has, str) and isinstance(value, str):
+        if isinstance(value, str) and (has is None or isinstance(has, str)):
             return False
         options = value if isinstance(value, list | tuple) else (value,)
         if has not in options and not _is_among(has, options):
@@ -90,11 +95,10 @@ def _is_among(has: Any, options: Sequence[Any]) -> bool:
         # run-01 is run 1, and echo-1 is echo 1
         numbers = [one for one in options if isinstance(has, int) or isinstance(one, int)]
         return any(str(one).isdecimal() and int(one) == int(has) for one in numbers)
-    return any(
-        str(option) == has
-        for option in options
-        if option is not None and not isinstance(option, str)
-    )
+    for option in options:
+        if not isinstance(option, str) and option is not None and str(option) == has:
+            return True
+    return False
 
 
 class Dataset:
@@ -128,14 +132,13 @@ class Dataset:
     def of(self, subject: str) -> list[FoundFile]:
         """Return the files of one person."""
         if self._subject != subject:
-            self._files = [
-                FoundFile(
-                    one.path, one.entities, self.name, self.root / one.part, one.kind, one.part
-                )
-                for one in self._read(subject)
-            ]
+            self._files = [self._found(one) for one in self._read(subject)]
             self._subject = subject
         return self._files
+
+    def _found(self, one: Placed) -> FoundFile:
+        root = self.root / one.part if one.part else self.root
+        return FoundFile(one.path, one.entities, self.name, root, one.kind, one.part)
 
 
 class _PersonFiles:
@@ -148,13 +151,17 @@ class _PersonFiles:
         self._by_suffix: dict[str, list[FoundFile]] = {}
 
     def of(self, subject: str, suffix: Any) -> list[FoundFile]:
+        by_suffix = self.by_suffix(subject)
+        return by_suffix.get(suffix, []) if isinstance(suffix, str) else self._files
+
+    def by_suffix(self, subject: str) -> Mapping[str, list[FoundFile]]:
         if self._subject != subject:
             self._files = [file for dataset in self.datasets for file in dataset.of(subject)]
             self._by_suffix = {}
             for file in self._files:
                 self._by_suffix.setdefault(str(file.get("suffix")), []).append(file)
             self._subject = subject
-        return self._by_suffix.get(suffix, []) if isinstance(suffix, str) else self._files
+        return self._by_suffix
 
 
 def check_dataset(root: Path, what: str) -> None:
@@ -331,13 +338,22 @@ class Query:
         What lies among functional data answers for maps and transforms alone.
         """
         found = self._narrow(kind, self._derived_files.of(subject, wanted.get("suffix")), wanted)
-        if kind.partition(".")[0] in ("map", "transform", ""):
+        if not found or kind.partition(".")[0] in ("map", "transform", ""):
             return found
         return [file for file in found if file.get("datatype") != "func"]
+
+    def derived_suffixes(self, subject: str) -> Collection[str]:
+        """Return the suffixes that a person's files in the derivative datasets have."""
+        return self._derived_files.by_suffix(subject).keys()
 
     def given(self, subject: str) -> list[FoundFile]:
         """List all files of one person in the derivative datasets."""
         return self._derived_files.of(subject, None)
+
+    @cached_property
+    def known(self) -> dict[Hashable, Any]:
+        """What was found out for one person and is so for all of the run, by what it is about."""
+        return {}
 
     @cached_property
     def _raw_files(self) -> _PersonFiles:
@@ -351,6 +367,8 @@ class Query:
         self, kind: str, files: Iterable[FoundFile], wanted: Mapping[str, Any]
     ) -> list[FoundFile]:
         found = [file for file in files if matches(file, wanted)]
+        if not found or not self.filters:
+            return found
         for section in dict.fromkeys((kind.partition(".")[0], kind)):
             narrowing = self.filters.get(section)
             if narrowing:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import lru_cache
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from wmhflow.bids.writer import read_object
 
 # A name of more entities is looked up by itself alone.
 MOST_ENTITIES = 8
+# What stands for a person in names: people's images are called alike.
+PERSON = "\0"
 
 
 def read_sidecar(file: FoundFile) -> dict[str, Any]:
@@ -79,23 +82,37 @@ def _above(file: FoundFile, ending: str) -> Iterator[Path]:
     the uppermost one holds as many entries as there are persons.
     """
     *entities, suffix = file.path.name.split(".", maxsplit=1)[0].split("_")
+    person = entities[0] if entities and entities[0].startswith("sub-") else None
+    told = tuple(PERSON if part == person else part for part in entities)
     inside = file.path.parent.relative_to(file.root).parts
     # texts rather than paths, since sixteen names are looked for of each of a person's images
     folder = str(file.root)
     for depth in range(len(inside) + 1):
-        folder = os.path.join(folder, inside[depth - 1]) if depth else folder  # noqa: PTH118
+        folder = f"{folder}/{inside[depth - 1]}" if depth else folder
         # below a person's folder a name begins with the person, below a visit's with both
-        own = [part for part in inside[:depth] if part.startswith(("sub-", "ses-"))]
-        free = [part for part in entities if part not in own]
-        if len(free) > MOST_ENTITIES:
-            continue
-        for size in range(len(free) + 1):
-            for some in combinations(free, size):
-                names = {*own, *some}
-                stem = "_".join([*(part for part in entities if part in names), suffix])
-                path = os.path.join(folder, f"{stem}{ending}")  # noqa: PTH118
-                if os.path.isfile(path):  # noqa: PTH113
-                    yield Path(path)
+        own = tuple(
+            PERSON if part == person else part
+            for part in inside[:depth]
+            if part.startswith(("sub-", "ses-"))
+        )
+        for stem in _stems(told, own, suffix):
+            path = f"{folder}/{stem.replace(PERSON, person or '')}{ending}"
+            if os.path.isfile(path):  # noqa: PTH113
+                yield Path(path)
     beside = file.path.parent / f"{'_'.join([*entities, suffix])}{ending}"
     if len(entities) > MOST_ENTITIES and beside.is_file():
         yield beside
+
+
+@lru_cache(maxsize=512)
+def _stems(entities: tuple[str, ...], own: tuple[str, ...], suffix: str) -> tuple[str, ...]:
+    """List the names without ending, in one folder, that say no more than an image's name does."""
+    free = [part for part in entities if part not in own]
+    if len(free) > MOST_ENTITIES:
+        return ()
+    stems = []
+    for size in range(len(free) + 1):
+        for some in combinations(free, size):
+            names = {*own, *some}
+            stems.append("_".join([*(part for part in entities if part in names), suffix]))
+    return tuple(stems)

@@ -150,9 +150,11 @@ def read_object(path: Path) -> dict[str, Any]:
     A damaged one is said: too large, too deep, no UTF-8, no JSON, or no object.
     """
     try:
-        if path.stat().st_size > MOST_JSON_BYTES:
-            raise ValueError(f"it has more than {MOST_JSON_BYTES // 2**20} MB")
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        with open(path, "rb", buffering=0) as stream:  # noqa: PTH123 - a plan reads many
+            if os.fstat(stream.fileno()).st_size > MOST_JSON_BYTES:
+                raise ValueError(f"it has more than {MOST_JSON_BYTES // 2**20} MB")
+            text = stream.readall().decode("utf-8-sig")
+        content = json.loads(text.replace("\r\n", "\n").replace("\r", "\n"))
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, ValueError, RecursionError) as error:

@@ -57,8 +57,6 @@ class Forms:
         stated = np.abs(self.sizes)
         if self.qform is None and not np.all(stated > 0):
             return False
-        if _surely_as_long(stated, self.sform):
-            return False
         with np.errstate(all="ignore"):
             ratio = stated / np.linalg.norm(self.sform[:3, :3], axis=0)
         return not bool(np.all(np.abs(ratio - 1) <= MOST_SIZE_DIFFERENCE))
@@ -77,37 +75,8 @@ class Forms:
         """Whether the two forms place a voxel of the image half of its size apart or more."""
         if self.sform is None:
             return False
-        if self.qform is not None and _surely_near(self.shape, self.sform, self.qform):
-            return False
         smallest = float(np.linalg.norm(self.sform[:3, :3], axis=0).min())
         return not self.apart_mm <= MOST_VOXELS_APART * smallest
-
-
-def _surely_as_long(sizes: NDArray[np.float64], affine: NDArray[np.float64]) -> bool:
-    """Tell whether edges of a voxel are, well within what differs by rounding, those of an affine.
-
-    Plain numbers, as below: numpy takes ten times as long, and is asked where this says no.
-    """
-    rows = affine[:3].tolist()
-    lengths = [math.hypot(rows[0][axis], rows[1][axis], rows[2][axis]) for axis in range(3)]
-    within = SURE * MOST_SIZE_DIFFERENCE
-    return all(
-        used > 0 and abs(stated / used - 1) <= within
-        for stated, used in zip(sizes.tolist(), lengths, strict=True)
-    )
-
-
-def _surely_near(
-    shape: tuple[int, int, int], one: NDArray[np.float64], other: NDArray[np.float64]
-) -> bool:
-    """Tell whether two affines place all voxels of an image well within the half of one's size."""
-    rows = one[:3].tolist()
-    most = [
-        sum(abs(a - b) * length for a, b, length in zip(ours, theirs, (*shape, 1), strict=True))
-        for ours, theirs in zip(rows, other[:3].tolist(), strict=True)
-    ]
-    least = min(math.hypot(rows[0][axis], rows[1][axis], rows[2][axis]) for axis in range(3))
-    return math.hypot(*most) <= SURE * MOST_VOXELS_APART * least
 
 
 def read_forms(path: Path, begin: bytes = b"") -> Forms | None:
@@ -150,8 +119,43 @@ def read_forms(path: Path, begin: bytes = b"") -> Forms | None:
     )
 
 
+def _surely_agree(block: bytes) -> bool:
+    """Tell whether a header's forms agree so well that no rounding can make it otherwise.
+
+    Plain numbers, since a plan looks at many headers: numpy takes ten times as long, and is asked
+    where this says no.
+    """
+    if len(block) < FORMS.size or block[:4] != struct.pack("<i", 348):
+        return False
+    _, *fields = FORMS.unpack_from(block)
+    lengths, pixdim, codes = fields[1:4], fields[8:16], fields[16:18]
+    if codes[1] <= 0:
+        return False
+    sform = [fields[24:28], fields[28:32], fields[32:36]]
+    edges = [math.hypot(sform[0][axis], sform[1][axis], sform[2][axis]) for axis in range(3)]
+    within = SURE * MOST_SIZE_DIFFERENCE
+    if not all(
+        edge > 0 and abs(abs(stated) / edge - 1) <= within
+        for stated, edge in zip(pixdim[1:4], edges, strict=True)
+    ):
+        return False
+    if codes[0] <= 0:
+        return True
+    last = [length - 1 for length in lengths] + [1]
+    apart = [
+        sum(abs(a - b) * far for a, b, far in zip(ours, theirs, last, strict=True))
+        for ours, theirs in zip(sform, _quaternion_rows(pixdim, fields[18:24]), strict=True)
+    ]
+    return math.hypot(*apart) <= SURE * MOST_VOXELS_APART * min(edges)
+
+
 def _quaternion_form(pixdim: Any, numbers: Any) -> NDArray[np.float64]:
-    """Make the affine of the qform, by the rule of nifti1.h; it may hold NaN.
+    """Make the affine of the qform; it may hold NaN."""
+    return np.array([*_quaternion_rows(pixdim, numbers), [0.0, 0.0, 0.0, 1.0]])
+
+
+def _quaternion_rows(pixdim: Any, numbers: Any) -> list[list[float]]:
+    """Return the rows of the affine of the qform, by the rule of nifti1.h.
 
     Plain numbers: a plan reads many headers, and nibabel takes ten times as long.
     """
@@ -168,8 +172,7 @@ def _quaternion_form(pixdim: Any, numbers: Any) -> NDArray[np.float64]:
         (2 * (b * c + a * d) * i, (a * a + c * c - b * b - d * d) * j, 2 * (c * d - a * b) * k),
         (2 * (b * d - a * c) * i, 2 * (c * d + a * b) * j, (a * a + d * d - b * b - c * c) * k),
     )
-    whole = [[*row, move] for row, move in zip(rows, offset, strict=True)]
-    return np.array([*whole, [0.0, 0.0, 0.0, 1.0]])
+    return [[*row, move] for row, move in zip(rows, offset, strict=True)]
 
 
 def check_forms(path: Path, trust: str | None, begin: bytes = b"") -> str | None:
@@ -194,6 +197,8 @@ def check_forms(path: Path, trust: str | None, begin: bytes = b"") -> str | None
     GridError
         If the sizes disagree by more than 1 % and nothing says which is meant.
     """
+    if _surely_agree(begin):
+        return None
     forms = read_forms(path, begin)
     if forms is None or forms.sform is None:
         return None

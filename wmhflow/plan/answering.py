@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from wmhflow.bids.query import IMAGE_EXTENSIONS, FoundFile
 from wmhflow.bids.sidecars import read_sidecar
 from wmhflow.plan.choice import queries_of
 from wmhflow.plan.context import Planning
-from wmhflow.registries.maps import MapDefinition
+from wmhflow.registries.maps import MapDefinition, by_suffix
 from wmhflow.registries.series import load_series_definitions
 from wmhflow.registries.tracers import find_tracer
 
@@ -27,20 +28,25 @@ def answering(planning: Planning, definition: MapDefinition) -> list[FoundFile]:
         The map.
     """
     found: dict[Path, FoundFile] = {}
-    asked = planning.query.filters.get(f"map.{definition.name}", {})
-    for query in queries_of(definition, asked):
-        suffixes = query.get("suffix")
-        # files are sorted by suffix, so that one at a time is looked up rather than searched
-        for suffix in suffixes if isinstance(suffixes, list) else [suffixes]:
-            one = {**query, "suffix": suffix} if "suffix" in query else query
-            files = planning.query.derived(
-                f"map.{definition.name}",
-                planning.subject,
-                **one,
-                extension=list(IMAGE_EXTENSIONS),
-            )
-            found |= {file.path: file for file in files}
+    there = planning.query.derived_suffixes(planning.subject)
+    for query in _questions(planning, definition):
+        suffix = query.get("suffix")
+        if isinstance(suffix, str) and suffix not in there:
+            # so it is with most maps of the registry
+            continue
+        files = planning.query.derived(
+            f"map.{definition.name}", planning.subject, **query, extension=list(IMAGE_EXTENSIONS)
+        )
+        found |= {file.path: file for file in files}
     return planning.of_visit(found.values())
+
+
+def _questions(planning: Planning, definition: MapDefinition) -> Iterable[Mapping[str, Any]]:
+    """Return a map's queries, one suffix in each, as the user's filter of this map leaves them."""
+    asked = planning.query.filters.get(f"map.{definition.name}", {})
+    if not asked:
+        return definition.questions
+    return [one for query in queries_of(definition, asked) for one in by_suffix(query)]
 
 
 def known_maps(planning: Planning, maps: Mapping[str, MapDefinition]) -> Iterator[MapDefinition]:

@@ -14,6 +14,8 @@ from wmhflow.registries.maps import MapDefinition
 from wmhflow.registries.producers import Choice, find_choice
 
 MOST_NAMED = 3
+# What tells scans of one kind apart.
+OF_SCANS = ("run", "acquisition", "direction", "task", "tracer")
 SERIES = "it is 4D, a series of images"
 
 
@@ -220,9 +222,8 @@ def nearest_first(file: FoundFile, others: Sequence[FoundFile]) -> list[FoundFil
     others
         Images that may be of the same scan.
     """
-    told = ("run", "acquisition", "direction", "task", "tracer")
 
     def differs(other: FoundFile) -> int:
-        return sum(other.get(entity) != file.get(entity) for entity in told)
+        return sum(other.get(entity) != file.get(entity) for entity in OF_SCANS)
 
     return sorted(others, key=differs)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from wmhflow.bids.naming import visit_label
 from wmhflow.bids.query import FoundFile, Query
@@ -47,6 +48,8 @@ class Planning:
         The files that answered a question: used, or said to be passed over.
     unclear
         Why the files of which no visit can be told are not used.
+    routes, companions
+        What was found for one image and is so for others alike, by what they have in common.
     decisions
         What was decided.
     """
@@ -60,6 +63,8 @@ class Planning:
     decisions: list[Decision] = field(default_factory=list)
     considered: set[Path] = field(default_factory=set)
     unclear: dict[Path, str] = field(default_factory=dict)
+    routes: dict[Hashable, Any] = field(default_factory=dict)
+    companions: dict[Hashable, FoundFile | None] = field(default_factory=dict)
     _facts: dict[Path, ImageFacts] = field(default_factory=dict)
     _in_mm: set[Path] = field(default_factory=set)
     _transforms: dict[Path, TransformFile] = field(default_factory=dict)
@@ -87,19 +92,26 @@ class Planning:
             self._in_mm.add(file.path)
         return found
 
+    def known_grid(self, file: FoundFile) -> Hashable:
+        """Return the grid of an image whose header was read; None if it was not yet."""
+        facts = self._facts.get(file.path)
+        return None if facts is None else (facts.shape, facts.affine.tobytes(), facts.n_volumes)
+
     def series_facts(self, file: FoundFile) -> ImageFacts:
         """Return what the header of a series tells: where each of its volumes lies, read once."""
         return self._read_facts(file, inspect_series)
 
     def _read_facts(self, file: FoundFile, inspect: Callable[[Path], ImageFacts]) -> ImageFacts:
-        if file.path not in self._facts:
+        known = self._facts.get(file.path)
+        if known is None:
             facts, trust = inspect(file.path), self.settings.inputs.trust
             note = check_forms(file.path, trust, facts.begin)
             if note:
                 self.say("header", "note", note)
             affine = trusted_affine(file.path, facts.affine, trust)
-            self._facts[file.path] = replace(facts, affine=affine, begin=b"")
-        return self._facts[file.path]
+            known = replace(facts, affine=affine, begin=b"")
+            self._facts[file.path] = known
+        return known
 
     def transform(self, file: FoundFile) -> TransformFile:
         """Return what a transform's file holds, read once: many maps share one."""
@@ -107,9 +119,10 @@ class Planning:
 
     def transform_at(self, path: Path) -> TransformFile:
         """Return the same, of a path."""
-        if path not in self._transforms:
-            self._transforms[path] = read_transform(path)
-        return self._transforms[path]
+        known = self._transforms.get(path)
+        if known is None:
+            known = self._transforms[path] = read_transform(path)
+        return known
 
     def is_known_in_place(
         self, given: FoundFile, inverted: bool, fixed: FoundFile, grid: Hashable
@@ -125,6 +138,10 @@ class Planning:
 
     def of_visit(self, files: Iterable[FoundFile]) -> list[FoundFile]:
         """Keep the visit's own files, where there is one reading of whose they are."""
+        files = list(files)
+        if not files:
+            # so it is with most maps and masks
+            return []
         found = sort_by_visit(files, self.session, self.sessions, self._given_sessions)
         self.considered.update(file.path for file in found.own)
         self.unclear.update((file.path, found.why) for file in found.unclear)

@@ -57,20 +57,15 @@ def _find_map(
     planning: Planning, visit: VisitPlan, definition: MapDefinition, computing: Computing
 ) -> Iterator[MapPlan]:
     found = answering(planning, definition)
-    chosen = choose_map(
-        planning,
-        definition,
-        found,
-        partial(is_usable, planning),
-        partial(nearest, planning, visit, definition.name),
-    )
+    usable, near = partial(is_usable, planning), partial(nearest, planning, visit, definition.name)
+    chosen = choose_map(planning, definition, found, usable, near) if found else None
     if chosen is not None:
         computing.note_given(definition)
         yield from _given(planning, visit, definition, chosen)
         return
     made = list(computing.plan(definition))
     yield from made
-    if not made:
+    if found and not made:
         _say_elsewhere(planning, definition, found)
 
 

@@ -7,7 +7,7 @@ taken as lying there. Where everything lies in the end is judged by the images.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,10 +17,10 @@ from wmhflow.errors import InputError
 from wmhflow.files.chains import chain_matrix
 from wmhflow.files.inspection import boxes_meet
 from wmhflow.plan.bending import bent_chain, check_bent_chain, in_words
-from wmhflow.plan.choice import nearest_first
+from wmhflow.plan.choice import OF_SCANS, nearest_first
 from wmhflow.plan.context import Planning
 from wmhflow.plan.named import named_transform
-from wmhflow.plan.routes import Route, find_route, lies_beside
+from wmhflow.plan.routes import MATCHED, Route, find_route, lies_beside
 from wmhflow.plan.spaces import OF_SCAN, RAW
 from wmhflow.plan.transforms import check_linear, check_matrix, given_transform
 from wmhflow.plan.visit import Composed, Computed, Given, Source, VisitPlan
@@ -272,6 +272,31 @@ def find_companion(
     file
         The map.
     """
+    alike = _alike(planning, definition, file)
+    if alike is not None and alike in planning.companions:
+        return planning.companions[alike]
+    n_said = len(planning.decisions)
+    found = _find_companion(planning, definition, file)
+    if alike is not None and len(planning.decisions) == n_said:
+        planning.companions[alike] = found
+    return found
+
+
+def _alike(planning: Planning, definition: MapDefinition, file: FoundFile) -> Hashable:
+    """Return what is equal for maps that have one companion, as those of a scan have; else None."""
+    grid = planning.known_grid(file)
+    if grid is None:
+        return None
+    spaces = planning.spaces
+    told = tuple(file.get(entity) for entity in (*MATCHED, *OF_SCANS, "datatype"))
+    wanted = tuple(map(id, definition.companions))
+    place = spaces.of_image(file)
+    return wanted, file.root, file.dataset, spaces.family(file), place, told, grid
+
+
+def _find_companion(
+    planning: Planning, definition: MapDefinition, file: FoundFile
+) -> FoundFile | None:
     family = planning.spaces.family(file)
     for wanted in definition.companions:
         derived = planning.query.derived("", planning.subject, **wanted)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
 from itertools import count
@@ -99,9 +99,38 @@ def find_route(
     AmbiguousInputError
         If several transforms answer for one.
     """
+    scan = _scan_labels(image, names)
+    alike = _alike(planning, visit, image, scan)
+    known = planning.routes.get(alike)
+    if known is None:
+        known = _find_route(planning, visit, image, scan)
+        if alike is not None:
+            planning.routes[alike] = known
+    return known
+
+
+def _alike(
+    planning: Planning, visit: VisitPlan, image: FoundFile, scan: frozenset[str]
+) -> Hashable:
+    """Return what is equal for images that have one route, as the maps of a scan have; else None.
+
+    It is the image's own grid that counts where a transform may be a stranger's.
+    """
+    spaces = planning.spaces
+    family = spaces.family(image)
+    if not spaces.families_with_scans <= {family}:
+        return None
+    told = tuple(image.get(entity) for entity in (*MATCHED, "datatype"))
+    place = spaces.of_image(image)
+    return visit.reference, place, family, image.root, scan & spaces.labels, told
+
+
+def _find_route(
+    planning: Planning, visit: VisitPlan, image: FoundFile, scan: frozenset[str]
+) -> Route:
     start = planning.spaces.of_image(image)
     unused: list[str] = []
-    edges = list(_edges(planning, visit, image, names, unused))
+    edges = list(_edges(planning, visit, image, scan, unused))
     bent_way: Route | None = None
     while start is not None:
         found = _shortest(start, _best(planning, edges), visit)
@@ -146,14 +175,13 @@ def _edges(
     planning: Planning,
     visit: VisitPlan,
     image: FoundFile,
-    names: Sequence[str],
+    scan: frozenset[str],
     unused: list[str],
 ) -> Iterator[Edge]:
     """Go through the person's transforms that have to do with the image's place or the reference's.
 
     Why those of its scan are not used is added to ``unused``.
     """
-    scan = _scan_labels(image, names)
     for file in planning.spaces.transforms:
         ends = [_end(planning, visit, image, file, which, scan) for which in ("from", "to")]
         start, end = ends
@@ -197,7 +225,7 @@ def _scan_labels(image: FoundFile, names: Sequence[str]) -> frozenset[str]:
         return same_scan((space,))
     # space-orig is the place of any image of which a transform begins
     own = {space} if space not in (None, ORIG) and kind_of_space(space) == OWN else set()
-    return scan | own
+    return scan | own if own else scan
 
 
 def _end(

@@ -7,6 +7,7 @@ nor in those of QSIPrep before version 1.0, whose T1w is turned to AC-PC.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -60,7 +61,7 @@ class Spaces:
     query: Query
     subject: str
     session: str | None
-    _families: dict[Path, str] = field(default_factory=dict)
+    _families: dict[str, str] = field(default_factory=dict)
     _of_families: dict[str, list[FoundFile]] = field(default_factory=dict)
     _why_not_raw: dict[str, str | None] = field(default_factory=dict)
     _acpc_t1w: dict[str, bool] = field(default_factory=dict)
@@ -69,6 +70,18 @@ class Spaces:
     def transforms(self) -> list[FoundFile]:
         """All transforms of the person that can be used, also those of other visits."""
         return self.query.derived("transform", self.subject, **TRANSFORMS)
+
+    @cached_property
+    def labels(self) -> frozenset[str]:
+        """What the two ends of these transforms are called."""
+        return frozenset(str(file.get(end)) for file in self.transforms for end in ("from", "to"))
+
+    @cached_property
+    def families_with_scans(self) -> frozenset[str]:
+        """The families of these transforms, of datasets that hold scans themselves."""
+        return frozenset(
+            self.family(file) for file in self.transforms if file.root in self.with_scans
+        )
 
     @cached_property
     def _all_transforms(self) -> list[FoundFile]:
@@ -94,13 +107,13 @@ class Spaces:
 
     def family(self, file: FoundFile) -> str:
         """Name what datasets share that were written for each other; most stand alone."""
-        folder = file.path.parent
-        if folder not in self._families:
+        found = self._families.get(file.folder)
+        if found is None:
             programs = _programs(read_object(_description_of(file)))
             known = (family_of(program) for program in programs)
             found = next((family.programs[0] for family in known if family), str(file.root))
-            self._families[folder] = found
-        return self._families[folder]
+            self._families[file.folder] = found
+        return found
 
     def frame(self, label: str | None, file: FoundFile, family: str | None = None) -> Frame | None:
         """Return the place that a label means in a file's name; None if it is none that is used.
@@ -189,8 +202,14 @@ class Spaces:
 
 def _description_of(file: FoundFile) -> Path:
     """Find the description of the dataset that a file lies in: the nearest one above it."""
-    folders = (up for up in file.path.parents if up == file.root or (up / DESCRIPTION).is_file())
-    return next(folders, file.root) / DESCRIPTION
+    root, folder = str(file.root), file.folder
+    # texts rather than paths: this is asked of every folder of a person
+    while folder != root and folder != os.path.dirname(folder):  # noqa: PTH120
+        description = f"{folder}/{DESCRIPTION}"
+        if os.path.isfile(description):  # noqa: PTH113
+            return Path(description)
+        folder = os.path.dirname(folder)  # noqa: PTH120
+    return file.root / DESCRIPTION
 
 
 def _programs(description: dict[str, object]) -> Iterator[str]:

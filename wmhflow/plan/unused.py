@@ -144,8 +144,8 @@ def say_left_over(
                 why = f"{file.named} is not used: {planning.unclear[file.path]}"
                 planning.say(dataset.name, "note", why)
         if left:
-            planning.say(dataset.name, "note", _listed(left, maps))
-        unread = [file for file in _unread(dataset, planning) if _nearest(file, maps)]
+            planning.say(dataset.name, "note", _listed(planning, left, maps))
+        unread = [file for file in _unread(dataset, planning) if _nearest(planning, file, maps)]
         if unread:
             planning.say(dataset.name, "note", _listed_unread(unread))
         for name in _untold(dataset)[:1]:
@@ -170,14 +170,16 @@ def _listed_unread(files: Sequence[FoundFile]) -> str:
     return f"not read: {shown}{more}; save as .nii.gz what is meant"
 
 
-def _listed(left: Sequence[FoundFile], maps: Mapping[str, MapDefinition]) -> str:
+def _listed(
+    planning: Planning, left: Sequence[FoundFile], maps: Mapping[str, MapDefinition]
+) -> str:
     """Name the files of which another name would be read, then a few of the others."""
     meant = [file for file in left if file.kind is None or file.kind.is_used]
     compared = meant[:MOST_COMPARED]
     hints = {
         file.path: hint
         for file in compared
-        if (hint := _nearest(file, maps)) and hint not in file.path.name
+        if (hint := _nearest(planning, file, maps)) and hint not in file.path.name
     }
     first = sorted(meant, key=lambda file: (file.path not in hints, str(file.path)))
     shown = [
@@ -190,7 +192,9 @@ def _listed(left: Sequence[FoundFile], maps: Mapping[str, MapDefinition]) -> str
     return "not used: " + ", ".join(shown) + (f" and {more} more" if more else "")
 
 
-def _nearest(file: FoundFile, maps: Mapping[str, MapDefinition]) -> str | None:
+def _nearest(
+    planning: Planning, file: FoundFile, maps: Mapping[str, MapDefinition]
+) -> str | None:
     """Return the end of the name that a file's own seems to mean."""
     suffix = file.get("suffix")
     if suffix is None:
@@ -199,8 +203,24 @@ def _nearest(file: FoundFile, maps: Mapping[str, MapDefinition]) -> str | None:
         return WMH_NAME
     if suffix == "dseg" and _likeness(file.get("desc") or file.get("segmentation"), "aparcaseg"):
         return PARCELLATION_NAME
-    best = max(_near_maps(file, maps), default=(0.0, ""))
-    return best[1] or None
+    return _nearest_map(planning, file, maps)
+
+
+def _nearest_map(
+    planning: Planning, file: FoundFile, maps: Mapping[str, MapDefinition]
+) -> str | None:
+    """Return the end of the name of the map that is nearest; it is looked for once in a run."""
+    known = planning.query.known
+    if "asked" not in known:
+        known["asked"] = sorted(
+            {entity for one in maps.values() for query in one.queries for entity in query}
+        )
+    told = tuple(file.get(entity) for entity in known["asked"])
+    if told not in known:
+        best = max(_near_maps(file, maps), default=(0.0, ""))
+        known[told] = best[1] or None
+    found: str | None = known[told]
+    return found
 
 
 def _near_maps(file: FoundFile, maps: Mapping[str, MapDefinition]) -> Iterator[tuple[float, str]]:

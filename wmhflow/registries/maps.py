@@ -6,7 +6,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -92,6 +92,11 @@ class MapDefinition:
         """All ways in which files of this map are named, the first ones first."""
         return (self.query, *self.also)
 
+    @cached_property
+    def questions(self) -> tuple[Mapping[str, Any], ...]:
+        """The same, one suffix in each: files are sorted by suffix, and one is looked up."""
+        return tuple(one for query in self.queries for one in by_suffix(query))
+
     @property
     def own_unit(self) -> str:
         """The unit of maps that are computed here, whatever the tables have."""
@@ -118,6 +123,20 @@ class MapDefinition:
             other_units=tuple(dict.fromkeys((*self.other_units, self.unit))),
             registry_unit=self.own_unit,
         )
+
+
+def by_suffix(query: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    """Ask for one suffix at a time.
+
+    Examples
+    --------
+    >>> by_suffix({"suffix": ["ADC", "adc"], "run": 1})
+    ({'suffix': 'ADC', 'run': 1}, {'suffix': 'adc', 'run': 1})
+    """
+    suffixes = query.get("suffix")
+    if not isinstance(suffixes, list):
+        return (query,)
+    return tuple({**query, "suffix": suffix} for suffix in suffixes)
 
 
 def load_maps(

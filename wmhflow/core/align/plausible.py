@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
 # No head is half or twice as large as another one, the template included.
 LEAST_SCALE, LARGEST_SCALE = 0.5, 2.0
+# In a matrix of mm.
+LARGEST_NUMBER = 1e6
+# What is within this share of a limit is within it, however numbers are rounded.
+SURE = 0.99
 # No point of a head moves further than a head's image is wide.
 LARGEST_MM = 600.0
 # A warp that folds here and there is judged by its numbers; one that folds in a tenth is none.
@@ -43,11 +47,13 @@ def matrix_fault(matrix: NDArray[np.float64]) -> str | None:
     >>> matrix_fault(np.diag([-1.0, 1, 1, 1]))
     'mirrors the image (its determinant is -1): left and right, or two other sides, are exchanged'
     """
+    if _is_surely_of_heads(matrix.tolist()):
+        return None
     if not np.isfinite(matrix).all():
         return "holds numbers that are not finite"
     if not np.array_equal(matrix[3], [0, 0, 0, 1]):
         return "is no linear transform (its last row is not 0 0 0 1)"
-    if np.abs(matrix).max() > 1e6:
+    if np.abs(matrix).max() > LARGEST_NUMBER:
         return f"holds numbers as large as {np.abs(matrix).max():.3g}"
     scales = np.linalg.svd(matrix[:3, :3], compute_uv=False)
     if scales[-1] < LEAST_SCALE or scales[0] > LARGEST_SCALE:
@@ -60,6 +66,30 @@ def matrix_fault(matrix: NDArray[np.float64]) -> str | None:
             "other sides, are exchanged"
         )
     return None
+
+
+def _is_surely_of_heads(rows: list[list[float]]) -> bool:
+    """Tell whether a matrix turns, moves and scales so little that none of its faults can be there.
+
+    Plain numbers, since a plan judges every linear transform: singular values take ten times as
+    long, and are asked for where this says no. Gershgorin's circles bound the squares of scales.
+    """
+    axes = list(zip(*(row[:3] for row in rows[:3]), strict=True))
+    bounds = []
+    for one in axes:
+        near = [sum(a * b for a, b in zip(one, other, strict=True)) for other in axes]
+        own = sum(a * a for a in one)
+        apart = sum(map(abs, near)) - own
+        bounds += [own - apart, own + apart]
+    (a, b, c), (d, e, f), (g, h, i) = axes
+    determinant = a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)
+    is_near = min(bounds) > (2 - SURE) * LEAST_SCALE**2 and max(bounds) < SURE * LARGEST_SCALE**2
+    return (
+        rows[3] == [0, 0, 0, 1]
+        and all(abs(number) < SURE * LARGEST_NUMBER for row in rows for number in row)
+        and is_near
+        and determinant > 1 - SURE
+    )
 
 
 def field_fault(field: Displacements, points: NDArray[np.float64]) -> str | None:
