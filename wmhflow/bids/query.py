@@ -27,6 +27,8 @@ IMAGE_EXTENSIONS = (".nii.gz", ".nii")
 log = logging.getLogger("wmhflow")
 # What parcellations and masks may be stored as: FreeSurfer writes .mgz.
 LABEL_EXTENSIONS = (*IMAGE_EXTENSIONS, ".mgz")
+# What tells persons and their visits apart.
+WHOSE = frozenset(("subject", "session"))
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def matches(file: FoundFile, wanted: Mapping[str, Any]) -> bool:
         if isinstance(value, str) and (has is None or isinstance(has, str)):
             return False
         options = value if isinstance(value, list | tuple) else (value,)
-        if has not in options and not _is_among(has, options):
+        if has not in options and (has is None or not _is_among(has, options)):
             return False
     return True
 
@@ -149,6 +151,8 @@ class _PersonFiles:
         self._subject: str | None = None
         self._files: list[FoundFile] = []
         self._by_suffix: dict[str, list[FoundFile]] = {}
+        self._images: dict[Any, list[tuple[FoundFile, int]]] = {}
+        self._numbers: dict[tuple[Any, ...], int] = {}
 
     def of(self, subject: str, suffix: Any) -> list[FoundFile]:
         by_suffix = self.by_suffix(subject)
@@ -160,8 +164,25 @@ class _PersonFiles:
             self._by_suffix = {}
             for file in self._files:
                 self._by_suffix.setdefault(str(file.get("suffix")), []).append(file)
+            self._images = {}
             self._subject = subject
         return self._by_suffix
+
+    def images(self, subject: str, suffix: Any) -> list[tuple[FoundFile, int]]:
+        """Return a person's images, each with the number of what its name says but the person."""
+        files = self.of(subject, suffix)
+        key = suffix if isinstance(suffix, str) else None
+        if key not in self._images:
+            self._images[key] = [
+                (file, self._number(file))
+                for file in files
+                if file.get("extension") in IMAGE_EXTENSIONS
+            ]
+        return self._images[key]
+
+    def _number(self, file: FoundFile) -> int:
+        told = tuple(one for one in file.entities.items() if one[0] not in WHOSE)
+        return self._numbers.setdefault(told, len(self._numbers))
 
 
 def check_dataset(root: Path, what: str) -> None:
@@ -345,6 +366,29 @@ class Query:
     def derived_suffixes(self, subject: str) -> Collection[str]:
         """Return the suffixes that a person's files in the derivative datasets have."""
         return self._derived_files.by_suffix(subject).keys()
+
+    def derived_images(
+        self, kind: str, subject: str, question: Mapping[str, Any]
+    ) -> list[FoundFile]:
+        """Find images as :meth:`derived` does, by a question that is asked of everybody.
+
+        Whether a name answers is found out once, since people's files are called alike.
+        """
+        if self.filters or not WHOSE.isdisjoint(question):
+            return self.derived(kind, subject, **question, extension=list(IMAGE_EXTENSIONS))
+        # it is kept, so that no other one can come to stand in its place in memory
+        _, answers = self._answers.setdefault(id(question), (question, {}))
+        found = []
+        for file, number in self._derived_files.images(subject, question.get("suffix")):
+            if number not in answers:
+                answers[number] = matches(file, question)
+            if answers[number]:
+                found.append(file)
+        return found
+
+    @cached_property
+    def _answers(self) -> dict[int, tuple[Mapping[str, Any], dict[int, bool]]]:
+        return {}
 
     def given(self, subject: str) -> list[FoundFile]:
         """List all files of one person in the derivative datasets."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from wmhflow.bids.query import IMAGE_EXTENSIONS, FoundFile
+from wmhflow.bids.query import FoundFile
 from wmhflow.bids.sidecars import read_sidecar
 from wmhflow.plan.choice import queries_of
 from wmhflow.plan.context import Planning
@@ -34,9 +34,8 @@ def answering(planning: Planning, definition: MapDefinition) -> list[FoundFile]:
         if isinstance(suffix, str) and suffix not in there:
             # so it is with most maps of the registry
             continue
-        files = planning.query.derived(
-            f"map.{definition.name}", planning.subject, **query, extension=list(IMAGE_EXTENSIONS)
-        )
+        kind = f"map.{definition.name}"
+        files = planning.query.derived_images(kind, planning.subject, query)
         found |= {file.path: file for file in files}
     return planning.of_visit(found.values())
 
@@ -74,7 +73,7 @@ def known_maps(planning: Planning, maps: Mapping[str, MapDefinition]) -> Iterato
         # one that names no tracer may be of any, so that nothing is computed beside it
         series = set() if "" in given else _in_series(planning, definition, given)
         for value in sorted(given | series) or [""]:
-            yield _of_one(definition, definition.per, value)
+            yield _known_one(planning, definition, definition.per, value)
 
 
 def _in_series(planning: Planning, definition: MapDefinition, given: Collection[str]) -> set[str]:
@@ -101,6 +100,19 @@ def _is_one_of(file: FoundFile, entity: str, given: Collection[str]) -> bool:
         return value in given
     tracer = find_tracer(value or str(read_sidecar(file).get("TracerName") or ""))
     return tracer is not None and any(find_tracer(one) is tracer for one in given)
+
+
+def _known_one(
+    planning: Planning, definition: MapDefinition, entity: str, value: str
+) -> MapDefinition:
+    """Narrow a map to one value of an entity; it is the same definition for everybody."""
+    known = planning.query.known
+    # the registry lives as long as the run, so that nothing else comes to stand in its place
+    key = (id(definition), entity, value)
+    if key not in known:
+        known[key] = _of_one(definition, entity, value)
+    found: MapDefinition = known[key]
+    return found
 
 
 def _of_one(definition: MapDefinition, entity: str, value: str) -> MapDefinition:

@@ -109,7 +109,7 @@ class Planning:
             if note:
                 self.say("header", "note", note)
             affine = trusted_affine(file.path, facts.affine, trust)
-            known = replace(facts, affine=affine, begin=b"")
+            known = facts if affine is facts.affine else replace(facts, affine=affine)
             self._facts[file.path] = known
         return known
 
