@@ -22,6 +22,8 @@ UNIT_SCALES = {"µm": 1e-3, "m": 1e3, "cm": 10.0}
 LEAST_IMAGE_MM, LARGEST_IMAGE_MM = 2.0, 5000.0
 # What has so much in common meets, however numbers are rounded.
 SURELY_MM = 1e-3
+# What lies in an image, but in this share of it at either end of an axis, surely does.
+OUTER = 0.1
 
 
 @dataclass(frozen=True)
@@ -211,6 +213,39 @@ def boxes_meet(one: ImageFacts, other: ImageFacts) -> bool:
         (corners.min(axis=0), corners.max(axis=0)) for corners in map(_corners, (one, other))
     )
     return bool(np.all(low_a < high_b) and np.all(low_b < high_a))
+
+
+def holds_middle(one: ImageFacts, matrix: NDArray[np.float64], other: ImageFacts) -> bool:
+    """Whether the middle of an image's field of view surely lies in another one's.
+
+    Plain numbers: nearly every transform brings it there, and then nothing else has to be asked.
+
+    Parameters
+    ----------
+    one
+        Facts of the image that may hold it.
+    matrix
+        Points of the other image to points of this one, RAS mm, (4, 4).
+    other
+        Facts of the image of which the middle is meant.
+    """
+    half = [(length - 1) / 2 for length in other.shape]
+    middle = _moved(other.affine.tolist(), half)
+    there = _moved(matrix.tolist(), middle)
+    rows = one.affine[:3].tolist()
+    away = [there[row] - rows[row][3] for row in range(3)]
+    for axis in range(3):
+        step = [rows[row][axis] for row in range(3)]
+        place = sum(a * b for a, b in zip(step, away, strict=True))
+        far = sum(a * a for a in step) * (one.shape[axis] - 1)
+        # axes may be askew by a thousandth
+        if not OUTER * far < place < (1 - OUTER) * far:
+            return False
+    return True
+
+
+def _moved(rows: list[list[float]], point: list[float]) -> list[float]:
+    return [sum(a * b for a, b in zip(row, (*point, 1.0), strict=True)) for row in rows[:3]]
 
 
 def _edges(facts: ImageFacts) -> list[tuple[float, float]]:

@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from wmhflow.errors import InputError
 from wmhflow.files.forms import trusted_affine
 from wmhflow.files.images import read_series_header
-from wmhflow.files.streams import MOST_PACKED, UNREADABLE, check_file, first_line
+from wmhflow.files.streams import FIRST_BYTES, MOST_PACKED, UNREADABLE, check_file, first_line
 
 TRANSFORM_EXTENSIONS = (".txt", ".mat", ".h5", ".lta")
 LPS_FROM_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -96,7 +96,7 @@ def read_transform(path: Path) -> TransformFile:
         If the file is none of these.
     """
     with _said_of(path):
-        check_file(path)
+        begin = check_file(path)
         if path.suffix == ".lta":
             lta = _read_lta(path)
             return TransformFile(path, "FreeSurfer", (), (lambda: lta.matrix,))
@@ -104,7 +104,10 @@ def read_transform(path: Path) -> TransformFile:
             flirt = _read_numbers(path)
             if flirt is not None:
                 return TransformFile(path, "FSL", (), (lambda: flirt,))
-        parts = {".mat": _itk_matlab, ".h5": _itk_hdf5}.get(path.suffix, _itk_text)(path)
+        if path.suffix in (".mat", ".h5"):
+            parts = _itk_matlab(path) if path.suffix == ".mat" else _itk_hdf5(path)
+        else:
+            parts = _itk_text(path, begin)
     if not parts:
         raise InputError(
             f"{path} holds no transform; give a file of ITK (.txt, .mat, .h5), flirt (.mat) or "
@@ -211,9 +214,13 @@ _ITK_PART = re.compile(
 _ITK_LINE = re.compile(r"\s*|#.*|(Transform|Parameters|FixedParameters):.*")
 
 
-def _itk_text(path: Path) -> list[_Part]:
+def _itk_text(path: Path, begin: bytes) -> list[_Part]:
     # one that begins with a mark of the order of bytes cannot be read by ITK itself
-    text = path.read_text(encoding="utf-8")
+    if len(begin) < FIRST_BYTES and begin.isascii() and b"\r" not in begin:
+        # these are all, as of nearly every linear transform
+        text = begin.decode("ascii")
+    else:
+        text = path.read_text(encoding="utf-8")
     found = _ITK_PART.findall(text)
     for number, line in enumerate(text.split("\n") if found else (), 1):
         if not _ITK_LINE.fullmatch(line):

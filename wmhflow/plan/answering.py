@@ -42,7 +42,8 @@ def answering(planning: Planning, definition: MapDefinition) -> list[FoundFile]:
 
 def _questions(planning: Planning, definition: MapDefinition) -> Iterable[Mapping[str, Any]]:
     """Return a map's queries, one suffix in each, as the user's filter of this map leaves them."""
-    asked = planning.query.filters.get(f"map.{definition.name}", {})
+    filters = planning.query.filters
+    asked = filters.get(f"map.{definition.name}", {}) if filters else {}
     if not asked:
         return definition.questions
     return [one for query in queries_of(definition, asked) for one in by_suffix(query)]

@@ -335,7 +335,7 @@ def _value_of(definition: MapDefinition, series: SeriesDefinition) -> str | None
 
 
 def _word(value: str | None) -> str:
-    return re.sub(r"[^A-Za-z0-9]", "", value or "")
+    return re.sub(r"[^A-Za-z0-9]", "", value) if value else ""
 
 
 def find_series(

@@ -48,7 +48,7 @@ class Planning:
         The files that answered a question: used, or said to be passed over.
     unclear
         Why the files of which no visit can be told are not used.
-    routes, companions
+    routes, companions, grids
         What was found for one image and is so for others alike, by what they have in common.
     decisions
         What was decided.
@@ -65,6 +65,7 @@ class Planning:
     unclear: dict[Path, str] = field(default_factory=dict)
     routes: dict[Hashable, Any] = field(default_factory=dict)
     companions: dict[Hashable, FoundFile | None] = field(default_factory=dict)
+    grids: dict[Hashable, tuple[Any, ...]] = field(default_factory=dict)
     _facts: dict[Path, ImageFacts] = field(default_factory=dict)
     _in_mm: set[Path] = field(default_factory=set)
     _transforms: dict[Path, TransformFile] = field(default_factory=dict)

@@ -133,5 +133,7 @@ def _shown_by(
 
 def _grid(planning: Planning, file: FoundFile) -> tuple[Any, ...]:
     """Return what is equal for maps that are stored on one grid."""
-    facts = planning.facts(file)
-    return facts.shape, tuple(facts.affine.round(5).ravel().tolist())
+    facts, key = planning.facts(file), planning.known_grid(file)
+    if key not in planning.grids:
+        planning.grids[key] = facts.shape, tuple(facts.affine.round(5).ravel().tolist())
+    return planning.grids[key]

@@ -8,7 +8,7 @@ nor in those of QSIPrep before version 1.0, whose T1w is turned to AC-PC.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -109,10 +109,20 @@ class Spaces:
         """Name what datasets share that were written for each other; most stand alone."""
         found = self._families.get(file.folder)
         if found is None:
-            programs = _programs(read_object(_description_of(file)))
+            programs = _programs(self._description(_description_of(file)))
             known = (family_of(program) for program in programs)
             found = next((family.programs[0] for family in known if family), str(file.root))
             self._families[file.folder] = found
+        return found
+
+    def _description(self, path: Path) -> Mapping[str, object]:
+        """Read a dataset's description; it is the same for everybody, unless there is none."""
+        known = self.query.known
+        found: Mapping[str, object] | None = known.get(path)
+        if found is None:
+            found = read_object(path)
+            if found:
+                known[path] = found
         return found
 
     def frame(self, label: str | None, file: FoundFile, family: str | None = None) -> Frame | None:
@@ -212,7 +222,7 @@ def _description_of(file: FoundFile) -> Path:
     return file.root / DESCRIPTION
 
 
-def _programs(description: dict[str, object]) -> Iterator[str]:
+def _programs(description: Mapping[str, object]) -> Iterator[str]:
     """Name the programs that wrote a dataset, as versions of BIDS say it."""
     for key in ("GeneratedBy", "PipelineDescription"):
         value = description.get(key)

@@ -13,7 +13,7 @@ from wmhflow.bids.query import FoundFile
 from wmhflow.core.align.plausible import matrix_fault
 from wmhflow.errors import AmbiguousInputError, InputError
 from wmhflow.files.chains import chain_matrix
-from wmhflow.files.inspection import ImageFacts, boxes_meet
+from wmhflow.files.inspection import ImageFacts, boxes_meet, holds_middle
 from wmhflow.files.transforms import TRANSFORM_EXTENSIONS, TransformFile, program_of
 from wmhflow.plan.context import Planning
 from wmhflow.plan.named import named_transform
@@ -242,6 +242,8 @@ def check_place(
 
 def _meet(matrix: NDArray[np.float64], moving: ImageFacts, fixed: ImageFacts) -> bool:
     """Tell whether fields of view meet through a matrix from points of fixed to those of moving."""
+    if holds_middle(moving, matrix, fixed):
+        return True
     return boxes_meet(replace(moving, affine=np.linalg.inv(matrix) @ moving.affine), fixed)
 
 
