@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from wmhflow.bids.entities import entities_of
 from wmhflow.bids.scan import is_folder, is_utf8, scan_person
@@ -42,8 +42,7 @@ _BEFORE = re.compile(f"({_LABEL})_")
 _SESSION = re.compile(f"(?:^|_)ses-({_LABEL})(?=[_./]|$)")
 
 
-@dataclass(frozen=True)
-class Placed:
+class Placed(NamedTuple):
     """A person's file: where it is, what its name says, and what kind of which producer it is.
 
     ``part`` is the inner dataset that it lies in, below the folder of ``-d``.

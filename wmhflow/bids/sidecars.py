@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from itertools import combinations
@@ -19,13 +19,15 @@ MOST_ENTITIES = 8
 PERSON = "\0"
 
 
-def read_sidecar(file: FoundFile) -> dict[str, Any]:
+def read_sidecar(file: FoundFile, names: Names | None = None) -> dict[str, Any]:
     """Read the metadata of an image; what stands nearer to it counts.
 
     Parameters
     ----------
     file
         An image.
+    names
+        The names in a person's folders, where many images are asked about; else each is looked for.
 
     Returns
     -------
@@ -33,7 +35,7 @@ def read_sidecar(file: FoundFile) -> dict[str, Any]:
         Empty where no JSON file tells of it. One that is damaged is said, and counts as absent.
     """
     found: dict[str, Any] = {}
-    for path in _above(file, ".json"):
+    for path in _above(file, ".json", names):
         found |= read_object(path)
     return found
 
@@ -75,7 +77,24 @@ def _told_by(file: FoundFile, path: Path, ending: str) -> dict[str, Any]:
     return {**kept, "suffix": words[-1], "extension": ending}
 
 
-def _above(file: FoundFile, ending: str) -> Iterator[Path]:
+class Names:
+    """What lies in folders, each listed once; who keeps this long would not see what comes."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, frozenset[str] | None] = {}
+
+    def may_hold(self, folder: str, name: str) -> bool:
+        """Tell whether a folder holds a name, or cannot be listed."""
+        if folder not in self._known:
+            try:
+                self._known[folder] = frozenset(os.listdir(folder))  # noqa: PTH208
+            except OSError:
+                self._known[folder] = None
+        names = self._known[folder]
+        return names is None or name in names
+
+
+def _above(file: FoundFile, ending: str, names: Names | None = None) -> Iterator[Path]:
     """List the files of an ending that may tell of an image, the farthest first.
 
     Every entity and the suffix of such a file's name are the image's; folders are not listed, since
@@ -84,7 +103,7 @@ def _above(file: FoundFile, ending: str) -> Iterator[Path]:
     *entities, suffix = file.path.name.split(".", maxsplit=1)[0].split("_")
     person = entities[0] if entities and entities[0].startswith("sub-") else None
     told = tuple(PERSON if part == person else part for part in entities)
-    inside = file.path.parent.relative_to(file.root).parts
+    inside = _folders_of(file)
     # texts rather than paths, since sixteen names are looked for of each of a person's images
     folder = str(file.root)
     for depth in range(len(inside) + 1):
@@ -96,12 +115,23 @@ def _above(file: FoundFile, ending: str) -> Iterator[Path]:
             if part.startswith(("sub-", "ses-"))
         )
         for stem in _stems(told, own, suffix):
-            path = f"{folder}/{stem.replace(PERSON, person or '')}{ending}"
+            name = f"{stem.replace(PERSON, person or '')}{ending}"
+            if depth and names and not names.may_hold(folder, name):
+                continue
+            path = f"{folder}/{name}"
             if os.path.isfile(path):  # noqa: PTH113
                 yield Path(path)
     beside = file.path.parent / f"{'_'.join([*entities, suffix])}{ending}"
     if len(entities) > MOST_ENTITIES and beside.is_file():
         yield beside
+
+
+def _folders_of(file: FoundFile) -> Sequence[str]:
+    """Return the names of the folders below its dataset's that a file lies in."""
+    start = f"{file.root}/"
+    if file.folder.startswith(start):
+        return file.folder[len(start) :].split("/")
+    return file.path.parent.relative_to(file.root).parts
 
 
 @lru_cache(maxsize=512)

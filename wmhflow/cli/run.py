@@ -17,6 +17,7 @@ from wmhflow.cli.batches import Batches, Problem
 from wmhflow.cli.holding import held_persons
 from wmhflow.cli.methods import MethodsOfRun
 from wmhflow.cli.places import check_is_folder, check_own_folder, check_places
+from wmhflow.cli.planners import plans_of
 from wmhflow.cli.resources import find_resources, monitor, prepare_environment
 from wmhflow.errors import InputError, MissingProgramError, NothingToDoError, UsageError
 from wmhflow.files.locks import scratch_folder
@@ -26,6 +27,7 @@ from wmhflow.plan.computed import check_uncomputed
 from wmhflow.plan.filters import check_filter_maps
 from wmhflow.plan.judging import judged
 from wmhflow.plan.named import check_named
+from wmhflow.plan.packing import rows_of_run
 from wmhflow.plan.participant import plan_participant, sessions_of
 from wmhflow.plan.text import format_plan
 from wmhflow.plan.visit import ParticipantPlan
@@ -148,13 +150,19 @@ def _make_folders(settings: Settings) -> None:
             )
 
 
-def make_plans(settings: Settings) -> Iterator[ParticipantPlan]:
+def make_plans(
+    settings: Settings, order: Sequence[str] | None = None
+) -> Iterator[ParticipantPlan]:
     """Check the options, and plan one person after the other, each when it is asked for.
+
+    Of many persons the next ones are planned by several processes meanwhile.
 
     Parameters
     ----------
     settings
         The run's settings.
+    order
+        The labels of those who are planned, in this order; by default all who are asked for.
 
     Returns
     -------
@@ -181,7 +189,7 @@ def make_plans(settings: Settings) -> Iterator[ParticipantPlan]:
     check_named(settings.inputs.transform, maps)
     check_uncomputed(settings.inputs.no_compute, maps)
     atlases = PlannedAtlases(settings.regions)
-    subjects = find_subjects(settings.bids_dir, settings.inputs.participant_label)
+    subjects = order or find_subjects(settings.bids_dir, settings.inputs.participant_label)
     query = open_query(settings.bids_dir, settings.inputs)
     check_filter_maps(query, maps)
     _check_sessions(settings, query, subjects)
@@ -195,7 +203,11 @@ def make_plans(settings: Settings) -> Iterator[ParticipantPlan]:
                 log.warning("%s has a name that BIDS does not know.", path)
         return plan_participant(query, subject, settings, maps, is_recorded, atlases)
 
-    planned = (one for one in map(plan, subjects) if one.visits)
+    # an index is one process's to make, and to read
+    is_indexed = settings.inputs.bids_database_dir is not None
+    processes = 1 if is_indexed else find_resources(settings.execution).nprocs
+    plans = plans_of(subjects, plan, processes, rows_of_run(maps.values(), atlases))
+    planned = (one for one in plans if one.visits)
     return _with_warning(planned, [dataset.name for dataset in query.derivatives])
 
 

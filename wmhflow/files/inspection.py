@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +43,7 @@ class ImageFacts:
     n_volumes: int = 1
     begin: bytes = field(default=b"", repr=False, compare=False)
 
-    @property
+    @cached_property
     def voxel_size_mm(self) -> NDArray[np.float64]:
         """Edges of a voxel, mm."""
         return np.asarray(np.linalg.norm(self.affine[:3, :3], axis=0))

@@ -56,6 +56,9 @@ class JsonHandler(logging.Handler):
         text = record.getMessage()
         if record.exc_info:
             text = f"{text}\n{logging.Formatter().formatException(record.exc_info)}"
+        elif record.exc_text:
+            # of another process
+            text = f"{text}\n{record.exc_text}"
         given = getattr(record, "told", {})
         write_json(record.levelname.lower(), text, **given)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from wmhflow.bids.naming import visit_label
 from wmhflow.bids.query import FoundFile, Query
+from wmhflow.bids.sidecars import Names
 from wmhflow.errors import AmbiguousInputError, InputError
 from wmhflow.files.forms import check_forms, trusted_affine
 from wmhflow.files.inspection import (
@@ -48,6 +49,8 @@ class Planning:
         The files that answered a question: used, or said to be passed over.
     unclear
         Why the files of which no visit can be told are not used.
+    names
+        What lies in the person's folders.
     routes, companions, grids
         What was found for one image and is so for others alike, by what they have in common.
     decisions
@@ -63,6 +66,7 @@ class Planning:
     decisions: list[Decision] = field(default_factory=list)
     considered: set[Path] = field(default_factory=set)
     unclear: dict[Path, str] = field(default_factory=dict)
+    names: Names = field(default_factory=Names)
     routes: dict[Hashable, Any] = field(default_factory=dict)
     companions: dict[Hashable, FoundFile | None] = field(default_factory=dict)
     grids: dict[Hashable, tuple[Any, ...]] = field(default_factory=dict)

@@ -78,7 +78,7 @@ def settle_unit(
     InputError
         If the stated unit measures something else, or the values fit several units or none.
     """
-    stated, by = _stated(definition, file)
+    stated, by = _stated(planning, definition, file)
     if stated is not None and is_arbitrary(stated):
         if definition.can_be_relative:
             why = "its unit is arbitrary: values are taken as they are"
@@ -96,9 +96,11 @@ def settle_unit(
     return definition, reading
 
 
-def _stated(definition: MapDefinition, file: FoundFile) -> tuple[str | None, str]:
+def _stated(
+    planning: Planning, definition: MapDefinition, file: FoundFile
+) -> tuple[str | None, str]:
     """Return the unit that a text states, and which text."""
-    units = read_sidecar(file).get("Units")
+    units = read_sidecar(file, planning.names).get("Units")
     if units is not None and not isinstance(units, str):
         raise InputError(
             f"{file.path}: the Units in its JSON file are {units!r}, where a text such as "
