@@ -8,7 +8,8 @@ import subprocess
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,7 +31,6 @@ from wmhflow.cluster.scheduler import Scheduler
 from wmhflow.cluster.state import study_state
 from wmhflow.cluster.text import estimate_text, minutes_text, needs_text
 from wmhflow.errors import MissingProgramError, WmhflowError
-from wmhflow.plan.visit import ParticipantPlan
 from wmhflow.registries.executors import load_executors
 from wmhflow.settings import Settings, Submission
 from wmhflow.steps.containers import SINGULAR, find_runtime, is_file
@@ -120,15 +120,16 @@ def _look_at_plans(
     problems: list[tuple[str, str]] = []
     refused: list[tuple[str, str]] = []
     n_seen = n_visits = 0
-    for plan in _spread(settings, subjects):
-        n_seen += 1
-        n_visits += len(plan.visits)
-        problems += [(one.label, one.problem) for one in plan.visits if one.problem is not None]
-        refused += [(one.label, why) for one in plan.visits for why in one.refused]
-        if any(visit.problem is None for visit in plan.visits):
-            estimates.append(estimate_person(plan, settings, cpus))
-        if time.monotonic() > deadline:
-            break
+    with closing(make_plans(settings, _spread(subjects))) as plans:
+        for plan in plans:
+            n_seen += 1
+            n_visits += len(plan.visits)
+            problems += [(one.label, one.problem) for one in plan.visits if one.problem is not None]
+            refused += [(one.label, why) for one in plan.visits for why in one.refused]
+            if any(visit.problem is None for visit in plan.visits):
+                estimates.append(estimate_person(plan, settings, cpus))
+            if time.monotonic() > deadline:
+                break
     some = "" if n_seen >= len(subjects) else f" of {len(subjects)}, spread over all of them"
     text = (
         f"{n_seen} persons{some}: {n_visits - len(problems)} of {n_visits} visits can be processed"
@@ -144,24 +145,14 @@ def _look_at_plans(
     return estimates
 
 
-def _spread(settings: Settings, subjects: Sequence[str]) -> Iterator[ParticipantPlan]:
-    """Plan everybody in an order in which any first part is spread over all."""
+def _spread(subjects: Sequence[str]) -> list[str]:
+    """Put everybody into an order in which any first part is spread over all."""
     step = 1 << max(0, len(subjects).bit_length() - 1)
     order: dict[str, None] = {}
     while step:
         order |= dict.fromkeys(subjects[::step])
         step //= 2
-    plans = make_plans(_only(settings, list(order)[:1]))
-    yield from plans
-    for subject in list(order)[1:]:
-        yield from make_plans(_only(settings, [subject]))
-
-
-def _only(settings: Settings, subjects: Sequence[str]) -> Settings:
-    from dataclasses import replace
-
-    inputs = replace(settings.inputs, participant_label=tuple(subjects))
-    return replace(settings, inputs=inputs)
+    return list(order)
 
 
 def _by_sentence(problems: Sequence[tuple[str, str]]) -> list[tuple[int, tuple[str, str]]]:

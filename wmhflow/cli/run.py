@@ -7,7 +7,7 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -152,7 +152,7 @@ def _make_folders(settings: Settings) -> None:
 
 def make_plans(
     settings: Settings, order: Sequence[str] | None = None
-) -> Iterator[ParticipantPlan]:
+) -> Generator[ParticipantPlan, None, None]:
     """Check the options, and plan one person after the other, each when it is asked for.
 
     Of many persons the next ones are planned by several processes meanwhile.
@@ -213,7 +213,7 @@ def make_plans(
 
 def _with_warning(
     plans: Iterable[ParticipantPlan], given: Sequence[str]
-) -> Iterator[ParticipantPlan]:
+) -> Generator[ParticipantPlan, None, None]:
     """Warn, when all are planned, of every folder of ``-d`` that gave nobody anything."""
     useful: set[str] = set()
     n_possible = 0
