@@ -39,9 +39,8 @@ class Packing:
     def __init__(self, shared: Iterable[object] = ()) -> None:
         self._shared = tuple(shared)
         self._places = {id(one): place for place, one in enumerate(self._shared)}
-        self._ways: dict[type, Callable[[Any], Any]] = {
-            kind: self._reduced for kind in {type(one) for one in self._shared}
-        }
+        kinds = {type(one) for one in self._shared}
+        self._ways: dict[type, Callable[[Any], Any]] = dict.fromkeys(kinds, self._reduced)
         self._ways[FoundFile] = _fields_of_file
 
     def pack(self, what: object) -> bytes:

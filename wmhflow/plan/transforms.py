@@ -226,8 +226,8 @@ def check_place(
     if planning.is_known_in_place(given, inverted, fixed, grid):
         return
     trust = planning.settings.inputs.trust
-    ends, read = (moving.path, fixed.path, trust), planning.transform_at
-    matrix = chain_matrix([given.path], [inverted], *ends, read)
+    ends = (moving.path, fixed.path, trust)
+    matrix = chain_matrix([given.path], [inverted], *ends, planning.transform_at)
     check_matrix(given.path, matrix)
     if _meet(matrix, theirs, ours):
         planning.note_in_place(given, inverted, fixed, grid)

@@ -192,9 +192,7 @@ def _listed(
     return "not used: " + ", ".join(shown) + (f" and {more} more" if more else "")
 
 
-def _nearest(
-    planning: Planning, file: FoundFile, maps: Mapping[str, MapDefinition]
-) -> str | None:
+def _nearest(planning: Planning, file: FoundFile, maps: Mapping[str, MapDefinition]) -> str | None:
     """Return the end of the name that a file's own seems to mean."""
     suffix = file.get("suffix")
     if suffix is None:

@@ -47,8 +47,10 @@ def matrix_fault(matrix: NDArray[np.float64]) -> str | None:
     >>> matrix_fault(np.diag([-1.0, 1, 1, 1]))
     'mirrors the image (its determinant is -1): left and right, or two other sides, are exchanged'
     """
-    if _is_surely_of_heads(matrix.tolist()):
-        return None
+    return None if _is_surely_of_heads(matrix.tolist()) else _matrix_fault(matrix)
+
+
+def _matrix_fault(matrix: NDArray[np.float64]) -> str | None:
     if not np.isfinite(matrix).all():
         return "holds numbers that are not finite"
     if not np.array_equal(matrix[3], [0, 0, 0, 1]):
