@@ -56,6 +56,14 @@ class FoundFile:
         return os.path.dirname(self.path)  # noqa: PTH120 - asked a hundred times of a person
 
     @property
+    def inside(self) -> Sequence[str]:
+        """The names of the folders below its dataset's that it lies in."""
+        start = f"{self.root}/"
+        if self.folder.startswith(start):
+            return self.folder[len(start) :].split("/")
+        return self.path.parent.relative_to(self.root).parts
+
+    @property
     def named(self) -> str:
         """The file's name and its dataset's, for messages."""
         inner = f"/{self.part}" if self.part else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
 from itertools import combinations
@@ -59,7 +59,7 @@ def inherited_files(file: FoundFile, ending: str) -> list[FoundFile]:
         One; several where names of one folder say equally much; none where there is none.
     """
     nearest: list[Path] = []
-    for path in _above(file, ending):
+    for path in map(Path, _above(file, ending)):
         says = len(path.name.split("_"))
         if nearest and (path.parent, says) == (nearest[0].parent, len(nearest[0].name.split("_"))):
             nearest.append(path)
@@ -94,7 +94,7 @@ class Names:
         return names is None or name in names
 
 
-def _above(file: FoundFile, ending: str, names: Names | None = None) -> Iterator[Path]:
+def _above(file: FoundFile, ending: str, names: Names | None = None) -> Iterator[str]:
     """List the files of an ending that may tell of an image, the farthest first.
 
     Every entity and the suffix of such a file's name are the image's; folders are not listed, since
@@ -103,7 +103,7 @@ def _above(file: FoundFile, ending: str, names: Names | None = None) -> Iterator
     *entities, suffix = file.path.name.split(".", maxsplit=1)[0].split("_")
     person = entities[0] if entities and entities[0].startswith("sub-") else None
     told = tuple(PERSON if part == person else part for part in entities)
-    inside = _folders_of(file)
+    inside = file.inside
     # texts rather than paths, since sixteen names are looked for of each of a person's images
     folder = str(file.root)
     for depth in range(len(inside) + 1):
@@ -120,18 +120,10 @@ def _above(file: FoundFile, ending: str, names: Names | None = None) -> Iterator
                 continue
             path = f"{folder}/{name}"
             if os.path.isfile(path):  # noqa: PTH113
-                yield Path(path)
+                yield path
     beside = file.path.parent / f"{'_'.join([*entities, suffix])}{ending}"
     if len(entities) > MOST_ENTITIES and beside.is_file():
-        yield beside
-
-
-def _folders_of(file: FoundFile) -> Sequence[str]:
-    """Return the names of the folders below its dataset's that a file lies in."""
-    start = f"{file.root}/"
-    if file.folder.startswith(start):
-        return file.folder[len(start) :].split("/")
-    return file.path.parent.relative_to(file.root).parts
+        yield str(beside)
 
 
 @lru_cache(maxsize=512)

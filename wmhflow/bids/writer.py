@@ -144,7 +144,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> bool:
     return write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
-def read_object(path: Path) -> dict[str, Any]:
+def read_object(path: Path | str) -> dict[str, Any]:
     """Read what :func:`write_json` wrote; nothing if there is no such file, or it is damaged.
 
     A damaged one is said: too large, too deep, no UTF-8, no JSON, or no object.

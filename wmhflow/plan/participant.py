@@ -128,7 +128,7 @@ def sessions_of(query: Query, subject: str) -> list[str | None]:
 
 def _check_session(file: FoundFile) -> None:
     """Refuse a folder such as ses-2020-01-05, of whose files the session would be 2020."""
-    person, folder, *_ = file.path.relative_to(file.root).parts
+    person, folder, *_ = *file.inside, file.path.name
     # SES-1 or ses_1 is meant as a visit's, and its images would be of a visit without a label
     is_meant = folder.startswith("ses-") or (
         file.get("session") is None and MEANT_SESSION.match(folder)
