@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -141,6 +142,28 @@ def test_who_stops_asking_leaves_no_process() -> None:
     assert not multiprocessing.active_children()
 
 
+@pytest.fixture
+def _hears_interrupts() -> Iterator[None]:
+    """Let this process, and those that it begins, hear SIGINT; what a shell puts aside is deaf."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_hears_interrupts")
+def test_an_interrupt_while_processes_begin_leaves_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    begin = planners._Planner
+
+    def interrupted(*given: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGINT)
+        return begin(*given)
+
+    monkeypatch.setattr(planners, "_Planner", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        list(plans_of(PEOPLE, who, 2))
+    assert not multiprocessing.active_children()
+
+
 def test_no_more_is_planned_ahead_than_is_kept() -> None:
     count = multiprocessing.get_context("fork").Value("i", 0)
 
@@ -197,6 +220,7 @@ def test_people_are_planned_in_the_order_that_is_given(people: Path) -> None:
     assert [one.subject for one in make_plans(settings, order)] == order
 
 
+@pytest.mark.usefixtures("_hears_interrupts")
 def test_an_interrupted_plan_says_one_sentence(people: Path, tmp_path: Path) -> None:
     root = describe(tmp_path / "raw")
     image = people / f"sub-{PEOPLE[0]}" / "anat" / f"sub-{PEOPLE[0]}_T1w.nii.gz"

@@ -141,7 +141,12 @@ class _Planners:
                     theirs.close()
                 self._planners.append(_Planner(process, ours))
         finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            try:
+                # it is here that a signal is heard which came meanwhile
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            except BaseException:
+                self.__exit__()
+                raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -282,7 +287,7 @@ def _work(connection: Connection, plan: Plan, packing: Packing, parent: int) -> 
     """Plan whoever is told, until the process that tells is gone."""
     for one in STOPPING:
         # the program itself hears it, and ends this process
-        signal.signal(one, signal.SIG_IGN)
+        signal.signal(one, signal.SIG_DFL if one == signal.SIGTERM else signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
     die_with_parent()
     heard = _Heard()
