@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -149,6 +150,45 @@ def test_a_damaged_cache_of_kernels_is_made_again(
     assert path.exists() == (damage == "whole")
     # what is left of the cache is no reason for numba to end
     assert run_kernel(compiled.parent / "kernel.py", tmp_path / "c") == f"4 {int(not removed)}"
+
+
+def turned(content: bytes) -> bytes:
+    """Turn a bit in the middle."""
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 8]) + content[middle + 1 :]
+
+
+@pytest.mark.parametrize(("ending", "anew"), [("nbi", False), ("nbc", False), ("nbc", True)])
+def test_a_kernel_that_changed_in_its_middle_is_never_run(
+    compiled: Path, tmp_path: Path, ending: str, anew: bool
+) -> None:
+    """Of a bit that turned in machine code nobody knows what it would compute."""
+    cache = tmp_path / "c"
+    shutil.copytree(compiled, cache)
+    assert caches.remove_damaged_kernels(cache) == []
+    (path,) = cache.glob(f"**/*.{ending}")
+    content = turned(path.read_bytes())
+    if anew:
+        path.unlink()
+    path.write_bytes(content)
+    removed = caches.remove_damaged_kernels(cache)
+    assert removed == [path]
+    if anew:
+        return
+    assert run_kernel(compiled.parent / "kernel.py", cache) == "4 0"
+    assert caches.remove_damaged_kernels(cache) == []
+    assert all(name in (cache / caches.SEEN_KERNELS).read_text() for name in ("nbi", "nbc"))
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"a": 1}', '{"a": [1]}', '{"a": ["x", "y"]}'])
+def test_a_damaged_note_of_kernels_is_written_anew(
+    compiled: Path, tmp_path: Path, content: str
+) -> None:
+    cache = tmp_path / "c"
+    shutil.copytree(compiled, cache)
+    (cache / caches.SEEN_KERNELS).write_text(content)
+    assert caches.remove_damaged_kernels(cache) == []
+    assert len(json.loads((cache / caches.SEEN_KERNELS).read_text())) == 2
 
 
 @pytest.fixture(scope="module")

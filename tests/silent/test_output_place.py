@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -227,3 +230,54 @@ def test_a_dry_run_leaves_every_input_as_it_is(
     assert main([*words, "-d", f"masks={study / 'masks'}"]) in (0, 1)
     assert {name: state(study / name) for name in before} == before
     assert not (study / "raw/derivatives/wmhflow").exists()
+
+
+# ---- folders that cannot be made -----------------------------------------------------------------
+
+
+def closed(study: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A folder that nobody may write to, whoever runs the tests."""
+    place = study / "free"
+    may = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != place and may(path, mode))
+    return "free/a/b"
+
+
+def full(study: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    told = SimpleNamespace(f_bavail=100, f_frsize=4096, f_blocks=9)
+    monkeypatch.setattr(os, "statvfs", lambda _: told)
+    return "free/a"
+
+
+def of_no_size(study: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    told = SimpleNamespace(f_bavail=0, f_frsize=4096, f_blocks=0)
+    monkeypatch.setattr(os, "statvfs", lambda _: told)
+    return "free/a"
+
+
+UNWRITABLE: dict[str, tuple[Callable[[Path, pytest.MonkeyPatch], str], str]] = {
+    "below a file": (lambda s, _: _file(s) + "/out", "/file is no folder"),
+    "deep below a file": (lambda s, _: _file(s) + "/a/b/c", "/file is no folder"),
+    "below a dangling link": (lambda s, _: link(s, "l", "gone") + "/out", "that leads nowhere"),
+    "a dangling link": (lambda s, _: link(s, "l", "gone"), "that leads nowhere"),
+    "in a closed folder": (closed, "/free does not allow it"),
+    "on a full disk": (full, r"/free has 0 MB left"),
+    "on a disk of unknown size": (of_no_size, ""),
+    "not there yet": (lambda *_: "a/b/c", ""),
+}
+
+
+@pytest.mark.parametrize("what", ["OUTPUT_DIR", "--work-dir"])
+@pytest.mark.parametrize(("make", "said"), UNWRITABLE.values(), ids=UNWRITABLE)
+def test_a_dry_run_says_what_its_run_would_end_with(
+    study: Path, make: Any, said: str, what: str, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """The plan ended with 0, and the run an hour later with 2."""
+    place = str(study / make(study, monkeypatch))
+    out, work = (place, str(study / "w")) if what == "OUTPUT_DIR" else (str(study / "o"), place)
+    words = [str(study / "raw"), out, "participant", "--participant-label", "01", "-w", work]
+    assert main([*words, "--dry-run"]) == (1 if said else 0)
+    shown = capsys.readouterr()
+    assert "T1w" in shown.out
+    assert f"{what} {place} cannot be written to" in shown.err if said else not shown.err
+    assert re.search(said, shown.err)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import wmhflow
 from wmhflow.bids.query import find_subjects
+from wmhflow.cli.places import why_unwritable
 from wmhflow.cli.run import make_plans
 from wmhflow.cluster.estimate import (
     CPUS,
@@ -206,11 +207,11 @@ def _look_at_disks(
     """Look for room for everybody's outputs, judged by those who were seen, and one work folder."""
     each = n_persons / len(seen)
     voxels, visits = sum(one.all_voxels for one in seen), sum(one.n_visits for one in seen)
-    folder = _there(settings.output_dir)
+    folder = settings.output_dir
     gb = each * OUTPUT_GB * voxels / HEAD_VOXELS
     _look_at_disk("OUTPUT_DIR", folder, gb, round(each * N_OUTPUTS * visits), found)
     given = settings.execution.work_dir if has_work_dir(settings) else None
-    scratch = _there(given or Path(os.environ.get("SLURM_TMPDIR") or tempfile.gettempdir()))
+    scratch = given or Path(os.environ.get("SLURM_TMPDIR") or tempfile.gettempdir())
     most = most_of(seen)
     gb = WORK_GB * most.all_voxels / HEAD_VOXELS
     _look_at_disk(
@@ -219,6 +220,10 @@ def _look_at_disks(
 
 
 def _look_at_disk(what: str, folder: Path, gb: float, n_files: int, found: Findings) -> None:
+    if why := why_unwritable(folder):
+        found.bad(what, f"{folder} cannot be written to ({why}); choose another folder")
+        return
+    folder = _there(folder)
     free = shutil.disk_usage(folder).free / GB
     facts = os.statvfs(folder)
     text = f"{folder} has {free:.1f} GB free, and about {gb:.1f} GB will be needed"

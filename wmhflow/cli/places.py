@@ -6,22 +6,28 @@ Links and ``..`` are followed before anything is compared.
 from __future__ import annotations
 
 import json
+import logging
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from stat import S_ISDIR
 from typing import Any
 
 from wmhflow.bids.folders import holds_datasets_only
 from wmhflow.bids.query import check_dataset
 from wmhflow.bids.scan import is_utf8, printable
 from wmhflow.errors import InputError, UsageError
-from wmhflow.settings import Settings
+from wmhflow.settings import Execution, Settings
 
 PERSON = re.compile(r"sub-[a-zA-Z0-9+]+")
 # The one folder of a raw dataset that BIDS means for what others make of it.
 DERIVATIVES = "derivatives"
+# With less on a disk, in bytes, no step of any visit ends well.
+LEAST_ROOM = 20_000_000
 # folders of OUTPUT_DIR beside those of persons
 OWN_FOLDERS = ("logs", "group", "phenotype")
+log = logging.getLogger("wmhflow")
 
 
 def check_places(settings: Settings) -> None:
@@ -169,6 +175,64 @@ def _is_foreign(out: Path) -> bool:
         is_ours = False
     records = (out / "logs").glob("sub-*/*record.json")
     return not (is_ours or (out / "logs" / "CITATION.md").exists() or any(records))
+
+
+def unwritable(settings: Settings) -> Iterator[str]:
+    """Say of the folders that a run writes to which cannot be made or written to; nothing is made.
+
+    Of a work folder that nobody chose it is said only: where the run will be, it may lie elsewhere.
+
+    Parameters
+    ----------
+    settings
+        The run's settings.
+
+    Yields
+    ------
+    str
+        A sentence for each.
+    """
+    for what, folder in _written(settings):
+        why = why_unwritable(folder)
+        said = f"{what} {folder} cannot be written to ({why}); choose another folder."
+        if why and folder == Execution().work_dir.absolute():
+            log.warning("%s", said)
+        elif why:
+            yield said
+
+
+def why_unwritable(folder: Path) -> str:
+    """Say why a folder, or the nearest one above it that is there, cannot be written to, if so.
+
+    Parameters
+    ----------
+    folder
+        It need not be there.
+
+    Examples
+    --------
+    >>> why_unwritable(Path("/dev/null/out"))
+    '/dev/null is no folder'
+    """
+    for place in (folder, *folder.absolute().parents):
+        try:
+            facts = place.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            if place.is_symlink():
+                return f"{place} is a link that leads nowhere"
+            continue
+        except OSError as error:
+            return error.strerror or str(error)
+        if not S_ISDIR(facts.st_mode):
+            return f"{place} is no folder"
+        if not os.access(place, os.W_OK | os.X_OK):
+            return f"{place} does not allow it"
+        disk = os.statvfs(place)
+        free = disk.f_bavail * disk.f_frsize
+        # some network disks tell no size
+        is_full = disk.f_blocks > 0 and free < LEAST_ROOM
+        return f"{place} has {free / 1e6:.0f} MB left" if is_full else ""
+    return ""
 
 
 def check_is_folder(place: Path) -> None:

@@ -16,7 +16,7 @@ from wmhflow.bids.query import Query, find_subjects, misnamed_files, open_query
 from wmhflow.cli.batches import Batches, Problem
 from wmhflow.cli.holding import held_persons
 from wmhflow.cli.methods import MethodsOfRun
-from wmhflow.cli.places import check_is_folder, check_own_folder, check_places
+from wmhflow.cli.places import check_is_folder, check_own_folder, check_places, unwritable
 from wmhflow.cli.planners import plans_of
 from wmhflow.cli.resources import find_resources, monitor, prepare_environment
 from wmhflow.errors import InputError, MissingProgramError, NothingToDoError, UsageError
@@ -87,6 +87,10 @@ def _print_plans(settings: Settings, plans: Iterable[ParticipantPlan]) -> int:
         n_possible += any(visit.problem is None for visit in shown.visits)
     if n_persons and not n_possible:
         print(f"None of {n_persons} persons can be processed.", file=sys.stderr)
+        return FAILED
+    # what a run would end with before its first step
+    if refused := list(unwritable(settings)):
+        print(*refused, sep="\n", file=sys.stderr)
         return FAILED
     # the plan is what was asked for
     return FAILED if standard_output.is_lost else OK

@@ -6,9 +6,12 @@ cannot be written to.
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import tempfile
+import zlib
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,6 +20,9 @@ from wmhflow.errors import UsageError
 TEMPORARY_VARIABLES = ("TMPDIR", "TEMP", "TMP")
 # what Unix has for temporary files; in memory where no disk can be written to
 TEMPORARY, IN_MEMORY = ("/tmp", "/var/tmp", "/usr/tmp"), "/dev/shm"
+
+# Beside numba's files: what each held when it was first seen.
+SEEN_KERNELS = "seen.json"
 
 
 def is_writable(folder: Path) -> bool:
@@ -71,7 +77,8 @@ def remove_damaged_kernels(folder: Path) -> list[Path]:
     """Remove compiled kernels that a full disk or a power cut left in part; they are made again.
 
     Numba would end with the first of them, whatever is asked for. Each is a pickle, whose last byte
-    is a point; what else may be wrong in one is not looked for.
+    is a point. What changed inside of one, since it was first seen, is told by its checksum: numba
+    never writes into a file, but puts another one in its place, and a new index with it.
 
     Parameters
     ----------
@@ -83,16 +90,44 @@ def remove_damaged_kernels(folder: Path) -> list[Path]:
     list of Path
         What was removed.
     """
+    known = _known_kernels(folder)
+    seen: dict[str, tuple[int, int]] = {}
     removed = []
     for path in (*folder.glob("**/*.nbi"), *folder.glob("**/*.nbc")):
         with suppress(OSError):
-            with path.open("rb") as stream:
-                stream.seek(max(0, path.stat().st_size - 1))
-                end = stream.read()
-            if end != b".":
-                path.unlink()
-                removed.append(path)
+            content, name = path.read_bytes(), path.relative_to(folder).as_posix()
+            facts = path.stat().st_ino, zlib.crc32(content)
+            index = path.with_name(f"{path.name.rsplit('.', 2)[0]}.nbi").relative_to(folder)
+            # every index comes before what it is of
+            now, then = (one.get(index.as_posix()) for one in (seen, known))
+            is_of_known = path.suffix == ".nbc" and now is not None and now == then
+            inode, checksum = known.get(name, facts)
+            is_changed = checksum != facts[1] and (inode == facts[0] or is_of_known)
+            if content.endswith(b".") and not is_changed:
+                seen[name] = facts
+                continue
+            path.unlink()
+            removed.append(path)
+    if seen != known:
+        _note_kernels(folder, seen)
     return removed
+
+
+def _known_kernels(folder: Path) -> dict[str, tuple[int, int]]:
+    """Return inode and checksum of the kernels that were seen before, by name."""
+    try:
+        found = json.loads((folder / SEEN_KERNELS).read_text(encoding="utf-8"))
+        return {str(name): (int(inode), int(checksum)) for name, (inode, checksum) in found.items()}
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError):
+        return {}
+
+
+def _note_kernels(folder: Path, seen: Mapping[str, tuple[int, int]]) -> None:
+    """Note what was seen; a folder that cannot be written to is not checked next time, either."""
+    with suppress(OSError):
+        name = f".{SEEN_KERNELS}.{os.getpid()}"
+        (folder / name).write_text(json.dumps(seen, sort_keys=True), encoding="utf-8")
+        (folder / name).replace(folder / SEEN_KERNELS)
 
 
 def _is_own(folder: Path) -> bool:

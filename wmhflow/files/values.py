@@ -19,13 +19,13 @@ from wmhflow.core.checks.masks import (
     volume_fault,
     whole_numbers,
 )
-from wmhflow.core.checks.sides import exchanged_by_mm
+from wmhflow.core.checks.sides import exchanged_by_mm, parts_on_the_other_side
 from wmhflow.core.space.geometry import voxel_mm3
 from wmhflow.errors import InputError
 from wmhflow.files.forms import trusted_affine
 from wmhflow.files.images import load_volume
 from wmhflow.labels.digits import CORTEX
-from wmhflow.labels.freesurfer import cortical_codes, load_freesurfer_codes
+from wmhflow.labels.freesurfer import cortical_codes, homologous_codes, load_freesurfer_codes
 
 LATERAL_VENTRICLES = (4, 43)
 HALF = 0.5
@@ -34,6 +34,8 @@ NO_UNIT = "1"
 SAME_PLACE_MM = 1e-3
 # The centres of a brain's sides lie some centimetres apart.
 EXCHANGED_MM = 5.0
+# So many regions are named in a message.
+MOST_NAMED = 4
 WHICH_LABELS = "--wmh-labels says it: the numbers that are WMH, or a name such as challenge"
 
 
@@ -330,7 +332,7 @@ def _check_both_sides(path: Path, known: AbstractSet[int]) -> None:
 
 
 def check_sides(path: Path, labels: NDArray[np.integer], affine: NDArray[np.float64]) -> None:
-    """Refuse a parcellation whose left codes lie on the right of its right ones.
+    """Refuse a parcellation whose left codes, or some of them, lie on the side of the right ones.
 
     Parameters
     ----------
@@ -349,6 +351,16 @@ def check_sides(path: Path, labels: NDArray[np.integer], affine: NDArray[np.floa
         raise InputError(
             f"{path} has left and right exchanged: by its header its left codes (2, 3 …) lie to "
             "the right of its right ones (41, 42 …); mend the header or the codes."
+        )
+    parts = parts_on_the_other_side(labels, affine, homologous_codes(), voxel_mm3(affine))
+    if parts:
+        known = load_freesurfer_codes()
+        named = [f"{code} ({known[code].name}) by {mm:g} mm" for code, mm in parts.items()]
+        more = f" and {len(named) - MOST_NAMED} more" if len(named) > MOST_NAMED else ""
+        raise InputError(
+            f"{path} has single regions on the side of their homologues: "
+            f"{', '.join(named[:MOST_NAMED])}{more}; every table by side would be wrong there: "
+            "mend these codes, or leave the parcellation out."
         )
 
 

@@ -28,6 +28,10 @@ _SAMPLES = Column(
     "standard error of the mean is sd / sqrt(n_effective)",
 )
 
+MOSTLY_ON = (
+    "Side that holds most of its voxels, L or R, also of a lesion on both sides of the midline; "
+    "volumes by side count every voxel on its own side"
+)
 LESIONS: tuple[Column, ...] = (
     Column(
         "index",
@@ -43,7 +47,7 @@ LESIONS: tuple[Column, ...] = (
         "ventricle_distance_min", "Smallest distance of a voxel to the lateral ventricles", "mm"
     ),
     Column("cortex_distance_min", "Smallest distance of a voxel to the cortex", "mm"),
-    Column("hemisphere", "Side that holds most of its voxels: L or R", kind="text"),
+    Column("hemisphere", MOSTLY_ON, kind="text"),
     Column(
         "continuity", "PV if any voxel lies within 3 mm of the ventricle, else deep", kind="text"
     ),
@@ -387,7 +391,7 @@ ACUTE: tuple[Column, ...] = (
         "ventricle_distance_min", "Smallest distance of a voxel to the lateral ventricles", "mm"
     ),
     Column("cortex_distance_min", "Smallest distance of a voxel to the cortex", "mm"),
-    Column("hemisphere", "Side that holds most of its voxels: L or R", kind="text"),
+    Column("hemisphere", MOSTLY_ON, kind="text"),
     Column("zone", "Zone that holds most of its voxels; n/a outside of white matter", kind="text"),
     Column("depth", "Mean depth between ventricle and cortex", "1"),
     Column("territory", "Arterial territory; n/a without an arterial atlas", kind="text"),

@@ -73,6 +73,17 @@ def fixed(text: str | None, digits: int = 1) -> str:
     return shown.replace("-", "−") if float(shown) else shown.replace("-", "")
 
 
+def percent(text: str | None) -> str:
+    """Write a share as whole percent.
+
+    Examples
+    --------
+    >>> percent("0.253"), percent("0"), percent(None)
+    ('25', '0', 'n/a')
+    """
+    return fixed(str(100 * number(text)), digits=0)
+
+
 def volume_rows(rows: Sequence[TableRow], seg: str) -> list[SideVolumes]:
     """Put both sides of every region of one label image side by side.
 
@@ -155,6 +166,7 @@ def largest_lesions(rows: Sequence[TableRow]) -> list[TableRow]:
         | {"volume_ml": millilitres(number(row["volume_mm3"]))}
         | {key: fixed(row[key]) for key in ("x", "y", "z")}
         | {key: fixed(row[key]) for key in ("ventricle_distance_min", "cortex_distance_min")}
+        | {"infratentorial": percent(row.get("infratentorial"))}
         for row in ordered[:SHOWN_LESIONS]
     ]
 
