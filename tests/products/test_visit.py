@@ -25,6 +25,7 @@ from wmhflow.products.unit import Unit
 from wmhflow.products.visit import visit_unit
 from wmhflow.products.writing import with_writing, written_by
 from wmhflow.registries.quality import find_measure, load_quality_measures
+from wmhflow.registries.relations import is_summed, tissues_told
 from wmhflow.steps.acute import FOUND
 from wmhflow.steps.adapter import input_ports, output_ports
 from wmhflow.steps.kinds import needs_of
@@ -306,6 +307,8 @@ def counted_by(recipe: Recipe) -> tuple[str, ...]:
                 *(f"{part}_zeros_{COUNTED_ZEROS[one.can_be_zero]}" for part in ("nawm", "wmh")),
                 *USUAL[: bool(one.plausible)],
                 *OF_FLUID[: bool(one.in_fluid)],
+                *(f"median_{tissue}" for tissue in tissues_told(one.name)),
+                *(["mean_NAWM"] if is_summed(one.name) else []),
             )
         )
     if function == "judge_inputs":
@@ -323,6 +326,8 @@ def counted_by(recipe: Recipe) -> tuple[str, ...]:
 
 def metrics_of(unit: Unit) -> Iterator[str]:
     yield from OF_VOLUMES
+    for one in unit.makers["table_qc"].options.get("relations", ()):
+        yield f"maps_{one.relation.name}_contradict"
     for key, facts in unit.of(Facts).items():
         yield from (f"{facts.prefix}{name}" for name in counted_by(unit.makers[key]))
 

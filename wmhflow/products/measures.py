@@ -32,6 +32,7 @@ from wmhflow.products.maps import (
 )
 from wmhflow.products.product import Facts, Recipe, Taken, Work
 from wmhflow.products.regions import NEAR
+from wmhflow.products.relations import relating
 from wmhflow.products.rows import atlas_regions, table_regions, tabulated_images
 from wmhflow.products.spectra import spectra
 from wmhflow.products.tables import (
@@ -350,6 +351,6 @@ def quality(visit: Visit, facts: list[Facts]) -> Iterator[Recipe]:
         "quality",
         gather_quality,
         takes={"facts": [one.key for one in gathered], "volumes": "table_volumes"},
-        options={"prefixes": [one.prefix for one in gathered]},
+        options={"prefixes": [one.prefix for one in gathered], **relating(visit.plan.maps)},
         makes={"rows": QC_TABLE},
     )

@@ -81,7 +81,8 @@ def percent(text: str | None) -> str:
     >>> percent("0.253"), percent("0"), percent(None)
     ('25', '0', 'n/a')
     """
-    return fixed(str(100 * number(text)), digits=0)
+    value = number(text)
+    return MISSING if math.isnan(value) else f"{value:.0%}".removesuffix("%")
 
 
 def volume_rows(rows: Sequence[TableRow], seg: str) -> list[SideVolumes]:

@@ -59,6 +59,7 @@ from wmhflow.registries.quality import find_measure
 from wmhflow.steps.kinds import Facts, LabelImage, MaskImage, Rows, Table, step
 from wmhflow.steps.partition import as_partition, as_regions
 from wmhflow.steps.purity import NO_GUARD, Purity, impure_share, keep_rows, wet_voxels
+from wmhflow.steps.relations import Applied, contradictions, tissue_facts
 from wmhflow.steps.surroundings import AroundLesions
 from wmhflow.steps.units import fluid_facts, unit_facts
 
@@ -398,6 +399,7 @@ def sample_maps(
         facts |= _unit_facts(one, median)
         facts |= _zero_facts(path, one, loaded, weights, (nawm, int(at[places[WHITE["WMH"]]])))
         facts |= _fluid_facts(path, one, sampled[one.name], places)
+        facts |= tissue_facts(one.name, sampled[one.name], places)
     return Samples(table, penumbra, curves, facts)
 
 
@@ -627,7 +629,12 @@ class Quality(NamedTuple):
 
 
 @step(mem_gb=0.5)
-def gather_quality(facts: list[dict[str, Any]], prefixes: list[str], volumes: Rows) -> Quality:
+def gather_quality(
+    facts: list[dict[str, Any]],
+    prefixes: list[str],
+    volumes: Rows,
+    relations: Sequence[Applied] = (),
+) -> Quality:
     """Gather what the steps counted into the table of quality.
 
     Parameters
@@ -636,6 +643,8 @@ def gather_quality(facts: list[dict[str, Any]], prefixes: list[str], volumes: Ro
         What the steps measured, and what is put before the names of each.
     volumes
         Rows of the table of volumes.
+    relations
+        What has to hold between the visit's maps.
     """
     gathered = _volume_facts(volumes)
     for prefix, group in zip(prefixes, facts, strict=True):
@@ -643,6 +652,7 @@ def gather_quality(facts: list[dict[str, Any]], prefixes: list[str], volumes: Ro
     gathered["brain_intracranial_ratio"] = _ratio(
         gathered.get("brain_volume_mm3"), gathered.get("intracranial_volume_mm3")
     )
+    gathered |= contradictions(gathered, relations)
     # a few lesions lie on one side by chance
     is_little = (gathered["wmh_volume_mm3"] or 0) < LEAST_ASYMMETRIC_MM3
     unjudged = {"wmh_asymmetry"} if is_little else set()
