@@ -216,8 +216,9 @@ COUNTED: dict[str, tuple[str, ...]] = {
     "judge_warp": (*JUDGED, "jacobian_min", "jacobian_max", "round_trip_mm"),
     "map_decay": (
         *("refused", "echoes", "noise", "off_line", "fewer_echoes_voxels", "unfitted_voxels"),
+        "apart_mm",
     ),
-    "map_transfer": ("refused", "noise", "unfitted_voxels"),
+    "map_transfer": ("refused", "noise", "unfitted_voxels", "apart_mm"),
     "map_rate": ("refused", "seconds_per_unit"),
     "map_t1_over_t2": ("refused", "reference_ratio", "reference_voxels"),
     "map_susceptibility": (
@@ -251,7 +252,7 @@ COUNTED: dict[str, tuple[str, ...]] = {
     "measure_volumes": ("intracranial_volume_mm3",),
     "fit_tensors": (
         *("condition_number", "redundancy", "uneven_volumes", "n_voxels", "n_without_fit"),
-        "negative_fraction",
+        *("negative_fraction", "apart_mm"),
         *("directions_follow_fibres", "second_best_table"),
     ),
     "map_adc": ("refused", "n_voxels", "n_without_fit", "uneven_volumes"),

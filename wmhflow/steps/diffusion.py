@@ -33,6 +33,7 @@ from wmhflow.files.images import load_series, load_volume, read_series_header
 from wmhflow.files.itk import read_itk_affine
 from wmhflow.labels.digits import WHITE_OR_WMH, class_of
 from wmhflow.steps.kinds import Columns, Facts, LabelImage, step
+from wmhflow.steps.meeting import apart_fact
 
 # Without a mask, what is brighter than this share of the brightest hundredth of the volumes without
 # weighting is head.
@@ -58,6 +59,8 @@ class Part:
         Voxel to world RAS, mm.
     n_uneven : int
         Volumes that are brighter or darker than others of their b-value.
+    ends : tuple of Grid3D
+        The first and the last volume without weighting; none if there is one.
     """
 
     signals: NDArray[np.float32]
@@ -65,6 +68,7 @@ class Part:
     gradients: Gradients
     affine: NDArray[np.float64]
     n_uneven: int = 0
+    ends: tuple[Grid3D, ...] = ()
 
     def grid(self, values: NDArray[Any]) -> Grid3D:
         """Lay values of the mask's voxels on the grid; NaN is outside."""
@@ -118,7 +122,10 @@ def load_part(
         signals[:, number] = data[..., number][counted]
     limit = gradients.b0_limit
     n_uneven = count_uneven(signals, gradients.bvals, limit, volumes, image)
-    return Part(signals, counted, gradients, affine, n_uneven)
+    without = np.flatnonzero(gradients.b0)
+    pair = (without[0], without[-1]) if len(without) > 1 else ()
+    ends = tuple(Grid3D(data[..., number].astype(np.float32), affine) for number in pair)
+    return Part(signals, counted, gradients, affine, n_uneven, ends)
 
 
 def count_uneven(
@@ -314,7 +321,7 @@ def fit_tensors(
         part.grid(found.ad),
         part.grid(found.rd),
         Columns(found.tensors, part.mask, part.affine),
-        _design_facts(part) | _tensor_facts(found, fitted, coherence),
+        _design_facts(part) | _tensor_facts(found, fitted, coherence) | _apart(part, image),
     )
 
 
@@ -324,6 +331,12 @@ def _design_facts(part: Part) -> Facts:
         "redundancy": len(part.gradients.bvals) - TENSOR_UNKNOWNS,
         "uneven_volumes": part.n_uneven,
     }
+
+
+def _apart(part: Part, image: Path) -> Facts:
+    """Tell how far the head moved between the first and the last volume without weighting."""
+    names = ("its first volume without weighting", "its last one")
+    return {"apart_mm": apart_fact(str(image), part.ends, names) if part.ends else None}
 
 
 def _coherence(part: Part, fit: TensorFit, fitted: NDArray[np.bool_]) -> Coherence:

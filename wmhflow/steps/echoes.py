@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,11 +20,14 @@ from wmhflow.core.susceptibility import (
 )
 from wmhflow.labels.digits import DEEP_GREY, VENTRICLES, WHITE_MATTER, class_of
 from wmhflow.steps.kinds import Facts, LabelImage, computed_or_nothing, step
+from wmhflow.steps.meeting import apart_fact
 
 # The share of a voxel that has to lie in the brain, or in a tissue to stand for it.
 IN_BRAIN, WHOLLY = 0.5, 0.95
 # What is found out of a map, by its step.
-DECAY_FACTS = ("echoes", "noise", "off_line", "fewer_echoes_voxels", "unfitted_voxels")
+DECAY_FACTS = (
+    *("echoes", "noise", "off_line", "fewer_echoes_voxels", "unfitted_voxels", "apart_mm"),
+)
 CHI_FACTS = (
     *("reference_offset_ppm", "deep_grey_ppm", "white_matter_ppm", "residual_rad", "brain_share"),
 )
@@ -84,9 +88,14 @@ def map_decay(magnitude: list[Grid3D], echo_times_s: list[float]) -> Decay:
             "off_line": off_decay(echoes, echo_times_s, fit),
             "fewer_echoes_voxels": int(np.count_nonzero(fit.n_echoes < len(magnitude))),
             "unfitted_voxels": int(np.count_nonzero(np.isnan(fit.rate))),
+            "apart_mm": apart_fact("R2starmap", magnitude, _echo_names(echo_times_s)),
         }
 
     return Decay(*computed_or_nothing("R2starmap", magnitude[0], compute, DECAY_FACTS))
+
+
+def _echo_names(echo_times_s: Sequence[float]) -> list[str]:
+    return [f"the echo at {1000.0 * time:g} ms" for time in echo_times_s]
 
 
 @step(mem_gb=6.0, seconds=200, gives_maps=True)

@@ -32,9 +32,11 @@ from wmhflow.steps.kinds import (
     computed_or_nothing,
     step,
 )
+from wmhflow.steps.meeting import apart_fact
 
 # What is found out of a map, by its step.
-TRANSFER_FACTS = ("noise", "unfitted_voxels")
+TRANSFER_FACTS = ("noise", "unfitted_voxels", "apart_mm")
+PULSES = ("the image without the pulse", "the one with the pulse")
 RATE_FACTS = ("seconds_per_unit",)
 RATIO_FACTS = ("reference_ratio", "reference_voxels")
 
@@ -78,7 +80,11 @@ def map_transfer(off: Grid3D, on: Grid3D) -> Transfer:
     def compute() -> tuple[NDArray[np.floating], Facts]:
         noise = background_noise(off.data)
         ratio = transfer_ratio(on.data, off.data, noise=noise)
-        return ratio, {"noise": noise, "unfitted_voxels": int(np.count_nonzero(np.isnan(ratio)))}
+        return ratio, {
+            "noise": noise,
+            "unfitted_voxels": int(np.count_nonzero(np.isnan(ratio))),
+            "apart_mm": apart_fact("MTRmap", [off, on], PULSES),
+        }
 
     return Transfer(*computed_or_nothing("MTRmap", off, compute, TRANSFER_FACTS))
 
