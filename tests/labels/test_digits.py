@@ -24,6 +24,7 @@ NO_LABELS = {
     ("core/align/plausible.py", "100 * inside.mean()"): "percent",
     ("core/align/plausible.py", "100 * folded"): "percent",
     ("steps/placement.py", "100 * share"): "percent",
+    ("steps/lesions.py", "100 * share"): "percent",
     ("steps/measures.py", "100 * lost"): "percent",
     ("core/checks/sanity.py", "1000 * litres"): "ml per litre",
     ("core/regions/lesions.py", "1000 * np.sqrt((away ** 2).sum(axis=1))"): "microns per mm",

@@ -290,6 +290,10 @@ def placed(options: Mapping[str, Any]) -> tuple[str, ...]:
 # where given masks lie, by what the step is told
 PLACES: dict[str, Callable[[Mapping[str, Any]], tuple[str, ...]]] = {
     "judge_placement": placed,
+    "judge_other_placement": lambda options: (
+        f"{options['what']}_standing_out",
+        *(f"{options['what']}_fits_better_{name}" for name in WORDS),
+    ),
     "judge_other_lesions": lambda options: tuple(f"{n}_outside_brain" for n in options["names"]),
 }
 

@@ -93,8 +93,6 @@ def test_a_diffusion_series_in_which_the_head_moved_is_marked(moved_mm: float, c
     first, last = on_grid(off()), on_grid(off(), moved_mm)
     nothing = np.zeros((0, 0), np.float32), np.zeros(first.data.shape, bool)
     part = Part(*nothing, None, first.affine, 0, (first, last))  # type: ignore[arg-type]
-        np.zeros((0, 0)), np.zeros(first.data.shape, bool), None, first.affine, 0, (first, last)
-    )  # type: ignore[arg-type]  # noqa: E501
     found = _apart(part, Path("sub-01_dwi.nii.gz"))["apart_mm"]
     assert found == pytest.approx(moved_mm, abs=0.3)
     assert ("sub-01_dwi.nii.gz: the head lies" in caplog.text) == (moved_mm > 0)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from wmhflow.plan.others import ACUTE, BLEED, OEDEMA, SPACES
+from wmhflow.plan.visit import Given
 from wmhflow.products.anatomy import meaning_of
 from wmhflow.products.keys import Visit
 from wmhflow.products.product import Facts, Recipe
@@ -13,6 +14,7 @@ from wmhflow.products.regions import NEAR
 from wmhflow.products.rows import zone_images
 from wmhflow.products.tables import ACUTE_TABLE, ADJACENCY_TABLE, SPACES_TABLE
 from wmhflow.steps.lesions import bring_mask
+from wmhflow.steps.other_placement import judge_other_placement
 from wmhflow.steps.others import judge_other_lesions, tabulate_acute, tabulate_adjacency
 
 CAPTIONS = {
@@ -21,6 +23,8 @@ CAPTIONS = {
     OEDEMA: "Oedema around a haemorrhage",
     SPACES: "Perivascular spaces",
 }
+# Those that T1w or FLAIR show at any age: an acute lesion may be seen on neither.
+SEEN = ("infarct", BLEED, OEDEMA)
 # what was found out where a rule found the acute lesions
 RULE_FACTS = "acute_rule_facts"
 # label- of the written masks
@@ -70,6 +74,35 @@ def _judged(visit: Visit) -> Iterator[Recipe]:
             options={"names": [*given], "sources": [str(one.file.path) for one in given.values()]},
             makes={"facts": Facts("other_lesions_facts")},
         )
+    for kind, one in given.items():
+        if kind in SEEN and visit.settings.anatomy.registration_qc != "off":
+            yield _placement(visit, kind, one)
+
+
+def _placement(visit: Visit, kind: str, given: Given) -> Recipe:
+    """Declare the judgement of where a mask lies, as the user asked for alignments."""
+    anatomical = visit.plan.anatomical
+    return Recipe(
+        f"placement_{kind}",
+        judge_other_placement,
+        beside={
+            "in_file": given.file,
+            "images": [f"preproc_{name}" for name in anatomical],
+            "tissue": "tissue_found",
+            "inverse": visit.inverse,
+            "other_transform": visit.other_transform,
+        },
+        options={
+            "natives": {name: str(file.path) for name, file in anatomical.items()},
+            "reference_name": visit.plan.reference,
+            "space": given.space,
+            "quality": visit.settings.anatomy.registration_qc,
+            "what": kind,
+            **meaning_of(given),
+            **visit.trusted,
+        },
+        makes={"facts": Facts(f"placement_{kind}_facts")},
+    )
 
 
 def mask_of(visit: Visit, kind: str) -> str | None:

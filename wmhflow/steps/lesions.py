@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -48,6 +49,9 @@ from wmhflow.steps.kinds import Facts, LabelImage, MaskImage, Rows, Space, about
 # three simulated people of training heads with noise added: at 0.11 to 0.13 they lose up to four
 # fifths of their lesions without it; at 0.08 and less the masks are as good with it as without.
 MOST_NOISE = 0.09
+# Of given WMH, in the mask of infarcts; a bound of the QC table as well.
+MOST_IN_INFARCT = 0.5
+log = logging.getLogger("wmhflow")
 # nothing in the filter is random
 NOISE_SEED = 0
 
@@ -163,7 +167,13 @@ def keep_infarct_out(
     facts: Facts = {f"wmh_removed_{reason}_voxels": count for reason, count in removed.items()}
     # what segments WMH finds infarcts, too; who draws WMH does not draw them
     whole = 0 if with_rims else np.count_nonzero(wmh.data)
-    facts["wmh_removed_infarct_fraction"] = removed["infarct"] / whole if whole else None
+    share = removed["infarct"] / whole if whole else None
+    if share is not None and share > MOST_IN_INFARCT:
+        log.warning(
+            "%.0f %% of the given WMH lies in the mask of infarcts and no longer counts as WMH; "
+            "look whether that mask holds WMH as well. It is marked 'check'.", 100 * share,
+        )  # fmt: skip
+    facts["wmh_removed_infarct_fraction"] = share
     facts["infarct_volume_mm3"] = _volume(infarct.data, infarct.affine)
     return OutsideInfarct(MaskImage(left, wmh.affine), probability, facts)
 

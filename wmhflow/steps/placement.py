@@ -123,13 +123,13 @@ def judge_placement(
 
     moved = [other_transform] if other_transform else []
     chains = {name: [] if name == reference_name else moved for name in natives}
-    as_given = _placed(Reading(mask.share, mask.affine, chains[space]), image, how)
+    as_given = placed(Reading(mask.share, mask.affine, chains[space]), image, how)
     _refuse_most(in_file, as_given, white)
     found = fit(as_given)
     tried: dict[str, float] = {}
     if needs_other_readings(found) and mask.share.any():
-        readings = _other_readings(in_file, mask, natives, space, chains, inverse, trust)
-        tried = {name: fit(_placed(reading, image, how)) for name, reading in readings}
+        readings = other_readings(in_file, mask, natives, space, chains, inverse, trust)
+        tried = {name: fit(placed(reading, image, how)) for name, reading in readings}
     better = better_reading(found, tried)
     said = _said(in_file, space, found, better, tried)
     if said and quality == "fail":
@@ -139,8 +139,18 @@ def judge_placement(
     return Placement(_facts(found, better, tried, is_flair=is_flair))
 
 
-def _placed(reading: Reading, image: Grid3D, how: str) -> NDArray[np.bool_]:
-    """Bring a mask to the image's grid."""
+def placed(reading: Reading, image: Grid3D, how: str) -> NDArray[np.bool_]:
+    """Bring a mask to the image's grid.
+
+    Parameters
+    ----------
+    reading
+        How it is read.
+    image
+        The image.
+    how
+        ``nearest`` or ``linear``.
+    """
     chain = [str(path) for path in reading.transforms]
     laid = resample_through(Grid3D(reading.share, reading.affine), image, chain, how)
     return np.asarray(laid > 0.5)
@@ -163,7 +173,7 @@ def _refuse_most(path: Path, mask: NDArray[np.bool_], white: NDArray[np.bool_]) 
         )
 
 
-def _other_readings(
+def other_readings(
     path: Path,
     mask: LesionMask,
     natives: Mapping[str, str],
@@ -172,7 +182,28 @@ def _other_readings(
     inverse: Path,
     trust: str | None,
 ) -> Iterator[tuple[str, Reading]]:
-    """Go through other ways of reading a mask; of several that fit, the first is the likeliest."""
+    """Go through other ways of reading a mask; of several that fit, the first is the likeliest.
+
+    Parameters
+    ----------
+    path, mask
+        The mask.
+    natives
+        Paths of the raw T1w and FLAIR, by name.
+    space
+        Which of their spaces it lies in by its name.
+    chains
+        From each of these spaces to the reference.
+    inverse
+        From the template to the reference.
+    trust
+        The form of headers that is believed, ``sform`` or ``qform``.
+
+    Yields
+    ------
+    str and Reading
+        The name of a way, and the mask read so.
+    """
     names = sorted(natives, key=lambda name: name != space)
     for name in names[1:]:
         yield f"in_{name}_space", Reading(mask.share, mask.affine, chains[name])
