@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.plan.test_participant import mask, plan_one
-from tests.plan.test_places import FA, fill, how, said
+from tests.plan.test_places import FA, fill, how, refusal, said
 from wmhflow.bids.naming import TEMPLATE
 
 BENT = "from-dwi_to-T1w_xfm.h5"
@@ -46,7 +46,7 @@ def test_a_linear_way_is_taken_where_there_is_one(
 def test_without_one_the_message_names_the_file_and_what_to_give(
     raw: Path, tmp_path: Path, files: dict[str, list[str]]
 ) -> None:
-    problem = plan_one(raw, *fill(tmp_path / "d", files)).problem or ""
+    problem = refusal(plan_one(raw, *fill(tmp_path / "d", files)))
     bent = "from-dwi_to-T1w" if "maps" in files else "from-ACPC_to-anat"
     assert f"{bent}_xfm.txt is not linear (DisplacementField" in problem
     assert "give the linear part alone, or the map resampled to the reference" in problem

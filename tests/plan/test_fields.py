@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,9 @@ import pytest
 
 from tests.files.test_composites import field_of
 from tests.plan.test_participant import plan_one
-from tests.plan.test_places import FA, fill, how, said
-from wmhflow.errors import InputError
+from tests.plan.test_places import FA, fill, how, refusal, said
 from wmhflow.plan.judging_fields import judge_fields
-from wmhflow.plan.visit import Composed
+from wmhflow.plan.visit import UNUSABLE, Composed
 
 # of 40 mm voxels, around any head
 AFFINE = np.diag([40.0, 40.0, 40.0, 1.0])
@@ -65,16 +65,17 @@ def test_a_map_goes_through_a_field_where_nothing_linear_leads(
     ("files", "field"),
     [([FA], "from-dwi_to-T1w"), ([FA, "from-ACPC_to-T1w_xfm"], "from-dwi_to-ACPC")],
 )
-def test_a_field_that_leads_nowhere_is_refused_before_the_first_step(
+def test_a_field_that_leads_nowhere_costs_its_map_before_the_first_step(
     raw: Path, tmp_path: Path, files: list[str], field: str
 ) -> None:
     (dataset,) = fill(tmp_path / "d", {"maps": files})
     path = bent(dataset, field)
     sound = plan_one(raw, dataset)
-    judge_fields(sound)
+    assert not list(judge_fields(sound))
     field_of(path, np.full((9, 10, 11, 3), 900.0), AFFINE)
-    with pytest.raises(InputError, match=f"{field}_mode-image_xfm.h5 .*; give the transform as"):
-        judge_fields(plan_one(raw, dataset))
+    (line,) = judge_fields(plan_one(raw, dataset))
+    assert (line.what, line.state) == ("FA", UNUSABLE)
+    assert re.search(f"{field}_mode-image_xfm.h5 .*; give the transform as", line.why)
 
 
 def test_a_field_that_is_named_by_the_user_is_taken(raw: Path, tmp_path: Path) -> None:
@@ -97,7 +98,7 @@ def test_a_chain_that_cannot_be_followed_is_refused_with_its_parts(
 ) -> None:
     (dataset,) = fill(tmp_path / "d", {"maps": [FA, other]})
     bent(dataset, "from-ACPC_to-T1w")
-    problem = plan_one(raw, dataset).problem or ""
+    problem = refusal(plan_one(raw, dataset))
     assert why in problem
     assert "from-dwi_to-ACPC_xfm" in problem
     assert "and then" in problem

@@ -510,7 +510,9 @@ def test_a_maps_transform_that_is_not_linear_is_refused(raw: Path, derivatives: 
     save_image(perf / "sub-01_cbf.nii.gz", np.full((8, 9, 10), 30))
     transform = perf / "sub-01_from-asl_to-T1w_mode-image_xfm.txt"
     transform.write_text(FIELD)
-    problem = plan_one(raw, derivatives).problem or ""
+    visit = plan_one(raw, derivatives)
+    assert visit.problem is None
+    (problem,) = visit.refused
     assert transform.name in problem
     assert "not linear (DisplacementField" in problem
 

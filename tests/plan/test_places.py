@@ -90,6 +90,12 @@ def said(visit: VisitPlan, what: str | None = None) -> str:
     return "\n".join(line.why for line in visit.decisions if what in (None, line.what))
 
 
+def refusal(visit: VisitPlan) -> str:
+    """Say why a map is left out, which costs nothing else."""
+    assert visit.problem is None
+    return " ".join(visit.refused)
+
+
 # id: the files of each dataset; how the one map comes to the reference; what the plan says
 CASES: dict[str, tuple[dict[str, list[str]], str, str]] = {
     "a space of the reference": ({"maps": [f"space-T1w_{FA}"]}, "header", "by its header"),
@@ -311,9 +317,9 @@ def test_the_inverse_brings_what_the_transform_took_away(raw: Path, tmp_path: Pa
     for matrix, fits in ((np.linalg.inv(away), True), (away, False)):
         write_itk_affine(matrix, xfm)
         visit = plan_one(raw, dataset)
-        assert (visit.problem is None) == fits
-    assert "out of the field of view" in (visit.problem or "")
-    assert "--transform" in (visit.problem or "")
+        assert (refusal(visit) == "") == fits
+    assert "out of the field of view" in refusal(visit)
+    assert "--transform" in refusal(visit)
 
 
 @pytest.mark.parametrize("space", ["T1w", "t1w", "FLAIR"])
@@ -323,7 +329,7 @@ def test_a_map_400_mm_away_is_refused(raw: Path, tmp_path: Path, space: str) -> 
     (dataset,) = fill(tmp_path / "d", {"maps": []})
     path = dataset / "sub-01" / "dwi" / f"sub-01_space-{space}_{FA}.nii.gz"
     save_image(path, np.full((8, 9, 10), 0.4), far)
-    problem = plan_one(raw, dataset).problem or ""
+    problem = refusal(plan_one(raw, dataset))
     assert path.name in problem
     assert "lies outside" in problem
 
@@ -384,7 +390,7 @@ def test_two_transforms_alike_are_refused_by_name(raw: Path, tmp_path: Path) -> 
 
 def test_flirt_s_matrices_cannot_be_chained(raw: Path, tmp_path: Path) -> None:
     names = [FA, "from-dwi_to-T1w_xfm.mat", "from-orig_to-T1w_xfm"]
-    problem = plan_one(raw, *fill(tmp_path / "d", {"maps": names})).problem or ""
+    problem = refusal(plan_one(raw, *fill(tmp_path / "d", {"maps": names})))
     assert "a transform of FSL, one of 2 that follow one another" in problem
 
 

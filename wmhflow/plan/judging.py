@@ -80,7 +80,7 @@ def judge_visit(visit: VisitPlan) -> tuple[Decision, ...]:
     # many maps share one
     for path in dict.fromkeys(one.file.path for one in given if isinstance(one, Given)):
         check_whole(path)
-    judge_fields(visit)
+    notes += judge_fields(visit)
     return (*notes, *_judge_transforms(visit))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,32 +10,39 @@ from numpy.typing import NDArray
 
 from wmhflow.core.align.plausible import field_fault
 from wmhflow.core.space.grids import apply_affine
-from wmhflow.errors import InputError
 from wmhflow.files.inspection import inspect_image
-from wmhflow.plan.visit import Composed, VisitPlan
+from wmhflow.plan.judging_maps import NOTHING_SAMPLED
+from wmhflow.plan.visit import UNUSABLE, Composed, Decision, VisitPlan
 
 
-def judge_fields(visit: VisitPlan) -> None:
-    """Refuse fields of displacements that lead a map nowhere.
+def judge_fields(visit: VisitPlan) -> Iterator[Decision]:
+    """Say which maps fields of displacements lead nowhere; such a map costs itself.
 
     Parameters
     ----------
     visit
         A plan without a problem.
 
-    Raises
+    Yields
     ------
-    InputError
-        If a field is not finite, moves too far, folds, or holds too little of the image.
+    Decision
+        One for each map whose field is not finite, moves too far, folds, or holds too little of the
+        image.
     """
-    chains = [entry.transform for entry in visit.maps if isinstance(entry.transform, Composed)]
-    # many maps share one
-    bent = {(chain.named, chain.last.path): chain for chain in chains if chain.bends}
-    for chain in bent.values():
-        _judge(chain)
+    known: dict[tuple[str, Path], str] = {}
+    for entry in visit.maps:
+        chain = entry.transform
+        if not isinstance(chain, Composed) or not chain.bends:
+            continue
+        # many maps share one
+        key = chain.named, chain.last.path
+        if key not in known:
+            known[key] = _fault(chain)
+        if known[key]:
+            yield Decision(entry.name, UNUSABLE, f"{NOTHING_SAMPLED}: {known[key]}")
 
 
-def _judge(chain: Composed) -> None:
+def _fault(chain: Composed) -> str:
     """Follow points from the middle of the image where a chain ends, back through its legs."""
     # they know compiled functions, whose folder is chosen after this module is imported
     from wmhflow.core.align.chains import carried
@@ -45,15 +53,14 @@ def _judge(chain: Composed) -> None:
         maps = read_point_maps([leg.file.path], [leg.inverted])
         if maps is None:
             # of a kind that ANTs knows alone
-            return
+            return ""
         for one in maps:
             if one.displacements is not None:
                 fault = field_fault(one.displacements, apply_affine(one.before, points))
                 if fault:
-                    raise InputError(
-                        f"{leg.file.path} {fault}; give the transform as its program wrote it."
-                    )
+                    return f"{leg.file.path} {fault}; give the transform as its program wrote it."
             points = carried(points, [one])
+    return ""
 
 
 def middle_of(path: Path) -> NDArray[np.float64]:

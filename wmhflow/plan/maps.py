@@ -88,7 +88,7 @@ def _say_elsewhere(
 def _given(
     planning: Planning, visit: VisitPlan, definition: MapDefinition, file: FoundFile
 ) -> Iterator[MapPlan]:
-    """Plan a map that is given; one whose unit cannot be told is refused, and the others go on.
+    """Plan a map that is given; one whose unit or place cannot be told is refused alone.
 
     So is one of several volumes (a vector, a tensor, a time series), unless its definition names
     one of them.
@@ -99,10 +99,15 @@ def _given(
             return
         planning.facts(file)
         read, read_as = settle_unit(planning, definition, file)
+        transform = place_map(planning, visit, read, file, may_bend=True)
+    except AmbiguousInputError:
+        raise
     except InputError as error:
+        # who names a transform by hand wants it used, or to be stopped
+        if definition.name in {one.name for one in planning.settings.inputs.transform}:
+            raise
         planning.say(definition.name, REFUSED, str(error))
         return
-    transform = place_map(planning, visit, read, file, may_bend=True)
     shown_by = _shown_by(planning, read, file, transform)
     grid = _grid(planning, file)
     yield MapPlan(read, Given(file), transform, grid, shown_by, read_as)

@@ -1,0 +1,70 @@
+"""A whole run in which a field of displacements leads the maps of a scan to the reference."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from tests.coarse import MOTIONS, Coarse, coarse_dataset, head
+from tests.files.test_composites import field_of
+from tests.inprocess import succeed
+from wmhflow.bids.writer import read_table
+
+LINEAR = "from-dwi_to-T1w_mode-image_xfm.txt"
+STEP_MM = 6.0
+
+
+def bend(dataset: Coarse, by_mm: float) -> Path:
+    """Give the way of the diffusion scan as a field that moves as it did, and bends by so much."""
+    linear = dataset.find(LINEAR)
+    # around the head, in voxels of 6 mm
+    corners = nib.affines.apply_affine(
+        head().affine, np.array([*np.ndindex(2, 2, 2)]) * (np.array(head().codes.shape) - 1)
+    )
+    low = corners.min(axis=0) - 30
+    shape = tuple(np.ceil((corners.max(axis=0) + 30 - low) / STEP_MM).astype(int))
+    affine = np.diag([STEP_MM, STEP_MM, STEP_MM, 1.0])
+    affine[:3, 3] = low
+    places = nib.affines.apply_affine(affine, np.moveaxis(np.indices(shape), 0, -1))
+    vectors = nib.affines.apply_affine(MOTIONS["dwi"], places) - places
+    vectors[..., 1] += by_mm * np.sin(places[..., 0] / 25)
+    path = linear.with_name(linear.name.replace(".txt", ".h5"))
+    linear.unlink()
+    return field_of(path, vectors, affine)
+
+
+def medians(dataset: Coarse) -> dict[tuple[str, ...], float]:
+    rows = read_table(dataset.anat() / "sub-01_desc-maps_regions.tsv")
+    keys = ("map", "seg", "index", "tissue")
+    return {
+        tuple(row[key] for key in keys): float(row["median"])
+        for row in rows
+        if row["median"] != "n/a" and float(row["volume_mm3"]) > 3000
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("by_mm", [0.0, 3.0])
+def test_maps_come_to_the_reference_through_a_field(tmp_path: Path, by_mm: float) -> None:
+    """A field that moves as the matrix did gives its numbers; one that bends gives others."""
+    straight, bent = (coarse_dataset(tmp_path / name) for name in ("straight", "bent"))
+    field = bend(bent, by_mm)
+    succeed(straight.words())
+    done = succeed(bent.words())
+    assert "FAILED" not in done.err
+    expected, found = medians(straight), medians(bent)
+    fa = [key for key in expected if key[0] == "FA"]
+    assert len(fa) > 100
+    apart = np.array([abs(found[key] - expected[key]) for key in fa])
+    # resampled once, and not measured in its own grid
+    assert np.median(apart) < 0.01
+    assert (apart.max() < 0.03) == (by_mm == 0)
+    others = [key for key in expected if key[0] == "CBF"]
+    assert all(found[key] == expected[key] for key in others)
+    plan = succeed(bent.words("--dry-run")).out
+    assert f"{field.name} of given, which bends it: it is resampled onto the reference once" in plan
+    written = next(bent.anat().glob("*_from-FA_to-T1w_mode-image_xfm.h5"))
+    assert written.stat().st_size > 1000
