@@ -65,6 +65,7 @@ def test_maps_come_to_the_reference_through_a_field(tmp_path: Path, by_mm: float
     others = [key for key in expected if key[0] == "CBF"]
     assert all(found[key] == expected[key] for key in others)
     plan = succeed(bent.words("--dry-run")).out
-    assert f"{field.name} of given, which bends it: it is resampled onto the reference once" in plan
+    assert f"aligned by {field.name}" in plan
+    assert "which bends it: it is resampled onto the reference once" in plan
     written = next(bent.anat().glob("*_from-FA_to-T1w_mode-image_xfm.h5"))
     assert written.stat().st_size > 1000

@@ -207,12 +207,13 @@ JUDGED = (
 RIGID = (
     *("mutual_information", "mutual_information_identity", "rotation_deg", "translation_mm"),
     *("start", "search_displacement_mm", "retries", "displacement_mm", *ACCEPTABLE),
+    "mirrored_fit",
 )
 COUNTED: dict[str, tuple[str, ...]] = {
     "prepare_image": ("nonfinite_voxels", "distinct_values", "foreground_l", "smoothness"),
     "align_rigidly": RIGID,
     "align_maps": RIGID,
-    "judge_alignment": JUDGED,
+    "judge_alignment": (*JUDGED, "mirrored_fit"),
     "judge_warp": (*JUDGED, "jacobian_min", "jacobian_max", "round_trip_mm"),
     "map_decay": (
         *("refused", "echoes", "noise", "off_line", "fewer_echoes_voxels", "unfitted_voxels"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wmhflow.ants.transforms import carry_points, jacobian_determinant, resample_through
+from wmhflow.core.align.mirrored import MOST_MIRRORED, mirrored_fit
 from wmhflow.core.align.quality import alignment_quality, poor_numbers, poor_text
 from wmhflow.core.space.geometry import world_coordinates
 from wmhflow.core.space.grids import Grid3D, resample_isotropic, resample_mask, robust_range
@@ -80,7 +81,9 @@ def judge_alignment(
         found = _quality_through(pair[0], pair[1], str(transform), seed)
     else:
         found = alignment_quality(pair[0], pair[1], matrix, seed)
+        found |= mirrored_facts(pair[0], pair[1], matrix, seed)
     poor = poor_numbers(found)
+    say_mirrored(found, (moving_name, fixed_name), quality)
     if poor:
         how = f"{given_name} does not bring {moving_name} to {fixed_name}"
         if transform is None:
@@ -94,11 +97,53 @@ def _quality_through(fixed: Grid3D, moving: Grid3D, transform: str, seed: int) -
     """Judge a transform that is not linear: what it makes of the image lies on the reference."""
     placed = Grid3D(resample_through(moving, fixed, [transform]), fixed.affine)
     found = alignment_quality(fixed, placed, np.eye(4), seed)
+    found |= mirrored_facts(fixed, placed, np.eye(4), seed)
     everywhere = Grid3D(np.ones(moving.data.shape, np.float32), moving.affine)
     seen = resample_through(everywhere, fixed, [transform], "nearest")
     # brighter than a tenth of the brightest is head
     head = fixed.data > 0.1
     return found | {"field_of_view_overlap": float(seen[head].mean()) if head.any() else 0.0}
+
+
+def mirrored_facts(
+    fixed: Grid3D, moving: Grid3D, matrix: NDArray[np.float64], seed: int
+) -> dict[str, float]:
+    """Tell whether an image fits better with left and right exchanged; nothing if nobody can tell.
+
+    Parameters
+    ----------
+    fixed, moving, matrix, seed
+        As for :func:`wmhflow.core.align.mirrored.mirrored_fit`.
+    """
+    found = mirrored_fit(fixed, moving, matrix, seed)
+    return {} if found is None else {"mirrored_fit": found}
+
+
+def say_mirrored(found: Mapping[str, float], names: tuple[str, str], quality: str) -> None:
+    """Say that an image fits better with left and right exchanged, if it does.
+
+    Parameters
+    ----------
+    found
+        What :func:`mirrored_facts` told.
+    names
+        The moving and the fixed image's files.
+    quality
+        What it leads to: ``flag`` or ``fail``.
+
+    Raises
+    ------
+    InputError
+        If it does, and ``quality`` is ``fail``.
+    """
+    times = found.get("mirrored_fit", 0.0)
+    if times > MOST_MIRRORED:
+        _complain(
+            f"{names[0]} or {names[1]} has left and right exchanged: their mutual information is "
+            f"{times:.2f} times as large with one of them turned round, so that one of them was "
+            "turned without its header.",
+            quality,
+        )
 
 
 def _better(

@@ -14,7 +14,7 @@ from wmhflow.core.space.grids import Grid3D, centroid_mm, robust_range
 from wmhflow.core.wmh.filling import LEAST_AGAIN_ML
 from wmhflow.files.itk import read_itk_affine, write_itk_affine
 from wmhflow.files.template import Template
-from wmhflow.steps.alignment import say_which_form_fits
+from wmhflow.steps.alignment import mirrored_facts, say_mirrored, say_which_form_fits
 from wmhflow.steps.kinds import Facts, Folder, MaskImage, about, step
 
 
@@ -70,8 +70,13 @@ def align_rigidly(
     if quality == "fail":
         refuse_poor(found, moving_name, fixed_name)
     transform = write_itk_affine(found.fit.matrix, folder / "rigid.txt")
-    centre = centroid_mm(Grid3D(robust_range(fixed.data), fixed.affine))
-    return RigidAlignment(Path(transform), rigid_metrics(found, centre, judged))
+    pair = [Grid3D(robust_range(grid.data), grid.affine) for grid in (fixed, moving)]
+    metrics = rigid_metrics(found, centroid_mm(pair[0]), judged)
+    if judged:
+        sides = mirrored_facts(pair[0], pair[1], found.fit.matrix, seed)
+        say_mirrored(sides, (moving_name, fixed_name), quality)
+        metrics |= sides
+    return RigidAlignment(Path(transform), metrics)
 
 
 def _ventricles_of(template: Template) -> TemplateVentricles:

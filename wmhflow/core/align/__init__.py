@@ -13,6 +13,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "head": ["Places", "centre_under_top", "places"],
         "affine": ["affine_matrix", "refine_affine", "align_template"],
         "meeting": ["apart_mm", "furthest_apart"],
+        "mirrored": ["mirrored_fit"],
         "plausible": ["matrix_fault", "field_fault", "folded_share"],
         "quality": ["alignment_quality", "poor_numbers", "edges"],
         "search": ["rotation_matrix", "rigid_matrix", "every_turn", "refine_rigid", "search_rigid"],
