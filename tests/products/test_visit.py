@@ -242,7 +242,9 @@ COUNTED: dict[str, tuple[str, ...]] = {
     ),
     "find_brain": ("brain_cut_share",),
     "share_brain": ("brain_cut_share",),
-    "read_parcellation": ("parcellation_unknown_voxels", "brain_cut_share"),
+    "read_parcellation": (
+        *("parcellation_unknown_voxels", "brain_cut_share", "parcellation_apart_mm"),
+    ),
     "warp_to_template": WARP,
     "warp_again": WARP,
     "find_infratentorial": ("wmh_infratentorial_mm3", "wmh_infratentorial_fraction"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from wmhflow.ants.brain import extract_brain, shared_brain
 from wmhflow.ants.priors import PRIORS_MARGIN_MM, warped_priors
 from wmhflow.ants.transforms import average_through, resample_through
+from wmhflow.core.align.meeting import apart_mm
 from wmhflow.core.checks import sanity
 from wmhflow.core.regions.nawm import combine_tissues, normal_appearing_white_matter
 from wmhflow.core.space.geometry import spacing_of
@@ -27,6 +29,10 @@ from wmhflow.labels.digits import LETTERS, VENTRICLES
 from wmhflow.labels.freesurfer import load_freesurfer_codes
 from wmhflow.steps.images import refuse
 from wmhflow.steps.kinds import Facts, LabelImage, MaskImage, about, load_labels, step
+
+# The bound of a misalignment, and one of the QC table.
+MOST_PARCELLATION_MM = 2.5
+log = logging.getLogger("wmhflow")
 
 
 class Brain(NamedTuple):
@@ -98,8 +104,39 @@ def read_parcellation(
         brain,
         LabelImage(complete_hemispheres(sides, affine), affine),
         LabelImage(lobes, affine),
-        facts | check_brain(brain, reference, str(in_file)),
+        facts | check_brain(brain, reference, str(in_file)) | _apart(tissue, reference, in_file),
     )
+
+
+def _apart(tissue: NDArray[np.uint8], reference: Grid3D, in_file: Path) -> Facts:
+    """Tell how far a parcellation lies from the tissues that the image shows, and say it."""
+    painted = painted_tissues(tissue, reference.data)
+    found = apart_mm(reference, Grid3D(painted, reference.affine))
+    if found is not None and found > MOST_PARCELLATION_MM:
+        log.warning(
+            "%s lies %.1f mm beside the tissues of the reference image, on average; is it of this "
+            "person and visit, and in the space that its name says? It is marked 'check'.",
+            in_file, found,
+        )  # fmt: skip
+    return {"parcellation_apart_mm": found}
+
+
+def painted_tissues(
+    tissue: NDArray[np.integer], image: NDArray[np.floating]
+) -> NDArray[np.float32]:
+    """Give every tissue the brightness that most of it has in an image.
+
+    Parameters
+    ----------
+    tissue
+        Tissue classes, shape (X, Y, Z); 0 stays 0.
+    image
+        Same shape.
+    """
+    painted = np.zeros(tissue.shape, np.float32)
+    for one in np.unique(tissue[tissue > 0]):
+        painted[tissue == one] = np.median(image[tissue == one])
+    return painted
 
 
 def check_brain(brain_mask: MaskImage, reference: Grid3D, source: str) -> Facts:
