@@ -32,6 +32,7 @@ from wmhflow.files.values import (
 )
 from wmhflow.plan.judging_fields import judge_fields, middle_of
 from wmhflow.plan.judging_maps import judge_maps
+from wmhflow.plan.judging_sources import judge_sources
 from wmhflow.plan.participant import sentence
 from wmhflow.plan.tissues import check_named_sides
 from wmhflow.plan.transforms import check_matrix
@@ -75,6 +76,7 @@ def judge_visit(visit: VisitPlan) -> tuple[Decision, ...]:
     from wmhflow.files.itk import check_whole
 
     notes = [*_judge_anatomical(visit), *_judge_parcellation(visit), *_judge_masks(visit)]
+    notes += judge_sources(visit)
     notes += judge_maps(visit)
     given = (visit.other_transform, visit.forward, visit.inverse, *_of_maps(visit))
     # many maps share one
