@@ -29,6 +29,7 @@ from wmhflow.bids.naming import TEMPLATE
 from wmhflow.errors import InputError
 from wmhflow.files.itk import read_point_map
 from wmhflow.files.transforms import linear_matrix
+from wmhflow.plan.visit import REFUSED as MAP_REFUSED
 
 Matrix = NDArray[np.float64]
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -298,6 +299,10 @@ def _looked(world: World, path: Path, about: str) -> Verdict | None:
     if ended:
         return ended
     used = {file.path.name for visit in look.visits for file in visit.sources}
+    # a map's transform costs its maps alone: the run ends with 1
+    for what, state, why in look.decided:
+        if state == MAP_REFUSED and path.name in why and path.name not in used:
+            return Verdict(REFUSED, f"{what}: {why}", about)
     if path.name in used:
         return None
     # without a transform there is a registration, which is judged, and the plan says so
