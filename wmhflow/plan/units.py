@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wmhflow.bids.query import FoundFile
-from wmhflow.bids.sidecars import read_sidecar
+from wmhflow.bids.sidecars import Names, read_sidecar
 from wmhflow.core.measure.typical import large_size, typical_size
 from wmhflow.errors import InputError
 from wmhflow.files.images import load_series, load_volume
@@ -78,7 +78,7 @@ def settle_unit(
     InputError
         If the stated unit measures something else, or the values fit several units or none.
     """
-    stated, by = _stated(planning, definition, file)
+    stated, by = _stated(definition, file, planning.names)
     if stated is not None and is_arbitrary(stated):
         if definition.can_be_relative:
             why = "its unit is arbitrary: values are taken as they are"
@@ -97,10 +97,10 @@ def settle_unit(
 
 
 def _stated(
-    planning: Planning, definition: MapDefinition, file: FoundFile
+    definition: MapDefinition, file: FoundFile, names: Names | None = None
 ) -> tuple[str | None, str]:
     """Return the unit that a text states, and which text."""
-    units = read_sidecar(file, planning.names).get("Units")
+    units = read_sidecar(file, names).get("Units")
     if units is not None and not isinstance(units, str):
         raise InputError(
             f"{file.path}: the Units in its JSON file are {units!r}, where a text such as "
