@@ -337,7 +337,7 @@ def test_a_known_producer_says_it_where_no_sidecar_does(
 ) -> None:
     path = give(tmp_path / "maps", "Ktrans", 2e-5)
     file = FoundFile(path, {"suffix": "Ktrans"}, "maps", tmp_path / "maps", kind)
-    planning = SimpleNamespace(say=lambda *_: None)
+    planning = SimpleNamespace(say=lambda *_: None, names=None)
     if told is None:
         with pytest.raises(InputError, match="does not say its unit"):
             settle_unit(planning, load_maps()["Ktrans"], file)
