@@ -149,7 +149,7 @@ def test_verdict_can_be_left_out(small_head: Grid3D, tmp_path: Path) -> None:
     off, flag = (
         aligned(small_head, moving, tmp_path, quality).metrics for quality in ("off", "flag")
     )
-    assert set(flag) - set(off) == {*ACCEPTABLE, "displacement_mm", "retries"}
+    assert set(flag) - set(off) == {*ACCEPTABLE, "displacement_mm", "retries", "mirrored_fit"}
     assert flag["retries"] == 0
     rows = [quality_row(f"x_registration_{name}", flag[name]) for name in ACCEPTABLE]
     assert {row["verdict"] for row in rows} == {"ok"}

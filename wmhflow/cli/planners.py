@@ -122,39 +122,45 @@ class _Planners:
         self._number = number
 
     def __enter__(self) -> _Planners:
-        context = multiprocessing.get_context("fork")
         # what ends this process must not reach another one before it is deaf to it
         before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
         try:
-            for _ in range(self._number):
-                ours, theirs = context.Pipe()
-                process = context.Process(
-                    target=_work, args=(theirs, self._plan, self._packing, os.getpid()), daemon=True
-                )
-                try:
-                    process.start()
-                except OSError as error:
-                    ours.close()
-                    log.info("Fewer processes plan: %s", error.strerror)
-                    break
-                finally:
-                    theirs.close()
-                self._planners.append(_Planner(process, ours))
-        finally:
             try:
+                self._begin()
+            finally:
                 # it is here that a signal is heard which came meanwhile
                 signal.pthread_sigmask(signal.SIG_SETMASK, before)
-            except BaseException:
-                self.__exit__()
-                raise
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
+    def _begin(self) -> None:
+        context = multiprocessing.get_context("fork")
+        for _ in range(self._number):
+            ours, theirs = context.Pipe()
+            process = context.Process(
+                target=_work, args=(theirs, self._plan, self._packing, os.getpid()), daemon=True
+            )
+            # known before it begins: a signal may also reach a thread that does not put it off
+            self._planners.append(_Planner(process, ours))
+            try:
+                process.start()
+            except OSError as error:
+                self._planners.pop().connection.close()
+                log.info("Fewer processes plan: %s", error.strerror)
+                break
+            finally:
+                theirs.close()
+
     def __exit__(self, *_: object) -> None:
-        for one in self._planners:
+        begun = [one for one in self._planners if one.process.pid is not None]
+        for one in begun:
             # it writes nothing that could be left half written
             one.process.kill()
-        for one in self._planners:
+        for one in begun:
             one.process.join()
+        for one in self._planners:
             one.connection.close()
         self._planners.clear()
 

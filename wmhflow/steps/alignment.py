@@ -137,7 +137,8 @@ def say_mirrored(found: Mapping[str, float], names: tuple[str, str], quality: st
         If it does, and ``quality`` is ``fail``.
     """
     times = found.get("mirrored_fit", 0.0)
-    if times > MOST_MIRRORED:
+    # of images that do not lie on each other anyway, the sides tell nothing
+    if times > MOST_MIRRORED and not poor_numbers(dict(found)):
         _complain(
             f"{names[0]} or {names[1]} has left and right exchanged: their mutual information is "
             f"{times:.2f} times as large with one of them turned round, so that one of them was "

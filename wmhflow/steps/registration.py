@@ -73,9 +73,8 @@ def align_rigidly(
     pair = [Grid3D(robust_range(grid.data), grid.affine) for grid in (fixed, moving)]
     metrics = rigid_metrics(found, centroid_mm(pair[0]), judged)
     if judged:
-        sides = mirrored_facts(pair[0], pair[1], found.fit.matrix, seed)
-        say_mirrored(sides, (moving_name, fixed_name), quality)
-        metrics |= sides
+        metrics |= mirrored_facts(pair[0], pair[1], found.fit.matrix, seed)
+        say_mirrored(metrics, (moving_name, fixed_name), quality)
     return RigidAlignment(Path(transform), metrics)
 
 
