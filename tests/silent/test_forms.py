@@ -162,7 +162,7 @@ def test_the_steps_of_a_visit_are_told_whom_to_trust(raw: Path, derivatives: Pat
     mask(derivatives)
     save_image(derivatives / "sub-01" / "perf" / "sub-01_space-T1w_cbf.nii.gz")
     visit = plan_one(raw, derivatives)
-    readers = {"prepare_image", "bring_mask", "sample_maps", "sample_opposites"}
+    readers = {"prepare_image", "bring_mask", "sample_maps"}
     for words, told in (((), {None}), (("--trust", "qform"), {"qform"})):
         settings = parse_settings([str(raw), "out", "participant", *words])
         recipes = [one for one in visit_unit(visit, settings).recipes

@@ -14,15 +14,16 @@ import numpy as np
 import pytest
 
 from tests.builders import save_image
+from wmhflow.core.measure.coverage import coverage_of_each
 from wmhflow.files.itk import write_itk_affine
 from wmhflow.steps.kinds import LabelImage
 from wmhflow.steps.lesion_maps import (
     arrange_lesions,
     contrast,
+    lesion_rows,
     mirror_lesions,
-    sample_lesions,
 )
-from wmhflow.steps.measures import MapOptions
+from wmhflow.steps.measures import MapOptions, load_maps
 from wmhflow.steps.purity import NO_GUARD, Purity
 
 SHAPE = (20, 16, 12)
@@ -43,17 +44,29 @@ for number, value in {1: 0.2, 2: 0.25, 3: 0.3, 4: 0.1}.items():
     VALUES[number == LESIONS] = value
 
 
+def sampled_in(
+    lesions: LabelImage, opposite: LabelImage, path: Path, purity: Purity = NO_GUARD
+) -> list[dict[str, Any]]:
+    options = [MapOptions("FA", "1", 0.0, 1.0)]
+    loaded = load_maps([path], options, None)
+    shape = loaded.maps["FA"][0].shape
+    images = [lesions.data, opposite.data]
+    weights = coverage_of_each(images, AFFINE, shape, loaded.affine)
+    count = int(lesions.data.max())
+    return lesion_rows(options, loaded, count, weights, LabelImage(TISSUE, AFFINE), purity)
+
+
 def rows(
     folder: Path, values: Any = VALUES, affine: Any = AFFINE, purity: Purity = NO_GUARD
 ) -> dict[int, dict[str, Any]]:
     still = Path(write_itk_affine(np.eye(4), folder / "still.txt"))
-    lesions, tissue = LabelImage(LESIONS, AFFINE), LabelImage(TISSUE, AFFINE)
+    lesions = LabelImage(LESIONS, AFFINE)
+    tissue = LabelImage(TISSUE, AFFINE)
     opposite = mirror_lesions(lesions, tissue, still, still, folder).opposite
     path = save_image(folder / "map.nii", values, affine, dtype=np.float64)
-    options = [MapOptions("FA", "1", 0.0, 1.0)]
-    sampled = sample_lesions([path], options, lesions, opposite, tissue, purity=purity)
+    sampled = sampled_in(lesions, opposite, path, purity)
     far = [{"map": "FA", "lesion_class": "all", "shell": "rest", "mean": 0.45}]
-    table = arrange_lesions([sampled.rows], far, ["FA"], [])
+    table = arrange_lesions([sampled], far, ["FA"], [])
     return {row["index"]: row for row in table.table}
 
 
@@ -106,9 +119,7 @@ def test_a_map_that_ends_before_a_lesion_gives_no_number(tmp_path: Path) -> None
 def test_no_lesions_make_no_rows(tmp_path: Path) -> None:
     nothing = LabelImage(np.zeros(SHAPE, dtype=np.int32), AFFINE)
     path = save_image(tmp_path / "map.nii", VALUES, AFFINE)
-    tissue = LabelImage(TISSUE, AFFINE)
-    options = [MapOptions("FA", "1", 0.0, 1.0)]
-    assert sample_lesions([path], options, nothing, nothing, tissue).rows == []
+    assert sampled_in(nothing, nothing, path) == []
 
 
 @pytest.mark.parametrize(

@@ -14,18 +14,20 @@ import numpy as np
 import pytest
 
 from tests.builders import save_image
+from wmhflow.core.measure.coverage import coverage_of_each
 from wmhflow.core.measure.mirror import free_of_lesions
 from wmhflow.core.regions.partition import partition
 from wmhflow.files.itk import write_itk_affine
 from wmhflow.labels.rows import TableRegion
 from wmhflow.steps.kinds import LabelImage
-from wmhflow.steps.measures import MapOptions
+from wmhflow.steps.measures import MapOptions, load_maps
 from wmhflow.steps.mirror import (
     compare_sides,
     has_trivial_load,
     mirror_partition,
-    sample_opposites,
+    opposite_rows,
 )
+from wmhflow.steps.partition import as_partition
 
 SHAPE = (20, 16, 12)
 AFFINE = np.diag([2.0, 2.0, 2.0, 1.0])
@@ -54,15 +56,12 @@ def opposites(
         forward=Path(write_itk_affine(turn, folder / "forward.txt")),
         folder=folder,
     )
-    sampled = sample_opposites(
-        [save_image(folder / "map.nii", values, world)],
-        [MapOptions("FA", "1", -10.0, 10.0, arbitrary_zero=arbitrary)],
-        mirrored.own,
-        mirrored.opposite,
-        columns,
-        [region.as_dict() for region in REGIONS],
-    )
-    return {row["index"]: row for row in sampled.rows}
+    options = [MapOptions("FA", "1", -10.0, 10.0, arbitrary_zero=arbitrary)]
+    loaded = load_maps([save_image(folder / "map.nii", values, world)], options, None)
+    sides = [as_partition(part, columns) for part in mirrored]
+    weights = coverage_of_each([side.labels for side in sides], world, SHAPE, loaded.affine)
+    rows = opposite_rows(options, loaded, sides, weights, REGIONS)
+    return {row["index"]: row for row in rows}
 
 
 def test_a_symmetric_map_has_no_asymmetry(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from wmhflow.core.diffusion.fractions import tissue_fractions
 from wmhflow.core.diffusion.freewater import fit_free_water
 from wmhflow.core.diffusion.gradients import Gradients
 from wmhflow.core.diffusion.tensor import fit_tensor
-from wmhflow.core.measure.coverage import coverage_weights, merge_regions, union_entries
+from wmhflow.core.measure.coverage import coverage_of_each, merge_regions, union_entries
 from wmhflow.core.measure.independence import gather_cells, pair_shares
 from wmhflow.core.measure.means import union_means
 from wmhflow.core.measure.statistics import region_statistics
@@ -155,7 +155,8 @@ def _warm_regions(head: _Head, arranged: Callable[..., NDArray[Any]]) -> None:
 
 def _warm_sampling(head: _Head) -> None:
     affine = np.diag([*SPACING_MM, 1.0])
-    weights = coverage_weights(1 + head.white_matter, affine, SHAPE, affine)
+    labels = 1 + head.white_matter
+    weights, _ = coverage_of_each([labels, labels[::-1]], affine, SHAPE, affine)
     merged = merge_regions(weights, [(1, [1]), (3, [1, 2])])
     values = head.white_matter.astype(np.float32)
     entries = union_entries(weights, [(1, [1]), (3, [1, 2])])

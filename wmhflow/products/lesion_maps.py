@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from wmhflow.plan.visit import MapPlan
 from wmhflow.products.dictionary import describing
 from wmhflow.products.keys import Visit
 from wmhflow.products.maps import group_name
-from wmhflow.products.product import Recipe, Taken, Work
+from wmhflow.products.product import Recipe, Work
 from wmhflow.products.tables import LESION_MAPS_TABLE, PROFILES_TABLE
-from wmhflow.steps.lesion_maps import arrange_lesions, mirror_lesions, sample_lesions
+from wmhflow.steps.lesion_maps import arrange_lesions, mirror_lesions
 
 
 def mirrored_lesions(visit: Visit) -> Recipe:
@@ -27,33 +24,6 @@ def mirrored_lesions(visit: Visit) -> Recipe:
             "infarct": visit.infarct,
         },
         makes={"opposite": Work("lesion_opposites")},
-    )
-
-
-def lesion_samples(
-    name: str, maps: Mapping[str, Taken], options: Mapping[str, Any], mem_gb: float
-) -> Recipe:
-    """Declare the samples of maps on one grid in each lesion.
-
-    Parameters
-    ----------
-    name
-        Of the group of maps.
-    maps, options, mem_gb
-        What all samples of the group take, are told and need.
-    """
-    return Recipe(
-        f"lesions_{name}",
-        sample_lesions,
-        takes={
-            **maps,
-            "lesions": "seg_lesions",
-            "opposite": "lesion_opposites",
-            "tissue": "seg_tissue",
-        },
-        options=dict(options),
-        makes={"rows": Work(f"lesions_{name}")},
-        mem_gb=mem_gb,
     )
 
 

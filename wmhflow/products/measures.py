@@ -16,7 +16,7 @@ from wmhflow.products.contrasts import contrasts
 from wmhflow.products.dictionary import describing
 from wmhflow.products.inputs import WITHOUT
 from wmhflow.products.keys import TEMPLATE_PRODUCT, Visit
-from wmhflow.products.lesion_maps import lesion_samples, lesion_table, mirrored_lesions
+from wmhflow.products.lesion_maps import lesion_table, mirrored_lesions
 from wmhflow.products.map_images import (
     aligned_maps,
     given_files,
@@ -54,11 +54,11 @@ from wmhflow.steps.measures import (
     gather_quality,
     measure_load,
     measure_volumes,
-    sample_maps,
 )
-from wmhflow.steps.mirror import compare_sides, mirror_partition, sample_opposites
+from wmhflow.steps.mirror import compare_sides, mirror_partition
 from wmhflow.steps.partition import FinestPartition, divide_finest
 from wmhflow.steps.purity import Purity
+from wmhflow.steps.sampling import sample_maps
 
 PARTITION = {name: name for name in FinestPartition._fields}
 
@@ -200,7 +200,7 @@ def _map_group(visit: Visit, group: tuple[MapPlan, ...]) -> Iterator[Recipe]:
     yield from fitted_maps(visit, group)
     yield from alps(visit, group)
     yield from brought_maps(visit, group)
-    yield from _samples(visit, group, group_name(group))
+    yield _samples(visit, group, group_name(group))
 
 
 def aligned_group(visit: Visit, group: tuple[MapPlan, ...]) -> Iterator[Recipe]:
@@ -259,49 +259,38 @@ def _judged_group(
         yield named_by_image(recipe, name)
 
 
-def _samples(visit: Visit, group: tuple[MapPlan, ...], name: str) -> Iterator[Recipe]:
-    """Declare the samples of maps on one grid, in every region and in the opposite places."""
-    maps: dict[str, Taken] = {
-        "maps": [sampled_of(entry) for entry in group],
-        "transform": None if is_brought(group[0]) else transform_of(group),
-        "without": WITHOUT,
-    }
-    options: dict[str, Any] = {
-        "options": [map_options(entry) for entry in group],
-        "zeros": visit.settings.inputs.zeros,
-        "purity": Purity(visit.settings.inputs.min_purity, visit.settings.inputs.max_csf),
-        **visit.trusted,
-    }
-    mem_gb, regions = 1.5 + 0.3 * len(group), visit.settings.regions
-    yield Recipe(
+def _samples(visit: Visit, group: tuple[MapPlan, ...], name: str) -> Recipe:
+    """Declare the samples of maps on one grid: regions, opposite places, and each lesion."""
+    regions = visit.settings.regions
+    kinds = ("rows", "penumbra", "curves", "opposites", "lesions")
+    return Recipe(
         f"sampling_{name}",
         sample_maps,
-        takes={**maps, **PARTITION, "distance": "distance_WMH"},
+        takes={
+            "maps": [sampled_of(entry) for entry in group],
+            "transform": None if is_brought(group[0]) else transform_of(group),
+            "without": WITHOUT,
+            **PARTITION,
+            "distance": "distance_WMH",
+            "own": "own",
+            "opposite": "opposite",
+            "lesions": "seg_lesions",
+            "lesion_opposites": "lesion_opposites",
+            "tissue": "seg_tissue",
+        },
         options={
-            **options,
+            "options": [map_options(entry) for entry in group],
+            "zeros": visit.settings.inputs.zeros,
+            "purity": Purity(visit.settings.inputs.min_purity, visit.settings.inputs.max_csf),
+            **visit.trusted,
             "n_shells": shell_count(regions.shell_width, regions.shell_max),
             "seed": visit.seed,
         },
         makes={
-            **{kind: Work(f"{kind}_{name}") for kind in ("rows", "penumbra", "curves")},
+            **{kind: Work(f"{kind}_{name}") for kind in kinds},
             "facts": Facts(f"sampling_{name}"),
         },
-        mem_gb=mem_gb,
-    )
-    yield lesion_samples(name, maps, options, mem_gb)
-    yield Recipe(
-        f"opposites_{name}",
-        sample_opposites,
-        takes={
-            **maps,
-            "own": "own",
-            "opposite": "opposite",
-            "columns": "columns",
-            "regions": "regions",
-        },
-        options=options,
-        makes={"rows": Work(f"opposites_{name}")},
-        mem_gb=mem_gb,
+        mem_gb=1.5 + 0.3 * len(group),
     )
 
 

@@ -28,7 +28,7 @@ def contrast_regions(
     maps, profiles
         Rows of the tables of maps and of profiles.
     opposites
-        Rows of :func:`wmhflow.steps.mirror.sample_opposites`, of every group of maps.
+        Rows of :func:`wmhflow.steps.mirror.opposite_rows`, of every group of maps.
     without_ratio
         Maps whose zero is chosen by the program that made them.
     """

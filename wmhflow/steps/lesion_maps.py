@@ -11,15 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wmhflow.ants.transforms import resample_through
-from wmhflow.core.measure.coverage import coverage_weights, merge_regions
+from wmhflow.core.measure.coverage import CoverageWeights, coverage_weights, merge_regions
 from wmhflow.core.measure.purity import keep_pure, share_of
 from wmhflow.core.measure.regional import statistics_of
-from wmhflow.core.measure.zeros import AUTO
 from wmhflow.core.space.grids import Grid3D, box_of, cropped
 from wmhflow.files.itk import write_itk_affine
 from wmhflow.labels.digits import WHITE_MATTER, class_of
 from wmhflow.steps.kinds import Folder, LabelImage, MaskImage, Rows, step
-from wmhflow.steps.measures import MapOptions, load_maps
+from wmhflow.steps.measures import LoadedMaps, MapOptions
 from wmhflow.steps.purity import FLUID, NO_GUARD, Purity
 
 CELLS = ("n", "volume_mm3", "coverage", "mean", "sd", "median")
@@ -69,47 +68,36 @@ def mirror_lesions(
     return MirroredLesions(LabelImage(opposite, grid.affine))
 
 
-class LesionSamples(NamedTuple):
-    """Rows of the table of maps in lesions, of maps on one grid."""
-
-    rows: Rows
-
-
-@step(mem_gb=1.5)
-def sample_lesions(
-    maps: list[Path],
-    options: list[MapOptions],
-    lesions: LabelImage,
-    opposite: LabelImage,
+def lesion_rows(
+    options: Sequence[MapOptions],
+    loaded: LoadedMaps,
+    count: int,
+    weights: Sequence[CoverageWeights],
     tissue: LabelImage,
-    transform: Path | None = None,
-    zeros: str = AUTO,
-    trust: str | None = None,
     purity: Purity = NO_GUARD,
-    without: Sequence[str] = (),
-) -> LesionSamples:
+) -> Rows:
     """Sample maps that share a grid in each lesion, and in the white matter opposite to it.
 
     Parameters
     ----------
-    maps, options, transform, zeros, trust, purity, without
-        As for :func:`wmhflow.steps.measures.sample_maps`.
-    lesions, opposite
-        seg-lesions, and what lies opposite to each.
+    options, loaded
+        What is known of maps on one grid, and what they hold.
+    count
+        Of lesions.
+    weights
+        What each lesion covers of the maps' grid, and what lies opposite to it.
     tissue
         seg-tissue.
+    purity
+        Which map voxels count.
     """
-    count = int(lesions.data.max(initial=0))
-    loaded = load_maps(maps, options, transform, zeros, trust, without)
-    shape = next(iter(loaded.maps.values()))[0].shape
-    too_wet = _too_wet(tissue, shape, loaded.affine, purity)
+    too_wet = _too_wet(tissue, weights[0].map_shape, loaded.affine, purity)
     sides = []
-    for image in (lesions, opposite):
-        weights = coverage_weights(image.data, image.affine, shape, loaded.affine)
-        weights = merge_regions(weights, [(i, [i]) for i in range(1, count + 1)])
-        sides.append(statistics_of(loaded.maps, keep_pure(weights, purity.least, too_wet)))
+    for part in weights:
+        merged = merge_regions(part, [(i, [i]) for i in range(1, count + 1)])
+        sides.append(statistics_of(loaded.maps, keep_pure(merged, purity.least, too_wet)))
     own, beside = sides
-    rows = [
+    return [
         {"index": i + 1, "map": one.name, "unit": one.unit}
         | {name: _number(own[one.name][name][i]) for name in CELLS}
         | {f"opposite_{name}": _number(beside[one.name][name][i])
@@ -117,7 +105,6 @@ def sample_lesions(
         for one in options
         for i in range(count)
     ]  # fmt: skip
-    return LesionSamples(rows)
 
 
 def _too_wet(
@@ -151,7 +138,7 @@ def arrange_lesions(
     Parameters
     ----------
     rows
-        Rows of :func:`sample_lesions`, of every group of maps.
+        Rows of :func:`lesion_rows`, of every group of maps.
     profiles
         Rows of the table of profiles, which has the far reference.
     names

@@ -13,19 +13,24 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from wmhflow.core.measure.coverage import Coverage
+from wmhflow.core.measure.coverage import (
+    Coverage,
+    CoverageWeights,
+    merge_regions,
+    union_entries,
+)
 from wmhflow.core.measure.load import load_curve
 from wmhflow.core.measure.mirror import asymmetry_index
 from wmhflow.core.measure.profiles import profile
 from wmhflow.core.measure.regional import (
     covered_share,
     distinct_rows,
-    region_entries,
+    membership_of,
     region_volumes,
-    region_weights,
     statistics_of,
 )
 from wmhflow.core.measure.statistics import region_statistics
+from wmhflow.core.measure.surroundings import Strata, surroundings_on
 from wmhflow.core.measure.zeros import AUTO, NoData, find_no_data, holds_data
 from wmhflow.core.regions.lesions import lesion_centres
 from wmhflow.core.regions.partition import ALL, IN_NAWM, IN_WMH, TISSUES, Partition, Row
@@ -55,6 +60,7 @@ from wmhflow.labels.digits import (
     side_of,
 )
 from wmhflow.labels.edges import interval_mm
+from wmhflow.labels.rows import TableRegion
 from wmhflow.registries.quality import find_measure
 from wmhflow.steps.kinds import Facts, LabelImage, MaskImage, Rows, Table, step
 from wmhflow.steps.partition import as_partition, as_regions
@@ -316,6 +322,14 @@ def _sisters(one: MapOptions, options: Sequence[MapOptions]) -> list[str]:
     ]
 
 
+class Around(NamedTuple):
+    """What lies around lesions, what it covers of maps, and the seed of draws for intervals."""
+
+    strata: Strata
+    weights: CoverageWeights
+    seed: int
+
+
 class Samples(NamedTuple):
     """Rows of the table of maps, of penumbrae and of curves, and counts for the QC table."""
 
@@ -325,61 +339,43 @@ class Samples(NamedTuple):
     facts: Facts
 
 
-@step(mem_gb=1.5)
-def sample_maps(
-    maps: list[Path],
-    options: list[MapOptions],
-    labels: LabelImage,
-    columns: Table,
-    regions: Rows,
-    distance: Grid3D,
-    n_shells: int,
-    seed: int,
-    transform: Path | None = None,
-    zeros: str = AUTO,
-    trust: str | None = None,
+def region_samples(
+    files: Sequence[Path],
+    options: Sequence[MapOptions],
+    loaded: LoadedMaps,
+    found: Partition,
+    regions: Sequence[TableRegion],
+    weights: CoverageWeights,
+    around: Around,
     purity: Purity = NO_GUARD,
-    without: Sequence[str] = (),
 ) -> Samples:
-    """Sample maps that share a grid in every region, each in its own grid.
+    """Sample maps that share a grid in every region.
 
     Parameters
     ----------
-    maps, options
-        Maps on one grid, and what is known of each.
-    labels, columns, regions
+    files, options, loaded
+        Maps on one grid, what is known of each, and what they hold.
+    found, regions
         The finest partition, and the tables' regions.
-    distance
-        From the lesion edge in mm, negative inside.
-    n_shells
-        Of the outer shells.
-    seed
-        Of the draws for intervals.
-    transform
-        From the maps to the reference, ITK; None where the headers agree.
-    zeros
-        What zeros are: ``auto``, ``data`` or ``missing``.
-    trust
-        The form of their headers that is believed, ``sform`` or ``qform``.
+    weights
+        What each number of the partition covers of the maps' grid.
+    around
+        What lies around lesions, what it covers, and the seed of the draws for intervals.
     purity
         Which map voxels count for a region.
-    without
-        Names of maps that cannot be used: their samples are n/a.
     """
-    found = as_partition(labels, columns)
-    every = as_regions(regions)
-    described = [region.described | {"tissue": tissue} for region in every for tissue in TISSUES]
-    rows = [Row(region.terms, tissue) for region in every for tissue in TISSUES]
+    described = [region.described | {"tissue": tissue} for region in regions for tissue in TISSUES]
+    rows = [Row(region.terms, tissue) for region in regions for tissue in TISSUES]
     places = {(row["seg"], row["index"], row["tissue"]): i for i, row in enumerate(described)}
-    loaded = load_maps(maps, options, transform, zeros, trust, without)
-    shape = next(iter(loaded.maps.values()))[0].shape
-    grid = (shape, loaded.affine)
-    weights, kept, wet, at = _covered(found, labels.affine, grid, rows, described, purity)
+    whole, kept, wet, at = _covered(found, weights, rows, described, purity)
     sampled = statistics_of(loaded.maps, kept)
-    around = AroundLesions(found, distance, n_shells, kept, loaded.affine, purity.least, wet)
+    surroundings = surroundings_on(
+        around.strata, around.weights, loaded.affine, least_purity=purity.least, excluded=wet
+    )
+    near = AroundLesions(surroundings, kept, loaded.affine)
     penumbra, curves = [], []
     for name, (values, valid) in loaded.maps.items():
-        shown = around.look_at(name, values, valid, sampled[name]["n_effective"], seed)
+        shown = near.look_at(name, values, valid, sampled[name]["n_effective"], around.seed)
         penumbra += shown.penumbra
         curves += shown.curves
         sampled[name]["n_effective"] = shown.samples
@@ -391,13 +387,13 @@ def sample_maps(
         for cells, measured in zip(described, cells_of[one.name], strict=True)
     ]
     nawm = int(at[places[WHITE["NAWM"]]])
-    impure = impure_share(weights, kept, nawm)
-    field = _field_of_view(weights, [int(at[places[row]]) for row in WHITE.values()])
+    impure = impure_share(whole, kept, nawm)
+    field = _field_of_view(whole, [int(at[places[row]]) for row in WHITE.values()])
     facts = _coverage_facts(loaded.maps, sampled, places, field, impure)
-    for path, one in zip(maps, options, strict=True):
+    for path, one in zip(files, options, strict=True):
         median = float(sampled[one.name]["median"][places[WHITE["NAWM"]]])
         facts |= _unit_facts(one, median)
-        facts |= _zero_facts(path, one, loaded, weights, (nawm, int(at[places[WHITE["WMH"]]])))
+        facts |= _zero_facts(path, one, loaded, whole, (nawm, int(at[places[WHITE["WMH"]]])))
         facts |= _fluid_facts(path, one, sampled[one.name], places)
         facts |= tissue_facts(one.name, sampled[one.name], places)
     return Samples(table, penumbra, curves, facts)
@@ -426,8 +422,7 @@ def _fluid_facts(
 
 def _covered(
     found: Partition,
-    label_affine: NDArray[np.float64],
-    grid: tuple[Sequence[int], NDArray[np.float64]],
+    weights: CoverageWeights,
     rows: Sequence[Row],
     described: Sequence[Mapping[str, Any]],
     purity: Purity,
@@ -438,11 +433,11 @@ def _covered(
     """
     if not purity.acts:
         distinct, at = distinct_rows(found, rows)
-        entries = region_entries(found, label_affine, *grid, distinct)
+        entries = union_entries(weights, membership_of(found, distinct))
         return entries, entries, None, at
-    weights = region_weights(found, label_affine, *grid, rows)
-    wet = wet_voxels(weights, described, purity)
-    return weights, keep_rows(weights, described, purity), wet, np.arange(len(rows))
+    whole = merge_regions(weights, membership_of(found, rows))
+    wet = wet_voxels(whole, described, purity)
+    return whole, keep_rows(whole, described, purity), wet, np.arange(len(rows))
 
 
 def _zero_facts(

@@ -11,16 +11,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from wmhflow.ants.transforms import resample_through
+from wmhflow.core.measure.coverage import CoverageWeights, merge_regions
 from wmhflow.core.measure.mirror import asymmetry_index, free_of_lesions
-from wmhflow.core.measure.regional import means_in, region_weights, statistics_of
-from wmhflow.core.measure.zeros import AUTO
-from wmhflow.core.regions.partition import Row
+from wmhflow.core.measure.regional import means_of, membership_of, statistics_of
+from wmhflow.core.regions.partition import Partition, Row
 from wmhflow.core.space.grids import Grid3D
 from wmhflow.files.itk import write_itk_affine
 from wmhflow.labels.digits import LETTER_BOTH, LETTER_LEFT
 from wmhflow.labels.rows import TableRegion
 from wmhflow.steps.kinds import Folder, LabelImage, Rows, Table, step
-from wmhflow.steps.measures import MapOptions, load_maps
+from wmhflow.steps.measures import LoadedMaps, MapOptions
 from wmhflow.steps.partition import as_partition, as_regions
 from wmhflow.steps.purity import NO_GUARD, Purity, fluid_rows, keep_sides
 
@@ -58,55 +58,48 @@ def mirror_partition(
     return Mirrored(LabelImage(own.labels, grid.affine), LabelImage(opposite.labels, grid.affine))
 
 
-class Opposites(NamedTuple):
-    """Rows of the table of asymmetry, of maps."""
-
-    rows: Rows
-
-
-@step(mem_gb=1.5)
-def sample_opposites(
-    maps: list[Path],
-    options: list[MapOptions],
-    own: LabelImage,
-    opposite: LabelImage,
-    columns: Table,
-    regions: Rows,
-    transform: Path | None = None,
-    zeros: str = AUTO,
-    trust: str | None = None,
+def opposite_rows(
+    options: Sequence[MapOptions],
+    loaded: LoadedMaps,
+    sides: Sequence[Partition],
+    weights: Sequence[CoverageWeights],
+    regions: Sequence[TableRegion],
     purity: Purity = NO_GUARD,
-    without: Sequence[str] = (),
-) -> Opposites:
+) -> Rows:
     """Sample maps in every region of one side, and in the place opposite to it.
 
     Parameters
     ----------
-    maps, options, transform, zeros, trust, purity, without
-        As for :func:`wmhflow.steps.measures.sample_maps`.
-    own, opposite, columns
-        The mirrored partition.
+    options, loaded
+        What is known of maps on one grid, and what they hold.
+    sides
+        The partition without the lesions of either side, and its mirror image without them.
+    weights
+        What each number of these covers of the maps' grid.
     regions
         The tables' regions.
+    purity
+        Which map voxels count for a region.
     """
-    every = as_regions(regions)
-    sided = one_sided(every)
+    sided = one_sided(regions)
     rows = [Row(region.terms) for region in sided]
-    loaded = load_maps(maps, options, transform, zeros, trust, without)
-    shape = next(iter(loaded.maps.values()))[0].shape
-    sides = [as_partition(part, columns) for part in (own, opposite)]
-    affine = own.affine
     if purity.acts:
         # the fluid that is there, on either side, rather than what lies opposite to it
-        fluid = region_weights(sides[0], affine, shape, loaded.affine, fluid_rows(every))
-        weights = (region_weights(side, affine, shape, loaded.affine, rows) for side in sides)
+        fluid = merge_regions(weights[0], membership_of(sides[0], fluid_rows(regions)))
+        merged = (
+            merge_regions(part, membership_of(side, rows))
+            for side, part in zip(sides, weights, strict=True)
+        )
         sampled = [
             statistics_of(loaded.maps, keep_sides(covered, sided, fluid, purity))
-            for covered in weights
+            for covered in merged
         ]
     else:
-        sampled = [means_in(side, affine, loaded.maps, loaded.affine, rows) for side in sides]
-    table = [
+        sampled = [
+            means_of(side, part, loaded.maps, rows)
+            for side, part in zip(sides, weights, strict=True)
+        ]
+    return [
         described(region, one.name, one.unit)
         | compared(
             region,
@@ -116,7 +109,6 @@ def sample_opposites(
         for one in options
         for i, region in enumerate(sided)
     ]
-    return Opposites(table)
 
 
 def _cells(statistics: dict[str, Any], i: int) -> dict[str, float]:
@@ -127,7 +119,7 @@ def _cells(statistics: dict[str, Any], i: int) -> dict[str, float]:
     }
 
 
-def one_sided(regions: list[TableRegion]) -> list[TableRegion]:
+def one_sided(regions: Sequence[TableRegion]) -> list[TableRegion]:
     """Keep the regions of one side: only they have an opposite."""
     return [region for region in regions if region.hemisphere != LETTER_BOTH]
 
@@ -174,7 +166,7 @@ def compare_sides(volumes: Rows, regions: Rows, maps: list[Rows] | None = None) 
     regions
         The tables' regions.
     maps
-        Rows of :func:`sample_opposites`.
+        Rows of :func:`opposite_rows`.
     """
     rows = {(row["seg"], row["index"]): row for row in volumes}
     table = [

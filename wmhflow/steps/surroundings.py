@@ -17,11 +17,12 @@ from wmhflow.core.measure.surroundings import (
     FEWEST_BLOCKS,
     MapSums,
     ShellMeans,
+    Strata,
     Surroundings,
     bin_means,
     shell_means,
+    strata_of,
     sum_map,
-    surroundings_of,
 )
 from wmhflow.core.regions.partition import IN_NAWM, Partition
 from wmhflow.core.space.grids import Grid3D
@@ -55,42 +56,18 @@ class AroundLesions:
 
     Parameters
     ----------
-    found
-        The finest partition; its shells are looked at.
-    distance
-        From the lesion edge in mm, negative inside, on the partition's grid.
-    n_shells
-        Of the outer shells.
+    around
+        What lies around lesions.
     weights
         What every region of the table covers on the maps' grid.
     map_affine
         Map voxel to the partition's world mm.
-    least_purity, excluded
-        How much of a map voxel a shell must cover, and voxels that count for none.
     """
 
     def __init__(
-        self,
-        found: Partition,
-        distance: Grid3D,
-        n_shells: int,
-        weights: Coverage,
-        map_affine: NDArray[np.float64],
-        least_purity: float = 0.0,
-        excluded: NDArray[np.bool_] | None = None,
+        self, around: Surroundings, weights: Coverage, map_affine: NDArray[np.float64]
     ) -> None:
-        shell, lesion_class = _numbered(found, n_shells)
-        self.around: Surroundings = surroundings_of(
-            shell[found.labels],
-            lesion_class[found.labels],
-            distance.data,
-            (n_shells + 1, len(LESION_CLASSES)),
-            distance.affine,
-            weights.map_shape,
-            map_affine,
-            least_purity=least_purity,
-            excluded=excluded,
-        )
+        self.around = around
         self.shares = pair_shares(weights, gather_cells(weights, map_affine))
 
     def look_at(
@@ -121,6 +98,27 @@ class AroundLesions:
         with np.errstate(divide="ignore"):
             every = 1 / self.shares[:, 0]
         return Found(penumbra, curves, independent_samples(self.shares, alike, every, n_valid))
+
+
+def strata_around(found: Partition, distance: Grid3D, n_shells: int) -> Strata:
+    """Divide what lies around lesions by shell and by fine distance.
+
+    Parameters
+    ----------
+    found
+        The finest partition; its shells are looked at.
+    distance
+        From the lesion edge in mm, negative inside, on the partition's grid.
+    n_shells
+        Of the outer shells.
+    """
+    shell, lesion_class = _numbered(found, n_shells)
+    return strata_of(
+        shell[found.labels],
+        lesion_class[found.labels],
+        distance.data,
+        (n_shells + 1, len(LESION_CLASSES)),
+    )
 
 
 def _numbered(found: Partition, n_shells: int) -> tuple[NDArray[np.int16], NDArray[np.int16]]:

@@ -16,6 +16,7 @@ from scipy.spatial import ConvexHull, HalfspaceIntersection
 from scipy.spatial.transform import Rotation
 
 from tests.builders import DATA
+from wmhflow.core.measure import coverage
 from wmhflow.core.measure.coverage import CoverageWeights, coverage_weights, merge_regions
 from wmhflow.core.measure.statistics import region_statistics
 
@@ -137,6 +138,32 @@ def test_weights_add_up_to_the_volumes_of_the_regions(seed, angles, size):
     assert (weights.fractions <= 1).all()
     everything = merge_regions(weights, [(9, weights.index.tolist())])
     assert everything.fractions.max(initial=0) <= 1 + 1e-12
+
+
+@pytest.mark.parametrize("angles", [(20, -7, 13), (0, 0, 11)])
+@pytest.mark.parametrize("most_codes", [1 << 62, 40])
+def test_several_images_at_once_are_covered_as_each_alone(monkeypatch, angles, most_codes):
+    """Whether a map's voxels are upright prisms in the labels' grid or not, and however many."""
+    monkeypatch.setattr(coverage, "MOST_CODES", most_codes)
+    rng = np.random.default_rng(3)
+    shape = (11, 9, 10)
+    images = [np.zeros(shape, int) for _ in range(4)]
+    images[0][1:7, 2:8, 3:9] = rng.integers(0, 4, (6, 6, 6)) * 70
+    images[1][4:, :5, 2:7] = rng.integers(0, 3, (7, 5, 5))
+    images[3][:] = np.indices(shape)[0] // 5 + 1
+    grids = centred(shape, (1, 0.9, 1.2)), (12, 8, 9), centred((12, 8, 9), (0.9, 1.4, 1.3), angles)
+    together = coverage.coverage_of_each(images, *grids)
+    for found, image in zip(together, images, strict=True):
+        alone = coverage_weights(image, *grids)
+        for name in ("index", "volume_mm3", "voxels", "starts", "regions"):
+            assert np.array_equal(getattr(found, name), getattr(alone, name)), name
+        assert found.fractions == pytest.approx(alone.fractions, rel=1e-11, abs=1e-13)
+
+
+def test_images_of_different_shapes_are_not_taken_together():
+    images = [np.ones((2, 2, 2), int), np.ones((2, 2, 3), int)]
+    with pytest.raises(ValueError, match="one shape"):
+        coverage.coverage_of_each(images, np.eye(4), (2, 2, 2), np.eye(4))
 
 
 def test_the_same_grid_gives_whole_voxels():

@@ -24,6 +24,8 @@ from wmhflow.core.arrays.threads import over_ranges
 from wmhflow.core.arrays.validation import checked_labels, checked_volume, kernel_ready
 from wmhflow.core.measure.intersection import (
     covered_fractions,
+    entries_of,
+    numbered,
     shared_areas,
     shared_heights,
     sort_entries,
@@ -38,6 +40,8 @@ LARGEST_TABLE = 1 << 22
 # An axis that leaves its direction by less than this part of a label voxel over the whole map does
 # so by rounding.
 LARGEST_DRIFT = 1e-6
+# So many combinations of several images' labels can be told by a whole number of 64 bits.
+MOST_CODES = 1 << 62
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,27 +161,64 @@ def coverage_weights(
     >>> weights.index, weights.volume_mm3, weights.dense(5).ravel()
     (array([5]), array([3.]), array([0.75, 0.75]))
     """
-    image, origin = _boxed_labels(labels)
+    return coverage_of_each([labels], label_affine, map_shape, map_affine)[0]
+
+
+def coverage_of_each(
+    images: Sequence[ArrayLike],
+    label_affine: ArrayLike,
+    map_shape: Sequence[int],
+    map_affine: ArrayLike,
+) -> list[CoverageWeights]:
+    """Do what :func:`coverage_weights` does for several label images on one grid.
+
+    A map voxel that meets several regions of any of them is cut once for all.
+
+    Parameters
+    ----------
+    images : sequence of (I, J, K) integer arrays
+        Regions; 0 outside them.
+    label_affine, map_shape, map_affine
+        As for :func:`coverage_weights`.
+
+    Returns
+    -------
+    list of CoverageWeights
+        Of each image what :func:`coverage_weights` gives, but for rounding in another order of
+        sums.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As :func:`coverage_weights`, or if the images differ in shape.
+
+    Examples
+    --------
+    >>> images = np.array([[[[5, 5, 5, 0]]], [[[1, 2, 2, 2]]]])
+    >>> found = coverage_of_each(images, np.eye(4), (1, 1, 2), np.diag([1, 1, 2, 1.0]))
+    >>> [one.fractions.tolist() for one in found]
+    [[0.75, 0.75], [0.5, 0.25, 0.75]]
+    """
+    boxed, origin = _boxed_labels(images)
     shape = _checked_shape(map_shape)
     label_mm3, map_mm3 = (float(np.prod(spacing_of(a))) for a in (label_affine, map_affine))
     to_labels = np.linalg.inv(checked_affine(label_affine)) @ checked_affine(map_affine)
     to_labels[:3, 3] -= origin
     to_labels, axes, along = _prism_last(to_labels[:3], shape)
-    index, counts, places = _regions(image.transpose(axes))
+    turned = [image.transpose(axes) for image in boxed]
+    places = np.empty((len(turned), *turned[0].shape), dtype=np.int32)
+    known = [_regions(image, places[number]) for number, image in enumerate(turned)]
     smallest = SMALLEST_OVERLAP * min(label_mm3 / map_mm3, 1.0)
-    voxels, sizes, regions, fractions = _all_coverage(
-        places, to_labels, along, shape, smallest, index.size
-    )
-    return CoverageWeights(
-        index=index,
-        volume_mm3=counts.astype(np.float64) * label_mm3,
-        map_shape=shape,
-        map_voxel_mm3=map_mm3,
-        voxels=voxels,
-        starts=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
-        regions=regions,
-        fractions=fractions,
-    )
+    n_regions = [index.size for index, _ in known]
+    entries = _all_coverage(places, to_labels, along, shape, smallest, n_regions)
+    found = []
+    for number, (index, counts) in enumerate(known):
+        voxels, starts, regions, fractions = entries_of(number, *entries)
+        volume_mm3 = counts.astype(np.float64) * label_mm3
+        found.append(
+            CoverageWeights(index, volume_mm3, shape, map_mm3, voxels, starts, regions, fractions)
+        )
+    return found
 
 
 def merge_regions(
@@ -326,16 +367,23 @@ def _checked_shape(map_shape: Sequence[int]) -> tuple[int, int, int]:
     return lengths[0], lengths[1], lengths[2]
 
 
-def _boxed_labels(labels: ArrayLike) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Return the box of all regions and its origin.
+def _boxed_labels(images: Sequence[ArrayLike]) -> tuple[list[NDArray[Any]], NDArray[np.int64]]:
+    """Return the box of all regions of all images, and its origin.
 
     Labels are checked there only: all others are 0.
     """
-    image = checked_volume(labels, "labels")
-    box = bounding_box(image if image.dtype == np.int32 else image != 0)
-    if box is None:
-        return checked_labels(image[:1, :1, :1], "labels"), np.zeros(3, dtype=np.int64)
-    return checked_labels(image[box], "labels"), np.array([side.start for side in box])
+    volumes = [checked_volume(image, "labels") for image in images]
+    if len({volume.shape for volume in volumes}) != 1:
+        shapes = [volume.shape for volume in volumes]
+        raise ValueError(f"the label images must be of one shape, and are of {shapes}")
+    boxes = [bounding_box(one if one.dtype == np.int32 else one != 0) for one in volumes]
+    filled = [box for box in boxes if box is not None]
+    box = (slice(0, 1),) * 3
+    if filled:
+        sides = zip(*filled, strict=True)
+        box = tuple(slice(min(s.start for s in one), max(s.stop for s in one)) for one in sides)  # type: ignore[assignment]
+    origin = np.array([side.start for side in box])
+    return [checked_labels(volume[box], "labels") for volume in volumes], origin
 
 
 def _prism_last(
@@ -359,16 +407,16 @@ def _prism_last(
 
 
 def _regions(
-    image: NDArray[Any],
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]:
-    """Return the labels that occur, their voxel counts, and 1 + the place of each voxel's label."""
+    image: NDArray[Any], places: NDArray[np.int32]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the labels that occur and their voxel counts; fill in 1 + each voxel's place there."""
     labels = kernel_ready(image, np.int32)
     largest = int(labels.max())
     if largest >= LARGEST_TABLE:
         index, found = np.unique(labels[labels != 0], return_inverse=True)
-        places = np.zeros(labels.shape, dtype=np.int32)
+        places[...] = 0
         places[labels != 0] = found + 1
-        return index.astype(np.int64), np.bincount(found, minlength=index.size), places
+        return index.astype(np.int64), np.bincount(found, minlength=index.size)
     # Each range has a table of its own, which must not cost more than its voxels.
     parts = over_ranges(
         lambda start, stop: _label_counts(labels, largest, start, stop),
@@ -379,11 +427,28 @@ def _regions(
     index = np.flatnonzero(counts)
     table = np.zeros(counts.size, dtype=np.int32)
     table[index] = np.arange(1, index.size + 1)
-    places = np.empty(labels.shape, dtype=np.int32)
     over_ranges(
         lambda start, stop: _look_up(labels, table, start, stop, places), len(labels), labels.size
     )
-    return index.astype(np.int64), counts[index], places
+    return index.astype(np.int64), counts[index]
+
+
+def _joined(places: NDArray[np.int32], n_regions: Sequence[int]) -> NDArray[np.int32]:
+    """Return an image that differs between voxels where any of some images does, 0 where all are 0.
+
+    Combinations are counted through, and numbered on the way where the count would not end.
+    """
+    if len(places) == 1:
+        return places[0]
+    codes, n_codes = places[0].ravel().astype(np.int64), n_regions[0] + 1
+    for image, n in zip(places[1:], n_regions[1:], strict=True):
+        if n_codes * (n + 1) > MOST_CODES:
+            codes = numbered(codes).astype(np.int64)
+            n_codes = int(codes.max()) + 1
+        codes *= n + 1
+        codes += image.ravel()
+        n_codes *= n + 1
+    return numbered(codes).reshape(places[0].shape)
 
 
 def _all_coverage(
@@ -392,25 +457,27 @@ def _all_coverage(
     along: int,
     shape: tuple[int, int, int],
     smallest: float,
-    n_regions: int,
+    n_regions: Sequence[int],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32], NDArray[np.float64]]:
     """Run the kernel over all map voxels that can meet a label."""
-    low, high = _covered_range(to_labels, places.shape, shape)
+    joint, most = _joined(places, n_regions), max(n_regions)
+    low, high = _covered_range(to_labels, joint.shape, shape)
     edges = np.ascontiguousarray(to_labels[:, :3])
     half, faces, volume = 0.5 * np.abs(edges).sum(axis=1), _faces(edges), abs(np.linalg.det(edges))
     grid = (np.ascontiguousarray(to_labels), half, low, high)
-    prisms = _all_prisms(places.shape, grid, along)
+    prisms = _all_prisms(joint.shape, grid, along)
     parts = over_ranges(
         lambda start, stop: covered_fractions(
-            places, grid, faces, prisms, along, low[0] + start, low[0] + stop, shape,
-            volume, smallest, n_regions,
+            joint, places, grid, faces, prisms, along, low[0] + start, low[0] + stop, shape,
+            volume, smallest, most,
         ),
         int(max(0, high[0] - low[0])),
         int(np.prod(np.maximum(0, high - low))) * 8,
     )  # fmt: skip
+    nothing = np.empty(0, np.int64), np.empty((0, len(places)), np.int64)
+    parts = parts or [(*nothing, np.empty(0, np.int32), np.empty(0))]
     voxels, sizes, regions, fractions = (
-        np.concatenate([part[field] for part in parts]) if parts else np.empty(0, dtype)
-        for field, dtype in enumerate((np.int64, np.int64, np.int32, np.float64))
+        np.concatenate([part[field] for part in parts]) for field in range(4)
     )
     return voxels, sizes, regions, fractions
 

@@ -445,24 +445,31 @@ def _between_groups(  # type: ignore[no-untyped-def]
 ):
     """Add up products of the sums of two groups in two cells, by class; sorted by place.
 
-    Class by class; sums have the order of the places, and of the steps, in each.
+    What the cells of one class around a cell hold of each group is added up before it is multiplied
+    with what the cell itself holds. Sums have the order of the places, and of the steps.
     """
     places, groups, sums = entries
-    begins = np.zeros(n_places, dtype=np.int64)
-    ends = np.zeros(n_places, dtype=np.int64)
+    n_groups = shares.shape[1]
+    # where the entries of each place begin
+    begins = np.zeros(n_places + 1, dtype=np.int64)
     for entry in range(places.size):
-        if ends[places[entry]] == 0:
-            begins[places[entry]] = entry
-        ends[places[entry]] = entry + 1
+        begins[places[entry] + 1] += 1
+    for place in range(n_places):
+        begins[place + 1] += begins[place]
+    around = np.zeros(n_groups)
     for place in origins:
-        first, last = begins[place], ends[place]
         for near in range(class_begins.size - 1):
-            table = shares[near]
+            if class_begins[near] == class_begins[near + 1]:
+                continue
+            around[:] = 0.0
             for step in range(class_begins[near], class_begins[near + 1]):
                 there = place + steps[step]
-                # the pair counts as seen from either cell
-                for one in range(first, last):
-                    for other in range(begins[there], ends[there]):
-                        product = sums[one] * sums[other]
-                        table[groups[one], groups[other]] += product
-                        table[groups[other], groups[one]] += product
+                for other in range(begins[there], begins[there + 1]):
+                    around[groups[other]] += sums[other]
+            # the pair counts as seen from either cell
+            for one in range(begins[place], begins[place + 1]):
+                group, own = groups[one], sums[one]
+                for other in range(n_groups):
+                    product = own * around[other]
+                    shares[near, group, other] += product
+                    shares[near, other, group] += product

@@ -112,6 +112,7 @@ def _grown(array, needed):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def covered_fractions(
+    joint: NDArray[np.integer],
     places: NDArray[np.integer],
     grid: tuple[NDArray[Any], ...],
     faces: NDArray[np.float64],
@@ -124,9 +125,15 @@ def covered_fractions(
     smallest: float,
     n_regions: int,
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Return voxels, entries per voxel, regions and fractions for `start` to `stop` of axis 0."""
+    """Return voxels, entries per voxel and image, regions and fractions, of a range of axis 0.
+
+    The range is `start` to `stop`. `places` holds several label images, and `joint` differs between
+    voxels where any of them does: a map voxel is cut once for all. No image has more regions than
+    `n_regions`.
+    """
     to_labels, half, low, high = grid
-    voxels, sizes = np.empty(1024, dtype=np.int64), np.empty(1024, dtype=np.int64)
+    n_images = places.shape[0]
+    voxels, sizes = np.empty(1024, dtype=np.int64), np.empty((1024, n_images), dtype=np.int64)
     regions, fractions = np.empty(1024, dtype=np.int32), np.empty(1024)
     n_voxels, n_entries = 0, 0
     # As many label voxels as a map voxel can reach over.
@@ -136,44 +143,144 @@ def covered_fractions(
     sums = np.zeros(n_regions + 1)
     first, last = np.empty(3, dtype=np.int64), np.empty(3, dtype=np.int64)
     centre = np.empty(3)
+    most = n_images * min(boxes.size, n_regions)
     for i in range(start, stop):
         for j in range(low[1], high[1]):
             for k in range(low[2], high[2]):
                 inside, whole = True, True
                 for axis in range(3):
                     centre[axis], begin, end = _reach(to_labels, half, axis, i, j, k)
-                    whole = whole and begin >= 0 and end <= places.shape[axis]
-                    first[axis], last[axis] = max(begin, 0), min(end, places.shape[axis])
+                    whole = whole and begin >= 0 and end <= joint.shape[axis]
+                    first[axis], last[axis] = max(begin, 0), min(end, joint.shape[axis])
                     inside = inside and first[axis] < last[axis]
                 if not inside:
                     continue
-                place = _uniform(places, first, last)
-                if place == 0:
+                alike = _uniform(joint, first, last)
+                if alike == 0:
                     continue
                 before = n_entries
-                if regions.size < n_entries + n_regions:
-                    regions = _grown(regions, n_entries + n_regions)
-                    fractions = _grown(fractions, n_entries + n_regions)
-                if place > 0 and whole:
-                    regions[n_entries], fractions[n_entries] = place - 1, 1.0
-                    n_entries += 1
-                else:
+                regions = _grown(regions, n_entries + most)
+                fractions = _grown(fractions, n_entries + most)
+                if voxels.size == n_voxels:
+                    voxels, sizes = _grown(voxels, n_voxels + 1), _longer(sizes)
+                if alike < 0 or not whole:
                     _fill_boxes(
-                        places, faces, prisms, along, (i - low[0], j - low[1], k - low[2]),
+                        joint, faces, prisms, along, (i - low[0], j - low[1], k - low[2]),
                         centre, first, last, walls, scratch, boxes,
                     )  # fmt: skip
-                    n_entries = _collected(
-                        places, first, last, boxes, volume, smallest, sums,
+                for image in range(n_images):
+                    began = n_entries
+                    n_entries = _added(
+                        places, image, alike, whole, first, last, boxes, volume, smallest, sums,
                         regions, fractions, n_entries,
                     )  # fmt: skip
+                    sizes[n_voxels, image] = n_entries - began
                 if n_entries > before:
-                    if voxels.size == n_voxels:
-                        voxels = _grown(voxels, n_voxels + 1)
-                        sizes = _grown(sizes, n_voxels + 1)
                     voxels[n_voxels] = (i * map_shape[1] + j) * map_shape[2] + k
-                    sizes[n_voxels] = n_entries - before
                     n_voxels += 1
     return voxels[:n_voxels], sizes[:n_voxels], regions[:n_entries], fractions[:n_entries]
+
+
+@njit(cache=True, nogil=True)
+def _longer(rows):  # type: ignore[no-untyped-def]
+    """Return an array of twice as many rows that begins with these."""
+    longer = np.empty((2 * rows.shape[0], rows.shape[1]), dtype=rows.dtype)
+    longer[: rows.shape[0]] = rows
+    return longer
+
+
+@njit(cache=True, nogil=True)
+def _added(  # type: ignore[no-untyped-def]
+    places, image, alike, whole, first, last, boxes, volume, smallest, sums,
+    regions, fractions, n_entries,
+):  # fmt: skip
+    """Add what the regions of one image cover of a map voxel; return the end of the entries."""
+    one = places[image]
+    place = one[first[0], first[1], first[2]] if alike > 0 else _uniform(one, first, last)
+    if place == 0:
+        return n_entries
+    if place > 0 and whole:
+        regions[n_entries], fractions[n_entries] = place - 1, 1.0
+        return n_entries + 1
+    return _collected(
+        one, first, last, boxes, volume, smallest, sums, regions, fractions, n_entries
+    )
+
+
+@njit(cache=True, nogil=True)
+def entries_of(
+    image: int,
+    voxels: NDArray[np.int64],
+    sizes: NDArray[np.int64],
+    regions: NDArray[np.int32],
+    fractions: NDArray[np.float64],
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Return what `covered_fractions` gives, of one image, and where entries of voxels begin."""
+    n_voxels, n_entries = 0, 0
+    for place in range(voxels.size):
+        n_voxels += sizes[place, image] > 0
+        n_entries += sizes[place, image]
+    own_voxels, starts = np.empty(n_voxels, np.int64), np.zeros(n_voxels + 1, np.int64)
+    own_regions, own_fractions = np.empty(n_entries, np.int32), np.empty(n_entries)
+    n_voxels, n_entries, begin = 0, 0, 0
+    for place in range(voxels.size):
+        for other in range(sizes.shape[1]):
+            size = sizes[place, other]
+            if other == image and size > 0:
+                for entry in range(begin, begin + size):
+                    own_regions[n_entries] = regions[entry]
+                    own_fractions[n_entries] = fractions[entry]
+                    n_entries += 1
+                own_voxels[n_voxels] = voxels[place]
+                n_voxels += 1
+                starts[n_voxels] = n_entries
+            begin += size
+    return own_voxels, starts, own_regions, own_fractions
+
+
+@njit(cache=True, nogil=True)
+def numbered(codes: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Give equal codes, which are not below 0, equal numbers from 1 on, and 0 the number 0."""
+    numbers = np.empty(codes.size, np.int32)
+    keys, values = np.full(1 << 12, -1, np.int64), np.empty(1 << 12, np.int32)
+    n_known, before, number = 0, np.int64(0), np.int32(0)
+    for place in range(codes.size):
+        code = codes[place]
+        # along a line the same code follows itself
+        if code != before:
+            before, number = code, np.int32(0)
+            if code != 0:
+                slot = _slot(keys, code)
+                if keys[slot] < 0:
+                    n_known += 1
+                    keys[slot], values[slot] = code, n_known
+                    if 2 * n_known > keys.size:
+                        keys, values = _wider(keys, values)
+                        slot = _slot(keys, code)
+                number = values[slot]
+        numbers[place] = number
+    return numbers
+
+
+@njit(cache=True, nogil=True)
+def _slot(keys, code):  # type: ignore[no-untyped-def]
+    """Return where a code stands in a table, or the free place where it belongs."""
+    mixed = np.uint64(code) * np.uint64(0x9E3779B97F4A7C15)
+    slot = np.int64(mixed >> np.uint64(32)) & (keys.size - 1)
+    while keys[slot] >= 0 and keys[slot] != code:
+        slot = (slot + 1) & (keys.size - 1)
+    return slot
+
+
+@njit(cache=True, nogil=True)
+def _wider(keys, values):  # type: ignore[no-untyped-def]
+    """Return a table of four times the places that holds the same."""
+    wide_keys, wide_values = np.full(4 * keys.size, -1, np.int64), np.empty(4 * keys.size, np.int32)
+    for place in range(keys.size):
+        if keys[place] >= 0:
+            slot = _slot(wide_keys, keys[place])
+            wide_keys[slot], wide_values[slot] = keys[place], values[place]
+    return wide_keys, wide_values
 
 
 @njit(cache=True, nogil=True)

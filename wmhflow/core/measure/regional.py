@@ -247,27 +247,30 @@ def statistics_of(
     }
 
 
-def means_in(
+def means_of(
     found: Partition,
-    label_affine: NDArray[np.float64],
+    weights: CoverageWeights,
     maps: Mapping[str, tuple[NDArray[np.floating], NDArray[np.bool_]]],
-    map_affine: NDArray[np.float64],
     rows: Sequence[Row],
 ) -> dict[str, dict[str, NDArray[Any]]]:
     """Average maps that share a grid in every row's region; quantiles would take far longer.
 
     Parameters
     ----------
-    found, label_affine, maps, map_affine, rows
-        As for :func:`sample_regions`.
+    found
+        The partition on the reference grid.
+    weights
+        What each of its numbers covers of the maps' grid.
+    maps
+        Values and validity of each map, shape (I, J, K).
+    rows
+        The regions.
 
     Returns
     -------
     dict
         Per map ``n``, ``volume_mm3`` and ``mean`` of every row.
     """
-    shape = next(iter(maps.values()))[0].shape
-    weights = coverage_weights(found.labels, label_affine, shape, map_affine)
     # equal for all maps, and found more slowly than a map is averaged
     unions = unions_of(weights, membership_of(found, rows))
     return {

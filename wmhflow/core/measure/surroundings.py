@@ -88,6 +88,28 @@ class Surroundings:
         return places, self.weights.regions.astype(np.int64), self.weights.fractions
 
 
+@dataclass(frozen=True, eq=False)
+class Strata:
+    """What lies around lesions on the grid of labels, divided by shell and by fine distance.
+
+    Attributes
+    ----------
+    labels : (I, J, K) int32 array
+        Numbers of S strata, from 1 on; 0 outside.
+    distance_mm, shell, bin, lesion_class, bin_edges, n_shells, n_classes
+        As those of :class:`Surroundings`.
+    """
+
+    labels: NDArray[np.int32]
+    distance_mm: NDArray[np.float64]
+    shell: NDArray[np.int64]
+    bin: NDArray[np.int64]
+    lesion_class: NDArray[np.int64]
+    bin_edges: NDArray[np.float64]
+    n_shells: int
+    n_classes: int
+
+
 def surroundings_of(
     shell: ArrayLike,
     lesion_class: ArrayLike,
@@ -104,6 +126,38 @@ def surroundings_of(
 
     Parameters
     ----------
+    shell, lesion_class, distance_mm, counts
+        As for :func:`strata_of`.
+    label_affine : (4, 4) array
+        Voxel of these images to world mm.
+    map_shape, map_affine
+        The grid of the maps.
+    least_purity, excluded
+        As for :func:`surroundings_on`.
+
+    Returns
+    -------
+    Surroundings
+
+    Raises
+    ------
+    ValueError
+        If shapes differ.
+    """
+    strata = strata_of(shell, lesion_class, distance_mm, counts)
+    weights = coverage_weights(strata.labels, label_affine, map_shape, map_affine)
+    return surroundings_on(
+        strata, weights, map_affine, least_purity=least_purity, excluded=excluded
+    )
+
+
+def strata_of(
+    shell: ArrayLike, lesion_class: ArrayLike, distance_mm: ArrayLike, counts: tuple[int, int]
+) -> Strata:
+    """Divide what lies around lesions by shell and by fine distance.
+
+    Parameters
+    ----------
     shell : (I, J, K) array of ints
         From 1 on by rising distance; the last number is the tissue beyond the last shell. Below 0:
         inside lesions. 0: nothing.
@@ -113,17 +167,10 @@ def surroundings_of(
         From the lesion edge, below 0 inside.
     counts : two ints
         Number of shells, the tissue beyond them included, and of lesion classes.
-    label_affine : (4, 4) array
-        Voxel of these images to world mm.
-    map_shape, map_affine
-        The grid of the maps.
-    least_purity, excluded
-        Which map voxels count, as in :func:`~wmhflow.core.measure.purity.keep_pure`; a shell must
-        cover so much of a voxel, whatever the lesion class.
 
     Returns
     -------
-    Surroundings
+    Strata
         Bins are 0.5 mm thick, open below and closed above, up to the last shell and as deep as
         lesions are.
 
@@ -149,13 +196,10 @@ def surroundings_of(
     found, stratum = np.unique(code + bins + 1, return_inverse=True)
     labels = np.zeros(numbers.size, dtype=np.int32)
     labels[inside] = stratum + 1
-    weights = coverage_weights(labels.reshape(numbers.shape), label_affine, map_shape, map_affine)
     ordinal = found // width % (n_shells + 1)
-    if least_purity > 0 or excluded is not None:
-        weights = keep_pure(weights, least_purity, excluded, together=ordinal)
     mean = np.bincount(stratum, away, found.size) / np.maximum(np.bincount(stratum), 1)
-    return Surroundings(
-        weights=weights,
+    return Strata(
+        labels=labels.reshape(numbers.shape),
         distance_mm=np.where(ordinal == n_shells, np.inf, mean),
         shell=ordinal - 1,
         bin=found % width - 1,
@@ -163,6 +207,42 @@ def surroundings_of(
         bin_edges=BIN_MM * np.arange(deepest - 1, n_rows + 1, dtype=np.float64),
         n_shells=n_shells,
         n_classes=n_classes,
+    )
+
+
+def surroundings_on(
+    strata: Strata,
+    weights: CoverageWeights,
+    map_affine: ArrayLike,
+    *,
+    least_purity: float = 0.0,
+    excluded: NDArray[np.bool_] | None = None,
+) -> Surroundings:
+    """Set strata beside what each of them covers of a map's grid.
+
+    Parameters
+    ----------
+    strata
+        What lies around lesions.
+    weights
+        What the strata cover.
+    map_affine
+        Of the maps.
+    least_purity, excluded
+        Which map voxels count, as in :func:`~wmhflow.core.measure.purity.keep_pure`; a shell must
+        cover so much of a voxel, whatever the lesion class.
+    """
+    if least_purity > 0 or excluded is not None:
+        weights = keep_pure(weights, least_purity, excluded, together=strata.shell + 1)
+    return Surroundings(
+        weights=weights,
+        distance_mm=strata.distance_mm,
+        shell=strata.shell,
+        bin=strata.bin,
+        lesion_class=strata.lesion_class,
+        bin_edges=strata.bin_edges,
+        n_shells=strata.n_shells,
+        n_classes=strata.n_classes,
         cells=gather_cells(weights, map_affine),
     )
 
