@@ -51,6 +51,8 @@ SLAB = 16
 # How hard files are compressed. By 6, gzip's own choice, a scan of 256 voxels a side takes three
 # times as long, and is not smaller.
 PACKING = 4
+# Scans, whose noise is most of their bytes, are 1 % larger by 2, in two thirds of the time.
+PACKING_SCAN = 2
 # Axes are at right angles if no cosine between two of them is larger.
 MOST_SKEW = 1e-3
 # Where FreeSurfer's images say whether their axes and centre count: goodRASFlag, two bytes.
@@ -59,13 +61,17 @@ MGH_PLACED = slice(28, 30)
 BESIDE_VOXELS = 2**20
 
 
-def load_volume(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
+def load_volume(
+    path: Path, *, as_stored: bool = False
+) -> tuple[NDArray[Any], NDArray[np.float64]]:
     """Read a 3D image completely.
 
     Parameters
     ----------
     path
         A NIfTI file; a fourth dimension of length one is dropped.
+    as_stored
+        Whether voxels may stay in the order of the file, for who looks at few of them.
 
     Returns
     -------
@@ -90,7 +96,8 @@ def load_volume(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
         _check_real(path, image.get_data_dtype())
         data = np.asanyarray(image.dataobj).reshape(shape)
         _check_real(path, data.dtype)
-        data = in_c_order(in_native_order(data))
+        data = in_native_order(data)
+    data = data if as_stored else in_c_order(data)
     return data, _valid_affine(path, image.header, image.affine)
 
 
@@ -540,9 +547,17 @@ def load_grid(path: str | os.PathLike[str]) -> Grid3D:
     return Grid3D(data, affine)
 
 
-def image_bytes(image: nib.Nifti1Image) -> bytes:
-    """Return the gzipped bytes of an image, the same for the same image."""
-    return gzip.compress(image.to_bytes(), compresslevel=PACKING, mtime=0)
+def image_bytes(image: nib.Nifti1Image, packing: int = PACKING) -> bytes:
+    """Return the gzipped bytes of an image, the same for the same image.
+
+    Parameters
+    ----------
+    image
+        The image.
+    packing
+        How hard it is compressed, 1 to 9.
+    """
+    return gzip.compress(image.to_bytes(), compresslevel=packing, mtime=0)
 
 
 def make_image(

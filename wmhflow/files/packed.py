@@ -200,8 +200,11 @@ def _unpacked(
         return values.reshape(header.shape).astype(header.dtype)
     if values.size != header.n_stored or np.count_nonzero(marked) != values.size:
         raise EOFError("it ends too early")
-    data = np.empty(header.shape, header.dtype)
-    data[...] = np.frombuffer(bytes.fromhex(header.fill), header.dtype)
+    fill = bytes.fromhex(header.fill)
+    # what was never written need not be zeroed
+    data = np.zeros(header.shape, header.dtype)
+    if any(fill):
+        data[...] = np.frombuffer(fill, header.dtype)
     where = tuple(slice(a, a + n) for a, n in zip(header.start, header.box, strict=True))
     data[where][marked] = values
     return data

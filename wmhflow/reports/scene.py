@@ -180,7 +180,7 @@ def load_ras(path: Path, trust: str | None = None) -> Volume:
     InputError
         If the image cannot be read.
     """
-    data, affine = load_volume(path)
+    data, affine = load_volume(path, as_stored=True)
     affine = trusted_affine(path, affine, trust)
     if np.issubdtype(data.dtype, np.floating):
         data = np.nan_to_num(data, nan=0.0, posinf=0.0, neginf=0.0)

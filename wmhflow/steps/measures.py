@@ -29,7 +29,6 @@ from wmhflow.core.measure.regional import (
     region_volumes,
     statistics_of,
 )
-from wmhflow.core.measure.statistics import region_statistics
 from wmhflow.core.measure.surroundings import Strata, surroundings_on
 from wmhflow.core.measure.zeros import AUTO, NoData, find_no_data, holds_data
 from wmhflow.core.regions.lesions import lesion_centres
@@ -470,9 +469,9 @@ def _zero_facts(
 
 def _field_of_view(weights: Coverage, white: Sequence[int]) -> dict[str, float]:
     """Return the share of white matter, lesions and NAWM that lies in the maps' field of view."""
-    nothing = np.zeros(weights.map_shape, dtype=np.int8)
-    found = region_statistics(nothing, weights, only=white)
-    return dict(zip(WHITE, found["coverage"], strict=True))
+    everywhere = np.ones(weights.map_shape, dtype=bool)
+    shares = [covered_share(weights, place, everywhere) for place in white]
+    return dict(zip(WHITE, shares, strict=True))
 
 
 def _coverage_facts(

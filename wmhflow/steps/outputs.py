@@ -24,7 +24,14 @@ from wmhflow.bids.writer import (
 from wmhflow.core.arrays.threads import thread_count
 from wmhflow.core.regions.lookup import as_volumes
 from wmhflow.core.regions.probabilities import STEPS
-from wmhflow.files.images import image_bytes, make_image, map_image, smallest_label_type
+from wmhflow.files.images import (
+    PACKING,
+    PACKING_SCAN,
+    image_bytes,
+    make_image,
+    map_image,
+    smallest_label_type,
+)
 from wmhflow.steps.kinds import LabelImage, load_columns, load_json, step
 
 # What is written in 16 bits is off by half of this at most: in mm, and in shares of the way from
@@ -114,7 +121,8 @@ def _write_image(work: Path, target: ImageTarget, brain: NDArray[np.bool_] | Non
     sidecar = {name: found.get(name, value) for name, value in target.sidecar.items()}
     threshold = target.sidecar.get("Parameters", {}).get("threshold")
     image = final_image(target.kind, work, brain if target.in_brain else None, threshold)
-    write_bytes(target.path, image_bytes(image))
+    packing = PACKING_SCAN if target.kind == "scan" else PACKING
+    write_bytes(target.path, image_bytes(image, packing))
     start = target.path.name.split(".", maxsplit=1)[0]
     write_json(target.path.with_name(f"{start}.json"), sidecar)
     if target.look_up is not None:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from nipype import Node, Workflow
 from nipype.interfaces.utility import Merge
+from nipype.interfaces.utility.base import MergeInputSpec
 
 from wmhflow.bids.query import FoundFile
 from wmhflow.errors import ProductError
@@ -65,6 +66,25 @@ class WatchedNode(LeanNode):
         except Exception:  # noqa: BLE001 - a damaged pickle can raise anything
             log.debug("%s: its result cannot be read; it runs again", self.fullname)
             return False
+
+
+class _NamesSpec(MergeInputSpec):  # type: ignore[misc]
+    """Names of files as they are: nipype would read all files to know whether a list is new."""
+
+    def _get_sorteddict(
+        self,
+        objekt: Any,
+        dictwithhash: bool = False,
+        hash_method: str | None = None,
+        hash_files: bool = True,
+    ) -> Any:
+        return super()._get_sorteddict(objekt, dictwithhash, hash_method, hash_files=False)
+
+
+class ListOfNames(Merge):  # type: ignore[misc]
+    """Makes a list of what several steps gave; who takes it looks at what the files hold."""
+
+    input_spec = _NamesSpec
 
 
 class Graph:
@@ -140,7 +160,7 @@ class Graph:
         parts = [part for part in taken if part is not None]
         if not parts:
             return
-        merge = LeanNode(Merge(len(parts)), name=f"{node.name}_{parameter}", mem_gb=0.1)
+        merge = LeanNode(ListOfNames(len(parts)), name=f"{node.name}_{parameter}", mem_gb=0.1)
         merge.run_without_submitting = True
         folders[-1].add_nodes([merge])
         for number, part in enumerate(parts, start=1):

@@ -224,16 +224,15 @@ def brain_facts(
         "volume_l": volume_l,
         "cut_share": cut_share(brain),
         "flat_share": flattest_share(brain, voxel_sizes_mm),
-        "empty_share": _empty_share(brain, values),
+        "empty_share": _empty_share(np.asarray(values)[brain], background_value(values)),
     }
 
 
-def _empty_share(brain: NDArray[np.bool_], values: NDArray[Any]) -> float | None:
-    """Count the share of a brain that has the background's value."""
-    background = background_value(values)
-    if not brain.any():
+def _empty_share(brain: NDArray[Any], background: float | None) -> float | None:
+    """Count the share of a brain's values that are the background's."""
+    if not brain.size:
         return None
-    return 0.0 if background is None else float(np.mean(values[brain] == background))
+    return 0.0 if background is None else float(np.mean(brain == background))
 
 
 def cut_share(brain: NDArray[np.bool_]) -> float:
@@ -456,8 +455,12 @@ def contrast_facts(
     >>> facts["cortex_to_white"], facts["unevenness"], facts["ventricle_to_white"]
     (0.8, 1.0, None)
     """
-    labels = class_of(np.asarray(tissue))
-    cubes = _cubes(labels.shape, voxel_sizes_mm)
+    background = background_value(values)
+    shape = np.shape(tissue)
+    # no more than the tissue, and a voxel around it, is looked at
+    near = _near(np.asarray(tissue))
+    labels, values = class_of(np.asarray(tissue)[near]), np.asarray(values)[near]
+    cubes = _cubes(shape, voxel_sizes_mm)[near]
     white, n_white = _per_cube(values, labels == WHITE_MATTER, cubes)
     grey, n_grey = _per_cube(values, labels == CORTEX, cubes)
     # the ventricle's edge is half tissue, and there is choroid plexus
@@ -473,22 +476,29 @@ def contrast_facts(
         "ventricle_to_white": _ratio(fluid, n_fluid, white, seen),
         "unevenness": _spread(white[seen], n_white[seen]),
         "dark_white_share": _dark_share(values[labels == WHITE_MATTER], values[inside]),
-        "below_air_share": _below_air_share(labels == WHITE_MATTER, values),
+        "below_air_share": _below_air_share(values[labels == WHITE_MATTER], background),
         "dark_tissue_mm3": _dark_tissue(values, labels, white[cubes], voxel_sizes_mm),
-        "empty_share": _empty_share(labels > 0, values),
+        "empty_share": _empty_share(values[labels > 0], background),
     }
 
 
-def _below_air_share(white: NDArray[np.bool_], values: NDArray[Any]) -> float | None:
+def _near(tissue: NDArray[Any]) -> tuple[slice, ...]:
+    """Return the box that holds all tissue and a voxel around it, as far as there is one."""
+    box = bounding_box(tissue != 0)
+    if box is None:
+        return (slice(None),) * tissue.ndim
+    return tuple(slice(max(0, side.start - 1), side.stop + 1) for side in box)
+
+
+def _below_air_share(white: NDArray[Any], background: float | None) -> float | None:
     """Count the white matter that is darker than what surrounds the head.
 
     Every ratio of brightness is unknown there: an image was inverted, or its numbers were stored in
     a type that is too small for them, in which the brightest become negative.
     """
-    background = background_value(values)
-    if background is None or not white.any():
+    if background is None or not white.size:
         return None
-    return float(np.mean(values[white] < background))
+    return float(np.mean(white < background))
 
 
 def _dark_share(white: NDArray[Any], fluid: NDArray[Any]) -> float | None:

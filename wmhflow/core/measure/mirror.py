@@ -37,7 +37,7 @@ def free_of_lesions(found: Partition, mirrored: NDArray[np.integer]) -> tuple[Pa
             diseased[1:] |= found.columns[name] == 1
     lesion = diseased[found.labels] | diseased[mirrored]
     own, opposite = (
-        Partition(np.where(lesion, 0, labels).astype(np.int32), found.columns)
+        Partition(np.where(lesion, np.int32(0), labels).astype(np.int32, copy=False), found.columns)
         for labels in (found.labels, mirrored)
     )
     return own, opposite

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+# So many planes are worked on at once.
+PLANES = 8
+
+
 @dataclass(frozen=True)
 class Grid3D:
     """Values on a grid: a 3D array and the affine from voxels to RAS millimetres."""
@@ -178,10 +182,17 @@ def robust_range(data: NDArray[np.float32]) -> NDArray[np.float32]:
     values = data[data != 0]
     if values.size == 0:
         return np.zeros_like(data)
-    low, high = np.percentile(values, [1.0, 99.5])
+    low, high = np.percentile(values, [1.0, 99.5], overwrite_input=True)
     low = min(float(low), 0.0)
     span = float(high) - low
-    return np.clip((data - low) / (span if span > 0 else 1.0), 0, 1) * (data != 0)
+    scaled = data - low
+    # in place, and some planes at a time, which stay in the processor's cache until they are done
+    for start in range(0, len(scaled), PLANES):
+        part = scaled[start : start + PLANES]
+        part /= span if span > 0 else 1.0
+        np.clip(part, 0, 1, out=part)
+        part *= data[start : start + PLANES] != 0
+    return scaled
 
 
 def resample_isotropic(grid: Grid3D, spacing_mm: float) -> Grid3D:
