@@ -1,4 +1,4 @@
-"""What all steps that sample maps cost, from warped labels and files of maps to rows of tables.
+"""What the step that samples maps costs, from warped labels and files of maps to rows of tables.
 
 ``python -m benchmarks.kernels.maps`` prints a table, and ends with 1 where a figure is missed. The
 head is that of the other tables: 256³ voxels of 1 mm, lesions planted. The maps are smooth noise in
@@ -13,7 +13,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +31,9 @@ from wmhflow.plan.visit import VisitPlan
 from wmhflow.products.rows import table_regions
 from wmhflow.settings import Settings
 from wmhflow.steps.kinds import LabelImage, MaskImage
-from wmhflow.steps.lesion_maps import sample_lesions
-from wmhflow.steps.measures import MapOptions, sample_maps
-from wmhflow.steps.mirror import sample_opposites
+from wmhflow.steps.measures import MapOptions
 from wmhflow.steps.partition import as_partition, divide_finest
+from wmhflow.steps.sampling import sample_maps
 
 N_MAPS, MAP_MM, FWHM_MM, TURN_DEGREES = 20, 2.0, 4.0, 4.0
 GROUPS = (1, 4)
@@ -44,17 +42,12 @@ N_SHELLS, SEED = 7, 7
 ALLOWED_S, ALLOWED_GB = 8.0, 1.5
 FWHM_TO_SD = 2.3548
 GB = 1e9
-STEPS: dict[str, Callable[..., Any]] = {
-    "regions": sample_maps,
-    "opposite": sample_opposites,
-    "lesions": sample_lesions,
-}
 
 
 def main() -> int:
-    """Measure maps on one grid and on several, each kind of step in a process of its own."""
-    if len(sys.argv) == 4:
-        print(json.dumps(_measured(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))))
+    """Measure maps on one grid and on several, each in a process of its own."""
+    if len(sys.argv) == 3:
+        print(json.dumps(_measured(Path(sys.argv[1]), int(sys.argv[2]))))
         return 0
     missed = False
     with tempfile.TemporaryDirectory() as folder:
@@ -62,42 +55,36 @@ def main() -> int:
         n_rows = _write(scene, Path(folder))
         print(f"{N_MAPS} maps of {MAP_MM:g} mm, {n_rows} regions, on {scene.name}, {THREADS} "
               "threads\n")  # fmt: skip
-        print("| grids | step | wall (s) | processor (s) | peak (GB) | |")
-        print("| ---: | --- | ---: | ---: | ---: | --- |")
+        print("| grids | wall (s) | processor (s) | peak (GB) | |")
+        print("| ---: | ---: | ---: | ---: | --- |")
         for n_groups in GROUPS:
-            found = {kind: _in_process(folder, kind, n_groups) for kind in STEPS}
-            found["all"] = (
-                sum(wall for wall, _, _ in found.values()),
-                sum(processor for _, processor, _ in found.values()),
-                max(peak for _, _, peak in found.values()),
-            )
-            for kind, (wall, processor, peak) in found.items():
-                is_missed = kind == "all" and (wall > ALLOWED_S or peak > ALLOWED_GB)
-                missed |= is_missed
-                verdict = ("**missed**" if is_missed else "ok") if kind == "all" else ""
-                print(f"| {n_groups} | {kind} | {wall:.1f} | {processor:.1f} | {peak:.2f} | "
-                      f"{verdict} |", flush=True)  # fmt: skip
+            wall, processor, peak = _in_process(folder, n_groups)
+            is_missed = wall > ALLOWED_S or peak > ALLOWED_GB
+            missed |= is_missed
+            verdict = "**missed**" if is_missed else "ok"
+            print(f"| {n_groups} | {wall:.1f} | {processor:.1f} | {peak:.2f} | {verdict} |",
+                  flush=True)  # fmt: skip
     return int(missed)
 
 
-def _in_process(folder: str, kind: str, n_groups: int) -> tuple[float, float, float]:
-    words = [sys.executable, "-m", "benchmarks.kernels.maps", folder, kind, str(n_groups)]
+def _in_process(folder: str, n_groups: int) -> tuple[float, float, float]:
+    words = [sys.executable, "-m", "benchmarks.kernels.maps", folder, str(n_groups)]
     run = subprocess.run(words, check=True, capture_output=True, text=True)
     wall, processor, peak = json.loads(run.stdout.splitlines()[-1])
     return wall, processor, peak
 
 
-def _measured(folder: Path, kind: str, n_groups: int) -> list[float]:
-    """Return the seconds of a kind of step, those of processors, and this process's peak in GB."""
-    with (folder / f"{kind}.pickle").open("rb") as file:
+def _measured(folder: Path, n_groups: int) -> list[float]:
+    """Return the seconds of the step, those of processors, and this process's peak in GB."""
+    with (folder / "made.pickle").open("rb") as file:
         made: dict[str, Any] = pickle.load(file)
     files = [folder / f"{n_groups}_{number}.nii.gz" for number in range(N_MAPS)]
     every = [MapOptions(f"map{number}", "1", -10.0, 10.0) for number in range(N_MAPS)]
     # what numba has in its cache is read once in a process, and counts for no map
-    STEPS[kind](maps=files[:1], options=every[:1], **made)
+    sample_maps(maps=files[:1], options=every[:1], **made)
     wall, processor = time.perf_counter(), time.process_time()
     for place in range(n_groups):
-        STEPS[kind](maps=files[place::n_groups], options=every[place::n_groups], **made)
+        sample_maps(maps=files[place::n_groups], options=every[place::n_groups], **made)
     return [time.perf_counter() - wall, time.process_time() - processor, _peak_gb()]
 
 
@@ -139,24 +126,18 @@ def _write(scene: Scene, folder: Path) -> int:
     lesions = LabelImage(scene.lesions, scene.affine)
     turned = np.where(scene.nawm, scene.lesions[_left_right(scene)], 0).astype(np.int32)
     made = {
-        "regions": {
-            **found._asdict(),
-            "distance": Grid3D(distance.astype(np.float32), scene.affine),
-            "n_shells": N_SHELLS,
-            "seed": SEED,
-        },
-        "opposite": {
-            "own": LabelImage(own.labels, scene.affine),
-            "opposite": LabelImage(opposite.labels, scene.affine),
-            "columns": found.columns,
-            "regions": found.regions,
-        },
-        "lesions": {"lesions": lesions, "opposite": LabelImage(turned, scene.affine),
-                    "tissue": labelled[0]},
-    }  # fmt: skip
-    for kind, parts in made.items():
-        with (folder / f"{kind}.pickle").open("wb") as file:
-            pickle.dump(parts, file)
+        **found._asdict(),
+        "distance": Grid3D(distance.astype(np.float32), scene.affine),
+        "own": LabelImage(own.labels, scene.affine),
+        "opposite": LabelImage(opposite.labels, scene.affine),
+        "lesions": lesions,
+        "lesion_opposites": LabelImage(turned, scene.affine),
+        "tissue": labelled[0],
+        "n_shells": N_SHELLS,
+        "seed": SEED,
+    }
+    with (folder / "made.pickle").open("wb") as file:
+        pickle.dump(made, file)
     _write_maps(scene, folder)
     return len(found.regions)
 

@@ -61,9 +61,7 @@ MGH_PLACED = slice(28, 30)
 BESIDE_VOXELS = 2**20
 
 
-def load_volume(
-    path: Path, *, as_stored: bool = False
-) -> tuple[NDArray[Any], NDArray[np.float64]]:
+def load_volume(path: Path, *, as_stored: bool = False) -> tuple[NDArray[Any], NDArray[np.float64]]:
     """Read a 3D image completely.
 
     Parameters

@@ -1,10 +1,13 @@
-"""The step that samples maps: in regions, around lesions, in opposite places, and in each lesion."""
+"""The step that samples maps: in regions, around lesions, in opposite places, in each lesion."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from wmhflow.core.measure.coverage import coverage_of_each
 from wmhflow.core.measure.zeros import AUTO
@@ -32,7 +35,7 @@ class SampledMaps(NamedTuple):
     facts: Facts
 
 
-@step(mem_gb=1.5)
+@step(mem_gb=1.5, seconds=10.0)
 def sample_maps(
     maps: list[Path],
     options: list[MapOptions],
@@ -91,18 +94,17 @@ def sample_maps(
     strata = strata_around(found, distance, n_shells)
     loaded = load_maps(maps, options, transform, zeros, trust, without)
     shape = next(iter(loaded.maps.values()))[0].shape
-    images = [found.labels, strata.labels, *(side.labels for side in sides)]
-    images += [lesions.data, lesion_opposites.data]
+    images: list[NDArray[np.integer]] = [found.labels, strata.labels]
+    images += [*(side.labels for side in sides), lesions.data, lesion_opposites.data]
     whole, around, *beside = coverage_of_each(images, labels.affine, shape, loaded.affine)
+    count = int(lesions.data.max(initial=0))
+    opposites = opposite_rows(options, loaded, sides, beside[:2], every, purity)
+    in_lesions = lesion_rows(options, loaded, count, beside[2:], tissue, purity)
+    # regions need most memory: what the others needed is let go before
+    del images, sides, beside
     sampled = region_samples(
         maps, options, loaded, found, every, whole, Around(strata, around, seed), purity
     )
-    count = int(lesions.data.max(initial=0))
     return SampledMaps(
-        sampled.rows,
-        sampled.penumbra,
-        sampled.curves,
-        opposite_rows(options, loaded, sides, beside[:2], every, purity),
-        lesion_rows(options, loaded, count, beside[2:], tissue, purity),
-        sampled.facts,
+        sampled.rows, sampled.penumbra, sampled.curves, opposites, in_lesions, sampled.facts
     )

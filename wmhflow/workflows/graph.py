@@ -68,7 +68,7 @@ class WatchedNode(LeanNode):
             return False
 
 
-class _NamesSpec(MergeInputSpec):  # type: ignore[misc]
+class _NamesSpec(MergeInputSpec):
     """Names of files as they are: nipype would read all files to know whether a list is new."""
 
     def _get_sorteddict(
@@ -81,7 +81,7 @@ class _NamesSpec(MergeInputSpec):  # type: ignore[misc]
         return super()._get_sorteddict(objekt, dictwithhash, hash_method, hash_files=False)
 
 
-class ListOfNames(Merge):  # type: ignore[misc]
+class ListOfNames(Merge):
     """Makes a list of what several steps gave; who takes it looks at what the files hold."""
 
     input_spec = _NamesSpec

@@ -476,6 +476,8 @@ def _all_coverage(
     )  # fmt: skip
     nothing = np.empty(0, np.int64), np.empty((0, len(places)), np.int64)
     parts = parts or [(*nothing, np.empty(0, np.int32), np.empty(0))]
+    if len(parts) == 1:
+        return parts[0]
     voxels, sizes, regions, fractions = (
         np.concatenate([part[field] for part in parts]) for field in range(4)
     )

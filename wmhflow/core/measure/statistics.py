@@ -14,7 +14,7 @@ from wmhflow.core.arrays.validation import checked_mask
 from wmhflow.core.measure.coverage import Coverage
 
 # Values are sorted by so many bits at a time.
-DIGIT_BITS = 9
+DIGIT_BITS = 11
 # A region with more than a share of 1/32 of all values is sorted by a place for each of these.
 SHARE_BITS = 5
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
