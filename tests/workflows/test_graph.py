@@ -15,7 +15,7 @@ from wmhflow.errors import ProductError
 from wmhflow.plan.visit import ParticipantPlan
 from wmhflow.products.product import From, Place, Recipe, Work
 from wmhflow.products.unit import Unit
-from wmhflow.workflows.graph import build_graph
+from wmhflow.workflows.graph import ListOfNames, build_graph
 from wmhflow.workflows.study import run_units
 
 PLACE = Place("01")
@@ -137,3 +137,16 @@ def test_the_graph_of_every_kind_of_visit_has_a_node_per_recipe_with_what_it_nee
             assert node.n_procs == recipe.function.needs.threads  # type: ignore[attr-defined]
             for name, value in recipe.options.items():
                 assert value is None or getattr(node.inputs, name) == value
+
+
+def test_a_list_of_files_is_the_same_list_whatever_the_files_hold(tmp_path: Path) -> None:
+    """Who takes the list reads them, and a list that is read as well costs a scan's reading."""
+    one, other = tmp_path / "one.txt", tmp_path / "other.txt"
+    seen = set()
+    for path, content in ((one, "a"), (one, "b"), (other, "b")):
+        path.write_text(content, encoding="utf-8")
+        names = ListOfNames(2)
+        names.inputs.trait_set(in1=str(one), in2=str(path))
+        seen.add((names.inputs.get_hashval(hash_method="content")[1], path))
+    assert len({key for key, path in seen if path == one}) == 1
+    assert len({key for key, _ in seen}) == 2

@@ -251,6 +251,21 @@ def facts_of(contrast):
     return sanity.contrast_facts(scan(anatomy(), contrast), anatomy(), SIZES)
 
 
+def test_air_behind_the_head_changes_nothing():
+    """Only the tissue's box is looked at, where dark tissue is as far from bright as it was."""
+    tissue = anatomy()
+    values = scan(tissue, T1W)
+    values[20:32, 30:40, 25:35] = T1W["csf"]
+    wide = [np.pad(part, ((0, 40), (0, 25), (0, 30))) for part in (values, tissue)]
+    found, padded = (
+        sanity.contrast_facts(values, tissue, SIZES),
+        sanity.contrast_facts(*wide, SIZES),
+    )
+    assert found["dark_tissue_mm3"] > 0
+    # how much of it is darker than the air depends on the air
+    assert {**found, "below_air_share": 0} == {**padded, "below_air_share": 0}
+
+
 def test_swapped_images_and_a_t2w_are_found_and_true_ones_are_not() -> None:
     t1w, flair, t2w = map(facts_of, (T1W, FLAIR, T2W))
     assert sanity.contrast_findings({"T1w": t1w, "FLAIR": flair}, True) == {}
