@@ -79,7 +79,7 @@ def inspect_values(path: Path) -> ImageValues:
     InputError
         As :func:`wmhflow.files.images.load_volume`.
     """
-    return told_by(path, load_volume(path, as_stored=True)[0])
+    return told_by(path, load_volume(path)[0])
 
 
 def told_by(path: Path, data: NDArray[Any]) -> ImageValues:
@@ -418,7 +418,7 @@ def check_range(
         If no value other than 0 lies in the range, as where the unit is another.
     """
     low, high = valid_range
-    data = load_volume(path, as_stored=True)[0]
+    data = load_volume(path)[0]
     values = data if factor == 1 else data * np.float64(factor)
     if not np.any((values >= low) & (values <= high) & (data != 0) & np.isfinite(data)):
         spelt = "" if unit == NO_UNIT else f" {unit}"
