@@ -197,7 +197,7 @@ def coverage_of_each(
     >>> images = np.array([[[[5, 5, 5, 0]]], [[[1, 2, 2, 2]]]])
     >>> found = coverage_of_each(images, np.eye(4), (1, 1, 2), np.diag([1, 1, 2, 1.0]))
     >>> [one.fractions.tolist() for one in found]
-    [[0.75, 0.75], [0.5, 0.25, 0.75]]
+    [[0.75, 0.75], [0.5, 0.25, 1.0]]
     """
     boxed, origin = _boxed_labels(images)
     shape = _checked_shape(map_shape)
