@@ -34,19 +34,19 @@ def test_a_truncated_image_and_a_step_that_fails_are_each_persons_own(tmp_path: 
     singular.write_text(SINGULAR)
     done = run(coarse.words())
     assert done.code == 1
-    # a map's transform that cannot be used costs the map alone
+    # a map's transform that cannot be used costs the map alone, and is said
     for person, finished in (("01", True), ("02", False), ("03", False), ("04", True)):
         assert (coarse.out / f"sub-{person}.html").is_file() == finished
         assert (
             bool(list(coarse.out.glob(f"sub-{person}/**/*_desc-volumes_regions.tsv"))) == finished
         )
     last = done.err.strip().splitlines()
-    said = {line.partition(" FAILED: ")[0].split()[-1]: line for line in last[-3:-1]}
-    assert set(said) == {"sub-02", "sub-03"}
+    said = {line.partition(" FAILED: ")[0].split()[-1]: line for line in last[-4:-1]}
+    assert set(said) == {"sub-02", "sub-03", "sub-04"}
     assert "sub-02_FLAIR.nii.gz cannot be read to its end" in said["sub-02"]
     assert "FAILED: sub-03 other anatomical" in said["sub-03"].replace("_", " ")
-    assert f"{singular} scales the image by 0" in done.err
-    assert last[-1] == "2 of 4 persons failed."
+    assert f"CBF: {singular} scales the image by 0" in said["sub-04"]
+    assert last[-1] == "3 of 4 persons failed."
     assert not list(coarse.out.rglob("*.part"))
 
 

@@ -173,7 +173,7 @@ def tables(draw: st.DrawFn) -> list[tuple[list[str], list[list[str]]]]:
 
 
 @pytest.mark.slow
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(tables(), st.integers(1, 200))
 def test_it_is_what_row_by_row_in_python_gives(
     tmp_path_factory: pytest.TempPathFactory,
