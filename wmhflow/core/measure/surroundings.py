@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 
 import numpy as np
@@ -30,7 +30,35 @@ SMALLEST_EIGENVALUE = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
-class Surroundings:
+class _Divided:
+    """S parts of shells between two distances, which do not overlap."""
+
+    distance_mm: NDArray[np.float64]
+    shell: NDArray[np.int64]
+    bin: NDArray[np.int64]
+    lesion_class: NDArray[np.int64]
+    bin_edges: NDArray[np.float64]
+    n_shells: int
+    n_classes: int
+
+
+@dataclass(frozen=True, eq=False)
+class Strata(_Divided):
+    """What lies around lesions on the grid of labels, divided by shell and by fine distance.
+
+    Attributes
+    ----------
+    labels : (I, J, K) int32 array
+        Numbers of S strata, from 1 on; 0 outside.
+    distance_mm, shell, bin, lesion_class, bin_edges, n_shells, n_classes
+        As those of :class:`Surroundings`.
+    """
+
+    labels: NDArray[np.int32]
+
+
+@dataclass(frozen=True, eq=False)
+class Surroundings(_Divided):
     """What lies around lesions on the grid of a map, divided by shell and by fine distance.
 
     Attributes
@@ -55,13 +83,6 @@ class Surroundings:
     """
 
     weights: CoverageWeights
-    distance_mm: NDArray[np.float64]
-    shell: NDArray[np.int64]
-    bin: NDArray[np.int64]
-    lesion_class: NDArray[np.int64]
-    bin_edges: NDArray[np.float64]
-    n_shells: int
-    n_classes: int
     cells: Cells
 
     @property
@@ -86,28 +107,6 @@ class Surroundings:
         starts = self.weights.starts
         places = np.repeat(np.arange(self.weights.voxels.size), np.diff(starts))
         return places, self.weights.regions.astype(np.int64), self.weights.fractions
-
-
-@dataclass(frozen=True, eq=False)
-class Strata:
-    """What lies around lesions on the grid of labels, divided by shell and by fine distance.
-
-    Attributes
-    ----------
-    labels : (I, J, K) int32 array
-        Numbers of S strata, from 1 on; 0 outside.
-    distance_mm, shell, bin, lesion_class, bin_edges, n_shells, n_classes
-        As those of :class:`Surroundings`.
-    """
-
-    labels: NDArray[np.int32]
-    distance_mm: NDArray[np.float64]
-    shell: NDArray[np.int64]
-    bin: NDArray[np.int64]
-    lesion_class: NDArray[np.int64]
-    bin_edges: NDArray[np.float64]
-    n_shells: int
-    n_classes: int
 
 
 def surroundings_of(
@@ -234,17 +233,8 @@ def surroundings_on(
     """
     if least_purity > 0 or excluded is not None:
         weights = keep_pure(weights, least_purity, excluded, together=strata.shell + 1)
-    return Surroundings(
-        weights=weights,
-        distance_mm=strata.distance_mm,
-        shell=strata.shell,
-        bin=strata.bin,
-        lesion_class=strata.lesion_class,
-        bin_edges=strata.bin_edges,
-        n_shells=strata.n_shells,
-        n_classes=strata.n_classes,
-        cells=gather_cells(weights, map_affine),
-    )
+    divided = {field.name: getattr(strata, field.name) for field in fields(_Divided)}
+    return Surroundings(**divided, weights=weights, cells=gather_cells(weights, map_affine))
 
 
 @dataclass(frozen=True, eq=False)
