@@ -89,7 +89,7 @@ def judge_alignment(
         if transform is None:
             how = f"{moving_name} does not lie on {fixed_name} as their headers say"
         better = next(_better(pair, matrix, (fixed_name, moving_name), seed, trust), "")
-        _complain(f"{how}: {poor_text(poor)}.{better}", quality)
+        complain(f"{how}: {poor_text(poor)}.{better}", quality)
     return Judged(dict(found))
 
 
@@ -139,7 +139,7 @@ def say_mirrored(found: Mapping[str, float], names: tuple[str, str], quality: st
     times = found.get("mirrored_fit", 0.0)
     # of images that do not lie on each other anyway, the sides tell nothing
     if times > MOST_MIRRORED and not poor_numbers(dict(found)):
-        _complain(
+        complain(
             f"{names[0]} or {names[1]} has left and right exchanged: their mutual information is "
             f"{times:.2f} times as large with one of them turned round, so that one of them was "
             "turned without its header.",
@@ -215,8 +215,21 @@ def _other_form(path: Path, name: str) -> NDArray[np.float64] | None:
     return affine if is_good else None
 
 
-def _complain(sentence: str, quality: str) -> None:
-    """Fail, or say that the QC table marks it."""
+def complain(sentence: str, quality: str) -> None:
+    """Fail, or say that the QC table marks it.
+
+    Parameters
+    ----------
+    sentence
+        What is wrong with how images or masks lie.
+    quality
+        ``flag`` or ``fail``.
+
+    Raises
+    ------
+    InputError
+        If ``quality`` is ``fail``.
+    """
     if quality == FAIL:
         raise InputError(f"{sentence} Look at the images, or go on with --registration-qc flag.")
     log.warning("%s It is marked 'check' in the QC table.", sentence)
@@ -282,7 +295,7 @@ def judge_warp(
         exchanged = poor and not poor_numbers(judged(inverse))
         better = " The file of the other direction fits: exchange their names." if exchanged else ""
         how = f"{forward} does not bring {source} to the template"
-        _complain(
+        complain(
             f"{how if poor else f'{forward} and {inverse}'}: {'; '.join(said)}.{better}", quality
         )
     more = {"jacobian_min": float(jacobian.min()), "jacobian_max": float(jacobian.max())}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,16 +12,15 @@ from numpy.typing import NDArray
 from wmhflow.core.checks.place import better_reading, local_contrast, needs_other_readings
 from wmhflow.core.space.geometry import spacing_of
 from wmhflow.core.space.grids import Grid3D
-from wmhflow.errors import InputError
 from wmhflow.files.values import read_lesions
 from wmhflow.labels.digits import WHITE_OR_WMH, class_of
+from wmhflow.steps.alignment import complain
 from wmhflow.steps.kinds import Facts, LabelImage, step
 from wmhflow.steps.placement import WORDS, Placement, Reading, other_readings, placed
 
 # A lesion of any age stands out of white matter, dark or bright, on the T1w or the FLAIR. By chance
 # the largest of these four reaches this. A bound of the QC table as well.
 LEAST_STANDING_OUT = 0.65
-log = logging.getLogger("wmhflow")
 
 
 @step(mem_gb=2.0, seconds=2)
@@ -85,7 +83,7 @@ def judge_other_placement(
         tried = {name: fit(placed(reading, images[0], how)) for name, reading in readings}
     better = better_reading(found, tried)
     if better is not None or found < LEAST_STANDING_OUT:
-        _complain(_said(in_file, space, what, found, better, tried), quality)
+        complain(_said(in_file, space, what, found, better, tried), quality)
     facts: Facts = {f"{what}_standing_out": None if np.isnan(found) else found}
     better_facts = {} if better is None else {f"{what}_fits_better_{better}": tried[better]}
     return Placement(facts | better_facts)
@@ -116,12 +114,6 @@ def standing_out(
     ]
     known = [max(one, 1 - one) for one in found if np.isfinite(one)]
     return max(known, default=float("nan"))
-
-
-def _complain(sentence: str, quality: str) -> None:
-    if quality == "fail":
-        raise InputError(f"{sentence} --registration-qc flag lets it through.")
-    log.warning("%s It is marked 'check'.", sentence)
 
 
 def _said(
