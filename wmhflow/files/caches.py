@@ -78,7 +78,8 @@ def remove_damaged_kernels(folder: Path) -> list[Path]:
 
     Numba would end with the first of them, whatever is asked for. Each is a pickle, whose last byte
     is a point. What changed inside of one, since it was first seen, is told by its checksum: numba
-    never writes into a file, but puts another one in its place, and a new index with it.
+    never writes into a file, but puts another one in its place, and a new index with it. Where two
+    processes compile one kernel at once the index stays, so that this kernel is made once more.
 
     Parameters
     ----------
