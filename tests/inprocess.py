@@ -25,7 +25,7 @@ from wmhflow.cli.main import main
 from wmhflow.plan.visit import ParticipantPlan
 from wmhflow.products.product import From, Recipe, Taken, parts_of
 from wmhflow.products.unit import Unit
-from wmhflow.reports.unit import write_page
+from wmhflow.reports.unit import draw_pictures, write_page
 from wmhflow.settings import Settings
 from wmhflow.steps.adapter import interface_of
 from wmhflow.workflows.plugin import Failure, said_by
@@ -124,7 +124,9 @@ def _carry_out(
             node = SimpleNamespace(fullname=".".join([steps.name, *unit.folders, recipe.name]))
             on_step(node, "start")
             try:
-                if empty_pages and recipe.function is write_page:
+                if empty_pages and recipe.function is draw_pictures:
+                    pass
+                elif empty_pages and recipe.function is write_page:
                     (empty_pages / unit.path("page")).touch()
                 else:
                     run_recipe(unit, recipe, made, steps.folder(unit, recipe))

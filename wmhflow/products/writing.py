@@ -101,8 +101,19 @@ def _sink(
 
 def written_by(unit: Unit) -> list[From]:
     """Name what says that all of a unit is written, for other units that show it."""
+    tables = [From(unit.name, WRITTEN_TABLES)] if unit.of(Table) else []
+    return [*written_images(unit), *tables]
+
+
+def written_images(unit: Unit) -> list[From]:
+    """Name what says that a unit's images and transforms are written, its tables perhaps not.
+
+    Parameters
+    ----------
+    unit
+        The unit.
+    """
     keys = [f"written_{name}s" for name in _image_groups(unit.of(Image))]
-    keys += [WRITTEN_TABLES] if unit.of(Table) else []
     keys += [WRITTEN_TRANSFORMS] if unit.of(Transform) else []
     return [From(unit.name, key) for key in keys]
 

@@ -21,6 +21,7 @@ from wmhflow.reports.pictures import PICTURES
 from wmhflow.reports.sections import SECTIONS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from wmhflow.plan.visit import ParticipantPlan
@@ -28,7 +29,11 @@ if TYPE_CHECKING:
     from wmhflow.settings import Settings
 
 
-def write_report(settings: Settings, participant: ParticipantPlan) -> Path:
+def write_report(
+    settings: Settings,
+    participant: ParticipantPlan,
+    drawn: Mapping[str, Mapping[str, Iterable[Picture]]] | None = None,
+) -> Path:
     """Write a person's page and its pictures.
 
     Parameters
@@ -37,6 +42,8 @@ def write_report(settings: Settings, participant: ParticipantPlan) -> Path:
         The run's settings; finished outputs are read from its output folder.
     participant
         The person's plan.
+    drawn
+        By the label of a visit, what was drawn of it before: pictures by the key of their row.
 
     Returns
     -------
@@ -53,7 +60,7 @@ def write_report(settings: Settings, participant: ParticipantPlan) -> Path:
     # a user's matplotlibrc must not change the pictures
     with matplotlib.style.context("default"):
         contexts = [VisitContext(settings, visit) for visit in participant.reported]
-        visits = [_visit_part(context) for context in contexts]
+        visits = [_visit_part(one, (drawn or {}).get(one.visit.label, {})) for one in contexts]
     subject, page = participant.subject, page_path(participant.subject)
     path = settings.output_dir / page
     write_text(path, render(subject, visits, _methods(settings, contexts)))
@@ -73,26 +80,27 @@ def _methods(settings: Settings, contexts: list[VisitContext]) -> str:
     return text.replace("<h2>", "<h3>").replace("</h2>", "</h3>")
 
 
-def _visit_part(context: VisitContext) -> VisitPart:
+def _visit_part(context: VisitContext, drawn: Mapping[str, Iterable[Picture]]) -> VisitPart:
     visit = context.visit
     if context.problem is not None:
         return VisitPart(
             context.anchor, context.title, decisions=visit.decisions, problem=context.problem
         )
-    pictures = _draw(context)
+    pictures = _draw(context, drawn)
     parts = (section.part(context, tuple(pictures[section.key])) for section in SECTIONS)
     sections = tuple(part for part in parts if part is not None)
     return VisitPart(context.anchor, context.title, sections)
 
 
-def _draw(context: VisitContext) -> dict[str, list[Shown]]:
-    """Draw and save every picture of a visit, by section."""
+def _draw(context: VisitContext, drawn: Mapping[str, Iterable[Picture]]) -> dict[str, list[Shown]]:
+    """Draw and save every picture of a visit that is not drawn yet, by section."""
     shown: dict[str, list[Shown]] = {section.key: [] for section in SECTIONS}
     addresses: set[str] = set()
     for maker in PICTURES:
         # a picture without a section would never be seen: an error, also where nothing is drawn
         section = shown[maker.section]
-        for picture in maker.pictures(context):
+        made = drawn[maker.key] if maker.key in drawn else maker.pictures(context)
+        for picture in made:
             saved = _save(context, picture)
             if saved.href in addresses:
                 raise ValueError(f"two pictures are called {saved.href}: the last is {maker.key}")

@@ -251,7 +251,8 @@ def _draw_cells(
             width = radii[layer] - radii[layer - 1]
             wedge = Wedge((0, 0), radii[layer], start, stop, width=width, **style)
             wedge.set_gid(str(cell))
-            axes.add_patch(wedge)
+            # the axes' limits are set: a patch that is added as one would be measured for them
+            axes.add_artist(wedge)
 
 
 def _draw_lines(axes: Axes, n_layers: int, angles: Angles) -> None:
@@ -259,7 +260,7 @@ def _draw_lines(axes: Axes, n_layers: int, angles: Angles) -> None:
     from matplotlib.patches import Circle
 
     for radius in _radii(n_layers):
-        axes.add_patch(Circle((0, 0), radius, fill=False, edgecolor="white", linewidth=1.0))
+        axes.add_artist(Circle((0, 0), radius, fill=False, edgecolor="white", linewidth=1.0))
     along = np.array([HOLE, 1.01])
     for angle in {start for start, _ in angles.values()} | {270.0}:
         turned, is_midline = math.radians(angle), math.isclose(angle % 180, 90)

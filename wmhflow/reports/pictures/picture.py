@@ -48,12 +48,16 @@ class PictureMaker:
         Draws one picture, several, or none of a finished visit.
     exists
         Whether a finished visit has it at all.
+    needs_tables
+        Whether it shows what stands in a table. All others are drawn as soon as the images are
+        written.
     """
 
     key: str
     section: str
     make: Callable[[VisitContext], Made]
     exists: Callable[[VisitContext], bool] = always
+    needs_tables: bool = False
 
     def pictures(self, context: VisitContext) -> tuple[Picture, ...]:
         """Draw what the row has to show of a visit.

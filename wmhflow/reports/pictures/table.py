@@ -25,13 +25,19 @@ PICTURES: tuple[PictureMaker, ...] = (
     PictureMaker("tissue", "masks", masks.tissue),
     PictureMaker("lobes", "regions", regions.lobes),
     PictureMaker("layers", "regions", regions.layers),
-    PictureMaker("bullseye", "regions", bullseye.bullseye, lambda context: context.has_lobes),
-    PictureMaker("atlases", "regions", atlases.atlases),
+    PictureMaker(
+        "bullseye",
+        "regions",
+        bullseye.bullseye,
+        lambda context: context.has_lobes,
+        needs_tables=True,
+    ),
+    PictureMaker("atlases", "regions", atlases.atlases, needs_tables=True),
     PictureMaker("anatomical", "alignment", alignment.anatomical),
     PictureMaker("template", "alignment", alignment.template),
     PictureMaker("maps", "alignment", alignment.maps),
     PictureMaker("acute", "acute", acute.acute, lambda context: context.has_image(ACUTE_MASK)),
-    PictureMaker("profiles", "maps", profiles.profiles),
+    PictureMaker("profiles", "maps", profiles.profiles, needs_tables=True),
     PictureMaker(
         "spectra", "spectra", spectra.spectra, lambda context: bool(context.visit.spectra)
     ),
