@@ -17,6 +17,7 @@ from wmhflow.core.space.grids import Grid3D
 from wmhflow.errors import UsageError
 from wmhflow.files.images import load_image
 from wmhflow.plan.visit import Computed, Given, VisitPlan
+from wmhflow.products.maps import sampling_seconds
 from wmhflow.products.product import Image
 from wmhflow.products.visit import visit_choices, visit_unit
 from wmhflow.products.writing import sidecar
@@ -134,3 +135,20 @@ def test_a_step_that_does_not_exist_is_said(planned) -> None:
     )
     with pytest.raises(UsageError, match=r"'nobody'.*no such step"):
         visit_unit(replace(visit, maps=maps), settings)
+
+
+def test_maps_of_small_voxels_are_sampled_first(planned):
+    entry = planned()[0].maps[0]
+
+    def seconds(edge_mm: float, n_maps: int) -> float:
+        affine = np.diag([edge_mm, edge_mm, edge_mm, 1.0])
+        found = sampling_seconds(
+            (replace(entry, grid=((9, 9, 9), tuple(affine.ravel()))),) * n_maps
+        )
+        assert found is not None
+        return found
+
+    assert seconds(1, 2) > seconds(2, 6) > seconds(3, 2) > 0
+    # voxels of another unit, or of no size at all, do not make it endless
+    assert seconds(1, 1) < seconds(0.001, 1) < 1000
+    assert sampling_seconds((replace(entry, grid=("echo-1.nii.gz",)),)) is None

@@ -134,6 +134,8 @@ def test_the_graph_of_every_kind_of_visit_has_a_node_per_recipe_with_what_it_nee
         for recipe in one.recipes:
             node = workflow.get_node(".".join([*one.folders, recipe.name]))
             assert node.mem_gb == (recipe.mem_gb or recipe.function.needs.mem_gb)  # type: ignore[attr-defined]
+            seconds = recipe.seconds or recipe.function.needs.seconds  # type: ignore[attr-defined]
+            assert node.interface.seconds == seconds
             assert node.n_procs == recipe.function.needs.threads  # type: ignore[attr-defined]
             for name, value in recipe.options.items():
                 assert value is None or getattr(node.inputs, name) == value

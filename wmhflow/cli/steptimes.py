@@ -81,8 +81,9 @@ def expected_steps(plans: Iterable[ParticipantPlan], settings: Settings) -> dict
             voxels = sizes.get(unit.name, max(sizes.values()))
             folder = ".".join([study_name(settings), *unit.folders])
             written = with_writing(unit, settings)
+            scale = voxels / HEAD_VOXELS
             for recipe in written.recipes:
-                stated = EACH_S + needs_of(recipe.function).seconds * voxels / HEAD_VOXELS
+                stated = EACH_S + (recipe.seconds or needs_of(recipe.function).seconds) * scale
                 kind = f"{recipe.function.__module__}.{recipe.function.__qualname__}"
                 taken = (*recipe.takes.values(), *recipe.beside.values(), recipe.after)
                 makers = (written.makers.get(part) for part in parts_of(taken) if type(part) is str)

@@ -74,7 +74,8 @@ def estimate_person(plan: ParticipantPlan, settings: Settings, cpus: int) -> Est
         for recipe in with_writing(unit, settings).recipes:
             needs = needs_of(recipe.function)
             mem_gb = (recipe.mem_gb or needs.mem_gb) * scale
-            steps.append((f"{unit.name} {recipe.name}", mem_gb, EACH_S + needs.seconds * scale))
+            seconds = EACH_S + (recipe.seconds or needs.seconds) * scale
+            steps.append((f"{unit.name} {recipe.name}", mem_gb, seconds))
     mem_gb = OWN_GB + WORKER_GB * cpus + sum(heapq.nlargest(cpus, (one[1] for one in steps)))
     # chains of steps leave more than two processors idle
     seconds = START_S + sum(one[2] for one in steps) / min(cpus, 2)

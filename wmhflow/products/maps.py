@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from wmhflow.bids.query import FoundFile
+from wmhflow.core.space.geometry import voxel_mm3
 from wmhflow.plan.visit import Composed, Computed, Given, MapPlan, VisitPlan
 from wmhflow.products.keys import Visit
 from wmhflow.products.product import Recipe, Taken, Transform
@@ -12,6 +15,8 @@ from wmhflow.registries.units import factor_between
 from wmhflow.steps.composing import compose_fields, compose_transforms
 
 LONGEST_NAME = 60
+# What of a head is sampled; map voxels are not expected to be smaller than this.
+SAMPLED_MM3, SMALLEST_MM3 = 2.4e6, 0.1
 OWN_ENTITIES = ("param", "suffix")
 
 
@@ -51,6 +56,27 @@ def group_name(group: tuple[MapPlan, ...]) -> str:
     names = [entry.name for entry in group]
     joined = "".join(names)
     return joined if len(joined) <= LONGEST_NAME else f"{names[0]}and{len(names) - 1}more"
+
+
+def sampling_seconds(group: tuple[MapPlan, ...]) -> float | None:
+    """Estimate how long sampling a group takes, so that maps of small voxels begin first.
+
+    Parameters
+    ----------
+    group
+        Maps on one grid.
+
+    Returns
+    -------
+    float or None
+        As long as heads of 1 mm took; None for a computed map, whose grid the plan does not know.
+    """
+    affine = group[0].grid[-1] if group[0].grid else None
+    if not isinstance(affine, tuple):
+        return None
+    smallest = max(voxel_mm3(np.reshape(affine, (4, 4))), SMALLEST_MM3)
+    millions = SAMPLED_MM3 / smallest / 1e6
+    return 2.0 + 4.0 * millions + len(group) * (0.4 + 0.8 * millions)
 
 
 def values_of(entry: MapPlan) -> Taken:

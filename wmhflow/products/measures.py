@@ -27,6 +27,7 @@ from wmhflow.products.maps import (
     composed,
     group_name,
     map_groups,
+    sampling_seconds,
     shown_of,
     transform_of,
 )
@@ -291,6 +292,7 @@ def _samples(visit: Visit, group: tuple[MapPlan, ...], name: str) -> Recipe:
             "facts": Facts(f"sampling_{name}"),
         },
         mem_gb=1.5 + 0.3 * len(group),
+        seconds=sampling_seconds(group),
     )
 
 

@@ -217,8 +217,8 @@ class Recipe:
         Parameters that only judge, or say where voxels lie: these are no sources of the products.
     options
         Parameters with fixed values.
-    mem_gb
-        Memory, where the step's own statement does not fit.
+    mem_gb, seconds
+        Memory and time, where the step's own statement does not fit.
     after
         A product that has to be there before the step begins, although it is not taken.
     """
@@ -230,4 +230,5 @@ class Recipe:
     beside: Mapping[str, Taken] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     mem_gb: float | None = None
+    seconds: float | None = None
     after: str | None = None

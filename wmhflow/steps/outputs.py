@@ -81,7 +81,7 @@ class WrittenFiles(NamedTuple):
     written: list[str]
 
 
-@step(mem_gb=1.0, always=True)
+@step(mem_gb=1.0, seconds=2.0, always=True)
 def write_images(
     files: list[Path],
     targets: list[ImageTarget],

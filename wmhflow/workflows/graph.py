@@ -196,6 +196,7 @@ def _node(recipe: Recipe) -> Node:
     needs = needs_of(recipe.function)
     mem_gb = recipe.mem_gb or needs.mem_gb
     interface = interface_of(recipe.function)
+    interface.seconds = recipe.seconds or needs.seconds
     node = WatchedNode(interface, name=recipe.name, mem_gb=mem_gb, n_procs=needs.threads)
     values = {name: value for name, value in recipe.options.items() if value is not None}
     node.inputs.trait_set(**values)
