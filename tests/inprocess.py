@@ -84,6 +84,7 @@ def run(words: Sequence[str | Path], *, pages: bool = False, cut_after: str | No
         mock.patch("wmhflow.workflows.execute.execute", carry_out),
         # what workers of other processes read would change this one
         mock.patch("wmhflow.cli.run.prepare_environment", return_value=None),
+        mock.patch("wmhflow.cli.run.check_kernels", return_value=None),
         mock.patch.dict(os.environ),
     ]
     with contextlib.ExitStack() as stack:

@@ -138,6 +138,7 @@ def command(words: list[str], started: list[str] | None = None) -> Look:
         mock.patch("wmhflow.workflows.study.init_study_wf", steps),
         mock.patch("wmhflow.workflows.execute.execute", note),
         mock.patch("wmhflow.cli.run.prepare_environment", return_value=None),
+        mock.patch("wmhflow.cli.run.check_kernels", return_value=None),
     )
     with contextlib.ExitStack() as stack:
         for patch in patches:

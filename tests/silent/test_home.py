@@ -180,6 +180,24 @@ def test_a_kernel_that_changed_in_its_middle_is_never_run(
     assert all(name in (cache / caches.SEEN_KERNELS).read_text() for name in ("nbi", "nbc"))
 
 
+def test_a_run_looks_at_its_kernels_once(
+    compiled: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    shutil.copytree(compiled, tmp_path / "c")
+    (path,) = (tmp_path / "c").glob("**/*.nbi")
+    path.write_bytes(DAMAGES["cut"](path.read_bytes()))
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "c"))
+    resources.check_kernels()
+    assert not path.exists()
+    assert caplog.messages == [f"{path} was damaged: it is compiled again."]
+    # not before every batch of persons: all kernels are read for it
+    monkeypatch.setattr(resources, "remove_damaged_kernels", None)
+    resources.check_kernels()
+
+
 @pytest.mark.parametrize("content", ["", "[]", '{"a": 1}', '{"a": [1]}', '{"a": ["x", "y"]}'])
 def test_a_damaged_note_of_kernels_is_written_anew(
     compiled: Path, tmp_path: Path, content: str

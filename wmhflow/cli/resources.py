@@ -8,6 +8,7 @@ import shutil
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import psutil
@@ -88,12 +89,25 @@ def prepare_environment(resources: Resources) -> None:
     ``NUMBA_NUM_THREADS``. Caches go where this process may write.
     """
     prepare_folders()
-    for path in remove_damaged_kernels(Path(os.environ["NUMBA_CACHE_DIR"])):
-        log.warning("%s was damaged: it is compiled again.", path)
     os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = "1"
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"
     os.environ["NUMBA_NUM_THREADS"] = str(resources.omp_nthreads)
+
+
+def check_kernels() -> None:
+    """Remove compiled kernels that are damaged, before the first of them is called.
+
+    All of them are read for that: where nobody has to be processed, it is left out.
+    """
+    _check_kernels_in(os.environ["NUMBA_CACHE_DIR"])
+
+
+@cache
+def _check_kernels_in(folder: str) -> None:
+    """Do so once, whatever the number of batches."""
+    for path in remove_damaged_kernels(Path(folder)):
+        log.warning("%s was damaged: it is compiled again.", path)
 
 
 def prepare_folders(own: Path | None = None) -> None:

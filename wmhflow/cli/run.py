@@ -18,7 +18,7 @@ from wmhflow.cli.holding import held_persons
 from wmhflow.cli.methods import MethodsOfRun
 from wmhflow.cli.places import check_is_folder, check_own_folder, check_places, unwritable
 from wmhflow.cli.planners import plans_of
-from wmhflow.cli.resources import find_resources, monitor, prepare_environment
+from wmhflow.cli.resources import check_kernels, find_resources, monitor, prepare_environment
 from wmhflow.errors import InputError, MissingProgramError, NothingToDoError, UsageError
 from wmhflow.files.locks import scratch_folder
 from wmhflow.files.standard_output import standard_output
@@ -73,6 +73,7 @@ def run_participants(settings: Settings) -> int:
     resources = find_resources(settings.execution)
     prepare_environment(resources)
     if settings.reporting.reports_only:
+        check_kernels()
         return _write_reports(settings, plans)
     return _process(settings, plans, resources)
 
@@ -307,6 +308,7 @@ def _process(settings: Settings, plans: Iterable[ParticipantPlan], resources: Re
     checks = settings.reporting.check_values
     ready = _ready(settings, map(judged, plans) if checks else plans, tally, methods)
     if checks:
+        check_kernels()
         ready = iter(list(ready))
         for problem in tally.problems:
             print(f"{problem.person} cannot be processed: {problem.why}", file=sys.stderr)
@@ -314,6 +316,7 @@ def _process(settings: Settings, plans: Iterable[ParticipantPlan], resources: Re
         batches = Batches(settings, resources)
         with monitor(batches.resources_table):
             while batch := list(islice(ready, batches.size)):
+                check_kernels()
                 methods.write()
                 with held_persons(settings, batch, tally.problems, replan) as held:
                     tally.problems += batches.run(held) if held else []
