@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,10 +74,12 @@ def main() -> list[str]:
     return measured(SEEDS, 0)
 
 
-def measured(n_seeds: int, first: int) -> list[str]:
+def measured(
+    n_seeds: int, first: int, n_heads: int = HEADS, snrs: Sequence[float] = SNRS
+) -> list[str]:
     """Fit maps of so many seeds and print the table; return what was missed."""
-    work = [(name, grain, list(range(first + head, first + n_seeds, HEADS)))
-            for head in range(HEADS) for name in LESIONS for grain in GRAINS_MM]  # fmt: skip
+    work = [(name, grain, list(range(first + head, first + n_seeds, n_heads)), snrs)
+            for head in range(n_heads) for name in LESIONS for grain in GRAINS_MM]  # fmt: skip
     trials = [trial for part in on_all_cores(_trials, work) for trial in part]
     print("# The width of the penumbra on simulated maps\n")
     print("| lesions | grain of noise (mm) | planted | SNR | maps | called flat | with a width | "
@@ -87,7 +89,7 @@ def measured(n_seeds: int, first: int) -> list[str]:
     for lesions in LESIONS:
         for grain in GRAINS_MM:
             part = [one for one in trials if (one.lesions, one.grain_mm) == (lesions, grain)]
-            for shape, snr in [("flat", 0.0), *((s, float(r)) for s in SHAPES for r in SNRS)]:
+            for shape, snr in [("flat", 0.0), *((s, float(r)) for s in SHAPES for r in snrs)]:
                 cell = [one.found for one in part if (one.shape, one.snr) == (shape, snr)]
                 missed += _row(lesions, grain, shape, snr, cell)
     missed += _time()
@@ -119,9 +121,9 @@ def _row(lesions: str, grain: float, shape: str, snr: float, cell: list[Penumbra
     return missed
 
 
-def _trials(work: tuple[str, float, list[int]]) -> list[Trial]:
+def _trials(work: tuple[str, float, list[int], Sequence[float]]) -> list[Trial]:
     """Fit every shape of every size on the maps of some seeds, which share a head."""
-    lesions, grain, seeds = work
+    lesions, grain, seeds, snrs = work
     head = simulated_head(LESIONS[lesions], seeds[0] if seeds else 0)
     everywhere = np.ones((SIDE,) * 3, dtype=bool)
     planted = {
@@ -131,7 +133,7 @@ def _trials(work: tuple[str, float, list[int]]) -> list[Trial]:
     return [
         Trial(lesions, grain, shape, snr, found)
         for seed in seeds
-        for shape, snr, found in _fits(head, planted, noise(grain, seed), seed)
+        for shape, snr, found in _fits(head, planted, noise(grain, seed), seed, snrs)
     ]
 
 
@@ -174,12 +176,16 @@ def noise(grain_mm: float, seed: int) -> NDArray[np.float64]:
 
 
 def _fits(
-    head: Head, planted: dict[str, NDArray[np.float64]], drawn: NDArray[np.float64], seed: int
+    head: Head,
+    planted: dict[str, NDArray[np.float64]],
+    drawn: NDArray[np.float64],
+    seed: int,
+    snrs: Sequence[float],
 ) -> Iterator[tuple[str, float, Penumbra]]:
     alone = sum_map(drawn, np.ones(drawn.shape, dtype=bool), head.around)
     yield "flat", 0.0, _fit(alone, head.around, seed)
     for name, means in planted.items():
-        for snr in SNRS:
+        for snr in snrs:
             # means are sums; what a map is off the mean at a distance, noise alone decides
             both = dataclasses.replace(alone, mean=alone.mean + snr * means)
             yield name, float(snr), _fit(both, head.around, seed)
@@ -211,4 +217,8 @@ def _time() -> list[str]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Other seeds than those that measure.")
     parser.add_argument("--seeds", type=int, default=40)
-    measured(parser.parse_args().seeds, CHOSEN_ON)
+    parser.add_argument("--first", type=int, default=CHOSEN_ON, help="the first of the seeds")
+    parser.add_argument("--heads", type=int, default=HEADS, help="which so many seeds share")
+    parser.add_argument("--snr", type=float, nargs="+", default=SNRS)
+    given = parser.parse_args()
+    measured(given.seeds, given.first, given.heads, given.snr)
