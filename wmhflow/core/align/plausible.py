@@ -109,23 +109,56 @@ def field_fault(field: Displacements, points: NDArray[np.float64]) -> str | None
     str or None
         The rest of a sentence that begins with the file's name.
     """
+    return own_fault(field) or cover_fault(field, points)
+
+
+def own_fault(field: Displacements) -> str | None:
+    """Say why no field of displacements of two heads is like this, wherever they lie.
+
+    Parameters
+    ----------
+    field
+        The displacements.
+
+    Returns
+    -------
+    str or None
+        As for :func:`field_fault`.
+    """
     vectors = field.vectors
     if not np.isfinite(vectors).all():
         return "has displacements that are not finite"
     furthest = float(np.abs(vectors).max(initial=0.0))
     if furthest > LARGEST_MM:
         return f"moves points by {furthest:.3g} mm, further than a head is wide"
+    folded = folded_share(field)
+    if folded > MOST_FOLDED:
+        return f"folds in {100 * folded:.0f} % of its field"
+    return None
+
+
+def cover_fault(field: Displacements, points: NDArray[np.float64]) -> str | None:
+    """Say that a field holds too few of the points where it has to be known.
+
+    Parameters
+    ----------
+    field, points
+        As for :func:`field_fault`.
+
+    Returns
+    -------
+    str or None
+        As for :func:`field_fault`.
+    """
     inverse = np.linalg.inv(field.affine)
     voxels = points @ inverse[:3, :3].T + inverse[:3, 3]
-    inside = np.all((voxels >= -0.5) & (voxels <= np.array(vectors.shape[:3]) - 0.5), axis=1)
+    last = np.array(field.vectors.shape[:3]) - 0.5
+    inside = np.all((voxels >= -0.5) & (voxels <= last), axis=1)
     if inside.mean() < LEAST_COVERED:
         return (
             f"has a field that holds {100 * inside.mean():.0f} % of the middle of the image: it "
             "belongs to another image"
         )
-    folded = folded_share(field)
-    if folded > MOST_FOLDED:
-        return f"folds in {100 * folded:.0f} % of its field"
     return None
 
 
