@@ -101,7 +101,7 @@ def test_a_composite_of_a_composite_has_its_parts_in_their_order(tmp_path: Path)
 
 
 def test_what_cannot_be_part_of_a_composite_is_refused(tmp_path: Path) -> None:
-    field, flirt = bent_field(tmp_path / "f.h5"), tmp_path / "flirt.mat"
+    flirt = tmp_path / "flirt.mat"
     flirt.write_text("1 0 0 0\n0 1 0 0\n0 0 1 0\n0 0 0 1\n")
     flat = Path(write_itk_affine(np.diag([1.0, 1, 0, 1]), tmp_path / "flat.txt"))
     text = tmp_path / "field.txt"
@@ -109,10 +109,10 @@ def test_what_cannot_be_part_of_a_composite_is_refused(tmp_path: Path) -> None:
         "#Insight Transform File V1.0\nTransform: DisplacementFieldTransform_double_3_3\n"
     )
     for path, backwards, why in (
-        (field, True, r"f\.h5 is not linear \(DisplacementFieldTransform.*its inverse is needed"),
+        (text, True, r"field\.txt is not linear \(Displacement.*its inverse is needed"),
         (flirt, False, "a transform of FSL"),
         (flat, True, "without an inverse"),
-        (text, False, "not kept as .h5"),
+        (text, False, "not kept as .h5 or image"),
     ):
         with pytest.raises(InputError, match=why):
             write_composite([path], [backwards], tmp_path / "no.h5")

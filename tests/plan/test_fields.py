@@ -5,25 +5,33 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 
 from tests.files.test_composites import field_of
+from tests.files.test_fields import field_image
 from tests.plan.test_participant import plan_one
 from tests.plan.test_places import FA, fill, how, refusal, said
+from wmhflow.bids.naming import TEMPLATE
+from wmhflow.files.itk import write_itk_affine
 from wmhflow.plan.judging_fields import judge_fields
-from wmhflow.plan.visit import UNUSABLE, Composed
+from wmhflow.plan.visit import UNUSABLE, Composed, Given
+from wmhflow.products.visit import visit_unit
+from wmhflow.settings import Settings
 
 # of 40 mm voxels, around any head
 AFFINE = np.diag([40.0, 40.0, 40.0, 1.0])
 AFFINE[:3, 3] = -180
 
 
-def bent(dataset: Path, name: str) -> Path:
+def bent(dataset: Path, name: str, ending: str = ".h5") -> Path:
     """Write a field of displacements under a transform's name."""
     folder = dataset / "sub-01" / "anat"
     folder.mkdir(parents=True, exist_ok=True)
-    return field_of(folder / f"sub-01_{name}_mode-image_xfm.h5", np.zeros((9, 10, 11, 3)), AFFINE)
+    write = field_of if ending == ".h5" else field_image
+    path = folder / f"sub-01_{name}_mode-image_xfm{ending}"
+    return write(path, np.zeros((9, 10, 11, 3)), AFFINE)
 
 
 # the other files, the field's name, and the way in the end
@@ -40,42 +48,147 @@ WAYS = {
         {"maps": [f"space-ACPC_{FA}", "from-orig_to-anat_xfm"]}, "from-ACPC_to-anat",
         "from-ACPC_to-anat > -from-orig_to-anat"),
     "of another run": ({"maps": [f"run-1_{FA}"]}, "run-2_from-dwi_to-T1w", "register"),
-    "of the other direction alone": ({"maps": [FA]}, "from-T1w_to-dwi", "register"),
+    "of the other direction alone": ({"maps": [FA]}, "from-T1w_to-dwi", "-from-T1w_to-dwi"),
+    "of the other direction, then a linear one": (
+        {"maps": [FA, "from-ACPC_to-T1w_xfm"]}, "from-ACPC_to-dwi",
+        "-from-ACPC_to-dwi > from-ACPC_to-T1w"),
+    "of the other direction, to the other image": (
+        {"maps": [FA]}, "from-FLAIR_to-dwi", "-from-FLAIR_to-dwi > other"),
     "beside a linear inverse": (
         {"maps": [FA, "from-T1w_to-dwi_xfm"]}, "from-dwi_to-T1w", "-from-T1w_to-dwi"),
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("ending", [".h5", ".nii.gz", ".nii"])
 @pytest.mark.parametrize(("files", "field", "expected"), WAYS.values(), ids=WAYS)
 def test_a_map_goes_through_a_field_where_nothing_linear_leads(
-    raw: Path, tmp_path: Path, files: dict[str, list[str]], field: str, expected: str
+    raw: Path, tmp_path: Path, files: dict[str, list[str]], field: str, expected: str, ending: str
 ) -> None:
     (dataset,) = fill(tmp_path / "d", files)
-    bent(dataset, field)
+    bent(dataset, field, ending)
     visit = plan_one(raw, dataset)
     assert visit.problem is None
     (entry,) = visit.maps
     assert how(entry) == expected
-    bends = field in expected.replace("-from-T1w_to-dwi", "")
+    is_back = f"-{field}" in expected
+    bends = field in expected
     assert (isinstance(entry.transform, Composed) and entry.transform.bends) == bends
     assert ("which bends it: it is resampled onto the reference once" in said(visit, "FA")) == bends
+    assert ("a field of displacements, inverted here by iteration" in said(visit, "FA")) == is_back
 
 
+@pytest.mark.parametrize("ending", [".h5", ".nii.gz"])
 @pytest.mark.parametrize(
-    ("files", "field"),
-    [([FA], "from-dwi_to-T1w"), ([FA, "from-ACPC_to-T1w_xfm"], "from-dwi_to-ACPC")],
+    ("files", "field", "advice"),
+    [
+        ([FA], "from-dwi_to-T1w", "as its program wrote it"),
+        ([FA, "from-ACPC_to-T1w_xfm"], "from-dwi_to-ACPC", "as its program wrote it"),
+        ([FA], "from-T1w_to-dwi", "of the other direction"),
+    ],
 )
 def test_a_field_that_leads_nowhere_costs_its_map_before_the_first_step(
-    raw: Path, tmp_path: Path, files: list[str], field: str
+    raw: Path, tmp_path: Path, files: list[str], field: str, advice: str, ending: str
 ) -> None:
     (dataset,) = fill(tmp_path / "d", {"maps": files})
-    path = bent(dataset, field)
+    path = bent(dataset, field, ending)
     sound = plan_one(raw, dataset)
     assert not list(judge_fields(sound))
-    field_of(path, np.full((9, 10, 11, 3), 900.0), AFFINE)
+    write = field_of if ending == ".h5" else field_image
+    write(path, np.full((9, 10, 11, 3), 900.0), AFFINE)
     (line,) = judge_fields(plan_one(raw, dataset))
     assert (line.what, line.state) == ("FA", UNUSABLE)
-    assert re.search(f"{field}_mode-image_xfm.h5 .*; give the transform as", line.why)
+    assert re.search(f"{field}_mode-image_xfm{ending} .*; give the transform {advice}", line.why)
+
+
+def test_a_field_that_folds_has_no_inverse(raw: Path, tmp_path: Path) -> None:
+    (dataset,) = fill(tmp_path / "d", {"maps": [FA]})
+    path = bent(dataset, "from-T1w_to-dwi")
+    vectors = np.zeros((9, 10, 11, 3))
+    # a voxel in the head changes places with its neighbour
+    vectors[5, 5, 5, 0] = 90
+    field_of(path, vectors, AFFINE)
+    (line,) = judge_fields(plan_one(raw, dataset))
+    assert re.search(r"from-T1w_to-dwi_mode-image_xfm\.h5 folds at .* % of the head", line.why)
+    # forward it is no worse than others are
+    path.rename(path.with_name(path.name.replace("from-T1w_to-dwi", "from-dwi_to-T1w")))
+    assert not list(judge_fields(plan_one(raw, dataset)))
+
+
+def foreign(path: Path) -> None:
+    image = nib.Nifti1Image(np.zeros((9, 10, 11, 3), np.float32), AFFINE)
+    image.header.set_intent(2006, allow_unknown=True)
+    nib.save(image, path)
+
+
+@pytest.mark.parametrize("field", ["from-dwi_to-T1w", "from-T1w_to-dwi"])
+def test_a_field_of_fsl_alone_is_refused_and_beside_another_passed_over(
+    raw: Path, tmp_path: Path, field: str
+) -> None:
+    (dataset,) = fill(tmp_path / "d", {"maps": [FA]})
+    path = bent(dataset, field, ".nii.gz")
+    foreign(path)
+    problem = refusal(plan_one(raw, dataset))
+    assert f"{path} is a field of FSL (FNIRT)" in problem
+    assert "wb_command -convert-warpfield" in problem
+    write_itk_affine(np.eye(4), path.with_name(path.name.replace(".nii.gz", ".txt")))
+    visit = plan_one(raw, dataset)
+    (entry,) = visit.maps
+    assert how(entry).removeprefix("-") == field
+    assert f"{path.name} of maps is not used: it is a field of FSL" in said(visit, "maps")
+
+
+def test_an_image_beside_a_file_of_the_same_ends_has_to_be_chosen(
+    raw: Path, tmp_path: Path
+) -> None:
+    (dataset,) = fill(tmp_path / "d", {"maps": [FA]})
+    bent(dataset, "from-dwi_to-T1w")
+    bent(dataset, "from-dwi_to-T1w", ".nii.gz")
+    assert "2 transforms answer for one" in refusal(plan_one(raw, dataset))
+
+
+@pytest.mark.parametrize("ending", [".h5", ".nii.gz"])
+@pytest.mark.parametrize("inverted", [False, True])
+def test_the_other_image_comes_by_a_field_or_its_inverse(
+    raw: Path, tmp_path: Path, ending: str, inverted: bool
+) -> None:
+    (dataset,) = fill(tmp_path / "d", {"maps": ["space-T1w_label-WMH_mask"]})
+    path = bent(dataset, "from-T1w_to-FLAIR" if inverted else "from-FLAIR_to-T1w", ending)
+    visit = plan_one(raw, dataset)
+    given = visit.other_transform
+    assert isinstance(given, Given)
+    assert (given.inverted, given.bends) == (inverted, True)
+    assert given.convert == (inverted or ending == ".nii.gz")
+    told = said(visit, "FLAIR to T1w")
+    assert path.name in told
+    assert ("inverted here by iteration" in told) == inverted
+
+
+@pytest.mark.parametrize("ending", [".h5", ".nii.gz"])
+@pytest.mark.parametrize("back", [False, True])
+def test_a_field_of_any_name_is_taken_forwards_or_back(
+    raw: Path, tmp_path: Path, ending: str, back: bool
+) -> None:
+    (dataset,) = fill(tmp_path / "d", {"maps": [FA]})
+    path = bent(tmp_path, "mine", ending)
+    text = f"FA=[{path},1]" if back else f"FA={path}"
+    visit = plan_one(raw, dataset, more=("--transform", text))
+    assert visit.problem is None
+    assert how(visit.maps[0]).removeprefix("-") == "mine"
+    assert ("inverted here by iteration" in said(visit, "FA")) == back
+    assert not list(judge_fields(visit))
+
+
+def test_fields_to_the_template_are_written_as_files_of_itk(raw: Path, tmp_path: Path) -> None:
+    (dataset,) = fill(tmp_path / "d", {"maps": ["space-T1w_label-WMH_mask"]})
+    for start, end in (("T1w", TEMPLATE), (TEMPLATE, "T1w")):
+        bent(dataset, f"from-{start}_to-{end}", ".nii.gz")
+    visit = plan_one(raw, dataset)
+    for given in (visit.forward, visit.inverse):
+        assert isinstance(given, Given)
+        assert given.convert
+    unit = visit_unit(visit, Settings(Path("raw"), Path("out"), "participant"))
+    made = [recipe.name for recipe in unit.recipes if recipe.function.__name__ == "compose_fields"]
+    assert made == ["forward", "inverse"]
 
 
 def test_a_field_that_is_named_by_the_user_is_taken(raw: Path, tmp_path: Path) -> None:

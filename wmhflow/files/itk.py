@@ -10,6 +10,7 @@ import numpy as np
 
 from wmhflow.core.align.pulling import Displacements, PointMap
 from wmhflow.errors import InputError
+from wmhflow.files.fields import is_field_image, read_field
 from wmhflow.files.streams import said_of
 from wmhflow.files.transforms import (
     LPS_FROM_RAS,
@@ -85,7 +86,7 @@ def read_itk_affine(path: str | os.PathLike[str]) -> NDArray[np.float64]:
 def check_whole(path: Path) -> None:
     """Read a transform to its end, and refuse numbers that no transform has.
 
-    Such files have no checksum: what they hold has to be as much as they say, and finite.
+    Most such files have no checksum: what they hold has to be as much as they say, and finite.
 
     Parameters
     ----------
@@ -102,6 +103,8 @@ def check_whole(path: Path) -> None:
         found = [make() for make in given.matrices if make is not None]
         if path.suffix == ".h5":
             found += _hdf5_numbers(path)
+        if is_field_image(path):
+            found.append(read_field(path).vectors)
         if all(np.isfinite(numbers).all() for numbers in found):
             return
     raise InputError(f"{path} holds numbers that are not finite; copy or make it again.")
@@ -215,7 +218,7 @@ def read_point_maps(
     done: list[PointMap] = []
     before, field, after = np.eye(4), None, np.eye(4)
     for path, is_inverse in zip(paths, inverted or [False] * len(paths), strict=True):
-        for part in _point_parts(Path(path)):
+        for part in point_parts(Path(path)):
             if isinstance(part, Displacements) and not is_inverse:
                 if field is not None:
                     done.append(PointMap(before, field, np.eye(4)))
@@ -231,13 +234,26 @@ def read_point_maps(
     return [*done, PointMap(before, field, after)]
 
 
-def _point_parts(path: Path) -> list[NDArray[np.float64] | Displacements | None]:
-    """Return what a file is composed of, in the order in which it is applied to points."""
+def point_parts(path: Path) -> list[NDArray[np.float64] | Displacements | None]:
+    """Return what a file is composed of, in the order in which it is applied to points.
+
+    Parameters
+    ----------
+    path
+        As of :func:`wmhflow.files.transforms.read_transform`.
+
+    Returns
+    -------
+    list
+        Matrices and fields; None stands for what is of no kind that is known here.
+    """
     given = read_transform(path)
     if given.program != "ITK":
         return [None]
     if given.matrix is not None:
         return [given.matrix]
+    if is_field_image(path):
+        return [read_field(path)]
     if path.suffix != ".h5":
         return [None]
     # what ITK adds last to a transform is applied first

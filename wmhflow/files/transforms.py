@@ -1,7 +1,7 @@
 """Transform files as they are given: whose they are, and the matrix of those that are linear.
 
-A transform that brings an image to the reference is kept by ITK (ANTs, fMRIPrep), FSL's flirt or
-FreeSurfer. Matrices here map points of the reference to points of the image, in RAS mm, as ITK's
+A transform that brings an image to the reference is kept by ITK (ANTs, fMRIPrep; fields of
+displacements as images, too), FSL's flirt or FreeSurfer. Matrices here map points of the reference to points of the image, in RAS mm, as ITK's
 files do in LPS mm; flirt's and FreeSurfer's files say the opposite direction.
 
 ITK's files are read by hand, because planning looks at every transform that is given: to import
@@ -30,11 +30,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wmhflow.errors import InputError
+from wmhflow.files.fields import FIELD_KIND, check_field, is_field_image
 from wmhflow.files.forms import trusted_affine
 from wmhflow.files.images import read_series_header
 from wmhflow.files.streams import FIRST_BYTES, MOST_PACKED, UNREADABLE, check_file, first_line
 
-TRANSFORM_EXTENSIONS = (".txt", ".mat", ".h5", ".lta")
+TRANSFORM_EXTENSIONS = (".txt", ".mat", ".h5", ".lta", ".nii.gz", ".nii")
 LPS_FROM_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 LTA_VOXELS, LTA_WORLD = 0, 1
 HDF5_START = b"\x89HDF\r\n\x1a\n"
@@ -83,7 +84,7 @@ def read_transform(path: Path) -> TransformFile:
     Parameters
     ----------
     path
-        ITK (``.txt``, ``.mat`` or ``.h5``), flirt (``.mat``) or FreeSurfer (``.lta``).
+        ITK (``.txt``, ``.mat``, ``.h5``, or an image), flirt (``.mat``) or FreeSurfer (``.lta``).
 
     Returns
     -------
@@ -96,6 +97,9 @@ def read_transform(path: Path) -> TransformFile:
     InputError
         If the file is none of these.
     """
+    if is_field_image(path):
+        check_field(path)
+        return TransformFile(path, "ITK", (FIELD_KIND,), (None,))
     with _said_of(path):
         begin = check_file(path)
         if path.suffix == ".lta":

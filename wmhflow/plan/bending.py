@@ -8,7 +8,7 @@ from wmhflow.errors import InputError
 from wmhflow.files.composites import FIELD_ENDINGS
 from wmhflow.plan.context import Planning
 from wmhflow.plan.routes import Edge
-from wmhflow.plan.transforms import check_matrix
+from wmhflow.plan.transforms import check_inverse, check_matrix
 from wmhflow.plan.visit import Composed
 
 
@@ -66,6 +66,8 @@ def check_bent_chain(planning: Planning, composed: Composed) -> None:
             )
         if not leg.bends:
             check_matrix(leg.file.path, read.matrix)
+        elif leg.inverted:
+            check_inverse(read)
         elif not leg.file.path.name.endswith(FIELD_ENDINGS):
             raise InputError(
                 f"{leg.file.path} is not linear ({', '.join(read.parts)}), and only fields of "

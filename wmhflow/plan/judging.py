@@ -30,7 +30,7 @@ from wmhflow.files.values import (
     present_codes,
     read_lesions,
 )
-from wmhflow.plan.judging_fields import judge_fields, middle_of
+from wmhflow.plan.judging_fields import head_of, judge_fields, middle_of, taken_back
 from wmhflow.plan.judging_maps import judge_maps
 from wmhflow.plan.judging_sources import judge_sources
 from wmhflow.plan.participant import sentence
@@ -101,6 +101,11 @@ def _judge_transforms(visit: VisitPlan) -> Iterator[Decision]:
         if read.program != "ITK":
             continue
         check_matrix(path, read.matrix)
+        if given.bends and given.inverted:
+            found = taken_back(path, head_of(visit.reference_file.path))
+            if found is not None and found[1]:
+                raise InputError(found[1])
+            continue
         points = read_point_map([path])
         if points is None or points.displacements is None:
             # linear, or of a kind that ANTs knows alone

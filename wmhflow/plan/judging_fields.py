@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from wmhflow.core.align.plausible import field_fault
+from wmhflow.core.align.plausible import field_fault, matrix_fault
 from wmhflow.core.space.grids import apply_affine
+from wmhflow.files.images import load_grid
 from wmhflow.files.inspection import inspect_image
 from wmhflow.plan.judging_maps import NOTHING_SAMPLED
 from wmhflow.plan.visit import UNUSABLE, Composed, Decision, VisitPlan
@@ -43,24 +44,86 @@ def judge_fields(visit: VisitPlan) -> Iterator[Decision]:
 
 
 def _fault(chain: Composed) -> str:
-    """Follow points from the middle of the image where a chain ends, back through its legs."""
+    """Follow points from the image where a chain ends, back through its legs.
+
+    Those of its middle tell enough of a field; an inverse is asked for in all of the head.
+    """
+    points = middle_of(chain.last.path)
+    if any(leg.bends and leg.inverted for leg in chain.legs):
+        points = head_of(chain.last.path)
+    for leg in reversed(chain.legs):
+        found = (taken_back if leg.inverted else _carried)(leg.file.path, points)
+        if found is None:
+            # of a kind that ANTs knows alone
+            return ""
+        points, fault = found
+        if fault:
+            return fault
+    return ""
+
+
+def _carried(
+    path: Path, points: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], str] | None:
+    """Carry points through a transform, and say what is wrong with a field in it."""
     # they know compiled functions, whose folder is chosen after this module is imported
     from wmhflow.core.align.chains import carried
     from wmhflow.files.itk import read_point_maps
 
-    points = middle_of(chain.last.path)
-    for leg in reversed(chain.legs):
-        maps = read_point_maps([leg.file.path], [leg.inverted])
-        if maps is None:
-            # of a kind that ANTs knows alone
-            return ""
-        for one in maps:
-            if one.displacements is not None:
-                fault = field_fault(one.displacements, apply_affine(one.before, points))
-                if fault:
-                    return f"{leg.file.path} {fault}; give the transform as its program wrote it."
-            points = carried(points, [one])
-    return ""
+    maps = read_point_maps([path])
+    for one in maps or ():
+        if one.displacements is not None:
+            fault = field_fault(one.displacements, apply_affine(one.before, points))
+            if fault:
+                return points, f"{path} {fault}; give the transform as its program wrote it."
+        points = carried(points, [one])
+    return None if maps is None else (points, "")
+
+
+def taken_back(
+    path: Path, points: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], str] | None:
+    """Carry points through the inverse of a transform of ITK, and judge whether it has one.
+
+    Parameters
+    ----------
+    path
+        Its file.
+    points, (n, 3)
+        RAS mm in the space of its moving image.
+
+    Returns
+    -------
+    tuple or None
+        Where they end, and a sentence where a part of it has no inverse that can be right, else an
+        empty text; None for a kind of transform whose inverse is not known.
+    """
+    from wmhflow.core.align.inverting import inverse_fault, preimages
+    from wmhflow.files.itk import point_parts
+
+    for part in reversed(point_parts(path)):
+        if part is None:
+            return None
+        is_matrix = isinstance(part, np.ndarray)
+        fault = matrix_fault(part) if is_matrix else inverse_fault(part, points)
+        if fault:
+            return points, f"{path} {fault}; give the transform of the other direction."
+        back = apply_affine(np.linalg.inv(part), points) if is_matrix else preimages(part, points)
+        points = back
+    return points, ""
+
+
+def head_of(path: Path) -> NDArray[np.float64]:
+    """Return points in the head that an image shows, RAS mm, (n, 3).
+
+    Parameters
+    ----------
+    path
+        The image.
+    """
+    from wmhflow.core.align.inverting import head_points
+
+    return head_points(load_grid(path))
 
 
 def middle_of(path: Path) -> NDArray[np.float64]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from wmhflow.bids.query import FoundFile
 from wmhflow.errors import InputError, UsageError
+from wmhflow.files.fields import is_field_image
 from wmhflow.plan.context import Planning
 from wmhflow.plan.visit import Given, VisitPlan
 from wmhflow.registries.maps import MapDefinition
@@ -75,7 +76,7 @@ def named_transform(planning: Planning, name: str) -> Given | None:
                 )
             found = _as_found(planning, path, one)
             read = planning.transform(found)
-            anew = one.inverted or read.program != "ITK"
+            anew = one.inverted or read.program != "ITK" or is_field_image(path)
             bends = not read.is_linear
             return Given(found, convert=anew, inverted=one.inverted, bends=bends)
     return None

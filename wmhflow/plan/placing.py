@@ -22,7 +22,7 @@ from wmhflow.plan.context import Planning
 from wmhflow.plan.named import named_transform
 from wmhflow.plan.routes import MATCHED, Route, find_route, lies_beside
 from wmhflow.plan.spaces import OF_SCAN, RAW
-from wmhflow.plan.transforms import check_linear, check_matrix, given_transform
+from wmhflow.plan.transforms import ITERATED, check_linear, check_matrix, given_transform
 from wmhflow.plan.visit import Composed, Computed, Given, Source, VisitPlan
 from wmhflow.registries.maps import MapDefinition
 from wmhflow.registries.spaces import T1W, kind_of_space
@@ -120,6 +120,9 @@ def place_map(
     if named is not None:
         return _by_named(planning, visit, name, named, file, may_bend)
     route = find_route(planning, visit, file, [*definition.transform_from, name])
+    if route.iterates and not may_bend:
+        # what follows is measured in its own grid, and is registered
+        route = Route(None, unused=route.unused)
     if route.legs is None:
         return _registered(planning, definition, file, route, shown_by)
     if not route.legs and route.end == visit.reference:
@@ -147,7 +150,9 @@ def _by_named(
 ) -> Given | Composed:
     """Take a map's transform of ``--transform``."""
     how = f"{file.named}, aligned by {named.named} (--transform)"
-    if may_bend and named.bends and not named.inverted:
+    if named.bends and named.inverted:
+        how += f", {ITERATED}"
+    if may_bend and named.bends:
         bent = Composed((named,), visit.reference_file)
         check_bent_chain(planning, bent)
         planning.say(name, "found", f"{how}, {RESAMPLED}")
@@ -193,13 +198,19 @@ def _composed(
         check_bent_chain(planning, found)
     else:
         _check_chain(planning, found, file)
-    words = [f"the inverse of {leg.file.named}" if leg.inverted else leg.file.named for leg in legs]
+    words = [_in_words(leg) for leg in legs]
     if on:
         made = "registration" if isinstance(visit.other_transform, Computed) else "transform"
         words.append(f"the {made} of the {visit.other_name} to the {visit.reference}")
     words = [", then ".join(words), *([RESAMPLED] if bent else [])]
     planning.say(name, "found", f"{file.named}, aligned by {', '.join(words)}")
     return found
+
+
+def _in_words(leg: Given) -> str:
+    if not leg.inverted:
+        return leg.file.named
+    return f"the inverse of {leg.file.named}" + (f" ({ITERATED})" if leg.bends else "")
 
 
 def _check_chain(planning: Planning, composed: Composed, file: FoundFile) -> None:

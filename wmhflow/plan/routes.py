@@ -9,7 +9,9 @@ from itertools import count
 
 from wmhflow.bids.query import IMAGE_EXTENSIONS, FoundFile
 from wmhflow.errors import AmbiguousInputError, InputError
+from wmhflow.files.composites import FIELD_ENDINGS
 from wmhflow.files.inspection import same_lattice
+from wmhflow.files.transforms import TransformFile
 from wmhflow.plan.context import Planning
 from wmhflow.plan.spaces import OF_SCAN, ORIG, RAW, Frame
 from wmhflow.plan.visit import Given, VisitPlan
@@ -49,12 +51,14 @@ class Route:
     """The transforms from an image to the reference, in their order, and why others are none.
 
     ``legs`` is None where nothing leads there. ``end`` is ``T1w`` or ``FLAIR``, where the given
-    transforms end: if that is not the reference, its own transform follows.
+    transforms end: if that is not the reference, its own transform follows. ``iterates`` says that
+    the inverse of a transform that is not linear has to be found on the way.
     """
 
     legs: tuple[Edge, ...] | None
     end: str = ""
     unused: list[str] = field(default_factory=list)
+    iterates: bool = False
 
 
 def disagreement(transform: FoundFile, image: FoundFile) -> str | None:
@@ -81,7 +85,8 @@ def find_route(
     """Find the given transforms that lead from an image to the reference.
 
     Linear ones go before others, since what follows them is exact; one that is not linear is taken
-    where nothing else leads there, for who can follow it, or refuses it.
+    where nothing else leads there, for who can follow it, or refuses it, and the inverse of one
+    after all others.
 
     Parameters
     ----------
@@ -132,23 +137,31 @@ def _find_route(
     unused: list[str] = []
     edges = list(_edges(planning, visit, image, scan, unused))
     bent_way: Route | None = None
+    iterated_way: Route | None = None
     while start is not None:
         found = _shortest(start, _best(planning, edges), visit)
         if found is None:
             break
         bent = next((leg for leg in found if _bends(planning, leg)), None)
-        if bent is None or not bent.inverted:
+        inverted = [leg for leg in found if leg.inverted and _bends(planning, leg)]
+        usable = all(has_inverse(planning.transform(leg.file)) for leg in inverted)
+        is_first = (iterated_way if inverted else bent_way) is None
+        if bent is None or (usable and is_first):
             _check_one(planning, found, edges)
         if bent is None:
             return Route(found, found[-1].end.kind if found else start.kind, unused)
-        why = ", so that its inverse is not known" if bent.inverted else ""
+        why = ", so that its inverse is not known" if inverted and not usable else ""
         unused.append(f"{bent.file.path.name} is not linear{why}")
-        if bent_way is None and not any(leg.inverted and _bends(planning, leg) for leg in found):
+        if inverted and usable and is_first:
+            iterated_way = Route(found, found[-1].end.kind, iterates=True)
+        elif not inverted and is_first:
             bent_way = Route(found, found[-1].end.kind)
         # a linear way that is longer, or backwards, is exact
         edges.remove(bent)
     if bent_way is not None:
         return bent_way
+    if iterated_way is not None:
+        return replace(iterated_way, unused=list(dict.fromkeys(unused)))
     if start is not None:
         unused += _end_at_other(visit, start, _best(planning, edges))
     return Route(None, unused=list(dict.fromkeys(unused)))
@@ -165,6 +178,19 @@ def _end_at_other(visit: VisitPlan, start: Frame, edges: list[Edge]) -> Iterator
             f"{visit.other_name} to the {visit.reference}: give a linear transform there, or the "
             f"image resampled to the {visit.reference}"
         )
+
+
+def has_inverse(read: TransformFile) -> bool:
+    """Tell whether a transform is of kinds whose inverse can be found, and in a file that is read.
+
+    Parameters
+    ----------
+    read
+        What its file holds.
+    """
+    bent = [kind for kind, make in zip(read.parts, read.matrices, strict=True) if make is None]
+    is_kept = not bent or read.path.name.endswith(FIELD_ENDINGS)
+    return is_kept and all(kind.startswith("DisplacementField") for kind in bent)
 
 
 def _bends(planning: Planning, leg: Edge) -> bool:

@@ -15,6 +15,8 @@ from pathlib import Path
 
 from wmhflow.bids.query import IMAGE_EXTENSIONS, FoundFile, Query
 from wmhflow.bids.writer import read_object
+from wmhflow.errors import InputError
+from wmhflow.files.fields import foreign_field, is_field_image
 from wmhflow.files.transforms import TRANSFORM_EXTENSIONS
 from wmhflow.registries.spaces import (
     ACPC,
@@ -69,6 +71,25 @@ class Spaces:
     @cached_property
     def transforms(self) -> list[FoundFile]:
         """All transforms of the person that can be used, also those of other visits."""
+        return [file for file in self._found if file.path not in self.foreign]
+
+    @cached_property
+    def foreign(self) -> Mapping[Path, str]:
+        """Why fields are not used that are no field of ITK and stand beside another transform.
+
+        One that stands alone is refused by name where it is needed.
+        """
+        found: dict[Path, str] = {}
+        for file in self._found:
+            if is_field_image(file.path):
+                why = _foreign(file.path)
+                beside = (other for other in self._found if other.path not in {file.path, *found})
+                if why and any(_ends(other) == _ends(file) for other in beside):
+                    found[file.path] = f"it {why}"
+        return found
+
+    @cached_property
+    def _found(self) -> list[FoundFile]:
         return self.query.derived("transform", self.subject, **TRANSFORMS)
 
     @cached_property
@@ -103,7 +124,12 @@ class Spaces:
     @cached_property
     def _images(self) -> list[FoundFile]:
         files = self.query.derived("", self.subject)
-        return [file for file in files if file.get("extension") in IMAGE_EXTENSIONS]
+        return [
+            file
+            for file in files
+            if file.get("extension") in IMAGE_EXTENSIONS
+            and file.get("suffix") != TRANSFORMS["suffix"]
+        ]
 
     def family(self, file: FoundFile) -> str:
         """Name what datasets share that were written for each other; most stand alone."""
@@ -208,6 +234,18 @@ class Spaces:
         if self._calls_acpc_t1w(family):
             return "the T1w of its dataset is AC-PC aligned (QSIPrep before 1.0)"
         return self.why_not_raw(family)
+
+
+def _ends(file: FoundFile) -> tuple[object, object]:
+    return file.get("from"), file.get("to")
+
+
+def _foreign(path: Path) -> str | None:
+    """Say why an image is no field of ITK; one that cannot be read is none, either."""
+    try:
+        return foreign_field(path)
+    except InputError as error:
+        return f"cannot be read ({error})"
 
 
 def _description_of(file: FoundFile) -> Path:

@@ -96,7 +96,8 @@ def _planned(
     told = read_sidecar(file)
     _check_box(planning, file, told, what)
     route = find_route(planning, visit, file, PLACES)
-    legs, end = route.legs, route.end
+    # a box keeps its form through matrices alone
+    legs, end = None if route.iterates else route.legs, route.end
     how = "by its header"
     if legs is None:
         legs, end, how = (), *_by_anatomical(visit, file, told)

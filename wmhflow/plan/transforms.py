@@ -13,13 +13,16 @@ from wmhflow.bids.query import FoundFile
 from wmhflow.core.align.plausible import matrix_fault
 from wmhflow.errors import AmbiguousInputError, InputError
 from wmhflow.files.chains import chain_matrix
+from wmhflow.files.fields import is_field_image
 from wmhflow.files.inspection import ImageFacts, boxes_meet, holds_middle
 from wmhflow.files.transforms import TRANSFORM_EXTENSIONS, TransformFile, program_of
 from wmhflow.plan.context import Planning
 from wmhflow.plan.named import named_transform
-from wmhflow.plan.routes import disagreement
+from wmhflow.plan.routes import disagreement, has_inverse
 from wmhflow.plan.visit import Computed, Given, Source, VisitPlan
 from wmhflow.registries.spaces import T1W, labels_of
+
+ITERATED = "a field of displacements, inverted here by iteration"
 
 
 def find_transform(
@@ -50,6 +53,8 @@ def find_transform(
             extension=list(TRANSFORM_EXTENSIONS),
         )
     )
+    planning.unclear.update(planning.spaces.foreign)
+    found = [file for file in found if file.path not in planning.spaces.foreign]
     if moving is not None:
         found = [file for file in found if disagreement(file, moving) is None]
     found = [file for file in found if not _of_another_t1w(planning, file, (source, target))]
@@ -75,8 +80,9 @@ def _of_another_t1w(planning: Planning, file: FoundFile, ends: tuple[str, str]) 
 
 
 def given_transform(file: FoundFile, read: TransformFile) -> Given:
-    """State that a transform is taken as it is, or converted if ITK cannot read it."""
-    return Given(file, convert=read.program != "ITK", bends=not read.is_linear)
+    """State that a transform is taken as it is, or converted: another program's, or an image."""
+    convert = read.program != "ITK" or is_field_image(file.path)
+    return Given(file, convert=convert, bends=not read.is_linear)
 
 
 def between_images(planning: Planning, visit: VisitPlan) -> Source | None:
@@ -91,6 +97,8 @@ def between_images(planning: Planning, visit: VisitPlan) -> Source | None:
         )
         read = planning.transform(given.file)
         kind = "" if read.is_linear else ", which is not linear"
+        if given.bends and given.inverted:
+            kind = f", {ITERATED}"
         how = f"the inverse of {given.file.named}" if given.inverted else given.file.named
         planning.say(what, "found", f"{how} ({read.program}){kind}")
         return given
@@ -106,8 +114,9 @@ def _found_between(planning: Planning, visit: VisitPlan) -> Given | None:
     back = find_transform(planning, visit.reference, visit.other_name, visit.other_anatomical)
     if back is None:
         return None
-    if planning.transform(back).is_linear:
-        return Given(back, convert=True, inverted=True)
+    read = planning.transform(back)
+    if read.is_linear or has_inverse(read):
+        return Given(back, convert=True, inverted=True, bends=not read.is_linear)
     why = f"{back.path.name} is not used: it is not linear, so that its inverse is not known"
     planning.say("transform", "note", why)
     return None
@@ -125,7 +134,11 @@ def to_template(planning: Planning, visit: VisitPlan) -> tuple[Source, Source]:
             if given.path.suffix != ".h5":
                 check_matrix(given.path, planning.transform(given).matrix)
         planning.say(what, "found", f"{forward.named} and {inverse.named}")
-        return Given(forward), Given(inverse)
+        one, other = (
+            Given(file, convert=True, bends=True) if is_field_image(file.path) else Given(file)
+            for file in (forward, inverse)
+        )
+        return one, other
     why = f"no transform is given{_to_other_templates(planning)}{_of_other(planning, visit)}"
     if forward or inverse:
         why = "only one direction is given, and both are needed"
@@ -214,10 +227,7 @@ def check_place(
     read = planning.transform(given)
     if not read.is_linear:
         if inverted:
-            raise InputError(
-                f"{given.path} is not linear ({', '.join(read.parts)}), and its inverse is needed; "
-                "give the transform of the other direction."
-            )
+            check_inverse(read)
         return
     # headers that cannot be read are refused here
     ours, theirs = planning.facts(fixed), planning.facts(moving)
@@ -238,6 +248,31 @@ def check_place(
         f"{given.path} takes {moving.path} out of the field of view of {fixed.path}; give the "
         f"transform between these two images.{other}"
     )
+
+
+def check_inverse(read: TransformFile) -> None:
+    """Refuse a transform that is not linear where its inverse is needed and cannot be found.
+
+    Parameters
+    ----------
+    read
+        What its file holds.
+
+    Raises
+    ------
+    InputError
+        If it is of other kinds than fields of displacements and matrices, in a file that holds no
+        field, or has a matrix as :func:`check_matrix` refuses.
+    """
+    if not has_inverse(read):
+        raise InputError(
+            f"{read.path} is not linear ({', '.join(read.parts)}), and its inverse is needed, "
+            "which is found of fields of displacements alone; give the transform of the other "
+            "direction, or images resampled to the reference."
+        )
+    for make in read.matrices:
+        if make is not None:
+            check_matrix(read.path, make())
 
 
 def _meet(matrix: NDArray[np.float64], moving: ImageFacts, fixed: ImageFacts) -> bool:

@@ -18,8 +18,10 @@ from wmhflow.files.images import load_volume
 from wmhflow.files.template import PRIORS
 from wmhflow.plan.visit import Composed, Computed, Given, Source, how_wmh
 from wmhflow.products.keys import TEMPLATE_PRODUCT, Visit
+from wmhflow.products.maps import inverse_facts
 from wmhflow.products.product import Facts, Image, Product, Recipe, Taken, Transform, Work
 from wmhflow.steps.alignment import judge_alignment, judge_warp
+from wmhflow.steps.composing import compose_fields
 from wmhflow.steps.containers import image_facts
 from wmhflow.steps.images import convert_transform, prepare_image, resample
 from wmhflow.steps.lesions import bring_mask, find_lesions, keep_infarct_out
@@ -140,7 +142,16 @@ def _other_anatomical(visit: Visit) -> Iterator[Recipe]:
 
 def converted(visit: Visit, key: str, given: Given, moving: Taken) -> Iterator[Recipe]:
     """Declare a given transform that has to be written as ITK's, if it has."""
-    if given.convert:
+    if given.bends and given.convert:
+        yield Recipe(
+            key,
+            compose_fields,
+            takes={"in_files": [given.file]},
+            beside={"fixed": visit.reference},
+            options={"inverted": [given.inverted]},
+            makes={"transform": Work(key)} | inverse_facts([given], key, "other_anatomical"),
+        )
+    elif given.convert:
         yield Recipe(
             key,
             convert_transform,
@@ -459,6 +470,9 @@ def _warps(visit: Visit) -> dict[str, Product]:
 
 def _first_warp(visit: Visit) -> Iterator[Recipe]:
     """Declare the warp to the template; what precedes computed lesions is made anew after them."""
+    for key, given in (("forward", visit.plan.forward), ("inverse", visit.plan.inverse)):
+        if isinstance(given, Given):
+            yield from converted(visit, key, given, visit.reference)
     if isinstance(visit.plan.forward, Given):
         if visit.settings.anatomy.registration_qc != "off":
             yield _judged_warp(visit)

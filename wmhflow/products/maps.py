@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from wmhflow.bids.query import FoundFile
 from wmhflow.core.space.geometry import voxel_mm3
 from wmhflow.plan.visit import Composed, Computed, Given, MapPlan, VisitPlan
 from wmhflow.products.keys import Visit
-from wmhflow.products.product import Recipe, Taken, Transform
+from wmhflow.products.product import Facts, Product, Recipe, Taken, Transform
 from wmhflow.registries.units import factor_between
 from wmhflow.steps.composing import compose_fields, compose_transforms
 
@@ -157,8 +158,10 @@ def composed(visit: Visit, key: str, transform: Composed, name: str, moving: Fou
                 "in_files": list(transform.files),
                 "other": visit.other_transform if transform.through_other else None,
             },
+            beside={"fixed": visit.reference},
             options={"inverted": [leg.inverted for leg in legs]},
-            makes={"transform": Transform(key, name, visit.plan.reference, ".h5")},
+            makes={"transform": Transform(key, name, visit.plan.reference, ".h5")}
+            | inverse_facts(legs, key, f"map_{name}"),
         )
     return Recipe(
         key,
@@ -171,3 +174,20 @@ def composed(visit: Visit, key: str, transform: Composed, name: str, moving: Fou
         options=({"inverted": [leg.inverted for leg in legs]} if legs else {}) | visit.trusted,
         makes={"transform": Transform(key, name, visit.plan.reference, ".txt")},
     )
+
+
+def inverse_facts(legs: Sequence[Given], key: str, what: str) -> dict[str, Product]:
+    """Declare what tells how well inverses of fields lead back; nothing where there are none.
+
+    Parameters
+    ----------
+    legs
+        The transforms of a chain.
+    key
+        Of the chain's product.
+    what
+        What it moves, as the QC table names it.
+    """
+    if not any(leg.bends and leg.inverted for leg in legs):
+        return {}
+    return {"facts": Facts(f"{key}_inverse", f"{what}_registration_")}

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from wmhflow.core.align.chains import carried
+from wmhflow.core.align.inverting import head_points, round_trip_mm
+from wmhflow.core.align.pulling import Displacements, PointMap
+from wmhflow.core.space.grids import Grid3D, apply_affine
 from wmhflow.errors import InputError
 from wmhflow.files.chains import chain_matrix
 from wmhflow.files.composites import write_composite
-from wmhflow.files.itk import read_itk_affine, write_itk_affine
+from wmhflow.files.itk import point_parts, read_itk_affine, read_point_maps, write_itk_affine
 from wmhflow.files.transforms import read_transform
 from wmhflow.steps.images import Transform
-from wmhflow.steps.kinds import Folder, step
+from wmhflow.steps.kinds import Facts, Folder, step
 
 
 @step(mem_gb=0.5)
@@ -60,13 +66,21 @@ def compose_transforms(
     return Transform(Path(write_itk_affine(matrix, folder / "transform.txt")))
 
 
-@step(mem_gb=1.0, seconds=3)
+class Bent(NamedTuple):
+    """A composite of ITK that bends, and how well the inverses in it lead back."""
+
+    transform: Path
+    facts: Facts
+
+
+@step(mem_gb=2.0, seconds=10)
 def compose_fields(
     folder: Folder,
     in_files: list[Path],
     inverted: list[bool],
+    fixed: Grid3D,
     other: Path | None = None,
-) -> Transform:
+) -> Bent:
     """Write transforms that follow one another, of which some bend, as one composite of ITK.
 
     Parameters
@@ -76,7 +90,9 @@ def compose_fields(
     in_files
         From the moving image on, of ITK.
     inverted
-        Of each, whether its inverse is meant; of linear ones alone.
+        Of each, whether its inverse is meant; that of a field is computed.
+    fixed
+        The reference: where its head lies, inverses are judged.
     other
         What follows them, of ITK: from the image where they end to the reference, linear.
 
@@ -86,4 +102,35 @@ def compose_fields(
         If one cannot be part of a composite.
     """
     further = None if other is None else read_itk_affine(other)
-    return Transform(write_composite(in_files, inverted, folder / "transform.h5", further))
+    found: list[PointMap] = []
+    made = write_composite(in_files, inverted, folder / "transform.h5", further, found)
+    if not found:
+        return Bent(made, {})
+    points = head_points(fixed)
+    points = points if further is None else apply_affine(further, points)
+    legs = list(zip(in_files, inverted, strict=True))
+    return Bent(made, {"inverse_error_mm": _largest_error(legs, found, points)})
+
+
+def _largest_error(
+    legs: list[tuple[Path, bool]], found: list[PointMap], points: NDArray[np.float64]
+) -> float | None:
+    """Follow points through a chain; say how far from where they were inverses lead back, in mm.
+
+    ``found`` are the inverses of its fields, in the order of the chain's parts, which is from the
+    moving image on; points go the other way.
+    """
+    left, errors = list(found), [np.empty(0)]
+    for path, backwards in reversed(legs):
+        if not backwards:
+            points = carried(points, read_point_maps([path]) or [])
+            continue
+        for part in reversed(point_parts(path)):
+            if isinstance(part, Displacements):
+                inverse = left.pop()
+                errors.append(round_trip_mm(part, inverse, points))
+                points = carried(points, [inverse])
+            elif part is not None:
+                points = apply_affine(np.linalg.inv(part), points)
+    known = [one for one in np.concatenate(errors).tolist() if np.isfinite(one)]
+    return max(known, default=None)

@@ -190,8 +190,10 @@ def _split(field: Displacements) -> tuple[NDArray[np.float64], NDArray[np.float3
     voxels = np.moveaxis(np.indices(shape)[(slice(None), *some)], 0, -1).reshape(-1, 3)
     places = apply_affine(field.affine, voxels)
     ends = places + field.vectors[some].reshape(-1, 3)
-    matrix = np.eye(4)
-    matrix[:3] = np.linalg.lstsq(np.c_[places, np.ones(len(places))], ends, rcond=None)[0].T
+    known = np.isfinite(ends).all(axis=1)
+    matrix, full = np.eye(4), np.c_[places, np.ones(len(places))][known]
+    if known.any():
+        matrix[:3] = np.linalg.lstsq(full, ends[known], rcond=None)[0].T
     if min(shape) < 2 or matrix_fault(matrix) is not None:
         matrix = np.eye(4)
     back = np.linalg.inv(matrix)
