@@ -10,6 +10,7 @@ import pytest
 
 from tests.coarse import MOTIONS, Coarse, coarse_dataset, head
 from tests.files.test_composites import field_of
+from tests.files.test_fields import field_image
 from tests.inprocess import succeed
 from wmhflow.bids.writer import read_table
 
@@ -18,8 +19,11 @@ THROUGH_FLAIR = "from-dwi_to-FLAIR_mode-image_xfm.txt"
 STEP_MM = 6.0
 
 
-def bend(dataset: Coarse, by_mm: float) -> Path:
-    """Give the way of the diffusion scan as a field that moves as it did, and bends by so much."""
+def bend(dataset: Coarse, by_mm: float, ending: str = ".h5", *, back: bool = False) -> Path:
+    """Give the way of the diffusion scan as a field that moves as it did, and bends by so much.
+
+    It may lead the other way, from the T1w to the scan.
+    """
     linear = dataset.find(LINEAR)
     # around the head, in voxels of 6 mm
     corners = nib.affines.apply_affine(
@@ -30,11 +34,15 @@ def bend(dataset: Coarse, by_mm: float) -> Path:
     affine = np.diag([STEP_MM, STEP_MM, STEP_MM, 1.0])
     affine[:3, 3] = low
     places = nib.affines.apply_affine(affine, np.moveaxis(np.indices(shape), 0, -1))
-    vectors = nib.affines.apply_affine(MOTIONS["dwi"], places) - places
+    motion = np.linalg.inv(MOTIONS["dwi"]) if back else MOTIONS["dwi"]
+    vectors = nib.affines.apply_affine(motion, places) - places
     vectors[..., 1] += by_mm * np.sin(places[..., 0] / 25)
-    path = linear.with_name(linear.name.replace(".txt", ".h5"))
+    name = linear.name.replace(".txt", ending)
+    if back:
+        name = name.replace("from-dwi_to-T1w", "from-T1w_to-dwi")
     linear.unlink()
-    return field_of(path, vectors, affine)
+    write = field_of if ending == ".h5" else field_image
+    return write(linear.with_name(name), vectors, affine)
 
 
 def medians(dataset: Coarse) -> dict[tuple[str, ...], float]:
@@ -45,6 +53,43 @@ def medians(dataset: Coarse) -> dict[tuple[str, ...], float]:
         for row in rows
         if row["median"] != "n/a" and float(row["volume_mm3"]) > 3000
     }
+
+
+@pytest.mark.slow
+def test_an_image_gives_the_tables_of_the_file_with_the_same_field(tmp_path: Path) -> None:
+    tables: list[dict[str, bytes]] = []
+    for ending in (".h5", ".nii.gz"):
+        dataset = coarse_dataset(tmp_path / ending, without=[THROUGH_FLAIR])
+        bend(dataset, 6.0, ending)
+        succeed(dataset.words())
+        tables.append({path.name: path.read_bytes() for path in dataset.anat().glob("*.tsv")})
+        assert any(b"FA" in table for table in tables[-1].values())
+    assert len(tables[0]) > 5
+    assert tables[0] == tables[1]
+
+
+@pytest.mark.slow
+def test_a_field_of_the_other_direction_gives_what_the_direct_one_gives(tmp_path: Path) -> None:
+    straight, turned = (
+        coarse_dataset(tmp_path / name, without=[THROUGH_FLAIR]) for name in ("straight", "turned")
+    )
+    field = bend(turned, 0.0, ".nii.gz", back=True)
+    succeed(straight.words())
+    done = succeed(turned.words())
+    assert "FAILED" not in done.err
+    expected, found = medians(straight), medians(turned)
+    apart = [abs(found[key] - expected[key]) for key in expected if key[0] == "FA"]
+    assert len(apart) > 100
+    assert np.median(apart) < 0.01
+    assert max(apart) < 0.03
+    plan = succeed(turned.words("--dry-run")).out
+    told = " ".join(plan.split())
+    assert f"aligned by the inverse of {field.name}" in told
+    assert "a field of displacements, inverted here by iteration" in told
+    rows = read_table(turned.anat() / "sub-01_desc-wmhflow_qc.tsv")
+    (row,) = (row for row in rows if row["metric"].endswith("_registration_inverse_error_mm"))
+    assert float(row["value"]) < 0.1
+    assert row["verdict"] == "ok"
 
 
 @pytest.mark.slow

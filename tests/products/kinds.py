@@ -257,6 +257,28 @@ def visits() -> dict[str, VisitPlan]:
                 for entry in given.maps
             ),
         ),
+        "maps by the inverse of a field": replace(
+            given,
+            maps=tuple(
+                replace(
+                    entry,
+                    transform=Composed(
+                        (Given(other, convert=True, inverted=True, bends=True),),
+                        given.reference_file,
+                    ),
+                )
+                for entry in given.maps
+            ),
+        ),
+        "the other image by the inverse of a field": replace(
+            given, other_transform=Given(other, convert=True, inverted=True, bends=True)
+        ),
+        "fields as images": replace(
+            given,
+            other_transform=Given(other, convert=True, bends=True),
+            forward=Given(other, convert=True, bends=True),
+            inverse=Given(other, convert=True, bends=True),
+        ),
         "maps lie on the other image": replace(
             given,
             maps=tuple(

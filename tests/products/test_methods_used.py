@@ -47,6 +47,12 @@ def bent_maps(visit: VisitPlan) -> bool:
     return any(isinstance(way, Composed) and way.bends for way in ways)
 
 
+def inverted_fields(visit: VisitPlan) -> bool:
+    ways = [*(entry.transform for entry in visit.maps), visit.other_transform]
+    legs = [leg for way in ways for leg in (way.legs if isinstance(way, Composed) else [way])]
+    return any(isinstance(leg, Given) and leg.bends and leg.inverted for leg in legs)
+
+
 def relative_to(tracer: str) -> Callable[[VisitPlan], bool]:
     return lambda visit: any(entry.name == f"SUVR{tracer}" for entry in visit.maps)
 
@@ -63,6 +69,7 @@ SAID: dict[str, Callable[[VisitPlan], bool]] = {
     ),
     "each group of quantitative maps": moved_maps,
     "Maps that only a field of displacements led": bent_maps,
+    "[@inverse]": inverted_fields,
     "The T1w image of each visit": lambda visit: visit.reference == "T1w",
     "The FLAIR image of each visit": lambda visit: visit.reference == "FLAIR",
     "[@n4]": lambda visit: visit.parcellation is None,

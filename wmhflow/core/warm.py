@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wmhflow.core.align.chains import pull_nearest
+from wmhflow.core.align.inverting import inverse_fault, invert_field
 from wmhflow.core.align.pulling import Displacements, PointMap, pull
 from wmhflow.core.align.similarity import compare
 from wmhflow.core.arrays.distance import distance_to, nearest, signed_distance
@@ -107,6 +108,8 @@ def _warm_alignment() -> None:
     points = PointMap(np.eye(4), still, np.eye(4))
     pull([image], image, points)
     pull_nearest([image], image, [points, points])
+    invert_field(still)
+    inverse_fault(still, np.ones((1, 3)))
 
 
 def _warm_tissues(head: _Head) -> None:

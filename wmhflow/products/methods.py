@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence, Set
 from pathlib import Path
 
 from wmhflow.bids.naming import TEMPLATE
+from wmhflow.core.align.plausible import LARGEST_ERROR_MM
 from wmhflow.core.diffusion.acute import RULE
 from wmhflow.core.wmh.below import AROUND_MM, BRIGHTEST
 from wmhflow.core.wmh.filling import LEAST_AGAIN_ML
@@ -22,6 +23,7 @@ from wmhflow.products.used import (
     FILLED,
     GIVEN_PROBABILITY,
     GIVEN_WMH,
+    INVERTED,
     LOBES,
     OWN_LABELS,
     REFERENCE,
@@ -66,6 +68,7 @@ def methods_text(settings: Settings, methods: Set[str] | None = None) -> str:
         _uptake_text(settings, used),
         _acute_text(settings, used),
         [_map_text(), *used.chosen([("bring_map", BROUGHT)])] if "sample_maps" in used else [],
+        used.chosen([(INVERTED, INVERTED_TEXT)]),
     )
     return "\n\n".join(" ".join(sentences) for sentences in parts if sentences)
 
@@ -437,6 +440,12 @@ def _acute_text(settings: Settings, used: Used) -> list[str]:
 BROUGHT = (
     "Maps that only a field of displacements led to the reference were resampled onto it once, "
     "linearly and without the voxels that did not count, and sampled there."
+)
+
+INVERTED_TEXT = (
+    "Where a field of displacements was given for the other direction alone, its inverse was found "
+    f"by iteration [@inverse], and refused where it led back to more than {LARGEST_ERROR_MM:g} mm "
+    "from a point of the head."
 )
 
 

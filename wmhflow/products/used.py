@@ -15,6 +15,8 @@ REFERENCE, ATLAS, LOBES, UPTAKE_REGION = "reference:", "atlas:", "lobes:", "upta
 GIVEN_WMH, GIVEN_PROBABILITY, FILLED = "given WMH", "given probability of WMH", "filled WMH"
 # acute lesions whose distance from a haemorrhage is told
 ACUTE_BESIDE_BLEED = "acute beside haemorrhage"
+# fields of displacements that lead the other way
+INVERTED = "inverted fields"
 BRIDGE, OWN_LABELS = ATLAS + "bridge", ATLAS + "own labels"
 
 
@@ -68,6 +70,9 @@ def _told(unit: Unit, visit: VisitPlan) -> Iterator[str]:
     if any(one.function.__name__ == "tabulate_acute" and one.takes.get("haemorrhage")
            for one in unit.recipes):  # fmt: skip
         yield ACUTE_BESIDE_BLEED
+    for recipe in unit.recipes:
+        if recipe.function.__name__ == "compose_fields" and "facts" in recipe.makes:
+            yield INVERTED
     for atlas in visit.laid_atlases:
         if atlas.bridge is not None:
             yield OWN_LABELS if atlas.by_labels else BRIDGE

@@ -9,13 +9,13 @@ import pytest
 
 from wmhflow.core.align.chains import carried
 from wmhflow.core.align.inverting import (
-    LARGEST_ERROR_MM,
     head_points,
     inverse_fault,
     invert_field,
     preimages,
     round_trip_mm,
 )
+from wmhflow.core.align.plausible import LARGEST_ERROR_MM
 from wmhflow.core.align.pulling import Displacements, PointMap
 from wmhflow.core.align.search import rigid_matrix
 from wmhflow.core.space.grids import Grid3D, apply_affine

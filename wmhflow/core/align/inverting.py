@@ -9,7 +9,13 @@ from numba import njit
 from scipy import ndimage
 
 from wmhflow.core.align.chains import carried
-from wmhflow.core.align.plausible import cover_fault, matrix_fault, own_fault
+from wmhflow.core.align.plausible import (
+    LARGEST_ERROR_MM,
+    cover_fault,
+    fold_fault,
+    matrix_fault,
+    values_fault,
+)
 from wmhflow.core.align.pulling import Displacements, PointMap, moved
 from wmhflow.core.arrays.threads import over_ranges
 from wmhflow.core.space.grids import apply_affine
@@ -19,8 +25,6 @@ if TYPE_CHECKING:
 
     from wmhflow.core.space.grids import Grid3D
 
-# There and back: half a voxel of a T1w. A bound of the QC table as well.
-LARGEST_ERROR_MM = 0.5
 # What is nearer is found, and so many steps are taken at most.
 CLOSE_MM, MOST_STEPS = 1e-4, 100
 LEAST_STEP = 1 / 16
@@ -118,7 +122,7 @@ def inverse_fault(field: Displacements, points: NDArray[np.float64]) -> str | No
     >>> inverse_fault(still, np.full((1, 3), 4.0)) is None
     True
     """
-    fault = own_fault(field)
+    fault = values_fault(field) or fold_fault(field)
     if fault is not None:
         return fault
     found = preimages(field, points)

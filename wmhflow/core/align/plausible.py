@@ -23,6 +23,8 @@ LARGEST_MM = 600.0
 MOST_FOLDED = 0.1
 # Least share of the points that count which a field of displacements has to hold.
 LEAST_COVERED = 0.5
+# There and back by the inverse of a field: half a voxel of a T1w. A bound of the QC table as well.
+LARGEST_ERROR_MM = 0.5
 # As many voxels of a field are looked at along each axis.
 MOST_ALONG = 128
 
@@ -109,11 +111,11 @@ def field_fault(field: Displacements, points: NDArray[np.float64]) -> str | None
     str or None
         The rest of a sentence that begins with the file's name.
     """
-    return own_fault(field) or cover_fault(field, points)
+    return values_fault(field) or cover_fault(field, points) or fold_fault(field)
 
 
-def own_fault(field: Displacements) -> str | None:
-    """Say why no field of displacements of two heads is like this, wherever they lie.
+def values_fault(field: Displacements) -> str | None:
+    """Say that a field of displacements holds numbers that none of two heads has.
 
     Parameters
     ----------
@@ -131,6 +133,22 @@ def own_fault(field: Displacements) -> str | None:
     furthest = float(np.abs(vectors).max(initial=0.0))
     if furthest > LARGEST_MM:
         return f"moves points by {furthest:.3g} mm, further than a head is wide"
+    return None
+
+
+def fold_fault(field: Displacements) -> str | None:
+    """Say that a field of displacements turns much of its space inside out.
+
+    Parameters
+    ----------
+    field
+        The displacements.
+
+    Returns
+    -------
+    str or None
+        As for :func:`field_fault`.
+    """
     folded = folded_share(field)
     if folded > MOST_FOLDED:
         return f"folds in {100 * folded:.0f} % of its field"
