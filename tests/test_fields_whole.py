@@ -29,7 +29,8 @@ def bend(dataset: Coarse, by_mm: float, ending: str = ".h5", *, back: bool = Fal
     corners = nib.affines.apply_affine(
         head().affine, np.array([*np.ndindex(2, 2, 2)]) * (np.array(head().codes.shape) - 1)
     )
-    low = corners.min(axis=0) - 30
+    # headers of images hold single precision
+    low = np.floor(corners.min(axis=0)) - 30
     shape = tuple(np.ceil((corners.max(axis=0) + 30 - low) / STEP_MM).astype(int))
     affine = np.diag([STEP_MM, STEP_MM, STEP_MM, 1.0])
     affine[:3, 3] = low
@@ -42,7 +43,7 @@ def bend(dataset: Coarse, by_mm: float, ending: str = ".h5", *, back: bool = Fal
         name = name.replace("from-dwi_to-T1w", "from-T1w_to-dwi")
     linear.unlink()
     write = field_of if ending == ".h5" else field_image
-    return write(linear.with_name(name), vectors, affine)
+    return write(linear.with_name(name), vectors.astype(np.float32), affine)
 
 
 def medians(dataset: Coarse) -> dict[tuple[str, ...], float]:

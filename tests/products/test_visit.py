@@ -298,6 +298,14 @@ PLACES: dict[str, Callable[[Mapping[str, Any]], tuple[str, ...]]] = {
         f"{options['what']}_standing_out",
         *(f"{options['what']}_fits_better_{name}" for name in WORDS),
     ),
+    "judge_acute_placement": lambda _: (
+        "acute_local_darkness",
+        *(f"acute_fits_better_{name}" for name in WORDS),
+    ),
+    "judge_spaces_placement": lambda _: (
+        *("perivascular_in_tissue", "perivascular_local_darkness"),
+        *(f"perivascular_fits_better_{name}" for name in WORDS),
+    ),
     "judge_other_lesions": lambda options: tuple(f"{n}_outside_brain" for n in options["names"]),
 }
 

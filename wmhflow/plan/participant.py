@@ -22,7 +22,7 @@ from wmhflow.plan.filters import check_filters
 from wmhflow.plan.maps import find_maps
 from wmhflow.plan.masks import find_infarct, find_wmh
 from wmhflow.plan.named import say_unused
-from wmhflow.plan.others import find_others
+from wmhflow.plan.others import find_others, say_untested
 from wmhflow.plan.raw import choose_reference, find_raw
 from wmhflow.plan.spectra import find_spectra
 from wmhflow.plan.tissues import find_tissues, lay_atlases, with_lobes
@@ -175,6 +175,7 @@ def _plan(planning: Planning, maps: Mapping[str, MapDefinition]) -> VisitPlan:
     visit = replace(visit, infarct=find_infarct(planning, visit))
     visit = replace(visit, others=find_others(planning, visit))
     visit = replace(visit, maps=tuple(find_maps(planning, visit, maps)))
+    say_untested(planning, visit)
     visit = replace(visit, spectra=find_spectra(planning, visit))
     visit = replace(visit, acute_image=find_acute_image(planning, visit))
     say_left_over(planning, visit, maps)

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from wmhflow.plan.others import ACUTE, BLEED, OEDEMA, SPACES
-from wmhflow.plan.visit import Given
+from wmhflow.plan.others import ACUTE, BLEED, OEDEMA, SPACES, diffusivity_of
+from wmhflow.plan.visit import Given, MapPlan
 from wmhflow.products.anatomy import meaning_of
+from wmhflow.products.inputs import WITHOUT
 from wmhflow.products.keys import Visit
-from wmhflow.products.product import Facts, Recipe
+from wmhflow.products.maps import group_of, transform_of, values_of
+from wmhflow.products.product import Facts, Recipe, Taken
 from wmhflow.products.regions import NEAR
 from wmhflow.products.rows import zone_images
 from wmhflow.products.tables import ACUTE_TABLE, ADJACENCY_TABLE, SPACES_TABLE
+from wmhflow.steps.lesion_places import judge_acute_placement, judge_spaces_placement
 from wmhflow.steps.lesions import bring_mask
 from wmhflow.steps.other_placement import judge_other_placement
 from wmhflow.steps.others import judge_other_lesions, tabulate_acute, tabulate_adjacency
@@ -74,35 +77,80 @@ def _judged(visit: Visit) -> Iterator[Recipe]:
             options={"names": [*given], "sources": [str(one.file.path) for one in given.values()]},
             makes={"facts": Facts("other_lesions_facts")},
         )
+    if visit.settings.anatomy.registration_qc == "off":
+        return
     for kind, one in given.items():
-        if kind in SEEN and visit.settings.anatomy.registration_qc != "off":
+        shown = diffusivity_of(visit.plan) if kind == ACUTE else None
+        if kind in SEEN:
             yield _placement(visit, kind, one)
+        elif kind == SPACES:
+            yield _spaces_placement(visit, one)
+        elif shown is not None:
+            yield _acute_placement(visit, one, shown)
 
 
 def _placement(visit: Visit, kind: str, given: Given) -> Recipe:
     """Declare the judgement of where a mask lies, as the user asked for alignments."""
-    anatomical = visit.plan.anatomical
+    images = [f"preproc_{name}" for name in visit.plan.anatomical]
     return Recipe(
         f"placement_{kind}",
         judge_other_placement,
-        beside={
-            "in_file": given.file,
-            "images": [f"preproc_{name}" for name in anatomical],
-            "tissue": "tissue_found",
-            "inverse": visit.inverse,
-            "other_transform": visit.other_transform,
-        },
-        options={
-            "natives": {name: str(file.path) for name, file in anatomical.items()},
-            "reference_name": visit.plan.reference,
-            "space": given.space,
-            "quality": visit.settings.anatomy.registration_qc,
-            "what": kind,
-            **meaning_of(given),
-            **visit.trusted,
-        },
+        beside={"images": images, **_laid(visit, given)},
+        options={"what": kind, **_read_as(visit, given)},
         makes={"facts": Facts(f"placement_{kind}_facts")},
     )
+
+
+def _spaces_placement(visit: Visit, given: Given) -> Recipe:
+    """Declare the judgement of where perivascular spaces lie."""
+    # fluid is dark on both, and the T1w shows it better
+    name = "T1w" if "T1w" in visit.plan.anatomical else "FLAIR"
+    return Recipe(
+        f"placement_{SPACES}",
+        judge_spaces_placement,
+        beside={"image": f"preproc_{name}", **_laid(visit, given)},
+        options={"image_name": name, **_read_as(visit, given)},
+        makes={"facts": Facts(f"placement_{SPACES}_facts")},
+    )
+
+
+def _acute_placement(visit: Visit, given: Given, shown: MapPlan) -> Recipe:
+    """Declare the judgement of where acute lesions lie, by a map that shows them."""
+    group = group_of(visit.plan, shown)
+    return Recipe(
+        f"placement_{ACUTE}",
+        judge_acute_placement,
+        beside={
+            "diffusivity": values_of(shown),
+            "diffusivity_transform": transform_of(group) if group else None,
+            "without": WITHOUT,
+            **_laid(visit, given),
+        },
+        options={"map_name": shown.name, **_read_as(visit, given)},
+        makes={"facts": Facts(f"placement_{ACUTE}_facts")},
+    )
+
+
+def _laid(visit: Visit, given: Given) -> dict[str, Taken]:
+    """Return what tells where a mask lies by its name, and where it could lie."""
+    return {
+        "in_file": given.file,
+        "tissue": "tissue_found",
+        "inverse": visit.inverse,
+        "other_transform": visit.other_transform,
+    }
+
+
+def _read_as(visit: Visit, given: Given) -> dict[str, Any]:
+    """Return how a mask is read, and what a bad place leads to."""
+    return {
+        "natives": {name: str(file.path) for name, file in visit.plan.anatomical.items()},
+        "reference_name": visit.plan.reference,
+        "space": given.space,
+        "quality": visit.settings.anatomy.registration_qc,
+        **meaning_of(given),
+        **visit.trusted,
+    }
 
 
 def mask_of(visit: Visit, kind: str) -> str | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wmhflow.ants.transforms import resample_through
 from wmhflow.core.arrays.validation import UnfitImageError
@@ -77,8 +78,8 @@ def find_acute_lesions(
         # 0 is the outside of a mask, or a failed fit
         given = Grid3D(np.where(values != 0, values, np.nan), trusted_affine(adc, affine, trust))
         found = find_acute(
-            _brought(shown, to, dwi_transform),
-            _brought(given, to, adc_transform),
+            brought(shown, to, dwi_transform),
+            brought(given, to, adc_transform),
             brain.data,
             nawm.data,
             class_of(tissue.data) == VENTRICLES,
@@ -97,12 +98,22 @@ def find_acute_lesions(
     return AcuteMask(MaskImage(found.mask, tissue.affine), {"refused": 0, **found.facts})
 
 
-def _brought(grid: Grid3D, to: Grid3D, transform: Path | None) -> np.ndarray:
-    """Bring an image to a grid, linearly; NaN where it has no value, or does not reach."""
+def brought(grid: Grid3D, to: Grid3D, transform: Path | None) -> NDArray[np.float32]:
+    """Bring an image to a grid, linearly; NaN where it has no value, or does not reach.
+
+    Parameters
+    ----------
+    grid
+        Values, NaN where there are none.
+    to
+        The grid to fill.
+    transform
+        From the image to the grid; None where the headers agree.
+    """
     chain = [] if transform is None else [str(transform)]
     known = np.isfinite(grid.data)
     filled = Grid3D(np.where(known, grid.data, 0).astype(np.float32), grid.affine)
     share = resample_through(Grid3D(known.astype(np.float32), grid.affine), to, chain)
     with np.errstate(invalid="ignore", divide="ignore"):
         found = resample_through(filled, to, chain) / share
-    return np.where(share > 0.5, found, np.float32(np.nan))
+    return np.asarray(np.where(share > 0.5, found, np.float32(np.nan)), np.float32)

@@ -1,0 +1,244 @@
+"""The steps that tell whether masks of acute lesions and of perivascular spaces lie in place."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wmhflow.core.checks.place import (
+    better_reading,
+    local_contrast,
+    mostly_in,
+    needs_other_readings,
+)
+from wmhflow.core.space.geometry import spacing_of, voxel_mm3
+from wmhflow.core.space.grids import Grid3D
+from wmhflow.files.forms import trusted_affine
+from wmhflow.files.images import load_volume
+from wmhflow.files.values import LesionMask, read_lesions
+from wmhflow.labels.digits import DEEP_GREY, WHITE_OR_WMH, class_of
+from wmhflow.steps.acute import brought
+from wmhflow.steps.alignment import complain
+from wmhflow.steps.kinds import Facts, LabelImage, step
+from wmhflow.steps.placement import WORDS, Placement, Reading, other_readings, placed
+
+# Chosen on simulated scans (docs/usage.md): the diffusivity in acute lesions, and the brightness in
+# perivascular spaces, is lower than around them. A bound of the QC table as well.
+LEAST_DARKNESS = 0.65
+# Less of acute lesions tells nothing in slices of 5 mm.
+LEAST_ACUTE_MM3 = 500.0
+# Share of perivascular spaces in white matter and deep grey matter. A bound of the QC table too.
+LEAST_IN_TISSUE = 0.8
+LEAST_VOXELS = 20
+TISSUE = (*WHITE_OR_WMH, DEEP_GREY)
+log = logging.getLogger("wmhflow")
+
+
+class _Found(NamedTuple):
+    """Where a mask lies, how well it fits there, and how well if it is read otherwise."""
+
+    where: NDArray[np.bool_]
+    fit: float
+    better: str | None
+    tried: Mapping[str, float]
+
+
+@step(mem_gb=2.5, seconds=4)
+def judge_acute_placement(
+    in_file: Path,
+    diffusivity: Path,
+    tissue: LabelImage,
+    natives: dict[str, Any],
+    reference_name: str,
+    space: str,
+    inverse: Path,
+    quality: str,
+    map_name: str,
+    diffusivity_transform: Path | None = None,
+    other_transform: Path | None = None,
+    without: Sequence[str] = (),
+    is_probability: bool = False,
+    labels: Sequence[int] = (),
+    others: Sequence[int] = (),
+    trust: str | None = None,
+) -> Placement:
+    """Measure how much lower the diffusivity is in acute lesions than around; try other readings.
+
+    Parameters
+    ----------
+    in_file
+        The mask as given.
+    diffusivity, map_name
+        A map of ADC or MD, and which of them it is.
+    tissue
+        The tissues on the reference grid.
+    natives, reference_name, space, inverse, quality, other_transform, trust
+        As for :func:`wmhflow.steps.placement.judge_placement`.
+    diffusivity_transform
+        From the map to the reference; None where the headers agree.
+    without
+        Names of maps that cannot be used.
+    is_probability, labels, others
+        What the mask's values mean.
+
+    Raises
+    ------
+    InputError
+        If the diffusivity is not lower in the mask, or is lower in another way of reading it, and
+        ``quality`` is ``fail``.
+    """
+    if map_name in without:
+        return Placement({"acute_local_darkness": None})
+    mask = _read(in_file, is_probability, labels, others, trust)
+    data, affine = load_volume(diffusivity)
+    values = np.asarray(data, dtype=np.float32)
+    # 0 is the outside of a map's mask, or a failed fit
+    given = Grid3D(np.where(values != 0, values, np.nan), trusted_affine(diffusivity, affine, trust))
+    grid = Grid3D(np.zeros(tissue.data.shape, np.float32), tissue.affine)
+    shown = brought(given, grid, diffusivity_transform)
+    known = np.isfinite(shown)
+    seen, room = np.where(known, shown, 0), known & np.isin(class_of(tissue.data), TISSUE)
+    sizes = spacing_of(tissue.affine)
+
+    def fit(where: NDArray[np.bool_]) -> float:
+        if np.count_nonzero(where & known) * voxel_mm3(tissue.affine) < LEAST_ACUTE_MM3:
+            return float("nan")
+        return local_contrast(seen, where & known, room, sizes, darker=True)
+
+    chains = _chains(natives, reference_name, other_transform)
+    found = _found(in_file, mask, grid, natives, space, chains, inverse, trust, fit)
+    if found.better is not None or found.fit < LEAST_DARKNESS:
+        chance = "n/a" if np.isnan(found.fit) else f"{found.fit:.2f}"
+        where = (
+            f"{in_file} seems not to lie on acute lesions where its name (space-{space}) and "
+            f"header put it: {map_name} in it is lower than in tissue around it with probability "
+            f"{chance} (0.5 is chance)"
+        )
+        complain(_advised(where, found), quality)
+    return Placement(_facts("acute", found))
+
+
+@step(mem_gb=2.0, seconds=3)
+def judge_spaces_placement(
+    in_file: Path,
+    image: Grid3D,
+    image_name: str,
+    tissue: LabelImage,
+    natives: dict[str, Any],
+    reference_name: str,
+    space: str,
+    inverse: Path,
+    quality: str,
+    other_transform: Path | None = None,
+    is_probability: bool = False,
+    labels: Sequence[int] = (),
+    others: Sequence[int] = (),
+    trust: str | None = None,
+) -> Placement:
+    """Measure how much of perivascular spaces lies in white and deep grey matter, and how dark.
+
+    Parameters
+    ----------
+    in_file
+        The mask as given.
+    image, image_name
+        The T1w, or else the FLAIR, on the reference grid: spaces hold fluid and are dark on both.
+    tissue
+        The tissues there.
+    natives, reference_name, space, inverse, quality, other_transform, trust
+        As for :func:`wmhflow.steps.placement.judge_placement`.
+    is_probability, labels, others
+        What the mask's values mean.
+
+    Raises
+    ------
+    InputError
+        If it lies elsewhere, is not dark, or is darker in another way of reading it, and
+        ``quality`` is ``fail``.
+    """
+    mask = _read(in_file, is_probability, labels, others, trust)
+    room = np.isin(class_of(tissue.data), TISSUE)
+    sizes = spacing_of(tissue.affine)
+    near = mostly_in(room, sizes)
+
+    def fit(where: NDArray[np.bool_]) -> float:
+        return local_contrast(image.data, where & near, room, sizes, darker=True)
+
+    chains = _chains(natives, reference_name, other_transform)
+    found = _found(in_file, mask, image, natives, space, chains, inverse, trust, fit)
+    n = int(np.count_nonzero(found.where))
+    share = None if n < LEAST_VOXELS else int(np.count_nonzero(found.where & near)) / n
+    is_elsewhere = share is not None and share < LEAST_IN_TISSUE
+    if is_elsewhere or found.better is not None or found.fit < LEAST_DARKNESS:
+        chance = "n/a" if np.isnan(found.fit) else f"{found.fit:.2f}"
+        inside = "n/a" if share is None else f"{100 * share:.0f} %"
+        where = (
+            f"{in_file} seems not to lie on perivascular spaces where its name (space-{space}) and "
+            f"header put it: {inside} of it lies in white matter or deep grey matter, and there "
+            f"the {image_name} is darker in it than around it with probability {chance} (0.5 is "
+            "chance)"
+        )
+        complain(_advised(where, found), quality)
+    return Placement({"perivascular_in_tissue": share} | _facts("perivascular", found))
+
+
+def _read(
+    path: Path,
+    is_probability: bool,
+    labels: Sequence[int],
+    others: Sequence[int],
+    trust: str | None,
+) -> LesionMask:
+    return read_lesions(
+        path, is_probability=is_probability, labels=labels, others=others, trust=trust
+    )
+
+
+def _chains(
+    natives: Mapping[str, str], reference_name: str, other_transform: Path | None
+) -> dict[str, list[Path]]:
+    moved = [other_transform] if other_transform else []
+    return {name: [] if name == reference_name else moved for name in natives}
+
+
+def _found(
+    path: Path,
+    mask: LesionMask,
+    grid: Grid3D,
+    natives: Mapping[str, str],
+    space: str,
+    chains: Mapping[str, list[Path]],
+    inverse: Path,
+    trust: str | None,
+    fit: Callable[[NDArray[np.bool_]], float],
+) -> _Found:
+    """Bring a mask to the reference as its name says, and in other ways if one could fit better."""
+    how = "linear" if mask.reading.is_graded else "nearest"
+    where = placed(Reading(mask.share, mask.affine, chains[space]), grid, how)
+    own = fit(where)
+    tried: dict[str, float] = {}
+    if needs_other_readings(own) and mask.share.any():
+        readings = other_readings(path, mask, natives, space, dict(chains), inverse, trust)
+        tried = {name: fit(placed(reading, grid, how)) for name, reading in readings}
+    return _Found(where, own, better_reading(own, tried), tried)
+
+
+def _advised(where: str, found: _Found) -> str:
+    if found.better is None:
+        return f"{where}; is it of this person and visit, and in this space?"
+    return (
+        f"{where}, and {found.tried[found.better]:.2f} if it is read {WORDS[found.better]}; mend "
+        "its name or its header."
+    )
+
+
+def _facts(what: str, found: _Found) -> Facts:
+    facts: Facts = {f"{what}_local_darkness": None if np.isnan(found.fit) else found.fit}
+    if found.better is not None:
+        facts[f"{what}_fits_better_{found.better}"] = found.tried[found.better]
+    return facts
