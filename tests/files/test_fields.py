@@ -77,7 +77,8 @@ def test_an_image_is_the_field_of_the_same_numbers(tmp_path: Path, how, ending: 
     places = nib.affines.apply_affine(affine, np.moveaxis(np.indices((9, 10, 11)), 0, -1))
     other = field_of(tmp_path / "field.h5", moved(places) - places, affine)
     found, expected = read_point_map([path]), read_point_map([other])
-    assert found is not None and expected is not None
+    assert found is not None
+    assert expected is not None
     assert np.allclose(found.displacements.vectors, expected.displacements.vectors, atol=1e-6)
     assert np.allclose(found.displacements.affine, expected.displacements.affine, atol=1e-6)
     inside = nib.affines.apply_affine(affine, [[4.3, 4.6, 5.1], [3.0, 5.5, 4.4]])
@@ -176,11 +177,13 @@ FOREIGN = {
     "FNIRT's field": (lambda p: of_three_volumes(p, 2006), "is a field of FSL.*-from-fnirt"),
     "FNIRT's coefficients": (lambda p: of_three_volumes(p, 2007), "holds coefficients of FSL"),
     "TOPUP's": (lambda p: of_three_volumes(p, 2016), "holds coefficients of FSL"),
-    "three volumes": (lambda p: of_three_volumes(p, 0), "has three volumes and no mark of whose field it is"),
+    "three volumes": (
+        lambda p: of_three_volumes(p, 0), "has three volumes and no mark of whose field it is"),
     "AFNI's": (of_afni, "is a field of AFNI"),
     "SPM's by its text": (described, "is a deformation of SPM"),
     "SPM's by its intent": (lambda p: bent_image(p, name="Mapping"), "is a deformation of SPM"),
-    "displacements of nobody": (lambda p: bent_image(p, intent=1006), r".* in other directions than ITK's"),
+    "displacements of nobody": (
+        lambda p: bent_image(p, intent=1006), ".* in other directions than ITK's"),
     "no intent": (lambda p: bent_image(p, intent=0), "does not say that it holds vectors"),
     "an image of a head": (plain, "is no field of displacements .*9×10×11"),
     "of two components": (of_two, "is no field of displacements"),

@@ -34,6 +34,11 @@ NO_LABELS = {
     ("reports/tables.py", "100 * share"): "percent",
     ("reports/unmarked.py", "100 * (spot.brightness - 1)"): "percent",
     ("steps/others.py", "100 * outside"): "percent",
+    ("steps/lesion_places.py", "100 * share"): "percent",
+    ("steps/lesion_places.py", "100 * wmh.largest"): "percent",
+    ("steps/lesion_places.py", "100 * wmh.near"): "percent",
+    ("steps/lesion_places.py", "100 * infarct.near"): "percent",
+    ("core/align/inverting.py", "100 * share"): "percent",
 }
 
 

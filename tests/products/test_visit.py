@@ -215,6 +215,7 @@ COUNTED: dict[str, tuple[str, ...]] = {
     "align_maps": RIGID,
     "judge_alignment": (*JUDGED, "mirrored_fit"),
     "compose_fields": ("inverse_error_mm",),
+    "judge_two_lesions": ("wmh_exchanged_with_infarct",),
     "judge_warp": (*JUDGED, "jacobian_min", "jacobian_max", "round_trip_mm"),
     "map_decay": (
         *("refused", "echoes", "noise", "off_line", "fewer_echoes_voxels", "unfitted_voxels"),

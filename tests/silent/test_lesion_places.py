@@ -158,9 +158,7 @@ def test_a_mask_that_lies_elsewhere_is_marked_or_refused(
     judge, draw, words = KINDS[kind]
     mask = np.ascontiguousarray(change(draw()))
     facts = judge(tmp_path, mask, **how)
-    named = {
-        name.removeprefix(f"{kind}_fits_better_") for name in facts if "_fits_better_" in name
-    }
+    named = {name.removeprefix(f"{kind}_fits_better_") for name in facts if "_fits_better_" in name}
     assert named == ({better} if better else set())
     assert f"{kind if kind == 'acute' else 'spaces'}.nii.gz seems not to lie on {words}" in (
         caplog.text
@@ -190,9 +188,7 @@ def test_spaces_in_ventricles_cortex_or_outside_are_marked_although_they_are_dar
     assert "of it lies in white matter or deep grey matter" in caplog.text
 
 
-def test_too_little_or_a_map_that_cannot_be_used_tells_nothing(
-    tmp_path: Path, caplog: Any
-) -> None:
+def test_too_little_or_a_map_that_cannot_be_used_tells_nothing(tmp_path: Path, caplog: Any) -> None:
     little = np.zeros(SHAPE, bool)
     little[40:44, 30:34, 20:24] = True
     assert placed_acute(tmp_path, little) == {"acute_local_darkness": None}

@@ -88,8 +88,10 @@ _OTHERS: tuple[tuple[Callable[[_Told], bool], str, str], ...] = (
     ),
     (
         lambda told: told.intent == DISPLACEMENT,
-        f"says that its vectors are displacements ({DISPLACEMENT}), which programs read in other "
-        "directions than ITK's",
+        (
+            f"says that it holds displacements (intent {DISPLACEMENT}), which programs read in "
+            "other directions than ITK's"
+        ),
         f"{GIVE} (intent {VECTOR}, LPS)",
     ),
     (

@@ -100,7 +100,7 @@ def check_whole(path: Path) -> None:
     """
     given = read_transform(path)
     with said_of(path):
-        found = [make() for make in given.matrices if make is not None]
+        found: list[NDArray[Any]] = [make() for make in given.matrices if make is not None]
         if path.suffix == ".h5":
             found += _hdf5_numbers(path)
         if is_field_image(path):

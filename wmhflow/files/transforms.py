@@ -1,8 +1,9 @@
 """Transform files as they are given: whose they are, and the matrix of those that are linear.
 
 A transform that brings an image to the reference is kept by ITK (ANTs, fMRIPrep; fields of
-displacements as images, too), FSL's flirt or FreeSurfer. Matrices here map points of the reference to points of the image, in RAS mm, as ITK's
-files do in LPS mm; flirt's and FreeSurfer's files say the opposite direction.
+displacements as images, too), FSL's flirt or FreeSurfer. Matrices here map points of the reference
+to points of the image, in RAS mm, as ITK's files do in LPS mm; flirt's and FreeSurfer's files say
+the opposite direction.
 
 ITK's files are read by hand, because planning looks at every transform that is given: to import
 ANTs for it takes 4 s, and ANTs would read whole displacement fields where only the list of what a

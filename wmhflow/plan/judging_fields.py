@@ -62,9 +62,7 @@ def _fault(chain: Composed) -> str:
     return ""
 
 
-def _carried(
-    path: Path, points: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], str] | None:
+def _carried(path: Path, points: NDArray[np.float64]) -> tuple[NDArray[np.float64], str] | None:
     """Carry points through a transform, and say what is wrong with a field in it."""
     # they know compiled functions, whose folder is chosen after this module is imported
     from wmhflow.core.align.chains import carried
@@ -80,9 +78,7 @@ def _carried(
     return None if maps is None else (points, "")
 
 
-def taken_back(
-    path: Path, points: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], str] | None:
+def taken_back(path: Path, points: NDArray[np.float64]) -> tuple[NDArray[np.float64], str] | None:
     """Carry points through the inverse of a transform of ITK, and judge whether it has one.
 
     Parameters
@@ -104,12 +100,16 @@ def taken_back(
     for part in reversed(point_parts(path)):
         if part is None:
             return None
-        is_matrix = isinstance(part, np.ndarray)
-        fault = matrix_fault(part) if is_matrix else inverse_fault(part, points)
+        if isinstance(part, np.ndarray):
+            fault = matrix_fault(part)
+        else:
+            fault = inverse_fault(part, points)
         if fault:
             return points, f"{path} {fault}; give the transform of the other direction."
-        back = apply_affine(np.linalg.inv(part), points) if is_matrix else preimages(part, points)
-        points = back
+        if isinstance(part, np.ndarray):
+            points = apply_affine(np.asarray(np.linalg.inv(part), np.float64), points)
+        else:
+            points = preimages(part, points)
     return points, ""
 
 

@@ -43,6 +43,8 @@ WMH = "White matter hyperintensities"
 WMH_PROBABILITY = "Probability of white matter hyperintensity"
 VENTRICLES = "Lateral ventricles with inferior horns and choroid plexus"
 INFARCT = "Infarcts and other lesions that are no WMH, kept out of WMH and NAWM"
+# WMH before infarcts are taken out
+WITH_INFARCT = "mask_with_infarct"
 # the warp that precedes computed lesions, which is made anew after them
 FIRST_WARP = {name: f"first_{name}" for name in FirstWarp._fields}
 
@@ -339,17 +341,23 @@ def _lesions(visit: Visit, found: Recipe, *, has_probability: bool) -> Iterator[
     if visit.infarct is None:
         yield replace(found, makes={"mask": mask, **kept, **found.makes})
         return
-    before = {name: Work(f"{name}_with_infarct") for name in ("mask", *kept)}
+    before = {"mask": Work(WITH_INFARCT), **{name: Work(f"{name}_with_infarct") for name in kept}}
+    given = [
+        one.file.path for one in (visit.plan.wmh, visit.plan.infarct) if isinstance(one, Given)
+    ]
     yield replace(found, makes={**before, **found.makes})
     yield Recipe(
         "wmh_without_infarct",
         keep_infarct_out,
         takes={
-            "wmh": "mask_with_infarct",
+            "wmh": WITH_INFARCT,
             "infarct": visit.infarct,
             "probseg": "probseg_with_infarct" if kept else None,
         },
-        options={"with_rims": not isinstance(visit.plan.wmh, Given)},
+        options={
+            "with_rims": not isinstance(visit.plan.wmh, Given),
+            "sources": [str(path) for path in given],
+        },
         makes={"wmh": mask, **kept, "facts": Facts("without_infarct_facts")},
     )
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from wmhflow.plan.others import ACUTE, BLEED, OEDEMA, SPACES, diffusivity_of
 from wmhflow.plan.visit import Given, MapPlan
-from wmhflow.products.anatomy import meaning_of
+from wmhflow.products.anatomy import WITH_INFARCT, meaning_of
 from wmhflow.products.inputs import WITHOUT
 from wmhflow.products.keys import Visit
 from wmhflow.products.maps import group_of, transform_of, values_of
@@ -15,7 +15,11 @@ from wmhflow.products.product import Facts, Recipe, Taken
 from wmhflow.products.regions import NEAR
 from wmhflow.products.rows import zone_images
 from wmhflow.products.tables import ACUTE_TABLE, ADJACENCY_TABLE, SPACES_TABLE
-from wmhflow.steps.lesion_places import judge_acute_placement, judge_spaces_placement
+from wmhflow.steps.lesion_places import (
+    judge_acute_placement,
+    judge_spaces_placement,
+    judge_two_lesions,
+)
 from wmhflow.steps.lesions import bring_mask
 from wmhflow.steps.other_placement import judge_other_placement
 from wmhflow.steps.others import judge_other_lesions, tabulate_acute, tabulate_adjacency
@@ -79,6 +83,8 @@ def _judged(visit: Visit) -> Iterator[Recipe]:
         )
     if visit.settings.anatomy.registration_qc == "off":
         return
+    if visit.plan.infarct is not None and isinstance(visit.plan.wmh, Given):
+        yield _two_lesions(visit, visit.plan.wmh, visit.plan.infarct)
     for kind, one in given.items():
         shown = diffusivity_of(visit.plan) if kind == ACUTE else None
         if kind in SEEN:
@@ -128,6 +134,20 @@ def _acute_placement(visit: Visit, given: Given, shown: MapPlan) -> Recipe:
         },
         options={"map_name": shown.name, **_read_as(visit, given)},
         makes={"facts": Facts(f"placement_{ACUTE}_facts")},
+    )
+
+
+def _two_lesions(visit: Visit, wmh: Given, infarct: Given) -> Recipe:
+    """Declare the judgement of whether WMH and infarcts are each other's."""
+    return Recipe(
+        "two_lesions",
+        judge_two_lesions,
+        beside={"wmh": WITH_INFARCT, "infarct": "mask_infarct", "tissue": "tissue_found"},
+        options={
+            "sources": list(dict.fromkeys(str(one.file.path) for one in (wmh, infarct))),
+            "quality": visit.settings.anatomy.registration_qc,
+        },
+        makes={"facts": Facts("two_lesions_facts")},
     )
 
 

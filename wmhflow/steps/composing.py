@@ -131,6 +131,6 @@ def _largest_error(
                 errors.append(round_trip_mm(part, inverse, points))
                 points = carried(points, [inverse])
             elif part is not None:
-                points = apply_affine(np.linalg.inv(part), points)
+                points = apply_affine(np.asarray(np.linalg.inv(part), np.float64), points)
     known = [one for one in np.concatenate(errors).tolist() if np.isfinite(one)]
     return max(known, default=None)

@@ -1,4 +1,7 @@
-"""The steps that tell whether masks of acute lesions and of perivascular spaces lie in place."""
+"""The steps that tell whether masks of other lesions lie as such lesions do.
+
+Those of acute lesions and of perivascular spaces, and one of infarcts beside that of WMH.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from wmhflow.core.checks.exchanged import NEAR_MM, Lay, lay_of, seem_exchanged
 from wmhflow.core.checks.place import (
     better_reading,
     local_contrast,
@@ -21,10 +25,18 @@ from wmhflow.core.space.grids import Grid3D
 from wmhflow.files.forms import trusted_affine
 from wmhflow.files.images import load_volume
 from wmhflow.files.values import LesionMask, read_lesions
-from wmhflow.labels.digits import DEEP_GREY, WHITE_OR_WMH, class_of
+from wmhflow.labels.digits import (
+    DEEP_GREY,
+    LEFT,
+    RIGHT,
+    VENTRICLES,
+    WHITE_OR_WMH,
+    class_of,
+    side_of,
+)
 from wmhflow.steps.acute import brought
 from wmhflow.steps.alignment import complain
-from wmhflow.steps.kinds import Facts, LabelImage, step
+from wmhflow.steps.kinds import Facts, LabelImage, MaskImage, step
 from wmhflow.steps.placement import WORDS, Placement, Reading, other_readings, placed
 
 # Chosen on simulated scans (docs/usage.md): the diffusivity in acute lesions, and the brightness in
@@ -35,6 +47,7 @@ LEAST_ACUTE_MM3 = 500.0
 # Share of perivascular spaces in white matter and deep grey matter. A bound of the QC table too.
 LEAST_IN_TISSUE = 0.8
 LEAST_VOXELS = 20
+MM3_PER_ML = 1000.0
 TISSUE = (*WHITE_OR_WMH, DEEP_GREY)
 log = logging.getLogger("wmhflow")
 
@@ -98,7 +111,9 @@ def judge_acute_placement(
     data, affine = load_volume(diffusivity)
     values = np.asarray(data, dtype=np.float32)
     # 0 is the outside of a map's mask, or a failed fit
-    given = Grid3D(np.where(values != 0, values, np.nan), trusted_affine(diffusivity, affine, trust))
+    given = Grid3D(
+        np.where(values != 0, values, np.nan), trusted_affine(diffusivity, affine, trust)
+    )
     grid = Grid3D(np.zeros(tissue.data.shape, np.float32), tissue.affine)
     shown = brought(given, grid, diffusivity_transform)
     known = np.isfinite(shown)
@@ -185,6 +200,63 @@ def judge_spaces_placement(
         )
         complain(_advised(where, found), quality)
     return Placement({"perivascular_in_tissue": share} | _facts("perivascular", found))
+
+
+class Exchanged(NamedTuple):
+    """Whether two masks seem to be each other's."""
+
+    facts: Facts
+
+
+@step(mem_gb=2.0, seconds=3)
+def judge_two_lesions(
+    wmh: MaskImage, infarct: MaskImage, tissue: LabelImage, sources: list[str], quality: str
+) -> Exchanged:
+    """Tell whether given WMH lie as an infarct does, and the infarcts as WMH.
+
+    Parameters
+    ----------
+    wmh, infarct
+        Both masks on the reference grid, before one is taken out of the other.
+    tissue
+        The tissues there.
+    sources
+        The files of both, or the one file in which they are labels.
+    quality
+        What it leads to: ``flag`` or ``fail``.
+
+    Raises
+    ------
+    InputError
+        If they do, and ``quality`` is ``fail``.
+    """
+    ventricles, side = class_of(tissue.data) == VENTRICLES, side_of(tissue.data)
+    sizes = spacing_of(tissue.affine)
+    own, other = (
+        lay_of(mask.data, ventricles, side == LEFT, side == RIGHT, sizes) for mask in (wmh, infarct)
+    )
+    is_exchanged = seem_exchanged(own, other)
+    if is_exchanged:
+        complain(_exchanged(own, other, sources), quality)
+    return Exchanged({"wmh_exchanged_with_infarct": int(is_exchanged)})
+
+
+def _exchanged(wmh: Lay, infarct: Lay, sources: Sequence[str]) -> str:
+    lies = (
+        f"what is taken for WMH ({wmh.volume_mm3 / MM3_PER_ML:.1f} mL) lies as an infarct does "
+        f"({100 * wmh.largest:.0f} % of it in one piece, {100 * wmh.near:.0f} % within "
+        f"{NEAR_MM:g} mm of the ventricles), and what is taken for infarcts "
+        f"({infarct.volume_mm3 / MM3_PER_ML:.1f} mL) as WMH do (both sides, "
+        f"{100 * infarct.near:.0f} % there)"
+    )
+    if len(sources) == 1:
+        return (
+            f"{sources[0]}: {lies}; its labels seem to be exchanged: see which number is which, "
+            "and correct --wmh-labels or the mask."
+        )
+    return (
+        f"{' and '.join(sources)}: {lies}; the two masks seem to be exchanged: see which is which."
+    )
 
 
 def _read(

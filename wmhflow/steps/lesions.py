@@ -51,6 +51,8 @@ from wmhflow.steps.kinds import Facts, LabelImage, MaskImage, Rows, Space, about
 MOST_NOISE = 0.09
 # Of given WMH, in the mask of infarcts; a bound of the QC table as well.
 MOST_IN_INFARCT = 0.5
+# With so much of them, what is left of given WMH is nobody's number.
+ALL_IN_INFARCT, ALL_IN_INFARCT_MM3 = 0.95, 500.0
 log = logging.getLogger("wmhflow")
 # nothing in the filter is random
 NOISE_SEED = 0
@@ -146,7 +148,11 @@ class OutsideInfarct(NamedTuple):
 
 @step(mem_gb=1.0)
 def keep_infarct_out(
-    wmh: MaskImage, infarct: MaskImage, probseg: Grid3D | None = None, with_rims: bool = False
+    wmh: MaskImage,
+    infarct: MaskImage,
+    probseg: Grid3D | None = None,
+    with_rims: bool = False,
+    sources: Sequence[str] = (),
 ) -> OutsideInfarct:
     """Take the voxels of infarcts out of WMH.
 
@@ -158,6 +164,13 @@ def keep_infarct_out(
         Probability of WMH.
     with_rims
         Whether lesions mostly inside go as a whole.
+    sources
+        The files of both as they were given, for messages.
+
+    Raises
+    ------
+    InputError
+        If next to nothing is left of WMH that were given.
     """
     left, removed = without_infarct(wmh.data, infarct.data, with_rims=with_rims)
     probability = None
@@ -168,6 +181,14 @@ def keep_infarct_out(
     # what segments WMH finds infarcts, too; who draws WMH does not draw them
     whole = 0 if with_rims else np.count_nonzero(wmh.data)
     share = removed["infarct"] / whole if whole else None
+    lost_mm3 = removed["infarct"] * voxel_mm3(wmh.affine)
+    if share is not None and share >= ALL_IN_INFARCT and lost_mm3 >= ALL_IN_INFARCT_MM3:
+        names = " and ".join(sources) or "the masks"
+        raise InputError(
+            f"{names}: the mask of infarcts holds {100 * share:.0f} % of the given WMH "
+            f"({lost_mm3 / 1000:.1f} mL), of which next to nothing would be left; it seems to be a "
+            "mask of all lesions. Give a mask of infarcts alone, or leave it out."
+        )
     if share is not None and share > MOST_IN_INFARCT:
         log.warning(
             "%.0f %% of the given WMH lies in the mask of infarcts and no longer counts as WMH; "

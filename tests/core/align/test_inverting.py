@@ -45,7 +45,7 @@ def tripled(points: np.ndarray) -> np.ndarray:
 # the map of points, and how far its inverse is from the truth, mm: a field is interpolated
 MAPS = {
     "still": (lambda x: x, 1e-4),
-    "a shift": (lambda x: x + [7, -4, 2.5], 1e-4),
+    "a shift": (lambda x: x + np.array([7, -4, 2.5]), 1e-4),
     "rigid and far": (lambda x: apply_affine(FAR, x), 1e-3),
     "affine": (lambda x: apply_affine(STRETCH, x), 1e-3),
     "smooth": (smooth, 0.5),
@@ -126,7 +126,7 @@ def test_a_field_without_an_inverse_is_refused(move, why: str) -> None:
 
 def test_a_field_of_another_image_is_refused() -> None:
     field = sampled(smooth)
-    fault = inverse_fault(field, INSIDE + [400, 0, 0])
+    fault = inverse_fault(field, INSIDE + np.array([400, 0, 0]))
     assert fault is not None
     assert "belongs to another image" in fault
 

@@ -75,7 +75,7 @@ def invert_field(field: Displacements) -> PointMap:
 
     def fill(start: int, stop: int) -> None:
         for number in range(start, stop):
-            places = apply_affine(field.affine, plane + [number, 0, 0])
+            places = apply_affine(field.affine, plane + np.array([number, 0, 0]))
             vectors[number] = (_solved(rest, field.affine, places) - places).reshape(*shape[1:], 3)
 
     over_ranges(fill, shape[0], int(np.prod(shape)))
@@ -192,7 +192,7 @@ def _split(field: Displacements) -> tuple[NDArray[np.float64], NDArray[np.float3
     steps = [max(1, length // FITTED_ALONG) for length in shape]
     some = tuple(slice(None, None, step) for step in steps)
     voxels = np.moveaxis(np.indices(shape)[(slice(None), *some)], 0, -1).reshape(-1, 3)
-    places = apply_affine(field.affine, voxels)
+    return apply_affine(image.affine, (voxels + np.array(steps) // 2).astype(np.float64))
     ends = places + field.vectors[some].reshape(-1, 3)
     known = np.isfinite(ends).all(axis=1)
     matrix, full = np.eye(4), np.c_[places, np.ones(len(places))][known]
@@ -200,11 +200,11 @@ def _split(field: Displacements) -> tuple[NDArray[np.float64], NDArray[np.float3
         matrix[:3] = np.linalg.lstsq(full, ends[known], rcond=None)[0].T
     if min(shape) < 2 or matrix_fault(matrix) is not None:
         matrix = np.eye(4)
-    back = np.linalg.inv(matrix)
+    back = _inverse_of(matrix)
     rest = np.empty((*shape, 3), np.float32)
     plane = np.moveaxis(np.indices((1, *shape[1:])), 0, -1)
     for number in range(shape[0]):
-        begin = apply_affine(field.affine, plane + [number, 0, 0])[0]
+        begin = apply_affine(field.affine, plane + np.array([number, 0, 0]))[0]
         rest[number] = apply_affine(back, begin + field.vectors[number]) - begin
     return back, rest
 
@@ -213,7 +213,7 @@ def _solved(
     rest: NDArray[np.float32], affine: NDArray[np.float64], places: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     found = np.array(places, dtype=np.float64, order="C").reshape(-1, 3)
-    _solve(rest, np.linalg.inv(affine), found)
+    _solve(rest, _inverse_of(affine), found)
     return found
 
 
@@ -226,19 +226,19 @@ def _errors(
 
 def _is_inside(field: Displacements, points: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Tell which points lie between the voxels of a field."""
-    voxels = apply_affine(np.linalg.inv(field.affine), points)
+    voxels = apply_affine(_inverse_of(field.affine), points)
     last = np.array(field.vectors.shape[:3]) - 1
     return np.asarray(np.all((voxels >= 0) & (voxels <= last), axis=1))
 
 
 def _folds_near(field: Displacements, points: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Tell beside which points a field turns space inside out."""
-    folds = np.zeros(field.vectors.shape[:3], np.bool_)
+    folds: NDArray[np.bool_] = np.zeros(field.vectors.shape[:3], np.bool_)
     vectors = np.ascontiguousarray(field.vectors)
-    to_voxels = np.linalg.inv(field.affine)
+    to_voxels = _inverse_of(field.affine)
     over_ranges(
         lambda start, stop: _find_folds(vectors, to_voxels, folds, start, stop),
-        folds.shape[0],
+        len(folds),
         folds.size,
     )
     if not folds.any():
@@ -248,6 +248,10 @@ def _folds_near(field: Displacements, points: NDArray[np.float64]) -> NDArray[np
     near = ndimage.maximum_filter(folds, size=reach)
     voxels = np.rint(apply_affine(to_voxels, points)).astype(int)
     return np.asarray(near[tuple(voxels.T)])
+
+
+def _inverse_of(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.linalg.inv(matrix), np.float64)
 
 
 @njit(cache=True, nogil=True)
