@@ -102,14 +102,12 @@ def taken_back(path: Path, points: NDArray[np.float64]) -> tuple[NDArray[np.floa
             return None
         if isinstance(part, np.ndarray):
             fault = matrix_fault(part)
+            found = points if fault else apply_affine(np.asarray(np.linalg.inv(part)), points)
         else:
-            fault = inverse_fault(part, points)
+            fault, found = inverse_fault(part, points), preimages(part, points)
         if fault:
             return points, f"{path} {fault}; give the transform of the other direction."
-        if isinstance(part, np.ndarray):
-            points = apply_affine(np.asarray(np.linalg.inv(part), np.float64), points)
-        else:
-            points = preimages(part, points)
+        points = found
     return points, ""
 
 

@@ -183,7 +183,7 @@ def head_points(image: Grid3D) -> NDArray[np.float64]:
     values = image.data[tuple(slice(step // 2, None, step) for step in steps)]
     bright = values > HEAD * np.nanquantile(values, NEARLY_BRIGHTEST)
     voxels = np.argwhere(bright if bright.any() else np.ones_like(bright)) * steps
-    return apply_affine(image.affine, voxels + np.array(steps) // 2)
+    return apply_affine(image.affine, (voxels + np.array(steps) // 2).astype(np.float64))
 
 
 def _split(field: Displacements) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
@@ -191,8 +191,9 @@ def _split(field: Displacements) -> tuple[NDArray[np.float64], NDArray[np.float3
     shape = field.vectors.shape[:3]
     steps = [max(1, length // FITTED_ALONG) for length in shape]
     some = tuple(slice(None, None, step) for step in steps)
-    voxels = np.moveaxis(np.indices(shape)[(slice(None), *some)], 0, -1).reshape(-1, 3)
-    return apply_affine(image.affine, (voxels + np.array(steps) // 2).astype(np.float64))
+    along = (np.arange(0.0, length, step) for length, step in zip(shape, steps, strict=True))
+    voxels = np.stack(np.meshgrid(*along, indexing="ij"), axis=-1).reshape(-1, 3)
+    places = apply_affine(field.affine, voxels)
     ends = places + field.vectors[some].reshape(-1, 3)
     known = np.isfinite(ends).all(axis=1)
     matrix, full = np.eye(4), np.c_[places, np.ones(len(places))][known]
