@@ -12,6 +12,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
     {
         "head": ["Places", "centre_under_top", "places"],
         "affine": ["affine_matrix", "refine_affine", "align_template"],
+        "inverting": ["invert_field", "preimages", "inverse_fault", "round_trip_mm"],
         "meeting": ["apart_mm", "furthest_apart"],
         "mirrored": ["mirrored_fit"],
         "plausible": ["matrix_fault", "field_fault", "folded_share"],
