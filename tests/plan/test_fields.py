@@ -16,7 +16,8 @@ from tests.plan.test_places import FA, fill, how, refusal, said
 from wmhflow.bids.naming import TEMPLATE
 from wmhflow.files.itk import write_itk_affine
 from wmhflow.plan.judging_fields import judge_fields
-from wmhflow.plan.visit import UNUSABLE, Composed, Given
+from wmhflow.plan.visit import UNUSABLE, Composed, Computed, Given
+from wmhflow.products.product import Facts
 from wmhflow.products.visit import visit_unit
 from wmhflow.settings import Settings
 
@@ -176,6 +177,27 @@ def test_a_field_of_any_name_is_taken_forwards_or_back(
     assert how(visit.maps[0]).removeprefix("-") == "mine"
     assert ("inverted here by iteration" in said(visit, "FA")) == back
     assert not list(judge_fields(visit))
+
+
+@pytest.mark.parametrize("ending", [".h5", ".nii.gz"])
+def test_the_way_back_from_the_template_is_found_where_it_is_not_given(
+    raw: Path, tmp_path: Path, ending: str
+) -> None:
+    (dataset,) = fill(tmp_path / "d", {"maps": ["space-T1w_label-WMH_mask"]})
+    path = bent(dataset, f"from-T1w_to-{TEMPLATE}", ending)
+    visit = plan_one(raw, dataset)
+    for given, back in ((visit.forward, False), (visit.inverse, True)):
+        assert isinstance(given, Given)
+        assert (given.file.path, given.inverted) == (path, back)
+    assert "back by its inverse" in said(visit, "T1w to template")
+    unit = visit_unit(visit, Settings(Path("raw"), Path("out"), "participant"))
+    unit.check()
+    assert "template_registration_" in {one.prefix for one in unit.of(Facts).values()}
+    # of a matrix there is no warp, and of the way back alone no way there
+    path.rename(path.with_name(f"sub-01_from-{TEMPLATE}_to-T1w_mode-image_xfm{ending}"))
+    visit = plan_one(raw, dataset)
+    assert isinstance(visit.forward, Computed)
+    assert "only one direction is given" in said(visit, "T1w to template")
 
 
 def test_fields_to_the_template_are_written_as_files_of_itk(raw: Path, tmp_path: Path) -> None:

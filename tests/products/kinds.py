@@ -273,6 +273,11 @@ def visits() -> dict[str, VisitPlan]:
         "the other image by the inverse of a field": replace(
             given, other_transform=Given(other, convert=True, inverted=True, bends=True)
         ),
+        "the way back from the template by an inverse": replace(
+            given,
+            forward=Given(other),
+            inverse=Given(other, convert=True, inverted=True, bends=True),
+        ),
         "fields as images": replace(
             given,
             other_transform=Given(other, convert=True, bends=True),

@@ -48,7 +48,7 @@ def bent_maps(visit: VisitPlan) -> bool:
 
 
 def inverted_fields(visit: VisitPlan) -> bool:
-    ways = [*(entry.transform for entry in visit.maps), visit.other_transform]
+    ways = [*(entry.transform for entry in visit.maps), visit.other_transform, visit.inverse]
     legs = [leg for way in ways for leg in (way.legs if isinstance(way, Composed) else [way])]
     return any(isinstance(leg, Given) and leg.bends and leg.inverted for leg in legs)
 

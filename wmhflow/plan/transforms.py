@@ -134,17 +134,31 @@ def to_template(planning: Planning, visit: VisitPlan) -> tuple[Source, Source]:
             if given.path.suffix != ".h5":
                 check_matrix(given.path, planning.transform(given).matrix)
         planning.say(what, "found", f"{forward.named} and {inverse.named}")
-        one, other = (
-            Given(file, convert=True, bends=True) if is_field_image(file.path) else Given(file)
-            for file in (forward, inverse)
-        )
-        return one, other
+        return _to_template(forward), _to_template(inverse)
+    if forward and _leads_back(planning, forward):
+        planning.say(what, "found", f"{forward.named}, and back by its inverse: {ITERATED}")
+        return _to_template(forward), Given(forward, convert=True, inverted=True, bends=True)
     why = f"no transform is given{_to_other_templates(planning)}{_of_other(planning, visit)}"
     if forward or inverse:
         why = "only one direction is given, and both are needed"
     planning.say(what, "computed", f"affine and SyN to {TEMPLATE}; {why}")
     computed = Computed("register_to_template")
     return computed, computed
+
+
+def _to_template(file: FoundFile) -> Given:
+    is_image = is_field_image(file.path)
+    return Given(file, convert=is_image, bends=is_image)
+
+
+def _leads_back(planning: Planning, forward: FoundFile) -> bool:
+    """Tell whether the way back from the template can be found; of a matrix alone none is."""
+    _check_itk(forward)
+    read = planning.transform(forward)
+    if read.is_linear or not has_inverse(read):
+        return False
+    check_inverse(read)
+    return True
 
 
 def _of_other(planning: Planning, visit: VisitPlan) -> str:

@@ -142,8 +142,24 @@ def _other_anatomical(visit: Visit) -> Iterator[Recipe]:
     )
 
 
-def converted(visit: Visit, key: str, given: Given, moving: Taken) -> Iterator[Recipe]:
-    """Declare a given transform that has to be written as ITK's, if it has."""
+def converted(
+    visit: Visit, key: str, given: Given, moving: Taken, what: str = "other_anatomical"
+) -> Iterator[Recipe]:
+    """Declare a given transform that has to be written as ITK's, if it has.
+
+    Parameters
+    ----------
+    visit
+        The visit.
+    key
+        Of the product.
+    given
+        The transform.
+    moving
+        The image that it moves.
+    what
+        What that is called in the QC table.
+    """
     if given.bends and given.convert:
         yield Recipe(
             key,
@@ -151,7 +167,7 @@ def converted(visit: Visit, key: str, given: Given, moving: Taken) -> Iterator[R
             takes={"in_files": [given.file]},
             beside={"fixed": visit.reference},
             options={"inverted": [given.inverted]},
-            makes={"transform": Work(key)} | inverse_facts([given], key, "other_anatomical"),
+            makes={"transform": Work(key)} | inverse_facts([given], key, what),
         )
     elif given.convert:
         yield Recipe(
@@ -480,7 +496,7 @@ def _first_warp(visit: Visit) -> Iterator[Recipe]:
     """Declare the warp to the template; what precedes computed lesions is made anew after them."""
     for key, given in (("forward", visit.plan.forward), ("inverse", visit.plan.inverse)):
         if isinstance(given, Given):
-            yield from converted(visit, key, given, visit.reference)
+            yield from converted(visit, key, given, visit.reference, "template")
     if isinstance(visit.plan.forward, Given):
         if visit.settings.anatomy.registration_qc != "off":
             yield _judged_warp(visit)
