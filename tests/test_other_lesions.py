@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 
@@ -171,3 +172,23 @@ def test_tables_of_other_lesions_are_written_with_their_dictionaries(dataset: Co
     assert {float(row["perivascular_distance"]) for row in near} == {VOXEL_MM}
     for name in ("acute", "haemorrhage", "PVS"):
         assert (dataset.anat() / f"sub-01_space-T1w_label-{name}_mask.json").is_file()
+
+
+@pytest.mark.slow
+def test_where_masks_lie_is_told_by_the_table_of_quality(tmp_path: Path) -> None:
+    made = coarse_dataset(tmp_path, without=["cbf.nii.gz"])
+    fa = made.find("fa_dwimap.nii.gz")
+    i, j, k = (int(n) for n in np.argwhere(head().lesions).mean(axis=0))
+    acute = balls(*((i - 8 + 2 * a, j + 2 * b, k + 2 * c) for a, b, c in np.ndindex(2, 2, 2)))
+    md = np.where(acute, 0.4e-3, 0.8e-3) + 1e-6 * np.random.default_rng(0).random(acute.shape)
+    save(fa.with_name(fa.name.replace("fa_", "md_")), md.astype(np.float32), nib.load(fa).affine)
+    label(made, "acute", np.roll(acute, 7, 1))
+    label(made, "PVS", (head().distance > 0) & (head().distance <= VOXEL_MM))
+    done = inprocess.succeed(made.words("--registration-qc", "flag"))
+    rows = read_table(made.anat() / "sub-01_desc-wmhflow_qc.tsv")
+    found = {row["metric"]: row for row in rows}
+    # 21 mm beside the lesions that the MD shows
+    assert found["acute_local_darkness"]["verdict"] == "check"
+    assert "label-acute_mask.nii.gz seems not to lie on acute lesions" in done.err
+    assert float(found["perivascular_in_tissue"]["value"]) > 0.5
+    assert "perivascular_local_darkness" in found

@@ -9,15 +9,17 @@ import numpy as np
 import pytest
 
 from tests.builders import save_image
+from tests.files.test_fields import field_image
 from tests.files.test_transforms import PARTS, POINTS, hdf5_of, itks_answer
 from tests.plan.test_participant import FIELD, FLIRT
 from wmhflow.core.align.search import rigid_matrix
+from wmhflow.core.space.grids import Grid3D
 from wmhflow.errors import InputError
 from wmhflow.files.chains import chain_matrix
 from wmhflow.files.itk import read_itk_affine, write_itk_affine
 from wmhflow.files.transforms import linear_matrix
 from wmhflow.steps.adapter import interface_of
-from wmhflow.steps.composing import compose_transforms
+from wmhflow.steps.composing import compose_fields, compose_transforms
 from wmhflow.steps.images import convert_transform
 from wmhflow.steps.measures import MapOptions, load_maps
 
@@ -148,3 +150,21 @@ def test_what_cannot_be_composed_is_refused(tmp_path: Path, images: tuple[Path, 
             chain_matrix(paths, [True] * len(paths), *images)
     with pytest.raises(InputError, match="is not linear, and a map that follows it"):
         compose_transforms(*images, tmp_path, [good], [False], bent)
+
+
+def test_the_inverse_of_a_field_says_how_well_it_leads_back(tmp_path: Path) -> None:
+    """Facts are made where an inverse is, from the head that the reference shows."""
+    affine = np.diag([8.0, 8.0, 8.0, 1.0])
+    affine[:3, 3] = -48
+    places = nib.affines.apply_affine(affine, np.moveaxis(np.indices((13, 13, 13)), 0, -1))
+    bent = 3 * np.sin(places[..., [1, 2, 0]] / 15)
+    field = field_image(tmp_path / "field.nii.gz", bent, affine)
+    size = np.linalg.norm(places, axis=-1)
+    head = Grid3D(np.where(size < 36, 100.0, 1.0).astype(np.float32), affine)
+    first = Path(write_itk_affine(FIRST, tmp_path / "first.txt"))
+    for legs, inverted in (([field], [True]), ([first, field], [True, True])):
+        made = compose_fields(tmp_path, legs, inverted, fixed=head)
+        assert 0 < made.facts["inverse_error_mm"] < 0.5
+    for inverted in ([False], [True]):
+        fixed = head if inverted == [False] else None
+        assert compose_fields(tmp_path, [field], inverted, fixed=fixed).facts == {}

@@ -78,8 +78,8 @@ def compose_fields(
     folder: Folder,
     in_files: list[Path],
     inverted: list[bool],
-    fixed: Grid3D,
     other: Path | None = None,
+    fixed: Grid3D | None = None,
 ) -> Bent:
     """Write transforms that follow one another, of which some bend, as one composite of ITK.
 
@@ -91,10 +91,10 @@ def compose_fields(
         From the moving image on, of ITK.
     inverted
         Of each, whether its inverse is meant; that of a field is computed.
-    fixed
-        The reference: where its head lies, inverses are judged.
     other
         What follows them, of ITK: from the image where they end to the reference, linear.
+    fixed
+        The reference: where its head lies, inverses are judged; without it they are not.
 
     Raises
     ------
@@ -104,7 +104,7 @@ def compose_fields(
     further = None if other is None else read_itk_affine(other)
     found: list[PointMap] = []
     made = write_composite(in_files, inverted, folder / "transform.h5", further, found)
-    if not found:
+    if not found or fixed is None:
         return Bent(made, {})
     points = head_points(fixed)
     points = points if further is None else apply_affine(further, points)
