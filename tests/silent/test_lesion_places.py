@@ -77,12 +77,20 @@ def spaces(seed: int = 5) -> Any:
     return made & room
 
 
+def natives_in(folder: Path) -> dict[str, Path]:
+    """Write what is read for its header alone."""
+    nothing = np.zeros(SHAPE, np.uint8)
+    return {
+        "T1w": save_image(folder / "t1w.nii.gz", nothing, AFFINE),
+        "FLAIR": save_image(folder / "flair.nii.gz", nothing, moved(7)),
+    }
+
+
 def placed_acute(folder: Path, mask: Any, quality: str = "flag", **more: Any) -> Any:
     adc = painted(DIFFUSIVITY, 0.08)
     adc[acute()] *= 0.6
     in_place = np.linalg.inv(TURN) @ AFFINE
-    natives = {"T1w": save_image(folder / "t1w.nii.gz", adc, AFFINE)}
-    natives["FLAIR"] = save_image(folder / "flair.nii.gz", adc, moved(7))
+    natives = natives_in(folder)
     return judge_acute_placement(
         save_image(folder / "acute.nii.gz", mask, more.pop("affine", AFFINE)),
         save_image(folder / "adc.nii.gz", adc.astype(np.float32), TURN),
@@ -102,8 +110,7 @@ def placed_acute(folder: Path, mask: Any, quality: str = "flag", **more: Any) ->
 def placed_spaces(folder: Path, mask: Any, quality: str = "flag", **more: Any) -> Any:
     t1w = painted(BRIGHTNESS, 0.05)
     t1w[spaces()] *= 0.6
-    natives = {"T1w": save_image(folder / "t1w.nii.gz", t1w, AFFINE)}
-    natives["FLAIR"] = save_image(folder / "flair.nii.gz", t1w, moved(7))
+    natives = natives_in(folder)
     return judge_spaces_placement(
         save_image(folder / "spaces.nii.gz", mask, more.pop("affine", AFFINE)),
         Grid3D(t1w.astype(np.float32), AFFINE),
