@@ -18,6 +18,8 @@ import pytest
 
 from tests.builders import PHANTOM, save_image
 from tests.coarse import PLACE
+from tests.files.test_composites import FLIP
+from tests.files.test_fields import field_image
 from tests.plan.test_participant import mask, plan_one
 from tests.runs import phantom_words
 from wmhflow.bids.naming import TEMPLATE
@@ -248,13 +250,28 @@ FIELDS = {
 }  # fmt: skip
 
 
+def write_image(path: Path, vectors: Any, origin: Any, spacing: float = 10) -> Path:
+    """Write the same field, without the matrix, as an image in RAS."""
+    affine = np.diag([spacing, spacing, spacing, 1.0])
+    affine[:3, 3] = origin
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with np.errstate(over="ignore"):
+        return field_image(path, vectors @ FLIP, np.diag([-1.0, -1, 1, 1]) @ affine)
+
+
+@pytest.mark.parametrize("ends", ["from-FLAIR_to-T1w", "from-T1w_to-FLAIR"])
+@pytest.mark.parametrize("ending", [".h5", ".nii.gz"])
 @pytest.mark.parametrize(("vectors", "where", "said"), FIELDS.values(), ids=FIELDS)
 def test_a_field_is_judged_before_the_first_step(
-    raw: Path, derivatives: Path, vectors: Any, where: Any, said: str | None
+    raw: Path, derivatives: Path, vectors: Any, where: Any, said: str | None, ending: str, ends: str
 ) -> None:
-    path = derivatives / "sub-01" / "anat" / "sub-01_from-FLAIR_to-T1w_mode-image_xfm.h5"
+    path = derivatives / "sub-01" / "anat" / f"sub-01_{ends}_mode-image_xfm{ending}"
+    write = write_field if ending == ".h5" else write_image
     # the images of `raw` span 0 to 70, 80 and 90 mm in RAS: -70 to 0 and -80 to 0 in LPS
-    write_field(path, vectors, **({"origin": (-85, -95, -10)} | where))
+    write(path, vectors, **({"origin": (-85, -95, -10)} | where))
+    if ends == "from-T1w_to-FLAIR" and said == "belongs to another image":
+        # that it folds, too, is said first of a field whose inverse is needed
+        said = "belongs to another image|folds in"
     mask(derivatives)
     visit = plan_one(raw, derivatives)
     assert visit.problem is None

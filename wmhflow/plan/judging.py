@@ -105,17 +105,17 @@ def _judge_transforms(visit: VisitPlan) -> Iterator[Decision]:
             found = taken_back(path, head_of(visit.reference_file.path))
             if found is not None and found[1]:
                 raise InputError(found[1])
-            continue
         points = read_point_map([path])
         if points is None or points.displacements is None:
             # linear, or of a kind that ANTs knows alone
             continue
-        for matrix in (points.before, points.after):
-            check_matrix(path, matrix)
-        middle = middle_of(visit.reference_file.path) if leads_to_reference else MIDDLE_OF_MNI
-        fault = field_fault(points.displacements, apply_affine(points.before, middle))
-        if fault:
-            raise InputError(f"{path} {fault}; give the transform as its program wrote it.")
+        if not given.inverted:
+            for matrix in (points.before, points.after):
+                check_matrix(path, matrix)
+            middle = middle_of(visit.reference_file.path) if leads_to_reference else MIDDLE_OF_MNI
+            fault = field_fault(points.displacements, apply_affine(points.before, middle))
+            if fault:
+                raise InputError(f"{path} {fault}; give the transform as its program wrote it.")
         if is_still(points.displacements):
             why = f"{path.name} has a field of displacements that are all 0: it moves nothing"
             yield Decision("transform", "note", why)
