@@ -8,10 +8,12 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from tests.coarse import MOTIONS, Coarse, coarse_dataset, head
+from tests.builders import made_atlases
+from tests.coarse import MOTIONS, PLACE, Coarse, coarse_dataset, head
 from tests.files.test_composites import field_of
 from tests.files.test_fields import field_image
 from tests.inprocess import succeed
+from wmhflow.bids.naming import TEMPLATE
 from wmhflow.bids.writer import read_table
 
 LINEAR = "from-dwi_to-T1w_mode-image_xfm.txt"
@@ -25,7 +27,16 @@ def bend(dataset: Coarse, by_mm: float, ending: str = ".h5", *, back: bool = Fal
     It may lead the other way, from the T1w to the scan.
     """
     linear = dataset.find(LINEAR)
-    # around the head, in voxels of 6 mm
+    name = linear.name.replace(".txt", ending)
+    if back:
+        name = name.replace("from-dwi_to-T1w", "from-T1w_to-dwi")
+    linear.unlink()
+    motion = np.linalg.inv(MOTIONS["dwi"]) if back else MOTIONS["dwi"]
+    return written(linear.with_name(name), motion, by_mm)
+
+
+def written(path: Path, motion: np.ndarray, by_mm: float = 0.0) -> Path:
+    """Write a rigid motion, and how it bends, as a field around the head in voxels of 6 mm."""
     corners = nib.affines.apply_affine(
         head().affine, np.array([*np.ndindex(2, 2, 2)]) * (np.array(head().codes.shape) - 1)
     )
@@ -35,15 +46,10 @@ def bend(dataset: Coarse, by_mm: float, ending: str = ".h5", *, back: bool = Fal
     affine = np.diag([STEP_MM, STEP_MM, STEP_MM, 1.0])
     affine[:3, 3] = low
     places = nib.affines.apply_affine(affine, np.moveaxis(np.indices(shape), 0, -1))
-    motion = np.linalg.inv(MOTIONS["dwi"]) if back else MOTIONS["dwi"]
     vectors = nib.affines.apply_affine(motion, places) - places
     vectors[..., 1] += by_mm * np.sin(places[..., 0] / 25)
-    name = linear.name.replace(".txt", ending)
-    if back:
-        name = name.replace("from-dwi_to-T1w", "from-T1w_to-dwi")
-    linear.unlink()
-    write = field_of if ending == ".h5" else field_image
-    return write(linear.with_name(name), vectors.astype(np.float32), affine)
+    write = field_of if path.suffix == ".h5" else field_image
+    return write(path, vectors.astype(np.float32), affine)
 
 
 def medians(dataset: Coarse) -> dict[tuple[str, ...], float]:
@@ -67,6 +73,37 @@ def test_an_image_gives_the_tables_of_the_file_with_the_same_field(tmp_path: Pat
         assert any(b"FA" in table for table in tables[-1].values())
     assert len(tables[0]) > 5
     assert tables[0] == tables[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("given", [2, 1], ids=["both", "the way there alone"])
+def test_fields_to_the_template_give_what_matrices_give(tmp_path: Path, given: int) -> None:
+    """Regions of the template's atlas lie where they lay; the way back may be an inverse."""
+    straight, bent = (coarse_dataset(tmp_path / name) for name in ("straight", "bent"))
+    motions = [PLACE, np.linalg.inv(PLACE)]
+    ends = [f"from-T1w_to-{TEMPLATE}", f"from-{TEMPLATE}_to-T1w"]
+    for number, (name, motion) in enumerate(zip(ends, motions, strict=True)):
+        (linear,) = bent.given.rglob(f"*{name}_mode-image_xfm.*")
+        linear.unlink()
+        if number < given:
+            written(linear.with_name(linear.name.partition(".")[0] + ".nii.gz"), motion)
+    atlas = made_atlases(tmp_path / "atlases")
+    for dataset in (straight, bent):
+        assert "FAILED" not in succeed(dataset.words(*atlas, "--registration-qc", "flag")).err
+    found, expected = (
+        {
+            (row["seg"], row["index"]): float(row["volume_mm3"])
+            for row in read_table(dataset.anat() / "sub-01_desc-volumes_regions.tsv")
+        }
+        for dataset in (bent, straight)
+    )
+    assert set(found) == set(expected)
+    total = sum(expected.values())
+    assert sum(abs(found[key] - expected[key]) for key in found) < 0.005 * total
+    rows = read_table(bent.anat() / "sub-01_desc-wmhflow_qc.tsv")
+    metrics = {row["metric"]: row for row in rows}
+    assert float(metrics["template_registration_round_trip_mm"]["value"]) < 0.1
+    assert ("template_registration_inverse_error_mm" in metrics) == (given == 1)
 
 
 @pytest.mark.slow

@@ -65,7 +65,7 @@ def invert_field(field: Displacements) -> PointMap:
     Examples
     --------
     >>> shift = Displacements(np.full((4, 4, 4, 3), 0.5, np.float32), np.eye(4))
-    >>> carried(np.ones((1, 3)), [invert_field(shift)]).tolist()
+    >>> carried(np.ones((1, 3)), [invert_field(shift)]).round(4).tolist()
     [[0.5, 0.5, 0.5]]
     """
     back, rest = _split(field)
