@@ -210,7 +210,9 @@ RIGID = (
     "mirrored_fit",
 )
 COUNTED: dict[str, tuple[str, ...]] = {
-    "prepare_image": ("nonfinite_voxels", "distinct_values", "foreground_l", "smoothness"),
+    "prepare_image": (
+        *("nonfinite_voxels", "distinct_values", "foreground_l", "smoothness", "ghost_share"),
+    ),
     "align_rigidly": RIGID,
     "align_maps": RIGID,
     "judge_alignment": (*JUDGED, "mirrored_fit"),
