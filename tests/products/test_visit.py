@@ -211,7 +211,8 @@ RIGID = (
 )
 COUNTED: dict[str, tuple[str, ...]] = {
     "prepare_image": (
-        *("nonfinite_voxels", "distinct_values", "foreground_l", "smoothness", "ghost_share"),
+        *("nonfinite_voxels", "distinct_values", "foreground_l", "smoothness"),
+        *("ghost_share", "darkest_slice"),
     ),
     "align_rigidly": RIGID,
     "align_maps": RIGID,

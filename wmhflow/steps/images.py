@@ -10,6 +10,7 @@ import numpy as np
 from wmhflow.ants.transforms import resample_through
 from wmhflow.core.checks import sanity
 from wmhflow.core.checks.ghosts import ghost_share
+from wmhflow.core.checks.slices import darkest_slice
 from wmhflow.core.space.geometry import spacing_of
 from wmhflow.core.space.grids import Grid3D
 from wmhflow.errors import InputError
@@ -60,7 +61,8 @@ def prepare_image(in_file: Path, judged: bool = True, trust: str | None = None) 
     if judged:
         told = sanity.value_facts(values, spacing_of(affine))
         refuse(str(in_file), sanity.value_finding(told))
-        facts |= {**told, "ghost_share": ghost_share(values, spacing_of(affine))}
+        ghost = ghost_share(values, spacing_of(affine))
+        facts |= {**told, "ghost_share": ghost, "darkest_slice": darkest_slice(values)}
     return Prepared(Grid3D(values, affine), facts)
 
 

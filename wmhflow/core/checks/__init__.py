@@ -33,6 +33,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "pair_finding",
             "contrast_findings",
         ],
+        "slices": ["darkest_slice"],
         "sides": ["sides_on_the_wrong_side", "centres_x"],
     },
 )
