@@ -74,9 +74,14 @@ CASES = [
     (((1000, 10), (2000, 10)), ADC | TENSOR | WATER | FRACTIONS, {"MK": "15 directions"}),
     (((1000, 5),), set(), {"FA": "at most 5", "ADC": "not spread evenly"}),
     (
-        ((20, 3), (50, 3), (100, 3), (200, 3), (500, 3), (800, 3), (1000, 6)),
-        ADC | TENSOR | IVIM,
+        ((20, 6), (50, 6), (100, 6), (200, 6), (500, 6), (800, 6), (1000, 6)),
+        ADC | TENSOR | IVIM | WATER | FRACTIONS,
         {"MK": "two shells"},
+    ),
+    (
+        ((20, 6), (50, 6), (100, 6), (200, 6), (500, 1), (800, 6), (1000, 6)),
+        ADC | TENSOR | WATER | FRACTIONS,
+        {"IVIMD": "the directions of b = 500 (1) are not spread evenly"},
     ),
 ]
 

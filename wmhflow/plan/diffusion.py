@@ -9,17 +9,24 @@ from typing import Any
 
 from wmhflow.bids.query import FoundFile
 from wmhflow.bids.writer import read_object
-from wmhflow.core.diffusion.apparent import ADC_B, adc_volumes
-from wmhflow.core.diffusion.gradients import FSL, WORLD, Gradients, UnfitSeriesError
+from wmhflow.core.diffusion.apparent import ADC_B, adc_volumes, check_even
+from wmhflow.core.diffusion.gradients import (
+    FSL,
+    WORLD,
+    Gradients,
+    UnfitSeriesError,
+    directions_by_volume,
+)
 from wmhflow.core.diffusion.selection import (
     Selection,
+    check_directed,
     fraction_volumes,
     free_water_volumes,
     ivim_volumes,
     kurtosis_volumes,
     tensor_volumes,
 )
-from wmhflow.files.gradients import load_bvals, load_directions, load_gradients
+from wmhflow.files.gradients import load_directions, load_gradients
 from wmhflow.plan.computed import Fit, Judge
 from wmhflow.plan.context import Planning
 from wmhflow.plan.nearest import FoundSeries
@@ -54,22 +61,30 @@ def _judge(
 
 def _judge_tensor(planning: Planning, found: FoundSeries) -> Fit | str:
     """Choose the volumes for a tensor, and how it is fitted."""
-    fit = _judge(tensor_volumes, planning, found)
+    how = planning.settings.inputs.tensor_fit
+    fit = _judge(_robust_volumes if how == "robust" else tensor_volumes, planning, found)
     if isinstance(fit, str):
         return fit
-    how = planning.settings.inputs.tensor_fit
     return replace(fit, options={**fit.options, "fit": how}, told={**fit.told, "fit": how})
+
+
+def _robust_volumes(gradients: Gradients) -> Selection:
+    check_directed(gradients)
+    return tensor_volumes(gradients)
 
 
 def _judge_ivim(planning: Planning, found: FoundSeries) -> Fit | str:
     """See whether a series has the b-values of an IVIM fit; its directions are averaged."""
     image = _one(found, "image")
     n_volumes = planning.series_facts(image).n_volumes
-    bvals = load_bvals(_one(found, "bval").path)
+    told = [_path(found, name) for name in ("bvec", "table")]
+    bvals, vectors = load_directions(_one(found, "bval").path, *told)
     if len(bvals) != n_volumes:
         return f"{image.path.name} has {n_volumes} volumes and {len(bvals)} b-values"
     try:
         chosen = ivim_volumes(bvals)
+        if vectors is not None:
+            check_even(chosen.shells, directions_by_volume(bvals, vectors, n_volumes))
     except UnfitSeriesError as error:
         return str(error)
     shells = [round(shell.b) for shell in chosen.shells]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -28,6 +29,8 @@ NO_DIRECTION = 0.1
 # counts alike.
 LARGEST_NOISE = 1.5
 EXACT = 1e-2
+# By how much the mean of directions may prefer an axis where they are averaged plainly.
+UNEVEN = 0.06
 
 
 class Trace(NamedTuple):
@@ -156,6 +159,41 @@ def _even_shares(vectors: NDArray[np.float64]) -> NDArray[np.float64] | None:
     is_exact = np.abs(products @ shares - aim).max() <= EXACT
     noise = float(np.sqrt(len(vectors) * (shares**2).sum()))
     return shares / shares.sum() if is_exact and noise <= LARGEST_NOISE else None
+
+
+def check_even(shells: Sequence[Shell], vectors: NDArray[np.float64]) -> None:
+    """Refuse shells whose plain mean, of logarithms, is not that of all directions.
+
+    Parameters
+    ----------
+    shells
+        The shells.
+    vectors : ndarray of shape (g, 3)
+        A direction for each volume of the series; 0 is a trace image.
+
+    Raises
+    ------
+    UnfitSeriesError
+        With the first such b.
+
+    Examples
+    --------
+    >>> check_even([Shell(200.0, (0, 1, 2))], np.eye(3))
+    """
+    for shell in shells:
+        mine = vectors[list(shell.volumes)]
+        lengths = np.linalg.norm(mine, axis=1)
+        if (lengths < NO_DIRECTION).all():
+            continue
+        units = mine[lengths >= NO_DIRECTION] / lengths[lengths >= NO_DIRECTION, None]
+        traces = np.count_nonzero(lengths < NO_DIRECTION) * np.eye(3) / 3
+        mean = (units.T @ units + traces) / len(mine)
+        # NaN is not small
+        if not np.abs(mean - np.eye(3) / 3).max() <= UNEVEN:
+            raise UnfitSeriesError(
+                f"the directions of b = {shell.b:.0f} ({len(mine)}) are not spread evenly, so that "
+                "their mean is not that of all directions"
+            )
 
 
 def apparent_diffusion(

@@ -14,10 +14,15 @@ FSL, VOXEL, WORLD = "FSL", "voxel", "world"
 CONVENTIONS = (FSL, VOXEL, WORLD)
 # Up to here a volume counts as without weighting, s/mm²; where there is none, up to the second.
 LARGEST_B0, LARGEST_LOWEST = 50.0, 100.0
+# Up to here b is 0 for a fit, as it is for dipy: a hundredth of what tissue loses by b = 1000.
+NO_B = 10.0
 # More than any scanner reaches, s/mm².
 LARGEST_B = 50_000.0
 # b-values further apart are two shells, s/mm².
 SHELL_GAP = 100.0
+# b-values that go on without such a gap over more than this (s/mm², or this share of their mean)
+# are several shells nearer to each other, or none at all; then so wide a gap divides them.
+WIDEST_SHELL, WIDEST_SHARE, NARROW_GAP = 200.0, 0.25, 25.0
 UNIT_TOLERANCE = 0.01
 # Directions closer than this are one, for a model that counts them.
 SAME_DIRECTION_DEG = 5.0
@@ -36,8 +41,8 @@ class Gradients:
     bvals : ndarray of shape (g,)
         s/mm².
     vectors : ndarray of shape (g, 3)
-        Unit directions along the world's axes (right, anterior, superior); 0 where b is at most
-        ``b0_limit``.
+        Unit directions along the world's axes (right, anterior, superior); 0 where b is 0, or where
+        a volume that counts as without weighting has none: then it is weighted along all alike.
     b0_limit : float
         Up to which b a volume counts as without weighting, s/mm².
     """
@@ -50,6 +55,11 @@ class Gradients:
     def b0(self) -> NDArray[np.intp]:
         """Numbers of the volumes without weighting."""
         return np.flatnonzero(self.bvals <= self.b0_limit)
+
+    @property
+    def is_even(self) -> NDArray[np.bool_]:
+        """Volumes that are weighted a little, and along no direction that is known."""
+        return (self.bvals > 0) & ~self.vectors.any(axis=1)
 
     def part(self, volumes: Sequence[int]) -> Gradients:
         """Return what some of the volumes were weighted with."""
@@ -111,10 +121,14 @@ def read_gradients(
         raise UnfitSeriesError("its b-values are not all finite and 0 or larger")
     limit = b0_limit(bvals)
     weighted = bvals > limit
-    listed = np.where(weighted[:, None], listed, 0.0)
     _check_lengths(bvals, listed, weighted)
-    listed[weighted] /= np.linalg.norm(listed[weighted], axis=1, keepdims=True)
-    return Gradients(np.where(weighted, bvals, 0.0), _to_world(listed, affine, convention), limit)
+    lengths = np.linalg.norm(np.nan_to_num(listed), axis=1)
+    # of volumes that count as without weighting no direction has to be known
+    directed = weighted | ((bvals > NO_B) & (np.abs(lengths - 1) <= UNIT_TOLERANCE))
+    listed = np.where(directed[:, None], listed, 0.0)
+    listed[directed] /= lengths[directed, None]
+    counted = np.where(bvals > NO_B, bvals, 0.0)
+    return Gradients(counted, _to_world(listed, affine, convention), limit)
 
 
 def directions_by_volume(
@@ -269,11 +283,33 @@ def shells_of(gradients: Gradients) -> tuple[Shell, ...]:
     order = weighted[np.argsort(gradients.bvals[weighted], kind="stable")]
     if not order.size:
         return ()
-    breaks = np.flatnonzero(np.diff(gradients.bvals[order]) > SHELL_GAP) + 1
+    parts = [
+        piece
+        for part in _split(gradients.bvals, order, SHELL_GAP)
+        for piece in _narrow(gradients.bvals, part)
+    ]
     return tuple(
         Shell(float(gradients.bvals[part].mean()), tuple(sorted(int(i) for i in part)))
-        for part in np.split(order, breaks)
+        for part in parts
     )
+
+
+def _split(
+    bvals: NDArray[np.float64], order: NDArray[np.intp], gap: float
+) -> list[NDArray[np.intp]]:
+    return np.split(order, np.flatnonzero(np.diff(bvals[order]) > gap) + 1)
+
+
+def _narrow(bvals: NDArray[np.float64], part: NDArray[np.intp]) -> list[NDArray[np.intp]]:
+    """Divide what is too wide for a shell, as b-values at equal steps are; the rest stays one."""
+    widest = max(WIDEST_SHELL, WIDEST_SHARE * float(bvals[part].mean()))
+    if np.ptp(bvals[part]) <= widest:
+        return [part]
+    pieces = []
+    for piece in _split(bvals, part, NARROW_GAP):
+        bins = np.floor((bvals[piece] - bvals[piece[0]]) / SHELL_GAP)
+        pieces += np.split(piece, np.flatnonzero(np.diff(bins)) + 1)
+    return pieces
 
 
 def count_directions(gradients: Gradients, volumes: Sequence[int]) -> int:
@@ -310,6 +346,9 @@ def tensor_design(gradients: Gradients) -> NDArray[np.float64]:
     """
     x, y, z = gradients.vectors.T
     b = gradients.bvals / 1000
+    # along no direction is along all of them: a third of it along each axis
+    third = np.where(gradients.is_even, 1 / 3, 0.0)
+    along = [-b * (axis * axis + third) for axis in (x, y, z)]
     one = np.ones_like(b)
-    columns = [-b * x * x, -2 * b * x * y, -b * y * y, -2 * b * x * z, -2 * b * y * z, -b * z * z]
+    columns = [along[0], -2 * b * x * y, along[1], -2 * b * x * z, -2 * b * y * z, along[2]]
     return np.stack([*columns, one], axis=1)

@@ -30,6 +30,8 @@ KURTOSIS_B = (1450.0, 3060.0)
 # b-values of perfusion and of diffusion in the two parts of an IVIM fit, s/mm².
 IVIM_LOW, IVIM_HIGH, LEAST_IVIM_B = (10.0, 200.0), (200.0, 1000.0), 3
 SAME_IVIM_B = 5.0
+# Of so many shells each is told in words.
+MOST_SAID = 6
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,12 @@ class Selection:
     @property
     def words(self) -> str:
         """Which volumes these are, in words."""
-        parts = [f"{len(shell.volumes)} with b = {shell.b:.0f}" for shell in self.shells]
+        if len(self.shells) > MOST_SAID:
+            count = sum(len(shell.volumes) for shell in self.shells)
+            ends = f"{self.shells[0].b:.0f} to {self.shells[-1].b:.0f}"
+            parts = [f"{count} with b = {ends} ({len(self.shells)} b-values)"]
+        else:
+            parts = [f"{len(shell.volumes)} with b = {shell.b:.0f}" for shell in self.shells]
         return f"{self.n_b0} without weighting, " + ", ".join(parts)
 
 
@@ -96,14 +103,36 @@ def kurtosis_volumes(gradients: Gradients) -> Selection:
     ------
     UnfitSeriesError
         If there are not two shells with 15 directions each, whose b-values differ by half and of
-        which the highest is at least 1500.
+        which the highest is at least 1500; or as :func:`check_directed`.
     """
     full = _full_shells("kurtosis", gradients, LEAST_KURTOSIS_DIRECTIONS)
     if full[-1].b < KURTOSIS_B[0]:
         raise UnfitSeriesError(
             f"kurtosis needs a shell of b = 1500 to 3000, and the highest is {full[-1].b:.0f}"
         )
+    check_directed(gradients)
     return _selected(gradients, full)
+
+
+def check_directed(gradients: Gradients) -> None:
+    """Refuse weighted volumes of which no direction is known: dipy takes their b for 0.
+
+    Parameters
+    ----------
+    gradients
+        The table.
+
+    Raises
+    ------
+    UnfitSeriesError
+        If there are any.
+    """
+    if gradients.is_even.any():
+        highest = float(gradients.bvals[gradients.is_even].max())
+        raise UnfitSeriesError(
+            f"volumes with b = {highest:.0f} count as without weighting, and have no direction: "
+            "this fit would take their b for 0"
+        )
 
 
 def free_water_volumes(gradients: Gradients) -> Selection:
