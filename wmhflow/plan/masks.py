@@ -14,6 +14,7 @@ from wmhflow.errors import InputError
 from wmhflow.files.values import present_codes
 from wmhflow.plan.choice import named, without_never
 from wmhflow.plan.context import Planning, choose_native
+from wmhflow.plan.scans import check_scan
 from wmhflow.plan.transforms import check_leads_back
 from wmhflow.plan.unused import WMH_LABELS, check_lookalikes
 from wmhflow.plan.visit import REFUSED, Computed, Given, Source, VisitPlan
@@ -96,6 +97,7 @@ def _labelled_wmh(planning: Planning, visit: VisitPlan) -> Given | None:
     given = choose_native(planning, "WMH", visit, offered)
     if given is None or given.file.kind is None:
         return None
+    check_scan(planning, "wmh", visit, given.file, given.space)
     labels = given.file.kind.labels
     numbers = " and ".join(map(str, labels))
     planning.say("WMH", "found", f"label {numbers} of {given.file.named} in {given.space} space")
@@ -181,6 +183,7 @@ def _given_mask(
         same = [file for file in found if file.get("suffix") == suffix]
         given = choose_native(planning, what, visit, same, hint)
         if given:
+            check_scan(planning, what, visit, given.file, given.space)
             planning.say(what, "found", f"{given.file.named} in {given.space} space")
             for file in (one for one in found if one.get("suffix") != suffix):
                 planning.say(what, "note", f"{file.named} is passed over: there is a mask")

@@ -21,6 +21,7 @@ from wmhflow.labels.freesurfer import load_freesurfer_codes
 from wmhflow.plan.atlases import LOBES_ATLAS, AtlasPlan
 from wmhflow.plan.choice import named
 from wmhflow.plan.context import Planning, choose_native
+from wmhflow.plan.scans import check_scan
 from wmhflow.plan.visit import UNUSABLE, Computed, Given, Source, VisitPlan
 
 PARCELLATION_ORDER = (
@@ -68,6 +69,7 @@ def find_tissues(planning: Planning, visit: VisitPlan) -> Source:
     if given is None:
         planning.say("parcellation", "missing", "tissues and ventricles are computed")
         return Computed("segment_tissue")
+    check_scan(planning, "parcellation", visit, given.file, given.space)
     name = given.file.named
     planning.say("parcellation", "found", f"{name} in {given.space} space (FreeSurfer codes)")
     return given

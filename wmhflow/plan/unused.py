@@ -97,7 +97,10 @@ def _begins_as_its_folders(file: FoundFile) -> bool:
 
 def _may_be_wmh(planning: Planning, file: FoundFile) -> bool:
     label = str(file.get("label") or "").lower()
-    is_mine = file.get("subject") == planning.subject and _is_of_visit(planning, file)
+    # a file of another person's name in this person's folder is one of the two
+    is_here = f"sub-{planning.subject}" in file.path.relative_to(file.root).parts
+    is_mine = is_here or file.get("subject") == planning.subject
+    is_mine = is_mine and _is_of_visit(planning, file)
     is_read = file.kind is not None and bool(file.kind.labels)
     if not is_mine or is_read or label in ("infarct", "stroke") or file.get("datatype") == "func":
         return False
