@@ -36,7 +36,7 @@ def check_scan(
     """
     used = [image for image in (visit.t1w, visit.flair) if image is not None]
     asked = planning.query.filters.get(what.lower(), {})
-    mine = visit.t1w if space == "T1w" else visit.flair
+    mine = visit.anatomical.get(space or "")
     for entity, short in ENTITIES.items():
         told = _value(file, entity)
         if told is None or mine is None or entity in asked:
@@ -49,7 +49,7 @@ def check_scan(
             raise InputError(
                 f"{file.path} says {short}-{file.get(entity)}, and the {space} that is used is "
                 f"{mine.path.name}: it lies on another image. Choose that one with "
-                f"--bids-filter-file (under {space.lower()}), or take out what is not meant."
+                f"--bids-filter-file (under {str(space).lower()}), or take out what is not meant."
             )
 
 
