@@ -355,7 +355,7 @@ def test_what_may_be_the_mask_is_not_replaced_by_ones_own(
         f"{ANAT}_space-T1w_label-infarct_mask.nii.gz",
         f"{ANAT}_label-WM_probseg.nii.gz",
         "sub-01/mri/wm.mgz",
-        "sub-01/anat/sub-02_space-T1w_label-WMH_mask.nii.gz",
+        "sub-02/anat/sub-02_space-T1w_label-WMH_mask.nii.gz",
     ],
 )
 def test_what_is_no_mask_of_wmh_stops_nothing(raw: Path, tmp_path: Path, name: str) -> None:

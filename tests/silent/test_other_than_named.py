@@ -35,6 +35,7 @@ from wmhflow.core.measure.zeros import find_no_data, holds_data
 from wmhflow.core.space.grids import Grid3D
 from wmhflow.errors import InputError
 from wmhflow.plan.judging import judge_visit
+from wmhflow.plan.refusals import left_out, left_out_measures
 from wmhflow.registries.maps import load_maps
 from wmhflow.registries.quality import find_measure
 from wmhflow.steps.diffusion import fit_tensors
@@ -253,8 +254,24 @@ def test_a_map_of_a_kind_that_is_not_read_is_said(
     mask(derivatives)
     path = give(derivatives, "T1map", NOISE, "s")
     path.rename(path.with_name(path.name.replace(".nii.gz", ending)))
-    notes = [line.why for line in plan_one(raw, derivatives).decisions if line.state == "note"]
+    visit = plan_one(raw, derivatives)
+    notes = [line.why for line in visit.decisions if line.state == "note"]
     assert f"not read: sub-01_space-T1w_T1map{ending}; save as .nii.gz what is meant" in notes
+    assert left_out_measures(visit) == {"map_T1map_refused": 1}
+
+
+@pytest.mark.parametrize("ending", [".img", ".nrrd", ".NII.GZ"])
+def test_a_parcellation_of_a_kind_that_is_not_read_is_not_replaced_in_silence(
+    raw: Path, derivatives: Path, ending: str
+) -> None:
+    """Tissues were computed in its place, and a note in the plan said so."""
+    mask(derivatives)
+    path = derivatives / "sub-01" / "anat" / f"sub-01_space-T1w_desc-aparcaseg_dseg{ending}"
+    path.touch()
+    visit = plan_one(raw, derivatives)
+    (line,) = [one for one in left_out(visit) if one.what == "parcellation"]
+    assert f"{path.name} of masks is not used: {ending} is not read" in line.why
+    assert left_out_measures(visit) == {"parcellation_refused": 1}
 
 
 def test_what_stays_below_1_does_not_speak_for_percent(raw: Path, derivatives: Path) -> None:

@@ -117,6 +117,11 @@ def _rank(file: FoundFile) -> tuple[int, bool]:
     return PARCELLATION_ORDER.index(str(_kind(file))), bool(file.kind and file.kind.names)
 
 
+def is_parcellation(file: FoundFile) -> bool:
+    """Tell whether a file is called as a parcellation, of whatever kind it is."""
+    return file.get("suffix") == "dseg" and not file.get("atlas") and _kind(file) is not None
+
+
 def _kind(file: FoundFile) -> str | None:
     """Return the name of a parcellation that is known, which ``seg`` or ``desc`` holds."""
     names = (file.get(entity) for entity in SEGMENTATION_ENTITIES)

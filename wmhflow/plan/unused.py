@@ -11,8 +11,9 @@ from wmhflow.bids.query import LABEL_EXTENSIONS, Dataset, FoundFile
 from wmhflow.bids.scan import belongs
 from wmhflow.errors import InputError
 from wmhflow.plan.choice import named, queries_of
-from wmhflow.plan.context import NATIVE_SPACES, Planning
-from wmhflow.plan.visit import VisitPlan
+from wmhflow.plan.context import NATIVE_SPACES, PARCELLATION, Planning
+from wmhflow.plan.tissues import is_parcellation
+from wmhflow.plan.visit import PASSED, UNUSABLE, Computed, VisitPlan
 from wmhflow.registries.maps import MapDefinition
 from wmhflow.registries.producers import IMAGE_ENDINGS, UNREAD_ENDINGS, looks_like_wmh
 from wmhflow.registries.spaces import kind_of_space
@@ -151,6 +152,7 @@ def say_left_over(
         unread = [file for file in _unread(dataset, planning) if _nearest(planning, file, maps)]
         if unread:
             planning.say(dataset.name, "note", _listed_unread(unread))
+        _say_unread(planning, visit, unread, maps)
         for name in _untold(dataset)[:1]:
             planning.say(dataset.name, "note", f"whose {name} is cannot be told: {PUT_IT}")
         if dataset.name not in used:
@@ -165,6 +167,40 @@ def _unread(dataset: Dataset, planning: Planning) -> Iterator[FoundFile]:
         is_other = name.lower().endswith((*IMAGE_ENDINGS, *UNREAD_ENDINGS))
         if is_other and not name.endswith(IMAGE_ENDINGS) and _is_of_visit(planning, file):
             yield file
+
+
+def _say_unread(
+    planning: Planning,
+    visit: VisitPlan,
+    unread: Sequence[FoundFile],
+    maps: Mapping[str, MapDefinition],
+) -> None:
+    """Say what a file would be in the place of, were it of a kind that is read: once for each."""
+    there = {one.name: one for one in visit.maps}
+    meant: dict[str, FoundFile] = {}
+    for file in unread:
+        if visit.parcellation is None and is_parcellation(file):
+            meant.setdefault(PARCELLATION, file)
+        for definition in maps.values():
+            if any(_fits(file, query) for query in queries_of(definition)):
+                meant.setdefault(definition.name, file)
+    for what, file in meant.items():
+        ending = file.get("extension") or file.path.suffix
+        why = f"{file.named} is not used: {ending} is not read; save it as .nii.gz"
+        if what not in there:
+            planning.say(what, UNUSABLE, why)
+        elif isinstance(there[what].values, Computed):
+            planning.say(what, PASSED, f"{why}. The map is computed")
+
+
+def _fits(file: FoundFile, query: Mapping[str, object]) -> bool:
+    """Tell whether a file's name has what a query asks for, but for its ending."""
+    return all(
+        str(file.get(entity) or "") in [str(one or "") for one in
+                                        (value if isinstance(value, list) else [value])]
+        for entity, value in query.items()
+        if entity != "extension"
+    )  # fmt: skip
 
 
 def _listed_unread(files: Sequence[FoundFile]) -> str:
