@@ -28,7 +28,7 @@ from wmhflow.registries.bibliography import bibliography
 from wmhflow.settings import NamedPath, Regions
 
 TABLE = "1|AL|artery left\n2|AR|artery right\n3|M|midline\n"
-AFFINE = np.array([[1.0, 0, 0, -4.5], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+AFFINE = np.array([[4.0, 0, 0, -18], [0, 4, 0, 0], [0, 0, 4, 0], [0, 0, 0, 1]])
 
 
 def labels() -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from wmhflow.files.atlases import Atlas, load_atlas, stem_of, table_of
 from wmhflow.files.fetching import how_to_get, verify
 from wmhflow.files.images import read_header
 from wmhflow.labels.regions import Region
+from wmhflow.plan.atlas_place import check_one_size, check_place
 from wmhflow.registries.atlases import (
     AtlasDefinition,
     TemplateDefinition,
@@ -23,6 +25,7 @@ from wmhflow.registries.atlases import (
 )
 from wmhflow.settings import Regions
 
+log = logging.getLogger("wmhflow")
 # Label images and files of the program's own, whose names an atlas cannot have.
 OWN_NAMES = re.compile(
     r"tissue|lesions|zones.*|continuity|majority.*|shells|lobes|bullseye|WMH|NAWM|infarct"
@@ -126,6 +129,7 @@ class PlannedAtlases:
         checked = self.regions.atlas_sides_checked
         atlas = load_atlas(absolute, sides_checked=checked)
         template, bridge, by_labels = self._bridge(atlas)
+        check_place(atlas)
         table = table_of(atlas.path, atlas.definition)
         return AtlasPlan(
             atlas.name, absolute, atlas.path, atlas.kind, atlas.regions, template, bridge,
@@ -139,6 +143,7 @@ class PlannedAtlases:
         """
         for given in self.regions.atlas_template:
             if given.name == atlas.name:
+                _say_other_template(atlas, str(given.path))
                 return _given_template(atlas.name, given.path)
         definition = atlas.definition
         if definition is not None and definition.bridge == "labels":
@@ -162,6 +167,17 @@ class PlannedAtlases:
         return named, _there(atlas.name, known[named]), False
 
 
+def _say_other_template(atlas: Atlas, said: str) -> None:
+    """Warn where the file's name says another known template than the option."""
+    told = _named_template(atlas.path)
+    if told in {TEMPLATE, *load_templates()} and said in {TEMPLATE, *load_templates()} - {told}:
+        log.warning(
+            "--atlas-template %s=%s: the name of %s says that it lies on %s; the option is "
+            "followed. Two templates that are called MNI152 are two brains.",
+            atlas.name, said, atlas.path.name, told,
+        )  # fmt: skip
+
+
 def _given_template(name: str, path: Path) -> tuple[str, Path | None, bool]:
     if str(path) == TEMPLATE:
         return TEMPLATE, None, False
@@ -176,6 +192,7 @@ def _given_template(name: str, path: Path) -> tuple[str, Path | None, bool]:
         )
     try:
         read_header(path)
+        check_one_size(path)
     except InputError as error:
         raise InputError(f"--atlas-template {name}: {error}") from None
     return stem_of(path), path.absolute(), False

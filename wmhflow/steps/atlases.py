@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 import wmhflow
 from wmhflow.ants.bridge import register_bridge
@@ -21,7 +22,7 @@ from wmhflow.core.regions.probabilities import overlapping_labels, weighted_volu
 from wmhflow.core.space.geometry import spacing_of, voxel_mm3, world_coordinates
 from wmhflow.core.tissue.parcellation import recode
 from wmhflow.errors import InputError
-from wmhflow.files.atlases import load_atlas
+from wmhflow.files.atlases import Atlas, load_atlas
 from wmhflow.files.images import load_grid
 from wmhflow.files.template import Template
 from wmhflow.files.versions import software_versions
@@ -30,6 +31,11 @@ from wmhflow.registries.atlases import atlas_directory
 from wmhflow.steps.kinds import Columns, Folder, LabelImage, MaskImage, Rows, Table, about, step
 
 log = logging.getLogger("wmhflow")
+# Of the brain of the program's template; others differ by less than a fifth.
+TEMPLATE_BRAIN_MM3 = 1.9e6
+# An atlas that fills so much of a brain may reach beyond it, as one of whole heads does; of another
+# at least this share has to lie inside.
+FILLED, MOST_BESIDE = 0.9, 0.5
 
 
 class Bridge(NamedTuple):
@@ -177,6 +183,7 @@ def lay_atlas(
         found, holders = overlapping_labels(values, threshold)
         members = {str(label): numbers for label, numbers in holders.items()}
         steps = Columns(values, mask, affine)
+    _check_lies_on_brain(given, found, threshold)
     if not found.any():
         raise InputError(
             f"No region of the atlas {given.name} reaches the person's brain; is the template "
@@ -185,6 +192,36 @@ def lay_atlas(
         )
     labels = as_volumes(found, mask).astype(np.int32)
     return LaidAtlas(LabelImage(labels, affine), members, steps)
+
+
+def _check_lies_on_brain(given: Atlas, found: NDArray[np.integer], threshold: float) -> None:
+    """Refuse an atlas that lies beside the brain: most of it outside, and not because it is larger.
+
+    Parameters
+    ----------
+    given
+        The atlas.
+    found : ndarray of shape (n,)
+        What it says at each place of the brain; 0 is nothing.
+    threshold
+        From which a probability makes a region.
+
+    Raises
+    ------
+    InputError
+        If more than half of it lies outside the brain, which it does not fill.
+    """
+    seen = float(np.count_nonzero(found)) / max(found.size, 1)
+    inside_mm3 = seen * TEMPLATE_BRAIN_MM3
+    is_labels = given.kind == "labels"
+    labelled = given.data > 0 if is_labels else np.any(given.data >= threshold, axis=3)
+    whole_mm3 = float(np.count_nonzero(labelled) * voxel_mm3(given.affine))
+    if 0 < seen < FILLED and inside_mm3 < MOST_BESIDE * whole_mm3:
+        raise InputError(
+            f"{100.0 * (1 - inside_mm3 / whole_mm3):.0f} % of the atlas {given.name} "
+            f"({given.path}) lies outside the brain, of which it leaves {100.0 * (1 - seen):.0f} % "
+            "free: it does not lie on its template; look at its affine and at --atlas-template."
+        )
 
 
 class Weighted(NamedTuple):
