@@ -229,7 +229,7 @@ COUNTED: dict[str, tuple[str, ...]] = {
     "map_t1_over_t2": ("refused", "reference_ratio", "reference_voxels"),
     "map_susceptibility": (
         *("refused", "reference_offset_ppm", "deep_grey_ppm", "white_matter_ppm"),
-        *("residual_rad", "brain_share"),
+        *("residual_rad", "brain_share", "phase_turn_share"),
     ),
     "map_uptake": (
         *("refused", "reference_code", "reference_mm3", "reference_mean", "reference_coverage"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -24,12 +25,16 @@ from wmhflow.steps.meeting import apart_fact
 
 # The share of a voxel that has to lie in the brain, or in a tissue to stand for it.
 IN_BRAIN, WHOLLY = 0.5, 0.95
+# of a turn; a bound of the QC table as well
+LEAST_FILLED = 0.9
+log = logging.getLogger("wmhflow")
 # What is found out of a map, by its step.
 DECAY_FACTS = (
     *("echoes", "noise", "off_line", "fewer_echoes_voxels", "unfitted_voxels", "apart_mm"),
 )
 CHI_FACTS = (
     *("reference_offset_ppm", "deep_grey_ppm", "white_matter_ppm", "residual_rad", "brain_share"),
+    "phase_turn_share",
 )
 
 
@@ -125,8 +130,15 @@ def map_susceptibility(
     classes = class_of(tissue.data)
 
     def compute() -> tuple[NDArray[np.floating], Facts]:
+        phases = phases_in_radians([echo.data for echo in phase], phase_unit)
+        filled = turn_share(phases)
+        if filled < LEAST_FILLED:
+            log.warning(
+                "Chimap: the phases are said to be in radians and fill %.0f %% of a turn: they may "
+                "be scaled otherwise, or filtered as for SWI. It is marked 'check'.", 100 * filled,
+            )  # fmt: skip
         found = quantify_susceptibility(
-            phases_in_radians([echo.data for echo in phase], phase_unit),
+            phases,
             [echo.data for echo in magnitude],
             echo_times_s,
             share_on(grid, tissue.data > 0, tissue, transform) > IN_BRAIN,
@@ -146,9 +158,28 @@ def map_susceptibility(
             "white_matter_ppm": white,
             "residual_rad": found.residual_rad,
             "brain_share": found.share_left,
+            "phase_turn_share": filled,
         }
 
     return Magnetic(*computed_or_nothing("Chimap", grid, compute, CHI_FACTS))
+
+
+def turn_share(phases: Sequence[NDArray[np.floating]]) -> float:
+    """Return how much of a turn phases fill: all of it, if they are what a scanner measures.
+
+    Parameters
+    ----------
+    phases
+        In radians.
+
+    Examples
+    --------
+    >>> turn_share([np.array([-np.pi / 2, 0.0]), np.array([0.0, np.pi / 2])])
+    0.5
+    """
+    highest = max(float(one.max()) for one in phases)
+    lowest = min(float(one.min()) for one in phases)
+    return (highest - lowest) / (2 * np.pi)
 
 
 def share_on(
