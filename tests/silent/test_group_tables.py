@@ -11,10 +11,12 @@ from unittest import mock
 
 import pytest
 
-from tests.group.studies import finished, give, group_settings
+from tests.group.studies import finished, give, group_settings, study_of
 from wmhflow.bids.writer import read_table, write_text
 from wmhflow.cli.main import main
+from wmhflow.errors import InputError
 from wmhflow.group import run, staging
+from wmhflow.group.gather import gather
 from wmhflow.group.study import Visit
 from wmhflow.products.tables import TABLES
 
@@ -109,6 +111,10 @@ HARMS: list[tuple[str, str, Harm, str]] = [
     ("no table", "qc", lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n" * 9), "not those of qc"),
     ("a cell", "qc", lambda path: path.write_text(path.read_text().replace("\t1\t", "\tx\t")),
      "line 2: 'x' in the column value is not a number"),
+    ("no number", "qc", lambda path: path.write_text(path.read_text().replace("\t1\t", "\tnan\t")),
+     "line 2: 'nan' in the column value is not a number"),
+    ("no end", "qc", lambda path: path.write_text(path.read_text().replace("\t1\t", "\t-inf\t")),
+     "line 2: '-inf' in the column value is not a number"),
     ("cells", "qc", lambda path: path.write_text(path.read_text().replace("\t1\t", " 1\t")),
      "line 2: 4 cells under a header of 5"),
     ("a value", "qc", lambda path: path.write_text(path.read_text().replace("\t1\t", "\t7\t")),
@@ -325,3 +331,16 @@ def test_a_dry_run_writes_nothing(study: tuple[list[str], list[Visit]]) -> None:
     words, visits = study
     assert main([*words, "--dry-run"]) == 0
     assert not contents(visits[0].output_dir)
+
+
+@pytest.mark.parametrize("written", ["nan", "NaN", "inf", "-inf"])
+def test_no_number_is_gathered_as_one(tmp_path: Path, written: str) -> None:
+    """A change that keeps the length, of a table of which the record holds the length alone."""
+    visit = finished(tmp_path / "out", "01")
+    give(visit, "maps", [{"seg": "zones", "index": 1, "mean": "0.5" + "0" * (len(written) - 3)}])
+    record_outputs(visit)
+    path = visit.table("maps")
+    path.write_text(path.read_text().replace("0.5" + "0" * (len(written) - 3), written))
+    group_settings(tmp_path / "raw", [visit])
+    with pytest.raises(InputError, match=f"'{written}' in the column mean is not a number"):
+        gather(study_of([visit]), "maps")

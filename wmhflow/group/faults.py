@@ -26,7 +26,7 @@ WHAT_TO_DO = (
 CELLS: dict[Kind, tuple[str, re.Pattern[str]]] = {
     "text": ("text in UTF-8", re.compile("[^\ufffd]*")),
     "whole": ("a whole number", re.compile(r"-?\d{1,18}")),
-    "number": ("a number", re.compile(r"(?i)-?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|nan|-?inf(inity)?")),
+    "number": ("a number", re.compile(r"(?i)-?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?")),
     "flag": ("true or false", re.compile("true|false")),
 }
 

@@ -10,6 +10,7 @@ from itertools import chain
 from typing import NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyarrow import csv, parquet
 
 from wmhflow.bids.writer import Column, Kind, replacing, write_json
@@ -186,7 +187,7 @@ def typed_table(batch: Batch, kind: str, columns: tuple[Column, ...]) -> pa.Tabl
         If a cell is not what its column declares: which one, of which person.
     """
     try:
-        return csv.read_csv(
+        typed = csv.read_csv(
             pa.BufferReader(batch.lines),
             read_options=csv.ReadOptions(column_names=names(columns)),
             parse_options=csv.ParseOptions(delimiter="\t", quote_char=False, double_quote=False),
@@ -198,6 +199,12 @@ def typed_table(batch: Batch, kind: str, columns: tuple[Column, ...]) -> pa.Tabl
                 false_values=["false"],
             ),
         )
+        for column in typed.columns:
+            if not pa.types.is_floating(column.type):
+                continue
+            if pc.any(pc.invert(pc.is_finite(column))).as_py():
+                raise pa.ArrowInvalid("a number that is not finite")
+        return typed
     except pa.ArrowInvalid as error:
         faults = (first_fault(visit, kind, columns) for visit in batch.visits)
         unknown = f"The {kind} of {batch.visits[0]} to {batch.visits[-1]} cannot be read: {error}"
