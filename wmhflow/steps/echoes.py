@@ -11,7 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wmhflow.ants.transforms import average_through
-from wmhflow.core.contrasts import background_noise, fit_decay, off_decay
+from wmhflow.core.contrasts import (
+    background_noise,
+    check_scaled_together,
+    fit_decay,
+    off_decay,
+)
 from wmhflow.core.space.grids import Grid3D
 from wmhflow.core.susceptibility import (
     check_sign,
@@ -86,6 +91,7 @@ def map_decay(magnitude: list[Grid3D], echo_times_s: list[float]) -> Decay:
 
     def compute() -> tuple[NDArray[np.floating], Facts]:
         echoes = [echo.data for echo in magnitude]
+        check_scaled_together([echoes[place] for place in np.argsort(echo_times_s)])
         fit = fit_decay(echoes, echo_times_s, noise=noise)
         return fit.rate, {
             "echoes": len(magnitude),

@@ -16,6 +16,7 @@ from wmhflow.core.arrays.validation import UnfitImageError
 from wmhflow.core.contrasts import (
     background_noise,
     check_fluid_is_bright,
+    check_scaled_together,
     rate_from_time,
     relative_ratio,
     transfer_ratio,
@@ -79,6 +80,7 @@ def map_transfer(off: Grid3D, on: Grid3D) -> Transfer:
 
     def compute() -> tuple[NDArray[np.floating], Facts]:
         noise = background_noise(off.data)
+        check_scaled_together([off.data, on.data])
         ratio = transfer_ratio(on.data, off.data, noise=noise)
         return ratio, {
             "noise": noise,

@@ -19,6 +19,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "relative_ratio",
             "transfer_ratio",
         ],
+        "scaling": ["check_scaled_together"],
         "uptake": ["mean_over_frames", "reference_region", "uptake_ratio"],
     },
 )
