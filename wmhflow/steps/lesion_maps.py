@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from wmhflow.ants.transforms import resample_through
 from wmhflow.core.measure.coverage import CoverageWeights, coverage_weights, merge_regions
-from wmhflow.core.measure.purity import keep_pure, share_of
+from wmhflow.core.measure.purity import holds_more, keep_pure
 from wmhflow.core.measure.regional import statistics_of
 from wmhflow.core.space.grids import Grid3D, box_of, cropped
 from wmhflow.files.itk import write_itk_affine
@@ -115,7 +115,7 @@ def _too_wet(
         return None
     fluid = np.isin(class_of(tissue.data), FLUID).astype(np.int32)
     weights = coverage_weights(fluid, tissue.affine, shape, map_affine)
-    return np.asarray(share_of(weights, range(weights.index.size)) > purity.most_csf)
+    return holds_more(weights, range(weights.index.size), purity.most_csf)
 
 
 def _number(value: Any) -> int | float:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wmhflow.core.measure.coverage import Coverage, CoverageWeights
-from wmhflow.core.measure.purity import keep_pure, share_of
+from wmhflow.core.measure.purity import holds_more, keep_pure
 from wmhflow.core.regions.partition import ALL, Row
 from wmhflow.labels.digits import CSF, VENTRICLES, class_of
 from wmhflow.labels.rows import TableRegion
@@ -88,7 +88,7 @@ def wet_voxels(
     if purity.most_csf >= 1:
         return None
     fluid = [i for i in _of_tissue(rows) if rows[i]["index"] in FLUID and rows[i]["tissue"] == ALL]
-    return np.asarray(share_of(weights, fluid) > purity.most_csf)
+    return holds_more(weights, fluid, purity.most_csf)
 
 
 def _of_tissue(rows: Sequence[Mapping[str, Any]]) -> list[int]:
@@ -118,7 +118,7 @@ def keep_sides(
         return weights
     too_wet = None
     if purity.most_csf < 1:
-        too_wet = share_of(fluid, range(fluid.index.size)) > purity.most_csf
+        too_wet = holds_more(fluid, range(fluid.index.size), purity.most_csf)
     exempt = [i for i, region in enumerate(regions) if is_fluid(region)]
     return keep_pure(weights, purity.least, too_wet, exempt)
 

@@ -10,6 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from wmhflow.core.measure.coverage import CoverageWeights
 
+# Headers round where voxels lie, so that one that lies wholly within a region is covered by less
+# than all of it, and pieces of up to 1e-4 are left out: a share this close to a bound reaches it.
+ROUNDING = 1e-3
+
 
 def keep_pure(
     weights: CoverageWeights,
@@ -57,7 +61,7 @@ def keep_pure(
         key = places * (int(of_region.max(initial=0)) + 1) + of_region[weights.regions]
         _, whole = np.unique(key, return_inverse=True)
         covered = np.asarray(np.bincount(whole, weights.fractions), np.float64)[whole]
-    kept = covered >= least_purity
+    kept = covered >= least_purity - ROUNDING
     if excluded is not None:
         # an entry belongs to a voxel, and so do as many entries as lie between its starts
         out = np.repeat(excluded.ravel()[weights.voxels], entries)
@@ -74,6 +78,23 @@ def keep_pure(
         regions=weights.regions[kept],
         fractions=weights.fractions[kept],
     )
+
+
+def holds_more(weights: CoverageWeights, places: Sequence[int], most: float) -> NDArray[np.bool_]:
+    """Find map voxels of which some regions cover more than a share, by more than rounding.
+
+    Parameters
+    ----------
+    weights, places
+        As for :func:`share_of`.
+    most
+        The share, 0 to 1.
+
+    Returns
+    -------
+    ndarray of shape (I, J, K)
+    """
+    return np.asarray(share_of(weights, places) > most + ROUNDING)
 
 
 def share_of(weights: CoverageWeights, places: Sequence[int]) -> NDArray[np.float64]:
