@@ -30,6 +30,9 @@ def planted(name: str) -> np.ndarray:
     made = head()
     inside, *beyond = PROFILES[name]
     values = np.interp(made.distance, [0, 6, 12], beyond)
+    if name == "MTR":
+        # nothing in fluid binds water
+        values = np.where(np.isin(made.codes, (4, 43)), 3.0, values)
     return np.where(made.codes == 0, 0.0, np.where(made.lesions, inside, values))
 
 

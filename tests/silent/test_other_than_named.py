@@ -338,6 +338,8 @@ IN_FLUID = [
     ("T1map", (4.2, 0.9), 0), ("T1map", (0.24, 1.1), 1), ("R1map", (4.2, 0.9), 1),
     ("R2starmap", (3, 20), 0), ("ISOVF", (0.05, 0.6), 1), ("MTRmap", (60, 40), 1),
     ("MD", (float("nan"), 7e-4), None),
+    # of a pair of which the one with the pulse has half the gain
+    ("MTRmap", (3, 38), 0), ("MTRmap", (-2, 38), 0), ("MTRmap", (51, 69), 1),
 ]  # fmt: skip
 
 

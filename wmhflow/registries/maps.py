@@ -21,6 +21,9 @@ RESERVED = ("T1w", "FLAIR", "forward", "inverse")
 NAME = re.compile(r"[A-Za-z0-9]{1,64}")
 LESION_CLASSES = ("all", "PV", "deep")
 LOWER, HIGHER = "lower", "higher"
+# less than half, in fluid
+FAR_LOWER = "far lower"
+IN_FLUID = (LOWER, HIGHER, FAR_LOWER)
 DIRECTIONS = (LOWER, HIGHER, "mixed")
 # what only the program itself sets
 _OWN_FIELDS = frozenset(("registry_unit",))
@@ -326,8 +329,8 @@ def _check_choices(table: Mapping[str, Any], families: Mapping[str, Any]) -> Non
         raise ValueError(f"family, which is none of {', '.join(families)}")
     if table.get("in_wmh", DIRECTIONS[0]) not in DIRECTIONS:
         raise ValueError(f"in_wmh, which is none of {', '.join(DIRECTIONS)}")
-    if table.get("in_fluid", LOWER) not in (LOWER, HIGHER):
-        raise ValueError(f"in_fluid, which is none of {LOWER}, {HIGHER}")
+    if table.get("in_fluid", LOWER) not in IN_FLUID:
+        raise ValueError(f"in_fluid, which is none of {', '.join(IN_FLUID)}")
 
 
 def _is_number(value: Any) -> bool:

@@ -7,10 +7,12 @@ import math
 from pathlib import Path
 from typing import Any
 
-from wmhflow.registries.maps import LOWER
+from wmhflow.registries.maps import FAR_LOWER, LOWER
 
 # The least fluid that tells anything, and a share of white matter's value that is no difference.
 LEAST_FLUID_MM3, SAME_SHARE = 1000.0, 0.05
+# Of what NAWM has: fluid has next to none of it, and what it holds beside its edge is tissue's.
+FAR_SHARE = 0.5
 NO_UNIT = "1"
 log = logging.getLogger("wmhflow")
 
@@ -78,7 +80,8 @@ def fluid_facts(
     called
         Its name and the tables' unit.
     in_fluid
-        Whether the quantity is lower or higher in fluid than in white matter; None if unknown.
+        Whether the quantity is lower, far lower (less than half) or higher in fluid than in white
+        matter; None if unknown.
     medians
         In the lateral ventricles and in NAWM, in the tables' unit.
     seen_mm3
@@ -100,13 +103,17 @@ def fluid_facts(
     (name, unit), (fluid, nawm) = called, medians
     is_reversed = None
     if math.isfinite(fluid) and math.isfinite(nawm) and seen_mm3 >= LEAST_FLUID_MM3:
-        above = fluid - nawm if in_fluid == LOWER else nawm - fluid
-        is_reversed = int(above > SAME_SHARE * abs(nawm))
+        if in_fluid == FAR_LOWER:
+            is_reversed = int(fluid > FAR_SHARE * nawm)
+        else:
+            above = fluid - nawm if in_fluid == LOWER else nawm - fluid
+            is_reversed = int(above > SAME_SHARE * abs(nawm))
     if is_reversed:
         log.warning(
             "%s: its median is %.3g in the lateral ventricles and %.3g in normal-appearing white "
             "matter%s, and %s is %s in fluid: look whether it holds another quantity, such as a "
-            "reciprocal, was turned round, or lies elsewhere. It is marked 'check'.",
+            "reciprocal, was turned round, or lies elsewhere, or was made of images that were not "
+            "scaled alike. It is marked 'check'.",
             path, fluid, nawm, "" if unit == NO_UNIT else f" ({unit})", name, in_fluid,
         )  # fmt: skip
     return {f"map_{name}_fluid_reversed": is_reversed}
