@@ -17,7 +17,8 @@ from wmhflow.files.itk import write_itk_affine
 from wmhflow.files.values import check_sides, read_labels, read_lesions
 from wmhflow.labels.digits import WHITE_MATTER
 from wmhflow.registries.mask_labels import find_mask_labels
-from wmhflow.steps.kinds import LabelImage
+from wmhflow.steps.kinds import LabelImage, Space
+from wmhflow.steps.lesions import bring_mask
 from wmhflow.steps.placement import judge_placement
 
 SHAPE = (40, 36, 32)
@@ -276,3 +277,28 @@ def test_a_mask_of_most_of_the_white_matter_is_refused(tmp_path: Path) -> None:
 def test_a_mirrored_mask_is_refused_with_its_way_out_if_asked(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="left and right exchanged"):
         judged(tmp_path, np.array(lesions()[::-1]), AFFINE, "T1w", "fail")
+
+
+LOST = {
+    "in cm": np.diag([0.1, 0.1, 0.1, 1.0]),
+    "elsewhere": np.array([[1.0, 0, 0, 90], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]),
+}
+
+
+@pytest.mark.parametrize("affine", LOST.values(), ids=LOST)
+@pytest.mark.parametrize("what", ["wmh", "infarct"])
+def test_a_mask_of_which_nothing_arrives_is_no_mask_of_nothing(
+    tmp_path: Path, affine: np.ndarray, what: str
+) -> None:
+    """A person without lesions came out, marked by one row of the QC table."""
+    data = np.zeros((20, 20, 20), np.uint8)
+    data[11:14, 12:15, 11:13] = 1
+    path = save_image(tmp_path / "mask.nii.gz", data, affine, dtype=np.uint8)
+    space = Space((20, 20, 20), np.eye(4))
+    with pytest.raises(InputError, match=r"marks 18 voxels .* none of them arrives"):
+        bring_mask(path, space, what=what)
+    # a few voxels may fall between, and an empty mask marks nothing
+    for few in (9, 0):
+        left = np.where(np.cumsum(data).reshape(data.shape) <= few, data, 0)
+        save_image(path, left, affine, dtype=np.uint8)
+        assert not bring_mask(path, space, what=what).mask.data.any()

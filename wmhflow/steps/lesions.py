@@ -53,6 +53,8 @@ MOST_NOISE = 0.09
 MOST_IN_INFARCT = 0.5
 # With so much of them, what is left of given WMH is nobody's number.
 ALL_IN_INFARCT, ALL_IN_INFARCT_MM3 = 0.95, 500.0
+# Fewer voxels of a fine mask may all fall between those of a coarse reference.
+LEAST_MARKED = 10
 log = logging.getLogger("wmhflow")
 # nothing in the filter is random
 NOISE_SEED = 0
@@ -106,7 +108,7 @@ def bring_mask(
     Raises
     ------
     InputError
-        If its values cannot be those of a mask.
+        If its values cannot be those of a mask, or nothing of it arrives.
     """
     found = read_lesions(
         in_file,
@@ -121,6 +123,13 @@ def bring_mask(
     placed = resample_through(Grid3D(found.share, found.affine), space.empty, chain, how)
     mask = placed > GIVEN_THRESHOLD
     given = found.volume_mm3
+    marked = int(np.count_nonzero(found.share > GIVEN_THRESHOLD))
+    if marked >= LEAST_MARKED and not mask.any():
+        raise InputError(
+            f"{in_file} marks {marked} voxels ({given:.3g} mm³), and none of them arrives on the "
+            "reference image: it lies elsewhere, or its voxels are far too small (an affine in "
+            "cm?); look at its header and at what leads from it."
+        )
     facts: Facts = {
         f"{what}_nonfinite_voxels": found.n_nonfinite,
         f"{what}_given_volume_mm3": given,
