@@ -17,7 +17,7 @@ TIMES_S = [0.005, 0.01, 0.015]
 SHARES = {"measured": (1.0, False), "half": (0.5, True), "a hundredth": (0.01, True)}
 
 
-@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize(("scale", "is_said"), SHARES.values(), ids=SHARES)
 def test_phases_that_fill_no_turn_are_said(
     scale: float, is_said: bool, caplog: pytest.LogCaptureFixture

@@ -141,7 +141,8 @@ def map_susceptibility(
         if filled < LEAST_FILLED:
             log.warning(
                 "Chimap: the phases are said to be in radians and fill %.0f %% of a turn: they may "
-                "be scaled otherwise, or filtered as for SWI. It is marked 'check'.", 100.0 * filled,
+                "be scaled otherwise, or filtered as for SWI. It is marked 'check'.",
+                100.0 * filled,
             )  # fmt: skip
         found = quantify_susceptibility(
             phases,
