@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -18,30 +17,20 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-import psutil
 import pytest
 
 import wmhflow as package
-from tests.builders import ROOT
 from tests.coarse import Coarse, coarse_dataset
 from tests.runs import outputs, wmhflow
+from tests.slurm import kill_task, real_slurm, until
 from tests.stubs import make_program
 from wmhflow.cluster.submission import scratch_key
 from wmhflow.files.template import cached_template
 
 pytestmark = pytest.mark.slow
 
-STARTER = ROOT.parent / "shared" / "slurm" / "local-slurm"
 PEOPLE = [f"{number:02d}" for number in range(1, 13)]
 HUNGRY, BROKEN, FULL, KILLED, CANCELLED, UNBEGUN = "02", ("05", "08"), "07", "10", "11", "12"
-# the site kills what uses more memory than it asked for, as most do, and small arrays are allowed
-SITE = """
-JobAcctGatherType=jobacct_gather/linux
-JobAcctGatherFrequency=1
-JobAcctGatherParams=OverMemoryKill
-MaxArraySize=9
-KillWait=5
-"""
 # a machine that is busy otherwise takes ten times as long
 PATIENCE_S = 1800
 LIMIT_GB = 2
@@ -59,53 +48,8 @@ nibabel.save(nibabel.Nifti1Image(mask, image.affine), sys.argv[2])
 
 @pytest.fixture(scope="module")
 def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Start a cluster of one node; jobs have their temporary files in a folder of it."""
-    if not STARTER.exists():
-        pytest.skip(f"there is no {STARTER}")
-    if os.getuid() != 0:
-        pytest.skip("local-slurm needs root")
-    folder = tmp_path_factory.mktemp("slurm")
-    started = subprocess.run(
-        [STARTER, "start", folder], capture_output=True, text=True, check=False
-    )
-    if started.returncode:
-        pytest.skip(f"no Slurm could be started: {started.stderr[-300:]}")
-    try:
-        subprocess.run([STARTER, "stop", folder], check=True)
-        time.sleep(3)
-        conf = folder / "slurm.conf"
-        lines = [line for line in conf.read_text().splitlines() if "JobAcctGather" not in line]
-        conf.write_text(SITE + "\n".join(lines) + "\n")
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("SLURM_CONF", str(conf))
-            for daemon in ("slurmctld", "slurmd"):
-                subprocess.run([daemon, "-f", conf], check=True)
-            until(lambda: "idle" in said("sinfo", "--noheader", "--format=%T"), 60)
-            (folder / "tmp").mkdir()
-            patch.setenv("TMPDIR", str(folder / "tmp"))
-            patch.setenv("PYTHONPATH", str(ROOT))
-            yield folder
-    finally:
-        # what a test that failed left behind would go on without its scheduler
-        subprocess.run(["scancel", "--user=root"], check=False, env=os.environ | {
-            "SLURM_CONF": str(folder / "slurm.conf")})  # fmt: skip
-        time.sleep(8)
-        subprocess.run([STARTER, "stop", folder], check=False)
-
-
-def said(*words: str) -> str:
-    return subprocess.run(words, capture_output=True, text=True, check=False).stdout
-
-
-def until(is_so: Any, seconds: float) -> Any:
-    """Wait until something holds."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        found = is_so()
-        if found:
-            return found
-        time.sleep(0.5)
-    raise AssertionError(f"not within {seconds} s")
+    with real_slurm(tmp_path_factory.mktemp("slurm")) as folder:
+        yield folder
 
 
 @dataclass
@@ -227,7 +171,7 @@ def first_round(study: Study) -> None:
     assert running["since"] <= time.time()
     assert running["step"]
     assert running["limit_left"]
-    kill_task(study, KILLED)
+    assert kill_task(KILLED, study.out)
     until(lambda: running_in(study, CANCELLED), PATIENCE_S)
     subprocess.run(["scancel", jobs[f"sub-{CANCELLED}"]], check=True)
     values = study.wait(PATIENCE_S)
@@ -251,21 +195,6 @@ def running_in(study: Study, person: str) -> dict[str, Any] | None:
     in_step = one["state"] == "running" and one["step"] not in {None, "begins"}
     assert one["state"] in {"waiting", "running"}, json.dumps(one)
     return one if in_step else None
-
-
-def kill_task(study: Study, person: str) -> None:
-    """Kill all that runs of a person's task, as nobody announces it."""
-    mark = f"--participant-label {person} "
-    for process in psutil.process_iter(["cmdline"]):
-        words = " ".join(process.info["cmdline"] or [])
-        if mark in words and str(study.out) in words:
-            parent = process.parent()
-            family = [parent, process, *process.children(recursive=True)]
-            for one in family:
-                if one is not None and one.is_running():
-                    one.send_signal(signal.SIGKILL)
-            return
-    raise AssertionError(f"nothing of sub-{person} runs")
 
 
 def second_round(study: Study) -> None:
