@@ -46,7 +46,7 @@ HEADERS = {
     "pbs": (
         "#PBS",
         [
-            r"-S /bin/bash -V -j oe", rf"-N {NAME}", rf"-J 1-{NUMBER}(%{NUMBER})?",
+            r"-S /bin/bash -V -j oe", rf"-N {NAME}", rf"-J 1-(?!1$|1%){NUMBER}(%{NUMBER})?",
             rf"-l select=1:ncpus={NUMBER}:mem={NUMBER}mb", rf"-l walltime={NUMBER}:\d\d:00",
             rf"-q {NAME}", rf"-A {NAME}",
             r"-W depend=after(ok|any):\d+(\[\])?\.server(:\d+(\[\])?\.server)*", r"-o /\S+",
@@ -95,8 +95,10 @@ for line in header:
 record = os.path.join(folder, 'sent.jsonl')
 number = 101 + (len(open(record).readlines()) if os.path.exists(record) else 0)
 is_array = any(re.match(r'(--array|-t |-J 1|-J ".*\\[)', line) for line in header)
+# one task alone is no array for PBS
+has_tasks = is_array or executor == 'pbs' and 'tasks/$job.$task.log' in text
 with open(record, 'a') as stream:
-    note = dict(job=str(number), header=header, text=text, array=is_array)
+    note = dict(job=str(number), header=header, text=text, array=has_tasks)
     stream.write(json.dumps(note) + chr(10))
 extra = '.1-9:1' if executor == 'sge' and is_array else ''
 print({{
@@ -191,7 +193,8 @@ class Cluster:
         return [one for one in self.sent() if one.array]
 
     def answer(self, program: str, text: str) -> None:
-        """Let a program of the scheduler print this."""
+        """Let a program of the scheduler print this, and end its last line as each of them does."""
+        text += "\n" if text and not text.endswith("\n") else ""
         (self.folder / f"{program}.txt").write_text(text, encoding="utf-8")
 
     def fail(self, program: str, text: str) -> None:
@@ -217,18 +220,30 @@ class Cluster:
         script.write_text(sent.text, encoding="utf-8")
         index, job, form = INDEX[self.executor]
         for task in tasks:
-            name = form.format(job=sent.job, task=task)
-            environment = {**os.environ, index: str(task), job: name}
+            environment = {
+                **os.environ,
+                index: str(task),
+                job: form.format(job=sent.job, task=task),
+            }
+            if self.executor == "pbs" and not any(line.startswith("-J") for line in sent.header):
+                del environment[index]
+                environment[job] = f"{sent.job}.server"
             done = subprocess.run(
                 ["bash", str(script)], env=environment, text=True, check=False, cwd=self.folder,
                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             )  # fmt: skip
-            if self.executor != "pbs":
+            if self.executor == "lsf":
+                # what it writes itself goes behind what is there
+                with self.log_of(sent, task).open("a", encoding="utf-8") as stream:
+                    stream.write(f"{done.stdout}\nSender: LSF System\nSubject: Job {sent.job}\n")
+            elif self.executor != "pbs":
                 self.log_of(sent, task).write_text(done.stdout, encoding="utf-8")
 
     def all_tasks(self, sent: Sent) -> range:
         """Return the numbers of an array's tasks."""
         start = {"slurm": "--array=", "sge": "-t ", "pbs": "-J ", "lsf": "-J "}[self.executor]
+        if self.executor == "pbs" and not any(line.startswith(start) for line in sent.header):
+            return range(1, 2)
         found = re.search(r"1-(\d+)", sent.option(start))
         assert found
         return range(1, int(found[1]) + 1)

@@ -200,7 +200,8 @@ def test_everything_is_cancelled(
     sent: tuple[Cluster, Sent], capsys: pytest.CaptureFixture[str]
 ) -> None:
     cluster, _ = sent
-    cluster.answer("squeue", "102|1|RUNNING|None|55:00\n")
+    others = "101|N/A|RUNNING|None|5:00\n103|N/A|PENDING|Dependency|1:00\n"
+    cluster.answer("squeue", f"102|1|RUNNING|None|55:00\n{others}")
     assert cluster.run("cancel") == 0
     assert cluster.asked("scancel") == ["101 102 103"]
     said = capsys.readouterr().out

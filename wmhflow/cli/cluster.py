@@ -6,6 +6,7 @@ import argparse
 import json
 import re
 import shlex
+import shutil
 import sys
 import tempfile
 import time
@@ -21,7 +22,8 @@ from wmhflow.registries.reading import path_of
 
 if TYPE_CHECKING:
     from wmhflow.cluster.estimate import Estimate
-    from wmhflow.cluster.state import Study
+    from wmhflow.cluster.scheduler import Scheduler
+    from wmhflow.cluster.state import Study, TaskState
     from wmhflow.cluster.submission import Needs, Submission, Task
     from wmhflow.registries.executors import Executor
 
@@ -223,16 +225,28 @@ def _check_path(folder: Path, signs: str) -> None:
 def _check_own_options(texts: Sequence[str], executor: Executor) -> None:
     """Refuse what would lead messages elsewhere: ``wmhflow status`` would find nobody."""
     for text in texts:
-        name = re.split(r"[=\s]", text)[0]
-        # of Slurm's, a value may follow a letter at once
-        short = text[:2] if executor.name == "slurm" and not text.startswith("--") else name
-        # such as -W, which says several things
-        long = {one for one in executor.own if " " in one and text.startswith(one)}
-        if {name, short} & set(executor.own) or long:
-            raise UsageError(
-                f"--sbatch {text}: the scripts have {name} already, by which wmhflow status finds "
-                "tasks and what they say; leave it out."
-            )
+        # several options may stand in one text
+        starts = [found.start() for found in re.finditer(r"(?<!\S)-", text)]
+        for option in (text[start:] for start in starts):
+            if name := _own_option(option, executor):
+                raise UsageError(
+                    f"--sbatch {text}: the scripts have {name} already, or cannot have it: wmhflow "
+                    "status would not find tasks and what they say; leave it out."
+                )
+
+
+def _own_option(text: str, executor: Executor) -> str:
+    """Return the name of the option with which a text begins, if that is the scripts' own."""
+    name = re.split(r"[=\s]", text)[0]
+    if executor.name == "slurm":
+        # a value may follow a letter at once, and a long name may be cut
+        short = text[:2] if not text.startswith("--") else name
+        cut = len(name) > 3 and any(one.startswith(name) for one in executor.own)
+    else:
+        short, cut = name, False
+    # such as -W, which says several things
+    is_long = any(" " in one and text.startswith(one) for one in executor.own)
+    return name if is_long or cut or {name, short} & set(executor.own) else ""
 
 
 def _check_image(image: str | None, settings: st.Settings) -> None:
@@ -249,7 +263,7 @@ def _send(
     settings: st.Settings,
     chosen: st.Submission,
     named: Mapping[str, Mapping[str, Any]],
-    scheduler: Any,
+    scheduler: Scheduler,
 ) -> int:
     from wmhflow.cluster.frozen import freeze
     from wmhflow.cluster.script import Scripts
@@ -257,8 +271,8 @@ def _send(
     from wmhflow.cluster.submission import new_folder
     from wmhflow.cluster.text import sent_text
 
-    study = _study(settings.output_dir)
-    tasks, needs, estimate, told = _asked(settings, chosen, named, study)
+    study = _study(settings.output_dir, note=True)
+    tasks, needs, estimate, told = _asked(settings, chosen, named, study, scheduler)
     refuse_active(study, tasks)
     folder = new_folder(settings.output_dir)
     settings = freeze(settings, folder)
@@ -273,7 +287,7 @@ def _preview(
     settings: st.Settings,
     chosen: st.Submission,
     named: Mapping[str, Mapping[str, Any]],
-    scheduler: Any,
+    scheduler: Scheduler,
 ) -> int:
     from wmhflow.cluster.frozen import options_toml
     from wmhflow.cluster.script import Scripts
@@ -281,7 +295,7 @@ def _preview(
     from wmhflow.cluster.submission import FOLDER
 
     study = _study(settings.output_dir)
-    tasks, needs, estimate, told = _asked(settings, chosen, named, study)
+    tasks, needs, estimate, told = _asked(settings, chosen, named, study, scheduler)
     folder = settings.output_dir / FOLDER / time.strftime("%Y%m%d-%H%M%S")
     submission = _submission(settings, chosen, folder, study, needs, estimate, scheduler)
     print(f"# {len(tasks)} tasks. {told}\n# Nothing was sent, and nothing written.")
@@ -293,7 +307,7 @@ def _preview(
 
 def _submission(
     settings: st.Settings, chosen: st.Submission, folder: Path, study: Study,
-    needs: Sequence[Needs], estimate: Estimate | None, scheduler: Any,
+    needs: Sequence[Needs], estimate: Estimate | None, scheduler: Scheduler,
 ) -> Submission:  # fmt: skip
     from wmhflow.cluster.sending import cuts_of
     from wmhflow.cluster.submission import Submission
@@ -315,6 +329,7 @@ def _submission(
         resumes=last.id if chosen.resume and last else None,
         # a clock that was put back must not put it before the last one
         created=max(time.time(), last.created + 1 if last else 0.0),
+        tagged=True,
     )
 
 
@@ -323,39 +338,65 @@ def _asked(
     chosen: st.Submission,
     named: Mapping[str, Mapping[str, Any]],
     study: Study,
+    scheduler: Scheduler,
 ) -> tuple[list[Task], list[Needs], Estimate | None, str]:
     """Say whom to send, what each asks for, what was expected, and that in words."""
     from wmhflow.cluster.estimate import CPUS, learn, needs_from
-    from wmhflow.cluster.sending import find_tasks, missing_tasks
+    from wmhflow.cluster.fitting import fit_to_site, refuse_beyond_site
+    from wmhflow.cluster.sending import find_tasks
     from wmhflow.cluster.text import estimate_text
 
+    limits = scheduler.limits(chosen.partition)
+    refuse_beyond_site(limits, settings.execution.mem_gb, chosen.time, chosen.partition)
     cpus = settings.execution.nprocs or CPUS
     if chosen.resume:
-        wanted = settings.inputs.participant_label
-        strange = set(wanted) - {one.task.subject for one in study.tasks}
-        if strange:
-            raise UsageError(
-                f"--participant-label: no sub-{min(strange)} was submitted into "
-                f"{settings.output_dir}; check the label, or leave out --resume."
-            )
-        pairs = missing_tasks(study, chosen.grow)
-        pairs = [pair for pair in pairs if not wanted or pair[0].subject in wanted]
-        if not pairs:
-            raise NothingToDoError("Of those whom --participant-label names, nothing is missing.")
+        pairs, told = _missing(settings, chosen, study)
         asked = [_overruled(needs, settings, named) for _, needs in pairs]
+        fitted, said = fit_to_site(asked, limits, chosen.partition)
         ordered = sorted(
-            zip(asked, [task for task, _ in pairs], strict=True), key=lambda one: one[0]
+            zip(fitted, [task for task, _ in pairs], strict=True), key=lambda one: one[0]
         )
-        return [task for _, task in ordered], [needs for needs, _ in ordered], None, ""
+        tasks, needs = [task for _, task in ordered], [needs for needs, _ in ordered]
+        return tasks, needs, None, " ".join(filter(None, (told, said)))
     tasks = find_tasks(settings, chosen.per)
     estimate, n_looked_at = _estimate(settings, tasks, cpus)
     learnt = learn(study.tasks, cpus)
-    needs = needs_from(estimate, learnt, cpus)
+    one = needs_from(estimate, learnt, cpus)
     if settings.execution.mem_gb is not None:
-        needs = needs._replace(mem_gb=settings.execution.mem_gb)
+        one = one._replace(mem_gb=settings.execution.mem_gb)
     if chosen.time is not None:
-        needs = needs._replace(minutes=chosen.time)
-    return tasks, [needs] * len(tasks), estimate, estimate_text(estimate, learnt, n_looked_at)
+        one = one._replace(minutes=chosen.time)
+    (one,), said = fit_to_site([one], limits, chosen.partition)
+    told = f"{estimate_text(estimate, learnt, n_looked_at)} {said}".rstrip()
+    return tasks, [one] * len(tasks), estimate, told
+
+
+def _missing(
+    settings: st.Settings, chosen: st.Submission, study: Study
+) -> tuple[list[tuple[Task, Needs]], str]:
+    """List who is sent again, with what each asks for, and say what ``--resume`` leaves out."""
+    from wmhflow.cluster.fitting import in_dataset, resume_text
+    from wmhflow.cluster.sending import missing_tasks
+
+    wanted = settings.inputs.participant_label
+    strange = set(wanted) - {one.task.subject for one in study.tasks}
+    if strange:
+        raise UsageError(
+            f"--participant-label: no sub-{min(strange)} was submitted into "
+            f"{settings.output_dir}; check the label, or leave out --resume."
+        )
+    pairs = missing_tasks(study, chosen.grow)
+    pairs = [pair for pair in pairs if not wanted or pair[0].subject in wanted]
+    if not pairs:
+        raise NothingToDoError("Of those whom --participant-label names, nothing is missing.")
+    there = in_dataset(settings.bids_dir, [task for task, _ in pairs])
+    kept = [pair for pair in pairs if pair[0] in there]
+    if not kept:
+        raise NothingToDoError(
+            f"Nobody of the {len(pairs)} who are missing ({pairs[0][0].name} …) is in "
+            f"{settings.bids_dir} any more; nothing is left to send."
+        )
+    return kept, resume_text(study, settings.bids_dir, [task for task, _ in pairs])
 
 
 def _overruled(
@@ -397,11 +438,18 @@ def _plans(settings: st.Settings, subjects: Sequence[str]) -> Any:
     return make_plans(replace(settings, inputs=inputs))
 
 
-def _study(output_dir: Path) -> Study:
+def _study(output_dir: Path, *, note: bool = False) -> Study:
+    """Ask how far everybody is; ``note`` writes down the numbers of jobs that were looked for."""
     from wmhflow.cluster.reading import read_submissions
     from wmhflow.cluster.state import study_state
 
-    return study_state(output_dir, read_submissions(output_dir))
+    read = read_submissions(output_dir)
+    study = study_state(output_dir, read)
+    if note:
+        for before, now in zip(read, study.submissions, strict=True):
+            if before != now:
+                now.write()
+    return study
 
 
 # ---- status and cancel ---------------------------------------------------------------------------
@@ -441,7 +489,7 @@ def status(output_dir: Path, *, watch: bool, as_json: bool) -> int:
         Whether to print values instead of text.
     """
     from wmhflow.cluster.state import ACTIVE, MISSING
-    from wmhflow.cluster.text import status_text, status_values
+    from wmhflow.cluster.text import on_screen, status_text, status_values
 
     said, was_told = "", False
     while True:
@@ -450,6 +498,7 @@ def status(output_dir: Path, *, watch: bool, as_json: bool) -> int:
         text = json.dumps(status_values(study)) + "\n" if as_json else status_text(study)
         if watch and not as_json and sys.stdout.isatty():
             # to the first line, and nothing left of what stood there
+            text = on_screen(text, *shutil.get_terminal_size())
             print(f"\x1b[H\x1b[2J{text}", end="", flush=True)
         elif text != said:
             print(text, end="", flush=True)
@@ -469,39 +518,78 @@ def _submitted(output_dir: Path) -> Study:
 
 
 def _cancel(words: Sequence[str]) -> Any:
-    given = _small_parser("cancel").parse_args(words)
-    return lambda: cancel(given.output_dir.absolute())
+    parser = _small_parser("cancel")
+    parser.add_argument(
+        "--participant-label", nargs="+", default=[], metavar="LABEL",
+        help="of these alone; the others, and the group level, go on",
+    )  # fmt: skip
+    given = parser.parse_args(words)
+    labels = [label.removeprefix("sub-") for label in given.participant_label]
+    return lambda: cancel(given.output_dir.absolute(), labels)
 
 
-def cancel(output_dir: Path) -> int:
+def cancel(output_dir: Path, labels: Sequence[str] = ()) -> int:
     """End everything that was submitted into an output folder and has not ended.
 
     Parameters
     ----------
     output_dir
         The folder.
+    labels
+        Whose tasks to end; those of all, the caches' job and the group level if there are none.
     """
-    from wmhflow.cluster.scheduler import Scheduler
     from wmhflow.cluster.state import ACTIVE
-    from wmhflow.registries.executors import load_executors
 
     study = _submitted(output_dir)
     if study.problem:
         raise InputError(f"Nothing was cancelled: {study.problem}")
-    n_active = len(study.of(ACTIVE))
-    busy = {one.submission.id for one in study.of(ACTIVE)} | {study.submissions[-1].id}
-    for submission in study.submissions:
-        if submission.id in busy and submission.jobs:
-            Scheduler(load_executors()[submission.executor]).cancel(submission.jobs)
+    strange = set(labels) - {one.task.subject for one in study.tasks}
+    if strange:
+        raise UsageError(
+            f"--participant-label: no sub-{min(strange)} was submitted into {output_dir}; check "
+            "the label."
+        )
+    active = [one for one in study.of(ACTIVE) if not labels or one.task.subject in labels]
+    (_cancel_some if labels else _cancel_all)(study, active)
     bids = shlex.quote(str(study.submissions[-1].bids_dir))
-    said = f"{n_active} waiting or running tasks were cancelled; {study.count('done')} are done."
-    if not n_active:
-        said = f"Nobody waits or runs; {study.count('done')} are done."
+    done = f"{study.count('done')} are done"
+    said = f"{len(active)} waiting or running tasks were cancelled; {done}."
+    if not active:
+        said = f"{'None of them' if labels else 'Nobody'} waits or runs; {done}."
     if study.count("done") < len(study.tasks):
         command = f"wmhflow submit {bids} {shlex.quote(str(output_dir))} --resume"
         said += f" To send the others again: {command}"
     print(said)
     return OK
+
+
+def _cancel_all(study: Study, active: Sequence[TaskState]) -> None:
+    from wmhflow.cluster.scheduler import Scheduler
+    from wmhflow.cluster.seeking import names_by_number
+    from wmhflow.registries.executors import load_executors
+
+    busy = {one.submission.id for one in active} | {study.submissions[-1].id}
+    for submission in study.submissions:
+        if submission.id in busy and submission.jobs:
+            scheduler = Scheduler(load_executors()[submission.executor])
+            scheduler.cancel(submission.jobs, names_by_number(submission))
+
+
+def _cancel_some(study: Study, active: Sequence[TaskState]) -> None:
+    from wmhflow.cluster.scheduler import Scheduler
+    from wmhflow.cluster.seeking import names_by_number
+    from wmhflow.cluster.state import place_of
+    from wmhflow.registries.executors import load_executors
+
+    for submission in study.submissions:
+        places = [
+            place_of(submission, one.cut, one.number)
+            for one in active
+            if one.submission.id == submission.id
+        ]
+        if places:
+            scheduler = Scheduler(load_executors()[submission.executor])
+            scheduler.cancel_tasks(places, names_by_number(submission))
 
 
 # ---- check ---------------------------------------------------------------------------------------

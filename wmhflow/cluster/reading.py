@@ -97,6 +97,8 @@ def _check(read: Submission) -> None:
         raise ValueError("estimate")
     if not _is_number(read.created):
         raise ValueError("created")
+    if not isinstance(read.tagged, bool) or not isinstance(read.version, str):
+        raise ValueError("tagged, version")
     if read.resumes is not None and not isinstance(read.resumes, str):
         raise ValueError("resumes")
 

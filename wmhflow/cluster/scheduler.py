@@ -8,9 +8,10 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from wmhflow.cluster.submission import plain
 from wmhflow.errors import InputError, MissingProgramError
@@ -20,6 +21,8 @@ log = logging.getLogger("wmhflow")
 # a scheduler that is busy answers late; one that is not there never does
 PATIENCE_S = 120
 KB_PER_GB = 1024**2
+# a job that was taken and not answered for is listed at the latest after these waits
+SEEK_WAITS_S = (0.0, 5.0, 15.0)
 UNITS = {"": 1 / 1024, "K": 1.0, "M": 1024.0, "G": 1024.0**2, "T": 1024.0**3}
 
 
@@ -37,6 +40,21 @@ class Used(NamedTuple):
     state: str
     minutes: float | None
     mem_gb: float | None
+
+
+class Limits(NamedTuple):
+    """The longest time and the most memory of a task; None where no limit is known."""
+
+    minutes: int | None = None
+    mem_gb: float | None = None
+
+
+class LateError(InputError):
+    """A program of the scheduler did not answer in time."""
+
+
+class TooManyError(InputError):
+    """The site takes no array of so many tasks, or no more tasks of this user."""
 
 
 Place = tuple[str, int | None]
@@ -69,38 +87,192 @@ class Scheduler:
                     "run this where jobs are submitted, or see the scripts with --dry-run."
                 )
 
-    def submit(self, script: Path) -> str:
+    def submit(self, script: Path, name: str) -> str:
         """Send a script; return the job's number.
+
+        An answer that is late does not mean that the job was not taken: it is looked for.
+
+        Parameters
+        ----------
+        script
+            The script.
+        name
+            How the job is called, as no other job is.
+
+        Raises
+        ------
+        TooManyError
+            If the site takes no array of so many tasks, or no more tasks of this user.
+        InputError
+            If the scheduler refuses it, with what it said.
+        """
+        executor = self.executor
+        words = list(executor.submit)
+        text = script.read_text(encoding="utf-8")
+        try:
+            done = _run(
+                words if executor.by_input else [*words, str(script)],
+                text if executor.by_input else None,
+                self._environment_of(text),
+            )
+        except LateError as error:
+            is_late, said = True, str(error)
+        else:
+            found = re.search(executor.job_id, done.stdout, re.MULTILINE)
+            if found and not done.returncode:
+                return found[1]
+            said = _said(done)
+            is_late = not done.returncode or bool(re.search(executor.late, said))
+        if is_late:
+            job = self._taken(name)
+            if job:
+                return job
+            raise InputError(
+                f"{words[0]} did not say whether it took {script}: {said.rstrip('.')}. A job "
+                f"called {name} is not listed now; if it comes later, wmhflow status finds it."
+            )
+        kind = TooManyError if re.search(executor.too_many, said) else InputError
+        raise kind(
+            f"{words[0]} refused {script}: {said}; correct what it names (options "
+            "for it are --partition, --account, --time, --mem-gb and --sbatch)."
+        )
+
+    def _taken(self, name: str) -> str | None:
+        """Look for a job by its name, for a while."""
+        for wait in SEEK_WAITS_S:
+            time.sleep(wait)
+            try:
+                job = self.find([name]).get(name)
+            except (InputError, MissingProgramError) as error:
+                log.warning("%s", error)
+                continue
+            if job:
+                return job
+        return None
+
+    def _environment_of(self, text: str) -> dict[str, str]:
+        """Leave out the variables that would overrule lines of a script's header."""
+        executor = self.executor
+        unwanted = {
+            variable
+            for start, variables in executor.overrules.items()
+            if not start or f"\n{executor.directive} {start}" in text
+            for variable in variables
+        }
+        return {name: value for name, value in os.environ.items() if name not in unwanted}
+
+    def find(self, names: Sequence[str]) -> dict[str, str]:
+        """Look for jobs by their names; return the number of each that there is.
+
+        Of several of one name it is the last.
 
         Raises
         ------
         InputError
-            If the scheduler refuses it, with what it said.
+            If the scheduler does not answer.
         """
-        words = list(self.executor.submit)
-        text = script.read_text(encoding="utf-8") if self.executor.by_input else None
-        done = _run(words if text else [*words, str(script)], text)
-        found = re.search(self.executor.job_id, done.stdout, re.MULTILINE)
-        if done.returncode or found is None:
-            raise InputError(
-                f"{words[0]} refused {script}: {_said(done)}; correct what it names (options "
-                "for it are --partition, --account, --time, --mem-gb and --sbatch)."
-            )
-        return found[1]
+        executor, numbers = self.executor, dict[str, str]()
+        commands = executor.find or (executor.ask,)
+        for words in commands if names else ():
+            for one in names if "{name}" in words else [""]:
+                # the first answers, or nothing is known; others tell what that has forgotten
+                is_needed = words is commands[0]
+                if not is_needed and shutil.which(words[0]) is None:
+                    continue
+                done = self._asked(_filled(words, [], names, one), is_needed)
+                for line in done.stdout.splitlines():
+                    found = re.search(executor.found or executor.line, line)
+                    if found is None:
+                        continue
+                    name, job = found.groupdict().get("name", one), found["job"]
+                    if name in names and int(plain(job)) > int(plain(numbers.get(name, "0"))):
+                        numbers[name] = job
+        return numbers
 
-    def cancel(self, jobs: Sequence[str]) -> None:
+    def _asked(self, words: Sequence[str], is_needed: bool) -> subprocess.CompletedProcess[str]:
+        """Ask for jobs by name; where an answer is not needed, none is an empty one."""
+        try:
+            done = _run(words, environment=self._plain_environment())
+        except InputError:
+            if is_needed:
+                raise
+            return subprocess.CompletedProcess(list(words), 1, "", "")
+        knows_none = self.executor.none_known and re.search(
+            self.executor.none_known, done.stderr + done.stdout
+        )
+        if done.returncode and is_needed and not knows_none:
+            raise InputError(f"{words[0]} does not answer: {_said(done)}; ask again later.")
+        return done
+
+    def _plain_environment(self) -> dict[str, str]:
+        """Leave out the variables by which a user changes what the scheduler's programs answer."""
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(self.executor.unset or "\0")
+        }
+        return kept | {"LC_ALL": "C"}
+
+    def cancel(self, jobs: Sequence[str], names: Mapping[str, str] | None = None) -> None:
         """End jobs; those that have ended already stay as they are.
+
+        Parameters
+        ----------
+        jobs
+            Their numbers.
+        names
+            How each is called: a number may be another job's by now.
 
         Raises
         ------
         InputError
             If the scheduler does not take the command.
         """
-        done = _run([*self.executor.cancel, *jobs])
-        if done.returncode and any(
-            found.state in {"waiting", "running"} for found in self.tasks(jobs).values()
-        ):
-            raise InputError(f"{self.executor.cancel[0]} failed: {_said(done)}; try it again.")
+        known = self.tasks(jobs, names)
+        ended = {"done", "ended", "memory", "time", "node", "cancelled"}
+        active = {place[0] for place, found in known.items() if found.state not in ended}
+        ours = [job for job in jobs if plain(job) in active]
+        if ours:
+            self._end([[*self.executor.cancel, *ours]], ours, names)
+
+    def cancel_tasks(self, places: Sequence[Place], names: Mapping[str, str] | None = None) -> None:
+        """End tasks of arrays.
+
+        Parameters
+        ----------
+        places
+            The number of the job, and that of the task; None of a job that is no array.
+        names
+            How each job is called.
+
+        Raises
+        ------
+        InputError
+            If the scheduler does not take the command.
+        """
+        cancel, form = self.executor.cancel, self.executor.cancel_one
+        words = [
+            [job] if task is None else form.format(job=job, task=task).split()
+            for job, task in places
+        ]
+        # where each task is one word, as many as a command line holds
+        step = 500 if all(len(one) == 1 for one in words) else 1
+        commands = [
+            [*cancel, *(word for one in words[n : n + step] for word in one)]
+            for n in range(0, len(words), step)
+        ]
+        self._end(commands, [job for job, _ in places], names)
+
+    def _end(
+        self, commands: Iterable[Sequence[str]], jobs: Sequence[str],
+        names: Mapping[str, str] | None,
+    ) -> None:  # fmt: skip
+        for words in commands:
+            done = _run(words)
+            if done.returncode and any(
+                found.state in {"waiting", "running"} for found in self.tasks(jobs, names).values()
+            ):
+                raise InputError(f"{words[0]} failed: {_said(done)}; try it again.")
 
     def check_answer(self) -> None:
         """See whether the scheduler answers from here.
@@ -130,70 +302,120 @@ class Scheduler:
 
     def longest_minutes(self, partition: str | None) -> int | None:
         """Return the time limit of a partition, or of the default one; None if none is known."""
-        for name, limit in self._partitions():
-            is_meant = name.rstrip("*") == partition if partition else name.endswith("*")
-            found = re.fullmatch(r"(?:(?:(\d+)-)?(\d+):)?(\d+):\d+", limit.strip())
-            if is_meant and found:
-                days, hours, minutes = (int(part or 0) for part in found.groups())
-                return (days * 24 + hours) * 60 + minutes
-        return None
+        return self.limits(partition).minutes
+
+    def limits(self, partition: str | None) -> Limits:
+        """Return what a task may have in partitions (``a,b``: the most of them), or by default."""
+        wanted = set(partition.split(",")) if partition else None
+        minutes: list[int | None] = []
+        memory: list[float | None] = []
+        for name, limit, mb in self._partitions():
+            if name.rstrip("*") in wanted if wanted else name.endswith("*"):
+                found = re.fullmatch(r"(?:(?:(\d+)-)?(\d+):)?(\d+):\d+", limit)
+                days, hours, rest = (
+                    (int(part or 0) for part in found.groups()) if found else (0,) * 3
+                )
+                minutes.append((days * 24 + hours) * 60 + rest if found else None)
+                size = re.fullmatch(r"(\d+)\+?", mb)
+                memory.append(int(size[1]) / 1024 if size and int(size[1]) > 1 else None)
+        return Limits(_most_or_none(minutes), _most_or_none(memory))
 
     def partitions(self) -> list[str]:
         """List the partitions that there are; nothing where the scheduler does not tell them."""
-        return list(dict.fromkeys(name.rstrip("*") for name, _ in self._partitions()))
+        return list(dict.fromkeys(name.rstrip("*") for name, *_ in self._partitions()))
 
-    def _partitions(self) -> Iterator[tuple[str, str]]:
-        """Go through names, with a star at the default one, and time limits."""
-        if not self.executor.ask_time:
+    def _partitions(self) -> Iterator[tuple[str, str, str]]:
+        """Go through names, with a star at the default one, time limits and memory in MB."""
+        if not self.executor.ask_time or shutil.which(self.executor.ask_time[0]) is None:
             return
-        for line in _run(self.executor.ask_time).stdout.splitlines():
-            name, _, limit = line.strip().partition(" ")
+        try:
+            answer = _run(self.executor.ask_time, environment=self._plain_environment())
+        except InputError as error:
+            log.warning("The limits of partitions are not known: %s", error)
+            return
+        for line in answer.stdout.splitlines():
+            name, limit, mb, *_ = [*line.split(), "", "", ""]
             if name:
-                yield name, limit
+                yield name, limit, mb
 
-    def tasks(self, jobs: Sequence[str]) -> dict[Place, Found]:
+    def tasks(
+        self, jobs: Sequence[str], names: Mapping[str, str] | None = None
+    ) -> dict[Place, Found]:
         """Say what the scheduler knows of the tasks of jobs; those long ended it has forgotten.
+
+        Parameters
+        ----------
+        jobs
+            Their numbers.
+        names
+            By number, how jobs are called: one of another name is another job, of a scheduler that
+            began to count anew.
 
         Raises
         ------
         InputError
-            If it does not answer.
+            If it does not answer, or not wholly.
         """
         if not jobs:
             return {}
         ids = [plain(job) for job in jobs]
         words = _filled(self.executor.ask, ids)
-        done = _run(words)
-        if done.returncode and not re.search(
-            r"[Ii]nvalid job id|[Uu]nknown [Jj]ob|not found", done.stderr + done.stdout
+        done = _run(words, environment=self._plain_environment())
+        if done.returncode and not (
+            self.executor.none_known
+            and re.search(self.executor.none_known, done.stderr + done.stdout)
         ):
             raise InputError(f"{words[0]} does not answer: {_said(done)}; ask again later.")
         known: dict[Place, Found] = {}
         lines = [line for line in done.stdout.splitlines() if line.strip()]
         matches = [found for line in lines if (found := re.search(self.executor.line, line))]
-        if lines and not matches:
+        if unread := self._unread(done.stdout, lines, matches, ids):
             raise InputError(
-                f"{words[0]} answers what cannot be read ({lines[-1][:80]!r}); ask again later."
+                f"{words[0]} answers what cannot be read ({unread[:80]!r}); ask again later."
             )
         for found in matches:
-            if found["job"] in ids:
-                parts = found.groupdict()
+            parts = found.groupdict()
+            expected = (names or {}).get(found["job"])
+            is_other = expected and parts.get("name") not in (None, expected)
+            if found["job"] in ids and not is_other:
                 state = Found(
                     self.executor.state_of(found["state"]),
-                    parts.get("why") or "",
+                    parts.get("why", found["state"]) or "",
                     parts.get("left") or "",
                 )
                 for number in _numbers(found["task"] or ""):
                     known[found["job"], number] = state
         return known
 
-    def used(self, jobs: Sequence[str]) -> dict[Place, Used]:
-        """Say what ended tasks used; nothing where the site keeps no account of it."""
+    def _unread(
+        self, text: str, lines: Sequence[str], matches: Sequence[re.Match[str]], ids: Sequence[str]
+    ) -> str:
+        """Return a line that should have been understood: tasks must not be lost with it."""
+        if lines and (not matches or not text.endswith("\n")):
+            return lines[-1]
+        read = {found.string for found in matches}
+        for line in lines:
+            number = re.match(r"\s*(\d+)", line)
+            if number and number[1] in ids and line not in read:
+                return line
+        return ""
+
+    def used(
+        self, jobs: Sequence[str], names: Mapping[str, str] | None = None
+    ) -> dict[Place, Used]:
+        """Say what ended tasks used; nothing where the site keeps no account of it.
+
+        Parameters
+        ----------
+        jobs, names
+            As of :meth:`tasks`.
+        """
         account = self.executor.account
         if not account or not jobs or shutil.which(account[0]) is None:
             return {}
+        words = _filled(account, [plain(job) for job in jobs])
         try:
-            done = _run(_filled(account, [plain(job) for job in jobs]))
+            done = _run(words, environment=self._plain_environment())
         except InputError as error:
             # an account that is slow costs what it would tell alone
             log.warning("What tasks used is not known: %s", error)
@@ -201,30 +423,40 @@ class Scheduler:
         if done.returncode:
             return {}
         noted: dict[Place, Used] = {}
-        for line in done.stdout.splitlines():
-            name, *parts = line.split("|")
+        others: set[Place] = set()
+        for line in done.stdout.splitlines(keepends=True):
+            name, *parts = line.rstrip("\n").split("|")
             found = re.match(r"(\d+)(?:_(\d+))?(\.\w+)?$", name)
-            if not found or len(parts) != 3:
+            # the last line of an answer that was cut says nothing
+            if not found or len(parts) < 3 or not line.endswith("\n"):
                 continue
-            state, seconds, memory = parts
+            state, seconds, memory, *called = parts
             place = (found[1], int(found[2]) if found[2] else None)
             before = noted.get(place, Used("unknown", None, None))
             mem = _most(before.mem_gb, _gigabytes(memory))
+            expected = (names or {}).get(found[1])
             if found[3]:
                 # a step of the job: of its memory is known, the job's own line says the state
                 noted[place] = before._replace(mem_gb=mem)
+            elif called and expected and called[0] != expected:
+                others.add(place)
             else:
+                others.discard(place)
                 minutes = int(seconds) / 60 if re.fullmatch(r"[0-9]{1,9}", seconds) else None
                 noted[place] = Used(self.executor.state_of(state), minutes, mem)
-        return noted
+        return {place: used for place, used in noted.items() if place not in others}
 
 
-def _filled(words: Iterable[str], ids: Sequence[str]) -> list[str]:
-    return [
-        one
-        for word in words
-        for one in (ids if word == "{ids}" else [word.format(ids=",".join(ids), user=_user())])
-    ]
+def _most_or_none(values: Sequence[Any]) -> Any:
+    """Return the largest; None where there are none, or one is not known: that may be larger."""
+    return max(values) if values and None not in values else None
+
+
+def _filled(
+    words: Iterable[str], ids: Sequence[str], names: Sequence[str] = (), name: str = ""
+) -> list[str]:
+    filled = {"ids": ",".join(ids), "user": _user(), "names": ",".join(names), "name": name}
+    return [one for word in words for one in (ids if word == "{ids}" else [word.format(**filled)])]
 
 
 def _user() -> str:
@@ -261,11 +493,13 @@ def _most(one: float | None, other: float | None) -> float | None:
     return max(known, default=None)
 
 
-def _run(words: Sequence[str], text: str | None = None) -> subprocess.CompletedProcess[str]:
+def _run(
+    words: Sequence[str], text: str | None = None, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(
             list(words), input=text, capture_output=True, text=True, check=False,
-            timeout=PATIENCE_S, errors="replace",
+            timeout=PATIENCE_S, errors="replace", env=environment,
         )  # fmt: skip
     except FileNotFoundError:
         raise MissingProgramError(
@@ -274,7 +508,7 @@ def _run(words: Sequence[str], text: str | None = None) -> subprocess.CompletedP
     except OSError as error:
         raise InputError(f"{words[0]} cannot be run ({error.strerror}); ask your site.") from None
     except subprocess.TimeoutExpired:
-        raise InputError(
+        raise LateError(
             f"{words[0]} does not answer within {PATIENCE_S} s; ask again later."
         ) from None
 

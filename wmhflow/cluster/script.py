@@ -93,8 +93,9 @@ class Scripts:
         words = ["wmhflow", self._at("bids_dir"), self._at("output_dir"), "group"]
         words += ["--config-file", '"$submission/options.toml"', "--work-dir", '"$work"']
         body = [
-            self._shell_start(),
-            f"work=$scratch/{scratch_key(self.settings.output_dir)}-$(id -u)-group",
+            f"submission={shlex.quote(str(self.submission.folder))}",
+            *self._scratch_lines(),
+            "work=$base/group",
             "export TMPDIR=$work",
             'mkdir -p "$work"',
             "",
@@ -121,11 +122,13 @@ class Scripts:
     ) -> list[str]:
         executor, chosen, folder = self.executor, self.chosen, self.submission.folder
         mb = math.ceil(needs.mem_gb * 1024)
-        name = f"wmhflow-{kind}"
+        script = f"{kind} {cut.first}" if cut else kind
+        name = self.submission.job_name(kind, script)
+        names_array = cut and self._is_array(cut) and "{name}" in executor.header["array"]
         memory = {"mb": mb, "mb_per_cpu": math.ceil(mb / needs.cpus)}
         values: dict[str, Mapping[str, Any] | None] = {
             "shell": {},
-            "name": None if cut and "{name}" in executor.header["array"] else {"name": name},
+            "name": None if names_array else {"name": name},
             "array": None,
             "cpus": {"n": needs.cpus},
             "mem": memory,
@@ -142,7 +145,7 @@ class Scripts:
             "task_log": {"folder": folder / "tasks"} if cut else None,
             "job_log": None if cut else {"path": folder / f"{kind}.log"},
         }
-        if cut:
+        if cut and self._is_array(cut):
             most = chosen.max_running
             throttle = executor.header["throttle"].format(n=most) if most else ""
             values["array"] = {"name": name, "first": 1, "last": cut.count, "throttle": throttle}
@@ -152,6 +155,10 @@ class Scripts:
             if (given := values.get(key)) is not None
         ]
         return [f"{executor.directive} {line}" for line in [*lines, *chosen.sbatch]]
+
+    def _is_array(self, cut: Cut) -> bool:
+        """Tell whether the scheduler gets an array; some take none of one task."""
+        return cut.count > 1 or self.executor.single
 
     def _waits(self, one: str, jobs: Sequence[str]) -> dict[str, str] | None:
         if not jobs:
@@ -163,17 +170,20 @@ class Scripts:
         state = f"wmhflow status {self._at('output_dir')}"
         return "\n".join([*start, f"# How far it is: {state}", "", body, ""])
 
-    def _shell_start(self) -> str:
-        folder = "/tmp"
-        for name in reversed(self.executor.scratch):
-            folder = f"${{{name}:-{folder}}}"
+    def _scratch_lines(self) -> list[str]:
+        """Say in the shell in which folder of the node is worked, ``$base``, and make it."""
+        base = f"{scratch_key(self.settings.output_dir)}-$(id -u)"
         if has_work_dir(self.settings):
-            folder = shlex.quote(str(self.settings.execution.work_dir))
-        return "\n".join([
-            f"submission={shlex.quote(str(self.submission.folder))}",
-            "# a folder of this node",
-            f"scratch={folder}",
-        ])  # fmt: skip
+            given = shlex.quote(str(self.settings.execution.work_dir))
+            return ["# a folder of this node", f"scratch={given}", f"base=$scratch/{base}"]
+        places = [*(f'"${{{name}-}}"' for name in self.executor.scratch), "/tmp"]
+        return [
+            "# a folder of this node: the first of these that can be written to",
+            f"for scratch in {' '.join(places)}; do",
+            f"    base=$scratch/{base}",
+            '    [ -n "$scratch" ] && mkdir -p "$base" && [ -w "$base" ] && break',
+            "done",
+        ]
 
     def _cache_lines(self) -> str:
         caches = shlex.quote(str(self.submission.folder.parent / "caches"))
@@ -196,14 +206,14 @@ class Scripts:
 
     def _task_lines(self, cut: Cut) -> str:
         executor = self.executor
-        scratch = scratch_key(self.settings.output_dir)
         waits = ["    --wait-minutes", str(WAIT_MINUTES)] if self.chosen.per == "visit" else []
+        task = f"${executor.index}" if self._is_array(cut) else "1"
         lines = [
-            self._shell_start(),
-            f"job=${{{executor.job}%%[^0-9]*}} task=${executor.index}",
+            f"submission={shlex.quote(str(self.submission.folder))}",
+            f"job=${{{executor.job}%%[^0-9]*}} task={task}",
         ]
         if not executor.keeps_log:
-            lines.append('exec >"$submission/tasks/$job.$task.log" 2>&1')
+            lines.append('exec >>"$submission/tasks/$job.$task.log" 2>&1')
         lines += [
             "",
             "# whose turn it is: a line of a list that nobody changes",
@@ -211,7 +221,6 @@ class Scripts:
             'label=${line%% *} session=${line#"$label"}',
             "session=${session# }",
             "person=sub-$label${session:+_ses-$session}",
-            f"work=$scratch/{scratch}-$(id -u)/$person",
             "",
             "# wmhflow status reads these lines",
             "note() {",
@@ -229,6 +238,8 @@ class Scripts:
             '    note "end 1"; exit 1; }',
             "# a signal ends the program, and this script notes it",
             "trap : TERM",
+            *self._scratch_lines(),
+            "work=$base/$person",
             'mkdir -p "$work/tmp" || { note "end 1"; exit 1; }',
             "export TMPDIR=$work/tmp",
             "",
@@ -311,7 +322,7 @@ def _in_image(image: str, mounts: Sequence[tuple[str, str]]) -> str:
     one, other = programs
     lines = [
         f"run=$(command -v {one} || command -v {other}) ||",
-        f'    {{ echo "wmhflow: neither {one} nor {other} is on $(hostname)."; exit 127; }}',
+        f'    {{ echo "wmhflow: neither {one} nor {other} is on $(uname -n)."; exit 127; }}',
         "wmhflow() {",
         f'    "$run" {start} \\',
         *(f"        {option} {place} \\" for place in places),

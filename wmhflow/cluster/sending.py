@@ -12,7 +12,7 @@ from pathlib import Path
 from wmhflow.bids.query import find_subjects
 from wmhflow.bids.scan import is_folder
 from wmhflow.bids.writer import write_text
-from wmhflow.cluster.scheduler import Scheduler
+from wmhflow.cluster.scheduler import Scheduler, TooManyError
 from wmhflow.cluster.script import Scripts
 from wmhflow.cluster.state import ACTIVE, MISSING, Study, TaskState
 from wmhflow.cluster.submission import Cut, Needs, Submission, Task, group_command
@@ -22,6 +22,8 @@ from wmhflow.settings import Settings
 SESSION = re.compile("ses-[a-zA-Z0-9+]+")
 # the stages of memory that are asked for after one was not enough
 GROWN_STEP_GB = 0.5
+# an array of a part of the largest that was taken is sent; a smaller one waits
+LEAST_PART = 8
 
 
 def find_tasks(settings: Settings, per: str) -> list[Task]:
@@ -208,6 +210,8 @@ def _array(scripts: Scripts, cut: Cut, caches: Sequence[str], before: Sequence[s
 def send(scripts: Scripts, scheduler: Scheduler) -> Submission:
     """Write the scripts of a submission and send them; what was sent is noted after each.
 
+    An array of which the site says that it is too large is sent in halves.
+
     Parameters
     ----------
     scripts
@@ -226,32 +230,36 @@ def send(scripts: Scripts, scheduler: Scheduler) -> Submission:
         If the scheduler refuses one; what was sent before stays, and ``--resume`` sends the rest.
     """
     submission = scripts.submission
-    folder = submission.folder
     submission.write()
     caches: list[str] = []
     if scripts.makes_caches:
-        caches = [_sent(folder / "caches.sh", scripts.caches(), scheduler)]
+        caches = [_sent(submission, "caches", "caches.sh", scripts.caches(), scheduler)]
         submission = replace(submission, caches=caches[0])
         submission.write()
     before: list[str] = []
-    for number, cut in enumerate(submission.cuts):
+    number = 0
+    while number < len(submission.cuts):
+        cut = submission.cuts[number]
         name = _array_name(number + 1, len(submission.cuts))
+        text = _array(scripts, cut, caches, before)
         try:
-            job = _sent(folder / name, _array(scripts, cut, caches, before), scheduler)
+            job = _sent(submission, f"array {cut.first}", name, text, scheduler)
+        except TooManyError as error:
+            if cut.count <= max(1, _least(submission, number)):
+                raise _left(submission, number, error) from None
+            (submission.folder / name).unlink()
+            submission = _halved(submission, number)
+            submission.write()
+            continue
         except InputError as error:
-            n_sent = sum(one.count for one in submission.cuts[:number])
-            raise InputError(
-                f"{error} Sent were {n_sent} of {len(submission.tasks)} tasks; wmhflow submit "
-                f"{submission.bids_dir} {submission.output_dir} --resume sends the others."
-            ) from None
-        cuts = list(submission.cuts)
-        cuts[number] = replace(cut, job=job)
-        submission = replace(submission, cuts=tuple(cuts))
+            raise _left(submission, number, error) from None
+        submission = _with_job(submission, number, job)
         submission.write()
         before = [job]
+        number += 1
     jobs = [cut.job for cut in submission.cuts if cut.job is not None]
     try:
-        group = _sent(folder / "group.sh", scripts.group(jobs), scheduler)
+        group = _sent(submission, "group", "group.sh", scripts.group(jobs), scheduler)
     except InputError as error:
         raise InputError(
             f"{error} All {len(submission.tasks)} tasks were sent, and only the group level was "
@@ -262,9 +270,42 @@ def send(scripts: Scripts, scheduler: Scheduler) -> Submission:
     return submission
 
 
-def _sent(path: Path, text: str, scheduler: Scheduler) -> str:
+def _least(submission: Submission, number: int) -> int:
+    """Say how small an array is worth to be sent, after others of its submission were taken."""
+    return max((cut.count for cut in submission.cuts[:number]), default=0) // LEAST_PART
+
+
+def _halved(submission: Submission, number: int) -> Submission:
+    cut = submission.cuts[number]
+    half = cut.count // 2
+    parts = [
+        replace(cut, count=half),
+        replace(cut, first=cut.first + half, count=cut.count - half),
+    ]
+    cuts = [*submission.cuts[:number], *parts, *submission.cuts[number + 1 :]]
+    return replace(submission, cuts=tuple(cuts))
+
+
+def _with_job(submission: Submission, number: int, job: str) -> Submission:
+    cuts = list(submission.cuts)
+    cuts[number] = replace(cuts[number], job=job)
+    return replace(submission, cuts=tuple(cuts))
+
+
+def _left(submission: Submission, number: int, error: InputError) -> InputError:
+    n_sent = sum(one.count for one in submission.cuts[:number])
+    when = " when some have ended" if isinstance(error, TooManyError) and n_sent else ""
+    return InputError(
+        f"{error} Sent were {n_sent} of {len(submission.tasks)} tasks; wmhflow submit "
+        f"{submission.bids_dir} {submission.output_dir} --resume sends the others{when}."
+    )
+
+
+def _sent(submission: Submission, script: str, name: str, text: str, scheduler: Scheduler) -> str:
+    path = submission.folder / name
     write_text(path, text)
     # some disks cannot; schedulers do not ask
     with suppress(PermissionError):
         path.chmod(0o755)
-    return scheduler.submit(path)
+    kind, *_ = script.split()
+    return scheduler.submit(path, submission.job_name(kind, script))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from wmhflow.cluster.scheduler import Found, Place, Scheduler, Used
+from wmhflow.cluster.seeking import found_again, names_by_number
 from wmhflow.cluster.submission import Cut, Submission, Task, plain
 from wmhflow.errors import InputError, MissingProgramError
 from wmhflow.products.product import Place as PersonPlace
@@ -30,12 +31,19 @@ WHYS = {
     "unsent": "it was never sent",
     "gone": "it ended well, but its outputs are not there any more",
 }
+NOT_ASKED = "the scheduler cannot be asked"
+CONTRADICTED = (
+    "the scheduler does not list it any more, and its account says that it runs; wait until its "
+    "time limit, or ask your site"
+)
 NOT_KNOWN = "the scheduler has it in a state that this program does not know; ask it yourself"
 NOTE = re.compile(
     r"^=== wmhflow task (?P<what>begin|end)(?: (?P<code>\d+))?: (?P<person>\S+), job \S+ on "
     r"(?P<host>\S+), (?P<at>\d+)(?:, peak (?P<peak>\d+))? ===$",
     re.MULTILINE,
 )
+# what the program says last of a person who is done
+ALL_DONE = re.compile(r"^(\d+) of \1 persons done; tables are in ", re.MULTILINE)
 PROGRESS = re.compile(
     r"^\[(?P<elapsed>[\d:]+)\] .*?(?P<done>\d+) of (?P<total>\d+) steps"
     r"(?:, [^;]* left)?; now: (?P<now>.+)$",
@@ -126,12 +134,12 @@ def study_state(output_dir: Path, submissions: Sequence[Submission]) -> Study:
     submissions
         The oldest first.
     """
+    submissions, found, problem = _asked(submissions)
     latest: dict[Task, tuple[Submission, Cut, int]] = {}
     for submission in submissions:
         for task, cut, number in submission.places():
             latest[task] = (submission, cut, number)
-    found, problem = _asked(submissions)
-    study = Study(output_dir, list(submissions), [], problem)
+    study = Study(output_dir, submissions, [], problem)
     for task, (submission, cut, number) in latest.items():
         study.tasks.append(_state(task, submission, cut, number, found.get(submission.id)))
     for submission in submissions[-1:]:
@@ -155,21 +163,36 @@ class Answer:
     used: Mapping[Place, Used]
 
 
-def _asked(submissions: Sequence[Submission]) -> tuple[dict[str, Answer], str]:
-    """Ask each scheduler once about all jobs that were sent to it."""
+def _asked(
+    submissions: Sequence[Submission],
+) -> tuple[list[Submission], dict[str, Answer], str]:
+    """Ask each scheduler once about all jobs that were sent to it.
+
+    Submissions come back with the numbers of jobs that were sent, and not noted.
+    """
     answers: dict[str, Answer] = {}
+    sought = {one.id: one for one in submissions}
     problem = ""
     for name in dict.fromkeys(submission.executor for submission in submissions):
         own = [one for one in submissions if one.executor == name]
         scheduler = Scheduler(load_executors()[name])
-        jobs = [job for one in own for job in one.jobs]
         try:
-            answer = Answer(scheduler.tasks(jobs), scheduler.used(jobs))
+            own = [found_again(one, scheduler) for one in own]
+            jobs = [job for one in own for job in one.jobs]
+            names = {job: called for one in own for job, called in names_by_number(one).items()}
+            answer = Answer(scheduler.tasks(jobs, names), scheduler.used(jobs, names))
         except (InputError, MissingProgramError) as error:
             problem = str(error)
             continue
+        sought |= {one.id: one for one in own}
         answers |= {one.id: answer for one in own}
-    return answers, problem
+    return list(sought.values()), answers, problem
+
+
+def place_of(submission: Submission, cut: Cut, number: int) -> Place:
+    """Return how the scheduler calls a task that was sent: its job, and its number there."""
+    is_array = cut.count > 1 or load_executors()[submission.executor].single
+    return plain(cut.job or ""), number if is_array else None
 
 
 def _state(
@@ -177,8 +200,10 @@ def _state(
 ) -> TaskState:
     known = TaskState(task, submission, cut, number, "unknown")
     if cut.job is None:
-        return _lost(known, "unsent")
-    place = (plain(cut.job), number)
+        # it may have been taken, and not answered for
+        may_be_sent = answer is None and submission.tagged
+        return replace(known, sentence=NOT_ASKED) if may_be_sent else _lost(known, "unsent")
+    place = place_of(submission, cut, number)
     log = _Log.read(submission.log(cut, number))
     if log is None:
         return _not_begun(known, answer, place)
@@ -188,24 +213,77 @@ def _state(
         known,
         log=submission.log(cut, number),
         since=log.began,
-        minutes=used.minutes if used else log.minutes,
+        minutes=used.minutes if used and used.minutes is not None else log.minutes,
         mem_gb=(used.mem_gb if used else None) or log.peak_gb,
         step=log.step,
     )
-    if log.code == 0:
-        is_there = _is_recorded(submission.output_dir, task)
-        return replace(known, state="done", step="") if is_there else _lost(known, "gone")
-    if log.code is None and now is not None and now.state in ACTIVE:
+    if _is_done(log, task, submission, now):
+        return replace(known, state="done", step="")
+    if now is not None and now.state in ACTIVE and _goes_on(log, now):
         return _running(known, log, now)
-    if log.code is None and now is not None and now.state == "unknown":
-        return replace(known, sentence=NOT_KNOWN)
+    if log.code is None and (why := _why_unknown(now, used, cut)):
+        return replace(known, sentence=why)
+    log = log.with_more(_said_by_scheduler(submission, cut, number))
     return _ended(known, log, _ended_by(log, now, used, submission), is_asked=answer is not None)
 
 
+def _why_unknown(now: Found | None, used: Used | None, cut: Cut) -> str:
+    """Say why the scheduler's answer does not tell whether a task that told no end still runs."""
+    if now is not None:
+        return NOT_KNOWN if now.state == "unknown" else ""
+    return CONTRADICTED if _may_run(used, cut) else ""
+
+
+def _is_done(log: _Log, task: Task, submission: Submission, now: Found | None) -> bool:
+    """Tell whether a task ended well: it said so, or was killed between its last word and that."""
+    if log.code == 0:
+        # put back into the queue after it had ended, it finds that nothing is left to do
+        return _is_recorded(submission.output_dir, task)
+    is_over = now is None or now.state not in ACTIVE
+    return is_over and log.all_done and _is_recorded(submission.output_dir, task)
+
+
+def _goes_on(log: _Log, now: Found) -> bool:
+    """Tell whether a task is not over, though its log may tell an end.
+
+    One that was preempted, or put back by an administrator, noted its end and begins again; one
+    that has just ended is called running for a while, and its outputs may be seen late.
+    """
+    return not log.code or now.state == "waiting" or log.code >= SIGNALS
+
+
+def _may_run(used: Used | None, cut: Cut) -> bool:
+    """Tell whether a task still runs by the account, and within its time, though it is not told.
+
+    Accounts have jobs that run for ever, where a node took its end with it.
+    """
+    return (
+        used is not None
+        and used.state == "running"
+        and (used.minutes is None or used.minutes <= cut.needs.minutes)
+    )
+
+
+def _said_by_scheduler(submission: Submission, cut: Cut, number: int) -> str:
+    """Read what the scheduler itself wrote of a task, where that is in a file of its own."""
+    form = load_executors()[submission.executor].more_log
+    if not form:
+        return ""
+    job, index = place_of(submission, cut, number)
+    pattern = form.format(job=job, index="" if index is None else f"[[]{index}[]]")
+    texts = []
+    for path in sorted((submission.folder / "tasks").glob(pattern)):
+        with path.open("rb") as stream:
+            texts.append(stream.read(MOST_BYTES).decode("utf-8", "replace"))
+    return "\n".join(texts)
+
+
 def _ended(known: TaskState, log: _Log, ended_by: str, *, is_asked: bool) -> TaskState:
-    """Say of a task that does not run any more, and did not end well, what ended it."""
+    """Say of a task that does not run any more, and is not done, what ended it."""
+    if log.code == 0:
+        return _lost(known, "gone")
     if log.code is None and not (is_asked or ended_by):
-        return replace(known, sentence="the scheduler cannot be asked")
+        return replace(known, sentence=NOT_ASKED)
     if log.code is not None and log.code < SIGNALS and not ended_by:
         why = "space" if NO_SPACE.search(log.text) else ""
         return replace(known, state="failed", why=why, sentence=log.said)
@@ -219,15 +297,18 @@ def _lost(known: TaskState, why: str) -> TaskState:
 
 def _not_begun(known: TaskState, answer: Answer | None, place: Place) -> TaskState:
     if answer is None:
-        return replace(known, sentence="the scheduler cannot be asked")
+        return replace(known, sentence=NOT_ASKED)
     now = answer.found.get(place)
     used = answer.used.get(place)
     if now is not None and now.state in ACTIVE:
         # a task that begins has no log for a moment
         return replace(known, state=now.state, sentence=now.why, limit_left=now.left)
-    if now is not None and now.state == "unknown":
-        return replace(known, sentence=NOT_KNOWN)
+    if why := _why_unknown(now, used, known.cut):
+        return replace(known, sentence=why)
     state = now.state if now is not None else used.state if used is not None else ""
+    if now is None and state == "waiting":
+        # the account has not heard that the scheduler lost it
+        state = ""
     caches = known.submission.caches
     if caches and answer.found.get((plain(caches), None), Found("")).state in {
         "ended",
@@ -241,7 +322,9 @@ def _not_begun(known: TaskState, answer: Answer | None, place: Place) -> TaskSta
 
 def _running(known: TaskState, log: _Log, now: Found) -> TaskState:
     if now.state == "waiting":
-        return replace(known, state="waiting", sentence="it is to begin again", since=None)
+        return replace(
+            known, state="waiting", sentence="it is to begin again, or to go on", since=None
+        )
     left = None
     if log.began is not None and log.n_done >= 5:
         spent = max(0.0, time.time() - log.began)
@@ -326,6 +409,15 @@ class _Log:
             n_done=int(now["done"]) if now else 0,
             n_steps=int(now["total"]) if now else 0,
         )
+
+    def with_more(self, text: str) -> _Log:
+        """Add what the scheduler wrote elsewhere."""
+        return replace(self, text=f"{self.text}\n{text}") if text else self
+
+    @property
+    def all_done(self) -> bool:
+        """Whether the program said that it had finished the person."""
+        return ALL_DONE.search(self.text) is not None
 
     @property
     def said(self) -> str:

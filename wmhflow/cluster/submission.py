@@ -14,7 +14,10 @@ from typing import Any, NamedTuple
 import wmhflow
 from wmhflow.bids.writer import write_json, write_text
 from wmhflow.errors import InputError, UsageError
+from wmhflow.registries.executors import load_executors
 
+# so many signs that two jobs of a user are not called alike by chance
+TAG_LENGTH = 7
 FOLDER = Path("logs") / "submissions"
 
 
@@ -74,7 +77,9 @@ class Submission:
 
     ``estimate`` is the plan's own of a task's memory (``mem_gb``) and time (``minutes``), before
     anything was learnt from tasks that had ended; ``chosen`` holds the options of ``wmhflow
-    submit`` by name; ``resumes`` names the submission of which this one sends what is missing.
+    submit`` by name; ``resumes`` names the submission of which this one sends what is missing;
+    ``tagged`` tells that its jobs have names that no other job has, and
+    ``version`` which version of the program sent it.
     """
 
     id: str
@@ -89,6 +94,8 @@ class Submission:
     group: str | None = None
     resumes: str | None = None
     created: float = 0.0
+    tagged: bool = False
+    version: str = ""
 
     @cached_property
     def tasks(self) -> tuple[Task, ...]:
@@ -109,6 +116,27 @@ class Submission:
         given = (self.caches, *(cut.job for cut in self.cuts), self.group)
         return [job for job in given if job is not None]
 
+    def job_name(self, kind: str, script: str) -> str:
+        """Return how a job is called: as no other one, so that it can be found by that.
+
+        Parameters
+        ----------
+        kind
+            What it does.
+        script
+            Which of the submission's it is.
+        """
+        import hashlib
+
+        said = f"{self.id} {self.created!r} {script}"
+        tag = hashlib.sha256(said.encode()).hexdigest()[:TAG_LENGTH]
+        return load_executors()[self.executor].job_name.format(kind=kind, tag=tag)
+
+    def job_of(self, kind: str) -> str | None:
+        """Return the number of ``caches``, ``group``, or ``array`` and its first task."""
+        jobs = {f"array {cut.first}": cut.job for cut in self.cuts}
+        return (jobs | {"caches": self.caches, "group": self.group})[kind]
+
     def places(self) -> Iterator[tuple[Task, Cut, int]]:
         """Go through its tasks: whom, in which array, and with which number there."""
         for cut in self.cuts:
@@ -122,7 +150,7 @@ class Submission:
     def write(self) -> None:
         """Note it in its folder."""
         content = asdict(self) | {
-            "version": wmhflow.__version__,
+            "version": self.version or wmhflow.__version__,
             "bids_dir": str(self.bids_dir),
             "output_dir": str(self.output_dir),
             "cuts": [asdict(cut) | {"needs": cut.needs._asdict()} for cut in self.cuts],

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from wmhflow.cluster.estimate import Estimate, Learnt
 from wmhflow.cluster.state import ACTIVE, MISSING, STATES, Study, TaskState, iter_used
 from wmhflow.cluster.submission import Needs, Submission, group_command
+from wmhflow.registries.executors import load_executors
 
 # what is said of a job beside the tasks; anything else is a failure
 JOB_WORDS = {
@@ -61,12 +64,19 @@ def estimate_text(estimate: Estimate, learnt: Learnt, n_looked_at: int) -> str:
 def mending(study: Study) -> str:
     """Return the one command that sends what is missing; nothing if nothing is."""
     missing = study.of(MISSING)
-    if not missing:
+    there = [one for one in missing if _is_in_dataset(one)]
+    if not there:
         return ""
     bids = shlex.quote(str(missing[0].submission.bids_dir))
     grow = any(one.why in {"memory", "time"} for one in missing)
     words = f"wmhflow submit {bids} {shlex.quote(str(study.output_dir))} --resume"
     return f"{words} --grow 1.5" if grow else words
+
+
+def _is_in_dataset(one: TaskState) -> bool:
+    """Tell whether a person can be sent again; a dataset that is not seen here may have them."""
+    bids_dir = one.submission.bids_dir
+    return not bids_dir.is_dir() or (bids_dir / f"sub-{one.task.subject}").is_dir()
 
 
 def status_text(study: Study) -> str:
@@ -90,8 +100,28 @@ def status_text(study: Study) -> str:
             lines += [f"{state}:", *(f"  {describe(one)}" for one in rows[:MOST_NAMED])]
         if len(rows) > MOST_NAMED:
             lines.append(f"  and {len(rows) - MOST_NAMED} more (all of them: --json)")
+    lines += list(_stuck(study))
     lines += list(_closing(study))
     return "\n".join(lines) + "\n"
+
+
+def _stuck(study: Study) -> Iterator[str]:
+    """Say who waits for what does not come by itself."""
+    reasons = Counter(
+        one.sentence for one in study.of(frozenset(("waiting",))) if one.sentence and is_stuck(one)
+    )
+    for why, n in reasons.items():
+        yield (
+            f"{n} wait{'s' if n == 1 else ''} for what does not come by itself ({why}): see to it, "
+            f"or end them (wmhflow cancel {shlex.quote(str(study.output_dir))}) and send them with "
+            "other options."
+        )
+
+
+def is_stuck(one: TaskState) -> bool:
+    """Tell whether a task waits for a reason that does not pass by itself."""
+    stuck = load_executors()[one.submission.executor].stuck
+    return bool(stuck and re.search(stuck, one.sentence))
 
 
 def _closing(study: Study) -> Iterator[str]:
@@ -141,6 +171,23 @@ def _running(one: TaskState) -> str:
 def _failed(one: TaskState) -> str:
     log = f" (log: {one.log})" if one.log else ""
     return f"{one.task.name}: {one.sentence}{log}"
+
+
+def on_screen(text: str, columns: int, rows: int) -> str:
+    r"""Cut what is said to a screen, so that its first lines, and what mends, stay in sight.
+
+    Examples
+    --------
+    >>> on_screen("counts\nsub-01: it runs\nsub-02\nsub-03\nTo mend\n", 10, 5)
+    'counts\nsub-01: i…\n… 2 more\nTo mend\n'
+    """
+    lines = text.splitlines()
+    most = max(3, rows - 1)
+    if len(lines) > most:
+        lines = [*lines[: most - 2], f"… {len(lines) - most + 1} more", lines[-1]]
+    return "".join(
+        f"{line if len(line) <= columns else line[: columns - 1] + '…'}\n" for line in lines
+    )
 
 
 def status_values(study: Study) -> dict[str, Any]:

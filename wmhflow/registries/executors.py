@@ -32,9 +32,21 @@ class Executor:
     most_found: str
     most_less: int
     scratch: tuple[str, ...]
+    job_name: str
+    cancel_one: str
+    late: str
+    too_many: str
     header: Mapping[str, str]
     states: Mapping[str, tuple[str, ...]]
+    overrules: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     account: tuple[str, ...] = ()
+    find: tuple[tuple[str, ...], ...] = ()
+    found: str = ""
+    none_known: str = ""
+    stuck: str = ""
+    unset: tuple[str, ...] = ()
+    single: bool = True
+    more_log: str = ""
     plugin_args: tuple[str, ...] = ()
     ask_time: tuple[str, ...] = ()
     own: tuple[str, ...] = ()
@@ -77,10 +89,11 @@ def _executor(name: str, table: Mapping[str, object]) -> Executor:
     fields = {
         key: tuple(value) if isinstance(value, list) else value for key, value in table.items()
     }
-    states = table["states"]
-    if not isinstance(states, dict):
-        raise TypeError(f"data/executors.toml: [{name}] states is no table")
-    fields["states"] = {state: tuple(words) for state, words in states.items()}
+    for key in ("states", "overrules"):
+        lists = table.get(key, {})
+        if not isinstance(lists, dict):
+            raise TypeError(f"data/executors.toml: [{name}] {key} is no table")
+        fields[key] = {one: tuple(words) for one, words in lists.items()}
     return Executor(name=name, **fields)  # type: ignore[arg-type]
 
 
