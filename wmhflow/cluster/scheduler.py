@@ -114,6 +114,8 @@ class Scheduler:
                 words if executor.by_input else [*words, str(script)],
                 text if executor.by_input else None,
                 self._environment_of(text),
+                # where jobs begin: a folder that nodes have; they may lack the user's own
+                script.parent,
             )
         except LateError as error:
             is_late, said = True, str(error)
@@ -494,12 +496,16 @@ def _most(one: float | None, other: float | None) -> float | None:
 
 
 def _run(
-    words: Sequence[str], text: str | None = None, environment: Mapping[str, str] | None = None
+    words: Sequence[str],
+    text: str | None = None,
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
 ) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(
             list(words), input=text, capture_output=True, text=True, check=False,
             timeout=PATIENCE_S, errors="replace", env=environment,
+            cwd=folder,
         )  # fmt: skip
     except FileNotFoundError:
         raise MissingProgramError(

@@ -170,7 +170,7 @@ class Scripts:
         state = f"wmhflow status {self._at('output_dir')}"
         return "\n".join([*start, f"# How far it is: {state}", "", body, ""])
 
-    def _scratch_lines(self) -> list[str]:
+    def _scratch_lines(self, at_end: str = "") -> list[str]:
         """Say in the shell in which folder of the node is worked, ``$base``, and make it."""
         base = f"{scratch_key(self.settings.output_dir)}-$(id -u)"
         if has_work_dir(self.settings):
@@ -178,11 +178,16 @@ class Scripts:
             return ["# a folder of this node", f"scratch={given}", f"base=$scratch/{base}"]
         places = [*(f'"${{{name}-}}"' for name in self.executor.scratch), "/tmp"]
         return [
-            "# a folder of this node: the first of these that can be written to",
+            "# a folder of this node: the first of these that is ours and can be written to",
             f"for scratch in {' '.join(places)}; do",
             f"    base=$scratch/{base}",
-            '    [ -n "$scratch" ] && mkdir -p "$base" && [ -w "$base" ] && break',
+            '    [ -n "$scratch" ] && mkdir -p "$base" &&',
+            '        [ -O "$base" ] && [ -w "$base" ] && break',
+            "    base=",
             "done",
+            '[ -n "$base" ] || {',
+            '    echo "wmhflow: nothing can be written on $(uname -n); name a folder by --work-dir."',
+            f"    {at_end}exit 1; }}",
         ]
 
     def _cache_lines(self) -> str:
@@ -225,7 +230,7 @@ class Scripts:
             "# wmhflow status reads these lines",
             "note() {",
             '    local where; where="job $job.$task on $(uname -n || echo unknown), $(date +%s)"',
-            '    echo "=== wmhflow task $1: $person, $where$2 ==="',
+            '    echo "=== wmhflow task $1: $person, $where${2-} ==="',
             "}",
             "peak() {",
             "    # what the kernel measured, where it counts this job by itself",
@@ -238,7 +243,7 @@ class Scripts:
             '    note "end 1"; exit 1; }',
             "# a signal ends the program, and this script notes it",
             "trap : TERM",
-            *self._scratch_lines(),
+            *self._scratch_lines('note "end 1"; '),
             "work=$base/$person",
             'mkdir -p "$work/tmp" || { note "end 1"; exit 1; }',
             "export TMPDIR=$work/tmp",
@@ -299,7 +304,8 @@ def check_mounts(settings: Settings) -> None:
     UsageError
         Naming the folder, and the sign in its path.
     """
-    for path, _ in mounts_of(settings):
+    work = [(str(settings.execution.work_dir), "rw")] if has_work_dir(settings) else []
+    for path, _ in [*mounts_of(settings), *work]:
         wrong = [sign for sign in path if sign in ":,"]
         if wrong:
             raise UsageError(
@@ -321,9 +327,9 @@ def _in_image(image: str, mounts: Sequence[tuple[str, str]]) -> str:
         start = 'run --rm --network none --user "$(id -u):$(id -g)" --env "TMPDIR=$TMPDIR"'
     one, other = programs
     lines = [
-        f"run=$(command -v {one} || command -v {other}) ||",
-        f'    {{ echo "wmhflow: neither {one} nor {other} is on $(uname -n)."; exit 127; }}',
         "wmhflow() {",
+        f"    local run; run=$(command -v {one} || command -v {other}) || {{",
+        f'        echo "wmhflow: neither {one} nor {other} is on $(uname -n)."; return 127; }}',
         f'    "$run" {start} \\',
         *(f"        {option} {place} \\" for place in places),
         f'        {option} "$work:$work:rw" \\',
