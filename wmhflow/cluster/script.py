@@ -186,7 +186,7 @@ class Scripts:
             "    base=",
             "done",
             '[ -n "$base" ] || {',
-            '    echo "wmhflow: nothing can be written on $(uname -n); name a folder by --work-dir."',
+            '    echo "wmhflow: nothing can be written on $(uname -n); name a --work-dir."',
             f"    {at_end}exit 1; }}",
         ]
 
