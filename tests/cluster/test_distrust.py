@@ -182,6 +182,23 @@ def test_a_scheduler_that_cannot_be_asked_leaves_it_open_what_was_sent(made: Mad
     assert cluster.resume() == 2
 
 
+def test_a_script_that_was_sent_again_by_hand_is_followed(made: Made) -> None:
+    cluster = made()
+    assert cluster.run("submit") == 0
+    array = cluster.arrays()[0]
+    cluster.do(array, 1)
+    squeue = cluster.folder / "programs" / "squeue"
+    # of the first, nothing is known any more
+    squeue.write_text(squeue.read_text().replace("for note in notes:", "for note in notes[3:]:"))
+    assert states_of(cluster) == ["done", "lost"]
+    script = read_submissions(cluster.out)[0].folder / "array.sh"
+    subprocess.run(["sbatch", "--parsable", script], check=True, stdout=subprocess.DEVNULL)
+    assert states_of(cluster) == ["waiting"] * 2
+    assert cluster.resume() == 70
+    cluster.do(cluster.arrays()[-1], 2)
+    assert states_of(cluster) == ["waiting", "done"]
+
+
 def test_every_job_has_a_name_that_no_other_has() -> None:
     first = Submission("a", Path(), Path(), Path(), "slurm", (), created=1.0)
     second, other = replace(first, created=2.0), replace(first, id="a-2")

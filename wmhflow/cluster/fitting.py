@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -86,13 +87,14 @@ def _where(partition: str | None) -> str:
 
 
 def in_dataset(bids_dir: Path, tasks: Sequence[Task]) -> set[Task]:
-    """Tell which persons and visits are still in the dataset."""
-    return {one for one in tasks if is_folder(_folder(bids_dir, one))}
-
-
-def _folder(bids_dir: Path, task: Task) -> Path:
-    person = bids_dir / f"sub-{task.subject}"
-    return person / f"ses-{task.session}" if task.session else person
+    """Tell which persons and visits are still in the dataset; its folder is listed once."""
+    persons = set(_subjects(bids_dir))
+    return {
+        one
+        for one in tasks
+        if one.subject in persons
+        and (not one.session or is_folder(bids_dir / f"sub-{one.subject}" / f"ses-{one.session}"))
+    }
 
 
 def resume_text(study: Study, bids_dir: Path, missing: Sequence[Task]) -> str:
@@ -133,11 +135,9 @@ def resume_text(study: Study, bids_dir: Path, missing: Sequence[Task]) -> str:
 
 
 def _subjects(bids_dir: Path) -> list[str]:
-    return sorted(
-        path.name.removeprefix("sub-")
-        for path in bids_dir.iterdir()
-        if path.name.startswith("sub-") and is_folder(path)
-    )
+    with os.scandir(bids_dir) as entries:
+        folders = [one.name for one in entries if one.name.startswith("sub-") and is_folder(one)]
+    return sorted(name.removeprefix("sub-") for name in folders)
 
 
 def _some(of: Iterable[str]) -> str:

@@ -60,6 +60,32 @@ def found_again(submission: Submission, scheduler: Scheduler) -> Submission:
     return _by_logs(found)
 
 
+def sent_by_hand(submission: Submission, scheduler: Scheduler) -> Submission:
+    """Return a submission with the numbers of arrays whose scripts somebody sent again by hand.
+
+    Parameters
+    ----------
+    submission
+        Of whose tasks some are missing.
+    scheduler
+        The one it was sent to.
+
+    Raises
+    ------
+    InputError
+        If the scheduler does not answer.
+    """
+    names = [submission.job_name("array", f"array {cut.first}") for cut in submission.cuts]
+    numbers = scheduler.find(names) if submission.tagged else {}
+    cuts = [
+        replace(cut, job=numbers[name])
+        if cut.job is not None and int(plain(numbers.get(name, "0"))) > int(plain(cut.job))
+        else cut
+        for cut, name in zip(submission.cuts, names, strict=True)
+    ]
+    return replace(submission, cuts=tuple(cuts))
+
+
 def names_of(submission: Submission) -> dict[str, str]:
     """Return how each job of a submission is called, by what it does."""
     kinds = ["caches", *(f"array {cut.first}" for cut in submission.cuts), "group"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,13 +10,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from wmhflow.cluster.scheduler import Found, Place, Scheduler, Used
-from wmhflow.cluster.seeking import found_again, names_by_number
+from wmhflow.cluster.seeking import found_again, names_by_number, sent_by_hand
 from wmhflow.cluster.submission import Cut, Submission, Task, plain
 from wmhflow.errors import InputError, MissingProgramError
 from wmhflow.products.product import Place as PersonPlace
 from wmhflow.products.record import visit_record_path
 from wmhflow.registries.executors import load_executors
 
+log = logging.getLogger("wmhflow")
 STATES = ("waiting", "running", "done", "failed", "lost", "unknown")
 ACTIVE = frozenset(("waiting", "running"))
 MISSING = frozenset(("failed", "lost"))
@@ -134,7 +136,27 @@ def study_state(output_dir: Path, submissions: Sequence[Submission]) -> Study:
     submissions
         The oldest first.
     """
-    submissions, found, problem = _asked(submissions)
+    study = _study(output_dir, *_asked(submissions))
+    missing = {one.submission.id for one in study.of(MISSING)}
+    if missing and not study.problem:
+        # scripts may be edited, and sent again by hand
+        found = [_sent_by_hand(one) if one.id in missing else one for one in study.submissions]
+        if found != study.submissions:
+            return _study(output_dir, *_asked(found))
+    return study
+
+
+def _sent_by_hand(submission: Submission) -> Submission:
+    try:
+        return sent_by_hand(submission, Scheduler(load_executors()[submission.executor]))
+    except (InputError, MissingProgramError) as error:
+        log.warning("It is not known whether a script was sent by hand: %s", error)
+        return submission
+
+
+def _study(
+    output_dir: Path, submissions: list[Submission], found: Mapping[str, Answer], problem: str
+) -> Study:
     latest: dict[Task, tuple[Submission, Cut, int]] = {}
     for submission in submissions:
         for task, cut, number in submission.places():

@@ -64,8 +64,8 @@ def estimate_text(estimate: Estimate, learnt: Learnt, n_looked_at: int) -> str:
 def mending(study: Study) -> str:
     """Return the one command that sends what is missing; nothing if nothing is."""
     missing = study.of(MISSING)
-    there = [one for one in missing if _is_in_dataset(one)]
-    if not there:
+    # of thousands, the first that is there will do
+    if not any(_is_in_dataset(one) for one in missing):
         return ""
     bids = shlex.quote(str(missing[0].submission.bids_dir))
     grow = any(one.why in {"memory", "time"} for one in missing)
