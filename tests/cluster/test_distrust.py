@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -355,6 +356,7 @@ def test_an_end_is_told_from_all_that_is_known(
         ("102|1|RUNNING|None|1:00|{}\n102|2|RUNN", False),
         ("102|1|RUNNING|None|1:00|{}\n102|2|PENDING|None|1:00|wmhfl", False),
         ("102|1|RUNNING|None|1:00|{}\n102|2\n", False),
+        ("102|[1,...]|PENDING|None|1:00|{}\n", False),
         ("a banner of the site\n102|1|RUNNING|None|1:00|{0}\n102|2|RUNNING|None|1|{0}\n", True),
     ],
 )
@@ -562,6 +564,55 @@ def test_who_waits_in_vain_is_said(
     said = capsys.readouterr().out
     assert f"1 waits for what does not come by itself ({reason}): see to it, or end them" in said
     assert "Priority" not in said
+
+
+def test_what_is_watched_fits_a_screen(
+    made: Made, capsys: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = made(people=("01",))
+    for number in range(2, 60):
+        (cluster.raw / f"sub-{number:02d}").mkdir()
+    assert cluster.run("submit") == 0
+    (array,) = cluster.arrays()
+    (cluster.folder / "hidden").touch()
+    for number in range(1, 60):
+        sentence = f"sub-{number:02d} FAILED: sub-{number:02d} inputs: {'it is noise ' * 20}\n"
+        cluster.log_of(array, number).write_text(BEGIN + sentence + END.format(1))
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("LINES", "24")
+    capsys.readouterr()
+    assert cluster.run("status", "--watch") == 1
+    clear, _, shown = capsys.readouterr().out.partition("\x1b[2J")
+    assert clear == "\x1b[H"
+    lines = shown.splitlines()
+    assert len(lines) == 23
+    assert max(map(len, lines)) == 80
+    assert "  failed      59" in lines
+    assert lines[-1].startswith("To send what is missing: wmhflow submit ")
+    # what is not a screen is not cut
+    monkeypatch.setattr("sys.stdout.isatty", lambda: False)
+    assert cluster.run("status") == 1
+    assert max(map(len, capsys.readouterr().out.splitlines())) > 200
+
+
+def test_a_scheduler_that_is_slow_is_asked_less_often(
+    played: tuple[Cluster, dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster, names = played
+    cluster.answer("squeue", f"102|[1-2]|PENDING|Priority|1:00|{names['102']}")
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        cluster.answer("squeue", "")
+
+    monkeypatch.setattr("wmhflow.cli.cluster.time", SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr(
+        "wmhflow.cli.cluster._study", lambda out: replace(study_of(cluster), asked_s=9.0)
+    )
+    assert cluster.run("status", "--watch") == 1
+    assert slept == [90.0]
 
 
 # ---- studies that change meanwhile ---------------------------------------------------------------

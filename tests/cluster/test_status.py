@@ -396,11 +396,12 @@ def test_what_would_end_tasks_is_found(
     (cluster.raw / "sub-03").mkdir()
     cut = cluster.raw / "sub-02" / "anat" / "sub-02_T1w.nii.gz"
     cut.write_bytes(b"")
-    cluster.answer("sinfo", "main* 0:10:00\n")
+    cluster.answer("sinfo", "main* 0:10:00 256\n")
     assert cluster.run("check", "--mem-gb", "0.5", "--image", "/none.sif") == 1
     said = capsys.readouterr().out
     wrong = [line.split()[1].rstrip(":") for line in said.splitlines() if line.startswith("WRONG")]
-    assert wrong == ["plans", "memory", "time", "container"]
+    assert wrong == ["plans", "memory", "time", "memory", "container"]
+    assert "a task would ask for 0.5 GB, and a node of the default partition has 0.2 GB" in said
     assert "sub-02_T1w.nii.gz" in said
     monkeypatch.setenv("PATH", "/nowhere")
     assert cluster.run("check") == 1

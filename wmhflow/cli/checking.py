@@ -30,6 +30,7 @@ from wmhflow.cluster.frozen import has_work_dir
 from wmhflow.cluster.reading import read_submissions
 from wmhflow.cluster.scheduler import Scheduler
 from wmhflow.cluster.state import study_state
+from wmhflow.cluster.submission import Needs
 from wmhflow.cluster.text import estimate_text, minutes_text, needs_text
 from wmhflow.errors import MissingProgramError, WmhflowError
 from wmhflow.registries.executors import load_executors
@@ -105,7 +106,11 @@ def check(settings: Settings, chosen: Submission) -> int:
             found.bad(
                 "memory", f"--mem-gb {given:g} is less than the {most.mem_gb:.1f} GB expected"
             )
-        _look_at_limits(chosen, chosen.time or needs.minutes, most, found)
+        asked = needs._replace(
+            minutes=chosen.time or needs.minutes,
+            mem_gb=given if given is not None else needs.mem_gb,
+        )
+        _look_at_limits(chosen, asked, most, found)
         _look_at_disks(settings, len(subjects), estimates, found)
     _look_at_image(chosen.image, found)
     print("\n".join(found.lines))
@@ -166,12 +171,13 @@ def _by_sentence(problems: Sequence[tuple[str, str]]) -> list[tuple[int, tuple[s
     return [(count, firsts[kind]) for kind, count in counts.most_common()]
 
 
-def _look_at_limits(chosen: Submission, minutes: int, most: Estimate, found: Findings) -> None:
+def _look_at_limits(chosen: Submission, asked: Needs, most: Estimate, found: Findings) -> None:
+    minutes = asked.minutes
     scheduler = Scheduler(load_executors()[chosen.executor])
     try:
         scheduler.check_programs()
         scheduler.check_answer()
-        limit = scheduler.longest_minutes(chosen.partition)
+        limit, mem_gb = scheduler.limits(chosen.partition)
         found.well(
             "scheduler", f"{chosen.executor}, arrays of up to {scheduler.most_tasks()} tasks"
         )
@@ -196,6 +202,12 @@ def _look_at_limits(chosen: Submission, minutes: int, most: Estimate, found: Fin
         )
     else:
         found.well("time limit", f"{minutes_text(minutes)} of {minutes_text(limit)} in {where}")
+    if mem_gb is not None and asked.mem_gb > mem_gb:
+        found.bad(
+            "memory limit",
+            f"a task would ask for {asked.mem_gb:g} GB, and a node of {where} has {mem_gb:.1f} GB; "
+            "choose another with --partition, or give --mem-gb",
+        )
     if chosen.time is not None and chosen.time < most.minutes:
         found.bad("time", f"--time {chosen.time} minutes is less than the "
                   f"{minutes_text(most.minutes)} expected")  # fmt: skip

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 OK, FAILED = 0, 1
 # a scheduler of thousands of jobs is not asked more often
 WATCH_S = 15.0
+# nor for more than one part in so many of the time
+PATIENT = 10.0
 # how long another submission into the same folder may take
 SENDING_S = 60.0
 # as many plans are made before anything is sent
@@ -507,7 +509,8 @@ def status(output_dir: Path, *, watch: bool, as_json: bool) -> int:
         left = study.of(ACTIVE | {"unknown"} if was_told else ACTIVE)
         if not (watch and left):
             return FAILED if study.of(MISSING) else OK
-        time.sleep(WATCH_S)
+        # one that answers slowly has enough to do
+        time.sleep(max(WATCH_S, PATIENT * study.asked_s))
 
 
 def _submitted(output_dir: Path) -> Study:
@@ -556,6 +559,8 @@ def cancel(output_dir: Path, labels: Sequence[str] = ()) -> int:
     said = f"{len(active)} waiting or running tasks were cancelled; {done}."
     if not active:
         said = f"{'None of them' if labels else 'Nobody'} waits or runs; {done}."
+    if not labels and study.jobs.get("group") in ACTIVE:
+        said += " So was the group level." if active else " The group level was cancelled."
     if study.count("done") < len(study.tasks):
         command = f"wmhflow submit {bids} {shlex.quote(str(output_dir))} --resume"
         said += f" To send the others again: {command}"

@@ -395,7 +395,8 @@ class Scheduler:
         """Return a line that should have been understood: tasks must not be lost with it."""
         if lines and (not matches or not text.endswith("\n")):
             return lines[-1]
-        read = {found.string for found in matches}
+        # a list of numbers that is too long is cut, too
+        read = {found.string for found in matches if "..." not in (found["task"] or "")}
         for line in lines:
             number = re.match(r"\s*(\d+)", line)
             if number and number[1] in ids and line not in read:
@@ -474,10 +475,11 @@ def _numbers(text: str) -> Iterator[int | None]:
 
     Examples
     --------
-    >>> list(_numbers("4-6:1,9")), list(_numbers("N/A"))
-    ([4, 5, 6, 9], [None])
+    >>> list(_numbers("4-6:1,9")), list(_numbers("[4-9:5%2]")), list(_numbers("N/A"))
+    ([4, 5, 6, 9], [4, 9], [None])
     """
-    found = re.findall(r"(\d+)(?:-(\d+)(?::(\d+))?)?", text)
+    # of such as [4-9%2], the last is how many run at once
+    found = re.findall(r"(\d+)(?:-(\d+)(?::(\d+))?)?", re.sub(r"%\d+", "", text))
     if not found or text == "0":
         yield None
         return

@@ -108,7 +108,8 @@ class Study:
     """The latest state of everybody who was submitted into an output folder.
 
     ``problem`` says why the scheduler could not be asked, if it could not; ``jobs`` holds the state
-    of the last submission's jobs beside the tasks, ``forgotten`` where the scheduler does not know.
+    of the last submission's jobs beside the tasks, ``forgotten`` where the scheduler does not know;
+    ``asked_s`` is how many seconds it took to answer.
     """
 
     output_dir: Path
@@ -116,6 +117,7 @@ class Study:
     tasks: list[TaskState]
     problem: str = ""
     jobs: dict[str, str] = field(default_factory=dict)
+    asked_s: float = 0.0
 
     def count(self, state: str) -> int:
         """Count the tasks in a state."""
@@ -136,7 +138,10 @@ def study_state(output_dir: Path, submissions: Sequence[Submission]) -> Study:
     submissions
         The oldest first.
     """
-    study = _study(output_dir, *_asked(submissions))
+    begun = time.monotonic()
+    asked = _asked(submissions)
+    asked_s = time.monotonic() - begun
+    study = replace(_study(output_dir, *asked), asked_s=asked_s)
     missing = {one.submission.id for one in study.of(MISSING)}
     if missing and not study.problem:
         # scripts may be edited, and sent again by hand
