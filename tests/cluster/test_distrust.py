@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -275,6 +276,20 @@ def test_another_job_of_the_same_number_is_another_job(
     # and it goes on
     assert cluster.run("cancel") == 0
     assert not (cluster.folder / "scancel.asked").exists()
+
+
+def test_jobs_of_an_older_version_have_names_of_their_own(
+    played: tuple[Cluster, dict[str, str]],
+) -> None:
+    cluster, _ = played
+    (note,) = (cluster.out / "logs" / "submissions").glob("2*/submission.json")
+    kept = note.read_text()
+    older = {name: value for name, value in json.loads(kept).items() if name != "tagged"}
+    note.write_text(json.dumps(older))
+    cluster.answer("squeue", "102|[1-2]|PENDING|Priority|1:00|wmhflow-array")
+    assert states_of(cluster) == ["waiting"] * 2
+    note.write_text(kept)
+    assert states_of(cluster) == ["lost"] * 2
 
 
 def test_an_account_of_another_job_tells_nothing(
