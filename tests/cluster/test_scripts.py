@@ -13,8 +13,10 @@ import pytest
 from tests.schedulers import Cluster, make_cluster
 from tests.stubs import make_program
 from wmhflow import settings as st
-from wmhflow.cluster.script import Scripts
+from wmhflow.cli.cluster import _check_own_options
+from wmhflow.cluster.script import Scripts, check_mounts
 from wmhflow.cluster.submission import Cut, Needs, Submission
+from wmhflow.errors import UsageError
 from wmhflow.registries.executors import load_executors
 
 ODD = Path("/data/b 'i\"$(x) é\n#;*/-raw")
@@ -106,8 +108,8 @@ def test_a_task_works_where_the_node_lets_it(once: Cluster, tmp_path: Path) -> N
         said, worked = run_task(once, place, SLURM_TMPDIR=first, TMPDIR=second)
         assert "=== wmhflow task end 0: sub-01," in said
         assert [Path(one).parents[2] for one in worked] == [expected]
-        assert not Path(worked[0]).parents[0].exists()
-    shutil.rmtree(Path(worked[0]).parents[1])
+        # nothing is left there
+        assert not Path(worked[0]).parents[1].exists()
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="gives a folder to another user")
@@ -149,6 +151,13 @@ def test_a_node_without_a_container_runtime_says_so(once: Cluster, tmp_path: Pat
     assert worked == []
 
 
+def test_a_work_folder_that_no_container_can_mount_is_refused() -> None:
+    given = {"execution": {"work_dir": Path("/node/a:b")}}
+    with pytest.raises(UsageError, match="/node/a:b has ':' in its path"):
+        check_mounts(st.build(Path("/raw"), Path("/out"), "participant", given))
+    check_mounts(st.build(Path("/raw"), Path("/out"), "participant", {}))
+
+
 def test_jobs_begin_in_a_folder_that_nodes_have(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -184,9 +193,6 @@ def test_jobs_begin_in_a_folder_that_nodes_have(
     ],
 )
 def test_free_text_is_taken_unless_status_would_find_nobody(text: str, is_taken: bool) -> None:
-    from wmhflow.cli.cluster import _check_own_options
-    from wmhflow.errors import UsageError
-
     executor = load_executors()["slurm"]
     if is_taken:
         _check_own_options([text], executor)

@@ -104,6 +104,7 @@ class Scripts:
             " ".join(words),
             "code=$?",
             'rm -rf "$work"',
+            'rmdir "$base" 2>/dev/null || :',
             "exit $code",
         ]
         header = self._header("group", GROUP, after_any=after)
@@ -259,6 +260,7 @@ class Scripts:
             "code=$?",
             "# kept where it failed: it goes on from there if it comes to this node again",
             '((code == 0)) && rm -rf "$work"',
+            'rmdir "$base" 2>/dev/null || :',
             'note "end $code" "$(peak | sed "s/^/, peak /")"',
             "exit $code",
         ]
