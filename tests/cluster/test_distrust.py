@@ -528,12 +528,16 @@ def test_more_than_any_node_has_is_not_asked_for(made: Made, capsys: Said) -> No
     main = "main* 2:00:00 8000\nmain* 2:00:00 16000+\n"
     cluster.answer("sinfo", f"{main}long 8:00:00 64000\nany infinite 1\n")
     for words, said in (
-        (["--time", "3:00:00"], "--time: 3 h 00 is more than the 2 h 00 that the default"),
-        (["--time", "9:00:00", "--partition", "long"], "the 8 h 00 that partition long gives"),
-        (["--mem-gb", "17"], "--mem-gb 17 is more than the 15.6 GB of a node of the default"),
+        (["--time", "3:00:00"], "--time: 3 h 00 is more than the 2 h 00 that partition main"),
+        (["--mem-gb", "17"], "--mem-gb 17 is more than the 15.6 GB of a node of partition main"),
     ):
-        assert cluster.run("submit", *words) == 2
+        assert cluster.run("submit", "--partition", "main", *words) == 2
         assert said in capsys.readouterr().err
+    # a site may choose another than the default one by what is asked for
+    assert cluster.run("submit", "--time", "3:00:00", "--dry-run") == 0
+    said = capsys.readouterr().out
+    assert "Of the default partition, 2 h 00 are all that it gives: unless your site" in said
+    assert "--time=3:00:00" in said
     limits = asking.Scheduler(load_executors()["slurm"]).limits
     assert limits("main,long") == (480, 62.5)
     assert limits("any") == limits("none") == (None, None)
@@ -543,7 +547,7 @@ def test_more_than_any_node_has_is_not_asked_for(made: Made, capsys: Said) -> No
 def test_what_grows_grows_to_what_a_node_has(made: Made, capsys: Said) -> None:
     cluster = made(people=("01", "02", "03"))
     cluster.answer("sinfo", "main* 2:00:00 16000\n")
-    assert cluster.run("submit", "--mem-gb", "12", "--time", "90") == 0
+    assert cluster.run("submit", "--mem-gb", "12", "--time", "90", "--partition", "main") == 0
     (array,) = cluster.arrays()
     (cluster.folder / "hidden").touch()
     for task, why in ((1, "DUE TO TIME LIMIT"), (2, "Exceeded job memory limit"), (3, "")):

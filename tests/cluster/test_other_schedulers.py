@@ -117,6 +117,10 @@ def test_lists_are_read_as_they_are_printed(
     found = Scheduler(known).tasks(jobs, names)
     told = [f"{'-' if task is None else task} {one.state}" for (_, task), one in found.items()]
     assert ", ".join(told) == expected
+    if executor != "pbs":
+        # a job of another name that got the number
+        others = Scheduler(known).tasks(jobs, {"102": "wmh0000000"})
+        assert {job for job, _ in others} <= {"103"}
     # an odd line of ours is not left out, one of others is
     cluster.answer(known.ask[0], text.format(name=NAMES[executor]) + "1022 what is this\n")
     assert Scheduler(known).tasks(jobs, names) == found

@@ -349,7 +349,8 @@ def _asked(
     from wmhflow.cluster.text import estimate_text
 
     limits = scheduler.limits(chosen.partition)
-    refuse_beyond_site(limits, settings.execution.mem_gb, chosen.time, chosen.partition)
+    if chosen.partition is not None:
+        refuse_beyond_site(limits, settings.execution.mem_gb, chosen.time, chosen.partition)
     cpus = settings.execution.nprocs or CPUS
     if chosen.resume:
         pairs, told = _missing(settings, chosen, study)

@@ -19,7 +19,7 @@ STEP_GB = 0.5
 
 
 def refuse_beyond_site(
-    limits: Limits, mem_gb: float | None, minutes: int | None, partition: str | None
+    limits: Limits, mem_gb: float | None, minutes: int | None, partition: str
 ) -> None:
     """Refuse a memory or time that nobody there can have: such a task would wait for ever.
 
@@ -30,35 +30,39 @@ def refuse_beyond_site(
     mem_gb, minutes
         As they were given; None where they were not.
     partition
-        Its name; None for the default one.
+        Its name, as it was given.
 
     Raises
     ------
     UsageError
         With the limit, and what to do.
     """
-    where = _where(partition)
     if minutes is not None and limits.minutes is not None and minutes > limits.minutes:
         raise UsageError(
             f"--time: {minutes_text(minutes)} is more than the {minutes_text(limits.minutes)} that "
-            f"{where} gives; give less, or another --partition. Nothing was sent."
+            f"partition {partition} gives; give less, or another --partition. Nothing was sent."
         )
     if mem_gb is not None and limits.mem_gb is not None and mem_gb > limits.mem_gb:
         raise UsageError(
-            f"--mem-gb {mem_gb:g} is more than the {limits.mem_gb:.1f} GB of a node of {where}; "
-            "give less, or another --partition. Nothing was sent."
+            f"--mem-gb {mem_gb:g} is more than the {limits.mem_gb:.1f} GB of a node of partition "
+            f"{partition}; give less, or another --partition. Nothing was sent."
         )
 
 
 def fit_to_site(
     needs: Sequence[Needs], limits: Limits, partition: str | None
 ) -> tuple[list[Needs], str]:
-    """Ask for no more than there is, and say so.
+    """Ask for no more than there is in a partition that was named, and say so.
+
+    Where none was named, a site may choose another one than the default by what is asked for: then
+    it is only said.
 
     Examples
     --------
     >>> fit_to_site([Needs(12, 90, 2)], Limits(60, 8.2), "long")[0]
     [Needs(mem_gb=8.0, minutes=60, cpus=2)]
+    >>> fit_to_site([Needs(12, 90, 2)], Limits(60, 8.2), None)[0]
+    [Needs(mem_gb=12, minutes=90, cpus=2)]
     """
     fitted = [_fitted(one, limits) for one in needs]
     said = []
@@ -67,9 +71,14 @@ def fit_to_site(
     if any(one.minutes < before.minutes for one, before in zip(fitted, needs, strict=True)):
         said.append(f"{minutes_text(max(one.minutes for one in fitted))} are all that it gives")
     if not said:
-        return fitted, ""
+        return list(needs), ""
+    if partition is None:
+        return list(needs), (
+            f"Of the default partition, {' and '.join(said)}: unless your site chooses another one "
+            "itself, a task that asks for more waits for ever; give --partition."
+        )
     return fitted, (
-        f"Of {_where(partition)}, {' and '.join(said)}, less than a task should ask for; where "
+        f"Of partition {partition}, {' and '.join(said)}, less than a task should ask for; where "
         "that is not enough, give another --partition."
     )
 
@@ -80,10 +89,6 @@ def _fitted(one: Needs, limits: Limits) -> Needs:
     if limits.minutes is not None and one.minutes > limits.minutes:
         one = one._replace(minutes=max(1, limits.minutes))
     return one
-
-
-def _where(partition: str | None) -> str:
-    return f"partition {partition}" if partition else "the default partition"
 
 
 def in_dataset(bids_dir: Path, tasks: Sequence[Task]) -> set[Task]:
