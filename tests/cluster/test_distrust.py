@@ -6,7 +6,6 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from tests.builders import ROOT
 from tests.schedulers import Cluster, make_cluster
 from tests.stubs import make_program
 from wmhflow.cluster import scheduler as asking
@@ -23,6 +21,7 @@ from wmhflow.cluster.reading import read_submissions
 from wmhflow.cluster.seeking import names_by_number
 from wmhflow.cluster.state import Study, study_state
 from wmhflow.cluster.submission import Submission
+from wmhflow.files.locks import Lock
 from wmhflow.registries.executors import load_executors
 
 Made = Callable[..., Cluster]
@@ -665,21 +664,32 @@ def test_what_changed_since_is_said_when_the_missing_are_sent(
     assert "nothing is left to send" in capsys.readouterr().err
 
 
-def test_two_who_resume_at_once_send_everybody_once(made: Made) -> None:
+def test_two_who_resume_at_once_send_everybody_once(
+    made: Made, capsys: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cluster = made()
     assert cluster.run("submit") == 0
     # nothing of the first is known any more
     squeue = cluster.folder / "programs" / "squeue"
     squeue.write_text(squeue.read_text().replace("for note in notes:", "for note in notes[3:]:"))
-    # so slow that the one stands at the door while the other sends
-    behave(cluster, "none.sh", "", "sleep 1.5")
-    words = [sys.executable, "-m", "wmhflow", "submit", cluster.raw, cluster.out, "--resume"]
-    other = subprocess.Popen(
-        words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    code = cluster.resume()
-    told, _ = other.communicate()
-    assert sorted((code, other.returncode)) == [0, 70], told
+    lock = cluster.out / "logs" / "submissions" / ".lock"
+    with monkeypatch.context() as patch, Lock(lock).take():
+        patch.setattr("wmhflow.cli.cluster.SENDING_S", 0.1)
+        assert cluster.resume() == 1
+    assert "Another submission into" in capsys.readouterr().err
+    assert len(cluster.sent()) == 3
+    take = Lock.take
+
+    def after_another(self: Lock, wait_s: float = 0.0) -> Lock:
+        # while one stands at the door, the other sends
+        with monkeypatch.context() as patch:
+            patch.setattr(Lock, "take", take)
+            assert cluster.resume() == 0
+        return take(self, wait_s)
+
+    monkeypatch.setattr(Lock, "take", after_another)
+    assert cluster.resume() == 70
+    assert "2 are waiting or running" in capsys.readouterr().err
     assert len(read_submissions(cluster.out)) == 2
     assert len(cluster.sent()) == 6
 
