@@ -131,6 +131,10 @@ BESIDE: dict[str, tuple[Any, Any]] = {
         np.where(np.arange(SHAPE[1])[:, None] == 30, ball(), 0).astype(np.int16),
         PLACE,
     ),
+    "half of all space": (
+        (np.indices(SHAPE)[0] < SHAPE[0] // 2).astype(np.int16),
+        PLACE,
+    ),
     "shares of a head": (np.stack([ball() == 1, np.ones(SHAPE)], -1).astype(np.float32), PLACE),
 }
 

@@ -194,6 +194,12 @@ def lay_atlas(
     return LaidAtlas(LabelImage(labels, affine), members, steps)
 
 
+def _fills_a_side(labelled: NDArray[np.bool_]) -> bool:
+    """Tell whether an atlas divides all of its grid, or half of it, rather than a brain."""
+    sides = (np.moveaxis(labelled, axis, 0)[end] for axis in range(3) for end in (0, -1))
+    return any(np.count_nonzero(side) > side.size / 2 for side in sides)
+
+
 def _check_lies_on_brain(given: Atlas, found: NDArray[np.integer], threshold: float) -> None:
     """Refuse an atlas that lies beside the brain: most of it outside, and not because it is larger.
 
@@ -216,7 +222,8 @@ def _check_lies_on_brain(given: Atlas, found: NDArray[np.integer], threshold: fl
     is_labels = given.kind == "labels"
     labelled = given.data > 0 if is_labels else np.any(given.data >= threshold, axis=3)
     whole_mm3 = float(np.count_nonzero(labelled) * voxel_mm3(given.affine))
-    if 0 < seen < FILLED and inside_mm3 < MOST_BESIDE * whole_mm3:
+    is_beside = 0 < seen < FILLED and inside_mm3 < MOST_BESIDE * whole_mm3
+    if is_beside and not _fills_a_side(labelled):
         raise InputError(
             f"{100.0 * (1 - inside_mm3 / whole_mm3):.0f} % of the atlas {given.name} "
             f"({given.path}) lies outside the brain, of which it leaves {100.0 * (1 - seen):.0f} % "
