@@ -7,10 +7,18 @@ command that repeats it. The figures come last; exit 1 if there was a fault.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from collections import Counter
 from functools import partial
+
+import wmhflow
+from wmhflow.files.caches import cache_folder
+
+# numba reads this when it is imported, which the next lines do: without it, all kernels would be
+# compiled once more than the tests and the demo did
+os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder(f"numba-{wmhflow.__version__}")))
 
 from tests.fuzz.cases import KINDS, kind_of, limit_of, make, numbers_of
 from tests.fuzz.workers import Answer, answers
