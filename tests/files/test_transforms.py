@@ -114,6 +114,16 @@ def test_itk_takes_points_where_the_matrix_takes_them(kind: str, tmp_path: Path)
         assert np.allclose(read_itk_affine(packed), matrix)
 
 
+@pytest.mark.parametrize("kind", ["MatrixOffsetTransformBese", "MatrixOffsetTetTransformBase", "x"])
+def test_a_kind_that_itk_does_not_have_is_refused(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    write_itk_affine(np.eye(4), path)
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("MatrixOffsetTransformBase", kind), encoding="utf-8")
+    with pytest.raises(InputError, match=f"a.txt.*{kind}.* is no kind of transform that ITK has"):
+        read_transform(path)
+
+
 def test_a_list_of_transforms_is_applied_from_its_end(tmp_path: Path) -> None:
     kinds = list(PARTS)[:3]
     text = tmp_path / "x.txt"

@@ -307,8 +307,11 @@ def _itk_matrix(
 ) -> Callable[[], Matrix] | None:
     """Return what makes the matrix of one of ITK's transforms; None if its kind is not linear."""
     name = kind.partition("_")[0]
-    if name not in _LINEAR_KINDS:
+    if name in _OTHER_KINDS:
         return None
+    if name not in _LINEAR_KINDS:
+        # passed over as one that bends, another way might be taken in its place
+        raise ValueError(f"{kind} is no kind of transform that ITK has")
     n_numbers, turn = _LINEAR_KINDS[name]
     if numbers.size != n_numbers:
         raise ValueError(f"{kind} has {numbers.size} parameters instead of {n_numbers}")
@@ -382,6 +385,22 @@ _LINEAR_KINDS: dict[str, tuple[int, Callable[..., Matrix]]] = {
     "TranslationTransform": (3, _unturned),
     "IdentityTransform": (0, _unturned),
 }
+# Those that bend, and linear ones that no program of the field writes, whose matrix is not made.
+_OTHER_KINDS = frozenset(
+    f"{kind}Transform"
+    for kind in (
+        *("Composite", "DisplacementField", "BSpline", "BSplineDeformable", "VelocityField"),
+        *("ConstantVelocityField", "TimeVaryingVelocityField", "GaussianExponentialDiffeomorphic"),
+        *("BSplineExponentialDiffeomorphic", "GaussianSmoothingOnUpdateDisplacementField"),
+        *("BSplineSmoothingOnUpdateDisplacementField", "ThinPlateSplineKernel", "Kernel"),
+        *("GaussianSmoothingOnUpdateTimeVaryingVelocityField", "TimeVaryingBSplineVelocityField"),
+        *("BSplineSmoothingOnUpdateTimeVaryingVelocityField", "ThinPlateR2LogRSplineKernel"),
+        *("ElasticBodySplineKernel", "ElasticBodyReciprocalSplineKernel", "VolumeSplineKernel"),
+        *("Scale", "ScaleLogarithmic", "ScalableAffine", "CenteredAffine", "Azimuth", "Versor"),
+        *("FixedCenterOfRotationAffine", "QuaternionRigid", "CenteredEuler3D", "ScaleVersor3D"),
+        *("ScaleSkewVersor3D", "ComposeScaleSkewVersor3D", "AzimuthElevationToCartesian"),
+    )
+)
 
 
 # --- FSL and FreeSurfer ---------------------------------------------------------------------------
