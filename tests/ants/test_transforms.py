@@ -190,10 +190,29 @@ def test_what_cannot_be_applied_is_left_to_ants_to_refuse(tmp_path: Path) -> Non
     with h5py.File(damaged, "a") as file:
         del file["TransformGroup/1/TransformParameters"]
     assert read_point_map([damaged]) is None
-    flat_grid = Path(composite(tmp_path / "y.h5", ["field"]))
-    with h5py.File(flat_grid, "a") as file:
-        file["TransformGroup/1/TransformFixedParameters"][6] = 0
-    assert read_point_map([flat_grid]) is None
+
+
+@pytest.mark.parametrize("place", [3, 7, 9, 10, 13])
+@pytest.mark.parametrize("value", [0.0, -1.0, 0.5, 1e300, np.inf, np.nan])
+def test_a_field_on_a_grid_that_no_image_has_is_refused(
+    tmp_path: Path, place: int, value: float
+) -> None:
+    """Numbers of an origin, a size of a voxel and directions: ANTs follows all but a size of 0."""
+    path = Path(composite(tmp_path / "y.h5", ["field"]))
+    with h5py.File(path, "a") as file:
+        numbers = file["TransformGroup/1/TransformFixedParameters"]
+        directions = np.array(numbers[9:]).reshape(3, 3)
+        assert np.allclose(directions.T @ directions, np.eye(3))
+        is_sound = numbers[place] == value or (place < 9 and 0 < value < 1)
+        is_sound = is_sound or (place == 3 and abs(value) <= 1)
+        # the opposite direction is one as well
+        is_sound = is_sound or (place > 8 and value == -numbers[place] and value != 0)
+        numbers[place] = value
+    if is_sound:
+        assert read_point_map([path]) is not None
+        return
+    with pytest.raises(InputError, match="not at right angles, or whose voxels have no size"):
+        read_point_map([path])
 
 
 def test_several_images_at_once_are_what_they_are_one_by_one(head: Grid3D, tmp_path: Path) -> None:

@@ -30,6 +30,10 @@ MACHINE_ENTRIES = ("OSName", "OSVersion")
 PARAMETERS, FIELD = ("TransformParameters", "TranformParameters"), "DisplacementField"
 # In mm, a power of two.
 DISPLACEMENT_STEP = 2.0**-12
+# Products of the directions of a grid differ by no more than this from those at right angles.
+MOST_OFF_RIGHT = 0.01
+# No grid begins further from the scanner's middle, and no voxel is larger.
+FURTHEST_MM = 1e5
 
 
 def write_itk_affine(matrix: NDArray[np.float64], out: str | os.PathLike[str]) -> str:
@@ -264,6 +268,23 @@ def point_parts(path: Path) -> list[NDArray[np.float64] | Displacements | None]:
     ]
 
 
+def _check_grid(
+    path: Path,
+    origin: NDArray[np.float64],
+    spacing: NDArray[np.float64],
+    directions: NDArray[np.float64],
+) -> None:
+    """Refuse a field on a grid that no image has: ITK would follow it without a word."""
+    with np.errstate(all="ignore"):
+        off = np.abs(directions.T @ directions - np.eye(3)).max()
+    is_sound = (np.abs([*origin, *spacing]) <= FURTHEST_MM).all() and (spacing > 0).all()
+    if not (is_sound and off <= MOST_OFF_RIGHT):
+        raise InputError(
+            f"{path} has a field on a grid whose directions are not at right angles, or whose "
+            "voxels have no size: it is damaged; give the transform as its program wrote it."
+        )
+
+
 def _displacements(path: Path, number: int) -> Displacements | None:
     """Read the field of displacements that is a part of a file, turned from LPS to RAS."""
     import h5py
@@ -284,10 +305,10 @@ def _displacements(path: Path, number: int) -> Displacements | None:
     shape, origin, spacing = about[:3].astype(int), about[3:6], about[6:9]
     if about.size != 18 or numbers.size != 3 * shape.prod():
         return None
+    directions = about[9:].reshape(3, 3)
+    _check_grid(path, origin, spacing, directions)
     affine = np.eye(4)
-    affine[:3, :3] = about[9:].reshape(3, 3) * spacing
+    affine[:3, :3] = directions * spacing
     affine[:3, 3] = origin
-    if np.linalg.det(affine) == 0:
-        return None
     vectors = numbers.reshape(*shape[::-1], 3).transpose(2, 1, 0, 3)
     return Displacements(vectors * np.array([-1, -1, 1], np.float32), LPS_FROM_RAS @ affine)
