@@ -253,17 +253,18 @@ def _is_map(definition: Any, table: dict[str, Any]) -> bool:
         and ranges
         and sources
         and list(definition.valid_range) == [float(one) for one in numbers]
-        and all(_is_query(query) for query in queries)
+        # TOML has no null
+        and all(_is_query(query, absence=False) for query in queries)
     )
 
 
-def _is_query(query: Any) -> bool:
-    """Whether entities are words or whole numbers, or lists of such; None is their absence."""
+def _is_query(query: Any, *, absence: Any = None) -> bool:
+    """Whether entities are words or whole numbers, or lists of such, or said to be absent."""
     if not isinstance(query, dict):
         return False
     for value in query.values():
         listed = value if isinstance(value, list) else [value]
-        if not all(one is None or (isinstance(one, str | int) and not isinstance(one, bool))
+        if not all(one is absence or (isinstance(one, str | int) and not isinstance(one, bool))
                    for one in listed):  # fmt: skip
             return False
     return True

@@ -295,9 +295,9 @@ CASES = {
     ),
     "whose it is cannot be told": (["fa_dti.nii"], {}, "whose fa_dti.nii is cannot be told"),
     "other persons": (
-        ["sub-001/dwi/sub-001_model-dki_param-fa_dwimap.nii.gz"],
+        ["sub-002/dwi/sub-002_model-dki_param-fa_dwimap.nii.gz"],
         {},
-        "it holds no image or transform of sub-01; it has sub-001",
+        "it holds no image or transform of sub-01; it has sub-002",
     ),
 }
 

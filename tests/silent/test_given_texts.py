@@ -42,6 +42,9 @@ def refusal(reader: object, path: Path, text: str) -> str:
         ('{"map": {"suffix": [["cbf"]]}}', "'suffix', which is neither"),
         ('{"map": {"suffix": true}}', "'suffix', which is neither"),
         ('{"map": {"run": 1.5}}', "'run', which is neither"),
+        # off, or absent? JSON has a null for the latter
+        ('{"map": {"mt": false}}', "'mt', which is false (null says that a file has none)"),
+        ('{"t1w": {"acquisition": ["a", false]}}', "'acquisition', which is false"),
         ('{"t1w": {"acq": "mprage"}}', "'acquisition' seems to be meant"),
         ('{"map": {"Suffix": "cbf"}}', "'suffix' seems to be meant"),
         ('{"map": {"sufix": "cbf"}}', "'suffix' seems to be meant"),

@@ -100,9 +100,28 @@ class _Part:
         return self._by_label.get(label, []) if label else []
 
     @cached_property
+    def by_plain_label(self) -> Mapping[str, list[str]]:
+        """The labels of persons that names hold, by what they are without zeros and capitals."""
+        found: dict[str, list[str]] = {}
+        for label in sorted({label for name in self.names for label in _owners(name)}):
+            found.setdefault(plain_label(label), []).append(label)
+        return found
+
+    @cached_property
     def untold(self) -> tuple[str, ...]:
         """List the files that would be read if their names said whose they are."""
         return tuple(name for name in self.names if not _owners(name) and _is_used(name))
+
+
+def plain_label(label: str) -> str:
+    """Return a label as it may also be written: in small letters, and numbers without zeros.
+
+    Examples
+    --------
+    >>> plain_label("A01"), plain_label("100"), plain_label("BL")
+    ('a1', '100', 'bl')
+    """
+    return re.sub(r"(?<!\d)0+(?=\d)", "", label.lower())
 
 
 def _owners(name: str) -> set[str]:
@@ -162,6 +181,15 @@ class Folders:
             If one of the person's folders cannot be read.
         """
         return [one for part in self._parts(subject) for one in self._of_part(part, subject)]
+
+    def nearly(self, subject: str) -> list[str]:
+        """List the labels that may be a person's, but for zeros before numbers and capitals."""
+        return [
+            label
+            for part in self._parts(subject)
+            for label in part.by_plain_label.get(plain_label(subject), ())
+            if label != subject
+        ]
 
     def untold(self) -> list[str]:
         """List the files whose person cannot be told."""

@@ -334,7 +334,7 @@ def read_filters(path: Path | None) -> dict[str, dict[str, Any]]:
             "and map.NAME or series.NAME for one of them."
         )
     for kind, wanted in content.items():
-        wrong = wrong_entity(wanted)
+        wrong = wrong_entity(wanted) or _false_entity(wanted)
         if wrong is not None:
             raise UsageError(f"--bids-filter-file {path}: '{kind}' has {wrong}; correct it.")
         for entity in wanted:
@@ -346,6 +346,14 @@ def read_filters(path: Path | None) -> dict[str, dict[str, Any]]:
                     f"'{meant}' seems to be meant."
                 )
     return {section: with_absences(wanted) for section, wanted in content.items()}
+
+
+def _false_entity(wanted: Mapping[str, Any]) -> str | None:
+    """Say which entity is false: JSON has a null for absence, and of `mt` false could mean off."""
+    for entity, value in wanted.items():
+        if any(one is False for one in (value if isinstance(value, list) else [value])):
+            return f"'{entity}', which is false (null says that a file has none)"
+    return None
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from wmhflow.plan.masks import find_infarct, find_wmh
 from wmhflow.plan.named import say_unused
 from wmhflow.plan.others import find_others, say_untested
 from wmhflow.plan.raw import choose_reference, find_raw
+from wmhflow.plan.sessions import check_labels
 from wmhflow.plan.spectra import find_spectra
 from wmhflow.plan.tissues import find_tissues, lay_atlases, with_lobes
 from wmhflow.plan.transforms import between_images, to_template
@@ -69,6 +70,7 @@ def plan_participant(
     """
     try:
         sessions = sessions_of(query, subject)
+        check_labels(query, subject)
     except InputError as error:
         return ParticipantPlan(subject, (VisitPlan(subject, None, problem=str(error)),))
     wanted = settings.inputs.session_label

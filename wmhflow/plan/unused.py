@@ -12,6 +12,7 @@ from wmhflow.bids.scan import belongs
 from wmhflow.errors import InputError
 from wmhflow.plan.choice import named, queries_of
 from wmhflow.plan.context import NATIVE_SPACES, PARCELLATION, Planning
+from wmhflow.plan.sessions import is_same_session
 from wmhflow.plan.tissues import is_parcellation
 from wmhflow.plan.visit import PASSED, UNUSABLE, Computed, VisitPlan
 from wmhflow.registries.maps import MapDefinition
@@ -114,7 +115,9 @@ def _is_of_visit(planning: Planning, file: FoundFile) -> bool:
     session, own = file.get("session"), planning.session
     # a file of another visit's name in this visit's folder is one of the two
     is_here = own is not None and f"ses-{own}" in file.path.relative_to(file.root).parts
-    return is_here or session == own or session not in planning.sessions
+    if is_here or is_same_session(session, own, planning.sessions):
+        return True
+    return not any(is_same_session(session, one, planning.sessions) for one in planning.sessions)
 
 
 def say_left_over(
