@@ -13,19 +13,23 @@ from wmhflow.registries.units import (
 )
 
 SAME = [
-    ("mm^2/s", "mm2/s", "mm²/sec", "mm^2 s^-1", "mm²·s⁻¹", "mm**2/s"),
-    ("um^2/ms", "μm²/ms", "µm^2/ms", "10^-3 mm^2/s", "×10⁻³ mm²/s", "1e-3 mm2/s", "micron^2/ms"),
+    ("mm^2/s", "mm2/s", "mm²/sec", "mm^2 s^-1", "mm²·s⁻¹", "mm**2/s", "mm².s⁻¹", "mm^2.s^-1"),
+    ("um^2/ms", "μm²/ms", "µm^2/ms", "10^-3 mm^2/s", "×10⁻³ mm²/s", "1e-3 mm2/s", "micron^2/ms",
+     "1 x 10^-3 mm2/s", "1×10⁻³ mm²/s", "mm^2/s x 10^-3", "10*-3 mm2/s", "0.001 mm²/s"),
     ("mL/100g/min", "mL/100 g/min", "ml/100g/min", "mL 100 g-1 min-1", "mL·100g⁻¹·min⁻¹",
-     "mL/(100 g·min)", "ml per 100 g per min"),
-    ("ppm", "PPM", "10^-6"),
-    ("ppb", "10^-9", "1e-3 ppm"),
-    ("%", "percent", "p.u.", "10^-2"),
-    ("1", "fraction", "unitless", "dimensionless", "ratio"),
-    ("1/s", "s^-1", "s-1", "Hz", "/s", "1/sec", "per second"),
+     "mL/(100 g·min)", "ml per 100 g per min", "ml.100g-1.min-1", "mL·(100 g)−1·min−1",
+     "mL/100gr/Min"),
+    ("ppm", "PPM", "10^-6", "parts per million"),
+    ("ppb", "10^-9", "1e-3 ppm", "Parts per billion"),
+    ("%", "percent", "Percent", "PERCENT", "per cent", "p.u.", "p.u", "10^-2", "[%]"),
+    ("1", "fraction", "unitless", "dimensionless", "ratio", "(none)", "no unit"),
+    ("1/s", "s^-1", "s-1", "Hz", "Hertz", "/s", "1/sec", "per second"),
     ("1/min", "min⁻¹", "min-1", "/min", "per min"),
-    ("10^-3/min", "×10⁻³ min⁻¹", "10-3 min-1"),
-    ("ms", "msec", "milliseconds", "10^-3 s"),
-    ("%/mmHg", "%BOLD/mmHg", "% BOLD/mmHg", "%ΔBOLD/mmHg", "percent signal change/mmHg"),
+    ("10^-3/min", "×10⁻³ min⁻¹", "10-3 min-1", "1e-3 1/min", "0.001 1/min", "10^-3 x 1/min"),
+    ("1000/s", "10³/s", "10^3 s⁻¹", "1000 1/s", "1/ms", "100 * 10 1/s"),
+    ("ms", "msec", "milliseconds", "Milliseconds", "10^-3 s"),
+    ("%/mmHg", "%/mm Hg", "%/Torr", "%BOLD/mmHg", "% BOLD/mmHg", "%ΔBOLD/mmHg",
+     "percent signal change/mmHg"),
     ("mmol/L", "mM"),
 ]  # fmt: skip
 
@@ -51,6 +55,7 @@ def test_spellings_of_one_unit(spellings: tuple[str, ...]) -> None:
         ("1/s", "1/min", 60.0),
         ("10^-3/min", "1/min", 1e-3),
         ("10^-3", "1", 1e-3),
+        ("1/Torr", "1/kPa", 7.500616827),
     ],
 )
 def test_factors(one: str, other: str, factor: float) -> None:
@@ -70,6 +75,13 @@ def test_factors(one: str, other: str, factor: float) -> None:
         ("Klingon", "1"),
         ("", "1"),
         ("mm^2 s^-", "mm^2/s"),
+        # of which nobody knows whether the number divides or multiplies
+        ("1/min*1000", "1/min"),
+        ("mL/100g/min x 10", "mL/100g/min"),
+        ("mL/min/g 100", "mL/100g/min"),
+        # 10^-3 to some, and 0.01 to others
+        ("10e-3 1/min", "1/min"),
+        ("10E-6 mm²/s", "mm^2/s"),
     ],
 )
 def test_what_measures_something_else_has_no_factor(one: str, other: str) -> None:
@@ -91,6 +103,8 @@ def test_reciprocals() -> None:
     assert reciprocal_factor("ms", "1/s") / 50 == pytest.approx(20)
 
 
-@pytest.mark.parametrize("text", ["arbitrary", "Arbitrary Units", "a.u.", "AU", "arb. units"])
+@pytest.mark.parametrize(
+    "text", ["arbitrary", "Arbitrary Units", "a.u.", "AU", "arb. units", "(a.u.)"]
+)
 def test_arbitrary_units(text: str) -> None:
     assert is_arbitrary(text)

@@ -15,33 +15,48 @@ _BASE: dict[str, tuple[float, str, int]] = {
     "kg": (1e3, "g", 1), "g": (1.0, "g", 1), "mg": (1e-3, "g", 1),
     "h": (3600.0, "s", 1), "min": (60.0, "s", 1), "s": (1.0, "s", 1), "ms": (1e-3, "s", 1),
     "us": (1e-6, "s", 1),
-    "mmHg": (1.0, "mmHg", 1),
+    "mmHg": (1.0, "mmHg", 1), "Torr": (1.0, "mmHg", 1), "kPa": (7.500616827, "mmHg", 1),
     "mol": (1.0, "mol", 1), "mmol": (1e-3, "mol", 1), "umol": (1e-6, "mol", 1),
 }  # fmt: skip
 _PLAIN = {"%": 1e-2, "‰": 1e-3, "ppm": 1e-6, "ppb": 1e-9}
 # Other spellings. Case tells m from M in few units only, and there nobody means the other.
 _SPELLINGS = {
     "l": "L", "dl": "dL", "ml": "mL", "cc": "mL", "ul": "uL", "micron": "um", "microns": "um",
-    "gram": "g", "grams": "g", "hr": "h", "hour": "h", "hours": "h", "minute": "min",
+    "gr": "g", "gram": "g", "grams": "g", "hr": "h", "hour": "h", "hours": "h", "minute": "min",
     "minutes": "min", "mins": "min", "sec": "s", "secs": "s", "second": "s", "seconds": "s",
     "msec": "ms", "millisecond": "ms", "milliseconds": "ms", "usec": "us", "mmhg": "mmHg",
-    "Mol": "mol", "percent": "%", "percentage": "%", "pct": "%", "PPM": "ppm", "PPB": "ppb",
+    "torr": "Torr", "Mol": "mol", "percent": "%", "percentage": "%", "pct": "%",
+    "ppm": "ppm", "ppb": "ppb", "min": "min",
 }  # fmt: skip
-_SPELT_OUT = {"Hz": "s^-1", "hz": "s^-1", "kHz": "ms^-1", "mM": "mmol/L", "p.u.": "%"}
+# what is longer is a word
+LONGEST_SYMBOL = 2
+# Written otherwise as a whole, in any case where the case tells nothing.
+_SPELT_OUT = {
+    r"[Hh](?:z|ertz)": "s^-1", "kHz": "ms^-1", "mM": "mmol/L", r"p\.u\.?": "%",
+    r"(?i:per\s+cent)": "%", r"(?i:parts\s+per\s+million)": "ppm",
+    r"(?i:parts\s+per\s+billion)": "ppb", r"mm\s+Hg": "mmHg",
+}  # fmt: skip
 _NO_UNIT = frozenset(
-    ("1", "unitless", "dimensionless", "none", "fraction", "ratio", "index", "au/au", "a fraction")
-)
+    ("1", "unitless", "dimensionless", "none", "no unit", "no units", "fraction", "a fraction",
+     "ratio", "index", "au/au")
+)  # fmt: skip
 _ARBITRARY = frozenset(
-    ("arbitrary", "arbitraryunits", "arbitraryunit", "arb", "arb.", "arb.units", "a.u.", "a.u",
-     "au", "i.u.", "iu", "institutionalunits", "relative", "n/a")
+    ("arbitrary", "arbitraryunits", "arbitraryunit", "arb", "arb.", "arb.units", "arb.u.", "a.u.",
+     "a.u", "au", "i.u.", "iu", "institutionalunits", "relative", "n/a")
 )  # fmt: skip
 # Words that say what is counted, and change no number.
 _WORDS = re.compile(r"BOLD|signal|change|tissue|blood|brain|units?\b|[Δδ∆]", re.IGNORECASE)
 _SIGNS = str.maketrans(
     {"µ": "u", "μ": "u", "·": " ", "⋅": " ", "∙": " ", "•": " ", "*": " ", "×": " ", "−": "-",
-     "–": "-", "⁻": "-", "¹": "1", "²": "2", "³": "3", "⁶": "6", "⁹": "9", "⁰": "0",
-     "[": " ", "]": " ", "{": " ", "}": " ", "(": " ", ")": " ", "_": " "}
+     "–": "-", "[": " ", "]": " ", "{": " ", "}": " ", "(": " ", ")": " ", "_": " "}
 )  # fmt: skip
+# What is raised: after a digit 10 is (10³ is a thousand, and no 103), after a letter a unit.
+_RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
+_RAISED_NUMBER = re.compile(r"(?<=\d)(?=[⁻⁺]?[⁰¹²³⁴⁵⁶⁷⁸⁹])")
+# x between numbers, and a dot between units, multiply; a dot ends an abbreviation.
+_TIMES = re.compile(r"(?<![A-Za-z])[xX](?![A-Za-z])|(?<=[A-Za-z])\.|(?<=\d)\.(?![\d.])")
+# Some write 10e-3 for 10^-3, and others for 0.01.
+_TWO_WAYS = re.compile(r"(?<![\d.])10(?:\.0*)?[eE][-+]?\d")
 _POWER_OF_TEN = re.compile(r"(?<![\d.])10(?:\s*\^?\s*(-\s*\d+)|\^(\d+))")
 _TOKEN = re.compile(
     r"(/)|(\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)|([A-Za-z%‰.]+)((?:\s*\^\s*[-+]?|-|\+)?\d(?!\d))?"
@@ -72,7 +87,7 @@ def is_arbitrary(text: str) -> bool:
     >>> is_arbitrary("arbitrary units"), is_arbitrary("a.u."), is_arbitrary("1")
     (True, True, False)
     """
-    return re.sub(r"\s+", "", text).lower() in _ARBITRARY
+    return re.sub(r"[\s()\[\]]+", "", text).lower() in _ARBITRARY
 
 
 @lru_cache(maxsize=512)
@@ -100,13 +115,10 @@ def parse_unit(text: str) -> Unit:
     >>> parse_unit("%").factor
     0.01
     """
-    plain = re.sub(r"^[x×]\s*(?=10)", "", text.strip())
-    for written, meant in _SPELT_OUT.items():
-        plain = re.sub(rf"(?<![A-Za-z]){re.escape(written)}(?![A-Za-z])", meant, plain)
-    if plain.lower() in _NO_UNIT:
+    if re.sub(r"[\s()\[\]]+", " ", text).strip().lower() in _NO_UNIT:
         return Unit(1.0)
-    plain = re.sub(r"\bper\b", "/", _WORDS.sub(" ", plain.replace("**", "^").translate(_SIGNS)))
-    if not plain.strip():
+    plain = _plain(text)
+    if not plain.strip() or _TWO_WAYS.search(plain):
         raise ValueError(f"'{text}' is no unit that is known")
     factor, powers = 1.0, dict[str, int]()
     ten = _POWER_OF_TEN.search(plain)
@@ -128,35 +140,54 @@ def parse_unit(text: str) -> Unit:
     return Unit(factor, tuple(sorted((base, n) for base, n in powers.items() if n)))
 
 
+def _plain(text: str) -> str:
+    """Write a unit with letters, digits, blanks, strokes and signs of powers alone."""
+    plain = text.strip()
+    for written, meant in _SPELT_OUT.items():
+        plain = re.sub(rf"(?<![A-Za-z]){written}(?![A-Za-z])", meant, plain)
+    plain = _RAISED_NUMBER.sub("^", plain.replace("**", "^")).translate(_RAISED)
+    # a group is raised by what follows it
+    plain = re.sub(r"\)\s*(?=[-−+]?\d)", ")^", plain).translate(_SIGNS)
+    plain = _TIMES.sub(" ", plain)
+    return re.sub(r"\bper\b", "/", _WORDS.sub(" ", plain))
+
+
 def _terms(plain: str, text: str) -> list[tuple[float, str, int]]:
-    """Split a unit into numbers, names and powers; what follows a stroke divides."""
+    """Split a unit into numbers, names and powers; what follows a stroke divides.
+
+    A number that follows something else behind a stroke, as in ``mL/g/min * 10``, is refused:
+    nobody knows whether it divides, too.
+    """
+    unknown = ValueError(f"'{text}' is no unit that is known")
     terms: list[tuple[float, str, int]] = []
-    sign, number = 1, None
-    place = 0
+    sign, number, place = 1, None, 0
+    is_stroke, is_plain = False, True
     for match in _TOKEN.finditer(plain):
         if plain[place : match.start()].strip():
-            raise ValueError(f"'{text}' is no unit that is known")
+            raise unknown
         place = match.end()
         stroke, digits, name, power = match.groups()
-        if stroke:
-            if number is not None:
-                terms.append((number, "", sign))
-            sign, number = -1, None
-        elif digits:
-            number = float(digits)
-        else:
-            exponent = sign * int(re.sub(r"[\s^]", "", power or "1"))
-            name = _SPELLINGS.get(name, name)
-            counted = number is not None and name in _COUNTED and exponent < 0
-            if number is not None and not counted:
-                terms.append((number, "", sign))
-            terms.append((number if number is not None and counted else 1.0, name, exponent))
-            number = None
-    if plain[place:].strip():
-        raise ValueError(f"'{text}' is no unit that is known")
-    if number is not None:
-        terms.append((number, "", sign))
-    return terms
+        name = _spelling(name or "")
+        exponent = sign * int(re.sub(r"[\s^]", "", power or "1"))
+        is_counted = number is not None and name in _COUNTED and exponent < 0
+        if number is not None and not is_counted:
+            if not is_plain:
+                raise unknown
+            terms.append((number, "", sign))
+        if name:
+            terms.append((number if number is not None and is_counted else 1.0, name, exponent))
+        is_plain = sign > 0 or is_stroke if digits else True
+        number, is_stroke = float(digits) if digits else None, bool(stroke)
+        sign = -1 if stroke else sign
+    if plain[place:].strip() or not is_plain:
+        raise unknown
+    return [*terms, (number, "", sign)] if number is not None else terms
+
+
+def _spelling(name: str) -> str:
+    """Return a unit's usual spelling; the case of whole words tells nothing."""
+    plain = name if len(name) <= LONGEST_SYMBOL else name.lower()
+    return _SPELLINGS.get(name, _SPELLINGS.get(plain, name))
 
 
 def _known(name: str, text: str) -> tuple[float, str, int]:
