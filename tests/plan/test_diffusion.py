@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -117,15 +116,18 @@ def test_a_robust_fit_is_asked_for_and_told(prepared: Prepared) -> None:
 
 
 @pytest.mark.parametrize(
-    ("by", "convention"), [("FSL", "FSL"), ("QSIPrep", "voxel"), ("MRtrix's table", "world")]
+    ("by", "convention"),
+    [("FSL", "FSL"), ("QSIPrep", "voxel"), ("qsiprep", "voxel"), ("MRtrix's table", "world")],
 )
 def test_who_wrote_a_table_says_along_which_axes_it_is(
     prepared: Prepared, by: str, convention: str
 ) -> None:
     prepared.write((1000, 12))
     if by == "QSIPrep":
-        path = prepared.root / "dataset_description.json"
-        path.write_text(json.dumps(json.loads(path.read_text()) | {"GeneratedBy": [{"Name": by}]}))
+        describe(prepared.root, GeneratedBy=[{"Name": by}])
+    if by == "qsiprep":
+        # as its versions before BIDS 1.4 wrote it
+        describe(prepared.root, PipelineDescription={"Name": by})
     if convention == "world":
         bvals, vectors = table((1000, 12))
         np.savetxt(f"{prepared.start}.b", np.c_[vectors, bvals])
@@ -133,6 +135,43 @@ def test_who_wrote_a_table_says_along_which_axes_it_is(
     values = computed(prepared.plan())["FA"]
     assert values.options["convention"] == convention
     assert values.told["gradient_convention"] == convention
+
+
+BESIDE = [
+    ("desc-FA_dwi", None, 1, "it has no .bval or .b file"),
+    ("model-DTI_desc-MD_dwi", None, 1, "it has no .bval or .b file"),
+    ("acq-b0_dwi", "0", 1, "it has one volume"),
+    ("dir-PA_dwi", "0 0", 2, "none of its volumes has diffusion weighting"),
+]
+
+
+@pytest.mark.parametrize(("name", "bvals", "count", "why"), BESIDE, ids=[one[0] for one in BESIDE])
+def test_what_is_no_series_does_not_stand_beside_one(
+    prepared: Prepared, name: str, bvals: str | None, count: int, why: str
+) -> None:
+    """A map, and the volumes for correction of distortion, made nobody know which was meant."""
+    prepared.write((1000, 12))
+    other = prepared.start.with_name(f"sub-01_{name}.nii.gz")
+    save_image(other, np.ones((8, 9, 10, count)[: 3 if count == 1 else 4]))
+    if bvals:
+        other.with_name(f"sub-01_{name}.bval").write_text(bvals)
+        other.with_name(f"sub-01_{name}.bvec").write_text("\n".join([bvals] * 3))
+    visit = prepared.plan()
+    assert set(computed(visit)) == TENSOR | ADC
+    assert {one.file.path for one in visit.maps} == {Path(f"{prepared.start}.nii")}
+    (said,) = [one for one in visit.decisions if one.state == "passed"]
+    assert said.why == f"{other.name} of prep is no diffusion series: {why}"
+
+
+def test_of_two_series_nobody_knows_which_is_meant(prepared: Prepared) -> None:
+    prepared.write((1000, 12))
+    for ending in (".nii", ".bval", ".bvec"):
+        one = Path(f"{prepared.start}{ending}")
+        one.with_name(f"sub-01_acq-b{ending}".replace("b.", "b_dwi.")).write_bytes(one.read_bytes())
+    visit = prepared.plan()
+    assert not computed(visit)
+    (said,) = [one.why for one in visit.decisions if one.state == "refused"]
+    assert "2 files answer for one diffusion series" in said
 
 
 def test_a_given_map_is_not_computed_and_the_others_are(prepared: Prepared) -> None:

@@ -12,6 +12,7 @@ from wmhflow.bids.sidecars import inherited_files
 from wmhflow.errors import InputError, UsageError
 from wmhflow.files.inspection import odd_size, same_lattice
 from wmhflow.plan.context import Planning
+from wmhflow.plan.leads import that_can_lead
 from wmhflow.plan.nearest import FoundSeries, what_stands_nearer
 from wmhflow.plan.visit import (
     PASSED,
@@ -380,6 +381,8 @@ def find_series(
         return _moved_away(definition, moved) if moved else None
     if definition.per is not None:
         leads = _unmoved_first(planning, definition, leads)
+    if len(leads) > 1 and lead.along is None:
+        leads = that_can_lead(planning, definition, leads)
     several = len(leads) > 1 and lead.along is None
     if several or len({_apart_from(file, lead.along) for file in leads}) > 1:
         names = " and ".join(file.named for file in leads[:3])

@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 from wmhflow.bids.query import FoundFile
-from wmhflow.bids.writer import read_object
 from wmhflow.core.diffusion.apparent import ADC_B, adc_volumes, check_even
 from wmhflow.core.diffusion.gradients import (
     FSL,
@@ -39,7 +38,7 @@ def _judge(
     choose: Callable[[Gradients], Selection], planning: Planning, found: FoundSeries
 ) -> Fit | str:
     """Choose the volumes of a series for a model, or say why it cannot be fitted."""
-    image, convention = _one(found, "image"), _convention(found)
+    image, convention = _one(found, "image"), _convention(planning, found)
     facts = planning.series_facts(image)
     told = {name: _path(found, name) for name in ("bvec", "table")}
     gradients = load_gradients(
@@ -144,15 +143,15 @@ def _path(found: FoundSeries, name: str) -> Any:
     return _one(found, name).path if name in found else None
 
 
-def _convention(found: FoundSeries) -> str:
+def _convention(planning: Planning, found: FoundSeries) -> str:
     """Find out along which axes the directions lie: by the table's kind, then by who wrote it."""
     if "table" in found:
         return WORLD
-    known = load_series_definitions()[SERIES].directions
-    made = read_object(_one(found, "image").root / "dataset_description.json").get("GeneratedBy")
-    names = [one.get("Name") for one in made if isinstance(one, dict)] if isinstance(made, list) \
-        else []  # fmt: skip
-    return next((known[name] for name in names if isinstance(name, str) and name in known), FSL)
+    known = {
+        name.lower(): axes for name, axes in load_series_definitions()[SERIES].directions.items()
+    }
+    names = planning.spaces.programs(_one(found, "image"))
+    return next((known[name.lower()] for name in names if name.lower() in known), FSL)
 
 
 # By the step that the registry of maps names.

@@ -135,11 +135,14 @@ class Spaces:
         """Name what datasets share that were written for each other; most stand alone."""
         found = self._families.get(file.folder)
         if found is None:
-            programs = _programs(self._description(_description_of(file)))
-            known = (family_of(program) for program in programs)
+            known = (family_of(program) for program in self.programs(file))
             found = next((family.programs[0] for family in known if family), str(file.root))
             self._families[file.folder] = found
         return found
+
+    def programs(self, file: FoundFile) -> tuple[str, ...]:
+        """Name the programs that wrote a file's dataset, as versions of BIDS say it."""
+        return tuple(_programs(self._description(_description_of(file))))
 
     def _description(self, path: Path) -> Mapping[str, object]:
         """Read a dataset's description; it is the same for everybody, unless there is none."""

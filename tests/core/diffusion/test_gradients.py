@@ -43,7 +43,8 @@ def test_a_direction_is_the_same_in_the_world_however_the_image_lies(codes, obli
 
 CASES = {
     "counts": (lambda b, v: (b[:-1], v), "14 volumes, 13 b-values and 14 directions"),
-    "no direction": (lambda b, v: (b, np.where(np.arange(14)[:, None] == 5, 0, v)), "1 of its"),
+    "no direction": (lambda b, v: (b, np.where(np.arange(14)[:, None] > 9, 0, v)), "4 of its"),
+    "none at all": (lambda b, v: (b, 0 * v), "12 of its"),
     "NaN": (lambda b, v: (b, np.where(np.arange(14)[:, None] == 5, np.nan, v)), "1 of its"),
     "lengths say b": (lambda b, v: (b, v * np.linspace(0.3, 1, 14)[:, None]), "length²"),
     "length": (lambda b, v: (b, v * 1.5), "not of length 1"),
@@ -59,6 +60,29 @@ def test_what_is_no_table_is_refused_with_the_reason(case: str) -> None:
     bvals, vectors = change(*table((1000, 12)))
     with pytest.raises(UnfitSeriesError, match=why):
         read_gradients(bvals, np.asarray(vectors).T, np.eye(4), "world", 14)
+
+
+@pytest.mark.parametrize("places", [(14, 27), (2, 16), (5, 6)], ids=str)
+def test_a_trace_that_the_scanner_computed_is_left_out_and_said(places: tuple[int, int]) -> None:
+    """Philips writes one beside the directions; all else was refused for it."""
+    bvals, vectors = table((1000, 12), (2000, 12))
+    plain = read_gradients(bvals, vectors.T, np.eye(4), "world", 26)
+    wanted = (tensor_volumes(plain), free_water_volumes(plain), fraction_volumes(plain))
+    at = (places[0], places[1] - 1)
+    # numbers of the volumes before the traces came in between
+    kept = np.setdiff1d(np.arange(28), places)
+    more = read_gradients(
+        np.insert(bvals, at, (1000, 2000)), np.insert(vectors, at, 0, axis=0).T, np.eye(4),
+        "world", 28,
+    )  # fmt: skip
+    assert np.flatnonzero(more.is_trace).tolist() == list(places)
+    for choose, one in zip(
+        (tensor_volumes, free_water_volumes, fraction_volumes), wanted, strict=True
+    ):
+        chosen = choose(more)
+        assert chosen.volumes == tuple(kept[list(one.volumes)])
+        assert (chosen.directions, chosen.condition) == (one.directions, one.condition)
+        assert chosen.words == f"{one.words}, without 2 of no direction (a scanner's trace)"
 
 
 def test_lengths_of_the_root_of_b_are_recognised() -> None:

@@ -85,7 +85,11 @@ def test_planted_kurtosis_comes_back() -> None:
     # 4000 directions give the mean to 1e-4
     assert fit.mk[0] == pytest.approx(quartic.mean(), abs=2e-4)
     assert fit.bounded_fraction == 0
-    for values_of in (fit.ak, fit.rk, fit.kfa, fit.mkt):
+    # across the fibres one half does not move at all: 3 variances over the squared mean are 3
+    assert fit.rk[0] == pytest.approx(3, abs=1e-3)
+    along = values[:, 0]
+    assert fit.ak[0] == pytest.approx(3 * along.var() / along.mean() ** 2, abs=1e-3)
+    for values_of in (fit.kfa, fit.mkt):
         assert 0 < values_of[0] < 3
 
 

@@ -24,6 +24,8 @@ SHELL_GAP = 100.0
 # are several shells nearer to each other, or none at all; then so wide a gap divides them.
 WIDEST_SHELL, WIDEST_SHARE, NARROW_GAP = 200.0, 0.25, 25.0
 UNIT_TOLERANCE = 0.01
+# A trace is computed from so many directions and more.
+LEAST_OF_TRACE = 3
 # Directions closer than this are one, for a model that counts them.
 SAME_DIRECTION_DEG = 5.0
 
@@ -42,7 +44,8 @@ class Gradients:
         s/mm².
     vectors : ndarray of shape (g, 3)
         Unit directions along the world's axes (right, anterior, superior); 0 where b is 0, or where
-        a volume that counts as without weighting has none: then it is weighted along all alike.
+        a volume has none: one that counts as without weighting is weighted along all alike then,
+        and another one is a trace that the scanner computed.
     b0_limit : float
         Up to which b a volume counts as without weighting, s/mm².
     """
@@ -59,7 +62,12 @@ class Gradients:
     @property
     def is_even(self) -> NDArray[np.bool_]:
         """Volumes that are weighted a little, and along no direction that is known."""
-        return (self.bvals > 0) & ~self.vectors.any(axis=1)
+        return (self.bvals > 0) & (self.bvals <= self.b0_limit) & ~self.vectors.any(axis=1)
+
+    @property
+    def is_trace(self) -> NDArray[np.bool_]:
+        """Weighted volumes of no direction: traces, which scanners compute of the others."""
+        return (self.bvals > self.b0_limit) & ~self.vectors.any(axis=1)
 
     def part(self, volumes: Sequence[int]) -> Gradients:
         """Return what some of the volumes were weighted with."""
@@ -105,8 +113,8 @@ def read_gradients(
     Raises
     ------
     UnfitSeriesError
-        If the counts differ, a b-value is negative or not finite, a weighted volume has no
-        direction, lengths are not 1, or no volume is without weighting.
+        If the counts differ, a b-value is negative or not finite, more weighted volumes have no
+        direction than can be traces, lengths are not 1, or no volume is without weighting.
 
     Examples
     --------
@@ -124,7 +132,8 @@ def read_gradients(
     _check_lengths(bvals, listed, weighted)
     lengths = np.linalg.norm(np.nan_to_num(listed), axis=1)
     # of volumes that count as without weighting no direction has to be known
-    directed = weighted | ((bvals > NO_B) & (np.abs(lengths - 1) <= UNIT_TOLERANCE))
+    has_length = np.abs(lengths - 1) <= UNIT_TOLERANCE
+    directed = (weighted & (lengths > 0)) | ((bvals > NO_B) & has_length)
     listed = np.where(directed[:, None], listed, 0.0)
     listed[directed] /= lengths[directed, None]
     counted = np.where(bvals > NO_B, bvals, 0.0)
@@ -220,14 +229,18 @@ def _check_lengths(
     bvals: NDArray[np.float64], listed: NDArray[np.float64], weighted: NDArray[np.bool_]
 ) -> None:
     lengths = np.linalg.norm(listed[weighted], axis=1)
-    if not np.isfinite(lengths).all() or not lengths.all():
-        missing = int(np.count_nonzero(~(lengths > 0)))
+    is_known = lengths > 0
+    missing = int(np.count_nonzero(~is_known))
+    # scanners write 0 for a trace, and no NaN
+    is_damaged = not np.isfinite(lengths).all()
+    if is_damaged or missing * LEAST_OF_TRACE > np.count_nonzero(is_known):
         raise UnfitSeriesError(f"{missing} of its weighted volumes have no direction")
+    bvals, lengths = bvals[weighted][is_known], lengths[is_known]
     off = np.abs(lengths - 1) > UNIT_TOLERANCE
     if not off.any():
         return
-    shares = bvals[weighted] / bvals.max()
-    if len(np.unique(np.round(bvals[weighted]))) == 1 and lengths.max() <= 1 + UNIT_TOLERANCE:
+    shares = bvals / bvals.max()
+    if len(np.unique(np.round(bvals))) == 1 and lengths.max() <= 1 + UNIT_TOLERANCE:
         raise UnfitSeriesError(
             "its directions are shorter than 1 although all of its b-values are one: their lengths "
             "seem to say what b is (b = nominal b times length²); write b-values and unit vectors"

@@ -40,7 +40,7 @@ class Selection:
 
     ``condition`` is the condition number of the tensor's design in units in which it is near 1;
     ``redundancy`` says by how many volumes it is overdetermined; ``directions`` are counted for
-    each shell.
+    each shell. ``n_traces`` volumes of the series have no direction, and are left out.
     """
 
     volumes: tuple[int, ...]
@@ -49,6 +49,7 @@ class Selection:
     directions: tuple[int, ...]
     condition: float
     redundancy: int
+    n_traces: int = 0
 
     @property
     def words(self) -> str:
@@ -59,6 +60,8 @@ class Selection:
             parts = [f"{count} with b = {ends} ({len(self.shells)} b-values)"]
         else:
             parts = [f"{len(shell.volumes)} with b = {shell.b:.0f}" for shell in self.shells]
+        if self.n_traces:
+            parts.append(f"without {self.n_traces} of no direction (a scanner's trace)")
         return f"{self.n_b0} without weighting, " + ", ".join(parts)
 
 
@@ -75,15 +78,13 @@ def tensor_volumes(gradients: Gradients) -> Selection:
     UnfitSeriesError
         If fewer than six directions, or directions in one plane or cone, do not determine a tensor.
     """
-    low = [shell for shell in shells_of(gradients) if shell.b <= LARGEST_TENSOR_B]
+    shells = _directed_shells(gradients)
+    low = [shell for shell in shells if shell.b <= LARGEST_TENSOR_B]
     if _directions(gradients, low) < LEAST_DIRECTIONS:
-        enough = [
-            shell for shell in shells_of(gradients)
-            if _directions(gradients, [shell]) >= LEAST_DIRECTIONS
-        ]  # fmt: skip
+        enough = [one for one in shells if _directions(gradients, [one]) >= LEAST_DIRECTIONS]
         low = enough[:1]
     if not low:
-        counts = [_directions(gradients, [shell]) for shell in shells_of(gradients)]
+        counts = [_directions(gradients, [shell]) for shell in shells]
         raise UnfitSeriesError(
             f"a tensor needs {LEAST_DIRECTIONS} directions in a shell, and there are at most "
             f"{max(counts, default=0)}"
@@ -213,7 +214,17 @@ def ivim_volumes(bvals: NDArray[np.float64]) -> Selection:
 
 
 def _lower_shells(gradients: Gradients) -> list[Shell]:
-    return [shell for shell in shells_of(gradients) if shell.b <= KURTOSIS_B[1]]
+    return [shell for shell in _directed_shells(gradients) if shell.b <= KURTOSIS_B[1]]
+
+
+def _directed_shells(gradients: Gradients) -> list[Shell]:
+    """List the shells of volumes of which a direction is known."""
+    is_trace = gradients.is_trace
+    listed = [
+        Shell(shell.b, tuple(one for one in shell.volumes if not is_trace[one]))
+        for shell in shells_of(gradients)
+    ]
+    return [shell for shell in listed if shell.volumes]
 
 
 def _full_shells(what: str, gradients: Gradients, least: int) -> list[Shell]:
@@ -247,6 +258,7 @@ def _selected(gradients: Gradients, shells: Sequence[Shell]) -> Selection:
         tuple(_directions(gradients, [shell]) for shell in shells),
         design_condition(gradients.part(volumes)),
         len(volumes) - TENSOR_UNKNOWNS,
+        int(np.count_nonzero(gradients.is_trace)),
     )
 
 

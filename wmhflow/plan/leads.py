@@ -1,0 +1,68 @@
+"""Which of several images can be a series: maps, and volumes without weighting, lie beside it."""
+
+from __future__ import annotations
+
+from wmhflow.bids.query import FoundFile
+from wmhflow.bids.sidecars import inherited_files
+from wmhflow.core.diffusion.gradients import LARGEST_B0
+from wmhflow.errors import InputError
+from wmhflow.files.gradients import load_bvals
+from wmhflow.plan.context import Planning
+from wmhflow.plan.visit import PASSED, Decision
+from wmhflow.registries.series import SeriesDefinition
+
+
+def that_can_lead(
+    planning: Planning, definition: SeriesDefinition, leads: list[FoundFile]
+) -> list[FoundFile]:
+    """Keep the images that have what the series needs; what is passed over is said.
+
+    Parameters
+    ----------
+    planning
+        The visit's.
+    definition
+        The series.
+    leads
+        Images of which one is meant.
+
+    Returns
+    -------
+    list of FoundFile
+        All of them, where none, or each, has it.
+    """
+    faults = {file.path: _fault(planning, definition, file) for file in leads}
+    kept = [file for file in leads if faults[file.path] is None]
+    if not kept or len(kept) == len(leads):
+        return leads
+    for file in leads:
+        if faults[file.path] is not None:
+            why = f"{file.named} is no {definition.title}: {faults[file.path]}"
+            said = Decision(definition.name, PASSED, why)
+            if said not in planning.decisions:
+                planning.decisions.append(said)
+    return kept
+
+
+def _fault(planning: Planning, definition: SeriesDefinition, file: FoundFile) -> str | None:
+    """Say what an image lacks; what cannot be read is said by who uses it."""
+    tables = []
+    for parameter, wanted in definition.files.items():
+        if wanted.beside is None or wanted.optional:
+            continue
+        others = [one.beside for one in definition.files.values() if parameter in one.instead]
+        endings = [wanted.beside, *(ending for ending in others if ending)]
+        there = [one for ending in endings for one in inherited_files(file, ending)]
+        if not there:
+            return f"it has no {' or '.join(endings)} file"
+        tables += there
+    try:
+        count = planning.series_facts(file).n_volumes
+        highest = [float(load_bvals(one.path).max(initial=0.0)) for one in tables]
+    except InputError:
+        return None
+    if tables and count == 1:
+        return "it has one volume"
+    if highest and max(highest) <= LARGEST_B0:
+        return "none of its volumes has diffusion weighting"
+    return None
