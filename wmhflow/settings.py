@@ -684,8 +684,9 @@ class Execution:
         None,
         "--omp-nthreads",
         help="Threads of one step's numeric kernels; results do not depend on it. "
-        "Default: what this process may use, shared by the --nprocs steps. Registrations "
-        "always use one, so that they give the same bytes.",
+        "Default: what this process may use, shared by the --nprocs steps, but four where there "
+        "are four, as steps often run alone. Registrations always use one, so that they give "
+        "the same bytes.",
         parse=PROCESSORS,
         metavar="N",
     )

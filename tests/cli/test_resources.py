@@ -42,6 +42,22 @@ def test_what_was_chosen_wins(tmp_path: Path) -> None:
     assert found == resources.Resources(3, 2, 5.0)
 
 
+@pytest.mark.parametrize(
+    ("processors", "nprocs", "threads"),
+    [(1, None, 1), (2, None, 2), (2, 1, 2), (16, None, 4), (16, 2, 8), (16, 1, 16), (3, 8, 3)],
+)
+def test_a_step_that_runs_alone_may_use_several_processors(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    processors: int,
+    nprocs: int | None,
+    threads: int,
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(processors)))
+    found = resources.find_resources(Execution(nprocs=nprocs), {}, tmp_path)
+    assert (found.nprocs, found.omp_nthreads) == (nprocs or processors, threads)
+
+
 def test_a_read_only_home_falls_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file" / "below"))

@@ -23,6 +23,9 @@ from wmhflow.files.caches import (
 from wmhflow.settings import Execution, Resources
 
 CGROUP = Path("/sys/fs/cgroup")
+# A step has so many threads, if there are as many processors, even where as many steps as
+# processors may run: near a person's end, and while images are registered, one step runs alone.
+LEAST_THREADS = 4
 GB = 1024**3
 log = logging.getLogger("wmhflow")
 
@@ -43,7 +46,8 @@ def find_resources(
     """
     processors = usable_processors(environment, cgroup)
     nprocs = chosen.nprocs or processors
-    threads = chosen.omp_nthreads or max(1, processors // nprocs)
+    shared = max(processors // nprocs, min(processors, LEAST_THREADS))
+    threads = chosen.omp_nthreads or shared
     memory = chosen.mem_gb or usable_memory_gb(environment, cgroup)
     return Resources(nprocs, threads, memory)
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from wmhflow.core.arrays.threads import over_items
 from wmhflow.core.measure.coverage import (
     Coverage,
     CoverageWeights,
@@ -65,7 +66,7 @@ from wmhflow.steps.kinds import Facts, LabelImage, MaskImage, Rows, Table, step
 from wmhflow.steps.partition import as_partition, as_regions
 from wmhflow.steps.purity import NO_GUARD, Purity, impure_share, keep_rows, wet_voxels
 from wmhflow.steps.relations import Applied, contradictions, tissue_facts
-from wmhflow.steps.surroundings import AroundLesions
+from wmhflow.steps.surroundings import AroundLesions, Found
 from wmhflow.steps.units import fluid_facts, unit_facts
 
 DEPTH_BINS, MM_PER_BIN, MM_BINS = 20, 1.0, 40
@@ -269,41 +270,49 @@ def load_maps(
     without
         Names of maps that cannot be used: they are NaN everywhere.
     """
-    values, affine = {}, np.eye(4)
     to_maps = np.eye(4) if transform is None else read_itk_affine(transform)
     # nothing showed where they lie
     nowhere = not np.isfinite(to_maps[:3]).all()
-    for path, one in zip(files, options, strict=True):
-        if nowhere or one.name in without:
-            shape, affine, _ = read_header(path)
-            values[one.name] = np.full(shape, np.nan)
-        else:
-            data, affine = load_volume(path)
-            # single precision stays where it is the file's own: half as much to go through
-            exact = data.dtype == np.float32 and one.factor == 1
-            values[one.name] = data if exact else np.asarray(data, dtype=np.float64)
-        affine = trusted_affine(path, affine, trust)
-    told_by = {name for one in options for name in _sisters(one, options)} - set(without)
-    holding = {name: holds_data(values[name]) for name in values if name in told_by}
-    no_data = {
-        one.name: find_no_data(
-            values[one.name],
-            [holding[name] for name in _sisters(one, options) if name in holding],
-            can_be_zero=one.can_be_zero,
-            zeros=zeros,
-        )
-        for one in options
-    }
-    for one in options:
+    unusable = {one.name for one in options if nowhere or one.name in without}
+    n_voxels = math.prod(read_header(files[0])[0])
+    read = over_items(
+        lambda pair: _read_map(*pair, trust, is_usable=pair[1].name not in unusable),
+        zip(files, options, strict=True),
+        n_voxels,
+    )
+    values = {one.name: data for one, (data, _) in zip(options, read, strict=True)}
+    affine = read[-1][1]
+    told_by = sorted({name for one in options for name in _sisters(one, options)} - set(without))
+    held = over_items(lambda name: holds_data(values[name]), told_by, n_voxels)
+    holding = dict(zip(told_by, held, strict=True))
+
+    def judged(one: MapOptions) -> tuple[NoData, Any]:
+        told = [holding[name] for name in _sisters(one, options) if name in holding]
+        found = find_no_data(values[one.name], told, can_be_zero=one.can_be_zero, zeros=zeros)
         if one.factor != 1:
             values[one.name] *= one.factor
-    maps = {
-        one.name: (values[one.name], _is_valid(values[one.name], one) & ~no_data[one.name].missing)
-        for one in options
-    }
+        return found, _is_valid(values[one.name], one) & ~found.missing
+
+    each = dict(zip(values, over_items(judged, options, n_voxels), strict=True))
+    maps = {name: (values[name], valid) for name, (_, valid) in each.items()}
     if transform is not None and not nowhere:
         affine = np.linalg.inv(to_maps) @ affine
-    return LoadedMaps(maps, affine, no_data)
+    return LoadedMaps(maps, affine, {name: found for name, (found, _) in each.items()})
+
+
+def _read_map(
+    path: Path, one: MapOptions, trust: str | None, *, is_usable: bool
+) -> tuple[NDArray[np.floating], NDArray[np.float64]]:
+    """Read a map's values and affine; one that cannot be used is NaN everywhere."""
+    if is_usable:
+        data, affine = load_volume(path)
+        # single precision stays where it is the file's own: half as much to go through
+        exact = data.dtype == np.float32 and one.factor == 1
+        values = data if exact else np.asarray(data, dtype=np.float64)
+    else:
+        shape, affine, _ = read_header(path)
+        values = np.full(shape, np.nan)
+    return values, trusted_affine(path, affine, trust)
 
 
 def _is_valid(values: Any, one: MapOptions) -> Any:
@@ -373,8 +382,13 @@ def region_samples(
     )
     near = AroundLesions(surroundings, kept, loaded.affine)
     penumbra, curves = [], []
-    for name, (values, valid) in loaded.maps.items():
-        shown = near.look_at(name, values, valid, sampled[name]["n_effective"], around.seed)
+
+    def look_at(name: str) -> Found:
+        values, valid = loaded.maps[name]
+        return near.look_at(name, values, valid, sampled[name]["n_effective"], around.seed)
+
+    shown_of = over_items(look_at, loaded.maps, math.prod(whole.map_shape))
+    for name, shown in zip(loaded.maps, shown_of, strict=True):
         penumbra += shown.penumbra
         curves += shown.curves
         sampled[name]["n_effective"] = shown.samples

@@ -69,6 +69,8 @@ class AroundLesions:
     ) -> None:
         self.around = around
         self.shares = pair_shares(weights, gather_cells(weights, map_affine))
+        # found now, and not by each of the threads that look at maps
+        _ = around.entries, around.pairs
 
     def look_at(
         self, name: str, values: Any, valid: Any, n_valid: NDArray[np.float64], seed: int

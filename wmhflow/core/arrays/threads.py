@@ -8,15 +8,18 @@ numba's own pool, because that pool does not survive the forks that workflow eng
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 # A range smaller than this costs less to compute than to hand to a thread.
 SMALLEST_TASK = 1 << 15
 RANGES_PER_THREAD = 4
+# Images of more voxels are not gone through at the same time.
+LARGEST_IMAGE = 1 << 22
 
 
 def thread_count() -> int:
@@ -52,3 +55,39 @@ def over_ranges(kernel: Callable[[int, int], Result], length: int, work: int) ->
     edges = [length * piece // pieces for piece in range(pieces + 1)]
     with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(kernel, edges[:-1], edges[1:]))
+
+
+def over_items(
+    function: Callable[[Item], Result], items: Iterable[Item], n_voxels: int
+) -> list[Result]:
+    """Call `function` of each item, on as many threads as there may be, and return the results.
+
+    For work that takes some time at kernels, at numpy or at compressed files, as these let other
+    threads run.
+
+    Parameters
+    ----------
+    function : callable
+        Touches nothing that a call for another item writes.
+    items : iterable
+        What it is called with, one at a time.
+    n_voxels : int
+        How many voxels each call goes through: calls for large images follow each other, as each
+        takes several times the image's own memory.
+
+    Returns
+    -------
+    list
+        The results in the order of the items. The first error in this order is raised.
+
+    Examples
+    --------
+    >>> over_items(abs, [-3, 2, -1], n_voxels=1)
+    [3, 2, 1]
+    """
+    waiting = list(items)
+    threads = min(thread_count(), len(waiting)) if n_voxels <= LARGEST_IMAGE else 1
+    if threads <= 1:
+        return [function(item) for item in waiting]
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(function, waiting))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wmhflow.core.arrays.threads import over_items
 from wmhflow.core.measure.coverage import (
     Coverage,
     CoverageWeights,
@@ -242,9 +244,14 @@ def statistics_of(
     dict
         Per map the statistics of :func:`wmhflow.core.measure.statistics.region_statistics`.
     """
-    return {
-        name: region_statistics(values, weights, valid) for name, (values, valid) in maps.items()
-    }
+    # found now, and not by each of the threads
+    _ = weights.by_region
+    found = over_items(
+        lambda pair: region_statistics(pair[0], weights, pair[1]),
+        maps.values(),
+        math.prod(weights.map_shape),
+    )
+    return dict(zip(maps, found, strict=True))
 
 
 def means_of(
@@ -273,7 +280,9 @@ def means_of(
     """
     # equal for all maps, and found more slowly than a map is averaged
     unions = unions_of(weights, membership_of(found, rows))
-    return {
-        name: means_of_unions(values, weights, unions, valid)
-        for name, (values, valid) in maps.items()
-    }
+    found_of = over_items(
+        lambda pair: means_of_unions(pair[0], weights, unions, pair[1]),
+        maps.values(),
+        math.prod(weights.map_shape),
+    )
+    return dict(zip(maps, found_of, strict=True))
