@@ -138,8 +138,8 @@ def test_who_wrote_a_table_says_along_which_axes_it_is(
 
 
 BESIDE = [
-    ("desc-FA_dwi", None, 1, "it has no .bval or .b file"),
-    ("model-DTI_desc-MD_dwi", None, 1, "it has no .bval or .b file"),
+    ("desc-FA_dwi", None, 1, "it has one volume"),
+    ("model-DTI_desc-tensor_dwi", None, 6, "it has no .bval or .b file"),
     ("acq-b0_dwi", "0", 1, "it has one volume"),
     ("dir-PA_dwi", "0 0", 2, "none of its volumes has diffusion weighting"),
 ]

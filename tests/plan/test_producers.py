@@ -215,6 +215,40 @@ CASES = {
         },
         "model-dki_param-fa_dwimap.nii.gz of mine is ignored: sub-01_model-tensor_param-fa",
     ),
+    "of two axonal water fractions that of the tensors": (
+        [f"{DWI}_model-{one}_param-awf_dwimap.nii.gz" for one in ("dkimicro", "msdki")],
+        {"AWF": "sub-01_model-dkimicro_param-awf_dwimap.nii.gz"},
+        "model-msdki_param-awf_dwimap.nii.gz of mine is ignored",
+    ),
+    "FORCE is no NODDI": (
+        [f"{DWI}_model-force_param-{one}_dwimap.nii.gz" for one in ("ndi", "odi", "fa", "md")],
+        {},
+        "model-force_param-ndi_dwimap.nii.gz of mine is ignored: model-force is another image",
+    ),
+    "AMICO before version 2": (
+        [f"sub-01/AMICO/NODDI/FIT_{one}.nii.gz" for one in ("ICVF", "OD", "ISOVF", "dir")],
+        {"ICVF": "FIT_ICVF.nii.gz", "OD": "FIT_OD.nii.gz", "ISOVF": "FIT_ISOVF.nii.gz"},
+        "",
+    ),
+    "UK Biobank's folder": (
+        [f"sub-01/dMRI/{one}.nii.gz" for one in ("dti_FA", "dti_L1", "dti_V1", "NODDI_OD")],
+        {"FA": "dti_FA.nii.gz", "AD": "dti_L1.nii.gz", "OD": "NODDI_OD.nii.gz"},
+        "",
+    ),
+    "oxford_asl's calibrated flow in its own space": (
+        [
+            f"sub-01/{place}/{one}.nii.gz"
+            for place in ("native_space", "native_space/pvcorr", "struct_space", "std_space")
+            for one in ("perfusion", "perfusion_calib", "arrival")
+        ],
+        {"CBF": "perfusion_calib.nii.gz", "ATT": "arrival.nii.gz"},
+        "10 images that are no input are not used",
+    ),
+    "maps that are called as a series are none": (
+        [f"{DWI}_odfmodel-DTI_desc-{one}_dwi.nii.gz" for one in ("FA", "MD", "b0")],
+        {},
+        "nothing in -d mine is used",
+    ),
     "two runs cost that map alone": (
         [f"{PERF}_run-{run}_cbf.nii.gz" for run in (1, 2)]
         + [f"{DWI}_model-dki_param-fa_dwimap.nii.gz"],

@@ -376,13 +376,13 @@ def find_series(
                 f"the {definition.title} {leads[0].path.name} is raw; give one that was corrected "
                 f"for motion and distortion with -d, or take it as it is with {_flag(definition)}"
             )
+    if lead.along is None:
+        leads = that_can_lead(planning, definition, leads)
     if not leads:
         moved = [file for file in derived if file.get("space") is not None]
         return _moved_away(definition, moved) if moved else None
     if definition.per is not None:
         leads = _unmoved_first(planning, definition, leads)
-    if len(leads) > 1 and lead.along is None:
-        leads = that_can_lead(planning, definition, leads)
     several = len(leads) > 1 and lead.along is None
     if several or len({_apart_from(file, lead.along) for file in leads}) > 1:
         names = " and ".join(file.named for file in leads[:3])

@@ -11,11 +11,15 @@ from wmhflow.plan.context import Planning
 from wmhflow.plan.visit import PASSED, Decision
 from wmhflow.registries.series import SeriesDefinition
 
+ONE_VOLUME = "it has one volume"
+
 
 def that_can_lead(
     planning: Planning, definition: SeriesDefinition, leads: list[FoundFile]
 ) -> list[FoundFile]:
     """Keep the images that have what the series needs; what is passed over is said.
+
+    An image of one volume is never a series of several.
 
     Parameters
     ----------
@@ -29,14 +33,14 @@ def that_can_lead(
     Returns
     -------
     list of FoundFile
-        All of them, where none, or each, has it.
+        All but those of one volume, where none, or each, has it.
     """
     faults = {file.path: _fault(planning, definition, file) for file in leads}
     kept = [file for file in leads if faults[file.path] is None]
-    if not kept or len(kept) == len(leads):
-        return leads
+    if not kept:
+        kept = [file for file in leads if faults[file.path] != ONE_VOLUME]
     for file in leads:
-        if faults[file.path] is not None:
+        if file not in kept:
             why = f"{file.named} is no {definition.title}: {faults[file.path]}"
             said = Decision(definition.name, PASSED, why)
             if said not in planning.decisions:
@@ -46,6 +50,10 @@ def that_can_lead(
 
 def _fault(planning: Planning, definition: SeriesDefinition, file: FoundFile) -> str | None:
     """Say what an image lacks; what cannot be read is said by who uses it."""
+    try:
+        count = planning.series_facts(file).n_volumes
+    except InputError:
+        return None
     tables = []
     for parameter, wanted in definition.files.items():
         if wanted.beside is None or wanted.optional:
@@ -53,16 +61,15 @@ def _fault(planning: Planning, definition: SeriesDefinition, file: FoundFile) ->
         others = [one.beside for one in definition.files.values() if parameter in one.instead]
         endings = [wanted.beside, *(ending for ending in others if ending)]
         there = [one for ending in endings for one in inherited_files(file, ending)]
+        if count == 1:
+            return ONE_VOLUME
         if not there:
             return f"it has no {' or '.join(endings)} file"
         tables += there
     try:
-        count = planning.series_facts(file).n_volumes
         highest = [float(load_bvals(one.path).max(initial=0.0)) for one in tables]
     except InputError:
         return None
-    if tables and count == 1:
-        return "it has one volume"
     if highest and max(highest) <= LARGEST_B0:
         return "none of its volumes has diffusion weighting"
     return None
