@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from wmhflow.files import template
-from wmhflow.files.template import CACHE_VARIABLE, IMAGES, MASK_PRIORS, cached_template
+from wmhflow.files.template import (
+    CACHE_VARIABLE,
+    CHECKSUMS,
+    IMAGES,
+    MASK_PRIORS,
+    cached_template,
+)
 
 FOUND = cached_template()
 
@@ -45,3 +53,72 @@ def test_what_lies_in_a_given_folder_is_used_and_nothing_is_drawn(
 
     monkeypatch.setattr(template, "_draw_into", draw)
     assert cached_template().folder == tmp_path / FOUND.folder.name
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def turn_a_bit(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def take_another_image(path: Path) -> None:
+    # as whole as the image that it stands for
+    path.write_bytes(path.with_name("white.nii.gz").read_bytes())
+
+
+@pytest.fixture
+def drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of files that stand for the images."""
+
+    def draw(folder: Path) -> None:
+        for name in IMAGES:
+            (folder / f"{name}.nii.gz").write_text(f"what is drawn as {name}")
+
+    monkeypatch.setattr(template, "write_template_priors", draw)
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
+    return cached_template().folder
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("csf.nii.gz", cut),
+        ("brain_mask.nii.gz", turn_a_bit),
+        ("cortex.nii.gz", take_another_image),
+        ("ventricles.nii.gz", Path.unlink),
+        (CHECKSUMS, cut),
+        (CHECKSUMS, Path.unlink),
+    ],
+)
+def test_a_damaged_cache_is_drawn_anew(
+    drawn: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    name: str,
+    damage: Callable[[Path], None],
+) -> None:
+    # every run ended with its file's name until somebody removed it, or went on with another image
+    before = {path.name: path.read_bytes() for path in drawn.iterdir()}
+    damage(drawn / name)
+    with caplog.at_level(logging.WARNING):
+        assert cached_template().folder == drawn
+    assert f"{drawn} was damaged" in caplog.text
+    assert {path.name: path.read_bytes() for path in drawn.iterdir()} == before
+    # nothing else is left, and nothing is drawn again
+    assert list(drawn.parent.iterdir()) == [drawn]
+    monkeypatch.setattr(template, "write_template_priors", None)
+    assert cached_template().folder == drawn
+
+
+def test_a_damaged_cache_that_cannot_be_written_to_is_passed_over(
+    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut(drawn / "csf.nii.gz")
+    (tmp_path / "own").mkdir()
+    monkeypatch.setattr(template, "is_writable", lambda folder: False)
+    monkeypatch.setattr(template, "cache_folder", lambda name: tmp_path / "own")
+    assert cached_template().folder == tmp_path / "own" / drawn.name

@@ -5,9 +5,12 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import importlib.util
+import json
+import logging
 import os
 import shutil
 import tempfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +32,9 @@ PRIORS = ("csf", "cortex", "deep_grey", "white", "ventricles", "infratentorial")
 IMAGES = ("t1w", "brain_mask", *PRIORS)
 # a folder that may be read-only, as in an image: it is looked into first
 CACHE_VARIABLE = "WMHFLOW_CACHE_DIR"
+# beside the images: the checksum of each, since disks and copies damage what lies there for years
+CHECKSUMS = "checksums.json"
+log = logging.getLogger("wmhflow")
 
 
 @dataclass(frozen=True)
@@ -114,22 +120,37 @@ def _key() -> str:
 
 
 def _is_whole(folder: Path) -> bool:
-    return all((folder / f"{name}.nii.gz").is_file() for name in IMAGES)
+    """Tell whether every image is there as it was drawn."""
+    try:
+        noted = json.loads((folder / CHECKSUMS).read_text(encoding="utf-8"))
+        return bool(noted == _checksums(folder))
+    except (OSError, ValueError, RecursionError):
+        return False
+
+
+def _checksums(folder: Path) -> dict[str, int]:
+    return {name: zlib.crc32((folder / f"{name}.nii.gz").read_bytes()) for name in IMAGES}
 
 
 def _draw_into(folder: Path) -> None:
     """Draw the priors into a folder that appears whole; other jobs may draw at the same time."""
     partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".drawn-"))
+    damaged = partial.with_name(f"{partial.name}-damaged")
     try:
         write_template_priors(partial)
+        (partial / CHECKSUMS).write_text(json.dumps(_checksums(partial)), encoding="utf-8")
         partial.chmod(0o755)
+        if folder.exists() and not _is_whole(folder):
+            log.warning("%s was damaged: the template was drawn anew.", folder)
+            folder.rename(damaged)
         partial.replace(folder)
     except OSError:
         # another job was faster: what it drew is the same
         if not _is_whole(folder):
             raise
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        for left in (partial, damaged):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def write_template_priors(folder: Path) -> None:
