@@ -292,7 +292,8 @@ OF_VOLUMES = (
 
 def placed(options: Mapping[str, Any]) -> tuple[str, ...]:
     how = "contrast" if options["is_flair"] else "darkness"
-    return f"wmh_local_{how}", *(f"wmh_fits_better_{name}" for name in WORDS)
+    on_flair = ("wmh_apart_mm", "wmh_cut_share") if options["is_flair"] else ()
+    return f"wmh_local_{how}", *on_flair, *(f"wmh_fits_better_{name}" for name in WORDS)
 
 
 # where given masks lie, by what the step is told

@@ -263,7 +263,7 @@ def test_the_reading_in_which_a_mask_fits_is_named(
 
 def test_a_mask_of_another_person_fits_nowhere_and_is_refused_if_asked(tmp_path: Path) -> None:
     facts = judged(tmp_path, other(), AFFINE, "T1w")
-    assert set(facts) == {"wmh_local_contrast"}
+    assert {name for name, value in facts.items() if value is not None} == {"wmh_local_contrast"}
     assert abs(facts["wmh_local_contrast"] - 0.5) < 0.1
     with pytest.raises(InputError, match=r"mask.nii.gz does not lie.*of this person"):
         judged(tmp_path, other(), AFFINE, "T1w", "fail")

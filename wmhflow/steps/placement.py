@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from wmhflow.ants.transforms import resample_through
+from wmhflow.core.checks.fit import cut_share, fitting_shift_mm
 from wmhflow.core.checks.place import (
     LEAST_CONTRAST,
     better_reading,
@@ -30,6 +32,11 @@ from wmhflow.steps.kinds import Facts, LabelImage, step
 SAME_PLACE_MM = 0.01
 # The severest disease leaves more than this of the white matter.
 MOST_OF_WHITE = 0.8
+# A mask that lies further beside what is bright is marked, and fails its person where that is asked
+# for and it lies further than two images of one head may be apart.
+MOST_APART_MM, MOST_LET_THROUGH_MM = 0.8, 2.0
+# More of its largest cross-section does not end in one plane while the lesions go on.
+MOST_CUT = 0.25
 FLIPS = ("mirrored", "front_to_back", "upside_down")
 WORDS = {
     "in_T1w_space": "in the space of the T1w",
@@ -131,12 +138,79 @@ def judge_placement(
         readings = other_readings(in_file, mask, natives, space, chains, inverse, trust)
         tried = {name: fit(placed(reading, image, how)) for name, reading in readings}
     better = better_reading(found, tried)
+    beside = _beside(in_file, image, as_given, tissue, fit) if is_flair else NOT_BESIDE
     said = _said(in_file, space, found, better, tried)
-    if said and quality == "fail":
+    said = said if better else beside.moved or said
+    if said and quality == "fail" and (not found >= LEAST_CONTRAST or better or beside.is_far):
         raise InputError(f"{said} --registration-qc flag lets it through.")
-    if said:
-        log.warning("%s", said)
-    return Placement(_facts(found, better, tried, is_flair=is_flair))
+    for sentence in filter(None, (said, beside.cut)):
+        log.warning("%s", sentence)
+    return Placement(_facts(found, better, tried, is_flair=is_flair) | beside.facts)
+
+
+class Beside(NamedTuple):
+    """How far a mask lies from where it fits, and how much of it was cut off; and how it is said.
+
+    ``is_far`` says that it lies further off than two images of one head may be apart.
+    """
+
+    facts: Facts
+    moved: str | None = None
+    cut: str | None = None
+    is_far: bool = False
+
+
+NOT_BESIDE = Beside({})
+
+
+def _beside(
+    path: Path,
+    image: Grid3D,
+    mask: NDArray[np.bool_],
+    tissue: LabelImage,
+    fit: Callable[[NDArray[np.bool_]], float],
+) -> Beside:
+    """Tell how far a mask lies from where it fits best on a FLAIR, and how much was cut off."""
+    brain = class_of(tissue.data) > 0
+    sizes = spacing_of(image.affine)
+    shift = fitting_shift_mm(image.data, mask, brain, sizes)
+    if shift is None or not fit(_moved(mask, np.rint(shift / sizes))) >= LEAST_CONTRAST:
+        # it is too little to tell, or fits nowhere near
+        return Beside({"wmh_apart_mm": None, "wmh_cut_share": None})
+    apart, moved, cut = float(np.linalg.norm(shift)), None, None
+    # beside its lesions, a mask ends where they go on
+    is_beside = apart > MOST_APART_MM
+    share = None if is_beside else cut_share(image.data, mask, brain, sizes)
+    if is_beside:
+        way = _in_words(image.affine[:3, :3] @ (shift / sizes))
+        moved = (
+            f"{path} lies {apart:.1f} mm beside what is bright on the FLAIR: it fits if it is "
+            f"moved {way}; is it of this scan, and did its header lose a voxel, or half of one?"
+        )
+    if share is not None and share > MOST_CUT:
+        cut = (
+            f"{path} ends in one plane beyond which lesions go on ({100 * share:.0f} % of its "
+            "largest cross-section); was it cut, or does it cover a part of the brain? It is "
+            "marked 'check'."
+        )
+    facts: Facts = {"wmh_apart_mm": apart, "wmh_cut_share": share}
+    return Beside(facts, moved, cut, apart > MOST_LET_THROUGH_MM)
+
+
+def _moved(mask: NDArray[np.bool_], voxels: NDArray[np.float64]) -> NDArray[np.bool_]:
+    moved: NDArray[np.bool_] = ndimage.shift(mask.astype(np.uint8), voxels, order=0) > 0
+    return moved
+
+
+def _in_words(mm: NDArray[np.float64]) -> str:
+    """Say a shift in the world in words, its parts below a tenth of a millimetre left out."""
+    ways = (("right", "left"), ("forward", "back"), ("up", "down"))
+    parts = [
+        f"{abs(part):.1f} mm {words[0] if part > 0 else words[1]}"
+        for part, words in zip(mm.tolist(), ways, strict=True)
+        if abs(part) >= 0.1
+    ]
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if parts[:-1] else parts)
 
 
 def placed(reading: Reading, image: Grid3D, how: str) -> NDArray[np.bool_]:

@@ -1,0 +1,198 @@
+"""How far a given lesion mask lies from where it fits best, and whether lesions go on beyond it."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import ndimage
+
+from wmhflow.core.arrays.validation import check_same_shape, checked_mask, checked_volume
+from wmhflow.core.space.grids import box_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+
+    from wmhflow.core.arrays.validation import Spacing
+
+# Lesions are compared with the brain up to this far from them.
+AROUND_MM = 4.0
+# A mask is looked for up to this far, along each axis, from where it lies.
+REACH_MM = 6.0
+# Smaller lesions fit noise as well.
+LEAST_MM3, LEAST_VOXELS = 300.0, 20
+# What ends within a smaller area is the tip of a lesion.
+LEAST_CUT_MM2 = 30.0
+# Where a mask fits as well as anywhere, but for this share, it lies right: one of the middles of
+# lesions may lie anywhere in these.
+AS_WELL = 0.01
+# Of the brightness in the mask, so many percent are no brighter.
+BRIGHT_PERCENTILE = 90
+
+
+def fitting_shift_mm(
+    image: NDArray[np.floating],
+    mask: NDArray[np.bool_],
+    brain: NDArray[np.bool_],
+    spacing: Spacing,
+) -> NDArray[np.float64] | None:
+    """Find the shift that brings a mask to where the image is brightest in it beside around it.
+
+    Parameters
+    ----------
+    image
+        FLAIR of shape (X, Y, Z), any unit.
+    mask, brain
+        Same shape: the lesions, and the brain.
+    spacing
+        Voxel size in mm.
+
+    Returns
+    -------
+    ndarray or None
+        Along each axis of the array, mm, to parts of a voxel; the nearest place from where no step
+        leads to a better one, or 0 where it is hardly better. None below 0.3 mL or 20 voxels, and
+        where the image shows nothing.
+
+    Examples
+    --------
+    >>> true = np.zeros((30, 30, 30), bool)
+    >>> true[12:18, 12:18, 12:18] = True
+    >>> moved = np.roll(true, 2, axis=0)
+    >>> fitting_shift_mm(true * 1.0, moved, np.ones_like(true), (2, 2, 2))
+    array([-4.,  0.,  0.])
+    """
+    image, mask = checked_volume(image, "image"), checked_mask(mask, "mask")
+    brain = checked_mask(brain, "brain")
+    check_same_shape(image=image, mask=mask, brain=brain)
+    if np.count_nonzero(mask) < max(LEAST_VOXELS, LEAST_MM3 / float(np.prod(spacing))):
+        return None
+    sizes = np.asarray(spacing, np.float64)
+    reach = np.maximum(np.ceil(REACH_MM / sizes), 1).astype(int) + 1
+    box = box_of(mask, [int(np.ceil(AROUND_MM / size)) for size in spacing])
+    inside, away = mask[box], ndimage.distance_transform_edt(~mask[box], sampling=spacing)
+    ring = (away > 0) & (away <= AROUND_MM) & brain[box]
+    values = _clipped(image, mask, ring, brain, box, reach)
+    if values is None:
+        return None
+    places = [np.argwhere(part) + reach for part in (inside, ring)]
+
+    def fit(shift: tuple[int, ...]) -> float:
+        bright, plain = (values[tuple((place + shift).T)].mean() for place in places)
+        return float(bright - plain)
+
+    return _climbed(fit, reach - 1) * sizes
+
+
+def _clipped(
+    image: NDArray[np.floating],
+    mask: NDArray[np.bool_],
+    ring: NDArray[np.bool_],
+    brain: NDArray[np.bool_],
+    box: tuple[slice, ...],
+    reach: NDArray[np.signedinteger],
+) -> NDArray[np.float32] | None:
+    """Cut out what a mask can be moved over, from 0 (as around it, or darker) to 1 (as in it)."""
+    if not ring.any():
+        return None
+    low = float(np.median(image[box][ring]))
+    high = float(np.percentile(image[mask], BRIGHT_PERCENTILE))
+    if not high > low:
+        return None
+    scaled = np.clip((image.astype(np.float32) - low) / (high - low), 0, 1)
+    wide = np.pad(np.where(brain, scaled, np.float32(0)), [(one, one) for one in reach])
+    return np.asarray(
+        wide[tuple(slice(one.start, one.stop + 2 * edge) for one, edge in
+                   zip(box, reach.tolist(), strict=True))]
+    )  # fmt: skip
+
+
+def _climbed(
+    fit: Callable[[tuple[int, ...]], float], reach: NDArray[np.signedinteger]
+) -> NDArray[np.float64]:
+    """Go to the best of 27 neighbours until none is better; then to the top of parabolas."""
+    known: dict[tuple[int, ...], float] = {}
+
+    def at(shift: tuple[int, ...]) -> float:
+        if shift not in known:
+            known[shift] = fit(shift) if np.all(np.abs(shift) <= reach) else -np.inf
+        return known[shift]
+
+    here: tuple[int, ...] = (0, 0, 0)
+    while True:
+        steps = product((0, -1, 1), repeat=3)
+        best = max((tuple(np.add(here, step).tolist()) for step in steps), key=at)
+        if at(best) <= at(here):
+            break
+        here = best
+    if at((0, 0, 0)) > (1 - AS_WELL) * at(here):
+        return np.zeros(3)
+    parts = []
+    for axis in range(3):
+        step = np.eye(3, dtype=int)[axis]
+        below, above = (at(tuple((np.array(here) + way * step).tolist())) for way in (-1, 1))
+        bend = below - 2 * at(here) + above
+        known_bend = np.isfinite(bend) and bend < 0
+        parts.append((below - above) / (2 * bend) if known_bend else 0.0)
+    return np.add(here, parts)
+
+
+def cut_share(
+    image: NDArray[np.floating],
+    mask: NDArray[np.bool_],
+    brain: NDArray[np.bool_],
+    spacing: Spacing,
+) -> float | None:
+    """Measure how much of a mask ends in one plane beyond which lesions go on.
+
+    Parameters
+    ----------
+    image, mask, brain, spacing
+        As for :func:`fitting_shift_mm`.
+
+    Returns
+    -------
+    float or None
+        Of the outermost slices of the mask along each axis, the area of the one beyond which most
+        voxels are as bright as lesions, over the mask's largest cross-section along that axis. 0
+        where that area is below 30 mm^2. None where :func:`fitting_shift_mm` says nothing.
+
+    Examples
+    --------
+    >>> lesion = np.zeros((20, 20, 20), bool)
+    >>> lesion[5:15, 5:15, 5:15] = True
+    >>> half = lesion & (np.arange(20) < 10)
+    >>> both = [cut_share(lesion * 1.0, one, ~half | half, (1, 1, 1)) for one in (lesion, half)]
+    >>> [float(one) for one in both]
+    [0.0, 1.0]
+    """
+    image, mask = checked_volume(image, "image"), checked_mask(mask, "mask")
+    brain = checked_mask(brain, "brain")
+    check_same_shape(image=image, mask=mask, brain=brain)
+    if np.count_nonzero(mask) < max(LEAST_VOXELS, LEAST_MM3 / float(np.prod(spacing))):
+        return None
+    box = box_of(mask, [int(np.ceil(AROUND_MM / size)) for size in spacing])
+    away = ndimage.distance_transform_edt(~mask[box], sampling=spacing)
+    ring = (away > 0) & (away <= AROUND_MM) & brain[box]
+    if not ring.any():
+        return None
+    bright = (np.median(image[box][ring]) + np.median(image[mask])) / 2
+    return max(_bright_ends((image > bright) & brain, mask, spacing), default=0.0)
+
+
+def _bright_ends(
+    bright: NDArray[np.bool_], mask: NDArray[np.bool_], spacing: Spacing
+) -> Iterator[float]:
+    for axis in range(3):
+        area = float(np.prod(spacing)) / spacing[axis]
+        filled, here = np.moveaxis(bright, axis, 0), np.moveaxis(mask, axis, 0)
+        counts = here.sum((1, 2))
+        slices = np.flatnonzero(counts)
+        for last, beyond in ((slices[0], slices[0] - 1), (slices[-1], slices[-1] + 1)):
+            # beyond the last slice of the image nobody can see
+            if 0 <= beyond < len(counts):
+                on = int(np.count_nonzero(here[last] & filled[beyond]))
+                yield on / int(counts.max()) if on * area >= LEAST_CUT_MM2 else 0.0
