@@ -20,7 +20,7 @@ from wmhflow.core.space.grids import (
     uncropped,
 )
 from wmhflow.core.tissue.bias import correct_bias
-from wmhflow.core.tissue.brain import Shown, filled_foreground, what_is_shown
+from wmhflow.core.tissue.brain import Shown, filled_foreground, what_is_shown, with_fluid
 from wmhflow.core.tissue.brain_mask import refine_brain_mask
 
 if TYPE_CHECKING:
@@ -114,8 +114,8 @@ def shared_brain(
     shown = what_is_shown(head.data, head.voxel_mm3)
     if not shown.without_skull:
         return mask
-    body = mask if shown is Shown.BRAIN else filled_foreground(head.data)
     sizes = head.voxel_sizes_mm
+    body = mask if shown is Shown.BRAIN else with_fluid(filled_foreground(head.data), sizes)
     shared = body & other
     if np.count_nonzero(shared & mask) < LEAST_SHARED * np.count_nonzero(mask):
         return mask
@@ -143,7 +143,7 @@ def _brain_of(
         near = np.count_nonzero(body[box] & within(inner, FAR_MM, sizes))
         far = np.count_nonzero(body) - near
         if far < STRIPPED_SHARE * np.count_nonzero(body):
-            refined &= body[box]
+            refined &= with_fluid(body, sizes)[box]
     return np.asarray(uncropped(refined, box, head.data.shape))
 
 
@@ -154,7 +154,7 @@ def _without_neck(
 
     Left in, they are taken for cerebellum, and the warp to the template tears the brain.
     """
-    body = filled_foreground(head.data)
+    body = with_fluid(filled_foreground(head.data), head.voxel_sizes_mm)
     try:
         rough = lay_template_mask(head, template, template_mask, seed)
     except UnfitImageError:

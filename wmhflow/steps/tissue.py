@@ -17,7 +17,7 @@ from wmhflow.core.checks import sanity
 from wmhflow.core.regions.nawm import combine_tissues, normal_appearing_white_matter
 from wmhflow.core.space.geometry import spacing_of
 from wmhflow.core.space.grids import Grid3D, box_around, cropped, uncropped
-from wmhflow.core.tissue.brain import Shown, filled_foreground, what_is_shown
+from wmhflow.core.tissue.brain import Shown, filled_foreground, what_is_shown, with_fluid
 from wmhflow.core.tissue.labelling import WarpedPriors
 from wmhflow.core.tissue.parcellation import complete_hemispheres, recode, unknown_codes
 from wmhflow.core.tissue.segment import segment_tissue
@@ -236,7 +236,7 @@ def _brain_of_other(head: Grid3D, other: Grid3D, transform: str) -> NDArray[np.b
     """Bring the brain of the other image, if it is skull-stripped, to the head's grid."""
     if what_is_shown(other.data, other.voxel_mm3) is not Shown.BRAIN:
         return None
-    inside = filled_foreground(other.data)
+    inside = with_fluid(filled_foreground(other.data), other.voxel_sizes_mm)
     body, reached = (
         average_through(Grid3D(values.astype(np.float32), other.affine), head, [transform]) > 0.5
         for values in (inside, np.ones_like(inside))

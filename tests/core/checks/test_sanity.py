@@ -154,6 +154,22 @@ def test_a_small_brain_that_ends_in_its_largest_cross_section_fails(axis: int, s
     assert sanity.cut_share(np.take(brain, kept, axis=axis)) > 0.95
 
 
+def test_fluid_that_was_taken_away_with_the_skull_is_no_blank_part() -> None:
+    # a third of the brain is a ventricle, and a thin fissure leads to it
+    tissue = np.where(radius_mm() < 46, 12, anatomy())
+    fissure = np.zeros(SHAPE, bool)
+    fissure[SHAPE[0] // 2, SHAPE[1] // 2, SHAPE[2] // 2 :] = True
+    values = scan(tissue, T1W)
+    values[(tissue % 10 == 2) | fissure] = 0
+    assert np.mean(values[tissue > 0] == 0) > 0.25
+    facts = sanity.brain_facts(tissue > 0, values, SIZES)
+    assert facts["empty_share"] < 0.01
+    assert sanity.brain_finding(facts) is None
+    contrast = sanity.contrast_facts(values, tissue, SIZES)
+    assert contrast["empty_share"] < 0.01
+    assert not sanity.contrast_findings({"FLAIR": contrast}, True)
+
+
 def test_a_mask_over_blank_image_is_found() -> None:
     tissue = anatomy()
     values = scan(tissue, T1W)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 
 import numpy as np
 import pytest
@@ -140,6 +141,35 @@ def test_sidecars_ask_the_same_question_of_the_image_as_it_was_given(tmp_path) -
         holed = np.where(np.arange(image.size).reshape(image.shape) == 0, np.nan, image)
         path = save_image(tmp_path / f"{kind}.nii", holed, affine)
         assert shows_no_skull(path) is truth.without_skull, kind
+
+
+@cache
+def without_its_fluid():
+    """Draw a brain of which grey and white matter was kept: fissures lead to a wide ventricle."""
+    inside = brain_image() > 0
+    x, y, _ = (np.indices(inside.shape) - (SIDE - 1) / 2) * VOXEL_MM
+    ventricle = ellipsoid((0, 0, 30), (28, 40, 22))
+    sulci = (np.abs(x) < 3) | (np.abs(x) % 24 < 3) & (np.abs(y) > 40)
+    return inside & ~ventricle & ~sulci, inside, ventricle
+
+
+@pytest.mark.parametrize("axes", [(0, 1, 2), (2, 0, 1)])
+@pytest.mark.parametrize("step", [1, 3])
+def test_a_brain_without_its_fluid_gets_it_back(axes, step) -> None:
+    found, inside, ventricle = (
+        np.transpose(part[:, :, ::step], axes) for part in without_its_fluid()
+    )
+    sizes = [(VOXEL_MM, VOXEL_MM, step * VOXEL_MM)[axis] for axis in axes]
+    whole = brain.with_fluid(found, sizes)
+    assert whole[ventricle].all()
+    assert not whole[~inside].any()
+    assert (whole & inside).sum() > 0.95 * inside.sum()
+
+
+@pytest.mark.parametrize("kind", [name for name in KINDS if "brain" in name])
+def test_a_whole_brain_gets_nothing(kind) -> None:
+    body = brain.filled_foreground(KINDS[kind][0])
+    assert brain.with_fluid(body, (VOXEL_MM,) * 3) is body
 
 
 def test_background_need_not_be_zero() -> None:

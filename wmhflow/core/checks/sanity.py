@@ -15,8 +15,8 @@ from scipy import ndimage
 
 from wmhflow.core.arrays.boxes import bounding_box
 from wmhflow.core.arrays.masks import deeper
-from wmhflow.core.tissue.brain import background_value
-from wmhflow.labels.digits import CORTEX, DEEP_GREY, VENTRICLES, WHITE_MATTER, class_of
+from wmhflow.core.tissue.brain import background_value, with_fluid
+from wmhflow.labels.digits import CORTEX, CSF, DEEP_GREY, VENTRICLES, WHITE_MATTER, class_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -40,6 +40,8 @@ LEAST_SMOOTHNESS = 0.3
 SAME_SIZE = 1.01
 BRAIN_L = (0.4, 3.0)
 LARGEST_EMPTY_SHARE = 0.2
+# Fluid of which more than this share is blank was taken away with the skull. Loose, not measured.
+FLUID_TAKEN = 0.5
 # Five label images in voxels of 1 mm and slices of 5 to 8 mm: whole brains have up to 0.35, those
 # without a twentieth 0.32 to 0.73, without a fifth 0.67 to 0.97, without a half 0.87 and more. So
 # what is cut there and small, too, is no whole brain; a vertex beyond the slices is flagged.
@@ -224,8 +226,20 @@ def brain_facts(
         "volume_l": volume_l,
         "cut_share": cut_share(brain),
         "flat_share": flattest_share(brain, voxel_sizes_mm),
-        "empty_share": _empty_share(np.asarray(values)[brain], background_value(values)),
+        "empty_share": _empty_share_of_brain(brain, np.asarray(values), voxel_sizes_mm),
     }
+
+
+def _empty_share_of_brain(
+    brain: NDArray[np.bool_], values: NDArray[Any], voxel_sizes_mm: Spacing
+) -> float | None:
+    """Count the blank share of a brain; fluid that was taken away with the skull is none."""
+    background = background_value(values)
+    share = _empty_share(values[brain], background)
+    if share is None or share <= LARGEST_EMPTY_SHARE:
+        return share
+    whole = with_fluid(brain & (values != background), voxel_sizes_mm)
+    return float(np.count_nonzero(brain & ~whole) / np.count_nonzero(brain))
 
 
 def _empty_share(brain: NDArray[Any], background: float | None) -> float | None:
@@ -478,7 +492,7 @@ def contrast_facts(
         "dark_white_share": _dark_share(values[labels == WHITE_MATTER], values[inside]),
         "below_air_share": _below_air_share(values[labels == WHITE_MATTER], background),
         "dark_tissue_mm3": _dark_tissue(values, labels, white[cubes], voxel_sizes_mm),
-        "empty_share": _empty_share(values[labels > 0], background),
+        "empty_share": _empty_share(values[_shown_tissue(values, labels, background)], background),
     }
 
 
@@ -488,6 +502,15 @@ def _near(tissue: NDArray[Any]) -> tuple[slice, ...]:
     if box is None:
         return (slice(None),) * tissue.ndim
     return tuple(slice(max(0, side.start - 1), side.stop + 1) for side in box)
+
+
+def _shown_tissue(
+    values: NDArray[Any], labels: NDArray[np.uint8], background: float | None
+) -> NDArray[np.bool_]:
+    """Find all tissue, without the fluid where most of it was taken away with the skull."""
+    fluid = np.isin(labels, (CSF, VENTRICLES))
+    gone = background is not None and fluid.any() and float(np.mean(values[fluid] == background))
+    return (labels > 0) & ~fluid if gone and gone > FLUID_TAKEN else labels > 0
 
 
 def _below_air_share(white: NDArray[Any], background: float | None) -> float | None:

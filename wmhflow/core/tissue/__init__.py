@@ -12,7 +12,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
         "bias": ["correct_bias"],
-        "brain": ["background_value", "filled_foreground", "Shown", "what_is_shown"],
+        "brain": ["background_value", "filled_foreground", "with_fluid", "Shown", "what_is_shown"],
         "brain_mask": ["refine_brain_mask"],
         "bridge": ["drawn_labels", "drawn_priors"],
         "labelling": [

@@ -9,9 +9,12 @@ import numpy as np
 
 from wmhflow.core.arrays.boxes import bounding_box
 from wmhflow.core.arrays.components import largest_component, without_holes
+from wmhflow.core.arrays.masks import deeper, within
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from wmhflow.core.arrays.validation import Spacing
 
 # A skull-stripped image holds this much; adult brains with their CSF have 0.9 to 2 litres. Measured
 # on ten stripped images: 1.1 to 2.04 litres, and 2.24 and 2.61 with scraps.
@@ -27,6 +30,10 @@ LARGEST_CUT_OUT_L = 3.0
 # slices of up to 5 mm, with scraps or without, have up to 0.056; heads of a short field of view,
 # padded with zeros, 0.14 to 0.25, and brains that lack 3 cm or more 0.10 to 0.15.
 BOX_FACE_SHARE = 0.12
+# Gaps narrower than twice this are fluid's, and what they lead to. Where they are closed, brains of
+# five label images that were cut out tightly, loosely or with holes, in voxels of 1 mm and slices
+# of 5 mm, grow by at most 0.028, and by 0.08 to 0.25 if their fluid was taken away.
+GAP_MM, FLUID_SHARE, LOOKED_AT_MM = 5.0, 0.05, 2.0
 
 
 def background_value(data: NDArray[Any]) -> float | None:
@@ -85,6 +92,54 @@ def filled_foreground(data: NDArray[Any]) -> NDArray[np.bool_]:
     if value is None:
         return np.zeros(data.shape, bool)
     return without_holes(largest_component(data != value))
+
+
+def with_fluid(body: NDArray[np.bool_], voxel_sizes_mm: Spacing) -> NDArray[np.bool_]:
+    """Give a brain its fluid back where others kept grey and white matter alone.
+
+    Ventricles open into the cisterns, and no hole is filled then: closed narrow gaps make holes of
+    them.
+
+    Parameters
+    ----------
+    body
+        A brain that was cut out.
+    voxel_sizes_mm
+        Voxel size along each axis.
+
+    Returns
+    -------
+    ndarray
+        The brain with its sulci and ventricles; the body as it is where hardly anything is missing.
+
+    Examples
+    --------
+    >>> ball = np.linalg.norm(np.mgrid[-20:21, -20:21, -20:21], axis=0) < 18
+    >>> emptied = ball & (np.linalg.norm(np.mgrid[-20:21, -20:21, -20:21], axis=0) > 9)
+    >>> emptied[20, 20, 20:] = False
+    >>> bool(with_fluid(emptied, (2, 2, 2))[20, 20, 20]), with_fluid(ball, (2, 2, 2)) is ball
+    (True, True)
+    """
+    box = bounding_box(body)
+    if box is None:
+        return body
+    # some of the voxels tell whether fluid is missing, in a tenth of the time
+    steps = [max(int(LOOKED_AT_MM / size), 1) for size in voxel_sizes_mm]
+    some = body[box][tuple(slice(None, None, step) for step in steps)]
+    sizes = [step * size for step, size in zip(steps, voxel_sizes_mm, strict=True)]
+    if np.count_nonzero(_closed(some, sizes)) < (1 + FLUID_SHARE) * np.count_nonzero(some):
+        return body
+    whole = np.zeros_like(body)
+    whole[box] = _closed(body[box], voxel_sizes_mm)
+    return whole
+
+
+def _closed(body: NDArray[np.bool_], voxel_sizes_mm: Spacing) -> NDArray[np.bool_]:
+    """Close narrow gaps, and fill the holes that there are then."""
+    margins = [int(np.ceil(GAP_MM / size)) + 1 for size in voxel_sizes_mm]
+    padded = np.pad(body, [(margin, margin) for margin in margins])
+    closed = deeper(within(padded, GAP_MM, voxel_sizes_mm), GAP_MM, voxel_sizes_mm) | padded
+    return without_holes(closed)[tuple(slice(margin, -margin) for margin in margins)]
 
 
 class Shown(Enum):
