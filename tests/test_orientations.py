@@ -123,7 +123,9 @@ def assert_same(
     return compared
 
 
-@pytest.mark.parametrize("codes", ["RAS", "LPS", "LIA", "PSR"])
+@pytest.mark.parametrize(
+    "codes", ["RAS", *(pytest.param(one, marks=pytest.mark.slow) for one in ("LPS", "LIA")), "PSR"]
+)
 def test_the_order_of_voxels_changes_no_table(
     coarse: Coarse, plain: Path, tmp_path: Path, codes: str
 ) -> None:

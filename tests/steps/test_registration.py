@@ -61,7 +61,11 @@ def small_head() -> Grid3D:
 
 @pytest.mark.parametrize(
     "motion",
-    [((4, -6, 8), (6, -9, 5)), ((-20, 12, 25), (30, 20, -25)), ((38, -36, 40), (-25, 25, 20))],
+    [
+        pytest.param(((4, -6, 8), (6, -9, 5)), marks=pytest.mark.slow),
+        ((-20, 12, 25), (30, 20, -25)),
+        pytest.param(((38, -36, 40), (-25, 25, 20)), marks=pytest.mark.slow),
+    ],
     ids=["small", "large", "largest"],
 )
 def test_known_motion_is_recovered_across_contrasts(
@@ -90,9 +94,9 @@ def noise_like(head: Grid3D) -> Grid3D:
     ("shift_mm", "kind", "kept"),
     [
         (1.2, "brain", True),
-        (3.0, "slices", True),
+        pytest.param(3.0, "slices", True, marks=pytest.mark.slow),
         (3.5, "brain", False),
-        (1.2, "noise", False),
+        pytest.param(1.2, "noise", False, marks=pytest.mark.slow),
         (1.2, "head", False),
     ],
 )

@@ -48,7 +48,9 @@ def white_error(values, found, white, lesion) -> float:
     return float(abs(np.median(rest)))
 
 
-@pytest.mark.parametrize("load", [0.0, 0.02, 0.2, 0.5])
+@pytest.mark.parametrize(
+    "load", [0.0, *(pytest.param(one, marks=pytest.mark.slow) for one in (0.02, 0.2)), 0.5]
+)
 @pytest.mark.parametrize("sizes_mm", [(2.0, 2.0, 2.0), (1.0, 1.0, 6.0), (5.0, 1.2, 1.2)])
 def test_white_matter_keeps_its_brightness_however_much_of_it_is_lesion(sizes_mm, load) -> None:
     values, priors, brain, white, lesion = head(sizes_mm, load=load)
