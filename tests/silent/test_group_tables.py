@@ -257,6 +257,58 @@ def test_a_run_that_ends_while_it_gathers_leaves_the_old_tables(
     assert len(rows_of(visits[0], "lesions")) == 2
 
 
+@pytest.mark.acts("--allow-missing")
+@pytest.mark.parametrize("more", [[], ["--allow-missing"]])
+@pytest.mark.parametrize("is_finished", [True, False])
+def test_a_visit_that_is_processed_meanwhile_gives_no_rows_of_two_runs(
+    study: tuple[list[str], list[Visit]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    is_finished: bool,
+    more: list[str],
+) -> None:
+    # volumes of the old run stood beside maps of the new one, or beside none
+    words, visits = study
+    out = visits[0].output_dir
+    assert main(words) == 0
+    before = contents(out)
+    gather = run.gather
+
+    def gather_meanwhile(study: object, kind: str, *given: object) -> None:
+        gather(study, kind, *given)
+        if kind == "volumes":
+            record = visits[0].record.read_text()
+            visits[0].record.unlink()
+            visits[0].table("maps").unlink()
+            if is_finished:
+                give(visits[0], "maps", [{"seg": "zones", "index": 1, "mean": 77}])
+                visits[0].record.write_text(record)
+                record_outputs(visits[0])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "gather", gather_meanwhile)
+        assert main([*words, *more]) == 1
+    assert "1 visits were processed while" in capsys.readouterr().err
+    assert contents(out) == before
+
+
+def test_a_table_that_the_last_run_did_not_write_is_not_gathered_with_its_own(
+    study: tuple[list[str], list[Visit]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    # the record was removed, and the run that made it anew had no maps
+    words, visits = study
+    record = json.loads(visits[0].record.read_text())
+    name = visits[0].table("maps").relative_to(visits[0].output_dir).as_posix()
+    del record["outputs"][name]
+    visits[0].record.write_text(json.dumps(record))
+    assert main(words) == 1
+    said = capsys.readouterr().err
+    assert f"{name} was not written by the run that finished this visit" in said
+    visits[0].table("maps").unlink()
+    assert main(words) == 0
+    assert not rows_of(visits[0], "maps")
+
+
 @pytest.mark.parametrize("moment", ["full", "between", "locked"])
 def test_what_a_killed_run_left_is_swept_and_a_living_ones_is_not(
     study: tuple[list[str], list[Visit]], moment: str

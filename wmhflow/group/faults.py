@@ -15,6 +15,7 @@ from wmhflow.products.columns import names
 from wmhflow.products.tables import TABLES, table_columns
 
 CHANGED = " is not as it was written: it was changed or cut"
+FOREIGN = " was not written by the run that finished this visit: remove it if it is an older one's"
 # Every finished visit has these.
 ALWAYS = ("volumes", "lesions")
 WHAT_TO_DO = (
@@ -60,6 +61,9 @@ def find_faults(visit: Visit) -> Iterator[Fault]:
         if not (path.exists() or path.is_symlink()):
             if kind in ALWAYS or name in outputs:
                 yield Fault(visit, kind, f"{visit}: {name} is missing. {WHAT_TO_DO}")
+            continue
+        if outputs and name not in outputs:
+            yield Fault(visit, kind, f"{visit}: {name}{FOREIGN}. {WHAT_TO_DO}")
             continue
         columns = table_columns(kind, schemes)
         what = _damage(visit, kind, outputs.get(name), names(columns))

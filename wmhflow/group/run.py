@@ -83,6 +83,7 @@ def _gathered(settings: Settings, subjects: Sequence[str], visits: Sequence[Visi
     for name in ("group", "phenotype"):
         remove_leftovers(settings.output_dir / name)
     damaged: list[InputError] = []
+    before = {visit: _seen(visit) for visit in visits}
     study = read_study(settings.output_dir, visits, damaged.append)
     study = replace(study, layers_p=settings.reporting.layers_p)
     for error in damaged:
@@ -96,6 +97,16 @@ def _gathered(settings: Settings, subjects: Sequence[str], visits: Sequence[Visi
         return FAILED
     with stage_in(settings.output_dir) as stage:
         faults = _make(replace(study, written_to=stage, left_out={}))
+        again = [visit for visit, seen in before.items() if _seen(visit) != seen]
+        if again:
+            # rows of one visit may be of two runs
+            shown = ", ".join(map(str, again[:MOST_NAMED]))
+            print(
+                f"{len(again)} visits were processed while their tables were gathered ({shown}): "
+                "the study's tables are as they were. Run the group level again.",
+                file=sys.stderr,
+            )
+            return FAILED
         n_left_out = len({fault.visit for fault in faults})
         for fault in faults:
             print(fault.said, file=sys.stderr)
@@ -117,6 +128,18 @@ def _gathered(settings: Settings, subjects: Sequence[str], visits: Sequence[Visi
     _say_who_is_no_more(settings, subjects, visits)
     print(f"{len(study.visits)} visits gathered; tables are in {settings.output_dir / 'group'}.")
     return OK
+
+
+def _seen(visit: Visit) -> tuple[int, int, int] | None:
+    """Tell a record from any other that takes its place: none is there while a visit is processed.
+
+    The record is the last file that is written of a visit, and the first that goes.
+    """
+    try:
+        facts = visit.record.stat()
+    except OSError:
+        return None
+    return facts.st_ino, facts.st_mtime_ns, facts.st_size
 
 
 def _make(study: Study) -> list[Fault]:
