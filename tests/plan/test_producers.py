@@ -179,6 +179,17 @@ CASES = {
     ),
     "one tissue's flow is no flow": ([f"{PERF}_desc-basilGM_cbf.nii.gz"], {}, "basilGM_cbf"),
     "a series alone is no map": ([f"{PERF}_cbf.nii.gz=4D"], {}, "it is 4D"),
+    # it is also what R1 is computed from, which reads it as a series
+    "T1 of several volumes is no map": (
+        [f"{ANAT}_T1map.nii.gz=4D"],
+        {},
+        "T1map | refused | sub-01_T1map.nii.gz of mine is not used: it is 4D",
+    ),
+    "nor is anything made of a T2w of several": (
+        [f"{ANAT}_T2w.nii.gz=4D"],
+        {},
+        "where one 3D image is meant",
+    ),
     "the mean before another space": (
         [f"{PERF}_space-T1w_desc-basil_cbf.nii.gz", f"{PERF}_cbf.nii.gz"],
         {"CBF": "sub-01_cbf.nii.gz"},

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from wmhflow.bids.query import IMAGE_EXTENSIONS, FoundFile
 from wmhflow.bids.sidecars import inherited_files
 from wmhflow.errors import InputError, UsageError
-from wmhflow.files.inspection import odd_size, same_lattice
+from wmhflow.files.inspection import inspect_image, odd_size, same_lattice
 from wmhflow.plan.context import Planning
 from wmhflow.plan.leads import that_can_lead
 from wmhflow.plan.nearest import FoundSeries, what_stands_nearer
@@ -273,15 +273,23 @@ class Computing:
         key = definition.name + which
         if key not in self._series:
             found = find_series(self.planning, self.visit, definition, self.is_unmoved)
-            odd = None if found is None or isinstance(found, str) else self._odd_size(found)
+            odd = (
+                None
+                if found is None or isinstance(found, str)
+                else self._odd_size(definition, found)
+            )
             self._series[key] = odd or found
         return self._series[key]
 
-    def _odd_size(self, found: FoundSeries) -> str | None:
-        """Say why the header of a series cannot be right, or read."""
-        for file in listed_files(found):
-            if file.path.name.endswith(IMAGE_EXTENSIONS):
+    def _odd_size(self, series: SeriesDefinition, found: FoundSeries) -> str | None:
+        """Say why the header of a series cannot be right, or read, or is one of several volumes."""
+        for parameter, files in found.items():
+            for file in files if isinstance(files, tuple) else (files,):
+                if not file.path.name.endswith(IMAGE_EXTENSIONS):
+                    continue
                 try:
+                    if not series.files[parameter].volumes and self.planning.is_series(file):
+                        inspect_image(file.path)
                     odd = odd_size(self.planning.series_facts(file))
                 except InputError as error:
                     return str(error)

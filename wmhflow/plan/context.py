@@ -162,6 +162,10 @@ class Planning:
 
     def is_series(self, file: FoundFile) -> bool:
         """Tell whether an image is 4D; what else is wrong with it is said by who uses it."""
+        known = self._facts.get(file.path)
+        if known is not None:
+            # it may have been read as a series before
+            return known.n_volumes > 1
         try:
             self.facts(file)
         except InputError:

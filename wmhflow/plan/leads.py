@@ -50,26 +50,22 @@ def that_can_lead(
 
 def _fault(planning: Planning, definition: SeriesDefinition, file: FoundFile) -> str | None:
     """Say what an image lacks; what cannot be read is said by who uses it."""
-    try:
-        count = planning.series_facts(file).n_volumes
-    except InputError:
+    endings = [
+        [one.beside, *(more.beside for more in definition.files.values() if name in more.instead)]
+        for name, one in definition.files.items()
+        if one.beside and not one.optional
+    ]
+    if not endings:
         return None
-    tables = []
-    for parameter, wanted in definition.files.items():
-        if wanted.beside is None or wanted.optional:
-            continue
-        others = [one.beside for one in definition.files.values() if parameter in one.instead]
-        endings = [wanted.beside, *(ending for ending in others if ending)]
-        there = [one for ending in endings for one in inherited_files(file, ending)]
-        if count == 1:
+    try:
+        if planning.series_facts(file).n_volumes == 1:
             return ONE_VOLUME
-        if not there:
-            return f"it has no {' or '.join(endings)} file"
-        tables += there
-    try:
-        highest = [float(load_bvals(one.path).max(initial=0.0)) for one in tables]
+        highest = 0.0
+        for some in endings:
+            tables = [one for ending in some if ending for one in inherited_files(file, ending)]
+            if not tables:
+                return f"it has no {' or '.join(ending for ending in some if ending)} file"
+            highest = max(highest, *(load_bvals(one.path).max(initial=0.0) for one in tables))
     except InputError:
         return None
-    if highest and max(highest) <= LARGEST_B0:
-        return "none of its volumes has diffusion weighting"
-    return None
+    return None if highest > LARGEST_B0 else "none of its volumes has diffusion weighting"

@@ -19,6 +19,7 @@ class SeriesFile:
     beside: str | None = None
     optional: bool = False
     on_grid: bool = False
+    volumes: bool = False
     instead: tuple[str, ...] = ()
 
 

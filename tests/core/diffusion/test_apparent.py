@@ -38,11 +38,26 @@ def test_it_is_the_mean_of_a_tensor_whatever_its_axes(vectors: np.ndarray, angle
     assert trace_signal(signals, trace)[0] == pytest.approx(expected, rel=1e-9)
 
 
-def test_a_trace_image_beside_its_directions_counts_alone() -> None:
-    bvals, listed = series(1000, np.concatenate([AXES, np.zeros((1, 3))]))
-    chosen, trace = adc_volumes(bvals, listed, 5)
-    assert (chosen.volumes, trace.n_directions) == ((0, 4), 0)
-    signals = np.array([[100, 1, 2, 3, 100 * np.exp(-0.62)]])
+@pytest.mark.parametrize("place", [0, 2, 3])
+def test_directions_count_and_not_the_trace_that_a_scanner_made_of_them(place: int) -> None:
+    """Which says the same; and a direction that the table has lost is 0, too, and is no trace."""
+    bvals, listed = series(1000, np.insert(SIX, place, 0, axis=0))
+    tensor = turned(turned(STICK, 30, 2), 25, 0)
+    signals = 700 * tensor_signal(tensor, bvals, listed)[None]
+    signals[0, 1 + place] = 3.0
+    chosen, trace = adc_volumes(bvals, listed, 8)
+    assert 1 + place not in chosen.volumes
+    assert trace.n_directions == 6
+    found = apparent_diffusion(signals, bvals, trace)
+    assert found[0] == pytest.approx(np.trace(tensor) / 3, rel=1e-9)
+
+
+@pytest.mark.parametrize("n_traces", [1, 3])
+def test_traces_without_a_direction_beside_them_are_averaged(n_traces: int) -> None:
+    bvals, listed = series(1000, np.zeros((n_traces, 3)))
+    chosen, trace = adc_volumes(bvals, listed, 1 + n_traces)
+    assert (chosen.volumes, trace.n_directions) == (tuple(range(1 + n_traces)), 0)
+    signals = np.array([[100, *[100 * np.exp(-0.62)] * n_traces]])
     assert apparent_diffusion(signals, bvals, trace)[0] == pytest.approx(0.62e-3, rel=1e-12)
 
 
@@ -84,6 +99,8 @@ def test_the_one_b_nearest_to_1000_counts(shells, b: float) -> None:
         ([0, 1000, 1000], [*AXES[:1], *AXES[:2]], "2 directions that are not spread"),
         ([0, 1000, 1000, 1000], [AXES[0]] * 4, "3 directions that are not spread"),
         ([0, 1000, 1000], None, "without a table of directions"),
+        # of two directions no trace was made: the third has lost its own
+        ([0, 1000, 1000, 1000], [*AXES[:1], *AXES[:2], [0, 0, 0]], "2 directions that are not"),
         ([0, 200, 400], None, "no b of 490 to 1530"),
         ([0, 2000], None, "its b-values: 2000"),
         ([500, 1000], None, "without diffusion weighting"),

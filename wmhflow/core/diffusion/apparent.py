@@ -131,19 +131,22 @@ def _trace_of(shell: Shell, vectors: NDArray[np.float64] | None) -> Trace:
     if not np.isfinite(lengths).all():
         raise UnfitSeriesError(f"its directions of b = {shell.b:.0f} are not all finite")
     without = lengths < NO_DIRECTION
-    if without.any():
-        # a scanner's own trace beside the directions that it was made of
-        volumes = tuple(v for v, is_trace in zip(shell.volumes, without, strict=True) if is_trace)
-        return Trace(Shell(shell.b, volumes), (1 / len(volumes),) * len(volumes), 0)
-    if (np.abs(lengths - 1) > UNIT_TOLERANCE).any():
+    if without.all():
+        return Trace(shell, (1 / count,) * count, 0)
+    directed = lengths[~without]
+    if (np.abs(directed - 1) > UNIT_TOLERANCE).any():
         raise UnfitSeriesError(f"its directions of b = {shell.b:.0f} are not of length 1")
-    shares = _even_shares(mine / lengths[:, None])
+    # what a scanner made of its directions says what they say; and a direction that the table has
+    # lost is 0, too, and no trace
+    shares = _even_shares(mine[~without] / directed[:, None])
     if shares is None:
-        what = "one direction" if count == 1 else f"{count} directions that are not spread evenly"
+        what = f"{directed.size} directions that are not spread evenly"
+        what = "one direction" if directed.size == 1 else what
         raise UnfitSeriesError(
             f"b = {shell.b:.0f} has {what}, which cannot give the mean of all directions"
         )
-    return Trace(shell, tuple(shares.tolist()), count)
+    volumes = tuple(np.asarray(shell.volumes)[~without].tolist())
+    return Trace(Shell(shell.b, volumes), tuple(shares.tolist()), len(volumes))
 
 
 def _even_shares(vectors: NDArray[np.float64]) -> NDArray[np.float64] | None:
