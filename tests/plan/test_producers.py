@@ -241,6 +241,11 @@ CASES = {
         {"ICVF": "FIT_ICVF.nii.gz", "OD": "FIT_OD.nii.gz", "ISOVF": "FIT_ISOVF.nii.gz"},
         "",
     ),
+    "TractoFlow's names": (
+        [f"sub-01/DTI_Metrics/sub-01__{one}.nii.gz" for one in ("fa", "md", "ad", "rd", "ga")],
+        {f"{one.upper()}": f"sub-01__{one}.nii.gz" for one in ("fa", "md", "ad", "rd")},
+        "not used: sub-01__ga.nii.gz",
+    ),
     "UK Biobank's folder": (
         [f"sub-01/dMRI/{one}.nii.gz" for one in ("dti_FA", "dti_L1", "dti_V1", "NODDI_OD")],
         {"FA": "dti_FA.nii.gz", "AD": "dti_L1.nii.gz", "OD": "NODDI_OD.nii.gz"},

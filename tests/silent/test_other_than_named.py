@@ -260,6 +260,21 @@ def test_a_map_of_a_kind_that_is_not_read_is_said(
     assert left_out_measures(visit) == {"map_T1map_refused": 1}
 
 
+@pytest.mark.parametrize("name", ["sub-01_FA.mif", "sub-01__fa.mif.gz", "sub-01_fa_dti.NII"])
+def test_so_it_is_where_the_name_is_a_program_s_own(
+    raw: Path, derivatives: Path, name: str
+) -> None:
+    mask(derivatives)
+    give(derivatives, "T1map", NOISE, "s")
+    path = derivatives / "sub-01" / "metrics" / name
+    path.parent.mkdir()
+    path.touch()
+    visit = plan_one(raw, derivatives)
+    notes = [line.why for line in visit.decisions if line.state == "note"]
+    assert f"not read: {name}; save as .nii.gz what is meant" in notes
+    assert left_out_measures(visit) == {"map_FA_refused": 1}
+
+
 @pytest.mark.parametrize("ending", [".img", ".nrrd", ".NII.GZ"])
 def test_a_parcellation_of_a_kind_that_is_not_read_is_not_replaced_in_silence(
     raw: Path, derivatives: Path, ending: str

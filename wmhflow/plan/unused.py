@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from difflib import SequenceMatcher
 from functools import lru_cache
 
@@ -16,7 +17,12 @@ from wmhflow.plan.sessions import is_same_session
 from wmhflow.plan.tissues import is_parcellation
 from wmhflow.plan.visit import PASSED, UNUSABLE, Computed, VisitPlan
 from wmhflow.registries.maps import MapDefinition
-from wmhflow.registries.producers import IMAGE_ENDINGS, UNREAD_ENDINGS, looks_like_wmh
+from wmhflow.registries.producers import (
+    IMAGE_ENDINGS,
+    UNREAD_ENDINGS,
+    looks_like_wmh,
+    recognise_name,
+)
 from wmhflow.registries.spaces import kind_of_space
 
 MOST_NAMED = 4
@@ -29,6 +35,8 @@ WMH_NAME = "label-WMH_mask"
 # What label- a mask of WMH may have.
 WMH_LABELS = ("WMH", "WML", "lesion", "L")
 PARCELLATION_NAME = "desc-aparcaseg_dseg"
+# the longest first: .mif.gz before .gz
+_OTHER_ENDINGS = sorted((*IMAGE_ENDINGS, *UNREAD_ENDINGS), key=len, reverse=True)
 
 
 def check_lookalikes(planning: Planning, visit: VisitPlan, infarcts: Sequence[FoundFile]) -> None:
@@ -169,7 +177,17 @@ def _unread(dataset: Dataset, planning: Planning) -> Iterator[FoundFile]:
         name = file.path.name
         is_other = name.lower().endswith((*IMAGE_ENDINGS, *UNREAD_ENDINGS))
         if is_other and not name.endswith(IMAGE_ENDINGS) and _is_of_visit(planning, file):
-            yield file
+            yield _as_if_read(file)
+
+
+def _as_if_read(file: FoundFile) -> FoundFile:
+    """Return what a file would be were it an image that is read: fa.mif is called as fa.nii.gz."""
+    name = str(file.path.relative_to(file.root))
+    stem = next((name[: -len(end)] for end in _OTHER_ENDINGS if name.lower().endswith(end)), name)
+    known = recognise_name(f"{stem}{IMAGE_ENDINGS[0]}")
+    if known is None or not known[0].is_used:
+        return file
+    return replace(file, entities={**file.entities, **known[1]}, kind=known[0])
 
 
 def _say_unread(
