@@ -15,7 +15,14 @@ from wmhflow.files.itk import write_itk_affine
 from wmhflow.plan.visit import Composed, Computed, Given, MapPlan, VisitPlan
 from wmhflow.registries.spaces import kind_of_space, load_spaces, same_scan, spaces_table
 
-PROGRAMS = {"qsiprep": "QSIPrep", "qsirecon": "QSIRecon", "aslprep": "ASLPrep", "maps": "x"}
+PROGRAMS = {
+    "qsiprep": "QSIPrep",
+    "qsirecon": "QSIRecon",
+    "aslprep": "ASLPrep",
+    "maps": "x",
+    "fmriprep": "fMRIPrep",
+    "smriprep": "sMRIPrep",
+}
 FOLDERS = {"cbf": "perf", "aslref": "perf", "m0scan": "perf", "dwimap": "dwi", "dwiref": "dwi"}
 FA = "model-tensor_param-fa_dwimap"
 
@@ -254,6 +261,24 @@ TWO_VISITS: dict[str, tuple[dict[str, list[str]], str]] = {
         {"aslprep": ["ses-2_space-T1w_cbf", "desc-preproc_T1w"]}, "register"),
     "a person's T1w, native map": (
         {"aslprep": ["ses-2_cbf", "desc-preproc_T1w", "ses-2_from-aslref_to-T1w_xfm"]}, "register"),
+    "anatomical images of an earlier run": (
+        {"aslprep": ["ses-2_cbf", "ses-2_from-aslref_to-T1w_desc-coreg_xfm"],
+         "fmriprep": ["desc-preproc_T1w", "ses-1_from-orig_to-T1w_xfm",
+                      "ses-2_from-orig_to-T1w_xfm"]},
+        "ses-2_from-aslref_to-T1w_desc-coreg > -ses-2_from-orig_to-T1w"),
+    "in their T1w": (
+        {"aslprep": ["ses-2_space-T1w_cbf"], "smriprep": ["ses-2_from-orig_to-T1w_xfm"]},
+        "-ses-2_from-orig_to-T1w"),
+    "their T1w without from-orig": (
+        {"aslprep": ["ses-2_space-T1w_cbf"], "fmriprep": ["desc-preproc_T1w"]}, "register"),
+    "of one's own before theirs": (
+        {"aslprep": ["ses-2_space-T1w_cbf", "ses-2_from-orig_to-T1w_desc-own_xfm"],
+         "fmriprep": ["ses-2_from-orig_to-T1w_xfm"]},
+        "-ses-2_from-orig_to-T1w_desc-own"),
+    "another program's T1w is its own": (
+        {"maps": ["ses-2_space-T1w_cbf"], "fmriprep": ["desc-preproc_T1w",
+                                                       "ses-2_from-orig_to-T1w_xfm"]},
+        "header"),
     "a T1w for each visit": (
         {"aslprep": ["ses-2_cbf", "ses-2_desc-preproc_T1w", "ses-2_from-aslref_to-T1w_xfm"]},
         "ses-2_from-aslref_to-T1w"),

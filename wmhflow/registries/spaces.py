@@ -35,7 +35,7 @@ def load_spaces() -> tuple[tuple[Space, ...], tuple[Family, ...]]:
     text = (files("wmhflow") / "data" / "spaces.toml").read_text(encoding="utf-8")
     tables = tomllib.loads(text)
     spaces = (Space(tuple(row["labels"]), row["is"], row["means"]) for row in tables["space"])
-    families = (Family(tuple(row["programs"]), row["T1w"]) for row in tables["family"])
+    families = (Family(tuple(row["programs"]), row.get("T1w", T1W)) for row in tables["family"])
     return tuple(spaces), tuple(families)
 
 
