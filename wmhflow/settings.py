@@ -960,6 +960,11 @@ def _check(settings: Settings) -> None:
             f"--shell-width {regions.shell_width:g}; change one of them."
         )
     _check_command(settings.anatomy)
+    if settings.anatomy.wmh_labels and settings.anatomy.wmh_source == "compute":
+        raise UsageError(
+            "--wmh-labels says what given masks mean, and --wmh-source compute takes none; choose "
+            "one of them."
+        )
     try:
         find_mask_labels(settings.anatomy.wmh_labels)
     except ValueError as error:
@@ -989,6 +994,15 @@ def _check_said(reporting: Reporting) -> None:
         raise UsageError("--quiet says less and --verbose more; choose one of them.")
     if reporting.quiet and reporting.log_json:
         raise UsageError("--quiet says errors alone and --log-json all; choose one of them.")
+    if reporting.dry_run and (reporting.boilerplate_only or reporting.reports_only):
+        raise UsageError(
+            "--dry-run writes nothing, and --boilerplate-only and --reports-only write; choose one "
+            "of them."
+        )
+    if reporting.boilerplate_only and reporting.reports_only:
+        raise UsageError(
+            "--boilerplate-only writes no reports, as --reports-only does; choose one."
+        )
 
 
 def _check_command(anatomy: Anatomy) -> None:

@@ -190,3 +190,35 @@ def test_what_stands_where_the_tables_go_is_not_replaced(
     assert (str(out / name) in said) != is_fine
     assert not is_fine or more or (out / "elsewhere" / "wmhflow_volumes.tsv").is_file()
     assert make is not as_file or (out / name).read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--shell-width", "1"], ("--shell-width 1.0 changes nothing here: visits were made with "
+                                 "another one (2.0: sub-01 n/a and 2 more)")),
+        (["--reference", "FLAIR"], "--reference FLAIR changes nothing here"),
+        (["--zones", "pv10"], "--zones pv10 changes nothing here"),
+        (["--tissue-guard", "3"], "--tissue-guard 3.0 changes nothing here"),
+    ],
+)  # fmt: skip
+def test_an_option_that_the_visits_were_not_made_with_is_said(
+    study: tuple[list[str], list[Visit]],
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    said: str,
+) -> None:
+    # profiles of shells of 2 mm were gathered, whatever width was given
+    assert main([*study[0], *words]) == 0
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words", [["--shell-width", "2"], ["--reference", "T1w"], ["--nprocs", "1"],
+              ["--random-seed", "9"], ["--participant-label", "01"], ["--layers-p", "0.05"]]
+)  # fmt: skip
+def test_the_options_that_they_were_made_with_are_no_news(
+    study: tuple[list[str], list[Visit]], capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    assert main([*study[0], *words]) == 0
+    assert "changes nothing" not in capsys.readouterr().err

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from wmhflow.settings import iter_options
+from wmhflow.settings import Settings, iter_options
 
 # What decides on no number, or is compared elsewhere, or differs with what a person has.
 NOT_COMPARED = frozenset(
@@ -16,6 +17,8 @@ NOT_COMPARED = frozenset(
 )
 # Options of which the value for a visit stands in its record, whatever was asked for.
 IN_WORDS = {"reference": "reference images", "wmh": "sources of WMH"}
+# What a run is asked for and decides on no number.
+NOT_ASKED = frozenset(("registration_qc", "random_seed"))
 # So much of a value is shown, and so many values of one thing.
 LONGEST, MOST_VALUES = 40, 4
 ABSENT = "n/a"
@@ -46,9 +49,16 @@ class Alike:
     """What visits were made with; nothing is held but the ways that differ.
 
     Records of another version of the program may lack what this one notes: that is a way, too.
+
+    Parameters
+    ----------
+    settings
+        The run's, whose options a user may think that the visits were made with.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Settings | None = None) -> None:
+        self._asked = {} if settings is None else dict(_asked(settings))
+        self._otherwise: dict[str, _Ways] = {}
         self._found: dict[tuple[str, str], _Ways] = {}
         # the first visit and file of each image, by what it holds
         self._images: dict[str, tuple[str, str]] = {}
@@ -66,6 +76,10 @@ class Alike:
         """
         for kind, name, way in _ways_of(record):
             self._found.setdefault((kind, name), _Ways()).note(way, visit)
+        made = record.get("settings")
+        for name, asked in self._asked.items():
+            if isinstance(made, dict) and name in made and (way := _text(made[name])) != asked:
+                self._otherwise.setdefault(name, _Ways()).note(way, visit)
         for what, uri, content in _images_of(record):
             first, its_uri = self._images.setdefault(content, (visit, uri))
             if first != visit and its_uri != uri:
@@ -77,6 +91,12 @@ class Alike:
         for (kind, name), ways in self._found.items():
             if len(ways.first) > 1:
                 print(_sentence(kind, name, ways, flags), file=sys.stderr)
+        for name, ways in self._otherwise.items():
+            print(
+                f"{flags[name]} {self._asked[name]} changes nothing here: visits were made with "
+                f"another one ({ways}). Give it to the participant level, which makes them anew.",
+                file=sys.stderr,
+            )
         if self._copies:
             left = len(self._copies) - MOST_VALUES
             more = f" and {left} more" if left > 0 else ""
@@ -85,6 +105,16 @@ class Alike:
                 "which of the files is not what its name says.",
                 file=sys.stderr,
             )
+
+
+def _asked(settings: Settings) -> Iterator[tuple[str, str]]:
+    """List the options that were given and decide on numbers, as records have them."""
+    for group, entry, _ in iter_options():
+        value = getattr(getattr(settings, group), entry.name)
+        if value != entry.default and entry.name not in NOT_ASKED:
+            with contextlib.suppress(TypeError):
+                # paths and the like are in no record
+                yield entry.name, _text(json.loads(json.dumps(value)))
 
 
 def _sentence(kind: str, name: str, ways: _Ways, flags: Mapping[str, str]) -> str:

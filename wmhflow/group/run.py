@@ -84,7 +84,7 @@ def _gathered(settings: Settings, subjects: Sequence[str], visits: Sequence[Visi
         remove_leftovers(settings.output_dir / name)
     damaged: list[InputError] = []
     before = {visit: _seen(visit) for visit in visits}
-    study = read_study(settings.output_dir, visits, damaged.append)
+    study = read_study(settings.output_dir, visits, damaged.append, settings)
     study = replace(study, layers_p=settings.reporting.layers_p)
     for error in damaged:
         print(error, file=sys.stderr)

@@ -102,6 +102,7 @@ def read_study(
     output_dir: Path,
     visits: Sequence[Visit],
     on_damage: Callable[[InputError], object] | None = None,
+    settings: Settings | None = None,
 ) -> Study:
     """Read each visit's record once, and say where visits were made in ways that do not compare.
 
@@ -113,6 +114,8 @@ def read_study(
         The finished visits.
     on_damage
         Called with what is wrong with a record; its visit is left out.
+    settings
+        The run's: options that were given and the visits were not made with are said.
 
     Raises
     ------
@@ -121,7 +124,7 @@ def read_study(
     """
     zones: dict[tuple[str, ...], Visit] = {}
     atlases: dict[str, dict[str, Visit]] = {}
-    alike = Alike()
+    alike = Alike(settings)
     sound = []
     for visit in visits:
         record = read_object(visit.record)

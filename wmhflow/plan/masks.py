@@ -43,6 +43,9 @@ def find_wmh(planning: Planning, visit: VisitPlan) -> Source:
     anatomy = planning.settings.anatomy
     given = None if anatomy.wmh_source == "compute" else _given_wmh(planning, visit)
     if given:
+        if anatomy.wmh_command:
+            why = "a given mask goes before it, unless --wmh-source compute says otherwise"
+            planning.say("WMH", "note", f"--wmh-command is not used: {why}")
         return given
     if anatomy.wmh_source == "given":
         raise InputError(
