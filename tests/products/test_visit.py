@@ -31,7 +31,7 @@ from wmhflow.steps.adapter import input_ports, output_ports
 from wmhflow.steps.kinds import needs_of
 from wmhflow.steps.map_images import align_maps
 from wmhflow.steps.outputs import write_images, write_tables
-from wmhflow.steps.placement import WORDS
+from wmhflow.steps.readings import WORDS
 from wmhflow.steps.registration import align_rigidly
 from wmhflow.workflows.units import units_of
 

@@ -6,7 +6,7 @@ Those of acute lesions and of perivascular spaces, and one of infarcts beside th
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,12 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wmhflow.core.checks.exchanged import NEAR_MM, Lay, lay_of, seem_exchanged
-from wmhflow.core.checks.place import (
-    better_reading,
-    local_contrast,
-    mostly_in,
-    needs_other_readings,
-)
+from wmhflow.core.checks.place import local_contrast, mostly_in
 from wmhflow.core.space.geometry import spacing_of, voxel_mm3
 from wmhflow.core.space.grids import Grid3D
 from wmhflow.files.forms import trusted_affine
@@ -37,7 +32,8 @@ from wmhflow.labels.digits import (
 from wmhflow.steps.acute import brought
 from wmhflow.steps.alignment import complain
 from wmhflow.steps.kinds import Facts, LabelImage, MaskImage, step
-from wmhflow.steps.placement import WORDS, Placement, Reading, other_readings, placed
+from wmhflow.steps.placement import Placement
+from wmhflow.steps.readings import Meant, fitted
 
 # Chosen on simulated scans (docs/usage.md): the diffusivity in acute lesions, and the brightness in
 # perivascular spaces, is lower than around them. A bound of the QC table as well.
@@ -50,15 +46,6 @@ LEAST_VOXELS = 20
 MM3_PER_ML = 1000.0
 TISSUE = (*WHITE_OR_WMH, DEEP_GREY)
 log = logging.getLogger("wmhflow")
-
-
-class _Found(NamedTuple):
-    """Where a mask lies, how well it fits there, and how well if it is read otherwise."""
-
-    where: NDArray[np.bool_]
-    fit: float
-    better: str | None
-    tried: Mapping[str, float]
 
 
 @step(mem_gb=2.5, seconds=4)
@@ -125,17 +112,16 @@ def judge_acute_placement(
             return float("nan")
         return local_contrast(seen, where & known, room, sizes, darker=True)
 
-    chains = _chains(natives, reference_name, other_transform)
-    found = _found(in_file, mask, grid, natives, space, chains, inverse, trust, fit)
+    meant = Meant(natives, reference_name, space, inverse, other_transform, trust)
+    found = fitted(in_file, mask, grid, meant, fit)
     if found.better is not None or found.fit < LEAST_DARKNESS:
-        chance = "n/a" if np.isnan(found.fit) else f"{found.fit:.2f}"
         where = (
             f"{in_file} seems not to lie on acute lesions where its name (space-{space}) and "
             f"header put it: {map_name} in it is lower than in tissue around it with probability "
-            f"{chance} (0.5 is chance)"
+            f"{found.chance} (0.5 is chance)"
         )
-        complain(_advised(where, found), quality)
-    return Placement(_facts("acute", found))
+        complain(found.advised(where), quality)
+    return Placement(found.facts("acute", "local_darkness"))
 
 
 @step(mem_gb=2.0, seconds=3)
@@ -184,22 +170,22 @@ def judge_spaces_placement(
     def fit(where: NDArray[np.bool_]) -> float:
         return local_contrast(image.data, where & near, room, sizes, darker=True)
 
-    chains = _chains(natives, reference_name, other_transform)
-    found = _found(in_file, mask, image, natives, space, chains, inverse, trust, fit)
+    meant = Meant(natives, reference_name, space, inverse, other_transform, trust)
+    found = fitted(in_file, mask, image, meant, fit)
     n = int(np.count_nonzero(found.where))
     share = None if n < LEAST_VOXELS else int(np.count_nonzero(found.where & near)) / n
     is_elsewhere = share is not None and share < LEAST_IN_TISSUE
     if is_elsewhere or found.better is not None or found.fit < LEAST_DARKNESS:
-        chance = "n/a" if np.isnan(found.fit) else f"{found.fit:.2f}"
         inside = "n/a" if share is None else f"{100 * share:.0f} %"
         where = (
             f"{in_file} seems not to lie on perivascular spaces where its name (space-{space}) and "
             f"header put it: {inside} of it lies in white matter or deep grey matter, and there "
-            f"the {image_name} is darker in it than around it with probability {chance} (0.5 is "
-            "chance)"
+            f"the {image_name} is darker in it than around it with probability {found.chance} "
+            "(0.5 is chance)"
         )
-        complain(_advised(where, found), quality)
-    return Placement({"perivascular_in_tissue": share} | _facts("perivascular", found))
+        complain(found.advised(where), quality)
+    facts: Facts = {"perivascular_in_tissue": share}
+    return Placement(facts | found.facts("perivascular", "local_darkness"))
 
 
 class Exchanged(NamedTuple):
@@ -269,48 +255,3 @@ def _read(
     return read_lesions(
         path, is_probability=is_probability, labels=labels, others=others, trust=trust
     )
-
-
-def _chains(
-    natives: Mapping[str, str], reference_name: str, other_transform: Path | None
-) -> dict[str, list[Path]]:
-    moved = [other_transform] if other_transform else []
-    return {name: [] if name == reference_name else moved for name in natives}
-
-
-def _found(
-    path: Path,
-    mask: LesionMask,
-    grid: Grid3D,
-    natives: Mapping[str, str],
-    space: str,
-    chains: Mapping[str, list[Path]],
-    inverse: Path,
-    trust: str | None,
-    fit: Callable[[NDArray[np.bool_]], float],
-) -> _Found:
-    """Bring a mask to the reference as its name says, and in other ways if one could fit better."""
-    how = "linear" if mask.reading.is_graded else "nearest"
-    where = placed(Reading(mask.share, mask.affine, chains[space]), grid, how)
-    own = fit(where)
-    tried: dict[str, float] = {}
-    if needs_other_readings(own) and mask.share.any():
-        readings = other_readings(path, mask, natives, space, dict(chains), inverse, trust)
-        tried = {name: fit(placed(reading, grid, how)) for name, reading in readings}
-    return _Found(where, own, better_reading(own, tried), tried)
-
-
-def _advised(where: str, found: _Found) -> str:
-    if found.better is None:
-        return f"{where}; is it of this person and visit, and in this space?"
-    return (
-        f"{where}, and {found.tried[found.better]:.2f} if it is read {WORDS[found.better]}; mend "
-        "its name or its header."
-    )
-
-
-def _facts(what: str, found: _Found) -> Facts:
-    facts: Facts = {f"{what}_local_darkness": None if np.isnan(found.fit) else found.fit}
-    if found.better is not None:
-        facts[f"{what}_fits_better_{found.better}"] = found.tried[found.better]
-    return facts

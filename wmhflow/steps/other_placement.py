@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wmhflow.core.checks.place import better_reading, local_contrast, needs_other_readings
+from wmhflow.core.checks.place import local_contrast
 from wmhflow.core.space.geometry import spacing_of
 from wmhflow.core.space.grids import Grid3D
 from wmhflow.files.values import read_lesions
 from wmhflow.labels.digits import WHITE_OR_WMH, class_of
 from wmhflow.steps.alignment import complain
-from wmhflow.steps.kinds import Facts, LabelImage, step
-from wmhflow.steps.placement import WORDS, Placement, Reading, other_readings, placed
+from wmhflow.steps.kinds import LabelImage, step
+from wmhflow.steps.placement import Placement
+from wmhflow.steps.readings import Meant, fitted
 
 # A lesion of any age stands out of white matter, dark or bright, on the T1w or the FLAIR. By chance
 # the largest of these four reaches this. A bound of the QC table as well.
@@ -69,24 +70,20 @@ def judge_other_placement(
         trust=trust,
     )
     white = np.isin(class_of(tissue.data), WHITE_OR_WMH)
-    how = "linear" if mask.reading.is_graded else "nearest"
 
     def fit(where: NDArray[np.bool_]) -> float:
         return standing_out(images, where, white)
 
-    moved = [other_transform] if other_transform else []
-    chains = {name: [] if name == reference_name else moved for name in natives}
-    found = fit(placed(Reading(mask.share, mask.affine, chains[space]), images[0], how))
-    tried: dict[str, float] = {}
-    if needs_other_readings(found) and mask.share.any():
-        readings = other_readings(in_file, mask, natives, space, chains, inverse, trust)
-        tried = {name: fit(placed(reading, images[0], how)) for name, reading in readings}
-    better = better_reading(found, tried)
-    if better is not None or found < LEAST_STANDING_OUT:
-        complain(_said(in_file, space, what, found, better, tried), quality)
-    facts: Facts = {f"{what}_standing_out": None if np.isnan(found) else found}
-    better_facts = {} if better is None else {f"{what}_fits_better_{better}": tried[better]}
-    return Placement(facts | better_facts)
+    meant = Meant(natives, reference_name, space, inverse, other_transform, trust)
+    found = fitted(in_file, mask, images[0], meant, fit)
+    if found.better is not None or found.fit < LEAST_STANDING_OUT:
+        where = (
+            f"{in_file} seems not to lie on a lesion where its name (space-{space}) and header put "
+            f"the {what}: white matter in it differs from that around it with probability "
+            f"{found.chance} (0.5 is chance)"
+        )
+        complain(found.advised(where), quality)
+    return Placement(found.facts(what, "standing_out"))
 
 
 def standing_out(
@@ -114,20 +111,3 @@ def standing_out(
     ]
     known = [max(one, 1 - one) for one in found if np.isfinite(one)]
     return max(known, default=float("nan"))
-
-
-def _said(
-    path: Path, space: str, what: str, found: float, better: str | None, tried: Mapping[str, float]
-) -> str:
-    chance = "n/a" if np.isnan(found) else f"{found:.2f}"
-    where = (
-        f"{path} seems not to lie on a lesion where its name (space-{space}) and header put the "
-        f"{what}: white matter in it differs from that around it with probability {chance} (0.5 is "
-        "chance)"
-    )
-    if better is None:
-        return f"{where}; is it of this person and visit, and in this space?"
-    return (
-        f"{where}, and with {tried[better]:.2f} if it is read {WORDS[better]}; mend its name or "
-        "its header."
-    )

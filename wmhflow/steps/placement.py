@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,25 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from wmhflow.ants.transforms import resample_through
 from wmhflow.core.checks.fit import cut_share, fitting_shift_mm
-from wmhflow.core.checks.place import (
-    LEAST_CONTRAST,
-    better_reading,
-    local_contrast,
-    needs_other_readings,
-)
-from wmhflow.core.space.geometry import ras_axes, spacing_of
+from wmhflow.core.checks.place import LEAST_CONTRAST, local_contrast
+from wmhflow.core.space.geometry import spacing_of
 from wmhflow.core.space.grids import Grid3D
 from wmhflow.errors import InputError
-from wmhflow.files.forms import QFORM, SFORM, read_forms, trusted_affine
-from wmhflow.files.images import read_header
-from wmhflow.files.values import LesionMask, read_lesions
+from wmhflow.files.values import read_lesions
 from wmhflow.labels.digits import WHITE_MATTER, class_of
 from wmhflow.steps.kinds import Facts, LabelImage, step
+from wmhflow.steps.readings import Fitted, Meant, fitted
 
-# Affines that differ by less put every voxel of a head at the same place.
-SAME_PLACE_MM = 0.01
 # The severest disease leaves more than this of the white matter.
 MOST_OF_WHITE = 0.8
 # A mask that lies further beside what is bright is marked, and fails its person where that is asked
@@ -37,19 +28,6 @@ MOST_OF_WHITE = 0.8
 MOST_APART_MM, MOST_LET_THROUGH_MM = 0.8, 2.0
 # More of its largest cross-section does not end in one plane while the lesions go on.
 MOST_CUT = 0.25
-FLIPS = ("mirrored", "front_to_back", "upside_down")
-WORDS = {
-    "in_T1w_space": "in the space of the T1w",
-    "in_FLAIR_space": "in the space of the FLAIR",
-    "on_T1w_grid": "voxel by voxel on the grid of the T1w",
-    "on_FLAIR_grid": "voxel by voxel on the grid of the FLAIR",
-    "by_qform": "by its qform, and not by its sform",
-    "by_sform": "by its sform, and not by its qform",
-    "in_template_space": "in the space of the template (MNI)",
-    "mirrored": "with left and right exchanged",
-    "front_to_back": "with front and back exchanged",
-    "upside_down": "upside down",
-}
 log = logging.getLogger("wmhflow")
 
 
@@ -57,14 +35,6 @@ class Placement(NamedTuple):
     """How well a mask fits the image where it lies, and where it would fit better."""
 
     facts: Facts
-
-
-class Reading(NamedTuple):
-    """A way of reading a mask: voxels, their place, and the way from there to the reference."""
-
-    share: NDArray[np.float32]
-    affine: NDArray[np.float64]
-    transforms: Sequence[Path]
 
 
 @step(mem_gb=2.0, seconds=2)
@@ -121,31 +91,25 @@ def judge_placement(
         in_file, is_probability=is_probability, labels=labels, others=others, trust=trust
     )
     white = class_of(tissue.data) == WHITE_MATTER
-    how = "linear" if mask.reading.is_graded else "nearest"
 
     def fit(where: NDArray[np.bool_]) -> float:
         return local_contrast(
             image.data, where, white, spacing_of(image.affine), darker=not is_flair
         )
 
-    moved = [other_transform] if other_transform else []
-    chains = {name: [] if name == reference_name else moved for name in natives}
-    as_given = placed(Reading(mask.share, mask.affine, chains[space]), image, how)
-    _refuse_most(in_file, as_given, white)
-    found = fit(as_given)
-    tried: dict[str, float] = {}
-    if needs_other_readings(found) and mask.share.any():
-        readings = other_readings(in_file, mask, natives, space, chains, inverse, trust)
-        tried = {name: fit(placed(reading, image, how)) for name, reading in readings}
-    better = better_reading(found, tried)
-    beside = _beside(in_file, image, as_given, tissue, fit) if is_flair else NOT_BESIDE
-    said = _said(in_file, space, found, better, tried)
-    said = said if better else beside.moved or said
-    if said and quality == "fail" and (not found >= LEAST_CONTRAST or better or beside.is_far):
+    meant = Meant(natives, reference_name, space, inverse, other_transform, trust)
+    found = fitted(in_file, mask, image, meant, fit)
+    _refuse_most(in_file, found.where, white)
+    beside = _beside(in_file, image, found.where, tissue, fit) if is_flair else NOT_BESIDE
+    said = _said(in_file, space, found)
+    said = said if found.better else beside.moved or said
+    is_wrong = not found.fit >= LEAST_CONTRAST or found.better is not None or beside.is_far
+    if said and quality == "fail" and is_wrong:
         raise InputError(f"{said} --registration-qc flag lets it through.")
     for sentence in filter(None, (said, beside.cut)):
         log.warning("%s", sentence)
-    return Placement(_facts(found, better, tried, is_flair=is_flair) | beside.facts)
+    measure = "local_contrast" if is_flair else "local_darkness"
+    return Placement(found.facts("wmh", measure) | beside.facts)
 
 
 class Beside(NamedTuple):
@@ -213,31 +177,6 @@ def _in_words(mm: NDArray[np.float64]) -> str:
     return " and ".join([", ".join(parts[:-1]), parts[-1]] if parts[:-1] else parts)
 
 
-def placed(reading: Reading, image: Grid3D, how: str) -> NDArray[np.bool_]:
-    """Bring a mask to the image's grid.
-
-    Parameters
-    ----------
-    reading
-        How it is read.
-    image
-        The image.
-    how
-        ``nearest`` or ``linear``.
-    """
-    chain = [str(path) for path in reading.transforms]
-    laid = resample_through(Grid3D(reading.share, reading.affine), image, chain, how)
-    return np.asarray(laid > 0.5)
-
-
-def _facts(
-    found: float, better: str | None, others: Mapping[str, float], *, is_flair: bool
-) -> Facts:
-    what = "wmh_local_contrast" if is_flair else "wmh_local_darkness"
-    facts: Facts = {what: None if np.isnan(found) else found}
-    return facts | ({} if better is None else {f"wmh_fits_better_{better}": others[better]})
-
-
 def _refuse_most(path: Path, mask: NDArray[np.bool_], white: NDArray[np.bool_]) -> None:
     share = int((mask & white).sum()) / max(int(white.sum()), 1)
     if share > MOST_OF_WHITE:
@@ -247,78 +186,12 @@ def _refuse_most(path: Path, mask: NDArray[np.bool_], white: NDArray[np.bool_]) 
         )
 
 
-def other_readings(
-    path: Path,
-    mask: LesionMask,
-    natives: Mapping[str, str],
-    space: str,
-    chains: Mapping[str, list[Path]],
-    inverse: Path,
-    trust: str | None,
-) -> Iterator[tuple[str, Reading]]:
-    """Go through other ways of reading a mask; of several that fit, the first is the likeliest.
-
-    Parameters
-    ----------
-    path, mask
-        The mask.
-    natives
-        Paths of the raw T1w and FLAIR, by name.
-    space
-        Which of their spaces it lies in by its name.
-    chains
-        From each of these spaces to the reference.
-    inverse
-        From the template to the reference.
-    trust
-        The form of headers that is believed, ``sform`` or ``qform``.
-
-    Yields
-    ------
-    str and Reading
-        The name of a way, and the mask read so.
-    """
-    names = sorted(natives, key=lambda name: name != space)
-    for name in names[1:]:
-        yield f"in_{name}_space", Reading(mask.share, mask.affine, chains[name])
-    forms = read_forms(path)
-    for form in (SFORM, QFORM):
-        affine = None if forms is None else getattr(forms, form)
-        if affine is not None and not _same_place(affine, mask.affine, mask.share.shape):
-            yield f"by_{form}", Reading(mask.share, affine, chains[space])
-    for name in names:
-        shape, affine, _ = read_header(Path(natives[name]))
-        affine = trusted_affine(Path(natives[name]), affine, trust)
-        if shape == mask.share.shape and not _same_place(affine, mask.affine, shape):
-            yield f"on_{name}_grid", Reading(mask.share, affine, chains[name])
-    yield "in_template_space", Reading(mask.share, mask.affine, [inverse])
-    for number, name in enumerate(FLIPS):
-        flipped = np.flip(mask.share, ras_axes(mask.affine).axes[number])
-        yield name, Reading(np.ascontiguousarray(flipped), mask.affine, chains[space])
-
-
-def _same_place(one: NDArray[np.float64], other: NDArray[np.float64], shape: Sequence[int]) -> bool:
-    """Whether two affines put an image's corners at the same places."""
-    corners = np.array([*np.ndindex(2, 2, 2)]) * (np.array(shape) - 1)
-    gaps = corners @ (one - other)[:3, :3].T + (one - other)[:3, 3]
-    return bool(np.abs(gaps).max() <= SAME_PLACE_MM)
-
-
-def _said(
-    path: Path, space: str, found: float, better: str | None, others: Mapping[str, float]
-) -> str | None:
+def _said(path: Path, space: str, found: Fitted) -> str | None:
     """Say in a sentence that a mask fits badly, or better in another way; None if neither."""
-    if better is None and not found < LEAST_CONTRAST:
+    if found.better is None and not found.fit < LEAST_CONTRAST:
         return None
-    chance = "n/a" if np.isnan(found) else f"{found:.2f}"
-    where = (
+    return found.advised(
         f"{path} does not lie on the lesions where its name (space-{space}) and header put it: a "
-        f"voxel in it stands out from white matter around it with probability {chance} (0.5 is "
-        "chance)"
-    )
-    if better is None:
-        return f"{where}; is it of this person and visit, and in this space?"
-    return (
-        f"{where}, and with {others[better]:.2f} if it is read {WORDS[better]}; mend its name or "
-        "its header."
+        "voxel in it stands out from white matter around it with probability "
+        f"{found.chance} (0.5 is chance)"
     )
