@@ -6,8 +6,8 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import ndimage
 
+from wmhflow.core.arrays.distance import distance_to
 from wmhflow.core.arrays.validation import check_same_shape, checked_mask, checked_volume
 from wmhflow.core.space.grids import box_of
 
@@ -73,8 +73,7 @@ def fitting_shift_mm(
     sizes = np.asarray(spacing, np.float64)
     reach = np.maximum(np.ceil(REACH_MM / sizes), 1).astype(int) + 1
     box = box_of(mask, [int(np.ceil(AROUND_MM / size)) for size in spacing])
-    inside, away = mask[box], ndimage.distance_transform_edt(~mask[box], sampling=spacing)
-    ring = (away > 0) & (away <= AROUND_MM) & brain[box]
+    inside, ring = mask[box], _ring(mask[box], brain[box], spacing)
     values = _clipped(image, mask, ring, brain, box, reach)
     if values is None:
         return None
@@ -85,6 +84,13 @@ def fitting_shift_mm(
         return float(bright - plain)
 
     return _climbed(fit, reach - 1) * sizes
+
+
+def _ring(mask: NDArray[np.bool_], brain: NDArray[np.bool_], spacing: Spacing) -> NDArray[np.bool_]:
+    """Find the brain within 4 mm of a mask."""
+    beside = brain & ~mask
+    near = distance_to(mask, spacing, limit=AROUND_MM, within=beside) <= AROUND_MM
+    return np.asarray(beside & near)
 
 
 def _clipped(
@@ -102,12 +108,12 @@ def _clipped(
     high = float(np.percentile(image[mask], BRIGHT_PERCENTILE))
     if not high > low:
         return None
-    scaled = np.clip((image.astype(np.float32) - low) / (high - low), 0, 1)
-    wide = np.pad(np.where(brain, scaled, np.float32(0)), [(one, one) for one in reach])
-    return np.asarray(
-        wide[tuple(slice(one.start, one.stop + 2 * edge) for one, edge in
-                   zip(box, reach.tolist(), strict=True))]
-    )  # fmt: skip
+    edges = list(zip(box, reach.tolist(), mask.shape, strict=True))
+    wide = tuple(slice(max(one.start - edge, 0), one.stop + edge) for one, edge, _ in edges)
+    scaled = np.clip((image[wide].astype(np.float32) - low) / (high - low), 0, 1)
+    # beyond the image there is nothing
+    missing = [(max(edge - one.start, 0), max(one.stop + edge - n, 0)) for one, edge, n in edges]
+    return np.pad(np.where(brain[wide], scaled, np.float32(0)), missing)
 
 
 def _climbed(
@@ -175,8 +181,7 @@ def cut_share(
     if np.count_nonzero(mask) < max(LEAST_VOXELS, LEAST_MM3 / float(np.prod(spacing))):
         return None
     box = box_of(mask, [int(np.ceil(AROUND_MM / size)) for size in spacing])
-    away = ndimage.distance_transform_edt(~mask[box], sampling=spacing)
-    ring = (away > 0) & (away <= AROUND_MM) & brain[box]
+    ring = _ring(mask[box], brain[box], spacing)
     if not ring.any():
         return None
     bright = (np.median(image[box][ring]) + np.median(image[mask])) / 2

@@ -68,14 +68,17 @@ def box_of(mask: NDArray[np.bool_], margins: Sequence[int] | None = None) -> tup
     >>> box_of(np.array([False, False, True, True]), [1])
     (slice(1, 4, None),)
     """
-    from scipy import ndimage
-
-    boxes = ndimage.find_objects(mask.astype(np.uint8))
-    if not boxes:
-        raise ValueError("an empty mask has no box")
+    found, rest = [], np.asarray(mask)
+    for axis in range(rest.ndim):
+        filled = np.flatnonzero(rest.any(axis=tuple({*range(rest.ndim)} - {axis})))
+        if not filled.size:
+            raise ValueError("an empty mask has no box")
+        found.append(slice(int(filled[0]), int(filled[-1]) + 1))
+        # the other axes are looked for in what is left
+        rest = rest[(slice(None),) * axis + (found[-1],)]
     return tuple(
         slice(max(part.start - more, 0), min(part.stop + more, n))
-        for part, more, n in zip(boxes[0], margins or [0] * mask.ndim, mask.shape, strict=True)
+        for part, more, n in zip(found, margins or [0] * mask.ndim, mask.shape, strict=True)
     )
 
 
