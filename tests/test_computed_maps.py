@@ -135,6 +135,23 @@ def test_echoes_in_one_file_are_said_to_be(dataset: Coarse) -> None:
     assert "its echoes are volumes of one file" in said(planned(dataset), "R2starmap")
 
 
+def test_echoes_are_read_under_the_name_that_they_had_before_megre(dataset: Coarse) -> None:
+    anat = dataset.raw / "sub-01" / "anat"
+    made = {one.name for one in planned(dataset).maps}
+    for path in anat.glob("*_MEGRE.*"):
+        path.rename(path.with_name(path.name.replace("_MEGRE", "_T2starw")))
+    # a mean of them, or an image of another scan, is no echo
+    (one,) = anat.glob("*echo-1_part-mag*.nii.gz")
+    image = nib.load(one)
+    for folder in (anat, dataset.given / "sub-01" / "anat"):
+        folder.mkdir(parents=True, exist_ok=True)
+        nib.save(image, folder / "sub-01_part-mag_T2starw.nii.gz")
+    visit = planned(dataset)
+    assert {one.name for one in visit.maps} == made
+    (rate,) = [one for one in visit.maps if one.name == "R2starmap"]
+    assert rate.file.path.name == one.name
+
+
 def test_missing_phases_and_too_few_echoes_are_said(dataset: Coarse) -> None:
     for path in (dataset.raw / "sub-01" / "anat").glob("*echo-5_part-phase*"):
         path.unlink()

@@ -163,6 +163,18 @@ def test_what_is_no_series_does_not_stand_beside_one(
     assert said.why == f"{other.name} of prep is no diffusion series: {why}"
 
 
+def test_a_map_that_is_called_as_a_series_does_not_hide_the_raw_one(prepared: Prepared) -> None:
+    prepared.write((1000, 12))
+    save_image(prepared.start.with_name("sub-01_desc-FA_dwi.nii.gz"))
+    for ending in (".nii", ".bval", ".bvec"):
+        raw = prepared.raw / "sub-01" / "dwi" / f"sub-01_dwi{ending}"
+        raw.parent.mkdir(exist_ok=True)
+        Path(f"{prepared.start}{ending}").rename(raw)
+    visit = prepared.plan("--allow-raw-dwi")
+    assert {one.file.path.name for one in visit.maps} == {"sub-01_dwi.nii"}
+    assert set(computed(visit)) == TENSOR | ADC
+
+
 def test_of_two_series_nobody_knows_which_is_meant(prepared: Prepared) -> None:
     prepared.write((1000, 12))
     for ending in (".nii", ".bval", ".bvec"):

@@ -40,7 +40,7 @@ EULER = (
 
 KNOWN = {"WMH", "parcellation", *load_maps()}
 # what no value tells
-UNITS = {"bold": "%/mmHg"}
+UNITS = {"bold": "%/mmHg", "CVR_map": "%/mmHg"}
 
 
 def codes(label: int = 0) -> Any:
@@ -66,7 +66,8 @@ def put(path: Path, what: str = "map", label: int = 0) -> Path:
         data[3, 3, 3:5] = 1
     if what == "4D":
         data = np.ones((*SHAPE, 3))
-    if what == "map" and (units := UNITS.get(path.name.split(".")[0].rpartition("_")[2])):
+    stem = path.name.split(".")[0]
+    if what == "map" and (units := next((UNITS[end] for end in UNITS if stem.endswith(end)), None)):
         path.with_name(f"{path.name.split('.')[0]}.json").write_text(json.dumps({"Units": units}))
     if path.suffix == ".mgz":
         nib.save(nib.MGHImage(np.asarray(data, np.int32), AFFINE), path)
@@ -260,6 +261,16 @@ CASES = {
         {"CBF": "perfusion_calib.nii.gz", "ATT": "arrival.nii.gz"},
         "10 images that are no input are not used",
     ),
+    "oxasl's": (
+        [
+            f"sub-01/output/{place}/{one}.nii.gz"
+            for place in ("native", "struct")
+            for one in ("perfusion", "perfusion_calib", "arrival")
+        ],
+        {"CBF": "perfusion_calib.nii.gz", "ATT": "arrival.nii.gz"},
+        "4 images that are no input are not used",
+    ),
+    "a magnitude is no echo": ([f"{ANAT}_part-mag_T2starw.nii"], {}, "nothing in -d mine is used"),
     "maps that are called as a series are none": (
         [f"{DWI}_odfmodel-DTI_desc-{one}_dwi.nii.gz" for one in ("FA", "MD", "b0")],
         {},

@@ -261,9 +261,10 @@ class Computing:
 
     def _state_of(self, series: SeriesDefinition) -> str | None:
         """Return what the plan calls a series without any map, by where it lies."""
-        query, kind = series.files[series.lead].query, f"series.{series.name}"
+        lead, kind = series.files[series.lead], f"series.{series.name}"
         planning = self.planning
-        if planning.of_visit(planning.query.derived(kind, planning.subject, **query)):
+        given = planning.query.derived(kind, planning.subject, **lead.query)
+        if planning.of_visit(file for file in given if _is_part(file, lead)):
             return series.unmade.get("given")
         if isinstance(series.raw, str):
             return series.unmade.get("given") if _takes_raw(planning, series) else None
@@ -375,16 +376,16 @@ def find_series(
     lead = definition.files[definition.lead]
     kind = f"series.{definition.name}"
     derived = planning.of_visit(planning.query.derived(kind, planning.subject, **lead.query))
-    leads = [file for file in derived if is_unmoved(file)]
+    native = [file for file in derived if is_unmoved(file) and _is_part(file, lead)]
+    leads = that_can_lead(planning, definition, native)
     if not leads:
         raw = planning.query.raw_images(kind, planning.subject, **lead.query)
-        leads = planning.of_visit(raw)
+        leads = [file for file in planning.of_visit(raw) if _is_part(file, lead)]
         if leads and not _takes_raw(planning, definition):
             return (
                 f"the {definition.title} {leads[0].path.name} is raw; give one that was corrected "
                 f"for motion and distortion with -d, or take it as it is with {_flag(definition)}"
             )
-    if lead.along is None:
         leads = that_can_lead(planning, definition, leads)
     if not leads:
         moved = [file for file in derived if file.get("space") is not None]
@@ -399,6 +400,14 @@ def find_series(
             f'"{kind}" in --bids-filter-file'
         )
     return _with_companions(planning, definition, leads)
+
+
+def _is_part(file: FoundFile, lead: SeriesFile) -> bool:
+    """Tell whether a file is one of several, or, by its suffix, all of them in one."""
+    if lead.along is None or file.get(lead.along) is not None:
+        return True
+    suffix = lead.query.get("suffix")
+    return not isinstance(suffix, list) or file.get("suffix") == suffix[0]
 
 
 def _moved_away(definition: SeriesDefinition, files: Sequence[FoundFile]) -> str:
