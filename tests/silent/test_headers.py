@@ -259,6 +259,29 @@ def test_images_of_other_kinds_are_refused_in_a_sentence(
     assert sentence_of(load_volume, path)
 
 
+@pytest.mark.parametrize(
+    ("place", "numbers", "said"),
+    [
+        # half of every length, and left and right exchanged
+        (42, (2, 0, 0), "axes whose lengths are not 1"),
+        (54, (0, 0.5, 0), "axes whose lengths are not 1"),
+        (30, (-3,), "size below 0"),
+        (42, (np.nan, 0, 0), "cannot be inverted or is not finite"),
+    ],
+)
+def test_axes_that_freesurfer_does_not_write_are_refused(
+    tmp_path: Path, place: int, numbers: tuple[float, ...], said: str
+) -> None:
+    path = tmp_path / "x.mgh"
+    nib.save(nib.MGHImage(VALUES.astype(np.float32), AFFINE), path)
+    content = bytearray(path.read_bytes())
+    struct.pack_into(f">{len(numbers)}f", content, place, *numbers)
+    path.write_bytes(content)
+    for read in (load_volume, read_header):
+        with pytest.raises(InputError, match=said):
+            read(path)
+
+
 def test_analyze_says_no_place(tmp_path: Path) -> None:
     nib.save(nib.AnalyzeImage(VALUES, AFFINE), tmp_path / "x.img")
     with pytest.raises(InputError, match="does not say where it lies"):

@@ -57,6 +57,8 @@ PACKING_SCAN = 2
 MOST_SKEW = 1e-3
 # Where FreeSurfer's images say whether their axes and centre count: goodRASFlag, two bytes.
 MGH_PLACED = slice(28, 30)
+# By so much the lengths of their axes may differ from 1, as rounding does.
+MOST_LONGER = 1e-3
 # What may follow the voxels of an image that is no NIfTI file, and what stands before them.
 BESIDE_VOXELS = 2**20
 
@@ -333,12 +335,8 @@ def _open_other(path: Path) -> Any:
         raise ValueError(first_line(error)) from None
     size = math.prod(map(int, image.shape)) * image.get_data_dtype().itemsize
     begin, held = first_bytes(Path(image.file_map["image"].filename))
-    if isinstance(image, nib.MGHImage) and begin[MGH_PLACED] != b"\0\1":
-        # nibabel takes the axes of a coronal scan then
-        raise GridError(
-            f"{path} does not say where it lies (its header's axes are marked as not valid); "
-            "copy the header of the image that it was made from."
-        )
+    if isinstance(image, nib.MGHImage):
+        _check_mgh(path, image.header, begin)
     if isinstance(image, nib.Nifti1Pair):
         block, _ = first_bytes(Path(image.file_map["header"].filename))
         header = read_any(path, block, is_pair=True)
@@ -352,6 +350,23 @@ def _open_other(path: Path) -> Any:
         if holder.filename is not None and is_compressed(Path(holder.filename))
     }
     return type(image).from_file_map(image.file_map | files, mmap=False)
+
+
+def _check_mgh(path: Path, header: Any, begin: bytes) -> None:
+    """Refuse what FreeSurfer never writes: no axes, axes with a length, or sizes below 0.
+
+    Both would count in the size of a voxel, and a size below 0 exchanges the two ends of an axis.
+    """
+    if begin[MGH_PLACED] != b"\0\1":
+        # nibabel takes the axes of a coronal scan then
+        why = "does not say where it lies (its header's axes are marked as not valid)"
+    elif np.any(np.abs(np.linalg.norm(header["Mdc"], axis=1) - 1) > MOST_LONGER):
+        why = "has axes whose lengths are not 1, so that nobody can say the size of its voxels"
+    elif np.any(header["delta"] < 0):
+        why = "has voxels of a size below 0, which exchange the two ends of an axis"
+    else:
+        return
+    raise GridError(f"{path} {why}; copy the header of the image that it was made from.")
 
 
 def _three(path: Path, whole: tuple[int, ...]) -> tuple[int, int, int]:
