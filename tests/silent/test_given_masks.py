@@ -202,6 +202,17 @@ def test_sides_of_a_parcellation_are_tested(tmp_path: Path, sign: int, fits: boo
             check_sides(path, *read_labels(path))
 
 
+@pytest.mark.parametrize(("highest", "is_said"), [(0.3, True), (1 / 255, True), (0.9, False)])
+def test_probabilities_of_which_none_counts_are_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, highest: float, is_said: bool
+) -> None:
+    """A person without lesions came out where values were divided by 255 twice."""
+    path = save_image(tmp_path / "probseg.nii.gz", highest * lesions(), AFFINE)
+    made = bring_mask(path, Space(SHAPE, AFFINE), is_probability=True)
+    assert made.mask.data.any() != is_said
+    assert ("probseg.nii.gz has no value above" in caplog.text) == is_said
+
+
 # ---- where a mask lies ---------------------------------------------------------------------------
 
 

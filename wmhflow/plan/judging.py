@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from wmhflow.core.align.plausible import field_fault, is_still
+from wmhflow.core.checks.masks import HALF
 from wmhflow.core.space.grids import apply_affine
 from wmhflow.errors import InputError
 from wmhflow.files.transforms import read_transform
@@ -176,10 +177,11 @@ def _judge_masks(visit: VisitPlan) -> Iterator[Decision]:
         read.setdefault(source.file.path, mask)
         for note in mask.reading.notes:
             yield Decision(what, "note", f"{name}: {note}")
-        if not mask.share.any():
-            yield Decision(
-                what, "note", f"{name} is EMPTY: {EMPTY_MEANS.get(what, NONE_LIES_NEAR)}"
-            )
+        highest = float(mask.share.max(initial=0))
+        if highest <= HALF:
+            why = f" (no value is above {highest:.2g}, and from {HALF:g} on it counts)"
+            empty = f"{name} is EMPTY{why if highest else ''}"
+            yield Decision(what, "note", f"{empty}: {EMPTY_MEANS.get(what, NONE_LIES_NEAR)}")
 
 
 def judged_visit(visit: VisitPlan) -> VisitPlan:

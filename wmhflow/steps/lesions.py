@@ -130,6 +130,12 @@ def bring_mask(
             "reference image: it lies elsewhere, or its voxels are far too small (an affine in "
             "cm?); look at its header and at what leads from it."
         )
+    if not marked and found.share.any():
+        log.warning(
+            "%s has no value above %.2g, and from %g on it counts: nothing in it is lesion. Was it "
+            "scaled twice, or is it one of low probabilities?",
+            in_file, found.share.max(), GIVEN_THRESHOLD,
+        )  # fmt: skip
     facts: Facts = {
         f"{what}_nonfinite_voxels": found.n_nonfinite,
         f"{what}_given_volume_mm3": given,
