@@ -247,6 +247,67 @@ def test_freesurfer_says_the_inverse(kind: int, tmp_path: Path) -> None:
         linear_matrix(path, *images[::-1])
 
 
+def moved_grid(folder: Path, name: str, to: str, mm: float) -> Path:
+    """An image of the grid of another, whose header was moved."""
+    affine = GRIDS[name].copy()
+    affine[0, 3] += mm
+    path = folder / f"{to}.nii.gz"
+    nib.save(nib.Nifti1Image(np.ones(SHAPES[name], np.float32), affine), path)
+    return path
+
+
+def test_of_two_images_alike_the_place_tells_which_way_freesurfer_meant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "left first"
+    beside = GRIDS[name].copy()
+    beside[0, 3] += 9
+    monkeypatch.setitem(GRIDS, "beside", beside)
+    monkeypatch.setitem(SHAPES, "beside", SHAPES[name])
+    path = tmp_path / "x.lta"
+    path.write_text(lta_of(1, moved_world(), name, "beside"))
+    images = moved_grid(tmp_path, name, "one", 0), moved_grid(tmp_path, name, "other", 9)
+    assert linear_matrix(path, *images) is not None
+    with pytest.raises(InputError, match="other way round"):
+        linear_matrix(path, *images[::-1])
+
+
+@pytest.mark.parametrize("kind", [0, 1])
+def test_an_image_that_was_moved_since_freesurfer_registered_it_is_refused(
+    tmp_path: Path, kind: int
+) -> None:
+    # its points were taken from where they are now to where they belonged before
+    name = "left first"
+    path = tmp_path / "x.lta"
+    path.write_text(lta_of(kind, moved_world(), name, name))
+    still = moved_grid(tmp_path, name, "still", 0)
+    assert linear_matrix(path, still, moved_grid(tmp_path, name, "nearly", 1e-3)) is not None
+    with pytest.raises(InputError, match=r"lay elsewhere \(by up to 40 mm"):
+        linear_matrix(path, moved_grid(tmp_path, name, "moved", 40), still)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("nxforms = 1", "nxforms = 2", "holds 2 transforms"),
+        ("xras = ", "xras = 2 0 0 # ", "axes that are none"),
+        ("xras = ", "xras = 0 0 0 # ", "axes that are none"),
+        ("voxelsize = ", "voxelsize = 0 1 1 # ", "without a size"),
+        ("voxelsize = ", "voxelsize = -1 1 1 # ", "without a size"),
+        ("voxelsize = ", "voxelsize = nan 1 1 # ", "without a size"),
+    ],
+)
+def test_an_lta_that_freesurfer_does_not_write_is_refused(
+    tmp_path: Path, old: str, new: str, said: str
+) -> None:
+    path = tmp_path / "x.lta"
+    text = lta_of(0, moved_world(), "left first", "left first")
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(InputError, match=said):
+        read_transform(path)
+
+
 # what FreeSurfer writes where it knows no geometry
 UNKNOWN_GEOMETRY = """valid = 0  # volume info invalid
 filename = x.mgz

@@ -39,6 +39,8 @@ from wmhflow.files.streams import FIRST_BYTES, MOST_PACKED, UNREADABLE, check_fi
 TRANSFORM_EXTENSIONS = (".txt", ".mat", ".h5", ".lta", ".nii.gz", ".nii")
 LPS_FROM_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 LTA_VOXELS, LTA_WORLD = 0, 1
+# By so much the axes of its images may differ from a length of 1 and from right angles.
+MOST_OFF_AXES = 0.01
 HDF5_START = b"\x89HDF\r\n\x1a\n"
 Matrix = NDArray[np.float64]
 
@@ -203,6 +205,12 @@ def linear_matrix(
         raise InputError(
             f"{path} leads from an image like {fixed} to one like {moving}, the other way round; "
             "invert it (lta_convert --invert)."
+        )
+    moved_mm = lta.moved_since(*images)
+    if moved_mm:
+        raise InputError(
+            f"{path} was made when {moving} or {fixed} lay elsewhere (by up to {moved_mm:.3g} mm, "
+            "as the .lta itself says): a header was changed since; make the transform again."
         )
     return lta.world_matrix(*images)
 
@@ -425,6 +433,16 @@ class _Geometry:
     def looks_like(self, other: _Geometry) -> bool:
         return self.shape == other.shape and np.allclose(self.sizes, other.sizes, atol=1e-3)
 
+    def apart_mm(self, other: _Geometry) -> float:
+        """Return how far a corner lies from where another grid of this shape has it."""
+        corners = np.array([*np.ndindex(2, 2, 2)]) * (np.array(self.shape) - 1)
+        gaps = (self.affine - other.affine) @ np.c_[corners, np.ones(8)].T
+        return float(np.linalg.norm(gaps[:3], axis=0).max())
+
+    def lies_as(self, other: _Geometry) -> bool:
+        """Tell whether this is the grid of an image, but for what rounding moves."""
+        return self.looks_like(other) and self.apart_mm(other) <= self.sizes.min() / 2
+
 
 def from_flirt(matrix: Matrix, moving: _Geometry, fixed: _Geometry) -> Matrix:
     """Turn flirt's matrix, which maps moving to fixed in scaled voxels, into one of RAS mm."""
@@ -456,9 +474,19 @@ class _Lta:
         return np.asarray(np.linalg.inv(matrix))
 
     def reversed_for(self, moving: _Geometry, fixed: _Geometry) -> bool:
-        if self.source is None or self.target is None or moving.looks_like(fixed):
+        if self.source is None or self.target is None:
             return False
+        if moving.looks_like(fixed):
+            is_so = self.source.lies_as(moving) or self.target.lies_as(fixed)
+            return self.source.lies_as(fixed) and self.target.lies_as(moving) and not is_so
         return self.source.looks_like(fixed) and self.target.looks_like(moving)
+
+    def moved_since(self, moving: _Geometry, fixed: _Geometry) -> float:
+        """Return how far an image lies from where it lay when it was registered, mm."""
+        pairs = ((self.source, moving), (self.target, fixed))
+        known = [(one, image) for one, image in pairs if one is not None and one.looks_like(image)]
+        return max((one.apart_mm(image) for one, image in known if not one.lies_as(image)),
+                   default=0.0)  # fmt: skip
 
 
 def _read_lta(path: Path) -> _Lta:
@@ -467,6 +495,9 @@ def _read_lta(path: Path) -> _Lta:
     kind = int(_field(lines, "type")[0])
     if kind not in (LTA_VOXELS, LTA_WORLD):
         raise ValueError(f"its type is {kind}, neither voxels (0) nor RAS (1)")
+    count = int(_field(lines, "nxforms")[0])
+    if count != 1:
+        raise ValueError(f"it holds {count} transforms, where one is meant")
     start = [line.split() for line in lines].index(["1", "4", "4"])
     matrix = np.array([line.split() for line in lines[start + 1 : start + 5]], dtype=float)
     if matrix.shape != (4, 4):
@@ -489,7 +520,10 @@ def _lta_geometry(lines: Sequence[str]) -> _Geometry | None:
     if int(_field(lines, "valid")[0]) != 1:
         return None
     shape, sizes = (np.array(_field(lines, name), float) for name in ("volume", "voxelsize"))
-    axes = np.array([_field(lines, name) for name in ("xras", "yras", "zras")], float).T * sizes
+    rows = np.array([_field(lines, name) for name in ("xras", "yras", "zras")], float)
+    if not (np.all(sizes > 0) and np.all(np.abs(rows @ rows.T - np.eye(3)) <= MOST_OFF_AXES)):
+        raise ValueError("an image of it has voxels without a size, or axes that are none")
+    axes = rows.T * sizes
     centre = np.array(_field(lines, "cras"), float)
     affine = np.eye(4)
     affine[:3, :3], affine[:3, 3] = axes, centre - axes @ (shape / 2)
