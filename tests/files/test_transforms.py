@@ -289,7 +289,8 @@ def test_an_image_that_was_moved_since_freesurfer_registered_it_is_refused(
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("nxforms = 1", "nxforms = 2", "holds 2 transforms"),
+        ("nxforms = 1", "nxforms = 2", "holds several transforms"),
+        ("src volume", "1 4 4\n1 0 0 0\n0 1 0 0\n0 0 1 0\n0 0 0 1\nsrc volume", "several"),
         ("xras = ", "xras = 2 0 0 # ", "axes that are none"),
         ("xras = ", "xras = 0 0 0 # ", "axes that are none"),
         ("voxelsize = ", "voxelsize = 0 1 1 # ", "without a size"),

@@ -495,10 +495,12 @@ def _read_lta(path: Path) -> _Lta:
     kind = int(_field(lines, "type")[0])
     if kind not in (LTA_VOXELS, LTA_WORLD):
         raise ValueError(f"its type is {kind}, neither voxels (0) nor RAS (1)")
-    count = int(_field(lines, "nxforms")[0])
-    if count != 1:
-        raise ValueError(f"it holds {count} transforms, where one is meant")
-    start = [line.split() for line in lines].index(["1", "4", "4"])
+    words = [line.split() for line in lines]
+    # a file that was shortened by hand may not say how many there are
+    stated = [one[2] for one in words if one[:2] == ["nxforms", "="] and one[2:]]
+    if words.count(["1", "4", "4"]) > 1 or any(int(one) != 1 for one in stated):
+        raise ValueError("it holds several transforms, where one is meant")
+    start = words.index(["1", "4", "4"])
     matrix = np.array([line.split() for line in lines[start + 1 : start + 5]], dtype=float)
     if matrix.shape != (4, 4):
         raise ValueError("its matrix is not of 4 × 4 numbers")
