@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from wmhflow.registries.units import (
@@ -27,6 +29,8 @@ SAME = [
     ("1/min", "min⁻¹", "min-1", "/min", "per min"),
     ("10^-3/min", "×10⁻³ min⁻¹", "10-3 min-1", "1e-3 1/min", "0.001 1/min", "10^-3 x 1/min"),
     ("1000/s", "10³/s", "10^3 s⁻¹", "1000 1/s", "1/ms", "100 * 10 1/s"),
+    ("10^-3/g", "1e-3 g^-1", "0.001 g⁻¹", "1e-3 × g**-1"),
+    ("mm^2/s", "mm^{2}.s^{-1}", "mm^(2).s^(-1)"),
     ("ms", "msec", "milliseconds", "Milliseconds", "10^-3 s"),
     ("%/mmHg", "%/mm Hg", "%/Torr", "%BOLD/mmHg", "% BOLD/mmHg", "%ΔBOLD/mmHg",
      "percent signal change/mmHg"),
@@ -108,3 +112,43 @@ def test_reciprocals() -> None:
 )
 def test_arbitrary_units(text: str) -> None:
     assert is_arbitrary(text)
+
+
+# each with what it is in mm, g and s
+BASES = {"mm": 1.0, "um": 1e-3, "s": 1.0, "ms": 1e-3, "min": 60.0, "g": 1.0, "kg": 1e3, "mL": 1e3}
+RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+POWERS = ("^%d", "%d", "**%d", "^(%d)", "^{%d}", None)
+TENS = ("10^%d", "1e%d", "10**%d", "x10^%d", "1 x 10^%d", None)
+
+
+def written(draw: random.Random) -> tuple[str, float]:
+    """Write a unit in one of the ways of programs and people, and say how large it is."""
+
+    def raised(name: str, power: int) -> str:
+        how = draw.choice(POWERS)
+        if power == 1:
+            return name
+        return name + (how % power if how else str(power).translate(RAISED))
+
+    some = [(name, draw.choice([1, 2, -1, -2])) for name in draw.sample(list(BASES), 3)]
+    size = 1.0
+    for name, power in some:
+        size *= BASES[name] ** power
+    between = draw.choice(["*", " ", "·", "."])
+    above = between.join(raised(*one) for one in some if one[1] > 0)
+    below = [(name, -power) for name, power in some if power < 0]
+    if draw.random() < 0.5:
+        text = between.join(raised(*one) for one in some)
+    else:
+        text = "/".join([above or "1", *(raised(*one) for one in below)])
+    if draw.random() < 0.5:
+        ten, power = draw.choice(TENS), draw.choice([-9, -6, -3, 3])
+        start = ten % power if ten else f"10{str(power).translate(RAISED)}"
+        text, size = f"{start}{draw.choice([' ', '*', '·', ' × '])}{text}", size * 10.0**power
+    return text, size
+
+
+def test_a_unit_is_as_large_however_it_is_written() -> None:
+    draw = random.Random(20)
+    for text, size in (written(draw) for _ in range(2000)):
+        assert parse_unit(text).factor == pytest.approx(size, rel=1e-9), text

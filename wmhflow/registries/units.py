@@ -54,7 +54,9 @@ _SIGNS = str.maketrans(
 _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
 _RAISED_NUMBER = re.compile(r"(?<=\d)(?=[⁻⁺]?[⁰¹²³⁴⁵⁶⁷⁸⁹])")
 # x between numbers, and a dot between units, multiply; a dot ends an abbreviation.
-_TIMES = re.compile(r"(?<![A-Za-z])[xX](?![A-Za-z])|(?<=[A-Za-z])\.|(?<=\d)\.(?![\d.])")
+_TIMES = re.compile(
+    r"(?<![A-Za-z])[xX](?![A-Za-z])|(?<!\d)\.(?!\d)|(?<=[A-Za-z])\.|(?<=\d)\.(?![\d.])"
+)
 # Some write 10e-3 for 10^-3, and others for 0.01.
 _TWO_WAYS = re.compile(r"(?<![\d.])10(?:\.0*)?[eE][-+]?\d")
 _POWER_OF_TEN = re.compile(r"(?<![\d.])10(?:\s*\^?\s*(-\s*\d+)|\^(\d+))")
@@ -160,7 +162,7 @@ def _terms(plain: str, text: str) -> list[tuple[float, str, int]]:
     """
     unknown = ValueError(f"'{text}' is no unit that is known")
     terms: list[tuple[float, str, int]] = []
-    sign, number, place = 1, None, 0
+    sign, number, count, place = 1, None, None, 0
     is_stroke, is_plain = False, True
     for match in _TOKEN.finditer(plain):
         if plain[place : match.start()].strip():
@@ -169,15 +171,17 @@ def _terms(plain: str, text: str) -> list[tuple[float, str, int]]:
         stroke, digits, name, power = match.groups()
         name = _spelling(name or "")
         exponent = sign * int(re.sub(r"[\s^]", "", power or "1"))
-        is_counted = number is not None and name in _COUNTED and exponent < 0
+        is_counted = count is not None and name in _COUNTED and exponent < 0
         if number is not None and not is_counted:
             if not is_plain:
                 raise unknown
             terms.append((number, "", sign))
         if name:
-            terms.append((number if number is not None and is_counted else 1.0, name, exponent))
+            terms.append((count if count is not None and is_counted else 1.0, name, exponent))
         is_plain = sign > 0 or is_stroke if digits else True
         number, is_stroke = float(digits) if digits else None, bool(stroke)
+        # 100 g^-1 is (100 g)^-1, and 1e-3 g^-1 is a thousandth of g^-1
+        count = number if digits and digits.isdigit() else None
         sign = -1 if stroke else sign
     if plain[place:].strip() or not is_plain:
         raise unknown
