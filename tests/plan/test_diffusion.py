@@ -142,6 +142,7 @@ BESIDE = [
     ("model-DTI_desc-tensor_dwi", None, 6, "it has no .bval or .b file"),
     ("acq-b0_dwi", "0", 1, "it has one volume"),
     ("dir-PA_dwi", "0 0", 2, "none of its volumes has diffusion weighting"),
+    ("acq-trace_dwi", "0 1000", 2, "none of its volumes has a direction, and those of another"),
 ]
 
 
@@ -155,12 +156,12 @@ def test_what_is_no_series_does_not_stand_beside_one(
     save_image(other, np.ones((8, 9, 10, count)[: 3 if count == 1 else 4]))
     if bvals:
         other.with_name(f"sub-01_{name}.bval").write_text(bvals)
-        other.with_name(f"sub-01_{name}.bvec").write_text("\n".join([bvals] * 3))
+        other.with_name(f"sub-01_{name}.bvec").write_text("0 0\n" * 3)
     visit = prepared.plan()
     assert set(computed(visit)) == TENSOR | ADC
     assert {one.file.path for one in visit.maps} == {Path(f"{prepared.start}.nii")}
     (said,) = [one for one in visit.decisions if one.state == "passed"]
-    assert said.why == f"{other.name} of prep is no diffusion series: {why}"
+    assert said.why.startswith(f"{other.name} of prep is passed over as diffusion series: {why}")
 
 
 def test_a_map_that_is_called_as_a_series_does_not_hide_the_raw_one(prepared: Prepared) -> None:

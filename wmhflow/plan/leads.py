@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from wmhflow.bids.query import FoundFile
 from wmhflow.bids.sidecars import inherited_files
 from wmhflow.core.diffusion.gradients import LARGEST_B0
 from wmhflow.errors import InputError
-from wmhflow.files.gradients import load_bvals
+from wmhflow.files.gradients import load_bvals, load_directions
 from wmhflow.plan.context import Planning
 from wmhflow.plan.visit import PASSED, Decision
 from wmhflow.registries.series import SeriesDefinition
 
 ONE_VOLUME = "it has one volume"
+NO_DIRECTIONS = "none of its volumes has a direction, and those of another have"
+BVAL, BVEC, TABLE = ".bval", ".bvec", ".b"
 
 
 def that_can_lead(
@@ -37,11 +41,17 @@ def that_can_lead(
     """
     faults = {file.path: _fault(planning, definition, file) for file in leads}
     kept = [file for file in leads if faults[file.path] is None]
+    has_tables = any(one.beside == BVEC for one in definition.files.values())
+    directed = [one for one in kept if has_tables and len(kept) > 1 and _has_directions(one)]
+    if directed:
+        # the trace of a series is computed of it, too
+        faults |= {file.path: NO_DIRECTIONS for file in kept if file not in directed}
+        kept = directed
     if not kept:
         kept = [file for file in leads if faults[file.path] != ONE_VOLUME]
     for file in leads:
         if file not in kept:
-            why = f"{file.named} is no {definition.title}: {faults[file.path]}"
+            why = f"{file.named} is passed over as {definition.title}: {faults[file.path]}"
             said = Decision(definition.name, PASSED, why)
             if said not in planning.decisions:
                 planning.decisions.append(said)
@@ -69,3 +79,18 @@ def _fault(planning: Planning, definition: SeriesDefinition, file: FoundFile) ->
     except InputError:
         return None
     return None if highest > LARGEST_B0 else "none of its volumes has diffusion weighting"
+
+
+def _has_directions(file: FoundFile) -> bool:
+    """Tell whether any volume of a diffusion series has a direction."""
+    bval, bvec, table = (
+        next((one.path for one in inherited_files(file, ending)), None)
+        for ending in (BVAL, BVEC, TABLE)
+    )
+    if bval is None and table is None:
+        return False
+    try:
+        _, vectors = load_directions(bval or file.path, bvec, table)
+    except InputError:
+        return False
+    return vectors is not None and bool(np.nan_to_num(vectors).any())
