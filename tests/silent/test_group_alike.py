@@ -46,10 +46,16 @@ def alike(number: int) -> Callable[[Record], object]:
             "registration_qc": ["flag", "fail", "off"][number],
         }  # fmt: skip
         record["maps"] = {"MD": {"unit": "mm^2/s", "file": f"bids:maps:{number}"}}
-        record["parts"] = {"T1w": [f"bids:raw:{number}"], "FLAIR": []}
+        record["parts"] = {
+            "T1w": [f"bids:raw:{number}"], "FLAIR": [], "wmh": [f"bids:masks:{number}"],
+            "tissues": [f"bids:seg:{number}"], "forward": ["bids:identity"],
+        }  # fmt: skip
         record["inputs"] = {
             f"bids:raw:{number}": f"{number}" * 64,
             f"bids:maps:{number}": ("m" if number == 0 else f"{number}9") * 64,
+            f"bids:masks:{number}": f"{number}w" * 32,
+            f"bids:seg:{number}": f"{number}s" * 32,
+            "bids:identity": "i" * 64,
         }
 
     return change
@@ -74,6 +80,10 @@ DIFFERS: dict[str, tuple[Callable[[Record], object], str]] = {
                  "The map MD is not the same in all visits (given, in mm^2/s: sub-01"),
     "a copy": (lambda record: record["inputs"].update({"bids:raw:1": "0" * 64}),
                "One image under two names: the T1w of sub-02 n/a is also that of sub-01 n/a."),
+    "a copy of a mask": (lambda record: record["inputs"].update({"bids:masks:1": "0w" * 32}),
+                         "the mask of WMH of sub-02 n/a is also that of sub-01 n/a."),
+    "a copy of a parcellation": (lambda record: record["inputs"].update({"bids:seg:1": "0s" * 32}),
+                                 "the parcellation of sub-02 n/a is also that of sub-01 n/a."),
     "a copy of a map": (lambda record: record["inputs"].update({"bids:maps:1": "m" * 64}),
                         "One image under two names: the MD of sub-02 n/a is also that of sub-01"),
 }  # fmt: skip
@@ -98,6 +108,18 @@ def test_alike_is_no_news(
     study: tuple[list[str], list[Visit]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(study[0]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_masks_of_nothing_may_be_alike(
+    study: tuple[list[str], list[Visit]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words, visits = study
+    for visit in visits[:2]:
+        edit(visit, lambda record: record["inputs"].update({"bids:masks:1": "0w" * 32}))
+        header = visit.table("lesions").read_text().partition("\n")[0]
+        visit.table("lesions").write_text(f"{header}\n")
+    assert main(words) == 0
     assert capsys.readouterr().err == ""
 
 

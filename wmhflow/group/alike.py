@@ -22,6 +22,16 @@ NOT_ASKED = frozenset(("registration_qc", "random_seed"))
 # So much of a value is shown, and so many values of one thing.
 LONGEST, MOST_VALUES = 40, 4
 ABSENT = "n/a"
+# Masks and parcellations, by what a record calls them: of each visit there is one of its own.
+DRAWN = {
+    "wmh": "mask of WMH",
+    "infarct": "mask of infarcts",
+    "haemorrhage": "mask of the haemorrhage",
+    "oedema": "mask of oedema",
+    "acute": "mask of acute lesions",
+    "perivascular": "mask of perivascular spaces",
+    "tissues": "parcellation",
+}
 
 
 @dataclass
@@ -64,7 +74,7 @@ class Alike:
         self._images: dict[str, tuple[str, str]] = {}
         self._copies: list[str] = []
 
-    def note(self, visit: str, record: Mapping[str, Any]) -> None:
+    def note(self, visit: str, record: Mapping[str, Any], *, has_lesions: bool = True) -> None:
         """Note how a visit was made.
 
         Parameters
@@ -73,6 +83,8 @@ class Alike:
             How a finished visit is named.
         record
             What its record holds; nothing in it is believed to be of a type.
+        has_lesions
+            Whether it has WMH: empty masks may well be alike.
         """
         for kind, name, way in _ways_of(record):
             self._found.setdefault((kind, name), _Ways()).note(way, visit)
@@ -81,6 +93,8 @@ class Alike:
             if isinstance(made, dict) and name in made and (way := _text(made[name])) != asked:
                 self._otherwise.setdefault(name, _Ways()).note(way, visit)
         for what, uri, content in _images_of(record):
+            if what == DRAWN["wmh"] and not has_lesions:
+                continue
             first, its_uri = self._images.setdefault(content, (visit, uri))
             if first != visit and its_uri != uri:
                 self._copies.append(f"the {what} of {visit} is also that of {first}")
@@ -152,15 +166,15 @@ def _ways_of(record: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
 
 
 def _images_of(record: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """List what a visit was made from: T1w, FLAIR and maps, their files and checksums."""
+    """List what a visit was made from: images, masks and maps, their files and checksums."""
     inputs, parts, maps = (
         content if isinstance(content := record.get(name), dict) else {}
         for name in ("inputs", "parts", "maps")
     )
     told: list[tuple[str, Any]] = []
-    for suffix in ("T1w", "FLAIR"):
-        uris = parts.get(suffix)
-        told += [(suffix, uri) for uri in (uris if isinstance(uris, list) else [])]
+    for part, what in {"T1w": "T1w", "FLAIR": "FLAIR", **DRAWN}.items():
+        uris = parts.get(part)
+        told += [(what, uri) for uri in (uris if isinstance(uris, list) else [])]
     told += [(str(name), one.get("file")) for name, one in maps.items() if isinstance(one, dict)]
     for what, uri in told:
         content = inputs.get(uri) if isinstance(uri, str) else None

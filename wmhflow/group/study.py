@@ -18,6 +18,9 @@ from wmhflow.products.record import visit_record_path
 from wmhflow.products.tables import TABLES
 from wmhflow.settings import Settings
 
+# More than the first line of a table of lesions.
+MOST_HEADER_BYTES = 2**16
+
 
 @dataclass(frozen=True, slots=True)
 class Visit:
@@ -136,7 +139,7 @@ def read_study(
             on_damage(error)
             continue
         sound.append(visit)
-        alike.note(str(visit), record)
+        alike.note(str(visit), record, has_lesions=_has_lesions(visit))
         zones.setdefault(schemes, visit)
         for name, made_with in ways.items():
             atlases.setdefault(name, {}).setdefault(made_with, visit)
@@ -145,6 +148,15 @@ def read_study(
     alike.say()
     schemes = tuple(dict.fromkeys(scheme for schemes in zones for scheme in schemes))
     return Study(output_dir, tuple(sound), schemes)
+
+
+def _has_lesions(visit: Visit) -> bool:
+    """Tell whether a visit's table of lesions has a row; one that cannot be read is said later."""
+    try:
+        with visit.table("lesions").open("rb") as table:
+            return len(table.readlines(MOST_HEADER_BYTES)) > 1
+    except OSError:
+        return True
 
 
 def _made_with(visit: Visit, record: Mapping[str, Any]) -> tuple[tuple[str, ...], dict[str, str]]:
