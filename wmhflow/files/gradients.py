@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from wmhflow.core.diffusion.gradients import WORLD, Gradients, UnfitSeriesError, read_gradients
 from wmhflow.errors import InputError
+from wmhflow.files.numbers import plain_numbers
 from wmhflow.files.streams import open_file
 
 # A table of a few hundred volumes is a few kilobytes.
@@ -145,7 +146,7 @@ def _numbers(path: Path) -> NDArray[np.float64]:
             raise ValueError
         text = content.decode("utf-8-sig").replace(",", " ")
         lines = [line.split("#", 1)[0].split() for line in text.splitlines()]
-        return np.array([[float(word) for word in line] for line in lines if line])
+        return np.array([plain_numbers(line) for line in lines if line])
     except (UnicodeDecodeError, ValueError):
         raise InputError(
             f"{path} is no table of numbers; give it as FSL or MRtrix wrote it."

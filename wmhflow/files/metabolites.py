@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from wmhflow.errors import InputError
 from wmhflow.files.lcmodel import concentrations, is_of_lcmodel
+from wmhflow.files.numbers import plain_number
 from wmhflow.registries.spectroscopy import (
     TableForm,
     form_in_sections,
@@ -350,7 +351,7 @@ def _number(path: Path, cell: str) -> float | None:
     if cell in MISSING:
         return None
     try:
-        number = float(cell)
+        number = plain_number(cell)
     except ValueError:
         raise InputError(
             f"{path} holds '{cell[:40]}' where a number is meant; write n/a for what is missing."

@@ -34,6 +34,7 @@ from wmhflow.errors import InputError
 from wmhflow.files.fields import FIELD_KIND, check_field, is_field_image
 from wmhflow.files.forms import trusted_affine
 from wmhflow.files.images import read_series_header
+from wmhflow.files.numbers import plain_numbers
 from wmhflow.files.streams import FIRST_BYTES, MOST_PACKED, UNREADABLE, check_file, first_line
 
 TRANSFORM_EXTENSIONS = (".txt", ".mat", ".h5", ".lta", ".nii.gz", ".nii")
@@ -240,7 +241,7 @@ def _itk_text(path: Path, begin: bytes) -> list[_Part]:
         if not _ITK_LINE.fullmatch(line):
             raise ValueError(f"line {number} is no line of an ITK transform: {line[:40]!r}")
     return [
-        (kind, _itk_matrix(kind, *(np.array(part.split(), float) for part in (numbers, fixed))))
+        (kind, _itk_matrix(kind, *(plain_numbers(part.split()) for part in (numbers, fixed))))
         for kind, numbers, fixed in found
         if not kind.startswith("CompositeTransform")
     ]
@@ -501,7 +502,7 @@ def _read_lta(path: Path) -> _Lta:
     if words.count(["1", "4", "4"]) > 1 or any(int(one) != 1 for one in stated):
         raise ValueError("it holds several transforms, where one is meant")
     start = words.index(["1", "4", "4"])
-    matrix = np.array([line.split() for line in lines[start + 1 : start + 5]], dtype=float)
+    matrix = np.array([plain_numbers(line.split()) for line in lines[start + 1 : start + 5]])
     if matrix.shape != (4, 4):
         raise ValueError("its matrix is not of 4 × 4 numbers")
     source, target = (
@@ -521,12 +522,12 @@ def _field(lines: Sequence[str], name: str) -> list[str]:
 def _lta_geometry(lines: Sequence[str]) -> _Geometry | None:
     if int(_field(lines, "valid")[0]) != 1:
         return None
-    shape, sizes = (np.array(_field(lines, name), float) for name in ("volume", "voxelsize"))
-    rows = np.array([_field(lines, name) for name in ("xras", "yras", "zras")], float)
+    shape, sizes = (plain_numbers(_field(lines, name)) for name in ("volume", "voxelsize"))
+    rows = np.array([plain_numbers(_field(lines, name)) for name in ("xras", "yras", "zras")])
     if not (np.all(sizes > 0) and np.all(np.abs(rows @ rows.T - np.eye(3)) <= MOST_OFF_AXES)):
         raise ValueError("an image of it has voxels without a size, or axes that are none")
     axes = rows.T * sizes
-    centre = np.array(_field(lines, "cras"), float)
+    centre = plain_numbers(_field(lines, "cras"))
     affine = np.eye(4)
     affine[:3, :3], affine[:3, 3] = axes, centre - axes @ (shape / 2)
     return _Geometry(tuple(int(n) for n in shape), affine)
