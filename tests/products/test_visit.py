@@ -243,7 +243,8 @@ COUNTED: dict[str, tuple[str, ...]] = {
         "wmh_removed_infarct_fraction",
     ),
     "find_lesions": (
-        *("white_matter_sd", "cortex_z", "cortex_spread_z", "lesion_z", "expected_dice", "noise"),
+        *("white_matter_sd", "cortex_z", "cortex_spread_z", "lesion_z", "expected_dice"),
+        *("noise", "slice_difference"),
     ),
     "find_brain": ("brain_cut_share",),
     "share_brain": ("brain_cut_share",),

@@ -14,6 +14,7 @@ from wmhflow.ants.noise import without_noise
 from wmhflow.ants.priors import brought_to_brain, wmh_priors
 from wmhflow.ants.transforms import average_through, resample_through
 from wmhflow.core.arrays.components import keep_large
+from wmhflow.core.arrays.slices import even_slices
 from wmhflow.core.checks.quality import lesion_mask_quality, likeliest_tissue
 from wmhflow.core.regions.infratentorial import infratentorial_shares
 from wmhflow.core.regions.lesions import (
@@ -262,7 +263,7 @@ def find_lesions(
     to_flair = chain if moved else []
     brain = Grid3D(brain_mask.data.astype(np.float32), brain_mask.affine)
     with about(source):
-        found, noise = _segment(flair, t1w, brain, to_flair, chain, template, str(inverse))
+        found, seen = _segment(flair, t1w, brain, to_flair, chain, template, str(inverse))
     # half of a voxel covered is a voxel of lesion; the probability follows the mask
     share, probability = found.share, found.probability
     if moved:
@@ -270,7 +271,7 @@ def find_lesions(
     mask = keep_large(share >= 0.5, LEAST_LESION_MM3, reference.empty.voxel_sizes_mm)
     probability = agreeing(probability, mask, LesionModel().threshold)
     affine = reference.affine
-    facts: Facts = found.numbers() | {"noise": noise}
+    facts: Facts = found.numbers() | seen
     return FoundLesions(MaskImage(mask, affine), Grid3D(probability, affine), facts)
 
 
@@ -282,8 +283,8 @@ def _segment(
     to_other: list[str],
     template: Template,
     inverse: str,
-) -> tuple[wmh_model.WMHResult, float]:
-    """Bring brain, priors and T1w to the FLAIR, in the brain's box, and segment; tell its noise."""
+) -> tuple[wmh_model.WMHResult, Facts]:
+    """Bring brain, priors and T1w to the FLAIR, in the brain's box, and segment; tell faults."""
     back = [True for _ in to_flair]
     inside = average_through(brain, flair, to_flair, back) > 0.5
     if not inside.any():
@@ -296,6 +297,8 @@ def _segment(
         # with a FLAIR for a reference the transform leads from it to the T1w already
         second = average_through(t1w, part, to_other, back or [False])
     sizes = flair.voxel_sizes_mm
+    even, uneven = even_slices(part.data, inside[box], sizes)
+    part = Grid3D(even, part.affine)
     noise = noise_sd(part.data, inside[box], priors.white, sizes)
     if noise > MOST_NOISE:
         part = without_noise(part, inside[box], NOISE_SEED)
@@ -309,7 +312,7 @@ def _segment(
         probability=uncropped(found.probability, box, whole),
         share=uncropped(found.share, box, whole),
     )
-    return placed, noise
+    return placed, {"noise": noise, "slice_difference": uneven}
 
 
 class NumberedLesions(NamedTuple):

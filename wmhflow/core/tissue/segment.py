@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wmhflow.core.arrays.slices import even_slices
 from wmhflow.core.arrays.validation import UnfitImageError
 from wmhflow.core.space.grids import box_of
 from wmhflow.core.tissue import labelling as tissue
@@ -34,7 +35,7 @@ def segment_tissue(
     lesions: NDArray[np.bool_],
     infarcts: NDArray[np.bool_] | None = None,
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Correct the bias, classify, and label.
+    """Correct slices and bias, classify, and label.
 
     Parameters
     ----------
@@ -62,6 +63,7 @@ def segment_tissue(
     grey = priors.cortex + priors.deep_grey
     sizes = image.voxel_sizes_mm
     data = np.nan_to_num(image.data, nan=0.0, posinf=0.0, neginf=0.0)
+    data, _ = even_slices(data, brain, sizes)
     tamed = tissue.tame_outliers(data, priors.white, grey, brain)
     gone = np.zeros(brain.shape, bool) if infarcts is None else infarcts & ~lesions
     counted = ~(lesions | gone) & np.isfinite(image.data)
