@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from wmhflow.core.arrays.distance import distance_to
+from wmhflow.core.arrays.masks import within
 from wmhflow.core.arrays.validation import check_same_shape, checked_mask, checked_volume
 from wmhflow.core.space.grids import box_of
 
@@ -65,19 +65,15 @@ def fitting_shift_mm(
     >>> fitting_shift_mm(true * 1.0, moved, np.ones_like(true), (2, 2, 2))
     array([-4.,  0.,  0.])
     """
-    image, mask = checked_volume(image, "image"), checked_mask(mask, "mask")
-    brain = checked_mask(brain, "brain")
-    check_same_shape(image=image, mask=mask, brain=brain)
-    if np.count_nonzero(mask) < max(LEAST_VOXELS, LEAST_MM3 / float(np.prod(spacing))):
+    scene = _scene(image, mask, brain, spacing)
+    if scene is None:
         return None
     sizes = np.asarray(spacing, np.float64)
     reach = np.maximum(np.ceil(REACH_MM / sizes), 1).astype(int) + 1
-    box = box_of(mask, [int(np.ceil(AROUND_MM / size)) for size in spacing])
-    inside, ring = mask[box], _ring(mask[box], brain[box], spacing)
-    values = _clipped(image, mask, ring, brain, box, reach)
+    values = _clipped(scene, reach)
     if values is None:
         return None
-    places = [np.argwhere(part) + reach for part in (inside, ring)]
+    places = [np.argwhere(part) + reach for part in (scene.mask[scene.box], scene.ring)]
 
     def fit(shift: tuple[int, ...]) -> float:
         bright, plain = (values[tuple((place + shift).T)].mean() for place in places)
@@ -86,24 +82,36 @@ def fitting_shift_mm(
     return _climbed(fit, reach - 1) * sizes
 
 
-def _ring(mask: NDArray[np.bool_], brain: NDArray[np.bool_], spacing: Spacing) -> NDArray[np.bool_]:
-    """Find the brain within 4 mm of a mask."""
-    beside = brain & ~mask
-    near = distance_to(mask, spacing, limit=AROUND_MM, within=beside) <= AROUND_MM
-    return np.asarray(beside & near)
+class _Scene(NamedTuple):
+    """An image, a mask and the brain; the box around the mask, and the brain around it there."""
+
+    image: NDArray[np.floating]
+    mask: NDArray[np.bool_]
+    brain: NDArray[np.bool_]
+    box: tuple[slice, ...]
+    ring: NDArray[np.bool_]
 
 
-def _clipped(
+def _scene(
     image: NDArray[np.floating],
     mask: NDArray[np.bool_],
-    ring: NDArray[np.bool_],
     brain: NDArray[np.bool_],
-    box: tuple[slice, ...],
-    reach: NDArray[np.signedinteger],
-) -> NDArray[np.float32] | None:
-    """Cut out what a mask can be moved over, from 0 (as around it, or darker) to 1 (as in it)."""
-    if not ring.any():
+    spacing: Spacing,
+) -> _Scene | None:
+    """Check what is given; None where the mask is too small to tell, or no brain lies around it."""
+    image, mask = checked_volume(image, "image"), checked_mask(mask, "mask")
+    brain = checked_mask(brain, "brain")
+    check_same_shape(image=image, mask=mask, brain=brain)
+    if np.count_nonzero(mask) < max(LEAST_VOXELS, LEAST_MM3 / float(np.prod(spacing))):
         return None
+    box = box_of(mask, [int(np.ceil(AROUND_MM / size)) for size in spacing])
+    ring = within(mask[box], AROUND_MM, spacing) & brain[box] & ~mask[box]
+    return _Scene(image, mask, brain, box, ring) if ring.any() else None
+
+
+def _clipped(scene: _Scene, reach: NDArray[np.signedinteger]) -> NDArray[np.float32] | None:
+    """Cut out what a mask can be moved over, from 0 (as around it, or darker) to 1 (as in it)."""
+    image, mask, brain, box, ring = scene
     low = float(np.median(image[box][ring]))
     high = float(np.percentile(image[mask], BRIGHT_PERCENTILE))
     if not high > low:
@@ -175,17 +183,12 @@ def cut_share(
     >>> [float(one) for one in both]
     [0.0, 1.0]
     """
-    image, mask = checked_volume(image, "image"), checked_mask(mask, "mask")
-    brain = checked_mask(brain, "brain")
-    check_same_shape(image=image, mask=mask, brain=brain)
-    if np.count_nonzero(mask) < max(LEAST_VOXELS, LEAST_MM3 / float(np.prod(spacing))):
+    scene = _scene(image, mask, brain, spacing)
+    if scene is None:
         return None
-    box = box_of(mask, [int(np.ceil(AROUND_MM / size)) for size in spacing])
-    ring = _ring(mask[box], brain[box], spacing)
-    if not ring.any():
-        return None
-    bright = (np.median(image[box][ring]) + np.median(image[mask])) / 2
-    return max(_bright_ends((image > bright) & brain, mask, spacing), default=0.0)
+    around, inside = scene.image[scene.box][scene.ring], scene.image[scene.mask]
+    is_bright = scene.image > (np.median(around) + np.median(inside)) / 2
+    return max(_bright_ends(is_bright & scene.brain, scene.mask, spacing), default=0.0)
 
 
 def _bright_ends(
