@@ -18,7 +18,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "distance": ["distance_to", "nearest", "signed_distance"],
         "masks": ["within", "deeper"],
         "robust": ["median_and_spread"],
-        "slices": ["even_slices"],
+        "slices": ["even_slices", "thick_axis"],
         "wide": ["reaching_out", "wide_places"],
     },
 )

@@ -54,7 +54,7 @@ def even_slices(
     >>> round(float(np.ptp(image))), bool(np.ptp(even[:, :, 3:-3]) < 4), round(most, 1)
     (20, True, 0.1)
     """
-    axis = _across(voxel_sizes_mm)
+    axis = thick_axis(voxel_sizes_mm)
     own = (
         None
         if axis is None
@@ -69,8 +69,24 @@ def even_slices(
     return (image / np.exp(own).reshape(shape)).astype(np.float32), most
 
 
-def _across(voxel_sizes_mm: Sequence[float]) -> int | None:
-    """Say across which axis slices lie that are much thicker than wide; None if none are."""
+def thick_axis(voxel_sizes_mm: Sequence[float]) -> int | None:
+    """Say across which axis slices lie that are much thicker than their voxels are wide.
+
+    Parameters
+    ----------
+    voxel_sizes_mm
+        Voxel size along each axis.
+
+    Returns
+    -------
+    int or None
+        The axis; None where voxels are nearly cubes.
+
+    Examples
+    --------
+    >>> thick_axis((5.0, 0.9, 0.9)), thick_axis((1.2, 1.0, 1.0))
+    (0, None)
+    """
     order = np.argsort(voxel_sizes_mm, kind="stable")
     largest, next_one = (float(voxel_sizes_mm[number]) for number in (order[2], order[1]))
     return int(order[2]) if largest > THICK_RATIO * next_one else None

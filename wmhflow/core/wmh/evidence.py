@@ -16,6 +16,7 @@ from scipy.special import expit
 
 from wmhflow.core.arrays.blocks import block_factors, block_means, over_blocks
 from wmhflow.core.arrays.distance import distance_to
+from wmhflow.core.arrays.slices import thick_axis
 from wmhflow.core.arrays.validation import UnfitImageError
 
 if TYPE_CHECKING:
@@ -41,8 +42,6 @@ CHANNELS = {
 # Slices are read in voxels of about this edge, as they were in training.
 READ_MM = 1.0
 MOST_CONTRAST, DEEPEST_MM = 1.2, 12.0
-# Slices so much thicker than their voxels are wide are read as they are; others in the last plane.
-THICK_RATIO = 1.8
 
 
 def depth_in(brain: NDArray[np.bool_], voxel_sizes_mm: Sequence[float]) -> NDArray[np.float32]:
@@ -82,9 +81,8 @@ def slice_axis(voxel_sizes_mm: Sequence[float]) -> int:
     >>> slice_axis((5.0, 0.9, 0.9)), slice_axis((1.2, 1.0, 1.0))
     (0, 2)
     """
-    order = np.argsort(voxel_sizes_mm, kind="stable")
-    largest, next_one = (float(voxel_sizes_mm[number]) for number in (order[2], order[1]))
-    return int(order[2]) if largest > THICK_RATIO * next_one else 2
+    axis = thick_axis(voxel_sizes_mm)
+    return 2 if axis is None else axis
 
 
 def as_read(

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
+from wmhflow.core.arrays.slices import thick_axis
 from wmhflow.core.space.geometry import ras_axes, spacing_of
-from wmhflow.core.wmh.evidence import THICK_RATIO
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,11 +83,8 @@ def thick_plane(affine: ArrayLike) -> str | None:
     >>> thick_plane(np.diag([0.9, 5.0, 0.9, 1])), thick_plane(np.diag([1.0, 1, 1.2, 1]))
     ('coronal', None)
     """
-    sizes = spacing_of(affine)
-    thickest = int(sizes.argmax())
-    if sizes[thickest] <= THICK_RATIO * np.sort(sizes)[1]:
-        return None
-    return PLANES[ras_axes(affine).axes.index(thickest)]
+    thickest = thick_axis(spacing_of(affine).tolist())
+    return None if thickest is None else PLANES[ras_axes(affine).axes.index(thickest)]
 
 
 def edge_letters(volume: Volume, plane: str) -> tuple[str, str]:
