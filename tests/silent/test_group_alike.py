@@ -11,8 +11,13 @@ from typing import Any
 import pytest
 
 from tests.group.studies import finished, give, group_settings
+from wmhflow.bids.writer import table_text, write_text
 from wmhflow.cli.main import main
+from wmhflow.group.alike import DRAWN
 from wmhflow.group.study import Visit
+from wmhflow.products.columns import names
+from wmhflow.products.tables import QC_TABLE
+from wmhflow.steps.measures import quality_row
 
 Record = dict[str, Any]
 
@@ -111,16 +116,32 @@ def test_alike_is_no_news(
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.parametrize("part", [part for part in DRAWN if part != "tissues"])
+@pytest.mark.parametrize(("volume_mm3", "is_said"), [(0, False), (12.5, True), (None, True)])
 def test_masks_of_nothing_may_be_alike(
-    study: tuple[list[str], list[Visit]], capsys: pytest.CaptureFixture[str]
+    study: tuple[list[str], list[Visit]],
+    capsys: pytest.CaptureFixture[str],
+    part: str,
+    volume_mm3: float | None,
+    is_said: bool,
 ) -> None:
     words, visits = study
-    for visit in visits[:2]:
-        edit(visit, lambda record: record["inputs"].update({"bids:masks:1": "0w" * 32}))
-        header = visit.table("lesions").read_text().partition("\n")[0]
-        visit.table("lesions").write_text(f"{header}\n")
+    for number, visit in enumerate(visits[:2]):
+
+        def have(record: Record, uri: str = f"bids:drawn:{number}") -> None:
+            record["parts"][part] = [uri]
+            record["inputs"][uri] = "0d" * 32
+
+        edit(visit, have)
+        if volume_mm3 is not None:
+            rows = [quality_row(f"{part}_given_volume_mm3", volume_mm3)]
+            path = visit.output_dir / QC_TABLE.path(visit.place)
+            write_text(path, table_text(names(QC_TABLE.columns), rows))
     assert main(words) == 0
-    assert capsys.readouterr().err == ""
+    said = f"the {DRAWN[part]} of sub-02 n/a is also that of sub-01 n/a" if is_said else ""
+    err = capsys.readouterr().err
+    assert said in err
+    assert bool(err) is is_said
 
 
 @pytest.mark.parametrize("key", ["versions", "settings", "maps", "parts", "inputs"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,7 +74,12 @@ class Alike:
         self._images: dict[str, tuple[str, str]] = {}
         self._copies: list[str] = []
 
-    def note(self, visit: str, record: Mapping[str, Any], *, has_lesions: bool = True) -> None:
+    def note(
+        self,
+        visit: str,
+        record: Mapping[str, Any],
+        holds_nothing: Callable[[str], bool] = lambda _: False,
+    ) -> None:
         """Note how a visit was made.
 
         Parameters
@@ -83,8 +88,9 @@ class Alike:
             How a finished visit is named.
         record
             What its record holds; nothing in it is believed to be of a type.
-        has_lesions
-            Whether it has WMH: empty masks may well be alike.
+        holds_nothing
+            Asked of a part, such as ``infarct``, that is a copy of another visit's: whether it is a
+            mask of nothing, as may well be alike.
         """
         for kind, name, way in _ways_of(record):
             self._found.setdefault((kind, name), _Ways()).note(way, visit)
@@ -92,11 +98,10 @@ class Alike:
         for name, asked in self._asked.items():
             if isinstance(made, dict) and name in made and (way := _text(made[name])) != asked:
                 self._otherwise.setdefault(name, _Ways()).note(way, visit)
-        for what, uri, content in _images_of(record):
-            if what == DRAWN["wmh"] and not has_lesions:
-                continue
+        for part, uri, content in _images_of(record):
             first, its_uri = self._images.setdefault(content, (visit, uri))
-            if first != visit and its_uri != uri:
+            if first != visit and its_uri != uri and not holds_nothing(part):
+                what = DRAWN.get(part, part)
                 self._copies.append(f"the {what} of {visit} is also that of {first}")
 
     def say(self) -> None:
@@ -172,9 +177,9 @@ def _images_of(record: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
         for name in ("inputs", "parts", "maps")
     )
     told: list[tuple[str, Any]] = []
-    for part, what in {"T1w": "T1w", "FLAIR": "FLAIR", **DRAWN}.items():
+    for part in ("T1w", "FLAIR", *DRAWN):
         uris = parts.get(part)
-        told += [(what, uri) for uri in (uris if isinstance(uris, list) else [])]
+        told += [(part, uri) for uri in (uris if isinstance(uris, list) else [])]
     told += [(str(name), one.get("file")) for name, one in maps.items() if isinstance(one, dict)]
     for what, uri in told:
         content = inputs.get(uri) if isinstance(uri, str) else None

@@ -6,20 +6,18 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from wmhflow.bids.writer import read_object
+from wmhflow.bids.writer import read_object, read_table
 from wmhflow.errors import InputError
 from wmhflow.group.alike import Alike
 from wmhflow.labels.schemes import scheme_names
 from wmhflow.products.product import Place
 from wmhflow.products.record import visit_record_path
-from wmhflow.products.tables import TABLES
+from wmhflow.products.tables import QC_TABLE, TABLES
 from wmhflow.settings import Settings
-
-# More than the first line of a table of lesions.
-MOST_HEADER_BYTES = 2**16
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +137,7 @@ def read_study(
             on_damage(error)
             continue
         sound.append(visit)
-        alike.note(str(visit), record, has_lesions=_has_lesions(visit))
+        alike.note(str(visit), record, partial(_holds_nothing, visit))
         zones.setdefault(schemes, visit)
         for name, made_with in ways.items():
             atlases.setdefault(name, {}).setdefault(made_with, visit)
@@ -150,13 +148,15 @@ def read_study(
     return Study(output_dir, tuple(sound), schemes)
 
 
-def _has_lesions(visit: Visit) -> bool:
-    """Tell whether a visit's table of lesions has a row; one that cannot be read is said later."""
+def _holds_nothing(visit: Visit, part: str) -> bool:
+    """Tell from a visit's table of quality whether a given mask was empty."""
     try:
-        with visit.table("lesions").open("rb") as table:
-            return len(table.readlines(MOST_HEADER_BYTES)) > 1
-    except OSError:
-        return True
+        rows = read_table(visit.output_dir / QC_TABLE.path(visit.place))
+        volumes = [row["value"] for row in rows if row["metric"] == f"{part}_given_volume_mm3"]
+        return [float(volume) for volume in volumes] == [0.0]
+    except (InputError, KeyError, ValueError):
+        # nobody can tell: the copy is named
+        return False
 
 
 def _made_with(visit: Visit, record: Mapping[str, Any]) -> tuple[tuple[str, ...], dict[str, str]]:
