@@ -122,7 +122,8 @@ def shared_brain(
     # an image that ends in the brain leaves a plane there, further in than slices are flat anyway
     nearly = body & within(other, (other_voxel_mm or max(sizes)) / 2, sizes)
     flatter = flattest_share(nearly, sizes) - flattest_share(mask, sizes)
-    return mask if flatter > MOST_FLATTER else shared
+    # scraps lie around the brain: what the other image lacks within it is fluid
+    return mask if flatter > MOST_FLATTER else with_fluid(shared, sizes) & body
 
 
 def _brain_of(

@@ -166,6 +166,19 @@ def test_a_brain_without_its_fluid_gets_it_back(axes, step) -> None:
     assert (whole & inside).sum() > 0.95 * inside.sum()
 
 
+@pytest.mark.parametrize("axes", [(0, 1, 2), (2, 0, 1), (1, 2, 0)])
+def test_a_ventricle_that_opens_into_a_wide_cistern_is_enclosed_in_thick_slices(axes) -> None:
+    found, inside, ventricle = without_its_fluid()
+    x, y, z = (np.indices(inside.shape) - (SIDE - 1) / 2) * VOXEL_MM
+    cistern = (np.hypot(x, y) < 12) & (z < 30)
+    parts = (found & ~cistern, inside, ventricle)
+    opened, inside, ventricle = (np.transpose(part[:, :, ::3], axes) for part in parts)
+    sizes = [(VOXEL_MM, VOXEL_MM, 3 * VOXEL_MM)[axis] for axis in axes]
+    whole = brain.with_fluid(opened, sizes)
+    assert whole[ventricle].all()
+    assert not whole[~inside].any()
+
+
 @pytest.mark.parametrize("kind", [name for name in KINDS if "brain" in name])
 def test_a_whole_brain_gets_nothing(kind) -> None:
     body = brain.filled_foreground(KINDS[kind][0])

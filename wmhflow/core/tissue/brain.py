@@ -6,10 +6,12 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy import ndimage
 
 from wmhflow.core.arrays.boxes import bounding_box
 from wmhflow.core.arrays.components import largest_component, without_holes
 from wmhflow.core.arrays.masks import deeper, within
+from wmhflow.core.arrays.slices import thick_axis
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -130,7 +132,7 @@ def with_fluid(body: NDArray[np.bool_], voxel_sizes_mm: Spacing) -> NDArray[np.b
     if np.count_nonzero(_closed(some, sizes)) < (1 + FLUID_SHARE) * np.count_nonzero(some):
         return body
     whole = np.zeros_like(body)
-    whole[box] = _closed(body[box], voxel_sizes_mm)
+    whole[box] = _filled_in_slices(_closed(body[box], voxel_sizes_mm), voxel_sizes_mm)
     return whole
 
 
@@ -140,6 +142,15 @@ def _closed(body: NDArray[np.bool_], voxel_sizes_mm: Spacing) -> NDArray[np.bool
     padded = np.pad(body, [(margin, margin) for margin in margins])
     closed = deeper(within(padded, GAP_MM, voxel_sizes_mm), GAP_MM, voxel_sizes_mm) | padded
     return without_holes(closed)[tuple(slice(margin, -margin) for margin in margins)]
+
+
+def _filled_in_slices(body: NDArray[np.bool_], voxel_sizes_mm: Spacing) -> NDArray[np.bool_]:
+    """Fill what is enclosed in a thick slice: from one to the next, wide cisterns are gaps."""
+    axis = thick_axis(np.asarray(voxel_sizes_mm, np.float64).tolist())
+    if axis is None:
+        return body
+    slices = [ndimage.binary_fill_holes(one) for one in np.moveaxis(body, axis, 0)]
+    return np.ascontiguousarray(np.moveaxis(np.stack(slices), 0, axis))
 
 
 class Shown(Enum):
