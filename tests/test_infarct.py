@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import nibabel as nib
@@ -19,7 +21,7 @@ DARK_T1W, BRIGHT_FLAIR = 200.0, 850.0
 MASK = "space-T1w_label-infarct_mask.nii.gz"
 # over a planted lesion: its centre in the template, and a radius in mm
 CENTRE, RADIUS_MM = np.array(LESIONS[2][0]), 9.0
-KINDS = ("given", "computed")
+KINDS = ("given", pytest.param("computed", marks=pytest.mark.slow))
 
 
 def ball() -> np.ndarray:
@@ -32,10 +34,11 @@ def ball() -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Coarse]:
+def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Coarse]:
     """The outputs with WMH given, and with WMH computed where the infarct is seen in the images."""
-    found = {}
-    for kind in KINDS:
+
+    @cache
+    def outputs_of(kind: str) -> Coarse:
         left_out = [] if kind == "given" else ["WMH_mask.nii.gz", "cbf.nii.gz"]
         coarse = coarse_dataset(tmp_path_factory.mktemp(kind), without=left_out)
         mask = coarse.find("aparcaseg_dseg.nii.gz").with_name(f"sub-01_{MASK}")
@@ -48,8 +51,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Coarse]:
                 save(coarse.find(ending), data, image.affine)
         with early_stops():
             succeed(coarse.words())
-        found[kind] = coarse
-    return found
+        return coarse
+
+    return outputs_of
 
 
 def mask(coarse: Coarse, label: str) -> np.ndarray:
@@ -68,9 +72,9 @@ def away_from_the_infarct() -> np.ndarray:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_infarct_is_written_as_given_and_kept_out_of_everything(
-    made: dict[str, Coarse], kind: str
+    made: Callable[[str], Coarse], kind: str
 ) -> None:
-    coarse = made[kind]
+    coarse = made(kind)
     assert (
         run(coarse.words("--dry-run")).out.count("_label-infarct_mask.nii.gz of given in T1w space")
         == 1
@@ -82,16 +86,19 @@ def test_the_infarct_is_written_as_given_and_kept_out_of_everything(
     assert quality(coarse)["infarct_kept_fraction"] == 1
 
 
-def test_given_wmh_lose_what_lies_in_the_infarct_and_nothing_else(made: dict[str, Coarse]) -> None:
+def test_given_wmh_lose_what_lies_in_the_infarct_and_nothing_else(
+    made: Callable[[str], Coarse],
+) -> None:
     planted = head().lesions
     assert (planted & ball()).any()
-    assert np.array_equal(mask(made["given"], "WMH"), planted & ~ball())
-    removed = quality(made["given"])["wmh_removed_infarct_voxels"]
+    assert np.array_equal(mask(made("given"), "WMH"), planted & ~ball())
+    removed = quality(made("given"))["wmh_removed_infarct_voxels"]
     assert removed == np.count_nonzero(planted & ball())
 
 
-def test_a_bright_infarct_is_no_computed_wmh(made: dict[str, Coarse]) -> None:
-    coarse = made["computed"]
+@pytest.mark.slow
+def test_a_bright_infarct_is_no_computed_wmh(made: Callable[[str], Coarse]) -> None:
+    coarse = made("computed")
     # painted as bright as a lesion, it would have been one
     assert quality(coarse)["wmh_removed_infarct_voxels"] > 0.3 * ball().sum()
     probability = coarse.anat() / "sub-01_space-T1w_label-WMH_probseg.nii.gz"
@@ -104,8 +111,8 @@ def test_a_bright_infarct_is_no_computed_wmh(made: dict[str, Coarse]) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_sidecar_names_its_source(made: dict[str, Coarse], kind: str) -> None:
-    start = made[kind].anat() / "sub-01_space-T1w_label"
+def test_the_sidecar_names_its_source(made: Callable[[str], Coarse], kind: str) -> None:
+    start = made(kind).anat() / "sub-01_space-T1w_label"
     content = json.loads(Path(f"{start}-infarct_mask.json").read_text(encoding="utf-8"))
     assert content["Type"] == "Lesion"
     assert content["Sources"] == [f"bids:given:sub-01/anat/sub-01_{MASK}"]
@@ -113,6 +120,7 @@ def test_the_sidecar_names_its_source(made: dict[str, Coarse], kind: str) -> Non
     assert any("label-infarct" in source for source in wmh["Sources"])
 
 
-def test_the_flair_was_where_it_was_said_to_be(made: dict[str, Coarse]) -> None:
-    image = nib.load(made["computed"].find("_FLAIR.nii.gz"))
+@pytest.mark.slow
+def test_the_flair_was_where_it_was_said_to_be(made: Callable[[str], Coarse]) -> None:
+    image = nib.load(made("computed").find("_FLAIR.nii.gz"))
     assert np.allclose(image.affine, MOTIONS["FLAIR"] @ head().affine, atol=1e-4)

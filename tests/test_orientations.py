@@ -124,7 +124,7 @@ def assert_same(
 
 
 @pytest.mark.parametrize(
-    "codes", ["RAS", *(pytest.param(one, marks=pytest.mark.slow) for one in ("LPS", "LIA")), "PSR"]
+    "codes", [*(pytest.param(one, marks=pytest.mark.slow) for one in ("RAS", "LPS", "LIA")), "PSR"]
 )
 def test_the_order_of_voxels_changes_no_table(
     coarse: Coarse, plain: Path, tmp_path: Path, codes: str

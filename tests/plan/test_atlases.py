@@ -389,7 +389,13 @@ def test_a_header_is_put_right_for_that_grid_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not ARTERIAL.is_file(), reason="the arterial atlas is not on this machine")
-@pytest.mark.parametrize("codes", ["RAS", "LPS", "LAI", "RPI", "PSR", "IRP"])
+@pytest.mark.parametrize(
+    "codes",
+    [
+        *(pytest.param(one, marks=pytest.mark.slow) for one in ("RAS", "LAI", "RPI", "IRP")),
+        *("LPS", "PSR"),
+    ],
+)
 def test_an_atlas_of_the_registry_in_another_orientation_lies_where_it_lay(
     tmp_path: Path, codes: str
 ) -> None:

@@ -97,7 +97,7 @@ def noise_like(head: Grid3D) -> Grid3D:
         pytest.param(3.0, "slices", True, marks=pytest.mark.slow),
         (3.5, "brain", False),
         pytest.param(1.2, "noise", False, marks=pytest.mark.slow),
-        (1.2, "head", False),
+        pytest.param(1.2, "head", False, marks=pytest.mark.slow),
     ],
 )
 @pytest.mark.usefixtures("few_turns")

@@ -156,7 +156,13 @@ def test_labels_are_whole_numbers() -> None:
 # ---- in a container ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("runtime", ["docker", "podman", "apptainer", "singularity"])
+@pytest.mark.parametrize(
+    "runtime",
+    [
+        *("docker", "apptainer"),
+        *(pytest.param(one, marks=pytest.mark.slow) for one in ("podman", "singularity")),
+    ],
+)
 @pytest.mark.parametrize("name", ["lst-ai", "mars-wmh", "synthseg-wmh", "samseg", "truenet"])
 def test_every_segmenter_runs_in_an_image(
     run: Run, images: dict[str, Path], tmp_path: Path, runtime: str, name: str

@@ -108,7 +108,7 @@ def test_drawn_points_are_few_within_the_image_and_say_the_same(heads, monkeypat
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
-@pytest.mark.parametrize("angle", [-40, 40])
+@pytest.mark.parametrize("angle", [pytest.param(-40, marks=pytest.mark.slow), 40])
 def test_forty_degrees_about_each_axis_are_found(heads, axis, angle) -> None:
     fixed, moving = heads
     angles = np.zeros(3)

@@ -99,8 +99,15 @@ def lesion_priors(priors, brain, sizes_mm) -> TissuePriors:
     )
 
 
-@pytest.mark.parametrize("with_t1w", [False, True])
-@pytest.mark.parametrize("load", [pytest.param(0.2, marks=pytest.mark.slow), 0.5])
+@pytest.mark.parametrize(
+    ("load", "with_t1w"),
+    [
+        pytest.param(0.2, False, marks=pytest.mark.slow),
+        pytest.param(0.2, True, marks=pytest.mark.slow),
+        pytest.param(0.5, True, marks=pytest.mark.slow),
+        (0.5, False),
+    ],
+)
 def test_lesions_are_found_where_they_are_half_of_the_white_matter(load, with_t1w) -> None:
     sizes = (2.0, 2.0, 2.0)
     values, priors, brain, _, lesion = head(sizes, load=load)

@@ -375,9 +375,9 @@ FRONT, BACK, LOW, HIGH = slice(5, 25), slice(35, 55), slice(5, 20), slice(20, 35
     "where",
     [
         (slice(5, 22), BACK, slice(5, 35)),
-        (slice(38, 55), BACK, slice(5, 35)),
-        (slice(5, 22), FRONT, slice(5, 35)),
-        (slice(38, 55), slice(5, 55), HIGH),
+        pytest.param((slice(38, 55), BACK, slice(5, 35)), marks=pytest.mark.slow),
+        pytest.param((slice(5, 22), FRONT, slice(5, 35)), marks=pytest.mark.slow),
+        pytest.param((slice(38, 55), slice(5, 55), HIGH), marks=pytest.mark.slow),
         (slice(5, 55), BACK, LOW),
     ],
 )
