@@ -458,7 +458,7 @@ def _all_coverage(
     shape: tuple[int, int, int],
     smallest: float,
     n_regions: Sequence[int],
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32], NDArray[np.float64]]:
+) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32], NDArray[np.float64]]:
     """Run the kernel over all map voxels that can meet a label."""
     joint, most = _joined(places, n_regions), max(n_regions)
     low, high = _covered_range(to_labels, joint.shape, shape)
@@ -474,13 +474,14 @@ def _all_coverage(
         int(max(0, high[0] - low[0])),
         int(np.prod(np.maximum(0, high - low))) * 8,
     )  # fmt: skip
-    nothing = np.empty(0, np.int64), np.empty((0, len(places)), np.int64)
+    nothing = np.empty(0, np.int64), np.empty((0, len(places)), np.int32)
     parts = parts or [(*nothing, np.empty(0, np.int32), np.empty(0))]
     if len(parts) == 1:
         return parts[0]
-    voxels, sizes, regions, fractions = (
-        np.concatenate([part[field] for part in parts]) for field in range(4)
-    )
+    fields = [list(field) for field in zip(*parts, strict=True)]
+    del parts
+    # the pieces of a field are let go as soon as they are joined
+    voxels, sizes, regions, fractions = (np.concatenate(fields.pop(0)) for _ in range(4))
     return voxels, sizes, regions, fractions
 
 

@@ -133,7 +133,7 @@ def covered_fractions(
     """
     to_labels, half, low, high = grid
     n_images = places.shape[0]
-    voxels, sizes = np.empty(1024, dtype=np.int64), np.empty((1024, n_images), dtype=np.int64)
+    voxels, sizes = np.empty(1024, dtype=np.int64), np.empty((1024, n_images), dtype=np.int32)
     regions, fractions = np.empty(1024, dtype=np.int32), np.empty(1024)
     n_voxels, n_entries = 0, 0
     # As many label voxels as a map voxel can reach over.
@@ -211,7 +211,7 @@ def _added(  # type: ignore[no-untyped-def]
 def entries_of(
     image: int,
     voxels: NDArray[np.int64],
-    sizes: NDArray[np.int64],
+    sizes: NDArray[np.int32],
     regions: NDArray[np.int32],
     fractions: NDArray[np.float64],
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
