@@ -53,7 +53,7 @@ def headers(world: World, rng: Random) -> Verdict:
     how = pick(rng, ("fields",) * 12 + ("swapped header", "swapped", "cut", "appended", "bytes"))
     what = how
     if how == "fields":
-        what = ", ".join(_disturb_field(rng, made) for _ in range(pick(rng, (1, 1, 1, 2, 3))))
+        what = ", ".join(disturb_field(rng, made) for _ in range(pick(rng, (1, 1, 1, 2, 3))))
     elif how.startswith("swapped"):
         made = _swapped(made, with_data=how == "swapped")
     elif how == "cut":
@@ -68,7 +68,8 @@ def headers(world: World, rng: Random) -> Verdict:
     return judge_image(world, name, content, ending, f"{name}{ending}: {what}")
 
 
-def _disturb_field(rng: Random, made: bytearray) -> str:
+def disturb_field(rng: Random, made: bytearray) -> str:
+    """Disturb a field of the header that ``made`` begins with; say what was done."""
     telling = [one for one in FIELDS if one[0] in TELLING]
     name, at, form = pick(rng, telling if rng.random() < 0.75 else FIELDS)
     order = pick(rng, ("<", "<", "<", "<", "<", "<", ">"))

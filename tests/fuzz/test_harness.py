@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.coarse import MOTIONS
-from tests.fuzz import images, studies, transforms
+from tests.fuzz import fields, images, studies, transforms
 from tests.fuzz.cases import KINDS, ROUND, kind_of, numbers_of, run_case
 from tests.fuzz.oracle import is_same, told, unpacked
 from tests.fuzz.planted import make
@@ -123,6 +123,38 @@ def test_what_a_transform_says_is_what_the_program_reads(
     assert says is not None
     assert np.allclose(says, MOTIONS["dwi"], atol=1e-9)
     assert transforms._expected(form, content[:120], moving, fixed) is None
+
+
+@pytest.mark.parametrize("is_back", [False, True])
+def test_what_a_field_says_is_what_the_program_reads(
+    world: World, tmp_path: Path, is_back: bool
+) -> None:
+    plain = world.room(fields._made_fields).made["dwi", is_back]
+    path = tmp_path / "field.nii"
+    path.write_bytes(plain)
+    says = fields._says(plain)
+    assert says is not None
+    assert is_same(fields._read(path), says)
+    motion = np.linalg.inv(MOTIONS["dwi"]) if is_back else MOTIONS["dwi"]
+    first = says.values[0, 0, 0, 0] * fields.FLIPS
+    place = says.affine[:3, 3]
+    assert np.allclose(place + first, motion[:3, :3] @ place + motion[:3, 3], atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("at", "form", "number"),
+    [(68, "<h", 0), (fields.START, "<f", 400.0), (fields.START, "<f", np.nan), (40, "<h", 4)],
+)
+def test_a_field_that_is_none_says_nothing(world: World, at: int, form: str, number: float) -> None:
+    plain = world.room(fields._made_fields).made["FLAIR", False]
+    assert fields._says(put(plain, at, form, number)) is None
+
+
+def test_a_field_that_folds_is_not_sound() -> None:
+    turned = np.zeros((6, 6, 6, 3))
+    turned[..., 0] = -2 * np.arange(6)[:, None, None]
+    assert fields._folded(np.zeros((6, 6, 6, 3)), np.eye(4)) == 0
+    assert fields._folded(turned, np.eye(4)) == 1
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from scipy.io import loadmat, savemat
 
 from tests.coarse import MOTIONS, PLACE
+from tests.fuzz.fields import fields
 from tests.fuzz.mutate import Random, disturbed_bytes, other_number, pick
 from tests.fuzz.verdicts import AS_IT_SAYS, LEFT_OUT, OTHER_NUMBERS, REFUSED, SAME, Verdict
 from tests.fuzz.whole import judge_whole
@@ -229,8 +230,9 @@ FORMS = {
 
 def transforms(world: World, rng: Random) -> Verdict:
     """Disturb a given transform."""
-    if rng.random() < 0.25:
-        return warps(world, rng)
+    kind = rng.random()
+    if kind < 0.45:
+        return warps(world, rng) if kind < 0.25 else fields(world, rng)
     source, name = pick(rng, tuple(FROM)), pick(rng, tuple(FORMS))
     form = FORMS[name]
     moving, fixed = world.images[FROM[source]], world.images["T1w"]
