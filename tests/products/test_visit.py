@@ -293,7 +293,7 @@ OF_VOLUMES = (
 
 def placed(options: Mapping[str, Any]) -> tuple[str, ...]:
     how = "contrast" if options["is_flair"] else "darkness"
-    on_flair = ("wmh_apart_mm", "wmh_cut_share") if options["is_flair"] else ()
+    on_flair = ("wmh_apart_mm", "wmh_cut_share", "wmh_gap_share") if options["is_flair"] else ()
     return f"wmh_local_{how}", *on_flair, *(f"wmh_fits_better_{name}" for name in WORDS)
 
 

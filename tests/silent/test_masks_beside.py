@@ -1,8 +1,8 @@
-"""Given masks that lie a little beside their lesions, or that were cut off in a plane.
+"""Given masks that lie a little beside their lesions, were cut off in a plane, or have gaps.
 
 A mask whose header lost a voxel, or half of one, still overlaps with most of its lesions: its local
 contrast is that of a right one, and zones, shells and every sample lay beside the lesions in
-silence.
+silence. One in which lesions were drawn on every second slice held half of them.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ import pytest
 from scipy import ndimage
 
 from tests.builders import save_image
+from wmhflow.core.checks.fit import gap_share
 from wmhflow.core.space.grids import Grid3D
 from wmhflow.errors import InputError
 from wmhflow.files.itk import write_itk_affine
 from wmhflow.labels.digits import WHITE_MATTER
 from wmhflow.steps.kinds import LabelImage
-from wmhflow.steps.placement import MOST_APART_MM, MOST_CUT, judge_placement
+from wmhflow.steps.placement import MOST_APART_MM, MOST_CUT, MOST_GAPS, judge_placement
 
 Values = np.ndarray[Any, Any]
 SHAPE = (44, 42, 40)
@@ -38,13 +39,16 @@ def lesions() -> Values:
     return np.asarray(blurred / blurred.std() - (away / 12) ** 2 > 0)
 
 
+def flair() -> Values:
+    noise = np.random.default_rng(1).normal(0, 10, SHAPE)
+    return np.asarray(100 + 40 * lesions() + noise, np.float32)
+
+
 def judge(folder: Path, mask: Values, affine: Values, quality: str = "flag") -> Any:
-    rng = np.random.default_rng(1)
-    flair = (100 + 40 * lesions() + rng.normal(0, 10, SHAPE)).astype(np.float32)
-    raw = save_image(folder / "flair.nii.gz", flair, AFFINE)
+    raw = save_image(folder / "flair.nii.gz", flair(), AFFINE)
     return judge_placement(
         save_image(folder / "mask.nii.gz", mask, affine),
-        Grid3D(flair, AFFINE),
+        Grid3D(flair(), AFFINE),
         LabelImage(np.full(SHAPE, WHITE_MATTER, np.uint8), AFFINE),
         {"FLAIR": str(raw)},
         "FLAIR",
@@ -82,6 +86,7 @@ def test_a_right_mask_lies_where_it_fits(
     facts = judge(tmp_path, mask, affine)
     assert facts["wmh_apart_mm"] < MOST_APART_MM
     assert facts["wmh_cut_share"] < 0.1
+    assert facts["wmh_gap_share"] < MOST_GAPS / 2
     assert not caplog.text
 
 
@@ -120,8 +125,27 @@ def test_a_mask_that_was_cut_off_is_marked(
     assert "ends in one plane beyond which lesions go on" in caplog.text
 
 
+@pytest.mark.parametrize("axis", range(3))
+@pytest.mark.parametrize(("every", "width"), [(2, 1), (3, 1), (5, 1), (4, 2)])
+def test_what_lies_between_drawn_slices_is_measured(axis: int, every: int, width: int) -> None:
+    drawn = lesions() & (np.indices(SHAPE)[axis] % every < width)
+    found = gap_share(flair(), drawn, np.ones(SHAPE, bool), (1, 1, 1))
+    assert found is not None
+    assert found > 2 * MOST_GAPS
+
+
+@pytest.mark.parametrize("quality", ["flag", pytest.param("fail", marks=pytest.mark.slow)])
+def test_a_mask_that_was_drawn_on_some_slices_alone_is_marked(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, quality: str
+) -> None:
+    drawn = lesions() & (np.indices(SHAPE)[2] % 2 == 0)
+    assert judge(tmp_path, drawn, AFFINE, quality)["wmh_gap_share"] > MOST_GAPS
+    assert "has gaps along one axis in which lesions go on" in caplog.text
+
+
 def test_the_bounds_are_those_of_the_table() -> None:
     text = (files("wmhflow") / "data" / "quality.tsv").read_text(encoding="utf-8")
     high = {row["metric"]: row["high"] for row in csv.DictReader(text.splitlines(), delimiter="\t")}
     assert float(high["wmh_apart_mm"]) == MOST_APART_MM
     assert float(high["wmh_cut_share"]) == MOST_CUT
+    assert float(high["wmh_gap_share"]) == MOST_GAPS

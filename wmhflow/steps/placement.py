@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from wmhflow.core.checks.fit import cut_share, fitting_shift_mm
+from wmhflow.core.checks.fit import cut_share, fitting_shift_mm, gap_share
 from wmhflow.core.checks.place import LEAST_CONTRAST, local_contrast
 from wmhflow.core.space.geometry import spacing_of
 from wmhflow.core.space.grids import Grid3D
@@ -28,6 +28,8 @@ MOST_OF_WHITE = 0.8
 MOST_APART_MM, MOST_LET_THROUGH_MM = 0.8, 2.0
 # More of its largest cross-section does not end in one plane while the lesions go on.
 MOST_CUT = 0.25
+# Less than this share of a mask is as bright as lesions and lies between two parts of it.
+MOST_GAPS = 0.2
 log = logging.getLogger("wmhflow")
 
 
@@ -106,14 +108,14 @@ def judge_placement(
     is_wrong = not found.fit >= LEAST_CONTRAST or found.better is not None or beside.is_far
     if said and quality == "fail" and is_wrong:
         raise InputError(f"{said} --registration-qc flag lets it through.")
-    for sentence in filter(None, (said, beside.cut)):
+    for sentence in filter(None, (said, beside.cut, beside.gaps)):
         log.warning("%s", sentence)
     measure = "local_contrast" if is_flair else "local_darkness"
     return Placement(found.facts("wmh", measure) | beside.facts)
 
 
 class Beside(NamedTuple):
-    """How far a mask lies from where it fits, and how much of it was cut off; and how it is said.
+    """How far a mask lies from where it fits, how much of it was cut off or left out, in words too.
 
     ``is_far`` says that it lies further off than two images of one head may be apart.
     """
@@ -121,6 +123,7 @@ class Beside(NamedTuple):
     facts: Facts
     moved: str | None = None
     cut: str | None = None
+    gaps: str | None = None
     is_far: bool = False
 
 
@@ -134,31 +137,46 @@ def _beside(
     tissue: LabelImage,
     fit: Callable[[NDArray[np.bool_]], float],
 ) -> Beside:
-    """Tell how far a mask lies from where it fits best on a FLAIR, and how much was cut off."""
+    """Tell how far a mask lies from where it fits best on a FLAIR, and how much it lacks."""
     brain = class_of(tissue.data) > 0
     sizes = spacing_of(image.affine)
     shift = fitting_shift_mm(image.data, mask, brain, sizes)
     if shift is None or not fit(_moved(mask, np.rint(shift / sizes))) >= LEAST_CONTRAST:
         # it is too little to tell, or fits nowhere near
-        return Beside({"wmh_apart_mm": None, "wmh_cut_share": None})
-    apart, moved, cut = float(np.linalg.norm(shift)), None, None
+        return Beside({"wmh_apart_mm": None, "wmh_cut_share": None, "wmh_gap_share": None})
+    apart, moved = float(np.linalg.norm(shift)), None
     # beside its lesions, a mask ends where they go on
     is_beside = apart > MOST_APART_MM
-    share = None if is_beside else cut_share(image.data, mask, brain, sizes)
+    share, gaps = None, None
+    if not is_beside:
+        share, gaps = (
+            measure(image.data, mask, brain, sizes) for measure in (cut_share, gap_share)
+        )
     if is_beside:
         way = _in_words(image.affine[:3, :3] @ (shift / sizes))
         moved = (
             f"{path} lies {apart:.1f} mm beside what is bright on the FLAIR: it fits if it is "
             f"moved {way}; is it of this scan, and did its header lose a voxel, or half of one?"
         )
-    if share is not None and share > MOST_CUT:
-        cut = (
-            f"{path} ends in one plane beyond which lesions go on ({100 * share:.0f} % of its "
-            "largest cross-section); was it cut, or does it cover a part of the brain? It is "
-            "marked 'check'."
-        )
-    facts: Facts = {"wmh_apart_mm": apart, "wmh_cut_share": share}
-    return Beside(facts, moved, cut, apart > MOST_LET_THROUGH_MM)
+    facts: Facts = {"wmh_apart_mm": apart, "wmh_cut_share": share, "wmh_gap_share": gaps}
+    cut = _cut(path, share) if share is not None and share > MOST_CUT else None
+    left_out = _left_out(path, gaps) if gaps is not None and gaps > MOST_GAPS else None
+    return Beside(facts, moved, cut, left_out, apart > MOST_LET_THROUGH_MM)
+
+
+def _cut(path: Path, share: float) -> str:
+    return (
+        f"{path} ends in one plane beyond which lesions go on ({100 * share:.0f} % of its largest "
+        "cross-section); was it cut, or does it cover a part of the brain? It is marked 'check'."
+    )
+
+
+def _left_out(path: Path, share: float) -> str:
+    return (
+        f"{path} has gaps along one axis in which lesions go on ({100 * share:.0f} % of what it "
+        "marks); were lesions drawn on some slices alone? Fill what lies between. It is marked "
+        "'check'."
+    )
 
 
 def _moved(mask: NDArray[np.bool_], voxels: NDArray[np.float64]) -> NDArray[np.bool_]:

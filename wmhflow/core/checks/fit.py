@@ -1,4 +1,7 @@
-"""How far a given lesion mask lies from where it fits best, and whether lesions go on beyond it."""
+"""How far a given lesion mask lies from where it fits best, and whether lesions go on beyond it.
+
+They go on where the mask was cut off, and between the slices of one that was drawn on some alone.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +29,10 @@ REACH_MM = 6.0
 LEAST_MM3, LEAST_VOXELS = 300.0, 20
 # What ends within a smaller area is the tip of a lesion.
 LEAST_CUT_MM2 = 30.0
+# Slices between which nothing was drawn are up to so far apart: one of 5 mm and the gap beside it.
+MOST_GAP_MM = 7.0
+# Around a mask with gaps much is lesion, and this percentile of it is not.
+PLAIN_PERCENTILE = 25
 # Where a mask fits as well as anywhere, but for this share, it lies right: one of the middles of
 # lesions may lie anywhere in these.
 AS_WELL = 0.01
@@ -204,3 +211,55 @@ def _bright_ends(
             if 0 <= beyond < len(counts):
                 on = int(np.count_nonzero(here[last] & filled[beyond]))
                 yield on / int(counts.max()) if on * area >= LEAST_CUT_MM2 else 0.0
+
+
+def gap_share(
+    image: NDArray[np.floating],
+    mask: NDArray[np.bool_],
+    brain: NDArray[np.bool_],
+    spacing: Spacing,
+) -> float | None:
+    """Measure how much lies between parts of a mask along one axis and is as bright as lesions.
+
+    Parameters
+    ----------
+    image, mask, brain, spacing
+        As for :func:`fitting_shift_mm`.
+
+    Returns
+    -------
+    float or None
+        Voxels beside the mask with some of it before and behind them, up to 7 mm apart (one voxel
+        where these are larger), over those of the mask; the most of three axes. 1 where every
+        second slice was left out, 2 where two of three were. None where
+        :func:`fitting_shift_mm` says nothing.
+
+    Examples
+    --------
+    >>> lesion = np.zeros((20, 20, 20), bool)
+    >>> lesion[5:14, 5:15, 5:15] = True
+    >>> drawn = lesion & (np.arange(20) % 2 == 1)[:, None, None]
+    >>> everywhere = np.ones_like(lesion)
+    >>> [gap_share(lesion * 1.0, one, everywhere, (1, 1, 1)) for one in (lesion, drawn)]
+    [0.0, 0.8]
+    """
+    scene = _scene(image, mask, brain, spacing)
+    if scene is None:
+        return None
+    values, here = scene.image[scene.box], scene.mask[scene.box]
+    plain = np.percentile(values[scene.ring], PLAIN_PERCENTILE)
+    is_bright = (values > (plain + np.median(values[here])) / 2) & scene.brain[scene.box]
+    most = max(
+        np.count_nonzero(_between(here, axis, spacing[axis]) & is_bright) for axis in range(3)
+    )
+    return float(most / np.count_nonzero(here))
+
+
+def _between(mask: NDArray[np.bool_], axis: int, size_mm: float) -> NDArray[np.bool_]:
+    """Find what lies between two voxels of a mask along an axis that are not far apart."""
+    most = max(1, int(MOST_GAP_MM / size_mm))
+    ahead = np.moveaxis(mask, axis, 0)
+    places = np.arange(len(ahead))[:, None, None]
+    before = np.maximum.accumulate(np.where(ahead, places, -len(ahead)))
+    behind = np.minimum.accumulate(np.where(ahead, places, 2 * len(ahead))[::-1])[::-1]
+    return np.moveaxis(~ahead & (behind - before - 1 <= most), 0, axis)
