@@ -284,6 +284,7 @@ SAMPLING = (
 )
 USUAL = ("nawm_implausibility",)
 OF_FLUID = ("fluid_reversed",)
+CUT_OFF = ("nawm_cut_off", "wmh_cut_off")
 COUNTED_ZEROS = {False: "counted", True: "at_bound"}
 # what is made of others when all are gathered
 OF_VOLUMES = (
@@ -328,6 +329,7 @@ def counted_by(recipe: Recipe) -> tuple[str, ...]:
             for name in (
                 *SAMPLING,
                 *(f"{part}_zeros_{COUNTED_ZEROS[one.can_be_zero]}" for part in ("nawm", "wmh")),
+                *CUT_OFF[: 2 * (not one.can_be_zero)],
                 *USUAL[: bool(one.plausible)],
                 *OF_FLUID[: bool(one.in_fluid)],
                 *(f"median_{tissue}" for tissue in tissues_told(one.name)),

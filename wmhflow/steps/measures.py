@@ -62,6 +62,7 @@ from wmhflow.labels.digits import (
 from wmhflow.labels.edges import interval_mm
 from wmhflow.labels.rows import TableRegion
 from wmhflow.registries.quality import find_measure
+from wmhflow.steps.ends import end_facts
 from wmhflow.steps.kinds import Facts, LabelImage, MaskImage, Rows, Table, step
 from wmhflow.steps.partition import as_partition, as_regions
 from wmhflow.steps.purity import NO_GUARD, Purity, impure_share, keep_rows, wet_voxels
@@ -399,14 +400,15 @@ def region_samples(
         for one in options
         for cells, measured in zip(described, cells_of[one.name], strict=True)
     ]
-    nawm = int(at[places[WHITE["NAWM"]]])
+    nawm, wmh = (int(at[places[WHITE[name]]]) for name in ("NAWM", "WMH"))
     impure = impure_share(whole, kept, nawm)
     field = _field_of_view(whole, [int(at[places[row]]) for row in WHITE.values()])
     facts = _coverage_facts(loaded.maps, sampled, places, field, impure)
     for path, one in zip(files, options, strict=True):
         median = float(sampled[one.name]["median"][places[WHITE["NAWM"]]])
         facts |= _unit_facts(one, median)
-        facts |= _zero_facts(path, one, loaded, whole, (nawm, int(at[places[WHITE["WMH"]]])))
+        facts |= _zero_facts(path, one, loaded, whole, (nawm, wmh))
+        facts |= _end_facts(path, one, loaded, whole, (nawm, wmh))
         facts |= _fluid_facts(path, one, sampled[one.name], places)
         facts |= tissue_facts(one.name, sampled[one.name], places)
     return Samples(table, penumbra, curves, facts)
@@ -479,6 +481,22 @@ def _zero_facts(
         f"map_{name}_nawm_{which}": counted,
         f"map_{name}_wmh_{which}": in_wmh,
     }
+
+
+def _end_facts(
+    path: Path, one: MapOptions, loaded: LoadedMaps, weights: Coverage, rows: tuple[int, int]
+) -> Facts:
+    """Tell how much of NAWM and WMH holds a map's lowest or highest value.
+
+    ``rows`` are their places. Where methods give exactly 0 in tissue, fits end at bounds, and
+    nothing is told.
+    """
+    if one.can_be_zero:
+        return {}
+    values, valid = loaded.maps[one.name]
+    counted = values, valid & ~loaded.no_data[one.name].zero
+    tissues = dict(zip(("NAWM", "WMH"), rows, strict=True))
+    return end_facts(path, one.name, counted, (one.low, one.high), weights, tissues)
 
 
 def _field_of_view(weights: Coverage, white: Sequence[int]) -> dict[str, float]:

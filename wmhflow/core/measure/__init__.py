@@ -20,6 +20,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "union_entries",
         ],
         "curves": ["Curve", "smooth_curve"],
+        "ends": ["at_ends"],
         "independence": [
             "Cells",
             "correlation_by_distance",
