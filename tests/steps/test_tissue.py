@@ -15,7 +15,7 @@ import pytest
 from tests.builders import DATA, save_image
 from tests.heads import coarse, coarse_template
 from wmhflow.core.space.geometry import world_coordinates
-from wmhflow.core.space.grids import Grid3D
+from wmhflow.core.space.grids import Grid3D, cropped
 from wmhflow.errors import InputError
 from wmhflow.files.images import load_grid
 from wmhflow.files.itk import write_itk_affine
@@ -30,6 +30,7 @@ from wmhflow.steps.tissue import (
     put_lesions_in,
     read_parcellation,
     share_brain,
+    template_likeness,
     warp_priors,
 )
 
@@ -139,6 +140,64 @@ def test_priors_come_to_a_brain_and_end_soon_beyond_it(
     first = int(np.flatnonzero(half.any(axis=(1, 2)))[0])
     assert (there.cortex.data[: first - 4] == 0).all()
     assert (found.cortex.data[: first - 4] > 0.5).any()
+
+
+# ---- likeness ------------------------------------------------------------------------------------
+
+
+def as_flair(t1w: Grid3D, inner: np.ndarray) -> np.ndarray:
+    """A FLAIR's brain: grey brighter than white, and both far from what is not scanned."""
+    truth = {name: coarse(name, SPACING_MM).data for name in PRIORS}
+    data = 100.0 * inner - 70 * truth["csf"] + 30 * (truth["cortex"] + truth["deep_grey"])
+    # a coil, and grain that the template does not explain
+    data *= np.linspace(0.8, 1.2, data.shape[1])[:, None]
+    return data + np.random.default_rng(0).normal(0, 6, data.shape)
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-6, 1e6])
+@pytest.mark.parametrize("how", ["cut", "blank", "stripped and cut"])
+@pytest.mark.parametrize(("axis", "upper"), [(2, True), (2, False), (1, True), (0, False)])
+def test_what_was_not_scanned_does_not_count_against_an_image(
+    axis: int, upper: bool, how: str, unit: float,
+    t1w: Grid3D, inner: np.ndarray, template: Template, tmp_path: Path,
+) -> None:  # fmt: skip
+    still = Path(write_itk_affine(np.eye(4), tmp_path / "still.txt"))
+    data = as_flair(t1w, inner)
+    whole = template_likeness(grid_of(data, t1w, unit), still, template)
+    first, last = (int(n) for n in np.flatnonzero(inner.any(axis=(axis - 1, axis - 2)))[[0, -1]])
+    third = (last - first) // 3
+    kept = [slice(None)] * 3
+    kept[axis] = slice(0, last - third) if upper else slice(first + third, None)
+    if how.startswith("stripped"):
+        data = data * inner
+    image = grid_of(data, t1w, unit)
+    if how == "blank":
+        image = Grid3D(np.zeros_like(image.data), image.affine)
+        image.data[tuple(kept)] = grid_of(data, t1w, unit).data[tuple(kept)]
+    else:
+        image = cropped(image, tuple(kept))
+    assert template_likeness(image, still, template) > 0.8 * whole > 0.15
+
+
+def grid_of(data: np.ndarray, like: Grid3D, unit: float) -> Grid3D:
+    return Grid3D((unit * data).astype(np.float32), like.affine)
+
+
+@pytest.mark.parametrize("cut", [0, 12])
+def test_noise_one_value_and_a_corner_are_explained_by_nothing(
+    cut: int, t1w: Grid3D, template: Template, tmp_path: Path
+) -> None:
+    still = Path(write_itk_affine(np.eye(4), tmp_path / "still.txt"))
+    shape = t1w.data.shape
+    noise = np.random.default_rng(1).normal(100, 20, shape).astype(np.float32)
+    part = np.s_[:, :, : shape[2] - cut]
+    ratio = template_likeness(cropped(Grid3D(noise, t1w.affine), part), still, template)
+    assert ratio is not None
+    assert ratio < 0.05
+    flat = Grid3D(np.full(shape, 7, np.float32), t1w.affine)
+    assert template_likeness(cropped(flat, part), still, template) is None
+    corner = cropped(t1w, np.s_[: shape[0] // 2, : shape[1] // 2, : shape[2] // 2])
+    assert template_likeness(corner, still, template) is None
 
 
 # ---- brain ---------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from wmhflow.ants.brain import extract_brain, shared_brain
 from wmhflow.ants.priors import PRIORS_MARGIN_MM, warped_priors
 from wmhflow.ants.transforms import average_through, resample_through
 from wmhflow.core.align.meeting import apart_mm
+from wmhflow.core.arrays.boxes import bounding_box
 from wmhflow.core.checks import sanity
 from wmhflow.core.regions.nawm import combine_tissues, normal_appearing_white_matter
 from wmhflow.core.space.geometry import spacing_of
@@ -32,6 +33,10 @@ from wmhflow.steps.kinds import Facts, LabelImage, MaskImage, about, load_labels
 
 # The bound of a misalignment, and one of the QC table.
 MOST_PARCELLATION_MM = 2.5
+# Of the template's brain: a brain of the least volume that is taken is a fifth of it.
+LEAST_SHOWN = 0.2
+# Values of 1 to 2 beside the 0 of what lies outside, interpolated.
+SHOWN = 0.99
 log = logging.getLogger("wmhflow")
 
 
@@ -349,6 +354,48 @@ def label_tissues(
     return Tissues(LabelImage(labels, image.affine), MaskImage(found, image.affine))
 
 
+def template_likeness(image: Grid3D, forward: Path, template: Template) -> float | None:
+    """Measure how well the template explains an image, where the image shows something.
+
+    Beyond its field of view an image has no values, and a scan that ends at the vertex says
+    nothing of what lies above it. Planes at its faces that hold one value are looked at both ways:
+    others fill them where nothing was scanned, and around a brain that they cut out.
+
+    Parameters
+    ----------
+    image
+        Any contrast.
+    forward
+        Transform from the image to the template.
+    template
+        The template.
+
+    Returns
+    -------
+    float or None
+        The better one of both correlation ratios, see :func:`~wmhflow.core.checks.sanity.likeness`;
+        None where nothing varies, or less than a fifth of the template's brain is shown.
+    """
+    goal, brain = template.grid("t1w"), template.mask("brain_mask")
+    low, high = (float(edge) for edge in (image.data.min(), image.data.max()))
+    if low == high:
+        return None
+    # from 1 to 2, as what lies outside is 0
+    lifted = Grid3D((image.data - low) / (high - low) + 1, image.affine)
+    # each face of the image holds one of these two corners
+    corners = image.data[0, 0, 0], image.data[-1, -1, -1]
+    box = bounding_box((image.data != corners[0]) & (image.data != corners[1]))
+    filled = lifted if box is None else cropped(lifted, box)
+    parts = [lifted] if filled.data.shape == lifted.data.shape else [lifted, filled]
+    ratios = []
+    for part in parts:
+        placed = resample_through(part, goal, [str(forward)])
+        where = brain & (placed > SHOWN)
+        if np.count_nonzero(where) >= LEAST_SHOWN * np.count_nonzero(brain):
+            ratios.append(sanity.likeness(goal.data, placed, where))
+    return max((ratio for ratio in ratios if ratio is not None), default=None)
+
+
 class CheckedTissues(NamedTuple):
     """The same tissues, and what they tell of the images."""
 
@@ -398,9 +445,7 @@ def check_anatomy(
     InputError
         If an image cannot be what its name says.
     """
-    goal = template.grid("t1w")
-    placed = resample_through(reference, goal, [str(forward)])
-    ratio = sanity.likeness(goal.data, placed, template.mask("brain_mask"))
+    ratio = template_likeness(reference, forward, template)
     by = f", by the given {given_forward}," if given_forward else ""
     refuse(f"{sources[reference_name]}{by}", sanity.likeness_finding(ratio))
     labels, affine = load_labels(tissue)
