@@ -13,6 +13,7 @@ from typing import Any
 from wmhflow.bids.writer import read_object, read_table
 from wmhflow.errors import InputError
 from wmhflow.group.alike import Alike
+from wmhflow.group.changed import Changed
 from wmhflow.labels.schemes import scheme_names
 from wmhflow.products.product import Place
 from wmhflow.products.record import visit_record_path
@@ -116,7 +117,8 @@ def read_study(
     on_damage
         Called with what is wrong with a record; its visit is left out.
     settings
-        The run's: options that were given and the visits were not made with are said.
+        The run's: options that were given and the visits were not made with are said, and inputs
+        that were edited since.
 
     Raises
     ------
@@ -125,7 +127,7 @@ def read_study(
     """
     zones: dict[tuple[str, ...], Visit] = {}
     atlases: dict[str, dict[str, Visit]] = {}
-    alike = Alike(settings)
+    alike, changed = Alike(settings), Changed(settings) if settings else None
     sound = []
     for visit in visits:
         record = read_object(visit.record)
@@ -138,12 +140,16 @@ def read_study(
             continue
         sound.append(visit)
         alike.note(str(visit), record, partial(_holds_nothing, visit))
+        if changed:
+            changed.note(str(visit), visit.record, record)
         zones.setdefault(schemes, visit)
         for name, made_with in ways.items():
             atlases.setdefault(name, {}).setdefault(made_with, visit)
     _say_where_zones_differ(zones)
     _say_where_atlases_differ(atlases)
     alike.say()
+    if changed:
+        changed.say()
     schemes = tuple(dict.fromkeys(scheme for schemes in zones for scheme in schemes))
     return Study(output_dir, tuple(sound), schemes)
 
