@@ -27,6 +27,7 @@ NO_LABELS = {
     ("steps/lesions.py", "100 * share"): "percent",
     ("steps/measures.py", "100 * lost"): "percent",
     ("steps/ends.py", "100 * share"): "percent",
+    ("steps/tissue.py", "100 * blank"): "percent",
     ("core/checks/sanity.py", "1000 * litres"): "ml per litre",
     ("core/regions/lesions.py", "1000 * np.sqrt((away ** 2).sum(axis=1))"): "microns per mm",
     ("core/regions/bullseye.py", "CELLS_OF_A_LOBE * lobe"): "compiled code",

@@ -11,6 +11,7 @@ import pytest
 from tests.builders import save_image
 from tests.coarse import anatomical, head
 from wmhflow.core.space.grids import Grid3D
+from wmhflow.errors import InputError
 from wmhflow.registries.quality import find_measure
 from wmhflow.steps.tissue import MOST_PARCELLATION_MM, painted_tissues, read_parcellation
 
@@ -33,6 +34,15 @@ def test_how_far_it_lies_from_the_tissues_is_measured_and_said(
     measure = find_measure("parcellation_apart_mm")
     assert measure is not None
     assert measure.high == MOST_PARCELLATION_MM
+
+
+def test_one_beside_the_brain_is_not_called_blank(tmp_path: Path) -> None:
+    """The message had named the parcellation as the image that shows no brain."""
+    away = np.eye(4)
+    away[:3, 3] = 40, 40, 0
+    path = save_image(tmp_path / "dseg.nii.gz", head().codes, away @ head().affine)
+    with pytest.raises(InputError, match=r"dseg\.nii\.gz lies beside the brain of the reference"):
+        read_parcellation(path, Grid3D(anatomical("T1w"), head().affine))
 
 
 def test_tissues_have_the_brightness_of_most_of_them() -> None:

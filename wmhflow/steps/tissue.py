@@ -109,7 +109,9 @@ def read_parcellation(
         brain,
         LabelImage(complete_hemispheres(sides, affine), affine),
         LabelImage(lobes, affine),
-        facts | check_brain(brain, reference, str(in_file)) | _apart(tissue, reference, in_file),
+        facts
+        | check_brain(brain, reference, str(in_file), is_given=True)
+        | _apart(tissue, reference, in_file),
     )
 
 
@@ -144,7 +146,9 @@ def painted_tissues(
     return painted
 
 
-def check_brain(brain_mask: MaskImage, reference: Grid3D, source: str) -> Facts:
+def check_brain(
+    brain_mask: MaskImage, reference: Grid3D, source: str, *, is_given: bool = False
+) -> Facts:
     """Refuse an image whose brain is far too small, far too large, or blank.
 
     Parameters
@@ -155,6 +159,8 @@ def check_brain(brain_mask: MaskImage, reference: Grid3D, source: str) -> Facts:
         Image with that grid.
     source
         The file that a message names.
+    is_given
+        Whether others found the brain: where the image is blank in it, it lies elsewhere.
 
     Returns
     -------
@@ -167,6 +173,13 @@ def check_brain(brain_mask: MaskImage, reference: Grid3D, source: str) -> Facts:
         If it cannot be a whole brain.
     """
     facts = sanity.brain_facts(brain_mask.data, reference.data, spacing_of(brain_mask.affine))
+    blank = facts["empty_share"] or 0.0
+    if is_given and blank > sanity.LARGEST_EMPTY_SHARE:
+        raise InputError(
+            f"{source} lies beside the brain of the reference image, which is blank in "
+            f"{100 * blank:.0f} % of it; is it of this person and visit, and in the space that its "
+            "name says?"
+        )
     refuse(source, sanity.brain_finding(facts))
     return {"brain_cut_share": facts["cut_share"]}
 
