@@ -45,10 +45,17 @@ def volumes_with(left_mm3: float) -> list[dict[str, object]]:
     ]
 
 
-@pytest.mark.parametrize(("left_mm3", "verdict"), [(3000.0, "info"), (9000.0, "check")])
-def test_few_lesions_on_one_side_are_no_fault(left_mm3: float, verdict: str) -> None:
+@pytest.mark.parametrize(
+    ("left_mm3", "n_lesions", "verdict"),
+    [(3000.0, None, "info"), (3000.0, 7, "info"), (3000.0, 8, "check"), (9000.0, 1, "check")],
+)
+def test_few_lesions_on_one_side_are_no_fault(
+    left_mm3: float, n_lesions: int | None, verdict: str
+) -> None:
+    """Many are: a mask that was drawn on one hemisphere alone was taken in silence below 5 mL."""
     rows = volumes_with(left_mm3)
-    found = {row["metric"]: row for row in gather_quality([], [], rows).rows}
+    facts = [] if n_lesions is None else [{"n_lesions": n_lesions}]
+    found = {row["metric"]: row for row in gather_quality(facts, [""] * len(facts), rows).rows}
     assert found["wmh_asymmetry"]["value"] == 1
     assert found["wmh_asymmetry"]["verdict"] == verdict
 

@@ -80,8 +80,10 @@ WHITE = {
     "NAWM": ("tissue", WHITE_MATTER, IN_NAWM),
 }
 FLUID = ("tissue", VENTRICLES, ALL)
-# From this volume of WMH on their asymmetry is judged.
+# From this volume of WMH on their asymmetry is judged; below, where so many lesions are all on one
+# side, as chance leaves them in 8 of 1000 persons (2 × 0.5^8).
 LEAST_ASYMMETRIC_MM3 = 5000.0
+LEAST_ON_ONE_SIDE = 8
 # From this volume of WMH in cerebellum and brain stem on their share is judged: so much is found
 # and not drawn, or drawn and not found, even in people with few lesions.
 LEAST_INFRATENTORIAL_MM3 = 500.0
@@ -679,9 +681,7 @@ def gather_quality(
         gathered.get("brain_volume_mm3"), gathered.get("intracranial_volume_mm3")
     )
     gathered |= contradictions(gathered, relations)
-    # a few lesions lie on one side by chance
-    is_little = (gathered["wmh_volume_mm3"] or 0) < LEAST_ASYMMETRIC_MM3
-    unjudged = {"wmh_asymmetry"} if is_little else set()
+    unjudged = {"wmh_asymmetry"} if _may_be_on_one_side(gathered) else set()
     if OF_COMPUTED in gathered and (gathered["wmh_volume_mm3"] or 0) < LEAST_COMPUTED_MM3:
         unjudged |= OF_PLACE
     if (gathered.get("wmh_infratentorial_mm3") or 0) < LEAST_INFRATENTORIAL_MM3:
@@ -695,6 +695,13 @@ def gather_quality(
         if value is None or isinstance(value, int | float)
     ]
     return Quality(rows)
+
+
+def _may_be_on_one_side(gathered: Mapping[str, Any]) -> bool:
+    """Tell whether WMH are so little that they lie more on one side by chance."""
+    is_little = (gathered["wmh_volume_mm3"] or 0) < LEAST_ASYMMETRIC_MM3
+    sides = abs(gathered["wmh_asymmetry"] or 0)
+    return is_little and (sides < 1 or (gathered.get("n_lesions") or 0) < LEAST_ON_ONE_SIDE)
 
 
 def _ratio(part: float | None, whole: float | None) -> float | None:
