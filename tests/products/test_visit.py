@@ -212,7 +212,7 @@ RIGID = (
 COUNTED: dict[str, tuple[str, ...]] = {
     "prepare_image": (
         *("nonfinite_voxels", "distinct_values", "foreground_l", "smoothness"),
-        *("ghost_share", "darkest_slice"),
+        *("ghost_share", "darkest_slice", "zero_level"),
     ),
     "align_rigidly": RIGID,
     "align_maps": RIGID,

@@ -126,6 +126,21 @@ def test_half_a_brain_fails_and_how_much_is_cut_off_is_told() -> None:
         check_brain(MaskImage(half != 0, AFFINE), Grid3D(half, AFFINE), "sub-01_T1w.nii.gz")
 
 
+@pytest.mark.parametrize("offset", [2000.0, -800.0])
+def test_an_image_with_an_offset_is_as_one_without(tmp_path: Path, offset: float) -> None:
+    scan = np.where(TISSUE > 0, T1W, 0).astype(np.float32)
+    scan += np.random.default_rng(1).uniform(0, 1, SHAPE).astype(np.float32)
+    broken = scan + np.float32(offset)
+    broken[0, 0, 0] = np.nan
+    done = prepare_image(save_image(tmp_path / "scan.nii", broken, AFFINE))
+    assert done.facts["zero_level"] == pytest.approx(offset, abs=2)
+    assert np.abs(done.image.data - scan).max() < 2
+    assert done.image.data[0, 0, 0] == 0
+    same = prepare_image(save_image(tmp_path / "same.nii", scan, AFFINE))
+    assert same.facts["zero_level"] == 0
+    assert np.array_equal(same.image.data, scan)
+
+
 def test_noise_fails_unless_nobody_judges_and_a_scan_is_handed_on(tmp_path: Path) -> None:
     broken = T1W.astype(np.float32)
     broken[0, 0, :3] = np.nan, np.inf, -np.inf

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ from wmhflow.ants.transforms import resample_through
 from wmhflow.core.checks import sanity
 from wmhflow.core.checks.ghosts import ghost_share
 from wmhflow.core.checks.slices import darkest_slice
+from wmhflow.core.checks.zero import zero_level
 from wmhflow.core.space.geometry import spacing_of
 from wmhflow.core.space.grids import Grid3D
 from wmhflow.errors import InputError
@@ -20,6 +22,8 @@ from wmhflow.files.images import load_volume
 from wmhflow.files.itk import write_itk_affine
 from wmhflow.files.template import Template, cached_template
 from wmhflow.steps.kinds import Facts, Folder, MaskImage, Space, step
+
+log = logging.getLogger("wmhflow")
 
 
 class Prepared(NamedTuple):
@@ -45,7 +49,8 @@ def prepare_image(in_file: Path, judged: bool = True, trust: str | None = None) 
     Returns
     -------
     Prepared
-        Single precision; voxels that were NaN or infinite are 0 and counted.
+        Single precision; voxels that were NaN or infinite are 0 and counted. Where an image is
+        judged and no signal has another value than 0, that value is taken off all others.
 
     Raises
     ------
@@ -59,10 +64,16 @@ def prepare_image(in_file: Path, judged: bool = True, trust: str | None = None) 
     facts: Facts = {"nonfinite_voxels": int(np.count_nonzero(~finite))}
     values = np.where(finite, values, np.float32(0))
     if judged:
+        # what is derived from brightness rests on shares of it
+        level = zero_level(values)
+        if level:
+            log.warning("%s has %.6g where there is no signal; it is taken off.", in_file, level)
+            values = np.where(finite, values - np.float32(level), np.float32(0))
         told = sanity.value_facts(values, spacing_of(affine))
         refuse(str(in_file), sanity.value_finding(told))
         ghost = ghost_share(values, spacing_of(affine))
         facts |= {**told, "ghost_share": ghost, "darkest_slice": darkest_slice(values)}
+        facts["zero_level"] = level
     return Prepared(Grid3D(values, affine), facts)
 
 
