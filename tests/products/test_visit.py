@@ -284,6 +284,7 @@ SAMPLING = (
 )
 USUAL = ("nawm_implausibility",)
 OF_FLUID = ("fluid_reversed",)
+OF_DIFFUSIVITY = ("fluid_over_free_water",)
 CUT_OFF = ("nawm_cut_off", "wmh_cut_off")
 COUNTED_ZEROS = {False: "counted", True: "at_bound"}
 # what is made of others when all are gathered
@@ -332,6 +333,7 @@ def counted_by(recipe: Recipe) -> tuple[str, ...]:
                 *CUT_OFF[: 2 * (not one.can_be_zero)],
                 *USUAL[: bool(one.plausible)],
                 *OF_FLUID[: bool(one.in_fluid)],
+                *OF_DIFFUSIVITY[: bool(one.in_fluid and one.unit == "mm^2/s")],
                 *(f"median_{tissue}" for tissue in tissues_told(one.name)),
                 *(["mean_NAWM"] if is_summed(one.name) else []),
             )

@@ -42,7 +42,7 @@ from wmhflow.steps.diffusion import fit_tensors
 from wmhflow.steps.echoes import map_decay
 from wmhflow.steps.kinds import MaskImage
 from wmhflow.steps.others import MOST_OUTSIDE, judge_other_lesions
-from wmhflow.steps.units import fluid_facts
+from wmhflow.steps.units import MOST_OF_FREE, fluid_facts, free_water_facts
 
 # ---- tables of gradients -------------------------------------------------------------------------
 
@@ -372,6 +372,32 @@ def test_a_map_that_is_the_other_way_round_in_fluid_is_marked(
     bound = find_measure(measure)
     assert bound is not None
     assert bound.high == 0
+
+
+@pytest.mark.parametrize("name", ["MD", "AD", "RD", "ADC"])
+@pytest.mark.parametrize(
+    ("fluid", "is_marked"),
+    [(2.8e-3, False), (3.6e-3, False), (4.2e-3, False), (5.6e-3, True), (8.4e-3, True)],
+)
+def test_nothing_diffuses_faster_than_free_water(
+    caplog: pytest.LogCaptureFixture, name: str, fluid: float, is_marked: bool
+) -> None:
+    """Twice or three times every diffusivity could be tissue's, by its usual range."""
+    metric = f"map_{name}_fluid_over_free_water"
+    about = Path("x.nii"), (name, "mm^2/s"), "higher"
+    ratio = free_water_facts(*about, fluid, 2e4)[metric]
+    known = find_measure(metric)
+    assert known is not None
+    assert known.high == MOST_OF_FREE
+    assert (ratio > MOST_OF_FREE) == is_marked
+    assert ("times the diffusivity of free water" in caplog.text) == is_marked
+    assert free_water_facts(*about, fluid, 200.0) == {metric: None}
+    assert free_water_facts(*about, float("nan"), 2e4) == {metric: None}
+
+
+@pytest.mark.parametrize(("unit", "in_fluid"), [("s", "higher"), ("1", "lower"), ("mm^2/s", None)])
+def test_what_is_no_diffusivity_of_fluid_is_not_compared(unit: str, in_fluid: str | None) -> None:
+    assert free_water_facts(Path("x.nii"), ("T1map", unit), in_fluid, 4.0, 2e4) == {}
 
 
 def test_where_physics_tells_nothing_nothing_is_measured() -> None:

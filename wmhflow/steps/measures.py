@@ -68,7 +68,7 @@ from wmhflow.steps.partition import as_partition, as_regions
 from wmhflow.steps.purity import NO_GUARD, Purity, impure_share, keep_rows, wet_voxels
 from wmhflow.steps.relations import Applied, contradictions, tissue_facts
 from wmhflow.steps.surroundings import AroundLesions, Found
-from wmhflow.steps.units import fluid_facts, unit_facts
+from wmhflow.steps.units import fluid_facts, free_water_facts, unit_facts
 
 DEPTH_BINS, MM_PER_BIN, MM_BINS = 20, 1.0, 40
 CLASSES = {"all": ALL_LESIONS, "PV": PERIVENTRICULAR_LESIONS, "deep": DEEP_LESIONS}
@@ -434,7 +434,9 @@ def _fluid_facts(
     fluid, nawm = places[FLUID], places[WHITE["NAWM"]]
     medians = float(sampled["median"][fluid]), float(sampled["median"][nawm])
     seen_mm3 = float(sampled["volume_mm3"][fluid] * sampled["coverage"][fluid])
-    return fluid_facts(path, (one.name, one.unit), one.in_fluid, medians, seen_mm3)
+    called = one.name, one.unit
+    of_free = free_water_facts(path, called, one.in_fluid, medians[0], seen_mm3)
+    return fluid_facts(path, called, one.in_fluid, medians, seen_mm3) | of_free
 
 
 def _covered(

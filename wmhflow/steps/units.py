@@ -14,6 +14,9 @@ LEAST_FLUID_MM3, SAME_SHARE = 1000.0, 0.05
 # Of what NAWM has: fluid has next to none of it, and what it holds beside its edge is tissue's.
 FAR_SHARE = 0.5
 NO_UNIT = "1"
+# Water at 37 °C, mm^2/s (Holz 2000, doi:10.1039/b005319h). Fluid that pulsates seems to diffuse
+# faster, but not by half.
+DIFFUSIVITY, FREE_WATER, MOST_OF_FREE = "mm^2/s", 3.04e-3, 1.5
 log = logging.getLogger("wmhflow")
 
 
@@ -117,3 +120,41 @@ def fluid_facts(
             path, fluid, nawm, "" if unit == NO_UNIT else f" ({unit})", name, in_fluid,
         )  # fmt: skip
     return {f"map_{name}_fluid_reversed": is_reversed}
+
+
+def free_water_facts(
+    path: Path, called: tuple[str, str], in_fluid: str | None, fluid: float, seen_mm3: float
+) -> dict[str, Any]:
+    """Compare a diffusivity in fluid with that of free water, above which nothing diffuses.
+
+    Parameters
+    ----------
+    path, called, in_fluid, seen_mm3
+        As for :func:`fluid_facts`.
+    fluid
+        The median in the lateral ventricles, in the tables' unit.
+
+    Returns
+    -------
+    dict
+        ``map_<name>_fluid_over_free_water``: a ratio, or None where there is too little fluid;
+        nothing of what is no diffusivity, or one of a part that fluid has no share in.
+
+    Examples
+    --------
+    >>> free_water_facts(Path("md.nii"), ("MD", "mm^2/s"), "higher", 3.04e-3, 2e4)
+    {'map_MD_fluid_over_free_water': 1.0}
+    """
+    name, unit = called
+    if unit != DIFFUSIVITY or in_fluid is None:
+        return {}
+    is_known = math.isfinite(fluid) and seen_mm3 >= LEAST_FLUID_MM3
+    ratio = fluid / FREE_WATER if is_known else None
+    if ratio is not None and ratio > MOST_OF_FREE:
+        log.warning(
+            "%s: its median is %.3g %s in the lateral ventricles, %.1f times the diffusivity of "
+            "free water at body temperature: were its b-values others than those that were used, "
+            "or its values multiplied? It is marked 'check'.",
+            path, fluid, unit, ratio,
+        )  # fmt: skip
+    return {f"map_{name}_fluid_over_free_water": ratio}
