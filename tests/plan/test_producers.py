@@ -40,7 +40,7 @@ EULER = (
 
 KNOWN = {"WMH", "parcellation", *load_maps()}
 # what no value tells
-UNITS = {"bold": "%/mmHg", "CVR_map": "%/mmHg"}
+UNITS = {"bold": "%/mmHg", "CVR_map": "%/mmHg", "/Ktrans": "1/min", "v_p": "1"}
 
 
 def codes(label: int = 0) -> Any:
@@ -66,7 +66,7 @@ def put(path: Path, what: str = "map", label: int = 0) -> Path:
         data[3, 3, 3:5] = 1
     if what == "4D":
         data = np.ones((*SHAPE, 3))
-    stem = path.name.split(".")[0]
+    stem = f"/{path.name.split('.')[0]}"
     if what == "map" and (units := next((UNITS[end] for end in UNITS if stem.endswith(end)), None)):
         path.with_name(f"{path.name.split('.')[0]}.json").write_text(json.dumps({"Units": units}))
     if path.suffix == ".mgz":
@@ -164,6 +164,38 @@ CASES = {
         [f"{PERF}_cbf.nii.gz", f"{PERF}_desc-timeseries_cbf.nii.gz=4D"],
         {"CBF": "sub-01_cbf.nii.gz"},
         "sub-01_desc-timeseries_cbf.nii.gz",
+    ),
+    "ExploreASL's own space and not the template's": (
+        ["sub-01/ASL_1/CBF.nii", "sub-01/ASL_1/PWI.nii", "Population/qCBF_sub-01_ASL_1.nii"],
+        {"CBF": "CBF.nii"},
+        "CBF.nii of mine; registered rigidly by the map itself",
+    ),
+    "ExploreASL of two scans": (
+        ["sub-01/ASL_1/CBF.nii", "sub-01/ASL_2/CBF.nii"],
+        {},
+        "with --bids-filter-file, under map.",
+    ),
+    "ExploreASL's folder of a visit": (["sub-01_1/ASL_1/CBF.nii"], {"CBF": "CBF.nii"}, "CBF.nii"),
+    "ExploreASL's folders of two visits": (
+        ["sub-01_1/ASL_1/CBF.nii", "sub-01_2/ASL_1/CBF.nii"],
+        {},
+        "",
+    ),
+    "a folder beside the person's": (["sub-01_old/ASL_1/CBF.nii"], {}, ""),
+    "ROCKETSHIP's maps, in the unit of its documentation": (
+        ["sub-01/dce_patlak_fit_Ktrans.nii", "sub-01/dce_patlak_fit_residual.nii"],
+        {"Ktrans": "dce_patlak_fit_Ktrans.nii"},
+        "",
+    ),
+    "ROCKETSHIP's maps of two models": (
+        ["sub-01/dce_patlak_fit_vp.nii", "sub-01/dce_tofts_fit_vp.nii"],
+        {},
+        "with --bids-filter-file, under map.",
+    ),
+    "a plasma volume of nobody's name, without a unit": (
+        ["sub-01/vp.nii.gz", "sub-01/v_e.nii.gz"],
+        {},
+        "nothing in -d mine is used: what it holds for sub-01 is refused, as said",
     ),
     "ASLPrep with BASIL and score": (
         [

@@ -87,6 +87,9 @@ STATED = [
     ("PS", 0.2, "mL/100 g/min", 1.0),
     ("cvr", 0.2, "%BOLD/mmHg", 1.0),
     ("R2starmap", 20.0, "Hz", 1.0),
+    ("T2map", 80000.0, "microseconds", 1e-6),
+    ("MTRmap", 45.0, "pu", 1.0),
+    ("MTRmap", 450.0, "permille", 0.1),
 ]
 
 
@@ -109,7 +112,8 @@ TOLD = [
     *(
         (ending, typical, factor)
         for ending, typical, units, factor in STATED
-        if ending not in ("Ktrans", "Ki", "PS", "cvr") and units != "arbitrary"
+        if ending not in ("Ktrans", "Ki", "PS", "cvr")
+        and units not in ("arbitrary", "microseconds", "permille")
     ),
     (f"{TENSOR}-fa_dwimap", 400.0, 1e-3),
 ]
@@ -146,6 +150,8 @@ REFUSED = [
     ("Chimap", 0.02, "Hz", ["which that cannot become one"]),
     ("Chimap", 0.02, "Klingon", ["'Klingon' by its sidecar"]),
     ("cbf", 25.0, "ml/100ml/min", ["which that cannot become one"]),
+    # divided by a reference's, or blood flow per g that nobody has
+    *(("cbf", size, NOT_STATED, ["relative to a reference"]) for size in (0.82, 1.0, 1.48)),
     ("Chimap", 0.02, ["ppm"], ["where a text such as 'ppm' is meant"]),
     ("Ktrans", 1e-3, "arbitrary", ["does not say its unit"]),
 ]
@@ -194,6 +200,19 @@ def test_unusual_tissue_is_no_other_unit(raw: Path, tmp_path: Path) -> None:
     """A stated unit holds where the values fit no other one; the QC table says how far off."""
     give(tmp_path / "maps", f"{TENSOR}-md_dwimap", 4e-3, "mm^2/s")
     judge_visit(plan_one(raw, tmp_path / "maps"))
+
+
+@pytest.mark.parametrize("units", ["relative", "a.u.", "arbitrary units"])
+@pytest.mark.parametrize("typical", [1.0, 30.0, 900.0])
+def test_flow_in_arbitrary_units_keeps_its_unit(
+    raw: Path, tmp_path: Path, typical: float, units: str
+) -> None:
+    give(tmp_path / "maps", "cbf", typical, units)
+    visit = plan_one(raw, tmp_path / "maps")
+    entry = the_map(visit)
+    assert entry.read_as is not None
+    assert (entry.definition.unit, entry.read_as.factor) == ("arbitrary", 1.0)
+    judge_visit(visit)
 
 
 def test_arbitrary_reactivity_keeps_its_unit(raw: Path, tmp_path: Path) -> None:

@@ -36,10 +36,11 @@ INPUT_ENDINGS = (*IMAGE_ENDINGS, ".h5", ".mat", ".lta")
 # A folder of datasets has some; one with more folders is something else.
 MOST_DATASETS = 200
 _LABEL = "[a-zA-Z0-9+]+"
-_FOLDER = re.compile(f"(?:sub-)?({_LABEL})(?:_ses-({_LABEL}))?")
+# Some name a visit's folder by its number alone, as in sub-01_1.
+_FOLDER = re.compile(rf"(?:sub-)?({_LABEL})(?:_ses-({_LABEL}))?|sub-({_LABEL})_(\d+)")
 _IN_NAME = re.compile(f"(?:^|_)sub-({_LABEL})(?=[_.])")
 _BEFORE = re.compile(f"({_LABEL})_")
-_SESSION = re.compile(f"(?:^|_)ses-({_LABEL})(?=[_./]|$)")
+_SESSION = re.compile(rf"(?:^|_)ses-({_LABEL})(?=[_./]|$)|^sub-{_LABEL}_(\d+)$")
 
 
 class Placed(NamedTuple):
@@ -128,7 +129,7 @@ def _owners(name: str) -> set[str]:
     """Return the labels that a name in a dataset's folder may begin with or hold."""
     if not name.endswith(INPUT_ENDINGS):
         match = _FOLDER.fullmatch(name)
-        return {match[1]} if match else set()
+        return {match[1] or match[3]} if match else set()
     inside = _IN_NAME.search(name)
     if inside:
         return {inside[1]}
@@ -305,7 +306,7 @@ def _entities_elsewhere(root: Path, path: Path, subject: str) -> dict[str, Any]:
         found["subject"] = owner[1]
     session = next((told for one in reversed(parts) if (told := _SESSION.search(one))), None)
     if session:
-        found["session"] = session[1]
+        found["session"] = session[1] or session[2]
     ending = next(end for end in INPUT_ENDINGS if path.name.endswith(end))
     return found | {"extension": ending}
 

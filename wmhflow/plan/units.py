@@ -37,6 +37,9 @@ NO_UNIT = "1"
 MOST_PERCENT = 100
 # values in arbitrary units have no range
 LARGEST = 1e30
+# Typical values of a map that was divided by those of a reference. Flow in mL/g/min is below that:
+# the whole brain's is 0.40 with a standard deviation of 0.06 (doi:10.1038/jcbfm.1993.95).
+AROUND_ONE = (0.8, 1.5)
 SAY_IT = "write the unit as Units into its JSON file"
 
 
@@ -144,6 +147,12 @@ def _by_values(definition: MapDefinition, file: FoundFile) -> UnitReading:
         raise InputError(_undeclared(definition, file, list(readings(definition, size))))
     if math.isnan(size):
         return own
+    if _may_be_relative(definition, size):
+        raise InputError(
+            f"{file.path} does not say its unit, and its typical value {size:.3g} may be one in "
+            f"{' or '.join(map(repr, definition.other_units))}, or relative to a reference that "
+            f"is 1; {SAY_IT}, such as '{definition.unit}', or 'relative'."
+        )
     found = list(readings(definition, size, large))
     fitting = _fitting(definition, found, largest)
     if len(fitting) != 1 or fitting[0].is_reciprocal:
@@ -156,6 +165,13 @@ def _fitting(definition: MapDefinition, found: list[Reading], largest: float) ->
     """Keep the readings that are plausible; what nowhere is above 1 is no fraction in percent."""
     is_whole = NO_UNIT in (definition.unit, *definition.other_units) and largest <= 1
     return [one for one in found if one.is_plausible and not (is_whole and _is_part(one.unit))]
+
+
+def _may_be_relative(definition: MapDefinition, size: float) -> bool:
+    """Tell whether values of a map with a unit may be ratios to a reference."""
+    has_dimension = factor_between(definition.unit, NO_UNIT) is None
+    low, high = AROUND_ONE
+    return definition.can_be_relative and has_dimension and low <= size <= high
 
 
 def _is_part(unit: str) -> bool:

@@ -15,7 +15,7 @@ from wmhflow.plan.choice import named, queries_of
 from wmhflow.plan.context import NATIVE_SPACES, PARCELLATION, Planning
 from wmhflow.plan.sessions import is_same_session
 from wmhflow.plan.tissues import is_parcellation
-from wmhflow.plan.visit import PASSED, UNUSABLE, Computed, VisitPlan
+from wmhflow.plan.visit import PASSED, REFUSED, UNUSABLE, Computed, VisitPlan
 from wmhflow.registries.maps import MapDefinition
 from wmhflow.registries.producers import (
     IMAGE_ENDINGS,
@@ -322,6 +322,9 @@ def _nothing(planning: Planning, dataset: Dataset, files: Sequence[FoundFile]) -
         whose = "state no session" if other == {"None"} else f"are of ses-{min(other)}"
         return f"{start} for this visit: its files {whose}"
     held = f"{len(files)} file{'s' * (len(files) != 1)} of sub-{planning.subject}"
+    whys = [one.why for one in planning.decisions if one.state == REFUSED]
+    if any(str(file.path) in why for file in files for why in whys):
+        return f"{start}: what it holds for sub-{planning.subject} is refused, as said"
     return f"{start}: it holds {held}, of which none is needed"
 
 

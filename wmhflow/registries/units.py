@@ -24,7 +24,8 @@ _SPELLINGS = {
     "l": "L", "dl": "dL", "ml": "mL", "cc": "mL", "ul": "uL", "micron": "um", "microns": "um",
     "gr": "g", "gram": "g", "grams": "g", "hr": "h", "hour": "h", "hours": "h", "minute": "min",
     "minutes": "min", "mins": "min", "sec": "s", "secs": "s", "second": "s", "seconds": "s",
-    "msec": "ms", "millisecond": "ms", "milliseconds": "ms", "usec": "us", "mmhg": "mmHg",
+    "msec": "ms", "millisecond": "ms", "milliseconds": "ms", "usec": "us",
+    "microsecond": "us", "microseconds": "us", "permille": "‰", "pu": "%", "mmhg": "mmHg",
     "torr": "Torr", "Mol": "mol", "percent": "%", "percentage": "%", "pct": "%",
     "ppm": "ppm", "ppb": "ppb", "min": "min",
 }  # fmt: skip
