@@ -18,6 +18,8 @@ FLAT_P = 0.05
 LIMITS = (0.025, 0.975)
 # Gains that differ by less than this part of them are equal.
 ROUNDING = 1e-10
+# Of the range of a profile; an image's place, and its values once interpolated, are not known better.
+EXACT = 1e-4
 SINGLE = float(np.finfo(np.float32).eps)
 PARAMETERS = {"flat": 1, "hinge": 3, "two hinges": 5}
 
@@ -214,8 +216,9 @@ class _Profile(NamedTuple):
         shares: NDArray[np.float64],
     ) -> _Profile:
         """Whiten means; without a floor a map without noise would have infinite weights."""
-        # nor does what single precision cannot hold tell one shell from another
-        size = max(1e-6 * np.ptp(mean), SINGLE * np.abs(mean).max())
+        # nor does what single precision cannot hold, or a shift of a thousandth of a millimetre
+        # brings about, tell one shell from another
+        size = max(EXACT * np.ptp(mean), SINGLE * np.abs(mean).max())
         floor = (size or 1.0) ** 2
         raised = covariance + np.diag(np.maximum(floor - np.diag(covariance), 0))
         whitener = np.linalg.inv(np.linalg.cholesky(raised))
