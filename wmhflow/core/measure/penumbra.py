@@ -18,7 +18,7 @@ FLAT_P = 0.05
 LIMITS = (0.025, 0.975)
 # Gains that differ by less than this part of them are equal.
 ROUNDING = 1e-10
-# Of the range of a profile; an image's place, and its values once interpolated, are not known better.
+# Of the range of a profile: the place of an image, and interpolated values, are not known better.
 EXACT = 1e-4
 SINGLE = float(np.finfo(np.float32).eps)
 PARAMETERS = {"flat": 1, "hinge": 3, "two hinges": 5}
