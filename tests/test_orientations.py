@@ -162,6 +162,7 @@ def test_a_turned_head_changes_no_table_but_the_lesions_places(
         assert one[1:] == pytest.approx(two[1:], abs=0.02)
 
 
+@pytest.mark.slow
 def test_the_numbers_of_an_atlas_change_nothing_but_themselves(
     coarse: Coarse, plain: Path, tmp_path: Path
 ) -> None:

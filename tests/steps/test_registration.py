@@ -147,6 +147,7 @@ def test_what_cannot_be_aligned_fails_with_both_names(tmp_path: Path) -> None:
         aligned(tiny_head, noise_like(tiny_head), tmp_path, "fail")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_turns")
 def test_verdict_can_be_left_out(small_head: Grid3D, tmp_path: Path) -> None:
     moving = moved_copy(small_head, known_motion((3, 2, 5), (4, 5, 6)))
@@ -266,6 +267,7 @@ def test_registering_again_waits_for_lesions_that_matter_and_keeps_the_affine(
     assert many.metrics["wmh_filled_mm3"] == pytest.approx(2 * 20 * 216)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_turns", "few_iterations")
 def test_registering_again_goes_on_from_where_the_first_warp_ended(
     small_head: Grid3D, template: Template, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

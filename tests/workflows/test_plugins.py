@@ -102,6 +102,7 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return calls
 
 
+@pytest.mark.slow
 def test_slurm_gets_a_job_for_each_step(tmp_path: Path, slurm: Path) -> None:
     plugin = plugin_file(tmp_path, "SLURM", sbatch_args="--qos=long")
     failures, told = run(tmp_path, plugin, one=["add"])

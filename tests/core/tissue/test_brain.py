@@ -112,6 +112,7 @@ def real_images(folder):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("folder", "skull"), [("raw_longitudinal", True), ("lesions", False)])
 def test_real_scans_are_told(folder, skull) -> None:
     images = real_images(folder)

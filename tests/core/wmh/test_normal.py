@@ -71,6 +71,7 @@ def test_a_t1w_is_fitted_without_what_is_known_to_be_lesion(load: float) -> None
     assert found.lesion_share == 0
 
 
+@pytest.mark.slow
 def test_the_unit_of_the_image_does_not_matter_and_air_is_not_asked() -> None:
     values, priors, brain, *_ = head((2.0, 2.0, 2.0), load=0.1)
     one = normal_tissue(values, priors, brain, (2.0, 2.0, 2.0))
@@ -116,6 +117,7 @@ def test_lesions_are_found_where_they_are_half_of_the_white_matter(load, with_t1
     assert 2 * (found & lesion).sum() / (found.sum() + lesion.sum()) > 0.85
 
 
+@pytest.mark.slow
 def test_a_mask_that_misses_what_the_tissues_call_lesion_is_refused() -> None:
     sizes = (2.0, 2.0, 2.0)
     values, priors, brain, *_ = head(sizes, load=0.4)
