@@ -379,6 +379,7 @@ def region_samples(
     rows = [Row(region.terms, tissue) for region in regions for tissue in TISSUES]
     places = {(row["seg"], row["index"], row["tissue"]): i for i, row in enumerate(described)}
     whole, kept, wet, at = _covered(found, weights, rows, described, purity)
+    del weights
     sampled = statistics_of(loaded.maps, kept)
     surroundings = surroundings_on(
         around.strata, around.weights, loaded.affine, least_purity=purity.least, excluded=wet

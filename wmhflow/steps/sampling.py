@@ -96,15 +96,14 @@ def sample_maps(
     shape = next(iter(loaded.maps.values()))[0].shape
     images: list[NDArray[np.integer]] = [found.labels, strata.labels]
     images += [*(side.labels for side in sides), lesions.data, lesion_opposites.data]
-    whole, around, *beside = coverage_of_each(images, labels.affine, shape, loaded.affine)
+    covered = coverage_of_each(images, labels.affine, shape, loaded.affine)
     count = int(lesions.data.max(initial=0))
-    opposites = opposite_rows(options, loaded, sides, beside[:2], every, purity)
-    in_lesions = lesion_rows(options, loaded, count, beside[2:], tissue, purity)
-    # regions need most memory: what the others needed is let go before
-    del images, sides, beside
-    sampled = region_samples(
-        maps, options, loaded, found, every, whole, Around(strata, around, seed), purity
-    )
+    opposites = opposite_rows(options, loaded, sides, covered[2:4], every, purity)
+    in_lesions = lesion_rows(options, loaded, count, covered[4:], tissue, purity)
+    # regions need most memory: what the others needed is let go before, and coverage is handed over
+    del images, sides, covered[2:]
+    around = Around(strata, covered.pop(), seed)
+    sampled = region_samples(maps, options, loaded, found, every, covered.pop(), around, purity)
     return SampledMaps(
         sampled.rows, sampled.penumbra, sampled.curves, opposites, in_lesions, sampled.facts
     )
