@@ -90,6 +90,14 @@ STATED = [
     ("T2map", 80000.0, "microseconds", 1e-6),
     ("MTRmap", 45.0, "pu", 1.0),
     ("MTRmap", 450.0, "permille", 0.1),
+    # once the factor of percent was taken twice
+    ("MTRmap", 45.0, "percent (%)", 1.0),
+    ("MTRmap", 0.45, "fraction (0-1)", 100.0),
+    ("VL", 2.0, "percent (%)", 1.0),
+    ("Ve", 20.0, "[0-100]", 1e-2),
+    ("Ve", 0.2, "[-]", 1.0),
+    ("cbf", 25.0, "mL/hg/min", 1.0),
+    ("R2starmap", 20.0, "Hertz (Hz)", 1.0),
 ]
 
 
@@ -112,7 +120,7 @@ TOLD = [
     *(
         (ending, typical, factor)
         for ending, typical, units, factor in STATED
-        if ending not in ("Ktrans", "Ki", "PS", "cvr")
+        if ending not in ("Ktrans", "Ki", "PS", "cvr", "VL", "Ve")
         and units not in ("arbitrary", "microseconds", "permille")
     ),
     (f"{TENSOR}-fa_dwimap", 400.0, 1e-3),
@@ -130,6 +138,30 @@ def test_the_values_say_it(
     assert (entry.read_as.factor, entry.read_as.by) == (pytest.approx(factor), "values")
     assert any("no text says its unit" in one.why for one in visit.decisions)
     judge_visit(visit)
+
+
+# texts that say nothing of a scale: the values tell
+LITTLE = [
+    ("MTRmap", 45.0, "unitless", 1.0),
+    ("MTRmap", 0.45, "dimensionless", 100.0),
+    ("MWFmap", 12.0, "[-]", 1.0),
+    ("Chimap", 20.0, "dimensionless", 1e-3),
+    (f"{TENSOR}-md_dwimap", 8e-4, "None", 1.0),
+    (f"{TENSOR}-md_dwimap", 0.8, "n/a", 1e-3),
+    (f"{TENSOR}-fa_dwimap", 40.0, "unknown", 1e-2),
+    ("cbf", 25.0, "n/a", 1.0),
+    ("T1map", 900.0, "not specified", 1e-3),
+]
+
+
+@pytest.mark.parametrize(("ending", "typical", "units", "factor"), LITTLE)
+def test_a_text_that_says_no_scale_is_none(
+    raw: Path, tmp_path: Path, ending: str, typical: float, units: str, factor: float
+) -> None:
+    give(tmp_path / "maps", ending, typical, units)
+    entry = the_map(plan_one(raw, tmp_path / "maps"))
+    assert entry.read_as is not None
+    assert (entry.read_as.factor, entry.read_as.by) == (pytest.approx(factor), "values")
 
 
 REFUSED = [
@@ -154,6 +186,10 @@ REFUSED = [
     *(("cbf", size, NOT_STATED, ["relative to a reference"]) for size in (0.82, 1.0, 1.48)),
     ("Chimap", 0.02, ["ppm"], ["where a text such as 'ppm' is meant"]),
     ("Ktrans", 1e-3, "arbitrary", ["does not say its unit"]),
+    ("VL", 0.2, "unitless", ["does not say its unit"]),
+    ("Vp", 0.02, "n/a", ["does not say its unit"]),
+    ("VL", 2.0, "% * 10", ["which that cannot become one"]),
+    (f"{TENSOR}-md_dwimap", 8e-4, "dimensionless", ["which that cannot become one"]),
 ]
 
 

@@ -8,8 +8,10 @@ import pytest
 
 from wmhflow.registries.units import (
     factor_between,
+    has_no_scale,
     is_arbitrary,
     is_reciprocal,
+    is_untold,
     parse_unit,
     reciprocal_factor,
 )
@@ -34,7 +36,27 @@ SAME = [
     ("ms", "msec", "milliseconds", "Milliseconds", "10^-3 s"),
     ("%/mmHg", "%/mm Hg", "%/Torr", "%BOLD/mmHg", "% BOLD/mmHg", "%ΔBOLD/mmHg",
      "percent signal change/mmHg"),
-    ("mmol/L", "mM"),
+    ("mmol/L", "mM", "millimolar", "mmol/litre", "mol/m^3"),
+    # as they are typeset, and spelt out
+    ("mm^2/s", "$mm^2/s$", "mm\\^2/s", "mm<sup>2</sup>/s", "mm^2\u2044s", "mm²\u2215s", "MM^2/S",
+     "sq mm/s", "square millimetres per second", "mm squared per second"),
+    ("um^2/ms", "\\mu m^2/ms", "&mu;m^2/ms", "micrometer^2/ms", "mm^2/s * 1e-3", "mm²/s (1e-3)",
+     ".001 mm^2/s", "m^2/s × 1e-9"),
+    ("mL/100g/min", "mL/hg/min", "mL·hg⁻¹·min⁻¹", "ml/100g-min", "ML/100G/MIN",
+     "millilitres/100 grams/minute", "ml/min/100 g of tissue"),
+    ("ppm", "p.p.m.", "1e-6", "ppm SI", "parts-per-million", "part per million"),
+    ("1/s", "HZ", "S^-1"),
+    ("ms", "MS", "msecs", "milli-seconds"),
+    ("%/mmHg", "%/mmHg CO2", "%BOLD/mmHg PETCO2", "%ΔS/mmHg", "%mmHg^-1", "delta %BOLD/mm hg"),
+    # said once more in brackets, or by the range of values
+    ("%", "percent (%)", "% (percent)", "ratio (%)", "fraction [%]", "% (0-100)", "[0-100]",
+     "0 to 100 %", "vol%", "1e-2"),
+    ("1", "fraction (0-1)", "[0-1]", "[0, 1]", "0..1", "0.0 - 1.0", "volume fraction", "[-]",
+     "non-dimensional", "dimensionless units"),
+    ("1/s", "Hertz (Hz)", "1/s [Hz]", "s^-1 (1/s)"),
+    ("ms", "milliseconds (ms)", "ms [milliseconds]"),
+    ("ppb", "parts per billion (ppb)", "ppb (parts per billion)"),
+    ("‰", "per mille", "per mil", "permille", "1e-3"),
 ]  # fmt: skip
 
 
@@ -86,6 +108,22 @@ def test_factors(one: str, other: str, factor: float) -> None:
         # 10^-3 to some, and 0.01 to others
         ("10e-3 1/min", "1/min"),
         ("10E-6 mm²/s", "mm^2/s"),
+        # thousands of seconds, or seconds times 1000
+        ("s*1000", "s"),
+        ("s x 10^3", "s"),
+        ("mm^2/s x 10^3", "mm^2/s"),
+        ("ppm*1000", "ppm"),
+        ("% * 10", "%"),
+        ("percent/100", "1"),
+        ("mL/min/100", "mL/100g/min"),
+        # percent of percent
+        ("% percent", "%"),
+        ("ppm %", "ppm"),
+        ("ppm (ppb)", "ppm"),
+        ("s (ms)", "s"),
+        ("fraction (0-100)%%", "1"),
+        ("0-1 %", "%"),
+        ("cgs ppm", "ppm"),
     ],
 )
 def test_what_measures_something_else_has_no_factor(one: str, other: str) -> None:
@@ -112,6 +150,19 @@ def test_reciprocals() -> None:
 )
 def test_arbitrary_units(text: str) -> None:
     assert is_arbitrary(text)
+
+
+@pytest.mark.parametrize("text", ["n/a", "N/A", "", " ", "unknown", "null", "?", "Not specified"])
+def test_texts_that_say_nothing(text: str) -> None:
+    assert is_untold(text)
+    assert not has_no_scale(text)
+
+
+@pytest.mark.parametrize("text", ["unitless", "Dimensionless", "[-]", "-", "none", "no units"])
+def test_texts_that_do_not_say_whether_it_is_percent(text: str) -> None:
+    assert has_no_scale(text)
+    assert not is_untold(text)
+    assert not has_no_scale("fraction")
 
 
 # each with what it is in mm, g and s

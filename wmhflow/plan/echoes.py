@@ -15,6 +15,7 @@ from wmhflow.plan.context import Planning
 from wmhflow.plan.nearest import FoundSeries
 from wmhflow.plan.units import settle_unit
 from wmhflow.registries.maps import load_maps
+from wmhflow.registries.units import has_no_scale, is_arbitrary, is_untold
 
 # The map that R1 is the reciprocal of.
 GIVEN_TIME = "T1map"
@@ -66,7 +67,7 @@ def judge_phase(planning: Planning, found: FoundSeries) -> Fit | str:
     told = [read_sidecar(file) for file in phases]
     fields = [one.get("MagneticFieldStrength") for one in told]
     strengths = {_number(one) for one in fields}
-    units = {str(one["Units"]) for one in told if one.get("Units")}
+    units = {unit for one in told if (unit := _phase_unit(one.get("Units")))}
     fault = None
     if times != _echo_times(bright):
         fault = "its phase images and magnitudes have other echo times"
@@ -101,6 +102,14 @@ def judge_phase(planning: Planning, found: FoundSeries) -> Fit | str:
         "lateral ventricles, which is 0 in maps relative to it",
     }
     return Fit(_described(times), options, stated)
+
+
+def _phase_unit(stated: object) -> str | None:
+    """Return the unit that a phase's sidecar states; None if it says nothing, or arbitrary."""
+    text = "" if stated is None else str(stated)
+    if is_untold(text) or is_arbitrary(text) or has_no_scale(text):
+        return None
+    return text.strip(" \t()[]").lower()
 
 
 def judge_rate(planning: Planning, found: FoundSeries) -> Fit | str:

@@ -26,8 +26,11 @@ from wmhflow.registries.maps import MapDefinition
 from wmhflow.registries.units import (
     ARBITRARY,
     factor_between,
+    has_no_scale,
     is_arbitrary,
     is_reciprocal,
+    is_untold,
+    parse_unit,
     reciprocal_factor,
 )
 
@@ -82,8 +85,8 @@ def settle_unit(
         If the stated unit measures something else, or the values fit several units or none.
     """
     stated, by = _stated(definition, file, planning.names)
-    if stated is not None and is_arbitrary(stated):
-        if definition.can_be_relative:
+    if stated is not None and (is_arbitrary(stated) or _says_little(definition, stated)):
+        if definition.can_be_relative and is_arbitrary(stated):
             why = "its unit is arbitrary: values are taken as they are"
             planning.say(definition.name, "note", why)
             whole = (-LARGEST, LARGEST)
@@ -109,9 +112,16 @@ def _stated(
             f"{file.path}: the Units in its JSON file are {units!r}, where a text such as "
             f"'{definition.unit}' is meant; correct it."
         )
-    if units is not None and units.strip():
+    if units is not None and not is_untold(units):
         return units.strip(), SIDECAR
     return file.kind.unit if file.kind else None, PRODUCER
+
+
+def _says_little(definition: MapDefinition, stated: str) -> bool:
+    """Tell whether a text says that there is no unit, where percent or ppm have none either."""
+    has_dimension = bool(parse_unit(definition.own_unit).powers)
+    # a program that has no text for a unit writes None
+    return stated.lower() == "none" if has_dimension else has_no_scale(stated)
 
 
 def _stated_factor(definition: MapDefinition, file: FoundFile, stated: str, by: str) -> float:

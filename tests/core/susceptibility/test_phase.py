@@ -24,6 +24,8 @@ WAYS = {
     "milliradians": lambda turned: 1000 * turned,
     "12 bits": lambda turned: np.round((turned + np.pi) / (2 * np.pi) * 4095),
     "signed": lambda turned: np.round(turned / np.pi * 4096),
+    "degrees": np.degrees,
+    "degrees from 0": lambda turned: np.degrees(turned) % 360,
 }
 
 
@@ -38,7 +40,8 @@ def test_a_phase_is_read_however_it_is_stored(way: str) -> None:
 
 def test_a_stated_unit_counts_and_what_is_no_turn_is_refused() -> None:
     small = [np.linspace(-1, 1, 27).reshape(3, 3, 3)]
-    assert np.allclose(phases_in_radians(small, "rad"), small)
+    for unit, factor in (("rad", 1), ("mrad", 1000), ("degrees", 180 / np.pi)):
+        assert np.allclose(phases_in_radians([factor * small[0]], unit), small)
     for phases, unit, why in (
         (small, None, "no turn in radians"),
         ([500 * small[0]], "rad", "no turn in radians"),

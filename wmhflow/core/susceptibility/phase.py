@@ -23,10 +23,13 @@ RANGES = {
     "milliradians": (-1000.0 * np.pi, 1000.0 * np.pi, 1e-3),
     "12 bits of a turn": (0.0, 4095.0, TURN / 4096),
     "12 bits of a turn, from -4096": (-4096.0, 4096.0, np.pi / 4096),
+    "degrees from -180 to 180": (-180.0, 180.0, np.pi / 180),
+    "degrees from 0 to 360": (0.0, 360.0, np.pi / 180),
 }
 # A phase takes all values of its range: of the range that is meant it fills at least this share.
 FILLED, BEYOND = 0.97, 1.002
-RADIANS = {"rad", "radian", "radians"}
+STATED = {"rad": 1.0, "radian": 1.0, "radians": 1.0, "mrad": 1e-3, "milliradians": 1e-3,
+          "deg": np.pi / 180, "degree": np.pi / 180, "degrees": np.pi / 180}  # fmt: skip
 # Of neighbours in the brain whose unwrapped phases are more than half a turn apart.
 MOST_JUMPS = 0.01
 # Radians; even echoes of alternating readouts have a phase of their own.
@@ -68,28 +71,30 @@ def phases_in_radians(
     if not all(np.isfinite(values).all() for values in stored):
         raise UnfitImageError("the phase is not finite everywhere")
     stated = (unit or "arbitrary").strip().lower()
-    if stated not in RADIANS | {"arbitrary"}:
+    if stated not in {*STATED, "arbitrary"}:
         raise UnfitImageError(f"its unit is {unit!r}: a phase in radians or arbitrary is needed")
     low = min(float(values.min()) for values in stored)
     high = max(float(values.max()) for values in stored)
-    factor = _radians_per_unit(low, high, stated=stated in RADIANS)
+    factor = _radians_per_unit(low, high, STATED.get(stated))
     if factor is None:
         raise UnfitImageError(
-            f"its values go from {low:g} to {high:g}, which is no turn in radians, milliradians "
-            "or 12 bits; look whether it is a phase, and give its Units"
+            f"its values go from {low:g} to {high:g}, which is no turn in radians, degrees, "
+            "milliradians or 12 bits; look whether it is a phase, and give its Units"
         )
     radians = (values * factor for values in stored)
     return [np.asarray(turned - TURN * np.round(turned / TURN), np.float32) for turned in radians]
 
 
-def _radians_per_unit(low: float, high: float, *, stated: bool) -> float | None:
-    """Tell in which way a phase is stored by the range that it fills; None if in none."""
+def _radians_per_unit(low: float, high: float, stated: float | None) -> float | None:
+    """Tell in which way a phase is stored by the range that it fills; None if in none.
+
+    Where a unit is stated, in radians, the range need not be filled.
+    """
     for start, stop, factor in RANGES.values():
         margin = (BEYOND - 1) * (stop - start)
         fits = low >= start - margin and high <= stop + margin
-        if fits and (
-            (stated and factor == 1.0) or (not stated and high - low >= FILLED * (stop - start))
-        ):
+        is_filled = high - low >= FILLED * (stop - start)
+        if fits and (is_filled if stated is None else factor == stated):
             return factor
     return None
 
