@@ -29,6 +29,9 @@ log = logging.getLogger("wmhflow")
 LABEL_EXTENSIONS = (*IMAGE_EXTENSIONS, ".mgz")
 # What tells persons and their visits apart.
 WHOSE = frozenset(("subject", "session"))
+# What an image of complex values is stored as, apart from its magnitude (BIDS' entity ``part``).
+# None of them shows a head, so that who asks for an image does not mean them.
+NO_MAGNITUDES = frozenset(("phase", "real", "imag"))
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,20 @@ def _is_among(has: Any, options: Sequence[Any]) -> bool:
         if not isinstance(option, str) and option is not None and str(option) == has:
             return True
     return False
+
+
+def answers(file: FoundFile, question: Mapping[str, Any]) -> bool:
+    """Whether a file answers a question: phases answer one alone that names the part.
+
+    Examples
+    --------
+    >>> file = FoundFile(Path("x"), {"suffix": "T1w", "part": "phase"}, "raw", Path("."))
+    >>> answers(file, {"suffix": "T1w"}), answers(file, {"suffix": "T1w", "part": "phase"})
+    (False, True)
+    """
+    if file.entities.get("part") in NO_MAGNITUDES and "part" not in question:
+        return False
+    return matches(file, question)
 
 
 class Dataset:
@@ -393,12 +410,12 @@ class Query:
         if self.filters or not WHOSE.isdisjoint(question):
             return self.derived(kind, subject, **question, extension=list(IMAGE_EXTENSIONS))
         # it is kept, so that no other one can come to stand in its place in memory
-        _, answers = self._answers.setdefault(id(question), (question, {}))
+        _, known = self._answers.setdefault(id(question), (question, {}))
         found = []
         for file, number in self._derived_files.images(subject, question.get("suffix")):
-            if number not in answers:
-                answers[number] = matches(file, question)
-            if answers[number]:
+            if number not in known:
+                known[number] = answers(file, question)
+            if known[number]:
                 found.append(file)
         return found
 
@@ -426,7 +443,7 @@ class Query:
     def _narrow(
         self, kind: str, files: Iterable[FoundFile], wanted: Mapping[str, Any]
     ) -> list[FoundFile]:
-        found = [file for file in files if matches(file, wanted)]
+        found = [file for file in files if answers(file, wanted)]
         if not found or not self.filters:
             return found
         for section in dict.fromkeys((kind.partition(".")[0], kind)):

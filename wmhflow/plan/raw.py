@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from wmhflow.bids.query import IMAGE_EXTENSIONS, FoundFile
+from wmhflow.bids.query import IMAGE_EXTENSIONS, NO_MAGNITUDES, FoundFile
 from wmhflow.bids.scan import scan_person
 from wmhflow.errors import AmbiguousInputError, InputError
 from wmhflow.files.inspection import check_anatomical
@@ -63,6 +63,8 @@ def _other_formats(planning: Planning, *suffixes: str) -> str:
         meant = next((one for one, near in names.items() if written.lower() in near), None)
         if meant is None or ending.lower() in NO_IMAGES or not _is_of_visit(planning, file):
             continue
+        if file.get("part") in NO_MAGNITUDES:
+            return f" ({file.path.name} holds no magnitudes: give those, as part-mag)"
         if ending.lower() not in IMAGE_EXTENSIONS:
             return f" ({file.path.name} is no file of NIfTI, .nii or .nii.gz: convert it)"
         if (written, ending) != (meant, ending.lower()):
