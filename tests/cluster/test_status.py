@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -18,7 +20,8 @@ from wmhflow.cli.steptimes import Expected, StepTimes
 from wmhflow.cluster.estimate import Estimate, Learnt, learn, needs_from
 from wmhflow.cluster.reading import read_submissions
 from wmhflow.cluster.scheduler import Scheduler
-from wmhflow.cluster.state import PROGRESS, STEP_KILLED, WHYS, study_state
+from wmhflow.cluster.state import PROGRESS, STEP_KILLED, WHYS, TaskState, study_state
+from wmhflow.cluster.submission import Cut, Needs, Task
 from wmhflow.registries.executors import load_executors
 from wmhflow.workflows.plugin import KILLED
 
@@ -295,6 +298,74 @@ def test_the_next_submission_learns_what_tasks_used(
     assert after.minutes > before.minutes
     # other numbers of processors tell nothing
     assert learn(study.tasks, 4) == Learnt()
+
+
+# of three tasks that ended well: GB and minutes of each, whether each made all steps, and what is
+# learnt (the estimate is 3 GB and 12 minutes, 4 GB and 40 minutes were asked for)
+USED: dict[str, tuple[float | None, float, bool, Learnt]] = {
+    "half of it": (1.5, 6, True, Learnt(0.5, 0.5, 3, 3)),
+    "twice as much": (6, 24, True, Learnt(2, 2, 3, 3)),
+    "who were done before": (0.3, 0.05, False, Learnt()),
+    "who went on from what was there": (1.5, 3, False, Learnt()),
+    "and needed more all the same": (6, 24, False, Learnt(2, 2, 3, 3)),
+    "what started the container alone": (0.04, 6, True, Learnt(1, 0.5, 0, 3)),
+    "nothing is known of memory": (None, 6, True, Learnt(1, 0.5, 0, 3)),
+}
+
+
+@pytest.mark.parametrize(("mem_gb", "minutes", "whole", "expected"), USED.values(), ids=USED)
+def test_less_is_learnt_from_whole_tasks_alone(
+    mem_gb: float | None, minutes: float, whole: bool, expected: Learnt
+) -> None:
+    submission: Any = SimpleNamespace(estimate={"mem_gb": 3.0, "minutes": 12.0})
+    cut = Cut(0, 3, Needs(4.0, 40, 2), "7")
+    tasks = [
+        TaskState(Task(str(n)), submission, cut, n, "done",
+                  minutes=minutes, mem_gb=mem_gb, is_whole=whole)
+        for n in (1, 2, 3)
+    ]  # fmt: skip
+    assert learn(tasks, 2) == expected
+    # two tell nothing, and that is not told as what was learnt
+    assert learn(tasks[:2], 2) == Learnt()
+
+
+WHOLE = {
+    "its steps": ((BEGIN, STEP, END), True),
+    "nothing was left to do": ((BEGIN, END), False),
+    "it began twice": ((BEGIN, STEP, BEGIN.format(1000300), STEP, END), False),
+}
+
+
+@pytest.mark.parametrize(("parts", "is_whole"), WHOLE.values(), ids=WHOLE)
+def test_a_task_that_made_all_steps_is_told(
+    sent: tuple[Cluster, Sent], parts: tuple[str, ...], is_whole: bool
+) -> None:
+    cluster, array = sent
+    (cluster.out / "logs/sub-01").mkdir()
+    (cluster.out / "logs/sub-01/record.json").write_text("{}")
+    say(cluster, array, *(part.replace("{}:", "0:") for part in parts))
+    submissions = read_submissions(cluster.out)
+    (one,) = study_state(cluster.out, submissions).tasks
+    assert (one.state, one.is_whole) == ("done", is_whole)
+    # who was sent before may go on from there
+    again = [replace(submissions[0], id="20200101-000000"), submissions[0]]
+    (one,) = study_state(cluster.out, again).tasks
+    assert not one.is_whole
+
+
+@pytest.mark.parametrize(
+    "line", ["18446744073709551615K|600", "65G|600", "0|600", "-1K|600", "1024M|999999999"]
+)
+def test_an_account_that_overflowed_is_not_believed(sent: tuple[Cluster, Sent], line: str) -> None:
+    cluster, array = sent
+    say(cluster, array, BEGIN, STEP, END.replace("{}:", "0:"))
+    memory, seconds = line.split("|")
+    (cluster.folder / "sacct.err").unlink()
+    cluster.answer("sacct", f"{array.job}_1|COMPLETED|{seconds}|{memory}\n")
+    (one,) = study_state(cluster.out, read_submissions(cluster.out)).tasks
+    # what the log says counts in its place
+    assert one.minutes == 10
+    assert one.mem_gb == (1 if memory == "1024M" else None)
 
 
 def test_few_tasks_teach_nothing() -> None:

@@ -111,9 +111,9 @@ def most_of(estimates: Sequence[Estimate]) -> Estimate:
 
 @dataclass(frozen=True)
 class Learnt:
-    """How many times the estimate tasks that ended well used, at most; 1 where none told.
+    """How many times the estimate tasks that ended well used, at most; 1 where nothing was learnt.
 
-    ``n_memory`` and ``n_minutes`` count the tasks that told.
+    ``n_memory`` and ``n_minutes`` count the tasks that told; 0 where nothing was learnt.
     """
 
     memory: float = 1.0
@@ -125,6 +125,9 @@ class Learnt:
 def learn(tasks: Sequence[TaskState], cpus: int) -> Learnt:
     """Compare what tasks used with what had been estimated for them.
 
+    That less is needed than was expected is learnt from those alone who made all steps: one who
+    was done before, or goes on from where another task was killed, takes seconds and little memory.
+
     Parameters
     ----------
     tasks
@@ -133,22 +136,25 @@ def learn(tasks: Sequence[TaskState], cpus: int) -> Learnt:
         Of the next ones; others tell nothing about these.
     """
     ended = [one for one in iter_used(tasks) if one.cut.needs.cpus == cpus]
-    memory = [
-        one.mem_gb / expected
-        for one in ended
-        if one.mem_gb and (expected := one.submission.estimate.get("mem_gb"))
+    # less than the program itself takes was not measured of it, but of what started its container
+    memory, n_memory = _most_times(ended, "mem_gb", OWN_GB)
+    minutes, n_minutes = _most_times(ended, "minutes", 0.0)
+    return Learnt(memory, minutes, n_memory, n_minutes)
+
+
+def _most_times(tasks: Sequence[TaskState], what: str, least: float) -> tuple[float, int]:
+    """Return the largest ratio of used to expected, and of how many tasks it is."""
+    told = [
+        (used / expected, one.is_whole)
+        for one in tasks
+        if (used := getattr(one, what))
+        and used >= least
+        and (expected := one.submission.estimate.get(what))
     ]
-    minutes = [
-        one.minutes / expected
-        for one in ended
-        if one.minutes and (expected := one.submission.estimate.get("minutes"))
-    ]
-    return Learnt(
-        max(memory) if len(memory) >= LEARNT_FROM else 1.0,
-        max(minutes) if len(minutes) >= LEARNT_FROM else 1.0,
-        len(memory),
-        len(minutes),
-    )
+    most = max((times for times, _ in told), default=0.0)
+    n_whole = sum(is_whole for _, is_whole in told)
+    is_learnt = len(told) >= LEARNT_FROM and (most > 1 or n_whole >= LEARNT_FROM)
+    return (most, len(told)) if is_learnt else (1.0, 0)
 
 
 def needs_from(estimate: Estimate, learnt: Learnt, cpus: int) -> Needs:

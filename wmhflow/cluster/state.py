@@ -58,6 +58,8 @@ NO_SPACE = re.compile(r"No space left on|[Dd]isk quota exceeded")
 # of a log, so much is looked at: its begin, and its end
 MOST_BYTES = 2**16
 GB = 1024**3
+# no site lets a task take so many times what it asked for
+MOST_TIMES = 16
 # exit codes from here on are of signals
 SIGNALS = 128
 
@@ -85,6 +87,9 @@ class TaskState:
         still take, and what the scheduler still gives it.
     minutes, mem_gb
         What it used, as far as that is known.
+    is_whole
+        Whether it made all of its person's steps: the log tells some, and no task before it can
+        have left a part of them.
     """
 
     task: Task
@@ -101,6 +106,7 @@ class TaskState:
     limit_left: str = ""
     minutes: float | None = None
     mem_gb: float | None = None
+    is_whole: bool = False
 
 
 @dataclass
@@ -163,12 +169,17 @@ def _study(
     output_dir: Path, submissions: list[Submission], found: Mapping[str, Answer], problem: str
 ) -> Study:
     latest: dict[Task, tuple[Submission, Cut, int]] = {}
+    again: set[Task] = set()
     for submission in submissions:
+        sent = {task.subject for task, (_, cut, _) in latest.items() if cut.job is not None}
         for task, cut, number in submission.places():
             latest[task] = (submission, cut, number)
+            if task.subject in sent:
+                again.add(task)
     study = Study(output_dir, submissions, [], problem)
     for task, (submission, cut, number) in latest.items():
-        study.tasks.append(_state(task, submission, cut, number, found.get(submission.id)))
+        one = _state(task, submission, cut, number, found.get(submission.id))
+        study.tasks.append(replace(one, is_whole=one.is_whole and task not in again))
     for submission in submissions[-1:]:
         if submission.group is None and all(cut.job is not None for cut in submission.cuts):
             study.jobs["group"] = "unsent"
@@ -240,9 +251,10 @@ def _state(
         known,
         log=submission.log(cut, number),
         since=log.began,
-        minutes=used.minutes if used and used.minutes is not None else log.minutes,
-        mem_gb=(used.mem_gb if used else None) or log.peak_gb,
+        minutes=_believed((used and used.minutes, log.minutes), cut.needs.minutes),
+        mem_gb=_believed((used and used.mem_gb, log.peak_gb), cut.needs.mem_gb),
         step=log.step,
+        is_whole=log.n_steps > 0 and log.n_begins == 1,
     )
     if _is_done(log, task, submission, now):
         return replace(known, state="done", step="")
@@ -252,6 +264,11 @@ def _state(
         return replace(known, sentence=why)
     log = log.with_more(_said_by_scheduler(submission, cut, number))
     return _ended(known, log, _ended_by(log, now, used, submission), is_asked=answer is not None)
+
+
+def _believed(told: Sequence[float | None], asked: float) -> float | None:
+    """Take the first that a task can have used; accounts have numbers that overflowed."""
+    return next((one for one in told if one and 0 < one <= MOST_TIMES * asked), None)
 
 
 def _why_unknown(now: Found | None, used: Used | None, cut: Cut) -> str:
@@ -402,6 +419,7 @@ class _Log:
     step: str = ""
     n_done: int = 0
     n_steps: int = 0
+    n_begins: int = 1
 
     @classmethod
     def read(cls, path: Path) -> _Log | None:
@@ -435,6 +453,7 @@ class _Log:
             step=now["now"] if now and now["now"] != "–" else "",
             n_done=int(now["done"]) if now else 0,
             n_steps=int(now["total"]) if now else 0,
+            n_begins=sum(note["what"] == "begin" for note in notes),
         )
 
     def with_more(self, text: str) -> _Log:
