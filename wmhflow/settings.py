@@ -676,7 +676,7 @@ class Execution:
         None,
         "--nprocs",
         help="Steps that run at the same time. Default: what this process may use "
-        "(CPU affinity, cgroup, SLURM_*).",
+        "(CPU affinity, cgroup, the job of a scheduler).",
         parse=PROCESSORS,
         metavar="N",
     )

@@ -22,6 +22,20 @@ def test_slurm_limits_processors_and_memory(tmp_path: Path) -> None:
     assert found.mem_gb == 1.0
 
 
+@pytest.mark.parametrize(
+    ("job", "name"),
+    [("JOB_ID", "NSLOTS"), ("LSB_JOBID", "LSB_DJOB_NUMPROC"), ("PBS_JOBID", "NCPUS")],
+)
+def test_other_schedulers_limit_processors_in_their_jobs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, job: str, name: str
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)))
+    found = limits(tmp_path, **{name: "2", job: "7"})
+    assert (found.nprocs, found.omp_nthreads) == (2, 2)
+    # somebody's own variable of that name is none of a job
+    assert limits(tmp_path, **{name: "2"}).nprocs == 64
+
+
 def test_the_cgroup_limits_processors_and_memory(tmp_path: Path) -> None:
     (tmp_path / "cpu.max").write_text("100000 100000\n")
     (tmp_path / "memory.max").write_text(str(2 * 1024**3))

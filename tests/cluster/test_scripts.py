@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -50,6 +52,24 @@ def test_every_script_is_plain_shell(executor: str, tmp_path: Path) -> None:
         words = ["shellcheck", "--severity=warning", *paths]
         found = subprocess.run(words, capture_output=True, text=True, check=False)
         assert found.stdout == ""
+
+
+@pytest.mark.parametrize("executor", load_executors())
+def test_a_step_has_threads_for_the_processors_that_were_asked_for(executor: str) -> None:
+    # a node that binds nobody shows 64, of which the step would take all
+    (line,) = re.findall("--omp-nthreads.*", texts_of(executor, None, "person")["array"])
+    assert line == "--omp-nthreads 2 \\"
+
+
+@pytest.mark.slow
+def test_a_process_has_no_more_addresses_than_are_asked_for_it() -> None:
+    code = (
+        "import ants, psutil, wmhflow.workflows.study, wmhflow.steps.sampling\n"
+        "found = psutil.Process().memory_info(); print(found.vms - found.rss)"
+    )
+    words = [sys.executable, "-c", code]
+    said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    assert int(said) / 1024**3 < load_executors()["sge"].address_gb
 
 
 @pytest.fixture(scope="module")

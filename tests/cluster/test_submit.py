@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import random
 import re
@@ -46,7 +47,9 @@ def test_every_scheduler_gets_what_it_reads(
     caches, array, group = cluster.sent()
     assert [one.array for one in (caches, array, group)] == [False, True, False]
     header = "\n".join(array.header)
-    for value in ("long", "lab", FREE[executor], "6144" if executor != "sge" else "2048", "101"):
+    # 6 GB; SGE counts addresses, of each slot: those of three steps, the program and its server
+    mb = "6144" if executor != "sge" else f"={math.ceil((6 + 5 * 0.85) * 1024 / 3)}M"
+    for value in ("long", "lab", FREE[executor], mb, "101"):
         assert value in header
     assert ("120" if executor == "lsf" else "2:00:00") in header
     assert array.job in "\n".join(group.header)

@@ -1,4 +1,4 @@
-"""What this process may use: processors and memory, as CPU affinity, cgroup and Slurm allow."""
+"""What this process may use: processors and memory, as affinity, cgroup and scheduler allow."""
 
 from __future__ import annotations
 
@@ -26,6 +26,15 @@ CGROUP = Path("/sys/fs/cgroup")
 # A step has so many threads, if there are as many processors, even where as many steps as
 # processors may run: near a person's end, and while images are registered, one step runs alone.
 LEAST_THREADS = 4
+# Variables in which schedulers (Slurm, SGE, LSF, PBS) tell a job its processors, most of them on
+# nodes that do not bind it to these, with one that says that it is a job of theirs.
+JOB_PROCESSORS = {
+    "SLURM_CPUS_PER_TASK": "SLURM_CPUS_PER_TASK",
+    "SLURM_CPUS_ON_NODE": "SLURM_CPUS_ON_NODE",
+    "NSLOTS": "JOB_ID",
+    "LSB_DJOB_NUMPROC": "LSB_JOBID",
+    "NCPUS": "PBS_JOBID",
+}
 GB = 1024**3
 log = logging.getLogger("wmhflow")
 
@@ -40,7 +49,7 @@ def find_resources(
     chosen
         The settings.
     environment
-        Environment variables, for those of Slurm.
+        Environment variables, for those of schedulers.
     cgroup
         Where the kernel tells the limits of the process's control group.
     """
@@ -53,13 +62,13 @@ def find_resources(
 
 
 def usable_processors(environment: Mapping[str, str], cgroup: Path) -> int:
-    """Count the processors that affinity, cgroup quota and Slurm leave to this process."""
+    """Count the processors that affinity, cgroup quota and scheduler leave to this process."""
     limits = [len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()]
     quota, _, period = _read(cgroup / "cpu.max").partition(" ")
     if quota.isdigit() and period.isdigit():
         limits.append(max(1, int(quota) // int(period)))
-    for name in ("SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE"):
-        if environment.get(name, "").isdigit():
+    for name, job in JOB_PROCESSORS.items():
+        if job in environment and environment.get(name, "").isdigit():
             limits.append(int(environment[name]))
             break
     return max(1, min(limit for limit in limits if limit))

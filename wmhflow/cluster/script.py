@@ -27,6 +27,10 @@ CACHES = Needs(3.0, 60, 1)
 GROUP = Needs(2.0, 240, 1)
 # of the memory that a task asked for, its steps may take so much
 SHARE_OF_STEPS = 0.9
+# beside its steps, a task is the program itself and what its steps are started from
+OWN_PROCESSES = 2
+# threads of a step, however many processors the node has that are not the task's
+MOST_THREADS = 4
 # how long a task waits for another one that works on another visit of its person
 WAIT_MINUTES = 1440
 
@@ -122,7 +126,7 @@ class Scripts:
         cut: Cut | None = None,
     ) -> list[str]:
         executor, chosen, folder = self.executor, self.chosen, self.submission.folder
-        mb = math.ceil(needs.mem_gb * 1024)
+        mb = math.ceil((needs.mem_gb + executor.address_gb * (needs.cpus + OWN_PROCESSES)) * 1024)
         script = f"{kind} {cut.first}" if cut else kind
         name = self.submission.job_name(kind, script)
         names_array = cut and self._is_array(cut) and "{name}" in executor.header["array"]
@@ -165,6 +169,12 @@ class Scripts:
         if not jobs:
             return None
         return {"ids": self.executor.between_ids.join(one.format(id=job) for job in jobs)}
+
+    def _threads(self, cut: Cut) -> list[str]:
+        """Name the threads of a step: a node that does not bind its jobs shows all processors."""
+        if self.settings.execution.omp_nthreads is not None:
+            return []
+        return [f"    --omp-nthreads {min(cut.needs.cpus, MOST_THREADS)} \\"]
 
     def _text(self, header: Sequence[str], what: str, body: str) -> str:
         start = ["#!/bin/bash", *header, "", f"# wmhflow {wmhflow.__version__}: {what}"]
@@ -256,6 +266,7 @@ class Scripts:
             '    --participant-label "$label" ${session:+--session-label "$session"} \\',
             *([f"{' '.join(waits)} \\"] if waits else []),
             f"    --nprocs {cut.needs.cpus} --mem-gb {cut.needs.mem_gb * SHARE_OF_STEPS:.2f} \\",
+            *self._threads(cut),
             '    --work-dir "$work/steps"',
             "code=$?",
             "# kept where it failed: it goes on from there if it comes to this node again",

@@ -47,6 +47,7 @@ class Executor:
     unset: tuple[str, ...] = ()
     single: bool = True
     more_log: str = ""
+    address_gb: float = 0.0
     plugin_args: tuple[str, ...] = ()
     ask_time: tuple[str, ...] = ()
     own: tuple[str, ...] = ()
