@@ -14,6 +14,7 @@ import pytest
 
 from tests.builders import ROOT
 from wmhflow import settings as st
+from wmhflow.cli.main import main
 from wmhflow.cli.parser import parse_settings
 from wmhflow.errors import UsageError
 
@@ -99,6 +100,48 @@ def test_wrong_use_is_said_in_one_sentence(words: list[str], message: str) -> No
     with pytest.raises(UsageError, match=message) as caught:
         parse_settings([*BASE, *words])
     assert "\n" not in str(caught.value)
+
+
+MEANT = {
+    "a command": (["sttaus", "out"], "'status' seems to be meant"),
+    "a command in capitals": (["Submit", "in", "out"], "'submit' seems to be meant"),
+    "an option": ([*BASE, "--zone", "pv10"], "--zones seems to be meant"),
+    "one of a submission": ([*BASE, "--partition", "a"], "is an option of 'wmhflow submit'"),
+    "a level": (["in", "participant"], "required: {participant,group} (see"),
+    "folders behind an option": (
+        ["--participant-label", "01", "in", "out", "participant"],
+        "stand before options that take several values",
+    ),
+}
+
+
+@pytest.mark.parametrize(("words", "said"), MEANT.values(), ids=MEANT)
+def test_what_seems_to_be_meant_is_said(
+    words: list[str], said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError) as refused:
+        parse_settings(words)
+    assert said in str(refused.value)
+
+
+def test_a_folder_that_is_called_nearly_as_a_command_is_a_dataset(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "stats").mkdir()
+    assert parse_settings(["stats", "out", "participant"]).bids_dir == tmp_path / "stats"
+
+
+@pytest.mark.parametrize(
+    ("words", "command"),
+    [(["submit"], "submit"), (["status"], "status"), (["atlas", "check"], "atlas check")],
+)
+def test_the_help_of_the_command_itself_is_named(
+    words: list[str], command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 2
+    assert f"(see wmhflow {command} --help)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["lst-ai", "lst {flair} {out}", "lst-ai {flair} {out}"])

@@ -341,6 +341,9 @@ def test_without_the_schedulers_programs_nothing_begins(
         (["--max-running", "0"], "cannot be meant"),
         (["--session-label", "x"], "none of the persons has a ses-x"),
         (["--participant-label", "77"], "has no sub-77"),
+        (["--exectuor", "slurm"], "--executor seems to be meant (see wmhflow submit --help)"),
+        (["--boilerplate-only"], "processes nobody, so that nothing is sent"),
+        (["--maps", "/"], "--maps / is a folder; name the file"),
     ],
 )
 def test_wrong_use_is_said_in_a_sentence(

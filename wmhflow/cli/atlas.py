@@ -15,6 +15,8 @@ from wmhflow.errors import InputError, UsageError
 from wmhflow.registries.reading import path_of
 from wmhflow.settings import LEVELS, SHARE, Regions
 
+HELP = "What atlases there are, fetching and checking them, and masks laid on them."
+
 
 def is_atlas_command(arguments: Sequence[str]) -> bool:
     """Tell ``wmhflow atlas ACTION`` from a dataset that is called atlas.
@@ -56,7 +58,7 @@ def run_atlas(arguments: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     from wmhflow.cli.parser import OneSentenceParser, with_reason
 
-    parser = OneSentenceParser(prog="wmhflow atlas", description=__doc__, allow_abbrev=False)
+    parser = OneSentenceParser(prog="wmhflow atlas", description=HELP, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"wmhflow {wmhflow.__version__}")
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     listed = actions.add_parser("list", help="the atlases known by name, and where they are")

@@ -136,6 +136,11 @@ def submit(
     from wmhflow.files.locks import HeldError, Lock
     from wmhflow.registries.executors import load_executors
 
+    if settings.reporting.boilerplate_only:
+        raise UsageError(
+            "--boilerplate-only writes a text and processes nobody, so that nothing is sent; run "
+            "it here: wmhflow BIDS_DIR OUTPUT_DIR participant --boilerplate-only."
+        )
     check_places_of(settings)
     if chosen.resume:
         settings, chosen = _frozen(settings, chosen, named)
@@ -300,7 +305,8 @@ def _preview(
     tasks, needs, estimate, told = _asked(settings, chosen, named, study, scheduler)
     folder = settings.output_dir / FOLDER / time.strftime("%Y%m%d-%H%M%S")
     submission = _submission(settings, chosen, folder, study, needs, estimate, scheduler)
-    print(f"# {len(tasks)} tasks. {told}\n# Nothing was sent, and nothing written.")
+    n_tasks = f"{len(tasks)} task{'s' if len(tasks) != 1 else ''}"
+    print(f"# {n_tasks}. {told}\n# Nothing was sent, and nothing written.")
     print(f"\n# ==== {folder / 'options.toml'}\n{options_toml(settings)}", end="")
     for name, text in preview(Scripts(submission, settings, chosen, scheduler.executor)):
         print(f"\n# ==== {folder / name}\n{text}", end="")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, NoReturn
 
 import wmhflow
@@ -17,12 +20,59 @@ exit codes: 0 everything promised was written; 1 a step failed (the others went 
 2 wrong use; 70 nothing to do was found; 127 a required program is missing."""
 
 
+COMMANDS = ("submit", "status", "cancel", "check", "atlas")
+SUBMIT_FLAGS = frozenset(
+    flag for _, _, opt in st.iter_options(st.SUBMIT_GROUPS) for flag in opt.flags
+)
+
+
 class OneSentenceParser(argparse.ArgumentParser):
     """A parser whose complaints are errors of wrong use, one sentence each."""
 
+    _words: frozenset[str] = frozenset()
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Read words; of one that is no option's, say which one seems to be meant."""
+        self._words = frozenset(sys.argv[1:] if args is None else args)
+        given, left = self.parse_known_args(args, namespace)
+        if left:
+            self.error(f"unrecognized arguments: {' '.join(left)}{self._meant(left)}")
+        return given
+
+    def _meant(self, words: Iterable[str]) -> str:
+        for word in words:
+            name = word.partition("=")[0]
+            if name.startswith("--"):
+                if near := nearest_word(name, self._option_string_actions):
+                    return f"; {near} seems to be meant"
+                if name in SUBMIT_FLAGS:
+                    return f"; {name} is an option of 'wmhflow submit'"
+        return ""
+
     def error(self, message: str) -> NoReturn:
         """Raise what argparse found, as one sentence."""
-        raise UsageError(f"{message[0].upper()}{message[1:]} (see wmhflow --help).")
+        if message.startswith("the following arguments are required") and self._takes_several():
+            message += (
+                "; they stand before options that take several values, as these take all words up "
+                "to the next option"
+            )
+        raise UsageError(f"{message[0].upper()}{message[1:]} (see {self.prog} --help).")
+
+    def _takes_several(self) -> bool:
+        return any(
+            one.nargs == "+" and self._words & {*one.option_strings} for one in self._actions
+        )
+
+
+def nearest_word(word: str, known: Iterable[str]) -> str:
+    """Return the known word that another one nearly is; nothing if it is none.
+
+    Examples
+    --------
+    >>> nearest_word("--exectuor", ["--executor", "--time"]), nearest_word("--x", ["--time"])
+    ('--executor', '')
+    """
+    return next(iter(get_close_matches(word.lower(), list(known), 1, cutoff=0.75)), "")
 
 
 class _Once(argparse.Action):
@@ -51,7 +101,10 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add_places(parser)
     parser.add_argument(
-        "level", choices=st.LEVELS, help="Each person by themselves, or the study's tables."
+        "level",
+        choices=st.LEVELS,
+        metavar=f"{{{','.join(st.LEVELS)}}}",
+        help="Each person by themselves, or the study's tables.",
     )
     add_options(parser, st.GROUPS)
     return parser
@@ -124,9 +177,21 @@ def parse_settings(arguments: Sequence[str] | None = None) -> st.Settings:
     UsageError
         If anything is wrong with them.
     """
+    if arguments:
+        _check_command(arguments[0])
     given = vars(build_parser().parse_args(arguments))
     positional = {key: given.pop(key) for key in ("bids_dir", "output_dir", "level")}
     return st.build(**positional, chosen=chosen_values(given, st.GROUPS))
+
+
+def _check_command(word: str) -> None:
+    """Refuse a first word that is nearly a command, and no folder."""
+    near = nearest_word(word, COMMANDS)
+    if near and not Path(word).exists():
+        raise UsageError(
+            f"There is neither a command nor a folder called '{word}'; '{near}' seems to be meant "
+            "(see wmhflow --help)."
+        )
 
 
 def chosen_values(given: dict[str, Any], groups: Mapping[str, type]) -> dict[str, dict[str, Any]]:

@@ -46,8 +46,11 @@ def needs_text(needs: Needs) -> str:
 
 def estimate_text(estimate: Estimate, learnt: Learnt, n_looked_at: int) -> str:
     """Say what was expected of a task, and where that comes from."""
+    whose = (
+        f"plans of {n_looked_at} persons expect" if n_looked_at != 1 else "plan of a person expects"
+    )
     text = (
-        f"The plans of {n_looked_at} persons expect at most {estimate.mem_gb:.1f} GB and "
+        f"The {whose} at most {estimate.mem_gb:.1f} GB and "
         f"{minutes_text(estimate.minutes)} ({estimate.voxels / 1e6:.1f} million voxels)"
     )
     told = [
@@ -229,11 +232,13 @@ def sent_text(submission: Submission, estimate: str) -> str:
     """Say what was sent, and how to see how far it is."""
     n_arrays = len(submission.cuts)
     asked = "; ".join(dict.fromkeys(needs_text(cut.needs) for cut in submission.cuts))
-    what = "visits" if _is_by_visit([submission]) else "persons"
+    what, were = "visit" if _is_by_visit([submission]) else "person", "was"
+    if len(submission.tasks) != 1:
+        what, were = f"{what}s", "were"
     out = shlex.quote(str(submission.output_dir))
     lines = [
         (
-            f"{len(submission.tasks)} {what} were sent to {submission.executor} in {n_arrays} "
+            f"{len(submission.tasks)} {what} {were} sent to {submission.executor} in {n_arrays} "
             f"array{'s' if n_arrays > 1 else ''} as submission {submission.id}; a task asks for "
             f"{asked}."
         ),

@@ -67,7 +67,11 @@ def read_given(path: Path, what: str, form: str, parse: Callable[[str], Any]) ->
     try:
         return parse(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
-        raise UsageError(f"{what} {path} does not exist.") from None
+        raise UsageError(f"{what} {path} does not exist; check the path.") from None
+    except IsADirectoryError:
+        raise UsageError(f"{what} {path} is a folder; name the file.") from None
+    except PermissionError:
+        raise UsageError(f"{what} {path} may not be read by you; check its permissions.") from None
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{what} {path} cannot be read as {form}: {why_unread(error)}.") from None
 
