@@ -91,3 +91,53 @@ def test_a_wide_place_of_fluid_is_ventricle_whatever_the_template_has_there(
     grown = lateral_ventricles(csf, region, cortex, 0 * inner, spacing)
     assert grown[16:20, 20:40, 16:24].all()
     assert grown[36:38, 20:22, 16:24].mean() == found
+
+
+def ball(centre: tuple[int, int, int], radius: float) -> np.ndarray:
+    places = np.indices(SHAPE, dtype=np.float32)
+    away = sum((part - c) ** 2 for part, c in zip(places, centre, strict=True))
+    return np.asarray(away <= radius**2)
+
+
+def wide_scene():
+    _, region, _ = scene()
+    return region.copy(), region
+
+
+def neck(x0: int, x1: int, half_width: int) -> np.ndarray:
+    found = np.zeros(SHAPE, bool)
+    found[x0:x1, 30 - half_width : 31 + half_width, 20 - half_width : 21 + half_width] = True
+    return found
+
+
+@pytest.mark.parametrize(
+    ("cavity", "is_ventricle"),
+    [
+        pytest.param(ball((45, 30, 20), 11) | neck(24, 36, 2), False, id="narrow neck"),
+        pytest.param(ball((45, 30, 20), 11) | neck(24, 36, 5), False, id="neck of half its width"),
+        pytest.param(ball((42, 30, 20), 9), False, id="beside it"),
+        pytest.param(neck(24, 56, 8), True, id="a horn in its full width"),
+        pytest.param(ball((45, 30, 20), 11) | neck(24, 46, 10), True, id="a wide front"),
+    ],
+)
+def test_a_cavity_that_opens_into_a_ventricle_by_a_neck_is_no_ventricle(
+    cavity: np.ndarray, is_ventricle: bool
+) -> None:
+    csf, region = wide_scene()
+    white = np.where(region, 0, 1).astype(np.float32)
+    found = lateral_ventricles(csf | cavity, region, 0 * white, white, (1, 1, 1))
+    assert found[csf].mean() > 0.999
+    beyond = cavity & ~region
+    beyond[:40] = False
+    assert found[beyond].mean() == pytest.approx(float(is_ventricle), abs=0.01)
+
+
+def test_a_cavity_is_left_out_in_thick_slices_as_well() -> None:
+    csf, region = wide_scene()
+    white = np.where(region, 0, 1).astype(np.float32)
+    cavity = ball((45, 30, 20), 11) | neck(24, 36, 3)
+    thick = [values[:, :, ::4] for values in (csf | cavity, region, 0 * white, white)]
+    found = lateral_ventricles(*thick, (1, 1, 4))
+    beyond = np.arange(SHAPE[0]) >= 40
+    assert found[csf[:, :, ::4]].mean() > 0.999
+    assert not found[beyond].any()

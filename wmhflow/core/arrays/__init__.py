@@ -19,6 +19,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "masks": ["within", "deeper"],
         "robust": ["median_and_spread"],
         "slices": ["even_slices", "thick_axis"],
-        "wide": ["reaching_out", "wide_places"],
+        "wide": ["reaching_out", "side_pockets", "wide_places"],
     },
 )

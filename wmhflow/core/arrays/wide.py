@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy import ndimage
 
+from wmhflow.core.arrays.boxes import bounding_box, grown_box
 from wmhflow.core.arrays.components import keep_components
+from wmhflow.core.arrays.distance import distance_to
 from wmhflow.core.arrays.masks import deeper, within
 
 if TYPE_CHECKING:
@@ -20,6 +23,12 @@ WIDE_MM, AROUND_MM = 4.0, 5.0
 # A wide place reaches out of a region, and is not only near it, with this share of its middle in
 # the region. Loose, not measured.
 LEAST_IN_REGION = 0.15
+# A pocket lies in the region with at most this share, and its neck is at most this share as wide.
+# Chosen among 36 settings on 25 simulated people of training heads in voxels of 1 mm and in slices
+# of 5 mm: three tenths in the region cut off horns. Widths are told apart in steps.
+MOST_IN_REGION, NECK_SHARE, STEP_MM = 0.1, 0.7, 0.5
+# So much more than the neck's half width is taken away around the middle of a pocket.
+POCKET_RIM_MM = 1.0
 
 
 def wide_places(
@@ -105,5 +114,83 @@ def reaching_out(
     True
     """
     found = wide_places(mask, [(region, LEAST_IN_REGION)], voxel_sizes_mm)
+    found &= ~side_pockets(found, region, voxel_sizes_mm)
     beyond = np.count_nonzero(found & ~region) * float(np.prod(voxel_sizes_mm))
     return found if beyond >= least_beyond_mm3 else None
+
+
+def side_pockets(
+    mask: NDArray[np.bool_], region: NDArray[np.bool_], voxel_sizes_mm: Sequence[float]
+) -> NDArray[np.bool_]:
+    """Find wide parts of a mask that lie beyond a region and hang on the rest by a narrow neck.
+
+    So lies the cavity of an old infarct that opens into a ventricle. What of a ventricle lies
+    beyond its region hangs on it in full width.
+
+    Parameters
+    ----------
+    mask
+        Any mask.
+    region
+        Where the rest of the mask lies.
+    voxel_sizes_mm
+        Voxel size along each axis.
+
+    Returns
+    -------
+    ndarray
+        Parts of the mask that reach further than 4 mm from its outside, lie in the region with a
+        tenth at most, and are joined to the rest, if at all, by necks that are at most seven tenths
+        as wide as they are themselves.
+
+    Examples
+    --------
+    >>> mask = np.zeros((50, 24, 24), bool)
+    >>> mask[2:20, 2:22, 2:22] = mask[20:24, 9:15, 9:15] = mask[24:44, 2:22, 2:22] = True
+    >>> region = np.zeros(mask.shape, bool)
+    >>> region[:22] = True
+    >>> pocket = side_pockets(mask, region, (1, 1, 1))
+    >>> bool(pocket[34, 12, 12]), bool(pocket[10, 12, 12])
+    (True, False)
+    >>> mask[20:24, 2:22, 2:22] = True
+    >>> bool(side_pockets(mask, region, (1, 1, 1)).any())
+    False
+    """
+    found = np.zeros(mask.shape, bool)
+    tight = bounding_box(mask)
+    if tight is None:
+        return found
+    box = grown_box(tight, np.ones(3, np.int64), mask.shape)
+    part, inside = mask[box], region[box]
+    # the image's edge is an edge of the mask, too
+    depth = distance_to(~np.pad(part, 1), voxel_sizes_mm)[1:-1, 1:-1, 1:-1]
+    beyond = (depth > WIDE_MM) & ~inside
+    if not beyond.any():
+        return found
+    pockets = np.zeros(part.shape, bool)
+    widest = NECK_SHARE * float(depth[beyond].max())
+    for neck_mm in np.arange(STEP_MM, widest, STEP_MM).tolist():
+        middle = _middles(depth, neck_mm, beyond & ~pockets, inside)
+        if middle.any():
+            pockets |= within(middle, neck_mm + POCKET_RIM_MM, voxel_sizes_mm) & part
+    found[box] = pockets
+    return found
+
+
+def _middles(
+    depth: NDArray[np.float32],
+    neck_mm: float,
+    beyond: NDArray[np.bool_],
+    region: NDArray[np.bool_],
+) -> NDArray[np.bool_]:
+    """Find what hangs together beyond the region where necks of a half width are cut."""
+
+    def chosen(labels: NDArray[np.int32], counts: NDArray[np.int64]) -> NDArray[np.bool_]:
+        numbers = np.arange(1, counts.size + 1)
+        in_region = np.bincount(labels[region], minlength=counts.size + 1)[1:]
+        deepest = ndimage.maximum(np.where(beyond, depth, 0), labels, numbers)
+        wide = np.asarray(deepest) > max(WIDE_MM, neck_mm / NECK_SHARE)
+        other = in_region <= MOST_IN_REGION * counts
+        return wide & other
+
+    return keep_components(depth > neck_mm, chosen, by_faces=True)

@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from wmhflow.core.arrays.components import keep_components, without_holes
 from wmhflow.core.arrays.masks import deeper, within
-from wmhflow.core.arrays.wide import wide_places
+from wmhflow.core.arrays.wide import side_pockets, wide_places
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,7 +59,8 @@ def lateral_ventricles(
     Returns
     -------
     ndarray
-        The ventricles, without holes.
+        The ventricles, without holes, and without wide cavities beyond the region that open into
+        them by a narrow neck.
     """
     # A dark lesion at the region's rim is no ventricle: a piece must reach the region's middle.
     middle = deeper(region, REGION_RIM_MM, voxel_sizes_mm)
@@ -75,8 +76,23 @@ def lateral_ventricles(
     tissue = reach | (cortex_prior + inner_prior > LIKELY_INNER)
     held = [(grown, LEAST_HELD), (tissue, LEAST_TISSUE)]
     grown |= wide_places(csf, held, voxel_sizes_mm)
+    grown = _without_pockets(grown, region, voxel_sizes_mm)
     closed = deeper(within(grown, GAP_MM, voxel_sizes_mm), GAP_MM, voxel_sizes_mm)
     return without_holes(grown | (closed & region))
+
+
+def _without_pockets(
+    ventricles: NDArray[np.bool_], region: NDArray[np.bool_], sizes_mm: Sequence[float]
+) -> NDArray[np.bool_]:
+    """Leave out cavities of old infarcts that open into a ventricle, and what is left of them."""
+    pockets = side_pockets(ventricles, region, sizes_mm)
+    if not pockets.any():
+        return ventricles
+
+    def held(labels: NDArray[np.int32], counts: NDArray[np.int64]) -> NDArray[np.bool_]:
+        return np.bincount(labels[region], minlength=counts.size + 1)[1:] > 0
+
+    return keep_components(ventricles & ~pockets, held)
 
 
 def _large_pieces(
