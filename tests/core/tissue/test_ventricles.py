@@ -141,3 +141,12 @@ def test_a_cavity_is_left_out_in_thick_slices_as_well() -> None:
     beyond = np.arange(SHAPE[0]) >= 40
     assert found[csf[:, :, ::4]].mean() > 0.999
     assert not found[beyond].any()
+
+
+def test_a_ventricle_far_wider_than_its_region_is_no_pocket() -> None:
+    region, csf = np.zeros(SHAPE, bool), np.zeros(SHAPE, bool)
+    region[4:12, 20:40, 20:30] = True
+    csf[8:56, 8:52, 8:52] = True
+    white = np.where(region, 0, 1).astype(np.float32)
+    found = lateral_ventricles(csf, region, 0 * white, white, (1, 1, 1))
+    assert found[csf].mean() > 0.99

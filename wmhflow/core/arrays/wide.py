@@ -27,6 +27,9 @@ LEAST_IN_REGION = 0.15
 # Chosen among 36 settings on 25 simulated people of training heads in voxels of 1 mm and in slices
 # of 5 mm: three tenths in the region cut off horns. Widths are told apart in steps.
 MOST_IN_REGION, NECK_SHARE, STEP_MM = 0.1, 0.7, 0.5
+# What is left without pockets holds at least this share of what the mask has in the region: else
+# they are a place that the region does not follow. By reasoning.
+LEAST_LEFT = 0.5
 # So much more than the neck's half width is taken away around the middle of a pocket.
 POCKET_RIM_MM = 1.0
 
@@ -141,7 +144,7 @@ def side_pockets(
     ndarray
         Parts of the mask that reach further than 4 mm from its outside, lie in the region with a
         tenth at most, and are joined to the rest, if at all, by necks that are at most seven tenths
-        as wide as they are themselves.
+        as wide as they are themselves; none where they hold most of what lies in the region.
 
     Examples
     --------
@@ -173,7 +176,9 @@ def side_pockets(
         middle = _middles(depth, neck_mm, beyond & ~pockets, inside)
         if middle.any():
             pockets |= within(middle, neck_mm + POCKET_RIM_MM, voxel_sizes_mm) & part
-    found[box] = pockets
+    left = np.count_nonzero(part & inside & ~pockets)
+    if left >= LEAST_LEFT * np.count_nonzero(part & inside):
+        found[box] = pockets
     return found
 
 
