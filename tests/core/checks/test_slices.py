@@ -45,3 +45,19 @@ def test_where_slices_end_nothing_was_lost() -> None:
 @pytest.mark.parametrize("image", [np.zeros((9, 9, 9)), np.ones((9, 9, 9)), head()[20:22, :2, :2]])
 def test_of_what_shows_nothing_nothing_is_said(image: np.ndarray) -> None:
     assert darkest_slice(image) is None
+
+
+@pytest.mark.parametrize("slice_mm", [5.0, 6.0, 7.2, 8.0])
+@pytest.mark.parametrize("above_mm", [0.0, 2.0, 4.0])
+def test_a_slice_through_the_bone_of_the_vertex_was_not_lost(
+    slice_mm: float, above_mm: float
+) -> None:
+    across = np.arange(-90, 91, 3.0)
+    heights = np.arange(-84 + above_mm, 85, slice_mm)
+    inside_mm = 80 - np.sqrt(sum(np.meshgrid(across**2, across**2, heights**2, indexing="ij")))
+    image = np.where(inside_mm > 0, 150.0, 0)
+    image[(inside_mm > 6) & (inside_mm < 14)] = 15
+    image[inside_mm >= 14] = 100
+    found = darkest_slice(image)
+    assert found is not None
+    assert found > 0.65

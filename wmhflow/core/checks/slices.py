@@ -11,8 +11,10 @@ if TYPE_CHECKING:
 
 # What is brighter than this share of nearly the brightest is head.
 HEAD_SHARE, NEARLY_BRIGHTEST = 0.1, 99.5
-# Slices beside which both neighbours show this share of the largest slice's head are compared.
-LEAST_SHARED = 0.2
+# Slices beside which both neighbours show this share of the largest slice's head are compared. A
+# ball as large as a head (80 mm) has less in its uppermost 15 mm, which are scalp and dark bone: a
+# thick slice through bone alone is darker than both that are beside it.
+LEAST_SHARED = 0.35
 # So many voxels along each axis of a slice are enough.
 ALONG_SLICE = 128
 
