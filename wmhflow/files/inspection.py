@@ -116,8 +116,8 @@ def check_anatomical(facts: ImageFacts) -> None:
         coarse = "×".join(f"{length:.3g}" for length in size)
         raise InputError(
             f"{facts.path} has voxels of {coarse} mm, too coarse to see white matter lesions "
-            f"(the limit is {COARSEST_VOXEL_MM:g} mm). If it was resampled, give the image as it was "
-            "acquired; if its slices were acquired so far apart, leave it out."
+            f"(the limit is {COARSEST_VOXEL_MM:g} mm). If it was resampled, give the image as it "
+            "was acquired; if its slices were acquired so far apart, leave it out."
         )
     shape = "×".join(map(str, facts.shape))
     raise InputError(
