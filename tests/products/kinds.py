@@ -222,6 +222,18 @@ def visits() -> dict[str, VisitPlan]:
             other_transform=Given(found("o.txt", computed)),
         ),
         "another program's transform": replace(given, other_transform=Given(other, convert=True)),
+        "diffusivities of FA's own fit": replace(
+            given,
+            maps=(
+                *given.maps,
+                *(
+                    replace(entry, definition=load_maps()[name])
+                    for entry in given.maps
+                    for name in ("AD", "RD")
+                    if entry.name == "FA"
+                ),
+            ),
+        ),
         "maps are registered": replace(
             given,
             maps=tuple(

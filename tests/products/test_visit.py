@@ -28,8 +28,10 @@ from wmhflow.registries.quality import find_measure, load_quality_measures
 from wmhflow.registries.relations import is_summed, tissues_told
 from wmhflow.steps.acute import FOUND
 from wmhflow.steps.adapter import input_ports, output_ports
+from wmhflow.steps.eigenvalues import sorted_names
 from wmhflow.steps.kinds import needs_of
 from wmhflow.steps.map_images import align_maps
+from wmhflow.steps.measures import fitted_with_fa
 from wmhflow.steps.outputs import write_images, write_tables
 from wmhflow.steps.readings import WORDS
 from wmhflow.steps.registration import align_rigidly
@@ -284,7 +286,7 @@ SAMPLING = (
 )
 USUAL = ("nawm_implausibility",)
 OF_FLUID = ("fluid_reversed",)
-OF_DIFFUSIVITY = ("fluid_over_free_water",)
+OF_WATER = {"mm^2/s": "fluid_over_free_water", "1": "fluid_free_water_share"}
 CUT_OFF = ("nawm_cut_off", "wmh_cut_off")
 COUNTED_ZEROS = {False: "counted", True: "at_bound"}
 # what is made of others when all are gathered
@@ -314,7 +316,10 @@ PLACES: dict[str, Callable[[Mapping[str, Any]], tuple[str, ...]]] = {
         *("perivascular_in_tissue", "perivascular_local_darkness"),
         *(f"perivascular_fits_better_{name}" for name in WORDS),
     ),
-    "judge_other_lesions": lambda options: tuple(f"{n}_outside_brain" for n in options["names"]),
+    "judge_other_lesions": lambda options: (
+        *(f"{name}_outside_brain" for name in options["names"]),
+        *(f"{name}_share_of_fluid" for name in options["names"] if name != "haemorrhage"),
+    ),
 }
 
 
@@ -324,16 +329,18 @@ def counted_by(recipe: Recipe) -> tuple[str, ...]:
     if function == "bring_mask":
         return tuple(f"{recipe.options.get('what', 'wmh')}_{name}" for name in BRINGING)
     if function == "sample_maps":
-        return tuple(
+        options = recipe.options["options"]
+        fitted = sorted_names({one.name: one for one in fitted_with_fa(options)})
+        return tuple(["map_FA_nawm_off_eigenvalues"] if fitted else []) + tuple(
             f"map_{one.name}_{name}"
-            for one in recipe.options["options"]
+            for one in options
             for name in (
                 *SAMPLING,
                 *(f"{part}_zeros_{COUNTED_ZEROS[one.can_be_zero]}" for part in ("nawm", "wmh")),
                 *CUT_OFF[: 2 * (not one.can_be_zero)],
                 *USUAL[: bool(one.plausible)],
                 *OF_FLUID[: bool(one.in_fluid)],
-                *OF_DIFFUSIVITY[: bool(one.in_fluid and one.unit == "mm^2/s")],
+                *([OF_WATER[one.unit]] if one.free_water else []),
                 *(f"median_{tissue}" for tissue in tissues_told(one.name)),
                 *(["mean_NAWM"] if is_summed(one.name) else []),
             )

@@ -152,6 +152,7 @@ ENTRY = '[[map]]\nname = "Flow"\nunit = "1"\nvalid_range = [0, 1]\nquery = { suf
         (f'{ENTRY}component = "2"\n', "component = '2', which is no number of a volume"),
         (f'{ENTRY}family = "x"\n', "family, which is none of diffusion"),
         (f'{ENTRY}in_wmh = "up"\n', "in_wmh, which is none of lower"),
+        (f"{ENTRY}free_water = 0\n", "free_water, which is no number above 0"),
         (f'{ENTRY}in_fluid = "mixed"\n', "in_fluid, which is none of lower, higher, far lower"),
         (f"{ENTRY}also = [{{}}]\n", "also, which is no list of entities"),
         (f'{ENTRY}registry_unit = "s"\n', "'registry_unit', which is no field"),

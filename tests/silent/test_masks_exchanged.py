@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from wmhflow.errors import InputError
-from wmhflow.labels.digits import LEFT, RIGHT, VENTRICLES, WHITE_MATTER, with_side
+from wmhflow.labels.digits import LEFT, RIGHT, VENTRICLES, WHITE_MATTER
 from wmhflow.registries.quality import find_measure
 from wmhflow.steps.kinds import LabelImage, MaskImage
 from wmhflow.steps.lesion_places import judge_two_lesions
@@ -19,11 +19,13 @@ SHAPE = (60, 70, 50)
 AFFINE = np.diag([2.0, 2.0, 2.0, 1.0])
 
 
-def tissue() -> LabelImage:
+def anatomy() -> tuple[LabelImage, LabelImage]:
+    """Tissues as they are found, which know no side, and the sides."""
     codes = np.full(SHAPE, WHITE_MATTER, np.int32)
     codes[26:34, 20:50, 22:30] = VENTRICLES
     sides = np.where(np.arange(SHAPE[0]) < 30, LEFT, RIGHT)[:, None, None]
-    return LabelImage(with_side(codes, np.broadcast_to(sides, SHAPE)), AFFINE)
+    sides = np.broadcast_to(sides, SHAPE).astype(np.int32)
+    return LabelImage(codes, AFFINE), LabelImage(sides, AFFINE)
 
 
 def boxes(*places: Any) -> np.ndarray:
@@ -62,11 +64,11 @@ def test_masks_that_are_each_others_are_marked_or_refused(
     wmh: Any, infarct: Any, exchanged: bool, sources: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     masks = MaskImage(wmh, AFFINE), MaskImage(infarct, AFFINE)
-    facts = judge_two_lesions(*masks, tissue(), sources, "flag").facts
+    facts = judge_two_lesions(*masks, *anatomy(), sources, "flag").facts
     assert facts == {"wmh_exchanged_with_infarct": int(exchanged)}
     assert bool(caplog.messages) == exchanged
     if not exchanged:
-        assert judge_two_lesions(*masks, tissue(), sources, "fail").facts == facts
+        assert judge_two_lesions(*masks, *anatomy(), sources, "fail").facts == facts
         return
     (line,) = caplog.messages
     assert line.startswith(" and ".join(sources))
@@ -74,7 +76,7 @@ def test_masks_that_are_each_others_are_marked_or_refused(
     why = "its labels seem to be exchanged" if len(sources) == 1 else "two masks seem to be"
     assert why in line
     with pytest.raises(InputError, match=why):
-        judge_two_lesions(*masks, tissue(), sources, "fail")
+        judge_two_lesions(*masks, *anatomy(), sources, "fail")
 
 
 def test_what_tells_is_a_row_of_the_quality_table() -> None:

@@ -40,9 +40,9 @@ from wmhflow.registries.maps import load_maps
 from wmhflow.registries.quality import find_measure
 from wmhflow.steps.diffusion import fit_tensors
 from wmhflow.steps.echoes import map_decay
-from wmhflow.steps.kinds import MaskImage
+from wmhflow.steps.kinds import LabelImage, MaskImage
 from wmhflow.steps.others import MOST_OUTSIDE, judge_other_lesions
-from wmhflow.steps.units import MOST_OF_FREE, fluid_facts, free_water_facts
+from wmhflow.steps.units import LEAST_FREE, MOST_OF_FREE, fluid_facts, free_water_facts
 
 # ---- tables of gradients -------------------------------------------------------------------------
 
@@ -375,29 +375,54 @@ def test_a_map_that_is_the_other_way_round_in_fluid_is_marked(
 
 
 @pytest.mark.parametrize("name", ["MD", "AD", "RD", "ADC"])
+@pytest.mark.parametrize("unit", ["mm^2/s", "um^2/ms"])
 @pytest.mark.parametrize(
-    ("fluid", "is_marked"),
-    [(2.8e-3, False), (3.6e-3, False), (4.2e-3, False), (5.6e-3, True), (8.4e-3, True)],
+    ("fluid", "marked"),
+    [(2.8e-3, ""), (3.4e-3, ""), (3.95e-3, "not AD"), (4.2e-3, "not AD"), (5.6e-3, "all")],
 )
 def test_nothing_diffuses_faster_than_free_water(
-    caplog: pytest.LogCaptureFixture, name: str, fluid: float, is_marked: bool
+    caplog: pytest.LogCaptureFixture, name: str, unit: str, fluid: float, marked: str
 ) -> None:
-    """Twice or three times every diffusivity could be tissue's, by its usual range."""
+    """A third more, or twice, of every diffusivity could be tissue's, by its usual range."""
     metric = f"map_{name}_fluid_over_free_water"
-    about = Path("x.nii"), (name, "mm^2/s"), "higher"
-    ratio = free_water_facts(*about, fluid, 2e4)[metric]
+    is_marked = marked == "all" or (marked == "not AD" and name != "AD")
+    water = load_maps()[name].in_unit(unit).free_water
+    assert water is not None
+    shown = water * fluid / 3.04e-3
+    about = Path("x.nii"), (name, unit), water
+    ratio = free_water_facts(*about, shown, 2e4)[metric]
     known = find_measure(metric)
     assert known is not None
-    assert known.high == MOST_OF_FREE
-    assert (ratio > MOST_OF_FREE) == is_marked
+    assert known.high == MOST_OF_FREE.get(name, MOST_OF_FREE["MD"])
+    assert ratio == pytest.approx(fluid / 3.04e-3)
+    assert (ratio > known.high) == is_marked
     assert ("times the diffusivity of free water" in caplog.text) == is_marked
-    assert free_water_facts(*about, fluid, 200.0) == {metric: None}
+    assert free_water_facts(*about, shown, 200.0) == {metric: None}
     assert free_water_facts(*about, float("nan"), 2e4) == {metric: None}
 
 
-@pytest.mark.parametrize(("unit", "in_fluid"), [("s", "higher"), ("1", "lower"), ("mm^2/s", None)])
-def test_what_is_no_diffusivity_of_fluid_is_not_compared(unit: str, in_fluid: str | None) -> None:
-    assert free_water_facts(Path("x.nii"), ("T1map", unit), in_fluid, 4.0, 2e4) == {}
+@pytest.mark.parametrize("name", ["FW", "ISOVF", "CSFlike"])
+@pytest.mark.parametrize("unit", ["1", "%"])
+@pytest.mark.parametrize(("share", "is_marked"), [(0.98, False), (0.7, False), (0.5, True)])
+def test_ventricles_hold_free_water_alone(
+    caplog: pytest.LogCaptureFixture, name: str, unit: str, share: float, is_marked: bool
+) -> None:
+    """Half of every fraction could be tissue's."""
+    metric = f"map_{name}_fluid_free_water_share"
+    water = load_maps()[name].in_unit(unit).free_water
+    assert water is not None
+    found = free_water_facts(Path("x.nii"), (name, unit), water, share * water, 2e4)
+    assert found == {metric: pytest.approx(share)}
+    known = find_measure(metric)
+    assert known is not None
+    assert known.low == LEAST_FREE
+    assert ("free water alone" in caplog.text) == is_marked == (share < LEAST_FREE)
+
+
+def test_what_has_no_known_value_in_free_water_is_not_compared() -> None:
+    for name in ("T1map", "FA", "MDt"):
+        assert load_maps()[name].free_water is None
+    assert free_water_facts(Path("x.nii"), ("T1map", "s"), None, 4.0, 2e4) == {}
 
 
 def test_where_physics_tells_nothing_nothing_is_measured() -> None:
@@ -415,10 +440,16 @@ def test_a_mask_of_other_lesions_outside_the_brain_is_said(
     brain, bleed = np.zeros((2, 20, 20, 20), bool)
     brain[:10], bleed[6 + shift : 10 + shift, 5:8, 5:8] = True, True
     masks = [MaskImage(bleed, np.eye(4)), MaskImage(np.zeros_like(bleed), np.eye(4))]
+    none = LabelImage(np.zeros(bleed.shape, np.uint8), np.eye(4))
     found = judge_other_lesions(
-        masks, MaskImage(brain, np.eye(4)), ["haemorrhage", "infarct"], ["b.nii", "i.nii"]
-    )
-    assert found.facts == {"haemorrhage_outside_brain": expected, "infarct_outside_brain": None}
+        masks, MaskImage(brain, np.eye(4)), none, none, ["haemorrhage", "infarct"],
+        ["b.nii", "i.nii"],
+    )  # fmt: skip
+    assert found.facts == {
+        "haemorrhage_outside_brain": expected,
+        "infarct_outside_brain": None,
+        "infarct_share_of_fluid": None,
+    }
     bound = find_measure("haemorrhage_outside_brain")
     assert bound is not None
     assert bound.high == MOST_OUTSIDE

@@ -84,4 +84,5 @@ def map_options(entry: MapPlan) -> MapOptions:
         entry.definition.plausible,
         entry.definition.arbitrary_zero,
         entry.definition.in_fluid,
+        entry.definition.free_water,
     )

@@ -77,7 +77,12 @@ def _judged(visit: Visit) -> Iterator[Recipe]:
         yield Recipe(
             "other_lesions",
             judge_other_lesions,
-            beside={"masks": [f"mask_{kind}" for kind in given], "brain": "mask_brain"},
+            beside={
+                "masks": [f"mask_{kind}" for kind in given],
+                "brain": "mask_brain",
+                "tissue": "tissue_found",
+                "hemispheres": "hemispheres",
+            },
             options={"names": [*given], "sources": [str(one.file.path) for one in given.values()]},
             makes={"facts": Facts("other_lesions_facts")},
         )
@@ -142,7 +147,12 @@ def _two_lesions(visit: Visit, wmh: Given, infarct: Given) -> Recipe:
     return Recipe(
         "two_lesions",
         judge_two_lesions,
-        beside={"wmh": WITH_INFARCT, "infarct": "mask_infarct", "tissue": "tissue_found"},
+        beside={
+            "wmh": WITH_INFARCT,
+            "infarct": "mask_infarct",
+            "tissue": "tissue_found",
+            "hemispheres": "hemispheres",
+        },
         options={
             "sources": list(dict.fromkeys(str(one.file.path) for one in (wmh, infarct))),
             "quality": visit.settings.anatomy.registration_qc,

@@ -114,6 +114,7 @@ def visit_choices(visit: VisitPlan, settings: Settings) -> dict[str, Any]:
                 "arbitrary_zero": entry.definition.arbitrary_zero,
                 "plausible": entry.definition.plausible and list(entry.definition.plausible),
                 "in_fluid": entry.definition.in_fluid,
+                "free_water": entry.definition.free_water,
                 **_how_read(entry),
                 **_how_computed(entry),
             }

@@ -86,6 +86,7 @@ class MapDefinition:
     arbitrary_zero: bool = False
     in_wmh: str | None = None
     in_fluid: str | None = None
+    free_water: float | None = None
     published: tuple[PublishedWidth, ...] = ()
     registry_unit: str = ""
     component: int | None = None
@@ -123,6 +124,7 @@ class MapDefinition:
             unit=unit,
             valid_range=(low * factor, high * factor),
             plausible=None if usual is None else (usual[0] * factor, usual[1] * factor),
+            free_water=None if self.free_water is None else self.free_water * factor,
             other_units=tuple(dict.fromkeys((*self.other_units, self.unit))),
             registry_unit=self.own_unit,
         )
@@ -246,6 +248,7 @@ def _definition(table: Mapping[str, Any], families: Mapping[str, Any]) -> MapDef
         plausible=None if usual is None else _edges(usual),
         in_wmh=table.get("in_wmh"),
         in_fluid=table.get("in_fluid"),
+        free_water=table.get("free_water"),
         component=table.get("component"),
         published=tuple(_published(one) for one in table.get("published", ())),
         **flags,
@@ -329,6 +332,9 @@ def _check_choices(table: Mapping[str, Any], families: Mapping[str, Any]) -> Non
         raise ValueError(f"family, which is none of {', '.join(families)}")
     if table.get("in_wmh", DIRECTIONS[0]) not in DIRECTIONS:
         raise ValueError(f"in_wmh, which is none of {', '.join(DIRECTIONS)}")
+    water = table.get("free_water", 1)
+    if not _is_number(water) or not water > 0:
+        raise ValueError("free_water, which is no number above 0")
     if table.get("in_fluid", LOWER) not in IN_FLUID:
         raise ValueError(f"in_fluid, which is none of {', '.join(IN_FLUID)}")
 

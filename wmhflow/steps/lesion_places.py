@@ -27,7 +27,6 @@ from wmhflow.labels.digits import (
     VENTRICLES,
     WHITE_OR_WMH,
     class_of,
-    side_of,
 )
 from wmhflow.steps.acute import brought
 from wmhflow.steps.alignment import complain
@@ -196,7 +195,12 @@ class Exchanged(NamedTuple):
 
 @step(mem_gb=2.0, seconds=3)
 def judge_two_lesions(
-    wmh: MaskImage, infarct: MaskImage, tissue: LabelImage, sources: list[str], quality: str
+    wmh: MaskImage,
+    infarct: MaskImage,
+    tissue: LabelImage,
+    hemispheres: LabelImage,
+    sources: list[str],
+    quality: str,
 ) -> Exchanged:
     """Tell whether given WMH lie as an infarct does, and the infarcts as WMH.
 
@@ -204,8 +208,8 @@ def judge_two_lesions(
     ----------
     wmh, infarct
         Both masks on the reference grid, before one is taken out of the other.
-    tissue
-        The tissues there.
+    tissue, hemispheres
+        The tissues there, and the side of every voxel.
     sources
         The files of both, or the one file in which they are labels.
     quality
@@ -216,7 +220,7 @@ def judge_two_lesions(
     InputError
         If they do, and ``quality`` is ``fail``.
     """
-    ventricles, side = class_of(tissue.data) == VENTRICLES, side_of(tissue.data)
+    ventricles, side = class_of(tissue.data) == VENTRICLES, hemispheres.data
     sizes = spacing_of(tissue.affine)
     own, other = (
         lay_of(mask.data, ventricles, side == LEFT, side == RIGHT, sizes) for mask in (wmh, infarct)

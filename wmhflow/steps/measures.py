@@ -25,6 +25,7 @@ from wmhflow.core.measure.mirror import asymmetry_index
 from wmhflow.core.measure.profiles import profile
 from wmhflow.core.measure.regional import (
     covered_share,
+    covered_voxels,
     distinct_rows,
     membership_of,
     region_volumes,
@@ -62,6 +63,7 @@ from wmhflow.labels.digits import (
 from wmhflow.labels.edges import interval_mm
 from wmhflow.labels.rows import TableRegion
 from wmhflow.registries.quality import find_measure
+from wmhflow.steps.eigenvalues import EIGENVALUES, FA, eigenvalue_facts
 from wmhflow.steps.ends import end_facts
 from wmhflow.steps.kinds import Facts, LabelImage, MaskImage, Rows, Table, step
 from wmhflow.steps.partition import as_partition, as_regions
@@ -223,7 +225,7 @@ class MapOptions:
     together, and tell of each other where there are no data; an empty one is no fit. The file's
     values times ``factor`` are in ``unit``, in which white matter is typically ``plausible``.
     ``arbitrary_zero`` says that only differences mean something. ``in_fluid`` says whether it is
-    lower or higher in fluid than in white matter.
+    lower or higher in fluid than in white matter, and ``free_water`` its value in free water.
     """
 
     name: str
@@ -236,6 +238,7 @@ class MapOptions:
     plausible: tuple[float, float] | None = None
     arbitrary_zero: bool = False
     in_fluid: str | None = None
+    free_water: float | None = None
 
 
 class LoadedMaps(NamedTuple):
@@ -414,7 +417,24 @@ def region_samples(
         facts |= _end_facts(path, one, loaded, whole, (nawm, wmh))
         facts |= _fluid_facts(path, one, sampled[one.name], places)
         facts |= tissue_facts(one.name, sampled[one.name], places)
+    fitted = fitted_with_fa(options)
+    paths = {one.name: path for path, one in zip(files, options, strict=True) if one in fitted}
+    facts |= eigenvalue_facts(paths, loaded.maps, *covered_voxels(whole, nawm))
     return Samples(table, penumbra, curves, facts)
+
+
+def fitted_with_fa(options: Sequence[MapOptions]) -> list[MapOptions]:
+    """Choose the maps that one fit gave together with FA, FA among them; nothing without it.
+
+    Parameters
+    ----------
+    options
+        Of maps on one grid.
+    """
+    fits = {one.fit for one in options if one.name == FA and one.fit}
+    found = [one for one in options if one.fit in fits]
+    units = {one.unit for one in found if one.name in EIGENVALUES}
+    return found if len(units) == 1 else []
 
 
 def _unit_facts(one: MapOptions, nawm_median: float) -> Facts:
@@ -436,7 +456,7 @@ def _fluid_facts(
     medians = float(sampled["median"][fluid]), float(sampled["median"][nawm])
     seen_mm3 = float(sampled["volume_mm3"][fluid] * sampled["coverage"][fluid])
     called = one.name, one.unit
-    of_free = free_water_facts(path, called, one.in_fluid, medians[0], seen_mm3)
+    of_free = free_water_facts(path, called, one.free_water, medians[0], seen_mm3)
     return fluid_facts(path, called, one.in_fluid, medians, seen_mm3) | of_free
 
 

@@ -7,13 +7,23 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wmhflow.core.measure.beside import nearness, nearness_by_chance
 from wmhflow.core.regions.lesions import label_lesions, lesion_measures
 from wmhflow.core.regions.zones import lesion_label, lesion_majority
 from wmhflow.core.space.geometry import spacing_of, voxel_mm3
 from wmhflow.core.space.grids import Grid3D
-from wmhflow.labels.digits import LETTERS, WHITE_OR_WMH, class_of, side_of
+from wmhflow.labels.digits import (
+    CSF,
+    LEFT,
+    LETTERS,
+    RIGHT,
+    VENTRICLES,
+    WHITE_OR_WMH,
+    class_of,
+    side_of,
+)
 from wmhflow.labels.regions import load_regions
 from wmhflow.steps.kinds import Facts, LabelImage, MaskImage, Rows, step
 
@@ -26,6 +36,10 @@ MOST_OUTSIDE = 0.25
 # (doi:10.3389/fneur.2022.889884, doi:10.1177/0271678X211002279).
 PUBLISHED = (0.77, 0.89)
 CLASSES = ("all", "PV", "deep")
+# Of the fluid of both sides; a bound of the QC table as well. The cavity of an infarct that opens
+# into a ventricle may be called one, on its own side; blood may fill ventricles.
+MOST_OF_FLUID = 0.5
+MAY_FILL_VENTRICLES = ("haemorrhage",)
 log = logging.getLogger("wmhflow")
 
 
@@ -44,21 +58,26 @@ class Adjacency(NamedTuple):
 
 
 class MasksInBrain(NamedTuple):
-    """How much of other lesions lies outside the brain."""
+    """How much of other lesions lies outside the brain, and whether they are its fluid."""
 
     facts: Facts
 
 
 @step(mem_gb=1.0)
 def judge_other_lesions(
-    masks: list[MaskImage], brain: MaskImage, names: list[str], sources: list[str]
+    masks: list[MaskImage],
+    brain: MaskImage,
+    tissue: LabelImage,
+    hemispheres: LabelImage,
+    names: list[str],
+    sources: list[str],
 ) -> MasksInBrain:
-    """Measure how much of given masks of other lesions lies outside the brain, and say it.
+    """Measure how much of given masks of other lesions is outside the brain or fluid, and say it.
 
     Parameters
     ----------
-    masks, brain
-        On the reference.
+    masks, brain, tissue, hemispheres
+        On the reference; the last is the side of every voxel.
     names, sources
         What each is a mask of, and its file as it was given.
     """
@@ -72,7 +91,52 @@ def judge_other_lesions(
                 "%s: %.0f %% of it lies outside the brain; is it of this person and visit, and in "
                 "the space that its name says? It is marked 'check'.", source, 100 * outside,
             )  # fmt: skip
+        if name not in MAY_FILL_VENTRICLES:
+            facts |= _fluid_in(mask, (tissue, hemispheres), name, source)
     return MasksInBrain(facts)
+
+
+def _fluid_in(
+    mask: MaskImage, anatomy: tuple[LabelImage, LabelImage], name: str, source: str
+) -> Facts:
+    """Tell how much of the fluid of both sides a mask holds, and say it if it is most."""
+    share = share_of_fluid(mask.data, *(image.data for image in anatomy))
+    if share is not None and share > MOST_OF_FLUID:
+        log.warning(
+            "%s holds %.0f %% and more of the ventricles, or of other fluid, of each side: it "
+            "seems to be a mask of fluid (it is given as %s). It is marked 'check'.",
+            source, 100 * share, name,
+        )  # fmt: skip
+    return {f"{name}_share_of_fluid": share}
+
+
+def share_of_fluid(
+    mask: NDArray[np.bool_], tissue: NDArray[np.integer], sides: NDArray[np.integer]
+) -> float | None:
+    """Tell which share of the lateral ventricles, or of other CSF, lies in a mask on both sides.
+
+    Parameters
+    ----------
+    mask
+        Shape (X, Y, Z).
+    tissue, sides
+        Same shape, tissue classes, and 1 left, 2 right.
+
+    Returns
+    -------
+    float or None
+        Of the side of which it holds less; of ventricles or other CSF, of which it holds more. None
+        for an empty mask, and where neither is on both sides.
+    """
+    if not mask.any():
+        return None
+    classes = class_of(tissue)
+    found = []
+    for fluid in (VENTRICLES, CSF):
+        parts = [mask[(classes == fluid) & (sides == side)] for side in (LEFT, RIGHT)]
+        if all(part.size for part in parts):
+            found.append(min(float(part.mean()) for part in parts))
+    return max(found, default=None)
 
 
 @step(mem_gb=2.0)

@@ -14,9 +14,14 @@ LEAST_FLUID_MM3, SAME_SHARE = 1000.0, 0.05
 # Of what NAWM has: fluid has next to none of it, and what it holds beside its edge is tissue's.
 FAR_SHARE = 0.5
 NO_UNIT = "1"
-# Water at 37 °C, mm^2/s (Holz 2000, doi:10.1039/b005319h). Fluid that pulsates seems to diffuse
-# faster, but not by half.
-DIFFUSIVITY, FREE_WATER, MOST_OF_FREE = "mm^2/s", 3.04e-3, 1.5
+# Units of a fraction; what else has a value in free water is a diffusivity.
+SHARES = (NO_UNIT, "%")
+# Fluid that pulsates seems to diffuse faster than water: at b = 1000 by 4 % in the ventricles, by
+# which temperatures are told (Sakai 2012, doi:10.1002/nbm.1755), and more at lower b. Noise makes
+# the largest of three diffusivities larger still.
+MOST_OF_FREE = {"MD": 1.25, "AD": 1.5}
+# Half of the ventricles' voxels hold more, but for what their walls have of them.
+LEAST_FREE = 0.6
 log = logging.getLogger("wmhflow")
 
 
@@ -123,38 +128,54 @@ def fluid_facts(
 
 
 def free_water_facts(
-    path: Path, called: tuple[str, str], in_fluid: str | None, fluid: float, seen_mm3: float
+    path: Path, called: tuple[str, str], free_water: float | None, fluid: float, seen_mm3: float
 ) -> dict[str, Any]:
-    """Compare a diffusivity in fluid with that of free water, above which nothing diffuses.
+    """Compare a map in fluid with its value in free water.
+
+    Nothing diffuses faster, and next to all of fluid is free water.
 
     Parameters
     ----------
-    path, called, in_fluid, seen_mm3
+    path, called, seen_mm3
         As for :func:`fluid_facts`.
+    free_water
+        Its value in free water, in the tables' unit; None if it is not known.
     fluid
         The median in the lateral ventricles, in the tables' unit.
 
     Returns
     -------
     dict
-        ``map_<name>_fluid_over_free_water``: a ratio, or None where there is too little fluid;
-        nothing of what is no diffusivity, or one of a part that fluid has no share in.
+        ``map_<name>_fluid_over_free_water`` of a diffusivity, or
+        ``map_<name>_fluid_free_water_share`` of a fraction: a ratio, or None where there is too
+        little fluid; nothing of other maps.
 
     Examples
     --------
-    >>> free_water_facts(Path("md.nii"), ("MD", "mm^2/s"), "higher", 3.04e-3, 2e4)
+    >>> free_water_facts(Path("md.nii"), ("MD", "mm^2/s"), 3.04e-3, 3.04e-3, 2e4)
     {'map_MD_fluid_over_free_water': 1.0}
+    >>> free_water_facts(Path("fw.nii"), ("FW", "%"), 100, 98, 2e4)
+    {'map_FW_fluid_free_water_share': 0.98}
     """
-    name, unit = called
-    if unit != DIFFUSIVITY or in_fluid is None:
+    if free_water is None:
         return {}
+    name, unit = called
+    is_share = unit in SHARES
+    metric = f"map_{name}_fluid_{'free_water_share' if is_share else 'over_free_water'}"
     is_known = math.isfinite(fluid) and seen_mm3 >= LEAST_FLUID_MM3
-    ratio = fluid / FREE_WATER if is_known else None
-    if ratio is not None and ratio > MOST_OF_FREE:
+    ratio = fluid / free_water if is_known else None
+    if ratio is None:
+        return {metric: None}
+    shown = f"{fluid:.3g}{'' if unit == NO_UNIT else f' {unit}'}"
+    if is_share and ratio < LEAST_FREE:
         log.warning(
-            "%s: its median is %.3g %s in the lateral ventricles, %.1f times the diffusivity of "
-            "free water at body temperature: were its b-values others than those that were used, "
-            "or its values multiplied? It is marked 'check'.",
-            path, fluid, unit, ratio,
+            "%s: its median is %s in the lateral ventricles, which hold free water alone: were its "
+            "values multiplied, or does it lie elsewhere? It is marked 'check'.", path, shown,
         )  # fmt: skip
-    return {f"map_{name}_fluid_over_free_water": ratio}
+    elif not is_share and ratio > MOST_OF_FREE.get(name, MOST_OF_FREE["MD"]):
+        log.warning(
+            "%s: its median is %s in the lateral ventricles, %.1f times the diffusivity of "
+            "free water at body temperature: were its b-values others than those that were used, "
+            "or its values multiplied? It is marked 'check'.", path, shown, ratio,
+        )  # fmt: skip
+    return {metric: ratio}

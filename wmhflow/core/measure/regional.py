@@ -186,12 +186,32 @@ def covered_share(weights: Coverage, place: int, mask: NDArray[np.bool_]) -> flo
     float
         NaN for a region without volume.
     """
+    voxels, fractions = covered_voxels(weights, place)
+    volume = weights.volume_mm3[place]
+    covered = float(fractions @ mask.ravel()[voxels]) * weights.map_voxel_mm3
+    return covered / float(volume) if volume else float("nan")
+
+
+def covered_voxels(
+    weights: Coverage, place: int
+) -> tuple[NDArray[np.integer], NDArray[np.floating]]:
+    """Return the voxels of a map in which a region lies, and which share of each it covers.
+
+    Parameters
+    ----------
+    weights, place
+        As for :func:`covered_share`.
+
+    Returns
+    -------
+    voxels : ndarray
+        Shape (N,), places in the flattened map.
+    fractions : ndarray
+        Shape (N,), 0 to 1.
+    """
     begins, places, fractions = weights.by_region
     entries = slice(begins[place], begins[place + 1])
-    inside = mask.ravel()[weights.voxels[places[entries]]]
-    volume = weights.volume_mm3[place]
-    covered = float(fractions[entries] @ inside) * weights.map_voxel_mm3
-    return covered / float(volume) if volume else float("nan")
+    return weights.voxels[places[entries]], fractions[entries]
 
 
 def sample_regions(
