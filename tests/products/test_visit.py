@@ -297,7 +297,8 @@ OF_VOLUMES = (
 
 def placed(options: Mapping[str, Any]) -> tuple[str, ...]:
     how = "contrast" if options["is_flair"] else "darkness"
-    on_flair = ("wmh_apart_mm", "wmh_cut_share", "wmh_gap_share") if options["is_flair"] else ()
+    names = ("apart_mm", "cut_share", "gap_share", "rim_brightness", "left_out_share")
+    on_flair = tuple(f"wmh_{name}" for name in names) if options["is_flair"] else ()
     return f"wmh_local_{how}", *on_flair, *(f"wmh_fits_better_{name}" for name in WORDS)
 
 

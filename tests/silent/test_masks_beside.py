@@ -87,7 +87,8 @@ def test_a_right_mask_lies_where_it_fits(
     assert facts["wmh_apart_mm"] < MOST_APART_MM
     assert facts["wmh_cut_share"] < 0.1
     assert facts["wmh_gap_share"] < MOST_GAPS / 2
-    assert not caplog.text
+    # which is said of its rim, and not of its place
+    assert [line for line in caplog.messages if "drawn too large" not in line] == []
 
 
 @pytest.mark.parametrize("is_in_header", [True, False])

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from tests import inprocess
 from tests.coarse import coarse_dataset, head, save
@@ -87,13 +88,19 @@ def test_the_bound_is_that_of_the_table() -> None:
 @pytest.mark.slow
 def test_so_it_is_in_a_whole_run_and_exchanged_masks_are_found_there(tmp_path: Path) -> None:
     """Tissues know no side where these masks are judged, which a step had asked them for."""
-    made = coarse_dataset(tmp_path, (("01", None), ("02", None)))
+    made = coarse_dataset(
+        tmp_path, (("01", None), ("02", None)), without=("fa_dwimap.nii.gz", "cbf.nii.gz")
+    )
     ventricles = np.isin(head().codes, (4, 43))
     # one piece far from the ventricles, under the name of WMH, and lesions of both sides
-    away = np.argwhere((head().codes == 2) & ~head().lesions)
-    far = away[np.argsort(away[:, 0])[:60]]
+    white = (head().codes == 2) & ~head().lesions
+    inner = ndimage.binary_erosion(white)
+    away = ndimage.distance_transform_edt(~ventricles)
+    centre = np.unravel_index(np.argmax(np.where(inner, away, 0)), white.shape)
+    places = np.argwhere(white)
+    nearest = places[np.argsort(np.linalg.norm(places - np.array(centre), axis=1))[:60]]
     stroke = np.zeros(ventricles.shape, bool)
-    stroke[tuple(far.T)] = True
+    stroke[tuple(nearest.T)] = True
     for label, wmh, infarct in (
         ("01", head().lesions, ventricles), ("02", stroke, head().lesions)
     ):  # fmt: skip

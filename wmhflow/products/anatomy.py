@@ -16,6 +16,7 @@ from wmhflow.core.tissue.brain import what_is_shown
 from wmhflow.core.wmh.model import GIVEN_THRESHOLD, LesionModel
 from wmhflow.files.images import load_volume
 from wmhflow.files.template import PRIORS
+from wmhflow.plan.others import SPACES
 from wmhflow.plan.visit import Composed, Computed, Given, Source, how_wmh
 from wmhflow.products.keys import TEMPLATE_PRODUCT, Visit
 from wmhflow.products.maps import inverse_facts
@@ -59,7 +60,6 @@ def anatomy(visit: Visit) -> Iterator[Recipe]:
     yield from _first_warp(visit)
     yield from _computed_lesions(visit)
     yield from _computed_tissues(visit)
-    yield from _placement(visit)
     yield _checked_tissues(visit)
 
 
@@ -563,13 +563,23 @@ def _computed_tissues(visit: Visit) -> Iterator[Recipe]:
     )
 
 
-def _placement(visit: Visit) -> Iterator[Recipe]:
-    """Declare the judgement of where a given mask lies, as the user asked for alignments."""
+def placement(visit: Visit) -> Iterator[Recipe]:
+    """Declare the judgement of where a given mask lies, as the user asked for alignments.
+
+    Masks of other lesions are laid over before: they may be as bright.
+
+    Parameters
+    ----------
+    visit
+        The visit.
+    """
     wmh, quality = visit.plan.wmh, visit.settings.anatomy.registration_qc
     if not isinstance(wmh, Given) or quality == "off":
         return
     anatomical = visit.plan.anatomical
     shown = "FLAIR" if "FLAIR" in anatomical else "T1w"
+    elsewhere = [kind for kind in visit.plan.others if kind != SPACES]
+    elsewhere += ["infarct"] if visit.plan.infarct is not None else []
     yield Recipe(
         "placement",
         judge_placement,
@@ -580,6 +590,7 @@ def _placement(visit: Visit) -> Iterator[Recipe]:
             "inverse": visit.inverse,
             "other_transform": visit.other_transform,
         },
+        beside={"elsewhere": [f"mask_{kind}" for kind in elsewhere]} if elsewhere else {},
         options={
             "natives": {name: str(file.path) for name, file in anatomical.items()},
             "reference_name": visit.plan.reference,

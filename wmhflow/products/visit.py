@@ -13,7 +13,7 @@ from wmhflow.files.checksums import checksum
 from wmhflow.plan.refusals import left_out_measures
 from wmhflow.plan.visit import Composed, Given, MapPlan, Source, VisitPlan, how_wmh
 from wmhflow.products.acute import acute_by_rule
-from wmhflow.products.anatomy import anatomy
+from wmhflow.products.anatomy import anatomy, placement
 from wmhflow.products.inputs import judged_first, refusals_of
 from wmhflow.products.keys import Visit
 from wmhflow.products.measures import measures, quality
@@ -52,8 +52,8 @@ def visit_unit(plan: VisitPlan, settings: Settings) -> Unit:
 
 
 def _recipes(visit: Visit) -> Iterator[Recipe]:
-    found = [*anatomy(visit), *regions(visit), *other_lesions(visit), *measures(visit)]
-    found += acute_by_rule(visit)
+    found = [*anatomy(visit), *regions(visit), *other_lesions(visit), *placement(visit)]
+    found += [*measures(visit), *acute_by_rule(visit)]
     yield from found
     made = [product for recipe in found for product in recipe.makes.values()]
     judged = refusals_of(visit.plan)

@@ -13,12 +13,13 @@ from scipy import ndimage
 
 from wmhflow.core.checks.fit import cut_share, fitting_shift_mm, gap_share
 from wmhflow.core.checks.place import LEAST_CONTRAST, local_contrast
+from wmhflow.core.checks.rims import left_out_share, rim_brightness
 from wmhflow.core.space.geometry import spacing_of
 from wmhflow.core.space.grids import Grid3D
 from wmhflow.errors import InputError
 from wmhflow.files.values import read_lesions
 from wmhflow.labels.digits import WHITE_MATTER, class_of
-from wmhflow.steps.kinds import Facts, LabelImage, step
+from wmhflow.steps.kinds import Facts, LabelImage, MaskImage, step
 from wmhflow.steps.readings import Fitted, Meant, fitted
 
 # The severest disease leaves more than this of the white matter.
@@ -30,6 +31,9 @@ MOST_APART_MM, MOST_LET_THROUGH_MM = 0.8, 2.0
 MOST_CUT = 0.25
 # Less than this share of a mask is as bright as lesions and lies between two parts of it.
 MOST_GAPS = 0.2
+# The outermost voxels of a mask are brighter, from white matter's brightness to lesions'; and what
+# touches no voxel of it and is as bright as lesions comes to less of its volume.
+LEAST_RIM, MOST_LEFT_OUT = 0.3, 0.3
 log = logging.getLogger("wmhflow")
 
 
@@ -50,6 +54,7 @@ def judge_placement(
     inverse: Path,
     quality: str,
     other_transform: Path | None = None,
+    elsewhere: list[MaskImage] | None = None,
     is_flair: bool = True,
     is_probability: bool = False,
     labels: Sequence[int] = (),
@@ -76,6 +81,8 @@ def judge_placement(
         What a bad fit leads to: ``flag`` or ``fail``.
     other_transform
         From the image that is not the reference to the reference.
+    elsewhere
+        Masks of other lesions, which may be as bright as WMH.
     is_flair
         Whether ``image`` is a FLAIR.
     is_probability, labels, others
@@ -102,16 +109,57 @@ def judge_placement(
     meant = Meant(natives, reference_name, space, inverse, other_transform, trust)
     found = fitted(in_file, mask, image, meant, fit)
     _refuse_most(in_file, found.where, white)
-    beside = _beside(in_file, image, found.where, tissue, fit) if is_flair else NOT_BESIDE
+    beside, drawn = NOT_BESIDE, Drawn({})
+    if is_flair:
+        beside = _beside(in_file, image, found.where, tissue, fit)
+        drawn = _drawn(in_file, image, found.where, white, elsewhere or [], beside)
     said = _said(in_file, space, found)
     said = said if found.better else beside.moved or said
     is_wrong = not found.fit >= LEAST_CONTRAST or found.better is not None or beside.is_far
     if said and quality == "fail" and is_wrong:
         raise InputError(f"{said} --registration-qc flag lets it through.")
-    for sentence in filter(None, (said, beside.cut, beside.gaps)):
+    for sentence in filter(None, (said, beside.cut, beside.gaps, *drawn.said)):
         log.warning("%s", sentence)
     measure = "local_contrast" if is_flair else "local_darkness"
-    return Placement(found.facts("wmh", measure) | beside.facts)
+    return Placement(found.facts("wmh", measure) | beside.facts | drawn.facts)
+
+
+class Drawn(NamedTuple):
+    """Whether a mask ends where lesions do, and whether it lacks lesions, in words too."""
+
+    facts: Facts
+    said: tuple[str, ...] = ()
+
+
+def _drawn(
+    path: Path,
+    image: Grid3D,
+    mask: NDArray[np.bool_],
+    white: NDArray[np.bool_],
+    elsewhere: Sequence[MaskImage],
+    beside: Beside,
+) -> Drawn:
+    """Tell how bright the rim of a mask is, and how much is as bright and touches it nowhere."""
+    if beside.facts.get("wmh_cut_share") is None:
+        # its own rim lies elsewhere
+        return Drawn({"wmh_rim_brightness": None, "wmh_left_out_share": None})
+    sizes, said = spacing_of(image.affine), []
+    rim = rim_brightness(image.data, mask, white, sizes)
+    other = np.logical_or.reduce([one.data for one in elsewhere]) if elsewhere else None
+    left_out = left_out_share(image.data, mask, white, sizes, other)
+    if rim is not None and rim < LEAST_RIM:
+        said.append(
+            f"{path} seems to be drawn too large: its outermost voxels are hardly brighter on the "
+            f"FLAIR than white matter ({rim:.2f}, where that is 0 and lesions 1); was it dilated, "
+            "smoothed, or cut at a low probability? It is marked 'check'."
+        )
+    if left_out is not None and left_out > MOST_LEFT_OUT:
+        said.append(
+            f"{path} seems to lack lesions: what is as bright on the FLAIR, inside white matter, "
+            f"and touches it nowhere comes to {100 * left_out:.0f} % of what it marks; does it "
+            "hold all lesions, or were some of them infarcts? It is marked 'check'."
+        )
+    return Drawn({"wmh_rim_brightness": rim, "wmh_left_out_share": left_out}, tuple(said))
 
 
 class Beside(NamedTuple):
