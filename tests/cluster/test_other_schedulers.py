@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from tests.schedulers import Cluster, Sent, make_cluster
 from wmhflow.cluster.reading import read_submissions
 from wmhflow.cluster.scheduler import Scheduler
+from wmhflow.cluster.sending import grown
 from wmhflow.cluster.state import TaskState, study_state
+from wmhflow.cluster.submission import Cut, Needs, Task
 from wmhflow.cluster.text import is_stuck, status_text
 from wmhflow.errors import InputError
 from wmhflow.registries.executors import load_executors
@@ -219,6 +223,28 @@ def test_tasks_end_as_each_scheduler_tells(sent: tuple[Cluster, Sent, str]) -> N
         text = log.read_text()
         assert text.index("task end 0") < text.index("Sender: LSF System")
         assert first_of(cluster).state == "done"
+
+
+@pytest.mark.parametrize(
+    ("executor", "why", "expected"),
+    [
+        ("slurm", "memory", (6.0, 60)),
+        ("slurm", "time", (4.0, 90)),
+        ("slurm", "killed", (4.0, 60)),
+        ("lsf", "killed", (4.0, 60)),
+        ("pbs", "killed", (4.0, 60)),
+        # it tells of nobody why: the same again would be killed again
+        ("sge", "killed", (6.0, 90)),
+        ("sge", "never", (4.0, 60)),
+        ("sge", "", (4.0, 60)),
+    ],
+)
+def test_more_is_asked_of_what_was_or_may_have_been_too_little(
+    executor: str, why: str, expected: tuple[float, int]
+) -> None:
+    submission: Any = SimpleNamespace(executor=executor)
+    one = TaskState(Task("01"), submission, Cut(0, 1, Needs(4.0, 60, 2), "7"), 1, "lost", why)
+    assert grown(one, 1.5) == Needs(*expected, 2)
 
 
 def test_one_task_of_pbs_is_a_job_and_not_an_array(

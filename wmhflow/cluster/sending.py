@@ -147,13 +147,13 @@ def missing_tasks(study: Study, grow: float) -> list[tuple[Task, Needs]]:
 
 
 def grown(state: TaskState, grow: float) -> Needs:
-    """Say what a task asks for when it is sent again: more of what was not enough."""
+    """Say what a task asks for when it is sent again: more of what was too little, or may be."""
     needs = state.cut.needs
-    if state.why == "memory":
+    if "memory" in state.lacked:
         stages = -(-needs.mem_gb * grow // GROWN_STEP_GB)
-        return needs._replace(mem_gb=stages * GROWN_STEP_GB)
-    if state.why == "time":
-        return needs._replace(minutes=max(needs.minutes + 1, round(needs.minutes * grow)))
+        needs = needs._replace(mem_gb=stages * GROWN_STEP_GB)
+    if "time" in state.lacked:
+        needs = needs._replace(minutes=max(needs.minutes + 1, round(needs.minutes * grow)))
     return needs
 
 

@@ -33,6 +33,8 @@ WHYS = {
     "unsent": "it was never sent",
     "gone": "it ended well, but its outputs are not there any more",
 }
+# what more of is asked for, where a task is lost for it
+LACKS = ("memory", "time")
 NOT_ASKED = "the scheduler cannot be asked"
 CONTRADICTED = (
     "the scheduler does not list it any more, and its account says that it runs; wait until its "
@@ -107,6 +109,12 @@ class TaskState:
     minutes: float | None = None
     mem_gb: float | None = None
     is_whole: bool = False
+
+    @property
+    def lacked(self) -> tuple[str, ...]:
+        """What it had too little of, ``memory`` or ``time``; both where nobody tells why."""
+        tells_why = load_executors()[self.submission.executor].tells_why
+        return LACKS if self.why == "killed" and not tells_why else tuple({self.why} & {*LACKS})
 
 
 @dataclass

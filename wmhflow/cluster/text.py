@@ -71,7 +71,7 @@ def mending(study: Study) -> str:
     if not any(_is_in_dataset(one) for one in missing):
         return ""
     bids = shlex.quote(str(missing[0].submission.bids_dir))
-    grow = any(one.why in {"memory", "time"} for one in missing)
+    grow = any(one.lacked for one in missing)
     words = f"wmhflow submit {bids} {shlex.quote(str(study.output_dir))} --resume"
     return f"{words} --grow 1.5" if grow else words
 

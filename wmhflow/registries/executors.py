@@ -59,6 +59,11 @@ class Executor:
         """The programs without which nothing can be submitted, asked or cancelled."""
         return tuple(dict.fromkeys((self.submit[0], self.ask[0], self.cancel[0])))
 
+    @property
+    def tells_why(self) -> bool:
+        """Whether it is told anywhere that a task lacked memory or time."""
+        return bool(self.account or self.signs)
+
     def state_of(self, word: str) -> str:
         """Say what the scheduler's word for a state means; ``unknown`` if the registry lacks it.
 
