@@ -193,6 +193,33 @@ def test_frozen_options_that_are_gone_are_said(sent: Cluster, capsys: Said) -> N
     assert "give the options again without --resume" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.7, 0.97])
+def test_frozen_options_that_were_cut_are_not_the_defaults(
+    sent: Cluster, capsys: Said, share: float
+) -> None:
+    path = folder_of(sent) / "options.toml"
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    n_sent = len(sent.sent())
+    assert sent.resume() == 2
+    assert "or not to its last line ('# end')" in capsys.readouterr().err
+    assert len(sent.sent()) == n_sent
+    # a task that begins meanwhile, and the group level
+    sent.do(sent.arrays()[0], 1)
+    assert not (sent.folder / "run.txt").exists()
+    study = study_state(sent.out, read_submissions(sent.out))
+    assert (study.tasks[0].state, study.tasks[0].sentence[:12]) == ("failed", "options.toml")
+    group = next(one for one in sent.sent() if "gathers the tables" in one.text)
+    (sent.folder / "group.sh").write_text(group.text)
+    done = subprocess.run(
+        ["bash", str(sent.folder / "group.sh")], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, "options.toml" in done.stdout) == (1, True)
+    # as it was, all goes on
+    path.write_bytes(content)
+    assert sent.resume() == 0
+
+
 def test_who_was_never_submitted_is_not_missing(sent: Cluster, capsys: Said) -> None:
     assert sent.resume("--participant-label", "99") == 2
     assert "no sub-99 was submitted into" in capsys.readouterr().err

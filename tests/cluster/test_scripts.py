@@ -16,6 +16,7 @@ from tests.schedulers import Cluster, make_cluster
 from tests.stubs import make_program
 from wmhflow import settings as st
 from wmhflow.cli.cluster import _check_own_options
+from wmhflow.cluster.frozen import END
 from wmhflow.cluster.script import Scripts, check_mounts
 from wmhflow.cluster.submission import Cut, Needs, Submission
 from wmhflow.errors import UsageError
@@ -88,6 +89,7 @@ def run_task(
     folder = tmp_path / "sub é"
     (folder / "tasks").mkdir(parents=True)
     (folder / "labels.txt").write_text("01\n")
+    (folder / "options.toml").write_text(f"{END}\n")
     settings = st.build(cluster.raw, cluster.out, "participant", {})
     sent = Submission("a", folder, cluster.raw, cluster.out, "slurm", ())
     chosen = st.Submission(image=image)

@@ -171,7 +171,7 @@ def _frozen(
     settings: st.Settings, chosen: st.Submission, named: Mapping[str, Mapping[str, Any]]
 ) -> tuple[st.Settings, st.Submission]:
     """Take the options of the last submission; of the scheduler's, those given now."""
-    from wmhflow.cluster.frozen import use_copies
+    from wmhflow.cluster.frozen import END, is_whole, use_copies
     from wmhflow.cluster.reading import chosen_before, read_submissions
 
     others = [
@@ -195,10 +195,11 @@ def _frozen(
             "options again: who is done is not processed again."
         )
     frozen = last.folder / "options.toml"
-    if not frozen.exists():
+    if not is_whole(frozen):
         raise UsageError(
-            f"{frozen}, which holds the options of what was submitted, is not there any more; give "
-            "the options again without --resume: who is done is not processed again."
+            f"{frozen}, which holds the options of what was submitted, is not there any more, or "
+            f"not to its last line ('{END}'); give the options again without --resume: who is done "
+            "is not processed again."
         )
     options = st.read_config_file(frozen)
     use_copies(options, last.folder)

@@ -15,6 +15,8 @@ from wmhflow.plan.masks import with_whole_path
 from wmhflow.registries.segmenters import find_segmenter
 from wmhflow.settings import Execution, NamedPath, NamedTransform, Settings, iter_options
 
+# The last line of the options: without it, a part of them is lost, and would be the defaults again.
+END = "# end"
 # What a task is told by its script, and what only whoever submits wants.
 BY_SCRIPT = frozenset(
     (
@@ -95,6 +97,20 @@ def use_copies(options: dict[str, dict[str, Any]], folder: Path) -> None:
                 options[group][name] = folder / "files" / name / path.name
 
 
+def is_whole(path: Path) -> bool:
+    """Tell whether a file of options is there to its last line.
+
+    Parameters
+    ----------
+    path
+        What :func:`freeze` wrote.
+    """
+    try:
+        return path.read_text(encoding="utf-8").rstrip().splitlines()[-1:] == [END]
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
 def _copied(path: Path, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     copy = folder / path.name
@@ -113,7 +129,9 @@ def options_toml(settings: Settings) -> str:
     settings
         The run's settings; what differs from task to task is left out.
     """
-    lines = ["# The options of this submission, frozen when it was sent."]
+    lines = [
+        f"# The options of this submission, frozen when it was sent; the last line is '{END}'."
+    ]
     groups: dict[str, list[str]] = {}
     for group, name, value in _chosen(settings):
         groups.setdefault(group, []).append(
@@ -121,7 +139,7 @@ def options_toml(settings: Settings) -> str:
         )
     for group, entries in groups.items():
         lines += ["", f"[{group}]", *entries]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "", END, ""])
 
 
 def _chosen(settings: Settings) -> Iterator[tuple[str, str, Any]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import wmhflow
-from wmhflow.cluster.frozen import has_work_dir
+from wmhflow.cluster.frozen import END, has_work_dir
 from wmhflow.cluster.submission import Cut, Needs, Submission, scratch_key
 from wmhflow.errors import UsageError
 from wmhflow.registries.atlases import atlas_directory
@@ -98,6 +98,7 @@ class Scripts:
         words += ["--config-file", '"$submission/options.toml"', "--work-dir", '"$work"']
         body = [
             f"submission={shlex.quote(str(self.submission.folder))}",
+            *_check_options(),
             *self._scratch_lines(),
             "work=$base/group",
             "export TMPDIR=$work",
@@ -252,6 +253,7 @@ class Scripts:
             '[ -n "$label" ] || {',
             f'    echo "wmhflow: labels.txt in $submission has no line $((task + {cut.first}))."',
             '    note "end 1"; exit 1; }',
+            *_check_options('note "end 1"; '),
             "# a signal ends the program, and this script notes it",
             "trap : TERM",
             *self._scratch_lines('note "end 1"; '),
@@ -276,6 +278,15 @@ class Scripts:
             "exit $code",
         ]
         return "\n".join(lines)
+
+
+def _check_options(at_end: str = "") -> list[str]:
+    """Say in the shell that options of which a part is lost are none."""
+    return [
+        f"""[ "$(sed -n '$p' "$submission/options.toml")" = '{END}' ] || {{""",
+        f'    echo "wmhflow: options.toml in $submission is cut: its last line is not {END}."',
+        f"    {at_end}exit 1; }}",
+    ]
 
 
 def mounts_of(settings: Settings) -> list[tuple[str, str]]:
