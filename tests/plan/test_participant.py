@@ -20,6 +20,7 @@ from wmhflow.cli.run import make_plans
 from wmhflow.errors import InputError, MissingProgramError, UsageError
 from wmhflow.plan.atlases import PlannedAtlases
 from wmhflow.plan.judging import judged_visit
+from wmhflow.plan.participant import LONGEST_START
 from wmhflow.plan.text import format_plan
 from wmhflow.plan.visit import Computed, Given, VisitPlan
 from wmhflow.products.maps import map_groups
@@ -307,6 +308,21 @@ def test_an_infarct_elsewhere_is_refused(raw: Path, derivatives: Path) -> None:
     far[0, 3] = 500
     mask(derivatives, "sub-01_space-T1w_label-infarct_mask", affine=far)
     assert "lies outside the T1w image" in (plan_one(raw, derivatives).problem or "")
+
+
+def test_labels_of_which_no_output_could_be_called_are_refused(tmp_path: Path) -> None:
+    def planned(label: str) -> VisitPlan:
+        raw = describe(tmp_path / str(len(label)))
+        for suffix in ("T1w", "FLAIR"):
+            save_image(raw / f"sub-{label}" / "anat" / f"sub-{label}_{suffix}.nii.gz")
+        return plan_one(raw)
+
+    # sub- and _ belong to it
+    longest = planned("x" * (LONGEST_START - 5))
+    assert longest.problem is None
+    assert max(len(path.name) for path in promised_files(longest)) <= 255 - len(".json")
+    problem = planned("x" * (LONGEST_START - 4)).problem
+    assert "too long by 1: outputs are called by them" in (problem or "")
 
 
 def test_no_anatomical_image_is_refused(raw: Path) -> None:

@@ -35,6 +35,8 @@ from wmhflow.settings import Settings
 
 SESSION = re.compile(r"ses-[a-zA-Z0-9+]+")
 MEANT_SESSION = re.compile("ses(?:sion)?[-_ ]?", re.IGNORECASE)
+# of the 255 signs of a name, the rest is for what stands behind person and visit
+LONGEST_START = 175
 log = logging.getLogger("wmhflow")
 
 
@@ -161,7 +163,19 @@ def sentence(error: Exception) -> str:
     return str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
 
 
+def _check_length(planning: Planning) -> None:
+    """Refuse labels of which no name of an output could be made, before an hour is spent."""
+    session = f"ses-{planning.session}_" if planning.session else ""
+    left = LONGEST_START - len(f"sub-{planning.subject}_{session}")
+    if left < 0:
+        raise InputError(
+            f"The labels of {planning.label} are too long by {-left}: outputs are called by them, "
+            "and a name may have 255 signs; shorten them in the names of the inputs."
+        )
+
+
 def _plan(planning: Planning, maps: Mapping[str, MapDefinition]) -> VisitPlan:
+    _check_length(planning)
     check_filters(planning.query, planning.subject, maps)
     t1w, flair = find_raw(planning, "T1w"), find_raw(planning, "FLAIR")
     reference = choose_reference(planning, t1w, flair)
