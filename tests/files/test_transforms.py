@@ -18,7 +18,7 @@ from scipy.spatial.transform import Rotation
 from wmhflow.ants.transforms import map_points
 from wmhflow.errors import InputError
 from wmhflow.files.itk import read_itk_affine, write_itk_affine
-from wmhflow.files.transforms import linear_matrix, read_transform
+from wmhflow.files.transforms import foreign_transform, linear_matrix, read_transform
 from wmhflow.steps.images import convert_transform
 
 FLIP = np.diag([-1.0, -1.0, 1.0])
@@ -377,3 +377,40 @@ def test_what_is_no_transform_is_refused(ending: str, content: str, tmp_path: Pa
     path.write_text(content)
     with pytest.raises(InputError, match=f"x.{ending} .*flirt"):
         read_transform(path)
+
+
+FOUR = "1 0 0 0\n0 1 0 0\n0 0 1 0\n0 0 0 1\n"
+# texts that hold a matrix and none of ITK's words, and what is said of them
+TEXTS = {
+    "flirt's": (FOUR, "4×4 numbers alone"),
+    "MRtrix's": (f"# command_history: transformconvert\n{FOUR}", "4×4 numbers alone"),
+    "AFNI's in a line": ("1 0 0 0 0 1 0 0 0 0 1 0\n", "as AFNI writes them"),
+    "AFNI's in three": ("# 3dAllineate matrices\n1 0 0 0\n0 1 0 0\n0 0 1 0\n", "as AFNI writes"),
+    "register.dat": (f"bert\n2\n2\n0.15\n{FOUR}round\n", "register.dat"),
+    "words": ("no numbers at all\n", "holds no transform; give"),
+}
+
+
+@pytest.mark.parametrize(("text", "why"), TEXTS.values(), ids=TEXTS)
+def test_a_text_without_the_words_of_itk_is_said_to_be_whose(
+    tmp_path: Path, text: str, why: str
+) -> None:
+    path = tmp_path / "from-dwi_to-T1w_xfm.txt"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=why.replace("(", "\\(")):
+        read_transform(path)
+
+
+@pytest.mark.parametrize(
+    ("ending", "whose"),
+    [
+        (".aff12.1D", "AFNI"), (".1D", "AFNI"), ("+orig.BRIK.gz", "AFNI"), (".m3z", "FreeSurfer"),
+        (".dat", "register.dat"), (".xfm", "MINC"), (".tfm", "call it .txt"), (".x5", "not read"),
+        (".csv", "in .csv is not read"), (".mat", None), (".h5", None), (".nii.gz", None),
+        (".json", None),
+    ],
+)  # fmt: skip
+def test_a_transform_of_a_kind_that_is_not_read_is_told(ending: str, whose: str | None) -> None:
+    said = foreign_transform(f"sub-01_from-dwi_to-T1w_mode-image_xfm{ending}")
+    assert (said is None) == (whose is None)
+    assert whose is None or whose in str(said)

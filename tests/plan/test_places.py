@@ -163,6 +163,12 @@ CASES: dict[str, tuple[dict[str, list[str]], str, str]] = {
         {"maps": [f"space-ACPC_{FA}"], "other": ["aslref", "from-dwi_to-T1w_xfm"]}, "register", ""),
     "ACPC is not the scan in its own dataset": (
         {"maps": [f"space-ACPC_{FA}", "from-dwi_to-T1w_xfm"]}, "register", ""),
+    # points go the other way round
+    "of points": (
+        {"maps": [FA, "from-dwi_to-T1w_mode-points_xfm"]}, "register", ""),
+    "of points, beside one of images": (
+        {"maps": [FA, "from-dwi_to-T1w_mode-points_xfm", "from-dwi_to-T1w_mode-image_xfm"]},
+        "from-dwi_to-T1w", ""),
     # QSIPrep
     "QSIPrep 1": (
         {"qsirecon": [f"space-ACPC_{FA}"], "qsiprep": ["from-ACPC_to-anat_xfm"]},
@@ -396,11 +402,54 @@ def test_a_native_map_is_before_one_on_another_t1w(raw: Path, tmp_path: Path) ->
     assert "without another interpolation" in said(visit, "FA")
 
 
+@pytest.mark.parametrize(("ending", "whose"), [(".aff12.1D", "AFNI"), (".m3z", "FreeSurfer")])
+def test_a_transform_of_a_kind_that_is_not_read_is_said(
+    raw: Path, tmp_path: Path, ending: str, whose: str
+) -> None:
+    """The map had been registered as if there were none, without a word."""
+    (dataset,) = fill(tmp_path / "d", {"maps": [FA]})
+    for name in (
+        f"sub-01_from-dwi_to-T1w_mode-image_xfm{ending}",
+        "sub-01_from-dwi_to-T1w_xfm.json",
+    ):
+        (dataset / "sub-01" / "dwi" / name).write_text("1 0 0 0")
+    visit = plan_one(raw, dataset)
+    assert how(visit.maps[0]) == "register"
+    assert f"xfm{ending} of maps is not used: " in said(visit, "maps")
+    assert whose in said(visit, "maps")
+    assert ".json" not in said(visit)
+
+
 @pytest.mark.parametrize("space", ["MNI152NLin6Asym", "fsaverage", "somewhere"])
 def test_a_space_that_is_not_known_is_said(raw: Path, tmp_path: Path, space: str) -> None:
     visit = plan_one(raw, *fill(tmp_path / "d", {"maps": [f"space-{space}_{FA}"]}))
     assert visit.maps == ()
     assert f"is ignored: it lies in space-{space}" in said(visit, "FA")
+
+
+@pytest.mark.parametrize(
+    ("names", "why"),
+    [
+        (
+            ["from-dwi_to-T1wACPC_xfm"],
+            "from-dwi_to-T1wACPC_xfm.txt leads to the T1wACPC, from where",
+        ),
+        (["from-dwi_to-T1w_xfm", "from-dwi_to-T1wACPC_xfm"], "AC-PC aligned (QSIPrep before 1.0)"),
+        (["from-dwi_to-ACPC_xfm"], "from-dwi_to-ACPC_xfm.txt leads to the ACPC, from where"),
+    ],
+)
+def test_transforms_that_end_where_nothing_leads_on_are_said(
+    raw: Path, tmp_path: Path, names: list[str], why: str
+) -> None:
+    visit = plan_one(raw, *fill(tmp_path / "d", {"maps": [FA, *names]}))
+    assert how(visit.maps[0]) == "register"
+    assert why in said(visit, "FA")
+
+
+def test_a_transform_of_points_is_said(raw: Path, tmp_path: Path) -> None:
+    names = [FA, "from-dwi_to-T1w_mode-points_xfm"]
+    told = said(plan_one(raw, *fill(tmp_path / "d", {"maps": names})), "maps")
+    assert "from-dwi_to-T1w_mode-points_xfm.txt of maps is not used: it moves points" in told
 
 
 def test_two_transforms_alike_are_refused_by_name(raw: Path, tmp_path: Path) -> None:

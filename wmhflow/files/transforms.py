@@ -38,6 +38,21 @@ from wmhflow.files.numbers import plain_numbers
 from wmhflow.files.streams import FIRST_BYTES, MOST_PACKED, UNREADABLE, check_file, first_line
 
 TRANSFORM_EXTENSIONS = (".txt", ".mat", ".h5", ".lta", ".nii.gz", ".nii")
+CONVERT = "convert it to one of ITK (.txt, .h5), or give the map resampled to the reference"
+_LTA = "make an .lta of it (lta_convert)"
+# Endings of transforms of other programs: whose they are, and what to do.
+FOREIGN_ENDINGS = {
+    ".1d": f"a transform of AFNI is not read; {CONVERT}",
+    ".brik": f"a field of AFNI is not read; {CONVERT}",
+    ".brik.gz": f"a field of AFNI is not read; {CONVERT}",
+    ".head": f"a field of AFNI is not read; {CONVERT}",
+    ".m3z": "FreeSurfer's .m3z is not read; make a field of ITK of it (mri_warp_convert --outitk)",
+    ".mgz": "FreeSurfer's field is not read; make one of ITK of it (mri_warp_convert --outitk)",
+    ".dat": f"FreeSurfer's register.dat is not read; {_LTA}",
+    ".xfm": f"MINC's .xfm is not read; {_LTA}",
+    ".tfm": "ITK's .tfm is not read; call it .txt, which it is but for its name",
+    ".x5": f"nitransforms' .x5 is not read; {CONVERT}",
+}
 LPS_FROM_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 LTA_VOXELS, LTA_WORLD = 0, 1
 # By so much the axes of its images may differ from a length of 1 and from right angles.
@@ -119,11 +134,51 @@ def read_transform(path: Path) -> TransformFile:
             parts = _itk_text(path, begin)
     if not parts:
         raise InputError(
-            f"{path} holds no transform; give a file of ITK (.txt, .mat, .h5), flirt (.mat) or "
-            "FreeSurfer (.lta)."
+            f"{path} holds no transform{_whose_text(begin)}; give a file of ITK (.txt, .mat, .h5), "
+            "flirt (.mat) or FreeSurfer (.lta)."
         )
     kinds, matrices = zip(*parts, strict=True)
     return TransformFile(path, "ITK", kinds, matrices)
+
+
+def foreign_transform(name: str) -> str | None:
+    """Say of a file that is called a transform whose it is, if files of its kind are not read.
+
+    Parameters
+    ----------
+    name
+        The file's.
+
+    Returns
+    -------
+    str or None
+        Whose it is and what to do; None if it is read, or no transform.
+
+    Examples
+    --------
+    >>> foreign_transform("sub-01_from-dwi_to-T1w_xfm.aff12.1D")[:34]
+    'a transform of AFNI is not read; c'
+    >>> foreign_transform("sub-01_from-dwi_to-T1w_xfm.mat") is None
+    True
+    """
+    _, is_named, ending = name.partition("_xfm")
+    if not is_named or ending in {"", ".json", *TRANSFORM_EXTENSIONS}:
+        return None
+    known = (found for end, found in FOREIGN_ENDINGS.items() if ending.lower().endswith(end))
+    return next(known, f"a transform in {ending} is not read; {CONVERT}")
+
+
+def _whose_text(begin: bytes) -> str:
+    """Say what numbers without ITK's words are, of a text file; nothing if nobody can tell."""
+    lines = [line for line in begin.decode("latin1").splitlines() if not line.startswith("#")]
+    counts = [len(line.split()) for line in lines if line.strip()]
+    if counts == [4] * 4:
+        return " of ITK but 4×4 numbers alone (call flirt's .mat, and convert MRtrix's and others')"
+    if counts in ([12], [4] * 3):
+        return " of ITK but 3×4 numbers alone, as AFNI writes them"
+    if counts[:1] == [1] and counts[4:8] == [4] * 4:
+        return " of ITK, and looks like FreeSurfer's register.dat (lta_convert makes an .lta of it)"
+    return ""
 
 
 def program_of(path: Path) -> str:

@@ -164,7 +164,22 @@ def _find_route(
         return replace(iterated_way, unused=list(dict.fromkeys(unused)))
     if start is not None:
         unused += _end_at_other(visit, start, _best(planning, edges))
+        unused += _dead_ends(planning, start, edges)
     return Route(None, unused=list(dict.fromkeys(unused)))
+
+
+def _dead_ends(planning: Planning, start: Frame, edges: Sequence[Edge]) -> Iterator[str]:
+    """Say of transforms that begin where the image lies that they end where nothing leads on.
+
+    One to the T1w does so where that of its dataset is another than the visit's.
+    """
+    for edge in edges:
+        if edge.start == start and not edge.inverted and edge.end.kind in (ANAT, ACPC):
+            called = str(edge.file.get("to"))
+            is_t1w = kind_of_space(called) == T1W
+            why = planning.spaces.whose(edge.file) if is_t1w else None
+            where = f"the {called}, from where nothing leads to the reference"
+            yield f"{edge.file.path.name} leads to {where}{f' ({why})' if why else ''}"
 
 
 def _end_at_other(visit: VisitPlan, start: Frame, edges: list[Edge]) -> Iterator[str]:

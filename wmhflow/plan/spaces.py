@@ -32,6 +32,8 @@ from wmhflow.registries.spaces import (
 
 DESCRIPTION = "dataset_description.json"
 ORIG = "orig"
+POINTS = "points"
+OF_POINTS = "it moves points, which for images is the other direction; give mode-image"
 ANATOMICAL_SUFFIXES = ("T1w", "T2w", "FLAIR", "mask", "dseg", "probseg")
 TRANSFORMS = {"suffix": "xfm", "extension": list(TRANSFORM_EXTENSIONS)}
 
@@ -75,13 +77,13 @@ class Spaces:
 
     @cached_property
     def foreign(self) -> Mapping[Path, str]:
-        """Why fields are not used that are no field of ITK and stand beside another transform.
+        """Why transforms are not used: of points, or no field of ITK and beside another transform.
 
-        One that stands alone is refused by name where it is needed.
+        Such a field that stands alone is refused by name where it is needed.
         """
-        found: dict[Path, str] = {}
+        found = {file.path: OF_POINTS for file in self._found if file.get("mode") == POINTS}
         for file in self._found:
-            if is_field_image(file.path):
+            if file.path not in found and is_field_image(file.path):
                 why = _foreign(file.path)
                 beside = (other for other in self._found if other.path not in {file.path, *found})
                 if why and any(_ends(other) == _ends(file) for other in beside):

@@ -11,6 +11,7 @@ from wmhflow.bids.folders import INPUT_ENDINGS
 from wmhflow.bids.query import LABEL_EXTENSIONS, Dataset, FoundFile
 from wmhflow.bids.scan import belongs
 from wmhflow.errors import InputError
+from wmhflow.files.transforms import foreign_transform
 from wmhflow.plan.choice import named, queries_of
 from wmhflow.plan.context import NATIVE_SPACES, PARCELLATION, Planning
 from wmhflow.plan.sessions import is_same_session
@@ -164,6 +165,10 @@ def say_left_over(
         if unread:
             planning.say(dataset.name, "note", _listed_unread(unread))
         _say_unread(planning, visit, unread, maps)
+        for file in dataset.of(planning.subject):
+            foreign = foreign_transform(file.path.name)
+            if foreign is not None and _is_of_visit(planning, file):
+                planning.say(dataset.name, "note", f"{file.named} is not used: {foreign}")
         for name in _untold(dataset)[:1]:
             planning.say(dataset.name, "note", f"whose {name} is cannot be told: {PUT_IT}")
         if dataset.name not in used:
