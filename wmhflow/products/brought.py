@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from wmhflow.plan.visit import Composed, MapPlan
+from wmhflow.plan.visit import Composed, Computed, MapPlan
 from wmhflow.products.inputs import WITHOUT
 from wmhflow.products.keys import Visit
 from wmhflow.products.maps import factor_of, fit_of, transform_of, values_of
 from wmhflow.products.product import Recipe, Taken, Work
 from wmhflow.steps.bringing import bring_map
 from wmhflow.steps.measures import MapOptions
+
+# Steps whose maps are 0 where the image that they are made of is; others write NaN where no value
+# is known, and 0 where the fit says so.
+OF_GIVEN_ZEROS = ("component", "uptake")
 
 
 def is_brought(entry: MapPlan) -> bool:
@@ -85,4 +89,5 @@ def map_options(entry: MapPlan) -> MapOptions:
         entry.definition.arbitrary_zero,
         entry.definition.in_fluid,
         entry.definition.free_water,
+        isinstance(entry.values, Computed) and entry.values.step not in OF_GIVEN_ZEROS,
     )

@@ -32,7 +32,7 @@ from wmhflow.core.measure.regional import (
     statistics_of,
 )
 from wmhflow.core.measure.surroundings import Strata, surroundings_on
-from wmhflow.core.measure.zeros import AUTO, NoData, find_no_data, holds_data
+from wmhflow.core.measure.zeros import AUTO, DATA, NoData, find_no_data, holds_data
 from wmhflow.core.regions.lesions import lesion_centres
 from wmhflow.core.regions.partition import ALL, IN_NAWM, IN_WMH, TISSUES, Partition, Row
 from wmhflow.core.space.geometry import voxel_mm3
@@ -226,6 +226,8 @@ class MapOptions:
     values times ``factor`` are in ``unit``, in which white matter is typically ``plausible``.
     ``arbitrary_zero`` says that only differences mean something. ``in_fluid`` says whether it is
     lower or higher in fluid than in white matter, and ``free_water`` its value in free water.
+    ``writes_nan`` says that the map was computed here, by a step that writes NaN where nothing is
+    known: then 0 is always a measurement.
     """
 
     name: str
@@ -239,6 +241,7 @@ class MapOptions:
     arbitrary_zero: bool = False
     in_fluid: str | None = None
     free_water: float | None = None
+    writes_nan: bool = False
 
 
 class LoadedMaps(NamedTuple):
@@ -294,7 +297,8 @@ def load_maps(
 
     def judged(one: MapOptions) -> tuple[NoData, Any]:
         told = [holding[name] for name in _sisters(one, options) if name in holding]
-        found = find_no_data(values[one.name], told, can_be_zero=one.can_be_zero, zeros=zeros)
+        which = DATA if one.writes_nan and zeros == AUTO else zeros
+        found = find_no_data(values[one.name], told, can_be_zero=one.can_be_zero, zeros=which)
         if one.factor != 1:
             values[one.name] *= one.factor
         return found, _is_valid(values[one.name], one) & ~found.missing
