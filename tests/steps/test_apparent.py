@@ -34,7 +34,7 @@ def test_planted_coefficients_come_back_where_they_are(files) -> None:
     assert np.allclose(found.adc.data, ADC, rtol=1e-5)
     assert np.array_equal(found.adc.affine, AFFINE)
     assert found.facts == {
-        "refused": 0, "n_voxels": ADC.size, "n_without_fit": 0, "uneven_volumes": 0,
+        "refused": 0, "n_voxels": ADC.size, "n_without_fit": 0, "uneven_volumes": 0, "air_share": 0,
     }  # fmt: skip
 
 

@@ -23,8 +23,9 @@ from wmhflow.files.gradients import load_directions
 from wmhflow.files.images import load_series, load_volume
 from wmhflow.steps.diffusion import count_uneven, head_mask
 from wmhflow.steps.kinds import Facts, computed_or_nothing, step
+from wmhflow.steps.levels import series_without_level
 
-ADC_FACTS = ("n_voxels", "n_without_fit", "uneven_volumes")
+ADC_FACTS = ("n_voxels", "n_without_fit", "uneven_volumes", "air_share")
 
 
 class AdcMap(NamedTuple):
@@ -55,7 +56,7 @@ def map_adc(
     trust
         The form of the header that is believed.
     """
-    data, affine, bvals, trace = _load_trace(image, bval, bvec, table, volumes, trust)
+    data, affine, bvals, trace, air = _load_trace(image, bval, bvec, table, volumes, trust)
     head = Grid3D(data[..., 0], affine)
 
     def compute() -> tuple[NDArray[np.floating], Facts]:
@@ -70,7 +71,7 @@ def map_adc(
         values = apparent_diffusion(signals, bvals, trace)
         found[counted] = values
         n_without = int(np.count_nonzero(np.isnan(values)))
-        return found, dict(zip(ADC_FACTS, (len(values), n_without, n_uneven), strict=True))
+        return found, dict(zip(ADC_FACTS, (len(values), n_without, n_uneven, air), strict=True))
 
     return AdcMap(*computed_or_nothing("ADC", head, compute, ADC_FACTS))
 
@@ -101,7 +102,7 @@ def average_weighted(
     trust
         The form of the header that is believed.
     """
-    data, affine, _, trace = _load_trace(image, bval, bvec, table, volumes, trust)
+    data, affine, _, trace, _ = _load_trace(image, bval, bvec, table, volumes, trust)
     flat = trace_signal(data.reshape(-1, data.shape[3]), trace)
     return TraceImage(Grid3D(flat.reshape(data.shape[:3]).astype(np.float32), affine))
 
@@ -125,8 +126,8 @@ def _load_trace(
     table: Path | None,
     volumes: list[int],
     trust: str | None,
-) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.float64], Trace]:
-    """Load volumes of a series, their b-values, and how those of one b are averaged."""
+) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.float64], Trace, float]:
+    """Load volumes of a series, their b-values, how those of one b are averaged, and their air."""
     bvals, vectors = load_directions(bval, bvec, table)
     bvals = bvals[volumes]
     if vectors is not None:
@@ -137,4 +138,5 @@ def _load_trace(
     except UnfitSeriesError as error:
         raise InputError(f"{image}: {error}") from error
     data, affine = load_series(image, volumes)
-    return data, trusted_affine(image, affine, trust), bvals, trace
+    data, air = series_without_level(str(image), data, int(np.argmin(bvals)))
+    return data, trusted_affine(image, affine, trust), bvals, trace, air

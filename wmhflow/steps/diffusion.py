@@ -33,6 +33,7 @@ from wmhflow.files.images import load_series, load_volume, read_series_header
 from wmhflow.files.itk import read_itk_affine
 from wmhflow.labels.digits import WHITE_OR_WMH, class_of
 from wmhflow.steps.kinds import Columns, Facts, LabelImage, step
+from wmhflow.steps.levels import series_without_level
 from wmhflow.steps.meeting import apart_fact
 
 # Without a mask, what is brighter than this share of the brightest hundredth of the volumes without
@@ -61,6 +62,8 @@ class Part:
         Volumes that are brighter or darker than others of their b-value.
     ends : tuple of Grid3D
         The first and the last volume without weighting; none if there is one.
+    air_share : float
+        The value of no signal as given, beside what is bright without weighting.
     """
 
     signals: NDArray[np.float32]
@@ -69,6 +72,7 @@ class Part:
     affine: NDArray[np.float64]
     n_uneven: int = 0
     ends: tuple[Grid3D, ...] = ()
+    air_share: float = 0.0
 
     def grid(self, values: NDArray[Any]) -> Grid3D:
         """Lay values of the mask's voxels on the grid; NaN is outside."""
@@ -110,6 +114,7 @@ def load_part(
     gradients = load_gradients(image, shape[3], affine, bval, bvec, table, convention)
     gradients = gradients.part(volumes)
     data, _ = load_series(image, volumes)
+    data, air = series_without_level(str(image), data, int(np.argmax(gradients.b0)))
     counted = head_mask(data[..., gradients.b0]) if mask is None else load_volume(mask)[0] != 0
     if mask is None and not counted.any():
         raise InputError(
@@ -125,7 +130,7 @@ def load_part(
     without = np.flatnonzero(gradients.b0)
     pair = (without[0], without[-1]) if len(without) > 1 else ()
     ends = tuple(Grid3D(data[..., number].astype(np.float32), affine) for number in pair)
-    return Part(signals, counted, gradients, affine, n_uneven, ends)
+    return Part(signals, counted, gradients, affine, n_uneven, ends, air)
 
 
 def count_uneven(
@@ -330,6 +335,7 @@ def _design_facts(part: Part) -> Facts:
         "condition_number": design_condition(part.gradients),
         "redundancy": len(part.gradients.bvals) - TENSOR_UNKNOWNS,
         "uneven_volumes": part.n_uneven,
+        "air_share": part.air_share,
     }
 
 

@@ -34,6 +34,7 @@ from wmhflow.steps.diffusion import (
     tissue_on,
 )
 from wmhflow.steps.kinds import Facts, LabelImage, step
+from wmhflow.steps.levels import series_without_level
 
 # Voxels of one bundle, and of cortex, that show what the tissue's signal is.
 LEAST_WHITE_FA, LARGEST_GREY_FA = 0.7, 0.2
@@ -92,6 +93,7 @@ def fit_free_waters(
     facts = _counted(fit.fraction) | {
         "tensorless_fraction": _share(np.isnan(fit.md), np.isfinite(fit.fraction)),
         "uneven_volumes": part.n_uneven,
+        "air_share": part.air_share,
     }
     return FreeWaterMaps(part.grid(fit.fraction), part.grid(fit.fa), part.grid(fit.md), facts)
 
@@ -142,6 +144,7 @@ def fit_kurtoses(
     facts = _counted(fit.mk) | {
         "bounded_fraction": fit.bounded_fraction,
         "uneven_volumes": part.n_uneven,
+        "air_share": part.air_share,
     }
     maps = (fit.mk, fit.ak, fit.rk, fit.kfa)
     mk, ak, rk, kfa = (part.grid(values) for values in maps)
@@ -177,6 +180,7 @@ def fit_ivims(
     """
     used = load_bvals(bval)[volumes]
     data, affine = load_series(image, volumes)
+    data, air = series_without_level(str(image), data, int(np.argmin(used)))
     counted = (
         head_mask(data[..., used == used.min()]) if mask is None else load_volume(mask)[0] != 0
     )
@@ -189,7 +193,7 @@ def fit_ivims(
         grid = np.full(counted.shape, np.nan, dtype=np.float32)
         grid[counted] = values
         laid.append(Grid3D(grid, trusted_affine(image, affine, trust)))
-    facts = _counted(fit.diffusivity) | {"uneven_volumes": n_uneven}
+    facts = _counted(fit.diffusivity) | {"uneven_volumes": n_uneven, "air_share": air}
     return IvimMaps(laid[0], laid[1], facts)
 
 
@@ -248,7 +252,8 @@ def divide_tissues(
         found = tissue_fractions(
             means, np.stack([np.median(means[chosen], axis=0) for chosen in pure.values()])
         )
-    facts = _counted(found[:, 0]) | counts | {"uneven_volumes": part.n_uneven}
+    series_facts = {"uneven_volumes": part.n_uneven, "air_share": part.air_share}
+    facts = _counted(found[:, 0]) | counts | series_facts
     white, grey, fluid = (part.grid(found[:, column]) for column in range(3))
     return FractionMaps(white, grey, fluid, facts)
 

@@ -26,6 +26,7 @@ from wmhflow.core.susceptibility import (
 )
 from wmhflow.labels.digits import DEEP_GREY, VENTRICLES, WHITE_MATTER, class_of
 from wmhflow.steps.kinds import Facts, LabelImage, computed_or_nothing, step
+from wmhflow.steps.levels import without_level
 from wmhflow.steps.meeting import apart_fact
 
 # The share of a voxel that has to lie in the brain, or in a tissue to stand for it.
@@ -36,6 +37,7 @@ log = logging.getLogger("wmhflow")
 # What is found out of a map, by its step.
 DECAY_FACTS = (
     *("echoes", "noise", "off_line", "fewer_echoes_voxels", "unfitted_voxels", "apart_mm"),
+    "air_share",
 )
 CHI_FACTS = (
     *("reference_offset_ppm", "deep_grey_ppm", "white_matter_ppm", "residual_rad", "brain_share"),
@@ -86,20 +88,23 @@ def map_decay(magnitude: list[Grid3D], echo_times_s: list[float]) -> Decay:
     echo_times_s
         Their echo times.
     """
-    last = magnitude[int(np.argmax(echo_times_s))]
-    noise = background_noise(last.data)
+    order = np.argsort(echo_times_s)
+    times = [echo_times_s[place] for place in order]
 
     def compute() -> tuple[NDArray[np.floating], Facts]:
-        echoes = [echo.data for echo in magnitude]
-        check_scaled_together([echoes[place] for place in np.argsort(echo_times_s)])
-        fit = fit_decay(echoes, echo_times_s, noise=noise)
+        given = [magnitude[place].data for place in order]
+        check_scaled_together(given)
+        echoes, air = without_level("R2starmap", given)
+        noise = background_noise(echoes[-1])
+        fit = fit_decay(echoes, times, noise=noise)
         return fit.rate, {
             "echoes": len(magnitude),
             "noise": noise,
-            "off_line": off_decay(echoes, echo_times_s, fit),
+            "off_line": off_decay(echoes, times, fit),
             "fewer_echoes_voxels": int(np.count_nonzero(fit.n_echoes < len(magnitude))),
             "unfitted_voxels": int(np.count_nonzero(np.isnan(fit.rate))),
             "apart_mm": apart_fact("R2starmap", magnitude, _echo_names(echo_times_s)),
+            "air_share": air,
         }
 
     return Decay(*computed_or_nothing("R2starmap", magnitude[0], compute, DECAY_FACTS))
@@ -144,9 +149,11 @@ def map_susceptibility(
                 "be scaled otherwise, or filtered as for SWI. It is marked 'check'.",
                 100.0 * filled,
             )  # fmt: skip
+        # they are weights here, and the noise that is read from their air is, too
+        weights, _ = without_level("Chimap", [echo.data for echo in magnitude])
         found = quantify_susceptibility(
             phases,
-            [echo.data for echo in magnitude],
+            weights,
             echo_times_s,
             share_on(grid, tissue.data > 0, tissue, transform) > IN_BRAIN,
             grid.affine,

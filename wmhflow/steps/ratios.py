@@ -33,13 +33,14 @@ from wmhflow.steps.kinds import (
     computed_or_nothing,
     step,
 )
+from wmhflow.steps.levels import without_level
 from wmhflow.steps.meeting import apart_fact
 
 # What is found out of a map, by its step.
-TRANSFER_FACTS = ("noise", "unfitted_voxels", "apart_mm")
+TRANSFER_FACTS = ("noise", "unfitted_voxels", "apart_mm", "air_share")
 PULSES = ("the image without the pulse", "the one with the pulse")
 RATE_FACTS = ("seconds_per_unit",)
-RATIO_FACTS = ("reference_ratio", "reference_voxels")
+RATIO_FACTS = ("reference_ratio", "reference_voxels", "air_share")
 
 
 class Transfer(NamedTuple):
@@ -79,13 +80,15 @@ def map_transfer(off: Grid3D, on: Grid3D) -> Transfer:
     """
 
     def compute() -> tuple[NDArray[np.floating], Facts]:
-        noise = background_noise(off.data)
         check_scaled_together([off.data, on.data])
-        ratio = transfer_ratio(on.data, off.data, noise=noise)
+        (without, pulsed), air = without_level("MTRmap", [off.data, on.data])
+        noise = background_noise(without)
+        ratio = transfer_ratio(pulsed, without, noise=noise)
         return ratio, {
             "noise": noise,
             "unfitted_voxels": int(np.count_nonzero(np.isnan(ratio))),
             "apart_mm": apart_fact("MTRmap", [off, on], PULSES),
+            "air_share": air,
         }
 
     return Transfer(*computed_or_nothing("MTRmap", off, compute, TRANSFER_FACTS))
@@ -179,18 +182,21 @@ def map_t1_over_t2(
     )
 
     def compute() -> tuple[NDArray[np.floating], Facts]:
-        check_fluid_is_bright(image.data, fluid >= WHOLLY, inner >= WHOLLY)
+        # the T1w's is taken off where it is prepared
+        (t2w,), air = without_level("T1wT2w", [image.data], signed=True)
+        check_fluid_is_bright(t2w, fluid >= WHOLLY, inner >= WHOLLY)
         through = [] if transform is None else [str(transform)]
         moved = average_through(t1w, image, through, [True] * len(through))
         inside = brain > IN_BRAIN
         top, bottom = (
             correct_bias(values.astype(np.float32), inside, image.voxel_sizes_mm)
-            for values in (moved, image.data)
+            for values in (moved, t2w)
         )
         ratio, middle = relative_ratio(top, bottom, reference >= WHOLLY)
         return np.where(inside, ratio, np.nan), {
             "reference_ratio": middle,
             "reference_voxels": int(np.count_nonzero(reference >= WHOLLY)),
+            "air_share": air,
         }
 
     return Ratio(*computed_or_nothing("T1wT2w", image, compute, RATIO_FACTS))

@@ -24,10 +24,11 @@ from wmhflow.files.images import load_series
 from wmhflow.files.values import read_labels
 from wmhflow.steps.echoes import Shown, share_on
 from wmhflow.steps.kinds import Facts, LabelImage, MaskImage, Space, computed_or_nothing, step
+from wmhflow.steps.levels import without_level
 
 UPTAKE_FACTS = (
     *("reference_code", "reference_mm3", "reference_mean", "reference_coverage"),
-    "reference_lesion_share",
+    *("reference_lesion_share", "air_share"),
 )
 # A region of which lesions are more than this is no reference.
 MOST_LESION = 0.5
@@ -148,10 +149,11 @@ def map_uptake(
         if volumes:
             window = min(starts_s), max(a + b for a, b in zip(starts_s, durations_s, strict=True))
             values = mean_over_frames(series, starts_s, durations_s, window)
+        (moved,), air = without_level(name, [np.asarray(values, np.float32)])
         inner, facts = _inner_region(region, [wmh, *(damaged or [])], reference_name)
         share = share_on(grid, inner, region, transform)
         # a tracer leaves no place of the brain empty: 0 is the end of the field of view
-        share = np.where(np.isfinite(values) & (values != 0), share, 0.0)
+        share = np.where(np.isfinite(moved) & (moved != 0), share, 0.0)
         seen = float(share.sum(dtype=np.float64) * voxel_mm3(affine))
         whole = float(np.count_nonzero(inner) * voxel_mm3(region.affine))
         if seen < LEAST_MM3:
@@ -159,8 +161,9 @@ def map_uptake(
                 f"the PET shows {seen / 1000:.2f} of {whole / 1000:.2f} ml of the region of "
                 f"reference ({reference_name}): at least {LEAST_MM3 / 1000:g} ml are needed"
             )
-        ratio, mean = uptake_ratio(values, share)
+        ratio, mean = uptake_ratio(moved, share)
         return ratio, facts | {
+            "air_share": air,
             "reference_mm3": seen,
             "reference_mean": mean,
             "reference_coverage": seen / whole,

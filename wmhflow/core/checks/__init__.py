@@ -35,6 +35,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
         ],
         "slices": ["darkest_slice"],
         "sides": ["sides_on_the_wrong_side", "centres_x"],
-        "zero": ["zero_level"],
+        "zero": ["without_zero_level", "zero_level"],
     },
 )

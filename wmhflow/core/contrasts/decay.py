@@ -14,6 +14,7 @@ from numba import njit
 
 from wmhflow.core.arrays.threads import over_ranges
 from wmhflow.core.arrays.validation import UnfitImageError, checked_mask, kernel_ready
+from wmhflow.core.contrasts.scaling import is_magnitude
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,8 +27,6 @@ N_ROUNDS = 3
 FLOOR = 3.0
 # A signal that has decayed by exp(-1/1.5) before the first echo cannot be told from the floor.
 FASTEST = 1 / 1.5
-# A scanner's magnitude is never below 0; rounding of a resampled one may be, by this share.
-ROUNDING = 1e-3
 # What is brighter than this share of the brightest hundredth of the first echo is head.
 HEAD_SHARE = 0.15
 # By so much of its signal a later echo may seem brighter: readouts of two directions differ.
@@ -154,7 +153,7 @@ def _check_magnitudes(volumes: list[NDArray[np.float32]]) -> None:
         if not np.isfinite(volume).any():
             raise UnfitImageError(f"echo {number} holds no number: every voxel is NaN or infinite")
         least, most = float(np.nanmin(volume)), float(np.nanmax(volume))
-        if least < -ROUNDING * max(most, 0.0) or most <= 0:
+        if most <= 0 or not is_magnitude(volume):
             raise UnfitImageError(
                 f"echo {number} has values from {least:g} to {most:g}: this is no magnitude; look "
                 "whether it is a phase image"
@@ -194,6 +193,8 @@ def background_noise(magnitude: ArrayLike) -> float:
         return float("nan")
     top = float(np.quantile(values, 0.02)) * 10.0
     low = values[values <= top]
+    if not low.size:
+        return float("nan")
     for _ in range(50):
         noise = float(np.sqrt(np.mean(low**2) / 2))
         kept = values[values <= 4 * noise]

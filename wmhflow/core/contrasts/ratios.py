@@ -12,6 +12,7 @@ from wmhflow.core.arrays.validation import (
     checked_mask,
     checked_volume,
 )
+from wmhflow.core.contrasts.scaling import is_magnitude
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -102,7 +103,7 @@ def transfer_ratio(on: ArrayLike, off: ArrayLike, *, noise: float = 0.0) -> NDAr
     ValueError
         If shapes differ.
     UnfitImageError
-        If an image has negative values, both are one image, or the image "on" is the brighter
+        If an image is no magnitude, both are one image, or the image "on" is the brighter
         one: then the two are exchanged or were scaled apart.
 
     Examples
@@ -113,7 +114,7 @@ def transfer_ratio(on: ArrayLike, off: ArrayLike, *, noise: float = 0.0) -> NDAr
     with_pulse, without = checked_volume(on, "on"), checked_volume(off, "off")
     check_same_shape(on=with_pulse, off=without)
     for name, volume in (("on", with_pulse), ("off", without)):
-        if np.nanmin(volume) < 0:
+        if not is_magnitude(volume):
             raise UnfitImageError(f"the image with the pulse {name} has negative values")
     floor = 3 * noise if np.isfinite(noise) else 0.0
     usable = np.isfinite(with_pulse) & np.isfinite(without) & (without > max(floor, 0.0))

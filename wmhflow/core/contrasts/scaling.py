@@ -1,4 +1,4 @@
-"""Images of one scan that were each scaled for themselves, so that they are no series."""
+"""Images of one scan that are no magnitudes, or were each scaled for themselves: no series."""
 
 from __future__ import annotations
 
@@ -13,6 +13,28 @@ from wmhflow.core.arrays.validation import UnfitImageError
 SAME = 1e-5
 # Where a scanner cuts off what is too bright, it does so in more voxels of a brighter image.
 MORE, FEW = 1.5, 2
+# What lies below 0 in a magnitude is what interpolation by splines leaves beside bright edges: a
+# share of all that is as small as this. Of a phase, half of the values do.
+MOST_NEGATIVE = 0.05
+
+
+def is_magnitude(image: NDArray[np.floating]) -> bool:
+    """Tell whether an image may be a magnitude, which is 0 or above.
+
+    Parameters
+    ----------
+    image
+        Values that are not finite do not count.
+
+    Examples
+    --------
+    >>> is_magnitude(np.array([100.0, 50, -1])), is_magnitude(np.array([3.0, -3]))
+    (True, False)
+    """
+    known = image[np.isfinite(image)].astype(np.float64)
+    below = -float(known[known < 0].sum())
+    above = float(known[known > 0].sum())
+    return below <= MOST_NEGATIVE * above
 
 
 def check_scaled_together(images: Sequence[NDArray[np.floating]]) -> None:
