@@ -136,8 +136,17 @@ def _inside(image: np.ndarray) -> np.ndarray:
     return HEAD if image.ndim == 3 else HEAD[..., None]
 
 
-@pytest.mark.parametrize("change", CHANGES)
-@pytest.mark.parametrize("name", MAPS)
+# all of them take half a minute
+QUICK = {("R2*", "moved"), ("MTR", "masked, and moved"), ("SUVR", "moved far"),
+         ("MD", "moved"), ("ADC", "not known outside, and not moved")}  # fmt: skip
+PAIRS = [
+    pytest.param(name, change, marks=[] if (name, change) in QUICK else [pytest.mark.slow])
+    for name in MAPS
+    for change in CHANGES
+]
+
+
+@pytest.mark.parametrize(("name", "change"), PAIRS)
 def test_a_number_added_to_all_values_changes_no_map(
     tmp_path: Path, name: str, change: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -150,6 +159,7 @@ def test_a_number_added_to_all_values_changes_no_map(
     assert (facts["air_share"] > 0.1) == is_moved
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MAPS)
 def test_a_smaller_number_that_bends_the_map_is_marked(tmp_path: Path, name: str) -> None:
     make, truth, near = MAPS[name]
