@@ -51,42 +51,53 @@ def noise() -> list[Grid3D]:
 
 def chi(
     bright: list[Grid3D], turns: list[Grid3D], away_mm: float = 0.0, unit: str | None = "rad"
-) -> Callable[[], Any]:
-    return lambda: map_susceptibility(bright, turns, tissue(away_mm), TIMES_S, 3.0, unit)
+) -> Any:
+    return map_susceptibility(bright, turns, tissue(away_mm), TIMES_S, 3.0, unit)
 
 
-def ratio(t2w: Grid3D, away_mm: float = 0.0) -> Callable[[], Any]:
+def ratio(t2w: Grid3D, away_mm: float = 0.0) -> Any:
     labels = tissue(away_mm)
     none = MaskImage(labels.data < 0, labels.affine)
-    return lambda: map_t1_over_t2(t2w, magnitudes()[0], labels, none, 14.0)
+    return map_t1_over_t2(t2w, magnitudes()[0], labels, none, 14.0)
 
 
-BLANK, NOTHING = 4 * [image(0)], 4 * [image(np.nan)]
+def blank() -> list[Grid3D]:
+    return 4 * [image(0)]
+
+
+def nothing() -> list[Grid3D]:
+    return 4 * [image(np.nan)]
+
+
 SLICE = slice(20, 21)
 
 
 @pytest.mark.parametrize(
     ("compute", "name", "why"),
     [
-        (chi(magnitudes(), phases(), 900), "Chimap", "no voxel of the brain lies in the images"),
-        (chi(BLANK, phases()), "Chimap", "in 0 % of the brain"),
-        (chi(NOTHING, phases()), "Chimap", "in 0 % of the brain"),
-        (chi(magnitudes(), NOTHING), "Chimap", "not finite"),
-        (chi(magnitudes(), BLANK), "Chimap", "not above white matter"),
-        (chi(magnitudes(), noise()), "Chimap", "off a line"),
-        (chi(magnitudes(), phases(), unit="Hz"), "Chimap", "its unit is 'Hz'"),
-        (chi(magnitudes(), phases(), unit=None), "Chimap", "look whether it is a phase"),
-        (chi(magnitudes(SLICE), phases(SLICE)), "Chimap", "too thin"),
-        (lambda: map_decay(BLANK, TIMES_S), "R2starmap", "no magnitude"),
-        (lambda: map_decay(NOTHING, TIMES_S), "R2starmap", "every voxel is NaN or infinite"),
+        (
+            lambda: chi(magnitudes(), phases(), 900),
+            "Chimap",
+            "no voxel of the brain lies in the images",
+        ),
+        (lambda: chi(blank(), phases()), "Chimap", "in 0 % of the brain"),
+        (lambda: chi(nothing(), phases()), "Chimap", "in 0 % of the brain"),
+        (lambda: chi(magnitudes(), nothing()), "Chimap", "not finite"),
+        (lambda: chi(magnitudes(), blank()), "Chimap", "not above white matter"),
+        (lambda: chi(magnitudes(), noise()), "Chimap", "off a line"),
+        (lambda: chi(magnitudes(), phases(), unit="Hz"), "Chimap", "its unit is 'Hz'"),
+        (lambda: chi(magnitudes(), phases(), unit=None), "Chimap", "look whether it is a phase"),
+        (lambda: chi(magnitudes(SLICE), phases(SLICE)), "Chimap", "too thin"),
+        (lambda: map_decay(blank(), TIMES_S), "R2starmap", "no magnitude"),
+        (lambda: map_decay(nothing(), TIMES_S), "R2starmap", "every voxel is NaN or infinite"),
         (lambda: map_decay([image(-5)] * 4, TIMES_S), "R2starmap", "no magnitude"),
         (lambda: map_transfer(image(0), image(0)), "MTRmap", "no voxel"),
         (lambda: map_transfer(image(np.nan), image(np.nan)), "MTRmap", "no voxel"),
         (lambda: map_rate(image(0), 1.0), "R1map", "its median is nan"),
         (lambda: map_rate(image(90), 1.0), "R1map", "its median is 90"),
-        (ratio(image(0)), "T1wT2w", "no brighter than white matter"),
-        (ratio(image(np.nan)), "T1wT2w", "no voxel of fluid"),
-        (ratio(image(1), 900), "T1wT2w", "no voxel of fluid"),
+        (lambda: ratio(image(0)), "T1wT2w", "no brighter than white matter"),
+        (lambda: ratio(image(np.nan)), "T1wT2w", "no voxel of fluid"),
+        (lambda: ratio(image(1), 900), "T1wT2w", "no voxel of fluid"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:All-NaN", "ignore:Mean of empty", "ignore:invalid value")
@@ -104,7 +115,7 @@ def test_a_map_that_cannot_be_computed_is_empty_and_it_is_said(
 
 def test_what_can_be_computed_has_the_same_facts_as_what_cannot() -> None:
     for can, cannot in (
-        (lambda: map_decay(magnitudes(), TIMES_S), lambda: map_decay(BLANK, TIMES_S)),
+        (lambda: map_decay(magnitudes(), TIMES_S), lambda: map_decay(blank(), TIMES_S)),
         (lambda: map_rate(image(0.9), 1.0), lambda: map_rate(image(0), 1.0)),
         (lambda: map_transfer(image(5), image(4)), lambda: map_transfer(image(0), image(0))),
     ):

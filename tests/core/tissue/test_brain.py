@@ -34,6 +34,7 @@ def ellipsoid(centre_mm, radii_mm):
     return sum(((axis - c) / r) ** 2 for axis, c, r in away) <= 1
 
 
+@cache
 def brain_image():
     """Draw a brain of 1.3 litres that varies, in nothing."""
     inside = ellipsoid((0, 0, 30), (66, 82, 58))
@@ -41,9 +42,10 @@ def brain_image():
     return np.where(inside, 100 + noise, 0.0).astype(np.float32)
 
 
+@cache
 def head_image():
     """Draw the same brain in bone and scalp, over a face and a neck that leaves the image."""
-    image = brain_image()
+    image = brain_image().copy()
     scalp = ellipsoid((0, 0, 28), (78, 96, 72)) | ellipsoid((0, 40, -40), (60, 55, 70))
     neck = ellipsoid((0, -25, -100), (55, 60, 400)) & (np.arange(SIDE) < 55)
     image[(scalp | neck) & (image == 0)] = 60
@@ -77,27 +79,32 @@ def noisy(image):
     return image + noise.astype(np.float32)
 
 
+# Images are made where they are looked at.
 KINDS = {
-    "a head in noise": (noisy(head_image()), Shown.WHOLE_HEAD),
-    "a head whose air is 0": (head_image(), Shown.WHOLE_HEAD),
-    "a head whose air is -3": (np.where(head_image() == 0, -3, head_image()), Shown.WHOLE_HEAD),
-    "a defaced head": (defaced(head_image()), Shown.WHOLE_HEAD),
-    "a defaced head in noise": (defaced(noisy(head_image())), Shown.WHOLE_HEAD),
-    "a head padded with zeros": (np.pad(head_image(), 15), Shown.WHOLE_HEAD),
-    "a noisy head padded with zeros": (np.pad(noisy(head_image()), 15), Shown.WHOLE_HEAD),
-    "a short head, padded": (short(head_image()), Shown.WHOLE_HEAD),
-    "a short head": (head_image()[:, :, 38:86], Shown.WHOLE_HEAD),
-    "a brain": (brain_image(), Shown.BRAIN),
-    "a brain on -3": (np.where(brain_image() == 0, -3, brain_image()), Shown.BRAIN),
-    "a brain that fills its grid": (brain_image()[27:83, 20:90, 42:92], Shown.BRAIN),
-    "a brain with scraps": (with_scraps(brain_image()), Shown.ROUGH_BRAIN),
-    "nothing": (np.zeros((20, 20, 20)), Shown.WHOLE_HEAD),
+    "a head in noise": (lambda: noisy(head_image()), Shown.WHOLE_HEAD),
+    "a head whose air is 0": (head_image, Shown.WHOLE_HEAD),
+    "a head whose air is -3": (
+        lambda: np.where(head_image() == 0, -3, head_image()),
+        Shown.WHOLE_HEAD,
+    ),
+    "a defaced head": (lambda: defaced(head_image()), Shown.WHOLE_HEAD),
+    "a defaced head in noise": (lambda: defaced(noisy(head_image())), Shown.WHOLE_HEAD),
+    "a head padded with zeros": (lambda: np.pad(head_image(), 15), Shown.WHOLE_HEAD),
+    "a noisy head padded with zeros": (lambda: np.pad(noisy(head_image()), 15), Shown.WHOLE_HEAD),
+    "a short head, padded": (lambda: short(head_image()), Shown.WHOLE_HEAD),
+    "a short head": (lambda: head_image()[:, :, 38:86], Shown.WHOLE_HEAD),
+    "a brain": (brain_image, Shown.BRAIN),
+    "a brain on -3": (lambda: np.where(brain_image() == 0, -3, brain_image()), Shown.BRAIN),
+    "a brain that fills its grid": (lambda: brain_image()[27:83, 20:90, 42:92], Shown.BRAIN),
+    "a brain with scraps": (lambda: with_scraps(brain_image()), Shown.ROUGH_BRAIN),
+    "nothing": (lambda: np.zeros((20, 20, 20)), Shown.WHOLE_HEAD),
 }
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_image_is_told(kind) -> None:
-    image, truth = KINDS[kind]
+    make, truth = KINDS[kind]
+    image = make()
     assert brain.what_is_shown(image, VOXEL_MM3) is truth
     # whatever the order of the axes
     turned = np.transpose(image, (2, 0, 1))[::-1]
@@ -138,7 +145,8 @@ def test_a_real_head_whose_air_is_zero_is_told() -> None:
 
 def test_sidecars_ask_the_same_question_of_the_image_as_it_was_given(tmp_path) -> None:
     affine = np.diag([VOXEL_MM, VOXEL_MM, VOXEL_MM, 1])
-    for kind, (image, truth) in KINDS.items():
+    for kind, (make, truth) in KINDS.items():
+        image = make()
         holed = np.where(np.arange(image.size).reshape(image.shape) == 0, np.nan, image)
         path = save_image(tmp_path / f"{kind}.nii", holed, affine)
         assert shows_no_skull(path) is truth.without_skull, kind
@@ -182,7 +190,7 @@ def test_a_ventricle_that_opens_into_a_wide_cistern_is_enclosed_in_thick_slices(
 
 @pytest.mark.parametrize("kind", [name for name in KINDS if "brain" in name])
 def test_a_whole_brain_gets_nothing(kind) -> None:
-    body = brain.filled_foreground(KINDS[kind][0])
+    body = brain.filled_foreground(KINDS[kind][0]())
     assert brain.with_fluid(body, (VOXEL_MM,) * 3) is body
 
 
