@@ -93,7 +93,12 @@ LEAST_INFRATENTORIAL_MM3 = 500.0
 # little is as much as nothing, and a few voxels lie anywhere. A given mask may be shifted, however
 # small.
 LEAST_COMPUTED_MM3 = 500.0
-OF_PLACE = {"wmh_outside_white_matter", "wmh_in_ventricles", "wmh_flair_contrast"}
+OF_PLACE = {
+    "wmh_outside_white_matter",
+    "wmh_in_ventricles",
+    "wmh_flair_contrast",
+    "wmh_rim_share",
+}
 # Measured where WMH are computed.
 OF_COMPUTED = "wmh_expected_dice"
 # Counted where a parcellation was given.

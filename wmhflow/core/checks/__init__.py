@@ -10,6 +10,7 @@ from wmhflow.core.exports import lazy_exports
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
+        "cavities": ["rim_share"],
         "ghosts": ["ghost_share"],
         "quality": [
             "robust_contrast",

@@ -13,6 +13,7 @@ from wmhflow.core.arrays.validation import (
     checked_positive,
     checked_volume,
 )
+from wmhflow.core.checks.cavities import rim_share
 from wmhflow.labels.digits import CORTEX, CSF, DEEP_GREY, VENTRICLES, WHITE_MATTER, class_of
 
 SMALL_LESION_MM3 = 5.0
@@ -185,7 +186,11 @@ def lesion_mask_quality(
     voxel_mm3 = float(np.prod(spacing))
     total, small = count_small_lesions(lesions, voxel_mm3)
     n_brain = int(np.count_nonzero(brain))
-    contrast = float("nan") if flair is None else robust_contrast(flair, wmh, nawm)
+    ventricles = classes == VENTRICLES
+    contrast = rims = float("nan")
+    if flair is not None:
+        contrast = robust_contrast(flair, wmh, nawm)
+        rims = rim_share(flair, wmh, nawm, ventricles, [float(size) for size in spacing])
     return {
         "n_lesions": total,
         "n_small_lesions": small,
@@ -194,6 +199,7 @@ def lesion_mask_quality(
         "wmh_brain_fraction": int(wmh.sum()) / n_brain if n_brain else float("nan"),
         "wmh_outside_brain": share_inside(wmh, ~brain),
         "wmh_outside_white_matter": share_inside(wmh, classes != WHITE_MATTER),
-        "wmh_in_ventricles": share_inside(wmh, classes == VENTRICLES),
+        "wmh_in_ventricles": share_inside(wmh, ventricles),
         "wmh_flair_contrast": contrast,
+        "wmh_rim_share": rims,
     }
