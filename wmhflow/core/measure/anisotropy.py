@@ -38,7 +38,7 @@ def anisotropy_range(
     --------
     >>> low, high = anisotropy_range(np.array([1.7, 1.0]), np.array([0.2, 1.0]))
     >>> low.round(3).tolist(), high.round(3).tolist()
-    ([0.87, 0.0], [0.878, 0.0])
+    ([0.87, 0.0], [0.882, 0.0])
     """
     along, across = (np.asarray(one, np.float64) for one in (axial, radial))
     is_known = (along > 0) & (across > 0) & (along >= across)
