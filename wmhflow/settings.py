@@ -34,6 +34,9 @@ ACUTE_SOURCES = ("given", "dwi")
 ZERO_KINDS = ("auto", "data", "missing")
 FORMS = ("sform", "qform")
 TENSOR_FITS = ("wls", "robust")
+# A step has so many threads, if there are as many processors, even where as many steps as
+# processors may run: near a person's end, and while images are registered, one step runs alone.
+LEAST_THREADS = 4
 # The kinds of input that --bids-filter-file can narrow.
 FILTER_KINDS = (
     "t1w", "flair", "wmh", "infarct", "acute", "haemorrhage", "oedema", "perivascular",

@@ -20,12 +20,9 @@ from wmhflow.files.caches import (
     remove_damaged_kernels,
     set_temporary_folder,
 )
-from wmhflow.settings import Execution, Resources
+from wmhflow.settings import LEAST_THREADS, Execution, Resources
 
 CGROUP = Path("/sys/fs/cgroup")
-# A step has so many threads, if there are as many processors, even where as many steps as
-# processors may run: near a person's end, and while images are registered, one step runs alone.
-LEAST_THREADS = 4
 # Variables in which schedulers (Slurm, SGE, LSF, PBS) tell a job its processors, most of them on
 # nodes that do not bind it to these, with one that says that it is a job of theirs.
 JOB_PROCESSORS = {

@@ -16,7 +16,7 @@ from wmhflow.cluster.submission import Cut, Needs, Submission, scratch_key
 from wmhflow.errors import UsageError
 from wmhflow.registries.atlases import atlas_directory
 from wmhflow.registries.executors import Executor
-from wmhflow.settings import Settings
+from wmhflow.settings import LEAST_THREADS, Settings
 from wmhflow.settings import Submission as Chosen
 from wmhflow.steps.containers import DOCKER, is_file
 
@@ -29,8 +29,6 @@ GROUP = Needs(2.0, 240, 1)
 SHARE_OF_STEPS = 0.9
 # beside its steps, a task is the program itself and what its steps are started from
 OWN_PROCESSES = 2
-# threads of a step, however many processors the node has that are not the task's
-MOST_THREADS = 4
 # how long a task waits for another one that works on another visit of its person
 WAIT_MINUTES = 1440
 
@@ -175,7 +173,7 @@ class Scripts:
         """Name the threads of a step: a node that does not bind its jobs shows all processors."""
         if self.settings.execution.omp_nthreads is not None:
             return []
-        return [f"    --omp-nthreads {min(cut.needs.cpus, MOST_THREADS)} \\"]
+        return [f"    --omp-nthreads {min(cut.needs.cpus, LEAST_THREADS)} \\"]
 
     def _text(self, header: Sequence[str], what: str, body: str) -> str:
         start = ["#!/bin/bash", *header, "", f"# wmhflow {wmhflow.__version__}: {what}"]
