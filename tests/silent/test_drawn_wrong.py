@@ -14,7 +14,7 @@ import pytest
 from scipy import ndimage
 
 from tests.silent.test_masks_beside import AFFINE, judge, lesions
-from wmhflow.core.checks.rims import left_out_share, rim_brightness
+from wmhflow.core.checks.rims import brightness_levels, left_out_share, rim_brightness
 from wmhflow.core.space.grids import Grid3D
 from wmhflow.registries.quality import find_measure
 from wmhflow.steps.kinds import MaskImage
@@ -40,6 +40,20 @@ def shown(lesion: Values = ALL, noise: float = 0.1, blur: float = 0.6) -> Values
     return np.asarray(100 + 60 * (values + rng.normal(0, noise, ROOM)), np.float32)
 
 
+Spacing = tuple[float, float, float]
+
+
+def rim_of(image: Values, mask: Values, white: Values, sizes: Spacing) -> float | None:
+    return rim_brightness(image, mask, brightness_levels(image, mask, white, sizes))
+
+
+def left_out_of(
+    image: Values, mask: Values, white: Values, sizes: Spacing, other: Values | None = None
+) -> float | None:
+    levels = brightness_levels(image, mask, white, sizes)
+    return left_out_share(image, mask, white, sizes, levels, other)
+
+
 MASKS: dict[str, tuple[Values, bool, bool]] = {
     "as it is": (ALL, False, False),
     "dilated": (ndimage.binary_dilation(ALL), True, False),
@@ -54,11 +68,11 @@ MASKS: dict[str, tuple[Values, bool, bool]] = {
 @pytest.mark.parametrize(("mask", "is_large", "lacks"), MASKS.values(), ids=MASKS)
 @pytest.mark.parametrize("sizes", [(1.0, 1.0, 1.0), (0.9, 0.9, 3.0)])
 def test_masks_that_were_drawn_wrong_are_told(
-    mask: Values, is_large: bool, lacks: bool, noise: float, sizes: tuple[float, float, float]
+    mask: Values, is_large: bool, lacks: bool, noise: float, sizes: Spacing
 ) -> None:
     image = shown(noise=noise)
-    rim = rim_brightness(image, mask, EVERYWHERE, sizes)
-    left_out = left_out_share(image, mask, EVERYWHERE, sizes)
+    rim = rim_of(image, mask, EVERYWHERE, sizes)
+    left_out = left_out_of(image, mask, EVERYWHERE, sizes)
     assert rim is not None
     assert left_out is not None
     assert (rim < LEAST_RIM) == is_large
@@ -67,25 +81,34 @@ def test_masks_that_were_drawn_wrong_are_told(
 
 @pytest.mark.parametrize("blur", [0.4, 1.0, 1.5])
 def test_how_sharp_an_image_is_makes_a_right_mask_no_wrong_one(blur: float) -> None:
-    rim = rim_brightness(shown(blur=blur), ALL, EVERYWHERE, (1, 1, 1))
+    rim = rim_of(shown(blur=blur), ALL, EVERYWHERE, (1, 1, 1))
     assert rim is not None
     assert rim > LEAST_RIM + 0.1
 
 
 def test_other_lesions_and_what_is_no_white_matter_are_not_left_out() -> None:
     mask, image = balls(LEFT), shown()
-    assert left_out_share(image, mask, EVERYWHERE, (1, 1, 1), balls(RIGHT)) == 0
-    assert left_out_share(image, mask, ~balls(RIGHT), (1, 1, 1)) == 0
+    assert left_out_of(image, mask, EVERYWHERE, (1, 1, 1), balls(RIGHT)) == 0
+    assert left_out_of(image, mask, ~balls(RIGHT), (1, 1, 1)) == 0
     # it touches an infarct: its rim
     part = balls((40, 20, 20, 8))
-    assert left_out_share(image, mask, EVERYWHERE, (1, 1, 1), part) == 0
+    assert left_out_of(image, mask, EVERYWHERE, (1, 1, 1), part) == 0
 
 
 @pytest.mark.parametrize("mask", [np.zeros(ROOM, bool), balls((30, 30, 20, 3)), EVERYWHERE])
 def test_too_little_tells_nothing(mask: Values) -> None:
-    for measure in (rim_brightness, left_out_share):
+    for measure in (rim_of, left_out_of):
         assert measure(shown(), mask, EVERYWHERE, (1, 1, 1)) is None
         assert measure(np.full(ROOM, 7.0), ALL, EVERYWHERE, (1, 1, 1)) is None
+
+
+def test_values_that_are_not_known_hide_no_fault() -> None:
+    image, one_by_one = shown(), np.indices(ROOM).sum(axis=0) % 7 == 0
+    unknown = np.where(one_by_one, np.nan, image)
+    for mask, measure in ((ndimage.binary_dilation(ALL), rim_of), (balls(LEFT), left_out_of)):
+        found = measure(unknown, mask, EVERYWHERE, (1, 1, 1))
+        assert found == pytest.approx(measure(image, mask, EVERYWHERE, (1, 1, 1)), rel=0.3)
+    assert rim_of(np.full(ROOM, np.nan), ALL, EVERYWHERE, (1, 1, 1)) is None
 
 
 def test_the_step_says_it_and_the_bounds_are_those_of_the_table(

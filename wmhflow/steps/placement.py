@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from wmhflow.core.checks.fit import cut_share, fitting_shift_mm, gap_share
 from wmhflow.core.checks.place import LEAST_CONTRAST, local_contrast
-from wmhflow.core.checks.rims import left_out_share, rim_brightness
+from wmhflow.core.checks.rims import brightness_levels, left_out_share, rim_brightness
 from wmhflow.core.space.geometry import spacing_of
 from wmhflow.core.space.grids import Grid3D
 from wmhflow.errors import InputError
@@ -144,9 +144,10 @@ def _drawn(
         # its own rim lies elsewhere
         return Drawn({"wmh_rim_brightness": None, "wmh_left_out_share": None})
     sizes, said = spacing_of(image.affine), []
-    rim = rim_brightness(image.data, mask, white, sizes)
+    levels = brightness_levels(image.data, mask, white, sizes)
+    rim = rim_brightness(image.data, mask, levels)
     other = np.logical_or.reduce([one.data for one in elsewhere]) if elsewhere else None
-    left_out = left_out_share(image.data, mask, white, sizes, other)
+    left_out = left_out_share(image.data, mask, white, sizes, levels, other)
     if rim is not None and rim < LEAST_RIM:
         said.append(
             f"{path} seems to be drawn too large: its outermost voxels are hardly brighter on the "

@@ -36,11 +36,48 @@ class Levels(NamedTuple):
     bright: float
 
 
-def rim_brightness(
+def brightness_levels(
     image: NDArray[np.floating],
     mask: NDArray[np.bool_],
     white: NDArray[np.bool_],
     spacing: Spacing,
+) -> Levels | None:
+    """Measure brightness in a mask and away from it, which the measures below are told from.
+
+    Parameters
+    ----------
+    image
+        FLAIR of shape (X, Y, Z), any unit; values that are not finite do not count.
+    mask, white
+        Same shape: the lesions, and white matter.
+    spacing
+        Voxel size in mm.
+
+    Returns
+    -------
+    Levels or None
+        None below 0.3 mL or 20 voxels, without white matter around, and where the mask is no
+        brighter.
+    """
+    image, mask = checked_volume(image, "image"), checked_mask(mask, "mask")
+    white = checked_mask(white, "white")
+    check_same_shape(image=image, mask=mask, white=white)
+    if np.count_nonzero(mask) < max(LEAST_VOXELS, LEAST_MM3 / float(np.prod(spacing))):
+        return None
+    nearest, farthest = PLAIN_MM
+    away = distance_to(mask, spacing, limit=farthest)
+    known = np.isfinite(image)
+    around = image[white & known & (away > nearest) & (away <= farthest)]
+    inside = image[mask & known]
+    if min(around.size, inside.size) < LEAST_VOXELS:
+        return None
+    middle, bright = (float(np.percentile(inside, q)) for q in (50, BRIGHT_PERCENTILE))
+    plain = float(np.median(around))
+    return Levels(plain, middle, bright) if bright > plain else None
+
+
+def rim_brightness(
+    image: NDArray[np.floating], mask: NDArray[np.bool_], levels: Levels | None
 ) -> float | None:
     """Measure how bright the outermost voxels of a mask are, from white matter's to lesions'.
 
@@ -50,33 +87,34 @@ def rim_brightness(
     ----------
     image
         FLAIR of shape (X, Y, Z), any unit.
-    mask, white
-        Same shape: the lesions, and white matter.
-    spacing
-        Voxel size in mm.
+    mask
+        Same shape: the lesions.
+    levels
+        What :func:`brightness_levels` gives for them.
 
     Returns
     -------
     float or None
         The median, 0 as white matter 4 to 12 mm from the mask, 1 as what is brightest in it (the
-        75th percentile). None below 0.3 mL or 20 voxels, without white matter around, and where
-        the mask is no brighter.
+        75th percentile). None without levels, and where nothing of the rim is known.
 
     Examples
     --------
     >>> lesion = np.zeros((30, 30, 30), bool)
     >>> lesion[10:20, 10:20, 10:20] = True
     >>> loose = ndimage.binary_dilation(lesion)
-    >>> everywhere = np.ones_like(lesion)
-    >>> [rim_brightness(lesion * 1.0, one, everywhere, (1, 1, 1)) for one in (lesion, loose)]
-    [1.0, 0.0]
+    >>> everywhere, image = np.ones_like(lesion), lesion * 1.0
+    >>> levels = [brightness_levels(image, one, everywhere, (1, 1, 1)) for one in (lesion, loose)]
+    >>> rim_brightness(image, lesion, levels[0]), rim_brightness(image, loose, levels[1])
+    (1.0, 0.0)
     """
-    image, mask, white = _checked(image, mask, white)
-    levels = _levels(image, mask, white, spacing)
     if levels is None:
         return None
-    rim = mask & ~ndimage.binary_erosion(mask)
-    return (float(np.median(image[rim])) - levels.plain) / (levels.bright - levels.plain)
+    rim = image[mask & ~ndimage.binary_erosion(mask)]
+    rim = rim[np.isfinite(rim)]
+    if not rim.size:
+        return None
+    return (float(np.median(rim)) - levels.plain) / (levels.bright - levels.plain)
 
 
 def left_out_share(
@@ -84,6 +122,7 @@ def left_out_share(
     mask: NDArray[np.bool_],
     white: NDArray[np.bool_],
     spacing: Spacing,
+    levels: Levels | None,
     elsewhere: NDArray[np.bool_] | None = None,
 ) -> float | None:
     """Measure how much white matter is as bright as the mask and touches no voxel of it.
@@ -91,7 +130,9 @@ def left_out_share(
     Parameters
     ----------
     image, mask, white, spacing
-        As for :func:`rim_brightness`.
+        As for :func:`brightness_levels`.
+    levels
+        What that gives for them.
     elsewhere
         Same shape: other lesions, which may be as bright; None without any.
 
@@ -100,20 +141,18 @@ def left_out_share(
     float or None
         Volume of pieces of 0.1 mL and more inside white matter (a voxel from what is none) that are
         brighter than 0.7 from white matter's brightness to that of most of the mask, over the
-        mask's volume; 0 where these are less than 3 mL. None where :func:`rim_brightness` says
-        nothing.
+        mask's volume; 0 where these are less than 3 mL. None without levels.
 
     Examples
     --------
     >>> lesions = np.zeros((60, 40, 40), bool)
     >>> lesions[6:26, 10:30, 10:30] = lesions[34:54, 10:30, 10:30] = True
     >>> half = lesions & (np.arange(60) < 30)[:, None, None]
-    >>> everywhere = np.ones_like(lesions)
-    >>> [left_out_share(lesions * 1.0, one, everywhere, (1, 1, 1)) for one in (lesions, half)]
-    [0.0, 1.0]
+    >>> image, everywhere, mm = lesions * 1.0, np.ones_like(lesions), (1, 1, 1)
+    >>> levels = brightness_levels(image, half, everywhere, mm)
+    >>> left_out_share(image, half, everywhere, mm, levels)
+    1.0
     """
-    image, mask, white = _checked(image, mask, white)
-    levels = _levels(image, mask, white, spacing)
     if levels is None or levels.middle <= levels.plain:
         return None
     other = np.zeros_like(mask) if elsewhere is None else checked_mask(elsewhere, "elsewhere")
@@ -130,31 +169,3 @@ def left_out_share(
     left_out = float(sizes[sizes >= LEAST_LESION_MM3].sum())
     own = float(np.count_nonzero(mask) * np.prod(spacing))
     return left_out / own if left_out >= LEAST_LEFT_OUT_MM3 else 0.0
-
-
-def _checked(
-    image: NDArray[np.floating], mask: NDArray[np.bool_], white: NDArray[np.bool_]
-) -> tuple[NDArray[np.floating], NDArray[np.bool_], NDArray[np.bool_]]:
-    image, mask = checked_volume(image, "image"), checked_mask(mask, "mask")
-    white = checked_mask(white, "white")
-    check_same_shape(image=image, mask=mask, white=white)
-    return image, mask, white
-
-
-def _levels(
-    image: NDArray[np.floating],
-    mask: NDArray[np.bool_],
-    white: NDArray[np.bool_],
-    spacing: Spacing,
-) -> Levels | None:
-    """Measure brightness in a mask and away from it; None where they tell nothing."""
-    if np.count_nonzero(mask) < max(LEAST_VOXELS, LEAST_MM3 / float(np.prod(spacing))):
-        return None
-    nearest, farthest = PLAIN_MM
-    away = distance_to(mask, spacing, limit=farthest)
-    around = image[white & (away > nearest) & (away <= farthest)]
-    if around.size < LEAST_VOXELS:
-        return None
-    middle, bright = (float(np.percentile(image[mask], q)) for q in (50, BRIGHT_PERCENTILE))
-    plain = float(np.median(around))
-    return Levels(plain, middle, bright) if bright > plain else None
