@@ -190,7 +190,7 @@ def test_captions_tell_images_of_a_visit_apart(kind: str) -> None:
 LESIONS = (
     *("n_lesions", "n_small_lesions", "small_lesion_fraction", "brain_volume_mm3"),
     *("wmh_brain_fraction", "wmh_outside_brain", "wmh_outside_white_matter", "wmh_in_ventricles"),
-    *("wmh_flair_contrast", "wmh_rim_share"),
+    *("wmh_flair_contrast", "wmh_cavity_rim_share"),
 )
 WARP = (
     *("start", "mutual_information_affine", "jacobian_min", "jacobian_max"),

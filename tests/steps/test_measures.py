@@ -73,7 +73,7 @@ def test_little_wmh_that_are_computed_are_not_judged_by_their_place(
     is_computed: bool, wmh_mm3: float, verdict: str
 ) -> None:
     shares = {"wmh_outside_white_matter": 1.0, "wmh_in_ventricles": 1.0, "wmh_flair_contrast": 0.5}
-    shares |= {"wmh_rim_share": 1.0}
+    shares |= {"wmh_cavity_rim_share": 1.0}
     computed = {"wmh_expected_dice": math.nan} if is_computed else {}
     gathered = gather_quality([shares | computed], [""], volumes_with(wmh_mm3)).rows
     found = {row["metric"]: row for row in gathered}

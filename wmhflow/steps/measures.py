@@ -97,7 +97,7 @@ OF_PLACE = {
     "wmh_outside_white_matter",
     "wmh_in_ventricles",
     "wmh_flair_contrast",
-    "wmh_rim_share",
+    "wmh_cavity_rim_share",
 }
 # Measured where WMH are computed.
 OF_COMPUTED = "wmh_expected_dice"

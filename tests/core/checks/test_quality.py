@@ -60,7 +60,7 @@ def test_a_sound_mask() -> None:
     assert found["wmh_outside_white_matter"] == 0
     assert found["wmh_in_ventricles"] == 0
     assert found["wmh_outside_brain"] == 0
-    assert found["wmh_rim_share"] == 0
+    assert found["wmh_cavity_rim_share"] == 0
 
 
 def test_a_contrast_in_robust_deviations() -> None:
@@ -101,11 +101,11 @@ def test_what_is_not_there_is_nan_and_never_0() -> None:
         "wmh_in_ventricles",
         "wmh_outside_brain",
         "wmh_flair_contrast",
-        "wmh_rim_share",
+        "wmh_cavity_rim_share",
     ):
         assert math.isnan(without_lesions[name]), name
     assert math.isnan(measure(images, flair=None)["wmh_flair_contrast"])
-    assert math.isnan(measure(images, flair=None)["wmh_rim_share"])
+    assert math.isnan(measure(images, flair=None)["wmh_cavity_rim_share"])
     assert math.isnan(measure(images, nawm=empty > 0)["wmh_flair_contrast"])
     assert math.isnan(measure(images, brain=empty > 0)["wmh_brain_fraction"])
     assert math.isnan(asymmetry_index(0.0, 0.0))
@@ -154,7 +154,10 @@ def test_the_rim_of_a_cavity_is_seen() -> None:
     flair = np.where(cavity, 20, np.where(rim, 140, images["flair"]))
     nawm = images["nawm"] & ~rim & ~cavity
     assert (
-        measure(images, lesions=rim.astype(np.int32), flair=flair, nawm=nawm)["wmh_rim_share"] == 1
+        measure(images, lesions=rim.astype(np.int32), flair=flair, nawm=nawm)[
+            "wmh_cavity_rim_share"
+        ]
+        == 1
     )
 
 

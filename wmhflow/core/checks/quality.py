@@ -201,5 +201,5 @@ def lesion_mask_quality(
         "wmh_outside_white_matter": share_inside(wmh, classes != WHITE_MATTER),
         "wmh_in_ventricles": share_inside(wmh, ventricles),
         "wmh_flair_contrast": contrast,
-        "wmh_rim_share": rims,
+        "wmh_cavity_rim_share": rims,
     }
