@@ -54,9 +54,9 @@ def main() -> None:
 
 @dataclass(frozen=True)
 class Drawn:
-    """A simulated FLAIR, priors as a warp would bring them, and the share of lesion in voxels.
+    """A simulated FLAIR, priors as a warp would bring them, and what voxels hold of lesions.
 
-    All are cropped to the brain's box.
+    ``rim`` is the share of rims of cavities, which are none. All are cropped to the brain's box.
     """
 
     flair: Field
@@ -64,6 +64,7 @@ class Drawn:
     brain: NDArray[np.bool_]
     voxel_sizes_mm: tuple[float, ...]
     lesion: Field
+    rim: Field
     scan: Scan
 
 
@@ -149,6 +150,7 @@ def acquired_with_priors(
         brain=brain[box],
         voxel_sizes_mm=tuple(float(size) for size in flair.header.get_zooms()[:3]),
         lesion=laid.truth(head.lesions)[box],
+        rim=laid.truth(head.codes == anatomy.RIM)[box],
         scan=scan,
     )
 

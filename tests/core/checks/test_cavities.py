@@ -18,13 +18,14 @@ def ball(centre: tuple[int, int, int], radius: float) -> np.ndarray:
     return np.asarray(away <= radius**2)
 
 
-VENTRICLE = ball((15, 30, 30), 8)
+VENTRICLE, EVERYWHERE = ball((15, 30, 30), 8), np.ones(SHAPE, bool)
 
 
 def share_of(
     cavity: np.ndarray,
     lesions: np.ndarray,
     ventricle: np.ndarray = VENTRICLE,
+    tissue: np.ndarray = EVERYWHERE,
     keep: tuple[int, int, int] = (1, 1, 1),
     scale: float = 1.0,
 ) -> float:
@@ -33,9 +34,11 @@ def share_of(
     flair[cavity | ventricle] = 20
     lesions = lesions & ~cavity & ~ventricle
     normal = ~(lesions | cavity | ventricle)
-    images = [one[tuple(slice(None, None, n) for n in keep)]
-              for one in (flair * scale, lesions, normal, ventricle)]  # fmt: skip
-    return rim_share(*images, [MM * n for n in keep])
+    flair, lesions, normal, ventricle, tissue = (
+        one[tuple(slice(None, None, n) for n in keep)]
+        for one in (flair * scale, lesions, normal, ventricle, tissue & ~ventricle)
+    )
+    return rim_share(flair, lesions, normal, (ventricle, tissue), [MM * n for n in keep])
 
 
 @pytest.mark.parametrize("keep", [(1, 1, 1), (2, 2, 2), (1, 1, 5), (5, 1, 1), (1, 4, 1)])
@@ -66,6 +69,17 @@ def test_a_rim_that_is_open_in_part_is_one() -> None:
     assert share_of(ball((40, 30, 30), 6), rim) == 1
 
 
+@pytest.mark.parametrize("keep", [(1, 1, 1), (1, 1, 5), (4, 1, 1)])
+def test_a_piece_of_a_rim_is_one_where_tissue_is_expected(keep: tuple[int, int, int]) -> None:
+    cavity, piece = ball((40, 30, 30), 6), ball((40, 30, 30), 9)
+    piece[:, 24:, :] = False
+    assert share_of(cavity, piece, keep=keep) == 1
+    # a fissure beside a lesion is as dark, and lies where fluid is expected
+    fluid = np.zeros(SHAPE, bool)
+    fluid[30:] = True
+    assert share_of(cavity, piece, tissue=~fluid, keep=keep) == 0
+
+
 @pytest.mark.parametrize(
     ("what", "cavity", "lesions"),
     [
@@ -83,7 +97,7 @@ def test_other_lesions_are_no_rims(what: str, cavity: np.ndarray, lesions: np.nd
 def test_of_what_is_not_there_nothing_is_said() -> None:
     none, one = np.zeros(SHAPE, bool), ball((40, 30, 30), 5)
     flair = np.full(SHAPE, 100.0)
-    assert math.isnan(rim_share(flair, none, ~one, none, (1, 1, 1)))
-    assert math.isnan(rim_share(flair, one, none, none, (1, 1, 1)))
-    assert math.isnan(rim_share(0 * flair, one, ~one, none, (1, 1, 1)))
-    assert math.isnan(rim_share(np.nan * flair, one, ~one, none, (1, 1, 1)))
+    assert math.isnan(rim_share(flair, none, ~one, (none, ~none), (1, 1, 1)))
+    assert math.isnan(rim_share(flair, one, none, (none, ~none), (1, 1, 1)))
+    assert math.isnan(rim_share(0 * flair, one, ~one, (none, ~none), (1, 1, 1)))
+    assert math.isnan(rim_share(np.nan * flair, one, ~one, (none, ~none), (1, 1, 1)))

@@ -190,7 +190,8 @@ def lesion_mask_quality(
     contrast = rims = float("nan")
     if flair is not None:
         contrast = robust_contrast(flair, wmh, nawm)
-        rims = rim_share(flair, wmh, nawm, ventricles, [float(size) for size in spacing])
+        anatomy = (ventricles, np.isin(classes, (WHITE_MATTER, DEEP_GREY)))
+        rims = rim_share(flair, wmh, nawm, anatomy, [float(one) for one in spacing])
     return {
         "n_lesions": total,
         "n_small_lesions": small,
