@@ -7,6 +7,7 @@ import itertools
 import os
 import signal
 import time
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,16 @@ def test_a_killed_worker_fails_its_own_step_only(tmp_path: Path) -> None:
     assert KILLED in plugin.failures[0].reason
     assert finished(tmp_path, "good_2")
     assert not finished(tmp_path, "bad_2")
+
+
+@pytest.mark.slow
+def test_after_a_run_that_was_interrupted_another_one_begins() -> None:
+    for _ in range(2):
+        plugin = ResilientMultiProcPlugin({"n_procs": 1, "memory_gb": 1})
+        forkserver.ensure_running()
+        # it never ran its graph to the end, so that all it began is ended
+        plugin.close()
+    ResilientMultiProcPlugin({"n_procs": 1, "memory_gb": 1}).close()
 
 
 def test_an_ordinary_failure_stops_its_own_chain_only(tmp_path: Path) -> None:
