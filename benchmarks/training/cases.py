@@ -22,8 +22,9 @@ from benchmarks.accuracy.gauntlet.anatomy import Head, cloud
 from benchmarks.accuracy.gauntlet.people import LOADS, TRAINING_HEADS
 from benchmarks.accuracy.gauntlet.protocols import PROTOCOLS, Protocol, Scan
 from wmhflow.core.arrays.blocks import block_factors, block_means
+from wmhflow.core.arrays.slices import thick_axis
 from wmhflow.core.space.grids import box_of
-from wmhflow.core.wmh.evidence import READ_MM, as_read, slice_axis
+from wmhflow.core.wmh.evidence import READ_MM, as_read
 from wmhflow.core.wmh.segmentation import TissuePriors, lesion_evidence
 
 NUMBER, SEED = 72, 7000
@@ -170,13 +171,13 @@ def save(file: Path, case: Drawn) -> None:
     sizes, everything = case.voxel_sizes_mm, np.ones_like(case.brain)
     found = lesion_evidence(case.flair, case.priors, case.brain, sizes)
     factors = block_factors(sizes, READ_MM)
-    edges = [n * size for n, size in zip(factors, sizes, strict=True)]
+    thick = thick_axis([n * size for n, size in zip(factors, sizes, strict=True)])
     np.savez(
         file,
         read=as_read(found, case.brain, factors).astype(np.float16),
         lesion=block_means(case.lesion, everything, factors)[0].astype(np.float16),
         counted=block_means(case.brain.astype(np.float32), everything, factors)[0] > 0,
-        axis=slice_axis(edges) if case.scan.slice_mm > 2 else -1,
+        axis=-1 if thick is None else thick,
     )
 
 

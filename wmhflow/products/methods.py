@@ -226,13 +226,14 @@ def _model_text() -> str:
     return (
         "computed on the FLAIR's own grid, as outliers from the brightness of the person's own "
         "tissues where the template's priors expect them [@outliers], weighed slice by slice by a "
-        "small U-Net [@unet] that was trained on simulated scans, with a probability of at "
-        f"least {model.threshold:g}, up to where they stand out {model.edge:.0%} as much as the "
+        "small U-Net [@unet] that was trained on simulated scans (the mean of slices across all "
+        "three axes where voxels are nearly cubes), with a probability of at least "
+        f"{model.threshold:g}, up to where they stand out {model.edge:.0%} as much as the "
         "core of the lesion, and further in where that is not brighter than the person's cortex by "
         f"{model.above_cortex:.0%} of the brightness of white matter (to {model.highest_edge:.0%} "
         f"of the core at most, {model.thick_highest_edge:.0%} in slices above {THICK_MM:g} mm), "
-        "without ventricles and septum, and in cerebellum and brain stem without what is no "
-        f"brighter than {BRIGHTEST:.0%} of the tissue within {AROUND_MM:g} mm"
+        "without ventricles and septum, and in cerebellum and brain stem "
+        f"without what is no brighter than {BRIGHTEST:.0%} of the tissue within {AROUND_MM:g} mm"
     )
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from wmhflow.core.wmh.evidence import CHANNELS, depth_in, read_slices, slice_axis
+from wmhflow.core.arrays.blocks import block_factors
+from wmhflow.core.wmh.evidence import CHANNELS, READ_MM, depth_in, read_slices
 from wmhflow.core.wmh.network import BLOCKS, Network
 
 WIDTH = 1
@@ -59,9 +60,30 @@ def test_an_answer_that_is_no_number_is_refused() -> None:
         read_slices(passing("probability"), channels, np.ones(shape, bool), (1, 1, 1))
 
 
-def test_slices_lie_across_the_axis_of_the_thick_voxels() -> None:
-    assert [slice_axis(s) for s in [(1, 1, 1), (5, 1, 1), (1, 4, 1), (0.5, 0.5, 8)]] == [2, 0, 1, 2]
-    assert slice_axis((1.2, 0.9, 0.9)) == 2
+@pytest.mark.parametrize(
+    ("sizes", "axes"),
+    [((1, 1, 1), "xyz"), ((1.2, 0.9, 0.9), "xyz"), ((5, 1, 1), "x"), ((1, 4, 1), "y"),
+     ((0.5, 0.5, 8), "z")],
+)  # fmt: skip
+def test_slices_lie_across_thick_voxels_and_across_each_axis_of_cubes(
+    monkeypatch: pytest.MonkeyPatch, sizes: tuple[float, ...], axes: str
+) -> None:
+    """The mean of what each direction says counts: one that stands alone makes no lesion."""
+    shape = (8, 12, 16)
+    read: list[tuple[int, ...]] = []
+
+    def logits(self: Network, slices: NDArray[np.float32]) -> NDArray[np.float32]:
+        read.append(slices.shape)
+        return np.full((len(slices), *slices.shape[2:]), -20 if read[1:] else 20, np.float32)
+
+    monkeypatch.setattr(Network, "logits", logits)
+    none = channels_of(shape, np.zeros(shape, bool))
+    found = read_slices(passing("probability"), none, np.ones(shape, bool), sizes)
+    assert found.shape == shape
+    np.testing.assert_allclose(found, 1 / len(axes), atol=1e-6)
+    factors = block_factors(sizes, READ_MM)
+    blocks = [-(-side // n) for side, n in zip(shape, factors, strict=True)]
+    assert [one[0] for one in read] == [blocks["xyz".index(axis)] for axis in axes]
 
 
 def test_depth_counts_from_the_border_of_the_array_too() -> None:
