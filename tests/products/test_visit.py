@@ -251,7 +251,8 @@ COUNTED: dict[str, tuple[str, ...]] = {
     "find_brain": ("brain_cut_share",),
     "share_brain": ("brain_cut_share",),
     "read_parcellation": (
-        *("parcellation_unknown_voxels", "brain_cut_share", "parcellation_apart_mm"),
+        *("parcellation_unknown_voxels", "brain_cut_share"),
+        *("parcellation_apart_mm", "parcellation_border_apart_mm"),
     ),
     "warp_to_template": WARP,
     "warp_again": WARP,

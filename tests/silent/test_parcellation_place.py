@@ -7,13 +7,23 @@ from typing import Any
 
 import numpy as np
 import pytest
+from nibabel import affines
+from scipy import ndimage
 
 from tests.builders import save_image
 from tests.coarse import anatomical, head
+from wmhflow.core.checks.border import border_shift_mm
 from wmhflow.core.space.grids import Grid3D
 from wmhflow.errors import InputError
+from wmhflow.labels.digits import CORTEX, WHITE_MATTER
 from wmhflow.registries.quality import find_measure
-from wmhflow.steps.tissue import MOST_PARCELLATION_MM, painted_tissues, read_parcellation
+from wmhflow.steps.tissue import (
+    MOST_BORDER_MM,
+    MOST_PARCELLATION_MM,
+    _apart,
+    painted_tissues,
+    read_parcellation,
+)
 
 
 @pytest.mark.parametrize("suffix", ["T1w", "FLAIR"])
@@ -49,3 +59,99 @@ def test_tissues_have_the_brightness_of_most_of_them() -> None:
     tissue = np.array([[[0, 5, 5, 5, 3]]])
     image = np.array([[[9.0, 1, 2, 90, 7]]])
     assert painted_tissues(tissue, image).tolist() == [[[0, 2, 2, 2, 7]]]
+
+
+SHAPE = (64, 60, 56)
+# to the left and turned, as scanners store it
+AFFINE = np.array([[-1.0, 0, 0, 32], [0, 0, 1, -28], [0, 1, 0, -30], [0, 0, 0, 1]])
+
+
+def folded() -> Any:
+    """White matter with gyri, cortex of 3 mm around it, and nothing beyond: FreeSurfer's codes."""
+    places = np.stack(np.indices(SHAPE), axis=-1) - (np.array(SHAPE) - 1) / 2
+    radius = np.linalg.norm(places, axis=-1)
+    gyri = ndimage.gaussian_filter(np.random.default_rng(8).standard_normal(SHAPE), 4)
+    white = radius < 18 + 4 * gyri / gyri.std()
+    cortex = ndimage.binary_dilation(white, iterations=3) & ~white
+    left = affines.apply_affine(AFFINE, np.indices(SHAPE).reshape(3, -1).T)[:, 0] < 0
+    sides = left.reshape(SHAPE)
+    return np.select([white & sides, white, cortex & sides, cortex], [2, 41, 1028, 2028], 0)
+
+
+def shown(codes: Any, white: float, cortex: float, noise: float) -> Any:
+    """How a scan shows them: edges in between, and noise."""
+    plain = np.select([np.isin(codes, (2, 41)), codes > 0], [white, cortex], 20.0)
+    soft = ndimage.gaussian_filter(plain, 0.6)
+    return (soft + np.random.default_rng(9).normal(0, noise, SHAPE)).astype(np.float32)
+
+
+MOVES = {
+    "as it is": ((0, 0, 0), ""),
+    "a voxel to the right": ((-1, 0, 0), "1.0 mm left"),
+    "a voxel to the left": ((1, 0, 0), "1.0 mm right"),
+    "a voxel back": ((0, 1, 0), "1.0 mm forward"),
+    "a voxel down": ((0, 0, 1), "1.0 mm up"),
+    "along two axes": ((1, 0, -2), "1.0 mm right and 2.0 mm down"),
+    "by half a voxel": ((0, 0.5, 0), ""),
+}
+
+
+@pytest.mark.parametrize("kind", [(400, 280, 12), (260, 330, 20)], ids=["T1w", "FLAIR"])
+@pytest.mark.parametrize("name", MOVES)
+def test_a_border_that_lies_a_voxel_beside_is_told_and_said(
+    name: str, kind: tuple[float, float, float], caplog: Any
+) -> None:
+    """A header that lost a voxel moved all zones and samples by one, below every other bound."""
+    move, way = MOVES[name]
+    codes = folded()
+    voxels = np.linalg.inv(AFFINE[:3, :3]) @ np.array(move, float)
+    # the labels stay, and the image lies where `move` brings them
+    image = ndimage.shift(shown(codes, *kind), voxels, order=1, mode="nearest")
+    tissue = np.select([np.isin(codes, (2, 41)), codes > 0], [WHITE_MATTER, CORTEX], 0)
+    facts = _apart(tissue.astype(np.uint8), Grid3D(image, AFFINE), Path("dseg.nii.gz"))
+    found = facts["parcellation_border_apart_mm"]
+    assert found == pytest.approx(float(np.linalg.norm(move)), abs=0.25)
+    assert (found > MOST_BORDER_MM) == bool(np.linalg.norm(move) > 0.7)
+    assert (f"it fits if it is moved {way}" in caplog.text) == bool(way)
+    assert ("header lose a voxel" in caplog.text) == (found > MOST_BORDER_MM)
+
+
+NOTHING_TOLD = {
+    "no contrast": lambda: shown(folded(), 300, 300, 10),
+    "all noise": lambda: shown(folded(), 302, 300, 60),
+    "blank": lambda: np.full(SHAPE, 7, np.float32),
+}
+
+
+@pytest.mark.parametrize("name", NOTHING_TOLD)
+def test_where_the_image_shows_no_border_nothing_is_told(name: str) -> None:
+    codes = folded()
+    white = np.isin(codes, (2, 41))
+    image = NOTHING_TOLD[name]()
+    assert border_shift_mm(image, white, (codes > 0) & ~white, (1, 1, 1)) is None
+
+
+def test_with_little_of_a_border_nothing_is_told() -> None:
+    white = np.zeros(SHAPE, bool)
+    white[20:30, 20:30, 20:30] = True
+    cortex = ndimage.binary_dilation(white) & ~white
+    assert border_shift_mm(white * 2.0 + cortex, white, cortex, (1, 1, 1)) is None
+
+
+@pytest.mark.parametrize("axis", range(3))
+def test_in_thick_slices_a_part_of_one_is_not_told(axis: int) -> None:
+    """What lies a fifth of a slice of 5 mm beside could be the slice's own thickness."""
+    codes = folded()
+    sizes = tuple(5.0 if one == axis else 1.0 for one in range(3))
+    whole = codes.shape[axis] // 5 * 5
+    move = np.eye(3)[axis]
+    kept = [np.take(one, range(whole), axis) for one in (shown(codes, 400, 280, 5), codes)]
+    image = np.stack(np.split(kept[0], whole // 5, axis), 0).mean(axis=axis + 1)
+    image = np.moveaxis(image, 0, axis)
+    for away, told in ((0, False), (1, False), (5, True)):
+        moved = ndimage.shift(kept[1], away * move, order=0)
+        labels = np.take(moved, range(2, whole, 5), axis)
+        white = np.isin(labels, (2, 41))
+        shift = border_shift_mm(image, white, (labels > 0) & ~white, sizes)
+        assert shift is not None
+        assert (abs(shift[axis]) > 0) == told

@@ -325,7 +325,8 @@ def test_a_parcellation_tells_tissues_sides_and_lobes_and_unknown_codes_are_coun
     found = read_parcellation(save_image(tmp_path / "dseg.nii.gz", codes, affine), image)
     known = (codes > 0) & (codes != 4711)
     assert found.facts["parcellation_unknown_voxels"] == 3
-    names = {"parcellation_unknown_voxels", "brain_cut_share", "parcellation_apart_mm"}
+    names = {"parcellation_unknown_voxels", "brain_cut_share"}
+    names |= {"parcellation_apart_mm", "parcellation_border_apart_mm"}
     assert set(found.facts) == names
     assert np.array_equal(found.brain_mask.data, known)
     assert np.array_equal(found.ventricles.data, np.isin(codes, (4, 43)))

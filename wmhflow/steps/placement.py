@@ -14,7 +14,7 @@ from scipy import ndimage
 from wmhflow.core.checks.fit import cut_share, fitting_shift_mm, gap_share
 from wmhflow.core.checks.place import LEAST_CONTRAST, local_contrast
 from wmhflow.core.checks.rims import brightness_levels, left_out_share, rim_brightness
-from wmhflow.core.space.geometry import spacing_of
+from wmhflow.core.space.geometry import shift_in_words, spacing_of
 from wmhflow.core.space.grids import Grid3D
 from wmhflow.errors import InputError
 from wmhflow.files.values import read_lesions
@@ -202,7 +202,7 @@ def _beside(
             measure(image.data, mask, brain, sizes) for measure in (cut_share, gap_share)
         )
     if is_beside:
-        way = _in_words(image.affine[:3, :3] @ (shift / sizes))
+        way = shift_in_words(image.affine[:3, :3] @ (shift / sizes))
         moved = (
             f"{path} lies {apart:.1f} mm beside what is bright on the FLAIR: it fits if it is "
             f"moved {way}; is it of this scan, and did its header lose a voxel, or half of one?"
@@ -231,17 +231,6 @@ def _left_out(path: Path, share: float) -> str:
 def _moved(mask: NDArray[np.bool_], voxels: NDArray[np.float64]) -> NDArray[np.bool_]:
     moved: NDArray[np.bool_] = ndimage.shift(mask.astype(np.uint8), voxels, order=0) > 0
     return moved
-
-
-def _in_words(mm: NDArray[np.float64]) -> str:
-    """Say a shift in the world in words, its parts below a tenth of a millimetre left out."""
-    ways = (("right", "left"), ("forward", "back"), ("up", "down"))
-    parts = [
-        f"{abs(part):.1f} mm {words[0] if part > 0 else words[1]}"
-        for part, words in zip(mm.tolist(), ways, strict=True)
-        if abs(part) >= 0.1
-    ]
-    return " and ".join([", ".join(parts[:-1]), parts[-1]] if parts[:-1] else parts)
 
 
 def _refuse_most(path: Path, mask: NDArray[np.bool_], white: NDArray[np.bool_]) -> None:

@@ -86,7 +86,7 @@ def fitting_shift_mm(
         bright, plain = (values[tuple((place + shift).T)].mean() for place in places)
         return float(bright - plain)
 
-    return _climbed(fit, reach - 1) * sizes
+    return climbed(fit, reach - 1, AS_WELL) * sizes
 
 
 class _Scene(NamedTuple):
@@ -131,10 +131,33 @@ def _clipped(scene: _Scene, reach: NDArray[np.signedinteger]) -> NDArray[np.floa
     return np.pad(np.where(brain[wide], scaled, np.float32(0)), missing)
 
 
-def _climbed(
-    fit: Callable[[tuple[int, ...]], float], reach: NDArray[np.signedinteger]
+def climbed(
+    fit: Callable[[tuple[int, ...]], float],
+    reach: NDArray[np.signedinteger],
+    as_well: float = 0.0,
 ) -> NDArray[np.float64]:
-    """Go to the best of 27 neighbours until none is better; then to the top of parabolas."""
+    """Go to the best of 27 neighbours until none is better; then to the top of parabolas.
+
+    Parameters
+    ----------
+    fit
+        How well something fits that is moved by so many voxels along each axis.
+    reach
+        The largest move along each axis, voxels.
+    as_well
+        Where it fits as well without a move, but for this share of the best, it stays.
+
+    Returns
+    -------
+    ndarray of shape (3,)
+        The best move, in voxels and parts of them.
+
+    Examples
+    --------
+    >>> best = np.array([1.25, -1.0, 0.0])
+    >>> climbed(lambda move: -float(((move - best) ** 2).sum()), np.full(3, 4)).tolist()
+    [1.25, -1.0, 0.0]
+    """
     known: dict[tuple[int, ...], float] = {}
 
     def at(shift: tuple[int, ...]) -> float:
@@ -149,7 +172,7 @@ def _climbed(
         if at(best) <= at(here):
             break
         here = best
-    if at((0, 0, 0)) > (1 - AS_WELL) * at(here):
+    if as_well and at((0, 0, 0)) > (1 - as_well) * at(here):
         return np.zeros(3)
     parts = []
     for axis in range(3):

@@ -290,6 +290,28 @@ def ras_axes(affine: ArrayLike) -> RasAxes:
     )
 
 
+def shift_in_words(mm: ArrayLike) -> str:
+    """Say a shift in the world in words, its parts below a tenth of a millimetre left out.
+
+    Parameters
+    ----------
+    mm : (3,) array
+        To the right, to the front and up, RAS mm.
+
+    Examples
+    --------
+    >>> shift_in_words([-1, 0.05, 2])
+    '1.0 mm left and 2.0 mm up'
+    """
+    ways = (("right", "left"), ("forward", "back"), ("up", "down"))
+    parts = [
+        f"{abs(part):.1f} mm {words[0] if part > 0 else words[1]}"
+        for part, words in zip(np.asarray(mm, np.float64).tolist(), ways, strict=True)
+        if abs(part) >= 0.1
+    ]
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if parts[:-1] else parts)
+
+
 def _flipped(volume: NDArray[Any], flips: Sequence[bool]) -> NDArray[Any]:
     """Return a view of `volume` with the marked axes reversed."""
     return volume[tuple(slice(None, None, -1) if flip else slice(None) for flip in flips)]
