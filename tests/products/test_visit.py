@@ -359,7 +359,9 @@ def counted_by(recipe: Recipe) -> tuple[str, ...]:
     if function == "check_anatomy":
         seen = list(recipe.options["sources"])
         names = [f"{image}_{name}" for image in seen for name in CONTRAST]
-        return (*names, *(PAIR if len(seen) == 2 else ()), "template_likeness")
+        other = "FLAIR" if recipe.options["reference_name"] == "T1w" else "T1w"
+        pair = (*PAIR, f"{other}_border_apart_mm") if len(seen) == 2 else ()
+        return (*names, *pair, "template_likeness")
     if function in PLACES:
         return PLACES[function](recipe.options)
     return COUNTED[function]

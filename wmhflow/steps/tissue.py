@@ -27,7 +27,7 @@ from wmhflow.errors import InputError
 from wmhflow.files.forms import trusted_affine
 from wmhflow.files.template import Template
 from wmhflow.files.values import check_sides, read_labels
-from wmhflow.labels.digits import CORTEX, LETTERS, VENTRICLES, WHITE_OR_WMH
+from wmhflow.labels.digits import CORTEX, LETTERS, VENTRICLES, WHITE_OR_WMH, class_of
 from wmhflow.labels.freesurfer import load_freesurfer_codes
 from wmhflow.steps.images import refuse
 from wmhflow.steps.kinds import Facts, LabelImage, MaskImage, about, load_labels, step
@@ -122,8 +122,7 @@ def _apart(tissue: NDArray[np.uint8], reference: Grid3D, in_file: Path) -> Facts
     """Tell how far a parcellation lies from the tissues that the image shows, and say it."""
     painted = painted_tissues(tissue, reference.data)
     found = apart_mm(reference, Grid3D(painted, reference.affine))
-    white, sizes = np.isin(tissue, WHITE_OR_WMH), spacing_of(reference.affine)
-    shift = border_shift_mm(reference.data, white, tissue == CORTEX, sizes)
+    shift = _border_shift(reference.data, tissue, reference.affine)
     beside = None if shift is None else float(np.linalg.norm(shift))
     if found is not None and found > MOST_PARCELLATION_MM:
         log.warning(
@@ -136,9 +135,18 @@ def _apart(tissue: NDArray[np.uint8], reference: Grid3D, in_file: Path) -> Facts
             "The border of cortex and white matter in %s lies %.1f mm beside that of the reference "
             "image: it fits if it is moved %s; did its header lose a voxel, or half of one? It is "
             "marked 'check'.",
-            in_file, beside, shift_in_words(reference.affine[:3, :3] @ (shift / sizes)),
+            in_file, beside, shift_in_words(shift),
         )  # fmt: skip
     return {"parcellation_apart_mm": found, "parcellation_border_apart_mm": beside}
+
+
+def _border_shift(
+    image: NDArray[np.floating], tissue: NDArray[np.integer], affine: NDArray[np.float64]
+) -> NDArray[np.float64] | None:
+    """Tell how tissues have to move in the world, mm, to lie where an image has their border."""
+    classes, sizes = class_of(tissue), spacing_of(affine)
+    shift = border_shift_mm(image, np.isin(classes, WHITE_OR_WMH), classes == CORTEX, sizes)
+    return None if shift is None else affine[:3, :3] @ (shift / sizes)
 
 
 def painted_tissues(
@@ -491,7 +499,29 @@ def check_anatomy(
         pair = sanity.pair_facts(values["T1w"][brain], values["FLAIR"][brain], found)
         refuse(sources["FLAIR"], sanity.pair_finding(pair, needs_flair))
         facts |= pair
+        other = "FLAIR" if reference_name == "T1w" else "T1w"
+        facts |= _other_apart(other, values[other], labels, affine, sources[other])
     return CheckedTissues(tissue, facts | {"template_likeness": ratio})
+
+
+def _other_apart(
+    name: str,
+    values: NDArray[np.floating],
+    tissue: NDArray[np.integer],
+    affine: NDArray[np.float64],
+    source: str,
+) -> Facts:
+    """Tell how far the other image lies from the reference's tissues, and say it."""
+    shift = _border_shift(values, tissue, affine)
+    beside = None if shift is None else float(np.linalg.norm(shift))
+    if shift is not None and beside is not None and beside > MOST_BORDER_MM:
+        log.warning(
+            "As it is aligned, %s lies %.1f mm beside the reference's border of cortex and white "
+            "matter: it fits if it is moved %s. Look at its alignment: was a transform given, or "
+            "did a header lose a voxel, or half of one? It is marked 'check'.",
+            source, beside, shift_in_words(-shift),
+        )  # fmt: skip
+    return {f"{name}_border_apart_mm": beside}
 
 
 class WholeTissues(NamedTuple):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # The border is looked for up to this far, along each axis, from where it lies.
 REACH_MM = 3.0
-# With a border of fewer voxels nothing is told, and of more so many are looked at.
+# With a border of fewer voxels nothing is told (loose), and of more so many are looked at.
 LEAST_VOXELS, MOST_VOXELS = 2000, 60_000
 # How much brighter one side is than the other, as a share of the two tissues' difference. In
 # thirteen simulated scans of training heads, T1w had 0.34 to 0.51 and a FLAIR of 1 mm 0.28, all
