@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
+import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,17 +41,21 @@ def real_slurm(folder: Path) -> Iterator[Path]:
         pytest.skip(f"there is no {starter}")
     if os.getuid() != 0:
         pytest.skip("local-slurm needs root")
-    started = subprocess.run(
-        [starter, "start", folder], capture_output=True, text=True, check=False
-    )
-    if started.returncode:
-        pytest.skip(f"no Slurm could be started: {started.stderr[-300:]}")
-    try:
+    conf = folder / "slurm.conf"
+    # it is started with the usual ports first: by one test at a time
+    with only_one("wmhflow-slurm.lock"):
+        started = subprocess.run(
+            [starter, "start", folder], capture_output=True, text=True, check=False
+        )
+        if started.returncode:
+            pytest.skip(f"no Slurm could be started: {started.stderr[-300:]}")
         subprocess.run([starter, "stop", folder], check=True)
         time.sleep(3)
-        conf = folder / "slurm.conf"
+    try:
         lines = [line for line in conf.read_text().splitlines() if "JobAcctGather" not in line]
-        conf.write_text(SITE + "\n".join(lines) + "\n")
+        # with ports of its own, or another cluster's jobs would be its own
+        ports = "SlurmctldPort={}\nSlurmdPort={}\n".format(*free_ports(2))
+        conf.write_text(SITE + ports + "\n".join(lines) + "\n")
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("SLURM_CONF", str(conf))
             for daemon in ("slurmctld", "slurmd"):
@@ -64,6 +71,26 @@ def real_slurm(folder: Path) -> Iterator[Path]:
             "SLURM_CONF": str(folder / "slurm.conf")})  # fmt: skip
         time.sleep(8)
         subprocess.run([starter, "stop", folder], check=False)
+
+
+@contextmanager
+def only_one(name: str) -> Iterator[None]:
+    """Wait until no other process does this."""
+    with (Path(tempfile.gettempdir()) / name).open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def free_ports(number: int) -> list[int]:
+    """Return ports on which nothing listens."""
+    sockets = [socket.socket() for _ in range(number)]
+    try:
+        for one in sockets:
+            one.bind(("", 0))
+        return [int(one.getsockname()[1]) for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()
 
 
 def said(*words: str) -> str:
@@ -90,8 +117,11 @@ def kill_task(person: str, out: Path) -> bool:
         if mark in words and str(out) in words:
             parent = process.parent()
             family = [parent, process, *process.children(recursive=True)]
-            for one in family:
-                if one is not None and one.is_running():
-                    one.send_signal(signal.SIGKILL)
+            # first all stand still: once one is gone, the scheduler would ask the others to end
+            for sent in (signal.SIGSTOP, signal.SIGKILL):
+                for one in family:
+                    if one is not None:
+                        with suppress(psutil.NoSuchProcess):
+                            one.send_signal(sent)
             return True
     return False
