@@ -144,10 +144,14 @@ def test_an_image_that_was_aligned_a_voxel_beside_is_told_and_said(
     assert measure.high == MOST_BORDER_MM
 
 
-NOTHING_TOLD = {
+NOTHING_TOLD: dict[str, Any] = {
     "no contrast": lambda: shown(folded(), 300, 300, 10),
     "all noise": lambda: shown(folded(), 302, 300, 60),
     "blank": lambda: np.full(SHAPE, 7, np.float32),
+    "no numbers": lambda: np.full(SHAPE, np.nan, np.float32),
+    "no numbers in a slice": lambda: np.where(
+        np.arange(SHAPE[0])[:, None, None] == 30, np.nan, shown(folded(), 400, 280, 12)
+    ),
 }
 
 

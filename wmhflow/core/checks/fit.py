@@ -169,7 +169,8 @@ def climbed(
     while True:
         steps = product((0, -1, 1), repeat=3)
         best = max((tuple(np.add(here, step).tolist()) for step in steps), key=at)
-        if at(best) <= at(here):
+        # not `<=`, with which what is no number would be climbed for ever
+        if not at(best) > at(here):
             break
         here = best
     if as_well and at((0, 0, 0)) > (1 - as_well) * at(here):
