@@ -15,9 +15,9 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import forkserver, get_context, parent_process
@@ -114,20 +114,14 @@ def stop_processes(pids: Sequence[int]) -> None:
             process.kill()
 
 
-@contextmanager
-def _forgotten_fork_server() -> Iterator[list[int]]:
-    """Yield the process that workers are forked from, if there is one, and forget it afterwards.
+def _forget_fork_server() -> None:
+    """Forget the process that workers were forked from, which was ended here.
 
     Who ends it takes its exit status as well. Python asks for that when the next pool is made, and
     fails where it is gone; what it no longer knows it begins anew.
     """
-    server: Any = getattr(forkserver, "_forkserver", None)
-    pid = getattr(server, "_forkserver_pid", None)
-    yield [pid] if pid else []
-    if not pid:
-        return
-    with suppress(OSError, TypeError):
-        os.close(server._forkserver_alive_fd)
+    server: Any = forkserver._forkserver
+    os.close(server._forkserver_alive_fd)
     for name in ("_forkserver_address", "_forkserver_alive_fd", "_forkserver_pid"):
         setattr(server, name, None)
 
@@ -350,8 +344,10 @@ class ResilientMultiProcPlugin(RecordsFailures, MultiProcPlugin):
         gc.unfreeze()
         if not self._is_run:
             # the process that workers are forked from first: it might be about to fork another one
+            server = getattr(getattr(forkserver, "_forkserver", None), "_forkserver_pid", None)
             workers = list(getattr(self.pool, "_processes", None) or {})
-            with _forgotten_fork_server() as server:
-                stop_processes([*server, *workers])
+            stop_processes([*([server] if server else []), *workers])
+            if server:
+                _forget_fork_server()
         self.pool.shutdown(wait=False, cancel_futures=True)
         shutil.rmtree(self._notes, ignore_errors=True)
