@@ -117,29 +117,40 @@ def test_a_border_that_lies_a_voxel_beside_is_told_and_said(
     assert ("header lose a voxel" in caplog.text) == (found > MOST_BORDER_MM)
 
 
-@pytest.mark.parametrize("name", ["T1w", "FLAIR"])
-@pytest.mark.parametrize(
-    ("moved", "way"),
-    [((0, 0, 0), ""), ((1, 0, 0), "1.0 mm left"), ((0, -2, 0), "2.0 mm forward"),
-     ((0, 1, -1), "1.0 mm back and 1.0 mm up")],
-)  # fmt: skip
+KINDS = {"T1w": (400.0, 280.0, 12.0), "FLAIR": (260.0, 330.0, 20.0)}
+IMAGE_MOVES = {
+    "as it is": ((0, 0, 0), (0, 0, 0), ""),
+    "a voxel right": ((1, 0, 0), (0, 0, 0), "1.0 mm left"),
+    "two back": ((0, -2, 0), (0, 0, 0), "2.0 mm forward"),
+    "along two axes": ((0, 1, -1), (0, 0, 0), "1.0 mm back and 1.0 mm up"),
+    "both, beside the tissues": ((1, 0, 0), (1, 0, 0), ""),
+    "each in its way": ((1, 0, 0), (0, 0, 1), "1.0 mm left and 1.0 mm up"),
+}
+
+
+@pytest.mark.parametrize("other", KINDS)
+@pytest.mark.parametrize("name", IMAGE_MOVES)
 def test_an_image_that_was_aligned_a_voxel_beside_is_told_and_said(
-    name: str, moved: tuple[float, float, float], way: str, caplog: Any
+    name: str, other: str, caplog: Any
 ) -> None:
     """A transform that is a voxel off is below the 2.5 mm from which a misalignment counts."""
-    kind = {"T1w": (400, 280, 12), "FLAIR": (260, 330, 20)}[name]
-    codes = folded()
-    voxels = np.linalg.inv(AFFINE[:3, :3]) @ np.array(moved, float)
-    image = ndimage.shift(shown(codes, *kind), voxels, order=0, mode="nearest")
-    white = np.isin(codes, (2, 41))
+    moved, reference_moved, way = IMAGE_MOVES[name]
+    (reference,) = KINDS.keys() - {other}
+    codes, images = folded(), {}
+    for kind, mm in ((other, moved), (reference, reference_moved)):
+        voxels = np.linalg.inv(AFFINE[:3, :3]) @ np.array(mm, float)
+        images[kind] = ndimage.shift(shown(codes, *KINDS[kind]), voxels, order=0, mode="nearest")
     # the digits of the left side
-    tissue = np.select([white, codes > 0], [10 + WHITE_MATTER, 10 + CORTEX], 0).astype(np.uint8)
-    facts = _other_apart(name, image, tissue, AFFINE, "other.nii.gz")
-    found = facts[f"{name}_border_apart_mm"]
-    assert found == pytest.approx(float(np.linalg.norm(moved)), abs=0.25)
-    assert ("other.nii.gz lies" in caplog.text) == bool(way)
+    white, left = np.isin(codes, (2, 41)), 10
+    tissue = np.select([white, codes > 0], [left + WHITE_MATTER, left + CORTEX], 0)
+    sources = {kind: f"{kind}.nii.gz" for kind in KINDS}
+    facts = _other_apart(images, reference, tissue.astype(np.uint8), AFFINE, sources)
+    found = facts[f"{other}_border_apart_mm"]
+    expected = float(np.linalg.norm(np.subtract(moved, reference_moved)))
+    assert found == pytest.approx(expected, abs=0.25)
+    assert (f"{other}.nii.gz lies" in caplog.text) == bool(way)
     assert f"it fits if it is moved {way}" in caplog.text or not way
-    measure = find_measure(f"{name}_border_apart_mm")
+    measure = find_measure(f"{other}_border_apart_mm")
     assert measure is not None
     assert measure.high == MOST_BORDER_MM
 

@@ -123,30 +123,44 @@ def _apart(tissue: NDArray[np.uint8], reference: Grid3D, in_file: Path) -> Facts
     painted = painted_tissues(tissue, reference.data)
     found = apart_mm(reference, Grid3D(painted, reference.affine))
     shift = _border_shift(reference.data, tissue, reference.affine)
-    beside = None if shift is None else float(np.linalg.norm(shift))
+    beside = shift.apart_mm
     if found is not None and found > MOST_PARCELLATION_MM:
         log.warning(
             "%s lies %.1f mm beside the tissues of the reference image, on average; is it of this "
             "person and visit, and in the space that its name says? It is marked 'check'.",
             in_file, found,
         )  # fmt: skip
-    elif shift is not None and beside is not None and beside > MOST_BORDER_MM:
+    elif beside is not None and beside > MOST_BORDER_MM:
         log.warning(
             "The border of cortex and white matter in %s lies %.1f mm beside that of the reference "
             "image: it fits if it is moved %s; did its header lose a voxel, or half of one? It is "
             "marked 'check'.",
-            in_file, beside, shift_in_words(shift),
+            in_file, beside, shift_in_words(shift.mm),
         )  # fmt: skip
     return {"parcellation_apart_mm": found, "parcellation_border_apart_mm": beside}
 
 
+class _Shift(NamedTuple):
+    """How tissues have to move in the world, mm; 0 and not known where an image tells nothing."""
+
+    mm: NDArray[np.float64]
+    is_known: bool
+
+    @property
+    def apart_mm(self) -> float | None:
+        """How far that is."""
+        return float(np.linalg.norm(self.mm)) if self.is_known else None
+
+
 def _border_shift(
     image: NDArray[np.floating], tissue: NDArray[np.integer], affine: NDArray[np.float64]
-) -> NDArray[np.float64] | None:
-    """Tell how tissues have to move in the world, mm, to lie where an image has their border."""
+) -> _Shift:
+    """Tell how tissues have to move to lie where an image has the border of cortex and white."""
     classes, sizes = class_of(tissue), spacing_of(affine)
     shift = border_shift_mm(image, np.isin(classes, WHITE_OR_WMH), classes == CORTEX, sizes)
-    return None if shift is None else affine[:3, :3] @ (shift / sizes)
+    if shift is None:
+        return _Shift(np.zeros(3), is_known=False)
+    return _Shift(affine[:3, :3] @ (shift / sizes), is_known=True)
 
 
 def painted_tissues(
@@ -499,29 +513,31 @@ def check_anatomy(
         pair = sanity.pair_facts(values["T1w"][brain], values["FLAIR"][brain], found)
         refuse(sources["FLAIR"], sanity.pair_finding(pair, needs_flair))
         facts |= pair
-        other = "FLAIR" if reference_name == "T1w" else "T1w"
-        facts |= _other_apart(other, values[other], labels, affine, sources[other])
+        facts |= _other_apart(values, reference_name, labels, affine, sources)
     return CheckedTissues(tissue, facts | {"template_likeness": ratio})
 
 
 def _other_apart(
-    name: str,
-    values: NDArray[np.floating],
+    values: dict[str, NDArray[np.floating]],
+    reference_name: str,
     tissue: NDArray[np.integer],
     affine: NDArray[np.float64],
-    source: str,
+    sources: dict[str, str],
 ) -> Facts:
-    """Tell how far the other image lies from the reference's tissues, and say it."""
-    shift = _border_shift(values, tissue, affine)
-    beside = None if shift is None else float(np.linalg.norm(shift))
-    if shift is not None and beside is not None and beside > MOST_BORDER_MM:
+    """Tell how far the other image lies from the reference, by the border that both show."""
+    other = "FLAIR" if reference_name == "T1w" else "T1w"
+    own, its = (_border_shift(values[name], tissue, affine) for name in (reference_name, other))
+    # where the tissues lie beside both images, a given parcellation does, and not the other image
+    between = _Shift(its.mm - own.mm, own.is_known and its.is_known)
+    beside = between.apart_mm
+    if beside is not None and beside > MOST_BORDER_MM:
         log.warning(
-            "As it is aligned, %s lies %.1f mm beside the reference's border of cortex and white "
-            "matter: it fits if it is moved %s. Look at its alignment: was a transform given, or "
-            "did a header lose a voxel, or half of one? It is marked 'check'.",
-            source, beside, shift_in_words(-shift),
+            "As aligned, %s lies %.1f mm beside %s, by the border of cortex and white matter: "
+            "it fits if it is moved %s. Look at its alignment: was a transform given, or did a "
+            "header lose a voxel, or half of one? It is marked 'check'.",
+            sources[other], beside, sources[reference_name], shift_in_words(-between.mm),
         )  # fmt: skip
-    return {f"{name}_border_apart_mm": beside}
+    return {f"{other}_border_apart_mm": beside}
 
 
 class WholeTissues(NamedTuple):
