@@ -9,6 +9,7 @@ from collections.abc import Callable
 from benchmarks.accuracy import (
     acute,
     anatomy,
+    border,
     brain,
     cost,
     filling,
@@ -28,6 +29,7 @@ SECTIONS: dict[str, Callable[[], list[str]]] = {
     "wmh": wmh.main,
     "acute": acute.main,
     "anatomy": anatomy.main,
+    "border": border.main,
     "brain": brain.main,
     "filling": filling.main,
     "gauntlet": gauntlet.main,

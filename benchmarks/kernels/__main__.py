@@ -40,6 +40,7 @@ from wmhflow.core.regions.lesions import label_lesions, lesion_measures
 from wmhflow.core.regions.lobes import propagate_lobes
 from wmhflow.core.regions.shells import shell_labels
 from wmhflow.core.regions.zones import zone_labels
+from wmhflow.files.network import wmh_network
 
 LIMIT_MM = 16.0
 N_MAPS, N_GRIDS, N_REGIONS, MAP_MM = 20, 4, 250, 2.0
@@ -49,6 +50,7 @@ EXTRA_ALLOWED = 3.0
 WARM_ALLOWED_S = 0.5
 FRAMEWORKS_ALLOWED_S = 6.0
 TENSORS_ALLOWED_S = 2.0
+N_SLICES, SLICE = 8, (176, 144)
 missed: list[str] = []
 
 
@@ -71,6 +73,7 @@ def main() -> int:
     tensors()
     floor_and_memory(scene)
     growth()
+    reading()
     compilation()
     print()
     print("Missed: " + ("; ".join(missed) if missed else "nothing") + ".")
@@ -315,6 +318,17 @@ def tensors() -> None:
             lambda: rivals.dipy_tensors(part, gradients), 5, len(signals) / len(part)
         )},
     )  # fmt: skip
+
+
+def reading() -> None:
+    """Time the network that weighs the search for lesions on eight slices."""
+    network = wmh_network()
+    shape = (N_SLICES, network.n_channels, *SLICE)
+    slices = np.random.default_rng(1).standard_normal(shape).astype(np.float32)
+    taken = seconds(lambda: network.logits(slices))
+    print(f"\nThe network reads {N_SLICES} slices of {SLICE[0]} x {SLICE[1]} voxels in "
+          f"{taken:.2f} s ({1e6 * taken * THREADS / (N_SLICES * SLICE[0] * SLICE[1]):.2f} s of a "
+          "processor for a million voxels).")  # fmt: skip
 
 
 def sown(scene: Scene) -> np.ndarray:
