@@ -98,7 +98,8 @@ def row(name: str, those: Sequence[Outcome]) -> str:
     false_ml = np.mean([one.false_ml for one in those])
     cells = [
         name, f"{len(large)}, {len(small)}, {len(free)}",
-        f"{np.mean([one.dice for one in large]):.3f}", f"{min(one.dice for one in large):.2f}",
+        f"{np.mean([one.dice for one in large]):.3f}",
+        f"{min((one.dice for one in large), default=np.nan):.2f}",
         f"{np.median(ratio):.2f}", f"{np.mean(np.abs(ratio - 1) <= 0.2):.0%}",
         f"{np.mean([one.dice for one in small]):.3f}",
         f"{np.median([one.found / one.planted for one in small]):.2f}",
@@ -149,14 +150,20 @@ def main() -> None:
             outcomes = on_all_cores(work, people)
             found[name] = [one for one in outcomes if one is not None]
     for title, thick in (("Slices of up to 1.2 mm", False), ("Slices of 3 to 8 mm", True)):
+        shown = {
+            name: [one for one in outcomes if (one.slice_mm > THICK_MM) == thick]
+            for name, outcomes in found.items()
+        }
+        if not any(shown.values()):
+            continue
         print(f"\n{title}\n")
         print("| weights and numbers | people (from 5 ml, less, none) | Dice from 5 ml | worst "
               "| found / planted | within 20 % | Dice below 5 ml | found / planted | without "
               "lesions, mean and worst (ml) | false lesions | wrong flagged | right flagged "
               "|")  # fmt: skip
         print("| --- |" + " ---: |" * 11)
-        for name, outcomes in found.items():
-            print(row(name, [one for one in outcomes if (one.slice_mm > THICK_MM) == thick]))
+        for name, outcomes in shown.items():
+            print(row(name, outcomes))
 
 
 if __name__ == "__main__":
