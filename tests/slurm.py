@@ -98,14 +98,14 @@ def said(*words: str) -> str:
     return subprocess.run(words, capture_output=True, text=True, check=False).stdout
 
 
-def until(is_so: Any, seconds: float) -> Any:
-    """Wait until something holds."""
+def until(is_so: Any, seconds: float, every_s: float = 0.5) -> Any:
+    """Wait until something holds; asking takes time as well, from what is waited for."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         found = is_so()
         if found:
             return found
-        time.sleep(0.5)
+        time.sleep(every_s)
     raise AssertionError(f"not within {seconds} s")
 
 

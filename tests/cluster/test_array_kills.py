@@ -110,7 +110,7 @@ def one_study(made: Coarse, out: Path, fate: random.Random, seconds: float, most
     # nobody is processed again who is done
     for person in PEOPLE:
         assert sum(f"task end 0: sub-{person}," in note for note in notes) == 1
-    until(lambda: status(out)["group"] not in {"waiting", "running"}, PATIENCE_S)
+    until(lambda: status(out)["group"] not in {"waiting", "running"}, PATIENCE_S, 2)
     return sum(kills.values())
 
 
@@ -135,7 +135,8 @@ def ended(
                 moments.pop(person)
         if not values["counts"]["waiting"] + values["counts"]["running"]:
             return tasks
-        time.sleep(0.2)
+        # asking takes a processor from what is asked about
+        time.sleep(1)
     raise AssertionError(f"not within {PATIENCE_S} s: {json.dumps(values['counts'])}")
 
 

@@ -108,7 +108,7 @@ class Study:
             active = counts["waiting"] + counts["running"]
             return None if active or values["group"] in {"waiting", "running"} else values
 
-        found: dict[str, Any] = until(ended, seconds)
+        found: dict[str, Any] = until(ended, seconds, every_s=3)
         return found
 
 

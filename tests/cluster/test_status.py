@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -518,3 +520,14 @@ def test_the_room_that_is_needed_counts_visits_and_voxels(
     checking._look_at_disks(settings, 1100, [usual, small], found)
     assert found.wrong == 1
     assert "about 75.6 GB will be needed; make room" in found.lines[2]
+
+
+def test_to_ask_how_far_everybody_is_loads_nothing_that_only_a_run_needs(tmp_path):
+    code = (
+        "import sys, wmhflow.cli.main, wmhflow.cluster.text\n"
+        f"sys.argv = ['wmhflow', 'status', {str(tmp_path)!r}]\n"
+        "code = wmhflow.cli.main.main()\n"
+        "print(code, sorted({'numba', 'scipy.ndimage', 'ants'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["70", "[]"]

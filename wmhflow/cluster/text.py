@@ -7,12 +7,14 @@ import shlex
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from wmhflow.cluster.estimate import Estimate, Learnt
 from wmhflow.cluster.state import ACTIVE, MISSING, STATES, Study, TaskState, iter_used
 from wmhflow.cluster.submission import Needs, Submission, group_command
 from wmhflow.registries.executors import load_executors
+
+if TYPE_CHECKING:
+    from wmhflow.cluster.estimate import Estimate, Learnt
 
 # what is said of a job beside the tasks; anything else is a failure
 JOB_WORDS = {
