@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 REACH_MM = 3.0
 # With a border of fewer voxels nothing is told (loose), and of more so many are looked at.
 LEAST_VOXELS, MOST_VOXELS = 2000, 60_000
-# How much brighter one side is than the other, as a share of the two tissues' difference. In
-# thirteen simulated scans of training heads, T1w had 0.34 to 0.51 and a FLAIR of 1 mm 0.28, all
+# How much brighter one side is than the other, as a share of the two tissues' difference. Chosen on
+# thirteen simulated scans of training heads: T1w had 0.34 to 0.51 and a FLAIR of 1 mm 0.28, all
 # found to 0.1 mm; FLAIRs in slices had 0.05 to 0.22, and two of these, noisy or with ghosts, were
-# not found.
+# not found. `python -m benchmarks.accuracy border` tries it on other heads.
 LEAST_DIFFERENCE = 0.25
 # Less than this share of a voxel says nothing: right ones had up to 0.18.
 LEAST_SHARE = 0.25
