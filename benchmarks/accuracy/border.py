@@ -22,7 +22,7 @@ from benchmarks.accuracy.gauntlet.acquire import Acquired, acquired
 from benchmarks.accuracy.gauntlet.anatomy import CORTEX, FAINT, LABELS, LESION, WHITE, Head, planted
 from benchmarks.accuracy.gauntlet.people import everybody
 from benchmarks.accuracy.gauntlet.protocols import Protocol
-from wmhflow.core.checks.border import border_shift_mm
+from wmhflow.core.checks.border import tissue_shifts_mm, without_parts
 from wmhflow.steps.tissue import MOST_BORDER_MM
 
 SEED, LOAD_ML, TURNED_DEG, DRAWN_MM = 11, 20.0, 10.0, 1.0
@@ -30,6 +30,9 @@ HEADS = sorted({person.head for person in everybody()})
 # Along each axis of the image in turn, in voxels, and a voxel counts 1 mm at least.
 MOVES = {"right": 0.0, "half a voxel beside": 0.5, "a voxel beside": 1.0}
 LEAST_VOXEL_MM = 1.0
+# deep grey matter, and cerebellum and brain stem
+DEEP = (10, 11, 12, 13, 17, 18, 26, 28, 49, 50, 51, 52, 53, 54, 58, 60)
+BEHIND = (7, 8, 16, 46, 47)
 THIN_MM = 1.5
 
 
@@ -60,31 +63,34 @@ def measured(number: int) -> list[Told]:
     told = []
     for (moved, voxels), is_smooth in product(MOVES.items(), (False, True)):
         by_mm = voxels * voxel_mm
-        white, cortex = tissues(head, taken, by_mm * along, is_smooth)
-        shift = border_shift_mm(image, white, cortex, sizes)
-        length = None if shift is None else float(np.linalg.norm(shift))
+        white, cortex, others = tissues(head, taken, by_mm * along, is_smooth)
+        images = {"image": (image, np.isfinite(image))}
+        shift = tissue_shifts_mm(images, np.eye(4), white, cortex, sizes, others)["image"]
+        kept = None if shift is None else without_parts(shift, np.array(sizes), np.eye(4))
+        length = None if kept is None else float(np.linalg.norm(kept))
         told.append(Told(kind, is_smooth, moved, by_mm, length))
     return told
 
 
 def tissues(
     head: Head, taken: Acquired, moved_mm: NDArray[np.float64], is_smooth: bool
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Lay white matter and cortex on an image's grid, moved in the world."""
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Lay white matter, cortex and other tissue on an image's grid, moved in the world."""
     affine = taken.image.affine.copy()
     affine[:3, 3] += moved_mm
     moved = replace(taken, image=nib.Nifti1Image(np.zeros(taken.image.shape, np.uint8), affine))
     codes = codes_in(head, moved)
     white, cortex = np.isin(codes, (*WHITE, LESION, FAINT)), np.isin(codes, CORTEX)
+    others = np.isin(codes, (*DEEP, *BEHIND))
     if not is_smooth:
-        return white, cortex
+        return white, cortex, others
     sigma = [DRAWN_MM / size for size in taken.image.header.get_zooms()[:3]]
     shares = [
         ndimage.gaussian_filter(one.astype(np.float32), sigma)
-        for one in (white, cortex, ~(white | cortex))
+        for one in (white, cortex, others, ~(white | cortex | others))
     ]
     largest = np.argmax(shares, axis=0)
-    return largest == 0, largest == 1
+    return largest == 0, largest == 1, largest == 2
 
 
 def main() -> list[str]:

@@ -289,6 +289,7 @@ SAMPLING = (
     *("invalid_voxels", "nonfinite_voxels", "nawm_outside_field_of_view", "nawm_invalid"),
     *(f"coverage_{part}" for part in ("white_matter", "WMH", "NAWM")),
     *("zero_voxels", "no_data_voxels", "nawm_no_data", "unit_factor", "nawm_impure"),
+    "border_apart_mm",
 )
 USUAL = ("nawm_implausibility",)
 OF_FLUID = ("fluid_reversed",)

@@ -12,15 +12,18 @@ from scipy import ndimage
 
 from tests.builders import save_image
 from tests.coarse import anatomical, head
-from wmhflow.core.checks.border import border_shift_mm
+from wmhflow.core.checks.border import tissue_shifts_mm, without_parts
 from wmhflow.core.space.grids import Grid3D
 from wmhflow.errors import InputError
+from wmhflow.files.itk import write_itk_affine
 from wmhflow.labels.digits import CORTEX, WHITE_MATTER
 from wmhflow.registries.quality import find_measure
+from wmhflow.steps.kinds import LabelImage
 from wmhflow.steps.tissue import (
     MOST_BORDER_MM,
     MOST_PARCELLATION_MM,
     _apart,
+    _as_aligned,
     _other_apart,
     painted_tissues,
     read_parcellation,
@@ -69,7 +72,7 @@ AFFINE = np.array([[-1.0, 0, 0, 32], [0, 0, 1, -28], [0, 1, 0, -30], [0, 0, 0, 1
 
 def folded() -> Any:
     """White matter with gyri, cortex of 3 mm around it, and nothing beyond: FreeSurfer's codes."""
-    places = np.stack(np.indices(SHAPE), axis=-1) - (np.array(SHAPE) - 1) / 2
+    places = np.moveaxis(np.indices(SHAPE), 0, -1) - (np.array(SHAPE) - 1) / 2
     radius = np.linalg.norm(places, axis=-1)
     gyri = ndimage.gaussian_filter(np.random.default_rng(8).standard_normal(SHAPE), 4)
     white = radius < 18 + 4 * gyri / gyri.std()
@@ -143,9 +146,9 @@ def test_an_image_that_was_aligned_a_voxel_beside_is_told_and_said(
     # the digits of the left side
     white, left = np.isin(codes, (2, 41)), 10
     tissue = np.select([white, codes > 0], [left + WHITE_MATTER, left + CORTEX], 0)
-    sources = {kind: f"{kind}.nii.gz" for kind in KINDS}
-    facts = _other_apart(images, reference, tissue.astype(np.uint8), AFFINE, sources)
-    found = facts[f"{other}_border_apart_mm"]
+    pair = Grid3D(images[reference], AFFINE), Grid3D(images[other], AFFINE)
+    sources = f"{reference}.nii.gz", f"{other}.nii.gz"
+    found = _other_apart(*pair, LabelImage(tissue.astype(np.uint8), AFFINE), sources)
     expected = float(np.linalg.norm(np.subtract(moved, reference_moved)))
     assert found == pytest.approx(expected, abs=0.25)
     assert (f"{other}.nii.gz lies" in caplog.text) == bool(way)
@@ -155,30 +158,73 @@ def test_an_image_that_was_aligned_a_voxel_beside_is_told_and_said(
     assert measure.high == MOST_BORDER_MM
 
 
+@pytest.mark.parametrize("moved", [(0, 0, 0), (1, 0, 0), (0, 0, -2)])
+def test_the_thickness_of_slices_is_no_place(tmp_path: Path, moved: Any, caplog: Any) -> None:
+    """Of slices that were brought to the reference their thickness counted as half a millimetre."""
+    codes = folded()
+    first = Grid3D(shown(codes, *KINDS["T1w"]), AFFINE)
+    thick = 4
+    slices = shown(codes, *KINDS["FLAIR"]).reshape(*SHAPE[:2], -1, thick).mean(axis=3)
+    spread = np.diag([1.0, 1, thick, 1])
+    spread[2, 3] = (thick - 1) / 2
+    own = Grid3D(slices, AFFINE @ spread)
+    transform = np.eye(4)
+    transform[:3, 3] = moved
+    path = Path(write_itk_affine(transform, tmp_path / "FLAIR_to_T1w.txt"))
+    brought = Grid3D(np.repeat(slices, thick, axis=2), AFFINE)
+    white, left = np.isin(codes, (2, 41)), 10
+    tissue = np.select([white, codes > 0], [left + WHITE_MATTER, left + CORTEX], 0)
+    laid = LabelImage(tissue.astype(np.uint8), AFFINE)
+    placed = _as_aligned(brought, own, path)
+    found = _other_apart(first, placed, laid, ("T1w.nii.gz", "FLAIR.nii.gz"))
+    assert found == pytest.approx(float(np.linalg.norm(moved)), abs=0.15)
+    assert ("FLAIR.nii.gz lies" in caplog.text) == any(moved)
+
+
+def shift_of(image: Any, white: Any, cortex: Any, sizes: Any) -> Any:
+    images = {"image": (image, np.isfinite(image))}
+    shift = tissue_shifts_mm(images, np.eye(4), white, cortex, sizes)["image"]
+    return None if shift is None else without_parts(shift, np.array(sizes, float), np.eye(4))
+
+
 NOTHING_TOLD: dict[str, Any] = {
-    "no contrast": lambda: shown(folded(), 300, 300, 10),
-    "all noise": lambda: shown(folded(), 302, 300, 60),
+    "all noise": lambda: np.random.default_rng(2).normal(0, 60, SHAPE),
     "blank": lambda: np.full(SHAPE, 7, np.float32),
     "no numbers": lambda: np.full(SHAPE, np.nan, np.float32),
+}
+
+
+@pytest.mark.parametrize("name", NOTHING_TOLD)
+def test_where_the_image_shows_no_tissue_nothing_is_told(name: str) -> None:
+    codes = folded()
+    white = np.isin(codes, (2, 41))
+    image = NOTHING_TOLD[name]()
+    assert shift_of(image, white, (codes > 0) & ~white, (1, 1, 1)) is None
+
+
+SOMETHING_TOLD: dict[str, Any] = {
+    "both tissues alike, beside fluid": lambda: shown(folded(), 300, 300, 10),
+    "much noise": lambda: shown(folded(), 320, 280, 60),
     "no numbers in a slice": lambda: np.where(
         np.arange(SHAPE[0])[:, None, None] == 30, np.nan, shown(folded(), 400, 280, 12)
     ),
 }
 
 
-@pytest.mark.parametrize("name", NOTHING_TOLD)
-def test_where_the_image_shows_no_border_nothing_is_told(name: str) -> None:
+@pytest.mark.parametrize("name", SOMETHING_TOLD)
+def test_what_an_image_shows_is_enough(name: str) -> None:
+    image = np.roll(SOMETHING_TOLD[name](), 2, axis=1)
     codes = folded()
     white = np.isin(codes, (2, 41))
-    image = NOTHING_TOLD[name]()
-    assert border_shift_mm(image, white, (codes > 0) & ~white, (1, 1, 1)) is None
+    shift = shift_of(image, white, (codes > 0) & ~white, (1, 1, 1))
+    assert shift == pytest.approx([0, 2, 0], abs=0.1)
 
 
 def test_with_little_of_a_border_nothing_is_told() -> None:
     white = np.zeros(SHAPE, bool)
     white[20:30, 20:30, 20:30] = True
     cortex = ndimage.binary_dilation(white) & ~white
-    assert border_shift_mm(white * 2.0 + cortex, white, cortex, (1, 1, 1)) is None
+    assert shift_of(white * 2.0 + cortex, white, cortex, (1, 1, 1)) is None
 
 
 @pytest.mark.parametrize("axis", range(3))
@@ -195,6 +241,6 @@ def test_in_thick_slices_a_part_of_one_is_not_told(axis: int) -> None:
         moved = ndimage.shift(kept[1], away * move, order=0)
         labels = np.take(moved, range(2, whole, 5), axis)
         white = np.isin(labels, (2, 41))
-        shift = border_shift_mm(image, white, (labels > 0) & ~white, sizes)
+        shift = shift_of(image, white, (labels > 0) & ~white, sizes)
         assert shift is not None
         assert (abs(shift[axis]) > 0) == told

@@ -30,6 +30,8 @@ LETTERS = {BOTH: LETTER_BOTH, LEFT: LETTER_LEFT, RIGHT: LETTER_RIGHT}
 CSF, VENTRICLES, CORTEX, DEEP_GREY, WHITE_MATTER, WMH, INFRATENTORIAL = range(1, 8)
 # What is white matter whatever its signal.
 WHITE_OR_WMH = (WHITE_MATTER, WMH)
+# Tissue that is neither that nor cortex.
+OTHER_TISSUE = (DEEP_GREY, INFRATENTORIAL)
 
 JUXTAVENTRICULAR, PERIVENTRICULAR, DEEP, JUXTACORTICAL = range(1, 5)
 # The zones whose lesions the majority rule calls periventricular.

@@ -608,6 +608,8 @@ def _checked_tissues(visit: Visit) -> Recipe:
     """Declare tissues that are let through only if the images can be what their names say."""
     anatomical, forward = visit.plan.anatomical, visit.plan.forward
     given = {"given_forward": str(forward.file.path)} if isinstance(forward, Given) else {}
+    both = visit.plan.other_anatomical is not None
+    other = {"other": "other", "other_transform": visit.other_transform} if both else {}
     return Recipe(
         "checked_anatomy",
         check_anatomy,
@@ -618,6 +620,7 @@ def _checked_tissues(visit: Visit) -> Recipe:
             "forward": visit.forward,
             "template": TEMPLATE_PRODUCT,
             **{name.lower(): f"preproc_{name}" for name in anatomical},
+            **other,
         },
         options={
             "sources": {name: str(file.path) for name, file in anatomical.items()},

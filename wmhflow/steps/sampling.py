@@ -14,6 +14,7 @@ from wmhflow.core.measure.zeros import AUTO
 from wmhflow.core.space.grids import Grid3D
 from wmhflow.steps.kinds import Facts, LabelImage, Rows, Table, step
 from wmhflow.steps.lesion_maps import lesion_rows
+from wmhflow.steps.map_borders import map_border_facts
 from wmhflow.steps.measures import Around, MapOptions, load_maps, region_samples
 from wmhflow.steps.mirror import opposite_rows
 from wmhflow.steps.partition import as_partition, as_regions
@@ -100,10 +101,10 @@ def sample_maps(
     count = int(lesions.data.max(initial=0))
     opposites = opposite_rows(options, loaded, sides, covered[2:4], every, purity)
     in_lesions = lesion_rows(options, loaded, count, covered[4:], tissue, purity)
+    placed = map_border_facts(maps, options, loaded, tissue)
     # regions need most memory: what the others needed is let go before, and coverage is handed over
     del images, sides, covered[2:]
     around = Around(strata, covered.pop(), seed)
     sampled = region_samples(maps, options, loaded, found, every, covered.pop(), around, purity)
-    return SampledMaps(
-        sampled.rows, sampled.penumbra, sampled.curves, opposites, in_lesions, sampled.facts
-    )
+    facts = sampled.facts | placed
+    return SampledMaps(sampled.rows, sampled.penumbra, sampled.curves, opposites, in_lesions, facts)

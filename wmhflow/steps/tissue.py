@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ from wmhflow.ants.transforms import average_through, resample_through
 from wmhflow.core.align.meeting import apart_mm
 from wmhflow.core.arrays.boxes import bounding_box
 from wmhflow.core.checks import sanity
-from wmhflow.core.checks.border import border_shift_mm
+from wmhflow.core.checks.border import tissue_shifts_mm, without_parts
 from wmhflow.core.regions.nawm import combine_tissues, normal_appearing_white_matter
 from wmhflow.core.space.geometry import shift_in_words, spacing_of
 from wmhflow.core.space.grids import Grid3D, box_around, cropped, uncropped
@@ -26,8 +27,16 @@ from wmhflow.core.tissue.segment import segment_tissue
 from wmhflow.errors import InputError
 from wmhflow.files.forms import trusted_affine
 from wmhflow.files.template import Template
+from wmhflow.files.transforms import read_transform
 from wmhflow.files.values import check_sides, read_labels
-from wmhflow.labels.digits import CORTEX, LETTERS, VENTRICLES, WHITE_OR_WMH, class_of
+from wmhflow.labels.digits import (
+    CORTEX,
+    LETTERS,
+    OTHER_TISSUE,
+    VENTRICLES,
+    WHITE_OR_WMH,
+    class_of,
+)
 from wmhflow.labels.freesurfer import load_freesurfer_codes
 from wmhflow.steps.images import refuse
 from wmhflow.steps.kinds import Facts, LabelImage, MaskImage, about, load_labels, step
@@ -122,45 +131,53 @@ def _apart(tissue: NDArray[np.uint8], reference: Grid3D, in_file: Path) -> Facts
     """Tell how far a parcellation lies from the tissues that the image shows, and say it."""
     painted = painted_tissues(tissue, reference.data)
     found = apart_mm(reference, Grid3D(painted, reference.affine))
-    shift = _border_shift(reference.data, tissue, reference.affine)
-    beside = shift.apart_mm
+    laid = LabelImage(tissue, reference.affine)
+    beside = _told(_shift_in(reference, laid), laid, [reference])
     if found is not None and found > MOST_PARCELLATION_MM:
         log.warning(
             "%s lies %.1f mm beside the tissues of the reference image, on average; is it of this "
             "person and visit, and in the space that its name says? It is marked 'check'.",
             in_file, found,
         )  # fmt: skip
-    elif beside is not None and beside > MOST_BORDER_MM:
+    elif beside.mm is not None and beside.mm > MOST_BORDER_MM:
         log.warning(
-            "The border of cortex and white matter in %s lies %.1f mm beside that of the reference "
-            "image: it fits if it is moved %s; did its header lose a voxel, or half of one? It is "
+            "White matter and cortex of %s lie %.1f mm beside where the reference image shows "
+            "them: it fits if it is moved %s; did its header lose a voxel, or half of one? It is "
             "marked 'check'.",
-            in_file, beside, shift_in_words(shift.mm),
+            in_file, beside.mm, shift_in_words(beside.way),
         )  # fmt: skip
-    return {"parcellation_apart_mm": found, "parcellation_border_apart_mm": beside}
+    return {"parcellation_apart_mm": found, "parcellation_border_apart_mm": beside.mm}
 
 
-class _Shift(NamedTuple):
-    """How tissues have to move in the world, mm; 0 and not known where an image tells nothing."""
+def _shift_in(image: Grid3D, tissue: LabelImage) -> NDArray[np.float64] | None:
+    """Tell how white matter and cortex have to move to lie where an image shows them.
 
-    mm: NDArray[np.float64]
-    is_known: bool
+    Along each axis of the tissues' array, mm; None where the image tells nothing.
+    """
+    classes, sizes = class_of(tissue.data), spacing_of(tissue.affine)
+    white, cortex = np.isin(classes, WHITE_OR_WMH), classes == CORTEX
+    images = {"image": (image.data, np.isfinite(image.data))}
+    to_image, others = np.linalg.inv(image.affine) @ tissue.affine, np.isin(classes, OTHER_TISSUE)
+    return tissue_shifts_mm(images, to_image, white, cortex, sizes, others)["image"]
 
-    @property
-    def apart_mm(self) -> float | None:
-        """How far that is."""
-        return float(np.linalg.norm(self.mm)) if self.is_known else None
+
+class _Apart(NamedTuple):
+    """How far a shift is, mm; None where nothing was told. And where to in the world, mm."""
+
+    mm: float | None
+    way: NDArray[np.float64]
 
 
-def _border_shift(
-    image: NDArray[np.floating], tissue: NDArray[np.integer], affine: NDArray[np.float64]
-) -> _Shift:
-    """Tell how tissues have to move to lie where an image has the border of cortex and white."""
-    classes, sizes = class_of(tissue), spacing_of(affine)
-    shift = border_shift_mm(image, np.isin(classes, WHITE_OR_WMH), classes == CORTEX, sizes)
+def _told(
+    shift: NDArray[np.float64] | None, tissue: LabelImage, images: Sequence[Grid3D]
+) -> _Apart:
+    """Bring a shift to the world, without what is a small part of a voxel of one of the images."""
     if shift is None:
-        return _Shift(np.zeros(3), is_known=False)
-    return _Shift(affine[:3, :3] @ (shift / sizes), is_known=True)
+        return _Apart(None, np.zeros(3))
+    sizes = spacing_of(tissue.affine)
+    for image in images:
+        shift = without_parts(shift, sizes, np.linalg.inv(image.affine) @ tissue.affine)
+    return _Apart(float(np.linalg.norm(shift)), tissue.affine[:3, :3] @ (shift / sizes))
 
 
 def painted_tissues(
@@ -463,6 +480,8 @@ def check_anatomy(
     needs_flair: bool,
     t1w: Grid3D | None = None,
     flair: Grid3D | None = None,
+    other: Grid3D | None = None,
+    other_transform: Path | None = None,
     given_forward: str | None = None,
 ) -> CheckedTissues:
     """Refuse what the template does not explain, and images that are not what their names say.
@@ -485,6 +504,8 @@ def check_anatomy(
         Whether lesions are looked for in the FLAIR.
     t1w, flair
         The images on the reference grid.
+    other, other_transform
+        The one that is not the reference on its own grid, and the transform that brought it.
     given_forward
         How messages name the transform to the template, if it was given.
 
@@ -513,31 +534,41 @@ def check_anatomy(
         pair = sanity.pair_facts(values["T1w"][brain], values["FLAIR"][brain], found)
         refuse(sources["FLAIR"], sanity.pair_finding(pair, needs_flair))
         facts |= pair
-        facts |= _other_apart(values, reference_name, labels, affine, sources)
+        name = "FLAIR" if reference_name == "T1w" else "T1w"
+        placed = _as_aligned(Grid3D(values[name], affine), other, other_transform)
+        names = sources[reference_name], sources[name]
+        beside = _other_apart(reference, placed, LabelImage(labels, affine), names)
+        facts[f"{name}_border_apart_mm"] = beside
     return CheckedTissues(tissue, facts | {"template_likeness": ratio})
 
 
+def _as_aligned(brought: Grid3D, own: Grid3D | None, transform: Path | None) -> Grid3D:
+    """Return an image in the reference's world: on its own grid, if nothing bent it.
+
+    On the reference grid the thickness of its slices would count as a place.
+    """
+    matrix = None if transform is None else read_transform(transform).matrix
+    if own is None or matrix is None:
+        return brought
+    return Grid3D(own.data, np.linalg.inv(matrix) @ own.affine)
+
+
 def _other_apart(
-    values: dict[str, NDArray[np.floating]],
-    reference_name: str,
-    tissue: NDArray[np.integer],
-    affine: NDArray[np.float64],
-    sources: dict[str, str],
-) -> Facts:
-    """Tell how far the other image lies from the reference, by the border that both show."""
-    other = "FLAIR" if reference_name == "T1w" else "T1w"
-    own, its = (_border_shift(values[name], tissue, affine) for name in (reference_name, other))
+    reference: Grid3D, other: Grid3D, tissue: LabelImage, sources: tuple[str, str]
+) -> float | None:
+    """Tell how far the other image lies from the reference, by the tissues that both show."""
+    own, its = (_shift_in(image, tissue) for image in (reference, other))
     # where the tissues lie beside both images, a given parcellation does, and not the other image
-    between = _Shift(its.mm - own.mm, own.is_known and its.is_known)
-    beside = between.apart_mm
-    if beside is not None and beside > MOST_BORDER_MM:
+    between = None if own is None or its is None else its - own
+    apart = _told(between, tissue, [reference, other])
+    if apart.mm is not None and apart.mm > MOST_BORDER_MM:
         log.warning(
-            "As aligned, %s lies %.1f mm beside %s, by the border of cortex and white matter: "
+            "As aligned, %s lies %.1f mm beside %s, by where both show white matter and cortex: "
             "it fits if it is moved %s. Look at its alignment: was a transform given, or did a "
             "header lose a voxel, or half of one? It is marked 'check'.",
-            sources[other], beside, sources[reference_name], shift_in_words(-between.mm),
+            sources[1], apart.mm, sources[0], shift_in_words(-apart.way),
         )  # fmt: skip
-    return {f"{other}_border_apart_mm": beside}
+    return apart.mm
 
 
 class WholeTissues(NamedTuple):
