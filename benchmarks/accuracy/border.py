@@ -8,6 +8,7 @@ the other five.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -22,8 +23,11 @@ from benchmarks.accuracy.gauntlet.acquire import Acquired, acquired
 from benchmarks.accuracy.gauntlet.anatomy import CORTEX, FAINT, LABELS, LESION, WHITE, Head, planted
 from benchmarks.accuracy.gauntlet.people import everybody
 from benchmarks.accuracy.gauntlet.protocols import Protocol
-from wmhflow.core.checks.border import tissue_shifts_mm, without_parts
-from wmhflow.steps.tissue import MOST_BORDER_MM
+from wmhflow.labels.digits import CORTEX as CORTEX_CLASS
+from wmhflow.labels.digits import DEEP_GREY, WHITE_MATTER
+from wmhflow.steps.kinds import LabelImage
+from wmhflow.steps.shifts import MOST_BORDER_MM, shown_shifts
+from wmhflow.steps.shifts import told as shifts_told
 
 SEED, LOAD_ML, TURNED_DEG, DRAWN_MM = 11, 20.0, 10.0, 1.0
 HEADS = sorted({person.head for person in everybody()})
@@ -63,34 +67,44 @@ def measured(number: int) -> list[Told]:
     told = []
     for (moved, voxels), is_smooth in product(MOVES.items(), (False, True)):
         by_mm = voxels * voxel_mm
-        white, cortex, others = tissues(head, taken, by_mm * along, is_smooth)
-        images = {"image": (image, np.isfinite(image))}
-        shift = tissue_shifts_mm(images, np.eye(4), white, cortex, sizes, others)["image"]
-        kept = None if shift is None else without_parts(shift, np.array(sizes), np.eye(4))
-        length = None if kept is None else float(np.linalg.norm(kept))
-        told.append(Told(kind, is_smooth, moved, by_mm, length))
+        tissue = tissues(head, taken, by_mm * along, is_smooth)
+        found = length_mm(image, taken.image.affine, tissue)
+        told.append(Told(kind, is_smooth, moved, by_mm, found))
     return told
+
+
+def length_mm(
+    values: NDArray[np.floating], affine: NDArray[np.float64], tissue: LabelImage
+) -> float | None:
+    """Ask the program how far tissues lie from where an image shows them."""
+    shifts = shown_shifts({"image": (values, np.isfinite(values))}, affine, tissue)
+    return shifts_told(shifts["image"], tissue, [affine]).mm
 
 
 def tissues(
     head: Head, taken: Acquired, moved_mm: NDArray[np.float64], is_smooth: bool
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
-    """Lay white matter, cortex and other tissue on an image's grid, moved in the world."""
+) -> LabelImage:
+    """Lay tissues on an image's grid, moved in the world."""
     affine = taken.image.affine.copy()
     affine[:3, 3] += moved_mm
     moved = replace(taken, image=nib.Nifti1Image(np.zeros(taken.image.shape, np.uint8), affine))
-    codes = codes_in(head, moved)
-    white, cortex = np.isin(codes, (*WHITE, LESION, FAINT)), np.isin(codes, CORTEX)
-    others = np.isin(codes, (*DEEP, *BEHIND))
-    if not is_smooth:
-        return white, cortex, others
-    sigma = [DRAWN_MM / size for size in taken.image.header.get_zooms()[:3]]
-    shares = [
-        ndimage.gaussian_filter(one.astype(np.float32), sigma)
-        for one in (white, cortex, others, ~(white | cortex | others))
-    ]
-    largest = np.argmax(shares, axis=0)
-    return largest == 0, largest == 1, largest == 2
+    sizes = taken.image.header.get_zooms()[:3]
+    sigma = [DRAWN_MM / size for size in sizes] if is_smooth else None
+    return LabelImage(drawn(codes_in(head, moved), sigma), taken.image.affine)
+
+
+def drawn(codes: NDArray[np.integer], sigma: Sequence[float] | None) -> NDArray[np.uint8]:
+    """Draw tissue classes as the codes have them, or smoothed, as a program draws them."""
+    where = {
+        WHITE_MATTER: np.isin(codes, (*WHITE, LESION, FAINT)),
+        CORTEX_CLASS: np.isin(codes, CORTEX),
+        DEEP_GREY: np.isin(codes, (*DEEP, *BEHIND)),
+    }
+    outside = ~np.logical_or.reduce(list(where.values()))
+    shares = np.stack([outside, *where.values()]).astype(np.float32)
+    if sigma is not None:
+        shares = np.stack([ndimage.gaussian_filter(one, sigma) for one in shares])
+    return np.array([0, *where], np.uint8)[np.argmax(shares, axis=0)]
 
 
 def main() -> list[str]:

@@ -15,7 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from benchmarks.accuracy.border import BEHIND, DEEP, HEADS, LOAD_ML, MOVES
+from benchmarks.accuracy.border import (
+    BEHIND,
+    DEEP,
+    DRAWN_MM,
+    HEADS,
+    LEAST_VOXEL_MM,
+    LOAD_ML,
+    MOVES,
+    drawn,
+    length_mm,
+)
 from benchmarks.accuracy.chain import on_all_cores
 from benchmarks.accuracy.gauntlet.anatomy import (
     CORTEX,
@@ -28,10 +38,10 @@ from benchmarks.accuracy.gauntlet.anatomy import (
     planted_in,
 )
 from wmhflow.core.align.search import rigid_matrix
-from wmhflow.core.checks.border import tissue_shifts_mm, without_parts
-from wmhflow.steps.map_borders import MOST_BORDER_MM
+from wmhflow.steps.kinds import LabelImage
+from wmhflow.steps.shifts import MOST_BORDER_MM
 
-SEED, TURNED_DEG, LEAST_VOXEL_MM = 23, 6.0, 1.0
+SEED, TURNED_DEG = 23, 6.0
 BRAIN_MM = 3
 # FA rises to what it is in white matter over this depth, and differs over this length
 DEEP_MM, BUNDLE_MM = 6.0, 12
@@ -82,7 +92,7 @@ def measured(number: int) -> list[Told]:
     plain = plain_brain(HEADS[(number // len(QUANTITIES)) % len(HEADS)])
     head = planted_in(plain, LOAD_ML, SEED + number)
     values, affine = made(head, kind, rng)
-    white, cortex, others = drawn(head)
+    tissue = LabelImage(drawn(head.codes, [DRAWN_MM] * 3), head.affine)
     axis = number % 3
     along = affine[:3, axis] / np.linalg.norm(affine[:3, axis])
     voxel_mm = max(QUANTITIES[kind].voxel_mm[axis], LEAST_VOXEL_MM)
@@ -90,12 +100,8 @@ def measured(number: int) -> list[Told]:
     for moved, voxels in MOVES.items():
         there = affine.copy()
         there[:3, 3] += voxels * voxel_mm * along
-        to_map = np.linalg.inv(there) @ head.affine
-        maps = {"map": (values, np.isfinite(values))}
-        shift = tissue_shifts_mm(maps, to_map, white, cortex, (1.0, 1.0, 1.0), others)["map"]
-        kept = None if shift is None else without_parts(shift, np.ones(3), to_map)
-        length = None if kept is None else float(np.linalg.norm(kept))
-        told.append(Told(kind, moved, voxels * voxel_mm, length))
+        found = length_mm(values, there, tissue)
+        told.append(Told(kind, moved, voxels * voxel_mm, found))
     return told
 
 
@@ -147,18 +153,6 @@ def on_grid(
     return found
 
 
-def drawn(head: Head) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return white matter with its lesions, cortex, and other tissue, smoothed by 1 mm."""
-    white = np.isin(head.codes, (*WHITE, LESION, FAINT))
-    cortex, others = np.isin(head.codes, CORTEX), np.isin(head.codes, (*DEEP, *BEHIND))
-    shares = [
-        ndimage.gaussian_filter(one.astype(np.float32), 1.0)
-        for one in (white, cortex, others, ~(white | cortex | others))
-    ]
-    largest = np.argmax(shares, axis=0)
-    return largest == 0, largest == 1, largest == 2
-
-
 def main() -> list[str]:
     """Print how far maps seem to be moved; return what was missed."""
     if not LABELS.is_dir():
@@ -173,8 +167,8 @@ def main() -> list[str]:
     for kind, moved in product(QUANTITIES, MOVES):
         those = [one for one in told if (one.kind, one.moved) == (kind, moved)]
         known = [one for one in those if one.mm is not None]
-        marked = sum(one.mm > MOST_BORDER_MM for one in known if one.mm is not None)
-        errors = [abs(one.mm - one.by_mm) for one in known if one.mm is not None]
+        marked = sum(one.mm > MOST_BORDER_MM for one in known)
+        errors = [abs(one.mm - one.by_mm) for one in known]
         middle, largest = (f"{f(errors):.2f}" if errors else "n/a" for f in (np.median, np.max))
         count = f"{len(known)} of {len(those)}"
         print(f"| {kind} | {moved} | {count} | {middle} | {largest} | {marked} |")

@@ -17,8 +17,9 @@ from wmhflow.core.measure.zeros import NoData
 from wmhflow.labels.digits import CORTEX, WHITE_MATTER
 from wmhflow.registries.quality import find_measure
 from wmhflow.steps.kinds import LabelImage
-from wmhflow.steps.map_borders import MOST_BORDER_MM, map_border_facts
+from wmhflow.steps.map_borders import map_border_facts
 from wmhflow.steps.measures import LoadedMaps, MapOptions
+from wmhflow.steps.shifts import MOST_BORDER_MM
 
 # white matter, cortex, and what is beyond it; noise
 QUANTITIES = {

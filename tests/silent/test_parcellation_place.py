@@ -19,8 +19,8 @@ from wmhflow.files.itk import write_itk_affine
 from wmhflow.labels.digits import CORTEX, WHITE_MATTER
 from wmhflow.registries.quality import find_measure
 from wmhflow.steps.kinds import LabelImage
+from wmhflow.steps.shifts import MOST_BORDER_MM
 from wmhflow.steps.tissue import (
-    MOST_BORDER_MM,
     MOST_PARCELLATION_MM,
     _apart,
     _as_aligned,

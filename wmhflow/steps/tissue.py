@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +15,6 @@ from wmhflow.ants.transforms import average_through, resample_through
 from wmhflow.core.align.meeting import apart_mm
 from wmhflow.core.arrays.boxes import bounding_box
 from wmhflow.core.checks import sanity
-from wmhflow.core.checks.border import tissue_shifts_mm, without_parts
 from wmhflow.core.regions.nawm import combine_tissues, normal_appearing_white_matter
 from wmhflow.core.space.geometry import shift_in_words, spacing_of
 from wmhflow.core.space.grids import Grid3D, box_around, cropped, uncropped
@@ -29,22 +27,14 @@ from wmhflow.files.forms import trusted_affine
 from wmhflow.files.template import Template
 from wmhflow.files.transforms import read_transform
 from wmhflow.files.values import check_sides, read_labels
-from wmhflow.labels.digits import (
-    CORTEX,
-    LETTERS,
-    OTHER_TISSUE,
-    VENTRICLES,
-    WHITE_OR_WMH,
-    class_of,
-)
+from wmhflow.labels.digits import LETTERS, VENTRICLES
 from wmhflow.labels.freesurfer import load_freesurfer_codes
 from wmhflow.steps.images import refuse
 from wmhflow.steps.kinds import Facts, LabelImage, MaskImage, about, load_labels, step
+from wmhflow.steps.shifts import shown_shifts, told
 
 # The bound of a misalignment, and one of the QC table.
 MOST_PARCELLATION_MM = 2.5
-# Two thirds of the voxel of 1 mm that most parcellations have; right ones came out within 0.1 mm.
-MOST_BORDER_MM = 0.7
 # Of the template's brain: a brain of the least volume that is taken is a fifth of it.
 LEAST_SHOWN = 0.2
 # Values of 1 to 2 beside the 0 of what lies outside, interpolated.
@@ -132,14 +122,14 @@ def _apart(tissue: NDArray[np.uint8], reference: Grid3D, in_file: Path) -> Facts
     painted = painted_tissues(tissue, reference.data)
     found = apart_mm(reference, Grid3D(painted, reference.affine))
     laid = LabelImage(tissue, reference.affine)
-    beside = _told(_shift_in(reference, laid), laid, [reference])
+    beside = told(_shift_in(reference, laid), laid, [reference.affine])
     if found is not None and found > MOST_PARCELLATION_MM:
         log.warning(
             "%s lies %.1f mm beside the tissues of the reference image, on average; is it of this "
             "person and visit, and in the space that its name says? It is marked 'check'.",
             in_file, found,
         )  # fmt: skip
-    elif beside.mm is not None and beside.mm > MOST_BORDER_MM:
+    elif beside.is_much:
         log.warning(
             "White matter and cortex of %s lie %.1f mm beside where the reference image shows "
             "them: it fits if it is moved %s; did its header lose a voxel, or half of one? It is "
@@ -150,34 +140,9 @@ def _apart(tissue: NDArray[np.uint8], reference: Grid3D, in_file: Path) -> Facts
 
 
 def _shift_in(image: Grid3D, tissue: LabelImage) -> NDArray[np.float64] | None:
-    """Tell how white matter and cortex have to move to lie where an image shows them.
-
-    Along each axis of the tissues' array, mm; None where the image tells nothing.
-    """
-    classes, sizes = class_of(tissue.data), spacing_of(tissue.affine)
-    white, cortex = np.isin(classes, WHITE_OR_WMH), classes == CORTEX
+    """Tell how tissues have to move to lie where one image shows them."""
     images = {"image": (image.data, np.isfinite(image.data))}
-    to_image, others = np.linalg.inv(image.affine) @ tissue.affine, np.isin(classes, OTHER_TISSUE)
-    return tissue_shifts_mm(images, to_image, white, cortex, sizes, others)["image"]
-
-
-class _Apart(NamedTuple):
-    """How far a shift is, mm; None where nothing was told. And where to in the world, mm."""
-
-    mm: float | None
-    way: NDArray[np.float64]
-
-
-def _told(
-    shift: NDArray[np.float64] | None, tissue: LabelImage, images: Sequence[Grid3D]
-) -> _Apart:
-    """Bring a shift to the world, without what is a small part of a voxel of one of the images."""
-    if shift is None:
-        return _Apart(None, np.zeros(3))
-    sizes = spacing_of(tissue.affine)
-    for image in images:
-        shift = without_parts(shift, sizes, np.linalg.inv(image.affine) @ tissue.affine)
-    return _Apart(float(np.linalg.norm(shift)), tissue.affine[:3, :3] @ (shift / sizes))
+    return shown_shifts(images, image.affine, tissue)["image"]
 
 
 def painted_tissues(
@@ -560,8 +525,8 @@ def _other_apart(
     own, its = (_shift_in(image, tissue) for image in (reference, other))
     # where the tissues lie beside both images, a given parcellation does, and not the other image
     between = None if own is None or its is None else its - own
-    apart = _told(between, tissue, [reference, other])
-    if apart.mm is not None and apart.mm > MOST_BORDER_MM:
+    apart = told(between, tissue, [reference.affine, other.affine])
+    if apart.is_much:
         log.warning(
             "As aligned, %s lies %.1f mm beside %s, by where both show white matter and cortex: "
             "it fits if it is moved %s. Look at its alignment: was a transform given, or did a "
